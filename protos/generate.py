@@ -1,0 +1,115 @@
+"""Generates everything that comes from the protos. `make gen` runs it; `--check` compares instead of writing.
+
+What it writes:
+  gen/tenantmesh/…                  messages, stubs and their types; an import root, not a package
+  gen/descriptors.binpb             the descriptor set that Envoy, buf and the tests read, comments included
+  tests/example/gen/…               the same for the example internal service, which has protos of its own
+
+The generator's version is the floor for every consumer's grpcio and protobuf (docs/decisions/0002), so it is pinned in
+pyproject.toml and older than what we run.
+"""
+
+from __future__ import annotations
+
+import filecmp
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import google.api
+from grpc_tools import protoc
+
+ROOT = Path(__file__).resolve().parent.parent
+GOOGLEAPIS = Path(google.api.__path__[0]).parent.parent
+WELL_KNOWN = Path(protoc.__file__).parent / "_proto"
+# Rich errors become JSON at the edge only if every Any type in them is in the descriptor set.
+EXTRA_DESCRIPTORS = ("google/rpc/error_details.proto",)
+
+
+@dataclass(frozen=True)
+class Target:
+    """One set of protos and where its output goes, relative to the project."""
+
+    protos: Path
+    output: Path
+    packages: tuple[str, ...]
+    includes: tuple[Path, ...] = ()
+    descriptor_set: bool = False
+
+
+TARGETS = (
+    Target(ROOT / "protos", Path("gen"), ("tenantmesh",), descriptor_set=True),
+    Target(ROOT / "tests/example/protos", Path("tests/example/gen"), ("notes",), (ROOT / "protos",)),
+)
+
+
+def generate(target: Target, root: Path) -> None:
+    """Writes the target's output below `root`. Exits with protoc's own message when a proto is wrong."""
+    output = root / target.output
+    for package in target.packages:
+        shutil.rmtree(output / package, ignore_errors=True)
+    output.mkdir(parents=True, exist_ok=True)
+    sources = sorted(str(path.relative_to(target.protos)) for path in target.protos.rglob("*.proto"))
+    includes = [f"-I{path}" for path in (target.protos, *target.includes, GOOGLEAPIS, WELL_KNOWN)]
+    plugins = [f"--{kind}={output}" for kind in ("python_out", "grpc_python_out")]
+    typed = [f"--{kind}=quiet:{output}" for kind in ("mypy_out", "mypy_grpc_out")]
+    # The type plugins are console scripts of this environment.
+    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    run_protoc([*includes, *plugins, *typed, *sources])
+    if target.descriptor_set:
+        image = f"--descriptor_set_out={output / 'descriptors.binpb'}"
+        run_protoc([*includes, "--include_imports", "--include_source_info", image, *sources, *EXTRA_DESCRIPTORS])
+    for package in target.packages:
+        finish_package(output / package)
+
+
+def run_protoc(arguments: list[str]) -> None:
+    """Runs protoc in a process of its own, since it keeps global state. Exits when it fails."""
+    if subprocess.run([sys.executable, "-m", "grpc_tools.protoc", *arguments]).returncode:
+        sys.exit("protoc failed; its message stands above")
+
+
+def finish_package(package: Path) -> None:
+    """Makes the output regular, typed packages and drops the stubs of files without a service."""
+    for folder in (package, *(path for path in package.rglob("*") if path.is_dir())):
+        (folder / "__init__.py").write_text("")
+    (package / "py.typed").write_text("")
+    for stub in package.rglob("*_pb2_grpc.py"):
+        if "class " not in stub.read_text():
+            stub.unlink()
+            stub.with_suffix(".pyi").unlink(missing_ok=True)
+
+
+def differences(expected: Path, actual: Path) -> list[str]:
+    """Lists the files that differ between two trees, relative to them."""
+    names = {path.relative_to(base) for base in (expected, actual) for path in base.rglob("*") if path.is_file()}
+    return sorted(
+        str(name)
+        for name in names
+        if "__pycache__" not in name.parts and name.name != "README.md"
+        if not (expected / name).exists() or not (actual / name).exists()
+        or not filecmp.cmp(expected / name, actual / name, shallow=False)
+    )
+
+
+def check() -> None:
+    """Exits with the list of files that a fresh generation would change."""
+    with tempfile.TemporaryDirectory() as scratch:
+        stale = []
+        for target in TARGETS:
+            generate(target, Path(scratch))
+            stale += [f"{target.output}/{name}" for name in differences(Path(scratch) / target.output, ROOT / target.output)]
+    if stale:
+        sys.exit("generated code is stale; run `make gen` and commit:\n  " + "\n  ".join(stale))
+
+
+if __name__ == "__main__":
+    if "--check" in sys.argv[1:]:
+        check()
+    else:
+        for each in TARGETS:
+            generate(each, ROOT)
