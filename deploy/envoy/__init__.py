@@ -1,0 +1,23 @@
+"""The mesh's edge: Envoy's configuration, made from the descriptor set. Starting Envoy is not here.
+
+A process that starts an edge writes the configuration (`write`), lets Envoy check it (`validate`) and runs `command`.
+"""
+
+from deploy.envoy.binary import InvalidConfiguration, binary, command, validate
+from deploy.envoy.contract import UnusableContract
+from deploy.envoy.render import render, write
+from deploy.envoy.settings import DownstreamTls, EdgeLimits, EdgeSettings, UpstreamTls
+
+__all__ = [
+    "DownstreamTls",
+    "EdgeLimits",
+    "EdgeSettings",
+    "InvalidConfiguration",
+    "UnusableContract",
+    "UpstreamTls",
+    "binary",
+    "command",
+    "render",
+    "validate",
+    "write",
+]

@@ -1,0 +1,123 @@
+"""What the descriptor set says about routing: services, streaming methods, REST bindings, the longest allowed call.
+
+Reads the contract only. What Envoy makes of it is in routes.py and filters.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from google.api import annotations_pb2, http_pb2
+from google.protobuf import descriptor_pb2
+from tenantmesh.policy.v1 import policy_pb2
+
+# What a policy means when it leaves max_timeout out.
+UNARY_MAX_TIMEOUT = timedelta(seconds=60)
+VERBS = ("get", "put", "post", "delete", "patch")
+
+
+class UnusableContract(Exception):
+    """The descriptor set can't be served by this edge. The text names the element and what to change."""
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """One REST path: `GET /api/v1/tenants/{id}`."""
+
+    verb: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """One RPC, as far as an edge cares."""
+
+    path: str
+    streams: bool
+    bindings: tuple[Binding, ...]
+    max_timeout: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One service and the upstream that serves it."""
+
+    name: str
+    upstream: str
+    methods: tuple[Method, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """All services of the descriptor set."""
+
+    services: tuple[Service, ...]
+
+    @property
+    def methods(self) -> tuple[Method, ...]:
+        """Every method of every service, in the order of the files."""
+        return tuple(method for service in self.services for method in service.methods)
+
+    @property
+    def bindings(self) -> tuple[Binding, ...]:
+        """Every REST path, in the order of the files."""
+        return tuple(binding for method in self.methods for binding in method.bindings)
+
+    def longest_call(self, upstream: str) -> timedelta:
+        """Returns the longest deadline that any unary method of the upstream grants."""
+        served = (service for service in self.services if service.upstream == upstream)
+        unary = (method.max_timeout for service in served for method in service.methods if not method.streams)
+        return max(unary, default=UNARY_MAX_TIMEOUT)
+
+
+def read(path: Path, upstreams: Collection[str]) -> Contract:
+    """Reads a descriptor set. Raises UnusableContract when a service has no upstream or a binding can't be served."""
+    files = descriptor_pb2.FileDescriptorSet.FromString(path.read_bytes()).file
+    services = tuple(_service(file, service, upstreams) for file in files for service in file.service)
+    if not services:
+        raise UnusableContract(f"{path} declares no service; regenerate it with `make gen`")
+    _refuse_tenant_parameter(files)
+    return Contract(services)
+
+
+def _service(
+    file: descriptor_pb2.FileDescriptorProto,
+    service: descriptor_pb2.ServiceDescriptorProto,
+    upstreams: Collection[str],
+) -> Service:
+    name = f"{file.package}.{service.name}"
+    upstream = next((part for part in file.package.split(".")[1:2] if part in upstreams), None)
+    if upstream is None:
+        known = ", ".join(sorted(upstreams))
+        raise UnusableContract(f"no upstream serves {name}: its package's second part must be one of {known}")
+    return Service(name, upstream, tuple(_method(name, method) for method in service.method))
+
+
+def _method(service: str, method: descriptor_pb2.MethodDescriptorProto) -> Method:
+    policy = method.options.Extensions[policy_pb2.method]
+    granted = policy.max_timeout.ToTimedelta() if policy.HasField("max_timeout") else UNARY_MAX_TIMEOUT
+    rule = method.options.Extensions[annotations_pb2.http]
+    streams = method.client_streaming or method.server_streaming
+    return Method(f"/{service}/{method.name}", streams, tuple(_bindings(rule)), granted)
+
+
+def _bindings(rule: http_pb2.HttpRule) -> Iterator[Binding]:
+    for each in (rule, *rule.additional_bindings):
+        verb = each.WhichOneof("pattern")
+        if each.response_body:
+            raise UnusableContract(f"{getattr(each, str(verb))}: Envoy does not support response_body")
+        if verb in VERBS:
+            yield Binding(verb.upper(), getattr(each, verb))
+
+
+def _refuse_tenant_parameter(files: Collection[descriptor_pb2.FileDescriptorProto]) -> None:
+    """`?tenant=` names the call's tenant and is taken off the query, so that no request may have such a field."""
+    inputs = {method.input_type for file in files for service in file.service for method in service.method}
+    for file in files:
+        for message in file.message_type:
+            named = any(field.name == "tenant" for field in message.field)
+            if named and f".{file.package}.{message.name}" in inputs:
+                raise UnusableContract(f"{file.package}.{message.name}.tenant: the edge reads ?tenant=, rename it")

@@ -1,0 +1,79 @@
+"""What the edge refuses by itself while a call is still REST, with the reason in words.
+
+Only what no service could answer: the transcoder would hide it from them or fail in a way that looks like our fault.
+"""
+
+from __future__ import annotations
+
+import re
+
+from deploy.envoy.contract import Binding, Contract
+from deploy.envoy.parts import Json, matches, present, switched_off
+
+JSON_CONTENT = r"(?i)application/([a-z0-9.-]+\+)?json([ \t]*;.*)?"
+QUERY = r"(\?.*)?"
+# ?tenant= once, with a value of the characters of slugs and ids: it becomes a header.
+TENANT_TWICE = r"[^?]*\?(.*&)?tenant(=[^&]*)?&(.*&)?tenant(=.*|&.*)?"
+TENANT_MALFORMED = r"[^?]*\?(.*&)?tenant(=?|=[^&]*[^A-Za-z0-9._~&-][^&]*)(&.*)?"
+
+
+def refusals(contract: Contract) -> list[Json]:
+    """Returns the routes that refuse, in the order in which they are tried."""
+    return [
+        route([matches(":path", TENANT_TWICE)], refuse(400, "tenant may be given once. Send it once.")),
+        route([matches(":path", TENANT_MALFORMED)], refuse(400, "tenant must be a slug or an id. Send one or none.")),
+        *wrong_methods(contract),
+        route(
+            [
+                matches(":method", "POST|PUT|PATCH|DELETE"),
+                present("content-type"),
+                # Forms and plain text can be sent by a page of any origin without asking.
+                matches("content-type", rf"{JSON_CONTENT}|application/grpc.*", invert=True),
+            ],
+            refuse(415, "The body must be JSON. Send content-type: application/json."),
+        ),
+    ]
+
+
+def route(headers: list[Json], action: Json) -> Json:
+    """Returns a route for REST calls of this form that the transcoder does not see."""
+    return {
+        "match": {"prefix": "/", "headers": headers},
+        **action,
+        "typed_per_filter_config": switched_off("grpc_json_transcoder"),
+    }
+
+
+def refuse(status: int, message: str) -> Json:
+    """Returns the action that answers by itself; the body's form is in replies.py."""
+    return {"direct_response": {"status": status, "body": {"inline_string": message}}}
+
+
+def wrong_methods(contract: Contract) -> list[Json]:
+    """Returns a 405 with `allow` for each path that is served, but not with the method that was used."""
+    verbs: dict[str, set[str]] = {}
+    for binding in contract.bindings:
+        verbs.setdefault(form(binding), set()).add(binding.verb)
+    examples = {form(binding): re.sub(r"\{[^}]*\}", "x", binding.path) for binding in contract.bindings}
+    return [wrong_method(this, verbs, examples) for this in verbs]
+
+
+def wrong_method(this: str, verbs: dict[str, set[str]], examples: dict[str, str]) -> Json:
+    """Returns the 405 of one path. Paths overlap: `/tenants/{id}` covers `/tenants/create`, which has its own."""
+    covering = [other for other in verbs if re.fullmatch(other, examples[this])]
+    covered = [other for other in verbs if other != this and re.fullmatch(this, examples[other])]
+    allowed = sorted({verb for other in covering for verb in verbs[other]})
+    answer = refuse(405, f"This path is served with {', '.join(allowed)}. Use one of them.")
+    headers = [
+        matches(":path", this + QUERY),
+        *(matches(":path", other + QUERY, invert=True) for other in covered),
+        matches(":method", "|".join(allowed), invert=True),
+    ]
+    allow = {"header": {"key": "allow", "value": ", ".join(allowed)}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
+    return {**route(headers, answer), "response_headers_to_add": [allow]}
+
+
+def form(binding: Binding) -> str:
+    """Returns the regular expression (RE2 and Python) of the paths that a binding serves."""
+    literals = re.split(r"\{[^}]*\}", binding.path)
+    return "[^/?]+".join(re.escape(literal) for literal in literals)

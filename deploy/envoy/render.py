@@ -1,0 +1,158 @@
+"""Puts the edge together: listener, admin interface, overload limits. The parts are in the modules beside it."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from deploy.envoy.clusters import clusters
+from deploy.envoy.contract import Contract, read
+from deploy.envoy.filters import early_mutations, http_filters
+from deploy.envoy.parts import Json, seconds, socket_address, typed
+from deploy.envoy.replies import local_reply_config
+from deploy.envoy.routes import virtual_host
+from deploy.envoy.settings import DownstreamTls, EdgeSettings
+
+REFUSE_AT = 0.95
+MONITORS = "envoy.extensions.resource_monitors"
+
+
+def render(settings: EdgeSettings) -> Json:
+    """Returns Envoy's whole configuration. Raises UnusableContract or ValueError that say what can't be served."""
+    contract = read(settings.descriptors, settings.upstreams)
+    rendered: Json = {
+        "node": {"id": "edge", "cluster": "tenantmesh"},
+        "overload_manager": overload_manager(settings),
+        "static_resources": {"listeners": [listener(settings, contract)], "clusters": clusters(settings)},
+    }
+    if settings.admin_port is not None:
+        rendered["admin"] = {"address": socket_address(settings.admin_address, settings.admin_port)}
+    return rendered
+
+
+def write(settings: EdgeSettings, path: Path) -> Path:
+    """Writes the configuration as JSON, in one step, readable by the owner only. Returns the path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    scratch.touch(mode=0o600)
+    scratch.write_text(json.dumps(render(settings), indent=1) + "\n", encoding="utf-8")
+    return scratch.replace(path)
+
+
+def listener(settings: EdgeSettings, contract: Contract) -> Json:
+    """Returns the one port for REST, gRPC and gRPC-Web."""
+    chain: Json = {"filters": [connection_manager(settings, contract)]}
+    if settings.downstream_tls:
+        chain["transport_socket"] = server_tls(settings.downstream_tls)
+    return {
+        "name": "edge",
+        "address": socket_address(settings.address, settings.port),
+        # Otherwise a second edge on the same port silently takes half of the calls.
+        "enable_reuse_port": False,
+        # The transcoder holds a REST body until it is complete.
+        "per_connection_buffer_limit_bytes": 2 * settings.limits.request_body,
+        "filter_chains": [chain],
+    }
+
+
+def connection_manager(settings: EdgeSettings, contract: Contract) -> Json:
+    """Returns HTTP itself: what is read from a connection, and what is believed of it."""
+    early = "envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation"
+    request_id = "envoy.extensions.request_id.uuid.v3.UuidRequestIdConfig"
+    manager = typed(
+        "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        stat_prefix="edge",
+        codec_type="AUTO",
+        route_config={"name": "edge", "virtual_hosts": [virtual_host(settings, contract)]},
+        http_filters=http_filters(settings, contract),
+        local_reply_config=local_reply_config(),
+        early_header_mutation_extensions=[
+            {"name": "internal headers", "typed_config": typed(early, mutations=early_mutations())}
+        ],
+        # The last entry of x-forwarded-for is then the peer that the edge saw.
+        use_remote_address=True,
+        xff_num_trusted_hops=settings.trusted_hops,
+        # Nobody is internal: private addresses get no more trust than others.
+        internal_address_config={"unix_sockets": False},
+        # A caller's request id is kept as it is, so that both sides find the call in their logs.
+        preserve_external_request_id=True,
+        always_set_request_id_in_response=True,
+        request_id_extension={"typed_config": typed(request_id, pack_trace_reason=False)},
+        server_header_transformation="PASS_THROUGH",
+        normalize_path=True,
+        path_with_escaped_slashes_action="KEEP_UNCHANGED",
+        common_http_protocol_options={"headers_with_underscores_action": "REJECT_REQUEST"},
+        http2_protocol_options={"max_concurrent_streams": settings.limits.streams_per_connection},
+        max_request_headers_kb=settings.limits.request_headers_kib,
+        request_headers_timeout=seconds(settings.limits.idle_body),
+        # Until a call is routed to a service, which may be silent for longer.
+        stream_idle_timeout=seconds(settings.limits.idle_body),
+        access_log=access_log() if settings.access_log else [],
+    )
+    if settings.downstream_tls and settings.downstream_tls.client_ca:
+        manager["forward_client_cert_details"] = "SANITIZE_SET"
+        manager["set_current_client_cert_details"] = {"uri": True, "subject": True}
+    return {"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}
+
+
+def server_tls(tls: DownstreamTls) -> Json:
+    """Returns TLS for callers; with a client authority, mutual."""
+    common: Json = {
+        "tls_params": {"tls_minimum_protocol_version": "TLSv1_2", "tls_maximum_protocol_version": "TLSv1_3"},
+        "alpn_protocols": ["h2", "http/1.1"],
+        "tls_certificates": [
+            {"certificate_chain": {"filename": str(tls.certificate)}, "private_key": {"filename": str(tls.key)}}
+        ],
+    }
+    if tls.client_ca:
+        common["validation_context"] = {"trusted_ca": {"filename": str(tls.client_ca)}}
+    context = typed(
+        "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
+        common_tls_context=common,
+        require_client_certificate=bool(tls.client_ca),
+    )
+    return {"name": "envoy.transport_sockets.tls", "typed_config": context}
+
+
+def overload_manager(settings: EdgeSettings) -> Json:
+    """Returns where the edge stops taking more, before the machine stops it."""
+    connections = typed(
+        f"{MONITORS}.downstream_connections.v3.DownstreamConnectionsConfig",
+        max_active_downstream_connections=settings.limits.connections,
+    )
+    heap = typed(f"{MONITORS}.fixed_heap.v3.FixedHeapConfig", max_heap_size_bytes=settings.limits.heap)
+    full = {"name": "envoy.resource_monitors.fixed_heap", "threshold": {"value": REFUSE_AT}}
+    return {
+        "refresh_interval": "0.25s",
+        "resource_monitors": [
+            {"name": "envoy.resource_monitors.global_downstream_max_connections", "typed_config": connections},
+            {"name": "envoy.resource_monitors.fixed_heap", "typed_config": heap},
+        ],
+        "actions": [{"name": "envoy.overload_actions.stop_accepting_requests", "triggers": [full]}],
+    }
+
+
+def access_log() -> list[Json]:
+    """Returns one JSON line a call on standard output. Queries are left out: they may hold what is private."""
+    line = {
+        "time": "%START_TIME%",
+        "method": "%REQ(X-ENVOY-ORIGINAL-METHOD?:METHOD)%",
+        "path": "%PATH(NQ:ORIG)%",
+        "rpc": "%PATH(NQ:PATH)%",
+        "status": "%RESPONSE_CODE%",
+        "grpc_status": "%GRPC_STATUS%",
+        "flags": "%RESPONSE_FLAGS%",
+        "details": "%RESPONSE_CODE_DETAILS%",
+        "milliseconds": "%DURATION%",
+        "bytes_received": "%BYTES_RECEIVED%",
+        "bytes_sent": "%BYTES_SENT%",
+        "peer": "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%",
+        "upstream": "%UPSTREAM_HOST%",
+        "request_id": "%REQ(X-REQUEST-ID)%",
+    }
+    stream = typed(
+        "envoy.extensions.access_loggers.stream.v3.StdoutAccessLog",
+        log_format={"json_format": line},
+    )
+    return [{"name": "envoy.access_loggers.stdout", "typed_config": stream}]

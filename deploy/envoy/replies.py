@@ -1,0 +1,67 @@
+"""How the edge words its own refusals: `{code, message, details}` for REST, a gRPC status for gRPC callers."""
+
+from __future__ import annotations
+
+from deploy.envoy.parts import Json
+
+# What Envoy said, where it says something useful to the caller; else our own sentence.
+SAID = "%LOCAL_REPLY_BODY%"
+# HTTP status → (canonical code, message). The range after them takes the rest.
+REPLIES: dict[int, tuple[int, str]] = {
+    400: (3, SAID),
+    401: (16, SAID),
+    403: (7, SAID),
+    404: (5, SAID),
+    405: (12, SAID),
+    408: (4, "The request did not arrive in time. Send it again."),
+    413: (8, "The body is larger than this edge takes. Send less at a time."),
+    415: (3, SAID),
+    429: (8, SAID),
+    431: (8, "The headers are larger than this edge takes. Send fewer or shorter ones."),
+    501: (12, SAID),
+    502: (14, "The service broke the connection. Retry with backoff."),
+    503: (14, "The service can't be reached right now. Retry with backoff."),
+    504: (4, "The service did not answer in time. Retry with backoff."),
+}
+REST_CALLER: Json = {
+    "or_filter": {
+        "filters": [
+            {
+                "header_filter": {
+                    "header": {
+                        "name": "content-type",
+                        "string_match": {"prefix": "application/grpc"},
+                        "invert_match": True,
+                        "treat_missing_header_as_empty": True,
+                    }
+                }
+            },
+            # A transcoded request looks like gRPC by now; only its original path tells.
+            {"header_filter": {"header": {"name": "x-envoy-original-path", "present_match": True}}},
+        ]
+    }
+}
+
+
+def local_reply_config() -> Json:
+    """Returns the mappers for REST callers. gRPC callers match none of them: Envoy gives them a grpc-status itself."""
+    exact = [mapper(status(code), *reply) for code, reply in REPLIES.items()]
+    client_errors = mapper(status(400, "GE"), 3, SAID, also=[status(499, "LE")])
+    return {"mappers": [*exact, client_errors, mapper(status(500, "GE"), 13, "The edge failed. Retry with backoff.")]}
+
+
+def mapper(matched: Json, code: int, message: str, *, also: list[Json] | None = None) -> Json:
+    """Returns one mapper: for this HTTP status and a REST caller, this body."""
+    return {
+        "filter": {"and_filter": {"filters": [matched, *(also or []), REST_CALLER]}},
+        "body_format_override": {
+            "json_format": {"code": code, "message": message, "details": []},
+            "content_type": "application/json",
+        },
+    }
+
+
+def status(code: int, comparison: str = "EQ") -> Json:
+    """Matches an HTTP status. Envoy asks for a name under which an operator could change the number at run time."""
+    value = {"default_value": code, "runtime_key": f"edge.reply.{comparison}.{code}"}
+    return {"status_code_filter": {"comparison": {"op": comparison, "value": value}}}
