@@ -1,0 +1,18 @@
+"""What a process needs before it can serve. Knows no tenant, plan or RPC.
+
+| module | what belongs there |
+|---|---|
+| `settings` | frozen settings of a process, parsed once from the environment |
+| `tuning` | environment that must be in place before grpc is imported |
+| `ids` | identifiers made by the service (UUIDv7) |
+| `database` | the two doors to PostgreSQL and the statements that go through them |
+| `row_security` | row-level security: declared beside a table, turned into DDL, verified at start |
+| `migrations` | Alembic, run by program, one schema per service |
+| `redis_client` | a Redis client that fails fast, behind a circuit breaker |
+| `telemetry` | logs with secrets removed, metrics, traces |
+| `health` | grpc.health.v1, driven by checks |
+| `server` | a tuned gRPC server: start, drain, worker processes, close in reverse |
+
+A module belongs here when any process of any product could use it unchanged. What knows who calls, for which tenant or
+under which plan belongs to `interceptors` or to a service; `runtime` and `interceptors` never import each other.
+"""

@@ -1,0 +1,159 @@
+"""The way to PostgreSQL: two doors, both transactions. No session, no autocommit, no third way.
+
+    async with database.tenant_transaction(call.tenant_id, read_only=True) as connection:
+        row = await connection.fetch_row(_BY_ID, tenant_id=call.tenant_id)
+
+SQLAlchemy describes tables and builds statements (`compiled`); asyncpg runs them. Row-level security is declared in
+`runtime.row_security`. Not here: what a statement means, and what its failure means to a client.
+"""
+
+import asyncio
+from collections.abc import Callable
+from urllib.parse import parse_qs, urlsplit
+from uuid import UUID
+
+import asyncpg
+from pydantic import SecretStr
+
+from runtime.database.errors import (
+    CommitUnknown,
+    ConstraintViolation,
+    DatabaseError,
+    DatabaseUnavailable,
+    ForeignKeyViolation,
+    InternalDatabaseError,
+    TransactionConflict,
+    UniqueViolation,
+    translated,
+)
+from runtime.database.listener import Listener
+from runtime.database.pool import Pool, RawConnection
+from runtime.database.statement import Statement, compiled
+from runtime.database.transaction import Connection, Door, Record, Transaction
+from runtime.settings import DatabaseSettings
+
+__all__ = [
+    "CommitUnknown",
+    "Connection",
+    "ConstraintViolation",
+    "Database",
+    "DatabaseError",
+    "DatabaseUnavailable",
+    "ForeignKeyViolation",
+    "InternalDatabaseError",
+    "Listener",
+    "Record",
+    "Statement",
+    "Transaction",
+    "TransactionConflict",
+    "UniqueViolation",
+    "compiled",
+    "connect",
+]
+
+_CHECK_SECONDS = 1.0
+_BEGIN = {False: "RESET ALL; BEGIN READ WRITE; ", True: "RESET ALL; BEGIN READ ONLY; "}
+
+
+async def connect(
+    url: SecretStr, *, timeout: float = 5.0, command_timeout: float | None = None, search_path: str | None = None
+) -> RawConnection:
+    """Open one connection; times are in seconds. A `host` in the URL's query (a socket folder) wins over the host part.
+
+    Raises asyncpg's and the socket's errors; see `errors.translated`.
+    """
+    query = parse_qs(urlsplit(url.get_secret_value()).query)
+    return await asyncpg.connect(
+        url.get_secret_value(),
+        host=query["host"][-1] if "host" in query else None,
+        timeout=timeout,
+        command_timeout=command_timeout,
+        server_settings={"search_path": search_path} if search_path else None,
+    )
+
+
+class Database:
+    """The database as one service sees it: the schema it owns, a tenant door and a system door.
+
+    The tenant door uses the service's app role, under row-level security. The system door uses its directory role,
+    which may only what the migrations granted to it. Connections are opened on demand; `open` proves that one can be.
+    """
+
+    def __init__(self, settings: DatabaseSettings, *, schema: str) -> None:
+        self.schema = schema
+        self._settings = settings
+        self._tenant_door = Door(Pool(self._connect_tenant, size=settings.pool_size, timeout=settings.acquire_timeout))
+        self._system_door = Door(
+            Pool(self._connect_system, size=settings.system_pool_size, timeout=settings.acquire_timeout)
+        )
+        self._probe: RawConnection | None = None
+        self._probing = asyncio.Lock()
+
+    async def open(self) -> None:
+        """Prove that the database answers. Raises DatabaseUnavailable, or InternalDatabaseError for a refused login."""
+        await self.check()
+
+    async def close(self) -> None:
+        """Close both doors and wait until their connections are gone."""
+        await self._tenant_door.pool.close()
+        await self._system_door.pool.close()
+        self._drop_probe()
+
+    def tenant_transaction(self, tenant_id: UUID, *, read_only: bool = False) -> Transaction:
+        """Return a transaction that sees and writes rows of this tenant only. The nil UUID is refused."""
+        if not isinstance(tenant_id, UUID) or tenant_id.int == 0:
+            raise InternalDatabaseError("tenant context: a tenant's UUID is needed, and never the nil UUID")
+        # 32 hexadecimal digits made from a number: nothing that a caller passes can become SQL.
+        return Transaction(self._tenant_door, f"{_BEGIN[read_only]}SET LOCAL app.tenant_id = '{tenant_id.int:032x}'")
+
+    def system_transaction(self, reason: str, *, read_only: bool = False) -> Transaction:
+        """Return a transaction of the directory role, with no tenant. `reason` says at the call why none is needed."""
+        if not reason.strip():
+            raise InternalDatabaseError("a system transaction states its reason")
+        return Transaction(self._system_door, f"{_BEGIN[read_only]}SET LOCAL app.tenant_id = ''")
+
+    def listen(self, channel: str, callback: Callable[[str], None]) -> Listener:
+        """Return a context manager that calls back with each payload, and with "" after every (re)connection."""
+        return Listener(self._connect_system, channel, callback)
+
+    async def check(self) -> None:
+        """Return when the database answers. Raises DatabaseError when it does not within a second.
+
+        Uses a connection of its own: a pool that is busy is no database that is down.
+        """
+        async with self._probing:
+            try:
+                async with asyncio.timeout(_CHECK_SECONDS):
+                    await self._ask_probe()
+            except Exception as error:
+                self._drop_probe()
+                raise translated(error) from error
+            except BaseException:
+                self._drop_probe()
+                raise
+
+    async def _ask_probe(self) -> None:
+        if self._probe is None or self._probe.is_closed():
+            self._probe = await self._connect_tenant()
+        await self._probe.execute("SELECT 1")
+
+    def _drop_probe(self) -> None:
+        if self._probe is not None:
+            self._probe.terminate()
+            self._probe = None
+
+    async def _connect_tenant(self) -> RawConnection:
+        return await self._connect(self._settings.url, "TENANTMESH_DATABASE_URL")
+
+    async def _connect_system(self) -> RawConnection:
+        return await self._connect(self._settings.system_url, "TENANTMESH_DATABASE_SYSTEM_URL")
+
+    async def _connect(self, url: SecretStr | None, name: str) -> RawConnection:
+        if url is None:
+            raise InternalDatabaseError(f"{name} is not set")
+        return await connect(
+            url,
+            timeout=self._settings.connect_timeout.total_seconds(),
+            command_timeout=self._settings.command_timeout.total_seconds(),
+            search_path=f"{self.schema}, pg_catalog",
+        )

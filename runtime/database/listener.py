@@ -1,0 +1,83 @@
+"""LISTEN on a connection of its own, reopened for as long as somebody listens.
+
+A notification is a reason to look, never the news itself: those sent while the connection was down are lost. So the
+callback also runs after each (re)connection, with an empty payload.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, Self
+
+from runtime.database.errors import DatabaseUnavailable
+from runtime.database.pool import RawConnection
+
+_log = logging.getLogger(__name__)
+
+_FIRST_PAUSE_SECONDS = 0.1
+_LONGEST_PAUSE_SECONDS = 5.0
+_PROBE_SECONDS = 15.0
+
+
+class Listener:
+    """`async with` listens until left. Made by `Database.listen`."""
+
+    def __init__(
+        self, connect: Callable[[], Awaitable[RawConnection]], channel: str, callback: Callable[[str], None]
+    ) -> None:
+        self._connect = connect
+        self._channel = channel
+        self._callback = callback
+        self._lost = asyncio.Event()
+
+    async def __aenter__(self) -> Self:
+        self._task = asyncio.get_running_loop().create_task(self._keep_listening())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._task.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._task
+
+    async def _keep_listening(self) -> None:
+        pause = _FIRST_PAUSE_SECONDS
+        while True:
+            try:
+                await self._listen_once()
+                pause = _FIRST_PAUSE_SECONDS
+            except Exception as error:  # anything: without this task no news arrives at all
+                _log.warning("listening on %s failed, trying again: %s", self._channel, type(error).__name__)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+
+    async def _listen_once(self) -> None:
+        """Return when the connection was lost after it had been listening."""
+        connection = await self._connect()
+        try:
+            self._lost = asyncio.Event()
+            connection.add_termination_listener(self._on_lost)
+            await connection.add_listener(self._channel, self._on_notification)
+            self._callback("")
+            await self._watch(connection)
+        finally:
+            connection.terminate()
+
+    async def _watch(self, connection: RawConnection) -> None:
+        while not self._lost.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_PROBE_SECONDS):
+                    await self._lost.wait()
+                return
+            if connection.is_closed():
+                raise DatabaseUnavailable("the listening connection was lost")
+            await connection.execute("SELECT 1")  # a peer that vanished without a word is found out here
+
+    def _on_lost(self, _connection: Any) -> None:
+        self._lost.set()
+
+    def _on_notification(self, _connection: Any, _pid: int, _channel: str, payload: object) -> None:
+        self._callback(str(payload))

@@ -1,0 +1,95 @@
+"""SQL written with SQLAlchemy, compiled once at import for asyncpg.
+
+    _BY_ID = compiled(select(TENANTS).where(TENANTS.c.tenant_id == bindparam("tenant_id")))
+
+Not here: running them (`connection`). Results are plain records: SQLAlchemy's result types do not apply, so a jsonb
+column arrives as text.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from sqlalchemy import Executable, make_url
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.elements import BindParameter, ClauseElement
+
+_DIALECT = make_url("postgresql+asyncpg://").get_dialect()()
+
+# A transaction belongs to one tenant from its first message to its last: no statement may touch that.
+_FORBIDDEN = re.compile(
+    r"app\.tenant_id|\bset_config\b|^\s*(set|reset|discard|begin|start|commit|rollback|abort|end|savepoint|release)\b",
+    re.IGNORECASE,
+)
+
+_Processor = Callable[[Any], Any]
+
+
+class Statement:
+    """SQL with positional parameters, and the names that callers use for them. Made by `compiled`."""
+
+    __slots__ = ("_fixed", "_names", "_processors", "_required", "sql")
+
+    def __init__(
+        self, sql: str, names: tuple[str, ...], fixed: Mapping[str, Any], processors: Mapping[str, _Processor]
+    ) -> None:
+        self.sql = sql
+        self._names = names
+        self._fixed = dict(fixed)
+        self._processors = dict(processors)
+        self._required = frozenset(names) - self._fixed.keys()
+
+    def arguments(self, values: Mapping[str, Any]) -> list[Any]:
+        """Return values in the statement's order. Raises TypeError naming parameters that are missing or unknown."""
+        if values.keys() != self._required:
+            raise TypeError(_mismatch(self._required, values.keys()))
+        named = {**values, **self._fixed} if self._fixed else values
+        if not self._processors:
+            return [named[name] for name in self._names]
+        return [self._processed(name, named[name]) for name in self._names]
+
+    def _processed(self, name: str, value: Any) -> Any:
+        process = self._processors.get(name)
+        return value if process is None or value is None else process(value)
+
+    def __repr__(self) -> str:
+        return f"<Statement {self.sql!r}>"
+
+
+def compiled(executable: Executable) -> Statement:
+    """Compile a SQLAlchemy statement to asyncpg's SQL. Do it once, at import.
+
+    Values inside the statement are bound too. Raises ValueError for what cannot be compiled once: `in_()` (use
+    `any_()` with an array), defaults computed in Python, and anything that would end the transaction or change its
+    tenant.
+    """
+    if not isinstance(executable, ClauseElement):
+        raise TypeError("compiled() takes a SQLAlchemy statement")
+    result = executable.compile(dialect=_DIALECT)
+    if not isinstance(result, SQLCompiler):
+        raise ValueError("compiled() takes queries and DML; DDL belongs in a migration")
+    _refuse_what_varies(result)
+    sql = str(result)
+    if _FORBIDDEN.search(sql):
+        raise ValueError("a statement may neither end its transaction nor change its tenant")
+    names = tuple(result.positiontup or ())
+    binds = {name: result.binds[name] for name in names}
+    fixed = {name: bind.effective_value for name, bind in binds.items() if not bind.required}
+    return Statement(sql, names, fixed, _processors(binds))
+
+
+def _refuse_what_varies(result: SQLCompiler) -> None:
+    if result.post_compile_params or result.literal_execute_params:
+        raise ValueError("the SQL of in_() depends on its values; write column == any_(bindparam(..., ARRAY(...)))")
+    if getattr(result, "insert_prefetch", ()) or getattr(result, "update_prefetch", ()):
+        raise ValueError("column defaults computed in Python do not run here; pass the value as a parameter")
+
+
+def _processors(binds: Mapping[str, BindParameter[Any]]) -> dict[str, _Processor]:
+    found = {name: bind.type.dialect_impl(_DIALECT).bind_processor(_DIALECT) for name, bind in binds.items()}
+    return {name: processor for name, processor in found.items() if processor is not None}
+
+
+def _mismatch(required: frozenset[str], given: Any) -> str:
+    missing, unknown = sorted(required - given), sorted(given - required)
+    return f"the statement's parameters do not match: missing {missing}, unknown {unknown}"

@@ -1,0 +1,144 @@
+"""Settings of a process: frozen, parsed once, secrets wrapped so that they do not print.
+
+A service subclasses `ProcessSettings` and adds its own groups. Names in the environment are
+`TENANTMESH_<GROUP>_<FIELD>`, for example `TENANTMESH_DATABASE_SYSTEM_URL`. Nothing reads the environment later.
+"""
+
+import re
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+MEBIBYTE = 1024 * 1024
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?")
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, None: 1.0}
+_HIGHEST_PORT = 65535
+
+
+def split_address(address: str) -> tuple[str, int]:
+    """Split `host:port` (IPv6 in brackets). Raises ValueError saying what an address looks like."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > _HIGHEST_PORT:
+        raise ValueError(f"{address!r} is not an address; write host:port, for example 127.0.0.1:50051")
+    return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+def _checked_address(address: str) -> str:
+    split_address(address)
+    return address
+
+
+def _duration(value: object) -> object:
+    if isinstance(value, str) and (match := _DURATION.fullmatch(value.strip())):
+        return timedelta(seconds=float(match[1]) * _UNITS[match[2]])
+    return value
+
+
+Address = Annotated[str, AfterValidator(_checked_address)]
+Count = Annotated[int, Field(ge=1)]
+Bytes = Annotated[int, Field(ge=1024)]
+Ratio = Annotated[float, Field(ge=0, le=1)]
+Duration = Annotated[timedelta, BeforeValidator(_duration)]
+"""A timedelta, written `250ms`, `5s`, `10m`, `1h`, `7d`, a bare number of seconds, or ISO 8601."""
+
+
+class Group(BaseModel):
+    """A group of settings: immutable, and an unknown name is an error instead of a silent default."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DatabaseSettings(Group):
+    """PostgreSQL, by the doors that a process may use. Pool sizes count connections per process."""
+
+    url: SecretStr | None = None
+    system_url: SecretStr | None = None
+    migrate_url: SecretStr | None = None
+    pool_size: Count = 10
+    system_pool_size: Count = 4
+    acquire_timeout: Duration = timedelta(seconds=1)
+    connect_timeout: Duration = timedelta(seconds=2)
+    command_timeout: Duration = timedelta(seconds=6)
+
+
+class RedisSettings(Group):
+    """Redis or Valkey. Fails fast and never retries: the caller has a fallback, a waiting call has none."""
+
+    url: SecretStr | None = None
+    cluster: bool = False
+    timeout: Duration = timedelta(milliseconds=50)
+    pool_size: Count = 16
+    breaker_failures: Count = 3
+    breaker_window: Duration = timedelta(seconds=1)
+    breaker_open: Duration = timedelta(seconds=1)
+
+
+class ServerSettings(Group):
+    """The gRPC server of a process. Worker i listens on port + i * worker_port_step: a connection pins to one."""
+
+    listen: Address = "127.0.0.1:50051"
+    workers: Count = 1
+    worker_port_step: Count = 100
+    drain_wait: Duration = timedelta(seconds=3)
+    grace: Duration = timedelta(seconds=10)
+    reflection: bool = False
+    max_concurrent_streams: Count = 100
+    max_pending_requests: Count = 10_000
+    max_request_bytes: Bytes = MEBIBYTE
+    max_response_bytes: Bytes = 4 * MEBIBYTE
+    max_metadata_bytes: Bytes = 16 * 1024
+    max_connection_age: Duration = timedelta(minutes=30)
+    max_connection_age_grace: Duration = timedelta(minutes=1)
+    max_connection_idle: Duration = timedelta(minutes=15)
+    handshake_timeout: Duration = timedelta(seconds=10)
+    keepalive_time: Duration = timedelta(seconds=60)
+    keepalive_timeout: Duration = timedelta(seconds=20)
+    keepalive_min_client_interval: Duration = timedelta(seconds=10)
+    max_health_watchers: Count = 100
+    channelz_listen: Address | None = None
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    tls_client_ca: Path | None = None
+
+    @model_validator(mode="after")
+    def _tls_is_whole(self) -> Self:
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ValueError("set both tls_cert and tls_key, or neither")
+        if self.tls_client_ca is not None and self.tls_cert is None:
+            raise ValueError("tls_client_ca asks clients for certificates; it needs tls_cert and tls_key")
+        return self
+
+
+class TelemetrySettings(Group):
+    """Logs, metrics and traces. Worker i serves its metrics on port + i."""
+
+    metrics_listen: Address | None = None
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["json", "console"] = "json"
+    access_log: Literal["refusals", "all", "off"] = "refusals"
+    otlp_endpoint: str | None = None
+    otlp_insecure: bool = False
+    trace_ratio: Ratio = 0.05
+
+
+class ProcessSettings(BaseSettings):
+    """What every process reads. Subclass it, add groups, construct it once in `__main__`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="TENANTMESH_",
+        env_nested_delimiter="_",
+        env_nested_max_split=1,
+        frozen=True,
+        extra="ignore",
+        hide_input_in_errors=True,
+    )
+
+    mode: Literal["development", "production"] = "production"
+    database: DatabaseSettings = DatabaseSettings()
+    redis: RedisSettings = RedisSettings()
+    server: ServerSettings = ServerSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
