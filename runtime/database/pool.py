@@ -8,6 +8,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import asyncpg
 
@@ -15,7 +16,10 @@ from runtime.database.errors import DatabaseUnavailable, translated
 
 _CLOSE_SECONDS = 1.0
 
-RawConnection = asyncpg.Connection[asyncpg.Record]
+if TYPE_CHECKING:
+    RawConnection = asyncpg.Connection[asyncpg.Record]
+else:  # asyncpg's classes are generic for type checkers only
+    RawConnection = asyncpg.Connection
 
 
 class Pool:
