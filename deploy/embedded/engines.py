@@ -1,0 +1,73 @@
+"""The two databases of a stack, and nothing else: what tests and the whole stack start from."""
+
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from deploy.embedded import binaries, identity, paths
+from deploy.embedded.credentials import Credentials
+from deploy.embedded.postgres import Postgres
+from deploy.embedded.processes import Supervisor
+from deploy.embedded.valkey import Valkey
+
+
+class Engines:
+    """PostgreSQL and Valkey in a state folder; a context manager that starts and stops both.
+
+    `durable=False` makes both fast and forgetful, for tests. `temporary=True` deletes the folder at the end, even when
+    this process is killed. Without `start`, the object only tells how to reach the engines that another process runs.
+    """
+
+    def __init__(self, state: Path, *, durable: bool = True, temporary: bool = False) -> None:
+        user = identity.engine_user()
+        programs, valkey = binaries.postgres_folder(user), binaries.valkey_program(user)
+        self.places = paths.prepare(state, user)
+        self._temporary = temporary
+        discard = (self.places.sockets, self.places.data, self.places.state) if temporary else ()
+        self.supervisor = Supervisor(self.places.state, discard=discard)
+        self._credentials = Credentials(self.places.credentials)
+        self.postgres = Postgres(programs, self.places, self._credentials, user, self.supervisor, durable=durable)
+        self.valkey = Valkey(valkey, self.places, self._credentials, user, self.supervisor, durable=durable)
+
+    def start(self) -> None:
+        """Starts both and installs the roles. Raises EmbeddedError; then nothing is left running.
+
+        A second `start` in the same folder, by whatever process, is refused with AlreadyRunningError.
+        """
+        self.open()
+        try:
+            self.postgres.start()
+            self.postgres.install()
+            self.valkey.start()
+        except BaseException:
+            self.close()
+            raise
+
+    def open(self) -> list[str]:
+        """Takes the state folder without starting anything; answers what a killed run had left, which it has ended."""
+        left = self.supervisor.acquire()
+        self._credentials.create()
+        return left
+
+    def close(self) -> None:
+        """Stops both and gives the folder back. Safe to repeat."""
+        self.supervisor.close()
+        if self._temporary:
+            paths.discard(self.places)
+
+    def watch(self, report: Callable[[str], None]) -> None:
+        """Starts again what has ended by itself, and reports it. Call it now and then."""
+        for child in self.supervisor.ended():
+            report(f"{child.program.name} ended by itself; starting it again")
+            engine = self.postgres if child.program.name == "postgres" else self.valkey
+            engine.start()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,36 @@
+"""What stops the embedded stack: always a sentence for a person, and what to do about it."""
+
+from pathlib import Path
+
+
+class EmbeddedError(Exception):
+    """The embedded stack can't do what was asked.
+
+    `remedy` is what the person can do, as one line; `log` is where the details are, if a program wrote some.
+    """
+
+    def __init__(self, message: str, *, remedy: str = "", log: Path | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.remedy = remedy
+        self.log = log
+
+    def __str__(self) -> str:
+        return " ".join(part for part in (self.message, self.remedy) if part)
+
+
+class AlreadyRunningError(EmbeddedError):
+    """Another process holds the state folder. `pid` is that process; `edge` its address, if it has one."""
+
+    def __init__(self, state: Path, pid: int, edge: str) -> None:
+        where = f", edge {edge}" if edge else ""
+        super().__init__(
+            f"already running here (pid {pid}{where}).",
+            remedy=f"Stop it with Ctrl-C or `kill {pid}`, or use another state folder than {state}.",
+        )
+        self.pid = pid
+        self.edge = edge
+
+
+class PortTakenError(EmbeddedError):
+    """A port that a part needs belongs to somebody else."""

@@ -1,0 +1,150 @@
+"""Where the embedded stack keeps its things, and who may look at them.
+
+    .tenantmesh/            ours alone: secrets, logs, the record of what runs
+        data/               the engine user's: pg18/, valkey/, sockets/
+
+For root the engines run as another user. That user must get to `data/`: it is let through `.tenantmesh/` by its group
+where it can get that far, and otherwise `data` is a link to a folder below /var/lib/tenantmesh.
+"""
+
+import hashlib
+import os
+import secrets
+import shutil
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy.embedded.errors import EmbeddedError
+from deploy.embedded.identity import EngineUser
+
+SYSTEM_FOLDER = Path("/var/lib/tenantmesh")
+SOCKET_NAME = ".s.PGSQL.5432"  # the longest name of a socket of ours
+SOCKET_PATH_LIMIT = 103 if sys.platform == "darwin" else 107
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """The folders of one stack."""
+
+    state: Path
+    data: Path
+    sockets: Path
+    logs: Path
+
+    @property
+    def record(self) -> Path:
+        """Which processes belong to the stack."""
+        return self.state / "run.json"
+
+    @property
+    def credentials(self) -> Path:
+        """The passwords of the engines."""
+        return self.state / "credentials.json"
+
+    @property
+    def operator_key(self) -> Path:
+        """The first operator's API key."""
+        return self.state / "operator.key"
+
+    def log(self, name: str) -> Path:
+        """Where the program called `name` writes."""
+        return self.logs / f"{name}.log"
+
+
+def prepare(state: Path, user: EngineUser) -> Places:
+    """Makes the folders, each with the narrowest rights that work. Safe to repeat.
+
+    Raises EmbeddedError when a folder belongs to somebody else or can't be made.
+    """
+    state = state.absolute()
+    try:
+        _own_folder(state)
+        data = _data_folder(state, user)
+        sockets = _socket_folder(data, user)
+        logs = state / "logs"
+        _own_folder(logs)
+    except OSError as error:
+        raise EmbeddedError(
+            f"Can't set up {error.filename}: {error.strerror}.", remedy="Choose another state folder with --state."
+        ) from error
+    return Places(state, data, sockets, logs)
+
+
+def discard(places: Places) -> None:
+    """Deletes a stack's data, sockets and secrets for good. Nothing of it may be running."""
+    for folder in (places.sockets, places.data.resolve(), places.state):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _own_folder(folder: Path) -> None:
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    owner = folder.stat().st_uid
+    if owner != os.geteuid():
+        raise EmbeddedError(
+            f"{folder} belongs to user id {owner}, not to you.",
+            remedy="Run this as its owner, remove it, or choose another state folder with --state.",
+        )
+    folder.chmod(0o700)
+
+
+def _data_folder(state: Path, user: EngineUser) -> Path:
+    data = state / "data"
+    blocked = user.blocked_at(state.parent)
+    if blocked and data.is_dir() and not data.is_symlink():
+        raise EmbeddedError(
+            f"The data in {data} can't be reached by user `{user.name}`, since {blocked} is closed to it.",
+            remedy=f"Open the way (chmod o+x {blocked}), or move {data} away to begin anew.",
+        )
+    if blocked:
+        return _engine_folder(_linked(data), user)
+    if user.switch:
+        os.chown(state, -1, user.gid)
+        state.chmod(0o710)  # the engines' group may pass through; nobody may list
+    return _engine_folder(data, user)
+
+
+def _linked(data: Path) -> Path:
+    """The folder below SYSTEM_FOLDER that `data` links to; the link is made on first use."""
+    _system_folder()
+    if not data.is_symlink():
+        data.symlink_to(SYSTEM_FOLDER / f"data-{secrets.token_hex(6)}")
+    return data.readlink()
+
+
+def _system_folder() -> None:
+    SYSTEM_FOLDER.mkdir(mode=0o755, parents=True, exist_ok=True)
+    SYSTEM_FOLDER.chmod(0o755)
+
+
+def _engine_folder(folder: Path, user: EngineUser) -> Path:
+    if not folder.exists():
+        folder.mkdir(mode=0o700)
+        user.give(folder)
+    status = folder.stat()
+    if status.st_uid != user.uid:
+        raise EmbeddedError(
+            f"{folder} belongs to user id {status.st_uid}; the engines would run as `{user.name}` and can't use it.",
+            remedy="Run this as the user who made it, or choose another state folder with --state.",
+        )
+    folder.chmod(0o700)
+    return folder
+
+
+def _socket_folder(data: Path, user: EngineUser) -> Path:
+    sockets = data / "sockets"
+    if len(os.fsencode(sockets / SOCKET_NAME)) <= SOCKET_PATH_LIMIT:
+        return _engine_folder(sockets, user)
+    name = f"tenantmesh-{user.uid}-{hashlib.sha256(os.fsencode(data.resolve())).hexdigest()[:10]}"
+    if user.switch:  # root never uses a folder in which others may plant names
+        _system_folder()
+        return _engine_folder(SYSTEM_FOLDER / name, user)
+    short = Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()) / name
+    if short.is_symlink():
+        raise EmbeddedError(f"{short} is a link that somebody planted.", remedy=f"Remove it: rm {short}")
+    if len(os.fsencode(short / SOCKET_NAME)) > SOCKET_PATH_LIMIT:
+        raise EmbeddedError(
+            f"{short} is too long for a socket's path.", remedy="Set TMPDIR to a short path, for example /tmp."
+        )
+    return _engine_folder(short, user)

@@ -1,0 +1,15 @@
+"""What PostgreSQL must hold before the services' migrations run: roles, schemas and rights (`roles.sql`).
+
+The tables and their row-level security are in the services' migrations; how an embedded server runs is in
+`deploy.embedded.postgres`.
+"""
+
+from importlib.resources import files
+
+DATABASE = "tenantmesh"
+LOGIN_ROLES = ("tenantmesh_migrate", "tenant_app", "tenant_directory", "auth_app", "auth_directory")
+
+
+def roles_sql() -> str:
+    """The script that a superuser runs once in each database; running it again changes nothing."""
+    return files(__package__).joinpath("roles.sql").read_text(encoding="utf-8")
