@@ -1,0 +1,38 @@
+"""What every call in the mesh passes through: who calls, for which tenant, and whether it may.
+
+    chain = Chain([notes_pb2.DESCRIPTOR.services_by_name["NotesService"]], mesh.ports())
+    server = grpc.aio.server(interceptors=[chain.aio_interceptor()])
+
+Handlers read `current_call()`. Policies stand in the protos. README.md beside this file shows the whole of it.
+"""
+
+from interceptors.call import Call, current_call
+from interceptors.caller import Caller, CallerKind
+from interceptors.chain import Chain, ChainSettings, Ports
+from interceptors.directory import TenantDirectory
+from interceptors.limits import Decision, Rate, RateLimiter, StoreUnavailable
+from interceptors.mesh import Mesh
+from interceptors.policy import PolicyError
+from interceptors.tenants import TenantChange, TenantId, TenantRecord, TenantSource, TenantState
+
+__all__ = [
+    "Call",
+    "Caller",
+    "CallerKind",
+    "Chain",
+    "ChainSettings",
+    "Decision",
+    "Mesh",
+    "PolicyError",
+    "Ports",
+    "Rate",
+    "RateLimiter",
+    "StoreUnavailable",
+    "TenantChange",
+    "TenantDirectory",
+    "TenantId",
+    "TenantRecord",
+    "TenantSource",
+    "TenantState",
+    "current_call",
+]

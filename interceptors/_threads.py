@@ -1,0 +1,155 @@
+"""The same for the thread-pool `grpc.server`. Where a link must wait, its coroutine runs on the chain's own loop, in a
+thread beside the pool; the fast path never goes there."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Callable, Coroutine, Iterator
+from typing import TYPE_CHECKING, Any, Self
+
+import grpc
+
+from interceptors._handlers import Handler, HandlerWrapper, Parse, answered, parsed
+from interceptors.call import Call, enter_call
+from interceptors.error_boundary import Aborted
+from interceptors.errors import DeadlineExceeded, Internal, MeshError
+from interceptors.link import CompiledChain
+from interceptors.metadata import REQUEST_ID
+from interceptors.status import refusal
+
+if TYPE_CHECKING:
+    from interceptors.chain import Chain
+
+LONGEST_WAIT = 10.0
+"""Seconds that a pool thread waits for a link at most, whatever the call's deadline."""
+
+
+class LoopThread:
+    """An event loop in a daemon thread, for the ports that are asynchronous by nature."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="tenantmesh-chain", daemon=True)
+        self._thread.start()
+
+    def wait(self, coroutine: Coroutine[Any, Any, Any], timeout: float | None = None) -> Any:
+        """The coroutine's result. Raises DeadlineExceeded when it takes longer than `timeout` seconds."""
+        future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        try:
+            return future.result(timeout)
+        except TimeoutError as error:
+            future.cancel()
+            raise DeadlineExceeded("DEADLINE_EXCEEDED", "The call took longer than it may. Retry.") from error
+
+    def close(self) -> None:
+        """Stops the loop and its thread."""
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+
+class ThreadInterceptor(HandlerWrapper, grpc.ServerInterceptor):
+    """See the module. `close()` it when the server has stopped, or use it as a context manager."""
+
+    def __init__(self, chain: Chain) -> None:
+        self._chain = chain
+        self._handlers: dict[str, Handler] = {}
+        self._loop = LoopThread()
+        self._loop.wait(chain.start())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stops what following tenants began, and the loop."""
+        self._loop.wait(self._chain.close())
+        self._loop.close()
+
+    def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Handler | None],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Handler | None:
+        """Returns the method's wrapped handler; None for an unknown method, as gRPC expects."""
+        method: str = handler_call_details.method
+        wrapped = self._handlers.get(method)
+        if wrapped is None:
+            handler = continuation(handler_call_details)
+            if handler is None:
+                return None
+            compiled = self._chain.compiled(method) or self._chain.denying(method)
+            wrapped = self._handlers[method] = self._wrap(compiled, handler)
+        return wrapped
+
+    def _unary(self, chain: CompiledChain, behavior: Any, parse: Parse | None, serialize: Any) -> Any:
+        def handle(request: Any, context: Any) -> Any:
+            with self._around(chain, context) as call:
+                return serialize(answered(call, behavior(self._admit(chain, call, request, parse), context)))
+
+        return handle
+
+    def _streaming(self, chain: CompiledChain, behavior: Any, parse: Parse | None) -> Any:
+        def handle(request: Any, context: Any) -> Iterator[Any]:
+            with self._around(chain, context) as call:
+                yield from behavior(self._admit(chain, call, request, parse), context)
+
+        return handle
+
+    def _admit(self, chain: CompiledChain, call: Call, request: Any, parse: Parse | None) -> Any:
+        """Passes the gates, in two steps with the parsing between them."""
+        for entered, enter in enumerate(chain.enters):
+            call.entered = entered
+            self._finish(call, enter(call))
+        call.entered = len(chain.enters)
+        if parse is None:
+            return request
+        message = parsed(parse, request)
+        for receive in chain.receives:
+            self._finish(call, receive(call, message))
+        return message
+
+    def _finish(self, call: Call, pending: Coroutine[Any, Any, None] | None) -> None:
+        if pending is not None:
+            remaining = call.time_remaining()
+            self._loop.wait(pending, LONGEST_WAIT if remaining is None else min(remaining, LONGEST_WAIT))
+
+    @contextlib.contextmanager
+    def _around(self, chain: CompiledChain, context: Any) -> Iterator[Call]:
+        """Makes the Call, and leaves the links that were entered, however the handler ended."""
+        call = Call(chain.policy, context.invocation_metadata())
+        call.context = context
+        enter_call(call)
+        try:
+            yield call
+            call.code = context.code() or grpc.StatusCode.OK
+        except (Exception, GeneratorExit) as error:  # the error boundary decides
+            call.error = _outcome(error, context)
+        finally:
+            for leave in chain.unwind[call.entered]:
+                leave(call)
+        if call.error is not None:
+            _refuse(call, context)
+
+
+def _outcome(error: BaseException, context: Any) -> BaseException:
+    # `context.abort` raises a bare Exception after it has set the code.
+    if type(error) is Exception and not error.args and context.code() is not None:
+        return Aborted(context.code())
+    return error
+
+
+def _refuse(call: Call, context: Any) -> None:
+    error = call.error
+    if isinstance(error, GeneratorExit):
+        raise error  # the client is gone and gRPC drops the generator
+    if isinstance(error, Aborted):
+        raise Exception  # gRPC's own way of leaving an aborted handler
+    known = error if isinstance(error, MeshError) else Internal("INTERNAL", "a link failed outside the error boundary")
+    code, message, metadata = refusal(known)
+    context.set_trailing_metadata(((REQUEST_ID, call.request_id), *metadata))
+    context.abort(code, message)

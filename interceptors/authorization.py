@@ -1,0 +1,70 @@
+"""Link 9: whether this kind of caller, with these permissions, may call this method."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from interceptors.call import Call
+from interceptors.caller import Caller, CallerKind
+from interceptors.errors import PermissionDenied
+from interceptors.link import Link, Pending
+from interceptors.policy import MethodPolicy
+
+__all__ = ["DEFAULT_ROLES", "Authorization", "Roles"]
+
+Roles = Mapping[str, frozenset[str]]
+"""What each role permits, by permission name; `*` permits everything a user can be permitted."""
+
+DEFAULT_ROLES: Roles = {
+    "owner": frozenset({"*"}),
+    "admin": frozenset({"tenants.read", "users.read", "users.write"}),
+    "member": frozenset({"tenants.read"}),
+}
+
+
+class Authorization(Link):
+    """Compares the caller with the policy's audiences and permission."""
+
+    def __init__(self, roles: Roles) -> None:
+        self._roles = roles
+
+    def bind(self, policy: MethodPolicy) -> Link | None:
+        """Idle where everybody may call and nothing is asked."""
+        if policy.public and not policy.permission:
+            return None
+        return _BoundAuthorization(self._roles, policy)
+
+
+class _BoundAuthorization(Link):
+    def __init__(self, roles: Roles, policy: MethodPolicy) -> None:
+        self._audiences = policy.audiences
+        self._permission = policy.permission
+        # The roles that permit this method, worked out once: a call compares names.
+        granting = {name for name, permitted in roles.items() if permits(permitted, policy.permission)}
+        self._granting = frozenset(granting)
+
+    def enter(self, call: Call) -> Pending:
+        caller = call.caller
+        if caller.kind not in self._audiences and CallerKind.ANONYMOUS not in self._audiences:
+            raise PermissionDenied(
+                "AUDIENCE_NOT_ALLOWED",
+                f"This method does not serve a {caller.kind.value.lower()}. Use a credential of another kind.",
+                metadata={"audiences": ",".join(sorted(each.value for each in self._audiences))},
+            )
+        if self._permission and not self._holds(caller):
+            raise PermissionDenied(
+                "PERMISSION_MISSING",
+                f"The credential lacks the permission {self._permission}. Ask an administrator for a role that has it.",
+                metadata={"permission": self._permission},
+            )
+        return None
+
+    def _holds(self, caller: Caller) -> bool:
+        if caller.kind is CallerKind.USER:
+            return not self._granting.isdisjoint(caller.roles)
+        return caller.kind is CallerKind.OPERATOR or permits(caller.permissions, self._permission)
+
+
+def permits(granted: frozenset[str], permission: str) -> bool:
+    """Whether the grants contain the permission, by name or by `*`."""
+    return permission in granted or "*" in granted

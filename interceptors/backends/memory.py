@@ -1,0 +1,48 @@
+"""The in-memory twins: for one process, for tests, and for the time that a store is away."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from datetime import timedelta
+
+from interceptors.limits import Decision, Rate
+
+__all__ = ["MemoryRateLimiter"]
+
+
+class MemoryRateLimiter:
+    """The generic cell rate algorithm (ITU-T I.371) in a bounded dictionary.
+
+    The state of a key is one number: the theoretical arrival time, at which it would be full again. Beyond `capacity`
+    keys the one touched longest ago is forgotten, so that probing can't grow memory.
+    """
+
+    def __init__(self, *, capacity: int = 100_000, clock: Callable[[], float] = time.monotonic) -> None:
+        self._arrival: OrderedDict[str, float] = OrderedDict()
+        self._capacity = capacity
+        self._clock = clock
+
+    async def take(self, key: str, rate: Rate, cost: int = 1) -> Decision:
+        """As `RateLimiter.take`; never unavailable."""
+        return self.take_now(key, rate, cost)
+
+    def take_now(self, key: str, rate: Rate, cost: int = 1) -> Decision:
+        """The same without waiting."""
+        now = self._clock()
+        arrival = max(self._arrival.get(key, now), now)
+        full_at = arrival + cost * rate.interval
+        room = now + rate.burst * rate.interval
+        if full_at > room + 1e-9:
+            wait = timedelta(seconds=full_at - room)
+            return Decision(False, rate.burst, _whole((room - arrival) / rate.interval), wait)
+        self._arrival[key] = full_at
+        self._arrival.move_to_end(key)
+        if len(self._arrival) > self._capacity:
+            self._arrival.popitem(last=False)
+        return Decision(True, rate.burst, _whole((room - full_at) / rate.interval), timedelta())
+
+
+def _whole(calls: float) -> int:
+    return max(0, int(calls + 1e-6))

@@ -1,0 +1,41 @@
+"""Who makes a call."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from interceptors.tenants import TenantId
+
+__all__ = ["ANONYMOUS", "Caller", "CallerKind"]
+
+
+class CallerKind(Enum):
+    """What kind of caller this is; policies name the kinds they serve."""
+
+    ANONYMOUS = "ANONYMOUS"
+    USER = "USER"
+    SERVICE = "SERVICE"
+    OPERATOR = "OPERATOR"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """A verified caller. The anonymous one stands for calls without a credential."""
+
+    kind: CallerKind
+    subject: str
+    """A user's UUID, or the name of a service's or operator's key."""
+    tenant_id: TenantId | None = None
+    """The tenant the credential is bound to. None: the caller may select one."""
+    roles: tuple[str, ...] = ()
+    permissions: frozenset[str] = frozenset()
+    """What the credential itself grants, `*` being all; a user's come from its roles."""
+    credential_id: str = ""
+    """Identifies the credential in logs: a token's `jti`, a key's id, a certificate's identity. Never the secret."""
+    session_id: str | None = None
+    expires_at: float | None = None
+    """When the credential runs out, in seconds since the epoch. None: it does not."""
+
+
+ANONYMOUS = Caller(CallerKind.ANONYMOUS, "anonymous")

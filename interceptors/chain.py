@@ -1,0 +1,175 @@
+"""The chain: which links a call passes, in which order, and why each stands where it does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from google.protobuf.descriptor import ServiceDescriptor
+
+from interceptors.authentication import ApiKeyVerifier, Authentication
+from interceptors.authorization import DEFAULT_ROLES, Authorization, Roles
+from interceptors.call import Call
+from interceptors.caller import Caller
+from interceptors.deadline import Deadline
+from interceptors.directory import TenantDirectory
+from interceptors.error_boundary import ErrorBoundary
+from interceptors.errors import PermissionDenied
+from interceptors.limits import Rate, RateLimiter
+from interceptors.link import CompiledChain, Link, Pending, compile_chain
+from interceptors.metadata_hygiene import MetadataHygiene
+from interceptors.peer_limit import PeerLimit
+from interceptors.policy import MethodPolicy, PolicyError, policies_of
+from interceptors.proxies import ForwardedOrigin
+from interceptors.request_id import RequestId
+from interceptors.telemetry import AccessLog, CallObserver, CallTracer, Telemetry
+from interceptors.tenancy import Tenancy
+from interceptors.tokens import TokenVerifier
+
+if TYPE_CHECKING:
+    import grpc
+
+    from interceptors._threads import ThreadInterceptor
+
+__all__ = ["LINKS", "Chain", "ChainSettings", "Ports", "Row"]
+
+
+DEFAULT_RATES: Mapping[str, Rate] = {"credential": Rate(5, 20), "public": Rate(50, 200)}
+
+
+@dataclass(frozen=True, slots=True)
+class ChainSettings:
+    """What may differ between installations."""
+
+    base_domain: str = ""
+    """`acme.<base_domain>` is the host of the tenant with the slug acme. Empty: hosts name no tenants."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Networks (CIDR) whose forwarded headers count."""
+    identities: Mapping[str, Caller] = field(default_factory=dict)
+    """Callers by the SPIFFE identity in their client certificate."""
+    roles: Roles = field(default_factory=lambda: DEFAULT_ROLES)
+    rates: Mapping[str, Rate] = field(default_factory=lambda: DEFAULT_RATES)
+    """Burst limits by rate class."""
+    access_log: AccessLog = AccessLog.REFUSALS
+    read_timeout: float = 10.0
+    """Seconds for which a unary request may stay half-sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """What the links ask. Each is optional: a link without its port is left out, and a policy that needs it is refused
+    when the chain is built."""
+
+    tokens: TokenVerifier | None = None
+    api_keys: ApiKeyVerifier | None = None
+    directory: TenantDirectory | None = None
+    limiter: RateLimiter | None = None
+    observer: CallObserver | None = None
+    tracer: CallTracer | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A link's place in the chain."""
+
+    name: str
+    build: Callable[[Ports, ChainSettings], Link] | None
+    """None: the place is kept, and policies that ask for the link are refused."""
+    reason: str
+
+
+LINKS: tuple[Row, ...] = (
+    Row("request_id", lambda _p, _s: RequestId(), "everything after it can be correlated"),
+    Row("telemetry", lambda p, s: Telemetry(p.observer, p.tracer, s.access_log), "sees the final status of refusals"),
+    Row("error_boundary", lambda _p, _s: ErrorBoundary(), "inside telemetry, outside all that can raise"),
+    Row("deadline", lambda _p, _s: Deadline(), "bounds all I/O"),
+    Row("metadata_hygiene", lambda _p, _s: MetadataHygiene(), "before anything reads metadata"),
+    Row("forwarded_origin", lambda _p, s: ForwardedOrigin(s.trusted_proxies), "hygiene of what proxies say"),
+    Row("peer_limit", lambda p, s: PeerLimit(p.limiter, s.rates), "public methods: before any secret is compared"),
+    Row("authentication", lambda p, s: Authentication(p.tokens, p.api_keys, s.identities), "who"),
+    Row("tenancy", lambda p, s: Tenancy(p.directory, s.base_domain), "which tenant; needs who"),
+    Row("authorization", lambda _p, s: Authorization(s.roles), "audience and permission of the policy"),
+    Row("usage", None, "outside the gates: refusals are counted, only served calls are billable"),
+    Row("audit", None, "outside the gates too: refusals are recorded"),
+    Row("entitlement", None, "the plan's features; cheap, before counters move"),
+    Row("tenant_limit", None, "burst"),
+    Row("quota", None, "period allowance; last, because it consumes"),
+)
+"""Outermost first."""
+
+_ASKED_BY: Mapping[str, Callable[[MethodPolicy], bool]] = {
+    "entitlement": lambda policy: bool(policy.feature),
+    "tenant_limit": lambda policy: bool(policy.rate_class) and not policy.public,
+    "quota": lambda policy: bool(policy.meters),
+}
+"""Which policies can't be kept without a link. Usage and audit are asked for by none: they only record."""
+
+
+class Chain:
+    """The links of one process, compiled per method.
+
+    services: the services whose methods have policies. With `complete`, each of their methods must have one; without, a
+    method that has none is refused when it is called, as any other is, but for the standard health and reflection
+    services. Raises PolicyError for policies that are missing, contradictory, or can't be kept.
+    """
+
+    def __init__(
+        self,
+        services: Iterable[ServiceDescriptor],
+        ports: Ports,
+        settings: ChainSettings | None = None,
+        *,
+        complete: bool = True,
+    ) -> None:
+        self.settings = settings or ChainSettings()
+        self.ports = ports
+        policies = policies_of(services, complete=complete)
+        self._refuse_unkept(policies.values())
+        links = tuple(row.build(ports, self.settings) for row in LINKS if row.build is not None)
+        self._compiled = {method: compile_chain(links, policy) for method, policy in policies.items()}
+        self._denied = links[:3]
+
+    def compiled(self, method: str) -> CompiledChain | None:
+        """The method's links, or None for one without a policy."""
+        return self._compiled.get(method)
+
+    def denying(self, method: str) -> CompiledChain:
+        """What a method without a policy passes: correlation, telemetry, the boundary, and a refusal."""
+        return compile_chain((*self._denied, _Deny()), MethodPolicy(method, frozenset()))
+
+    def aio_interceptor(self) -> grpc.aio.ServerInterceptor:
+        """The interceptor for `grpc.aio.server(interceptors=[…])`."""
+        from interceptors._aio import AioInterceptor  # noqa: PLC0415  # each server loads its own adapter only
+
+        return AioInterceptor(self)
+
+    def thread_interceptor(self) -> ThreadInterceptor:
+        """The interceptor for `grpc.server(…, interceptors=[…])`. Starts the chain on a loop of its own thread."""
+        from interceptors._threads import ThreadInterceptor  # noqa: PLC0415
+
+        return ThreadInterceptor(self)
+
+    async def start(self) -> None:
+        """Begins to follow the tenants. Call it on the loop that serves."""
+        if self.ports.directory is not None:
+            await self.ports.directory.start()
+
+    async def close(self) -> None:
+        """Stops what `start` began."""
+        if self.ports.directory is not None:
+            await self.ports.directory.close()
+
+    def _refuse_unkept(self, policies: Iterable[MethodPolicy]) -> None:
+        missing = {row.name for row in LINKS if row.build is None}
+        for policy in policies:
+            for name in missing & _ASKED_BY.keys():
+                if _ASKED_BY[name](policy):
+                    raise PolicyError(f"{policy.method}: its policy asks for the {name} link, which this chain lacks")
+
+
+class _Deny(Link):
+    def enter(self, call: Call) -> Pending:  # noqa: ARG002  # refuses whatever comes
+        raise PermissionDenied(
+            "POLICY_MISSING", "This method has no policy, so nobody may call it. Its author must annotate its proto."
+        )

@@ -1,0 +1,217 @@
+"""The client side: a call made while serving another carries its request id, trace, deadline and tenant onward.
+
+Retries come from gRPC's own service config, made from the policies: only what a policy calls idempotent is repeated.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+from google.protobuf.descriptor import ServiceDescriptor
+
+from interceptors.call import Call, current_call
+from interceptors.metadata import AUTHORIZATION, REQUEST_ID, TENANT_ID, TRACEPARENT
+from interceptors.policy import MethodPolicy, policies_of
+
+__all__ = ["Credential", "channel", "outgoing", "retry_config", "thread_channel"]
+
+_OPTIONS: tuple[tuple[str, Any], ...] = (
+    ("grpc.keepalive_time_ms", 300_000),
+    ("grpc.max_receive_message_length", 4 * 1024 * 1024),
+    # The names of proxies in the environment are for HTTP to the outside, never for the mesh.
+    ("grpc.enable_http_proxy", 0),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """What the caller proves itself with: an API key (`tmk_…`) or an access token."""
+
+    secret: str
+
+    def __repr__(self) -> str:
+        return "Credential(…)"
+
+
+@dataclass(frozen=True, slots=True)
+class Onward:
+    """Sends the credential of the call being served instead of one of the service's own."""
+
+
+def outgoing(credential: Credential | Onward | None = None) -> list[tuple[str, str]]:
+    """The metadata of a call made now."""
+    metadata: list[tuple[str, str]] = []
+    call = _serving()
+    if isinstance(credential, Credential):
+        metadata.append((AUTHORIZATION, f"Bearer {credential.secret}"))
+    if call is None:
+        return metadata
+    metadata.append((REQUEST_ID, call.request_id))
+    if call.traceparent:
+        metadata.append((TRACEPARENT, call.traceparent))
+    if call.tenant is not None:
+        metadata.append((TENANT_ID, str(call.tenant.id)))
+    if isinstance(credential, Onward) and (header := call.headers.get(AUTHORIZATION)):
+        metadata.append((AUTHORIZATION, header))
+    return metadata
+
+
+def retry_config(services: Iterable[ServiceDescriptor]) -> str:
+    """A gRPC service config that retries what the policies call idempotent, on UNAVAILABLE, with a retry budget."""
+    safe = [
+        policy for policy in policies_of(services, complete=False).values() if policy.idempotent and not policy.streams
+    ]
+    return json.dumps(
+        {
+            "methodConfig": [
+                {
+                    "name": [_config_name(policy) for policy in safe],
+                    "retryPolicy": {
+                        "maxAttempts": 3,
+                        "initialBackoff": "0.05s",
+                        "maxBackoff": "0.5s",
+                        "backoffMultiplier": 2,
+                        "retryableStatusCodes": ["UNAVAILABLE"],
+                    },
+                }
+            ],
+            "retryThrottling": {"maxTokens": 100, "tokenRatio": 0.1},
+        }
+    )
+
+
+def _config_name(policy: MethodPolicy) -> dict[str, str]:
+    _, service, method = policy.method.split("/")
+    return {"service": service, "method": method}
+
+
+def channel(
+    target: str,
+    *,
+    services: Iterable[ServiceDescriptor] = (),
+    credential: Credential | Onward | None = None,
+    tls: grpc.ChannelCredentials | None = None,
+    options: Sequence[tuple[str, Any]] = (),
+) -> grpc.aio.Channel:
+    """A channel whose calls carry the current call onward. `services` are those that are retried by their policies."""
+    arguments: dict[str, Any] = {
+        "options": _options(services, options),
+        "interceptors": [kind(credential) for kind in _AIO_KINDS],
+    }
+    if tls is None:
+        return grpc.aio.insecure_channel(target, **arguments)
+    return grpc.aio.secure_channel(target, tls, **arguments)
+
+
+def thread_channel(
+    target: str,
+    *,
+    services: Iterable[ServiceDescriptor] = (),
+    credential: Credential | Onward | None = None,
+    tls: grpc.ChannelCredentials | None = None,
+    options: Sequence[tuple[str, Any]] = (),
+) -> grpc.Channel:
+    """The same for blocking stubs."""
+    arguments = _options(services, options)
+    plain = grpc.insecure_channel(target, arguments) if tls is None else grpc.secure_channel(target, tls, arguments)
+    return grpc.intercept_channel(plain, _ThreadClient(credential))
+
+
+def _options(services: Iterable[ServiceDescriptor], more: Sequence[tuple[str, Any]]) -> list[tuple[str, Any]]:
+    services = list(services)
+    retries = [("grpc.service_config", retry_config(services))] if services else []
+    return [*_OPTIONS, *retries, *more]
+
+
+def _serving() -> Call | None:
+    try:
+        return current_call()
+    except LookupError:
+        return None
+
+
+def _timeout(asked: float | None) -> float | None:
+    """The time the call may take: what was asked for, but no longer than the call being served has left."""
+    call = _serving()
+    left = call.time_remaining() if call is not None else None
+    if left is None:
+        return asked
+    return left if asked is None else min(asked, left)
+
+
+class _AioLink:
+    """The four aio client interceptors differ in name alone; gRPC sorts them by class."""
+
+    def __init__(self, credential: Credential | Onward | None) -> None:
+        self._credential = credential
+
+    async def _carry(self, continuation: Callable[..., Any], details: grpc.aio.ClientCallDetails, request: Any) -> Any:
+        metadata = grpc.aio.Metadata(*outgoing(self._credential))
+        for key, value in details.metadata or ():
+            metadata.add(key, value)
+        carried = grpc.aio.ClientCallDetails(
+            details.method, _timeout(details.timeout), metadata, details.credentials, details.wait_for_ready
+        )
+        return await continuation(carried, request)
+
+    intercept_unary_unary = intercept_unary_stream = intercept_stream_unary = intercept_stream_stream = _carry
+
+
+class _UnaryUnary(_AioLink, grpc.aio.UnaryUnaryClientInterceptor):
+    pass
+
+
+class _UnaryStream(_AioLink, grpc.aio.UnaryStreamClientInterceptor):
+    pass
+
+
+class _StreamUnary(_AioLink, grpc.aio.StreamUnaryClientInterceptor):
+    pass
+
+
+class _StreamStream(_AioLink, grpc.aio.StreamStreamClientInterceptor):
+    pass
+
+
+_AIO_KINDS = (_UnaryUnary, _UnaryStream, _StreamUnary, _StreamStream)
+
+
+@dataclass(frozen=True, slots=True)
+class _ThreadDetails(grpc.ClientCallDetails):
+    method: str
+    timeout: float | None
+    metadata: tuple[tuple[str, str | bytes], ...] | None
+    credentials: grpc.CallCredentials | None
+    wait_for_ready: bool | None
+    compression: grpc.Compression | None
+
+
+class _ThreadClient(
+    grpc.UnaryUnaryClientInterceptor,
+    grpc.UnaryStreamClientInterceptor,
+    grpc.StreamUnaryClientInterceptor,
+    grpc.StreamStreamClientInterceptor,
+):
+    def __init__(self, credential: Credential | Onward | None) -> None:
+        self._credential = credential
+
+    def _carry(self, continuation: Callable[..., Any], details: Any, request: Any) -> Any:
+        carried = _ThreadDetails(
+            details.method,
+            _timeout(details.timeout),
+            (*outgoing(self._credential), *(details.metadata or ())),
+            details.credentials,
+            getattr(details, "wait_for_ready", None),
+            getattr(details, "compression", None),
+        )
+        return continuation(carried, request)
+
+    # One implementation for four signatures that differ in what is a stream; each passes its request on untouched.
+    intercept_unary_unary = _carry  # type: ignore[assignment]
+    intercept_unary_stream = _carry  # type: ignore[assignment]
+    intercept_stream_unary = _carry  # type: ignore[assignment]
+    intercept_stream_stream = _carry  # type: ignore[assignment]

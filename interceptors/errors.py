@@ -1,0 +1,175 @@
+"""What can be refused, as data. Knows nothing of gRPC; `status.py` is the one place that maps it.
+
+    MeshError
+    ├── InvalidArgument        the request itself is wrong; `violations` lists the fields
+    ├── OutOfRange             past what exists, such as an expired cursor
+    ├── Unauthenticated        who calls is not established
+    ├── PermissionDenied       it is, and may not
+    ├── NotFound               no such thing, or none the caller may know of
+    ├── AlreadyExists          the name is taken
+    ├── Aborted                somebody else was first; read again and repeat
+    ├── FailedPrecondition     not in this state
+    ├── ResourceExhausted      a limit; `retry_after` says when to come back
+    ├── DeadlineExceeded       out of time
+    ├── Unavailable            a part is down; retry with backoff
+    └── Internal               our fault; the text is for the log, the caller gets the request id
+
+An error has two faces: `message` goes to the caller and says what to do next; the cause (`raise … from cause`) stays in
+the log. Both are joined by the request id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import Enum
+from typing import ClassVar
+
+__all__ = [
+    "Aborted",
+    "AlreadyExists",
+    "DeadlineExceeded",
+    "FailedPrecondition",
+    "FieldViolation",
+    "Internal",
+    "InvalidArgument",
+    "Kind",
+    "MeshError",
+    "NotFound",
+    "OutOfRange",
+    "PermissionDenied",
+    "ResourceExhausted",
+    "Unauthenticated",
+    "Unavailable",
+]
+
+
+class Kind(Enum):
+    """The canonical kinds of failure, named as in google.rpc.Code."""
+
+    INVALID_ARGUMENT = "INVALID_ARGUMENT"
+    OUT_OF_RANGE = "OUT_OF_RANGE"
+    UNAUTHENTICATED = "UNAUTHENTICATED"
+    PERMISSION_DENIED = "PERMISSION_DENIED"
+    NOT_FOUND = "NOT_FOUND"
+    ALREADY_EXISTS = "ALREADY_EXISTS"
+    ABORTED = "ABORTED"
+    FAILED_PRECONDITION = "FAILED_PRECONDITION"
+    RESOURCE_EXHAUSTED = "RESOURCE_EXHAUSTED"
+    DEADLINE_EXCEEDED = "DEADLINE_EXCEEDED"
+    UNAVAILABLE = "UNAVAILABLE"
+    INTERNAL = "INTERNAL"
+
+
+@dataclass(frozen=True, slots=True)
+class FieldViolation:
+    """A field of the request and the rule that it breaks."""
+
+    field: str
+    description: str
+
+
+class MeshError(Exception):
+    """A refusal: kind, reason, and a message that tells the caller what to do next.
+
+    `reason` is a value of a documented `ErrorReason` enum without its prefix. `metadata` is for machines; it holds no
+    secret and nothing of another tenant.
+    """
+
+    kind: ClassVar[Kind]
+
+    def __init__(
+        self,
+        reason: str,
+        message: str,
+        *,
+        metadata: Mapping[str, str] | None = None,
+        violations: Sequence[FieldViolation] = (),
+        retry_after: timedelta | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+        self.metadata = dict(metadata or {})
+        self.violations = tuple(violations)
+        self.retry_after = retry_after
+
+
+class InvalidArgument(MeshError):
+    """The request is wrong whatever the state of the system."""
+
+    kind = Kind.INVALID_ARGUMENT
+
+    @classmethod
+    def fields(cls, violations: Iterable[FieldViolation]) -> InvalidArgument:
+        """The error that names every field which breaks its rules."""
+        listed = tuple(violations)
+        summary = "; ".join(f"{each.field}: {each.description}" for each in listed)
+        return cls("INVALID_FIELD", f"Correct these fields and send the request again: {summary}", violations=listed)
+
+
+class OutOfRange(MeshError):
+    """The request points past what exists."""
+
+    kind = Kind.OUT_OF_RANGE
+
+
+class Unauthenticated(MeshError):
+    """Who calls is not established."""
+
+    kind = Kind.UNAUTHENTICATED
+
+
+class PermissionDenied(MeshError):
+    """The caller is known and may not do this."""
+
+    kind = Kind.PERMISSION_DENIED
+
+
+class NotFound(MeshError):
+    """No such thing, or none that the caller may know of."""
+
+    kind = Kind.NOT_FOUND
+
+
+class AlreadyExists(MeshError):
+    """What was to be created exists."""
+
+    kind = Kind.ALREADY_EXISTS
+
+
+class Aborted(MeshError):
+    """A concurrent change won; read again and repeat."""
+
+    kind = Kind.ABORTED
+
+
+class FailedPrecondition(MeshError):
+    """The system is not in the state that the call needs."""
+
+    kind = Kind.FAILED_PRECONDITION
+
+
+class ResourceExhausted(MeshError):
+    """A limit was reached."""
+
+    kind = Kind.RESOURCE_EXHAUSTED
+
+
+class DeadlineExceeded(MeshError):
+    """The call ran out of time."""
+
+    kind = Kind.DEADLINE_EXCEEDED
+
+
+class Unavailable(MeshError):
+    """A part that the call needs can't be reached; retry with backoff."""
+
+    kind = Kind.UNAVAILABLE
+
+
+class Internal(MeshError):
+    """Something failed that is not the caller's doing. The message is for the log: callers get the request id."""
+
+    kind = Kind.INTERNAL

@@ -1,0 +1,74 @@
+"""What a link of the chain is.
+
+A link is written once and serves all four RPC kinds on both Python servers. It has up to three moments:
+
+    enter(call)             before the request is read; in the order of the list
+    receive(call, request)  once the first request message is there; in the order of the list
+    leave(call)             when the call is over, however it ended; in reverse, for each link that was entered
+
+`enter` and `receive` are synchronous where they can decide at once, and that is nearly always. Where they can't, they
+return a coroutine, which the asyncio server awaits and the thread-pool server runs on the chain's loop. Raising a
+MeshError refuses the call. `leave` never waits and never raises.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+from interceptors.call import Call
+from interceptors.policy import MethodPolicy
+
+__all__ = ["CompiledChain", "Link", "Pending", "compile_chain"]
+
+Pending = Coroutine[Any, Any, None] | None
+
+
+class Link:
+    """Does nothing at any moment; links override what they need."""
+
+    def bind(self, policy: MethodPolicy) -> Link | None:  # noqa: ARG002  # part of the protocol
+        """The link for methods of this policy, or None when it has nothing to do there and is left out."""
+        return self
+
+    def enter(self, call: Call) -> Pending:
+        """Decides from the metadata alone."""
+
+    def receive(self, call: Call, request: Any) -> Pending:
+        """Decides from the first request message."""
+
+    def leave(self, call: Call) -> None:
+        """Sees how the call ended: `call.error` inside the error boundary, `call.code` outside."""
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledChain:
+    """A method's links as flat tuples of bound methods, so that a call loops over functions and nothing else."""
+
+    policy: MethodPolicy
+    enters: tuple[Callable[[Call], Pending], ...]
+    receives: tuple[Callable[[Call, Any], Pending], ...]
+    unwind: tuple[tuple[Callable[[Call], None], ...], ...]
+    """`unwind[n]`: what to leave, in order, when n of `enters` have completed."""
+
+
+def compile_chain(links: tuple[Link, ...], policy: MethodPolicy) -> CompiledChain:
+    """The links that have something to do for the policy, in order, by moment."""
+    bound = [each for link in links if (each := link.bind(policy)) is not None]
+    # A link that only leaves still has its place among the enters: what is inside of it must not be left without it.
+    entering = [link for link in bound if _overrides(link, "enter") or _overrides(link, "leave")]
+    unwind = [
+        tuple(link.leave for link in reversed(entering[:count]) if _overrides(link, "leave"))
+        for count in range(len(entering) + 1)
+    ]
+    return CompiledChain(
+        policy=policy,
+        enters=tuple(link.enter for link in entering),
+        receives=tuple(link.receive for link in bound if _overrides(link, "receive")),
+        unwind=tuple(unwind),
+    )
+
+
+def _overrides(link: Link, moment: str) -> bool:
+    return getattr(type(link), moment) is not getattr(Link, moment)

@@ -1,0 +1,258 @@
+"""The chain's ports, answered by tenant_svc and auth_svc over gRPC. For every process that is neither of them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from base64 import urlsafe_b64decode
+from collections.abc import AsyncIterator, Callable, Iterable
+from typing import Any, Final
+
+import grpc
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from google.protobuf.descriptor import FileDescriptor, ServiceDescriptor
+from tenantmesh.auth.v1 import token_service_pb2 as tokens_pb2
+from tenantmesh.auth.v1.token_service_pb2_grpc import TokenServiceStub
+from tenantmesh.policy.v1 import policy_pb2
+from tenantmesh.tenant.v1 import tenant_pb2
+from tenantmesh.tenant.v1 import tenant_service_pb2 as tenants_pb2
+from tenantmesh.tenant.v1.tenant_service_pb2_grpc import TenantServiceStub
+
+from interceptors.caller import Caller, CallerKind
+from interceptors.chain import Chain, ChainSettings, Ports
+from interceptors.client import Credential, channel
+from interceptors.directory import TenantDirectory
+from interceptors.errors import OutOfRange, Unavailable
+from interceptors.limits import RateLimiter
+from interceptors.telemetry import CallObserver, CallTracer
+from interceptors.tenants import TenantChange, TenantRecord, TenantState, parse_tenant_id
+from interceptors.tokens import TokenVerifier
+
+__all__ = ["Mesh"]
+
+TIMEOUT = 5.0
+"""Seconds that a look-up may take: a miss waits for it."""
+KEYS_FRESH = 300.0
+"""Seconds after which the key set is fetched again, so that a withdrawn key stops verifying."""
+KEYS_STALE = 3600.0
+"""Seconds for which the last key set serves while auth_svc can't be reached."""
+KEYS_PAUSE = 5.0
+"""Least seconds between fetches, so that tokens with made-up key ids can't flood auth_svc."""
+
+
+class Mesh:
+    """What a service needs of the mesh.
+
+    tenant_target, auth_target: where tenant_svc and auth_svc are, as gRPC targets.
+    credential: this service's own API key (`tmk_…`), of audience SERVICE.
+    issuer, audience: what access tokens must say; as auth_svc is configured.
+    tls: channel credentials; None is plaintext, for loopback and sidecars.
+    """
+
+    def __init__(
+        self,
+        *,
+        tenant_target: str,
+        auth_target: str,
+        credential: str,
+        issuer: str = "http://127.0.0.1:8080",
+        audience: str = "tenantmesh",
+        tls: grpc.ChannelCredentials | None = None,
+    ) -> None:
+        self._issuer = issuer
+        self._audience = audience
+        own = Credential(credential)
+        self._tenants: Final = _Lazy(lambda: channel(tenant_target, credential=own, tls=tls), TenantServiceStub)
+        self._tokens: Final = _Lazy(lambda: channel(auth_target, credential=own, tls=tls), TokenServiceStub)
+        self.tenant_source = GrpcTenantSource(self._tenants)
+        self.key_set = GrpcKeySet(self._tokens)
+        self.api_keys = GrpcApiKeyVerifier(self._tokens)
+
+    def ports(
+        self,
+        *,
+        limiter: RateLimiter | None = None,
+        observer: CallObserver | None = None,
+        tracer: CallTracer | None = None,
+    ) -> Ports:
+        """The ports that a chain needs, with a fresh tenant directory."""
+        return Ports(
+            tokens=TokenVerifier(self._issuer, self._audience, self.key_set),
+            api_keys=self.api_keys,
+            directory=TenantDirectory(self.tenant_source),
+            limiter=limiter,
+            observer=observer,
+            tracer=tracer,
+        )
+
+    def chain(
+        self, *protos: FileDescriptor | ServiceDescriptor, settings: ChainSettings | None = None, **ports: Any
+    ) -> Chain:
+        """A chain for the services of these protos (`notes_service_pb2.DESCRIPTOR`). `ports` as in `ports()`."""
+        return Chain(_services(protos), self.ports(**ports), settings, complete=False)
+
+    async def close(self) -> None:
+        """Closes the channels."""
+        await self._tenants.close()
+        await self._tokens.close()
+
+
+def _services(protos: Iterable[FileDescriptor | ServiceDescriptor]) -> list[ServiceDescriptor]:
+    found: list[ServiceDescriptor] = []
+    for proto in protos:
+        found += [proto] if isinstance(proto, ServiceDescriptor) else proto.services_by_name.values()
+    return found
+
+
+class _Lazy:
+    """A stub whose channel is opened on first use, since a channel belongs to the loop it is made on."""
+
+    def __init__(self, connect: Callable[[], grpc.aio.Channel], stub: Callable[[Any], Any]) -> None:
+        self._connect = connect
+        self._stub = stub
+        self._channel: grpc.aio.Channel | None = None
+        self._made: Any = None
+
+    def __call__(self) -> Any:
+        if self._channel is None:
+            self._channel = self._connect()
+            self._made = self._stub(self._channel)
+        return self._made
+
+    async def close(self) -> None:
+        if self._channel is not None:
+            await self._channel.close()
+            self._channel = None
+
+
+class GrpcTenantSource:
+    """Tenants as tenant_svc knows them."""
+
+    def __init__(self, stub: Callable[[], Any]) -> None:
+        self._stub = stub
+
+    async def by_id(self, tenant_id: uuid.UUID) -> TenantRecord | None:
+        """As `TenantSource.by_id`."""
+        return await self._resolve(tenants_pb2.ResolveTenantRequest(tenant_id=str(tenant_id)))
+
+    async def by_slug(self, slug: str) -> TenantRecord | None:
+        """As `TenantSource.by_slug`."""
+        return await self._resolve(tenants_pb2.ResolveTenantRequest(slug=slug))
+
+    async def _resolve(self, request: tenants_pb2.ResolveTenantRequest) -> TenantRecord | None:
+        try:
+            return _record(await self._stub().ResolveTenant(request, timeout=TIMEOUT))
+        except grpc.aio.AioRpcError as error:
+            if error.code() is grpc.StatusCode.NOT_FOUND:
+                return None
+            raise _unreachable("tenant_svc", error) from error
+
+    async def watch(self, cursor: str | None) -> AsyncIterator[TenantChange]:
+        """As `TenantSource.watch`."""
+        try:
+            request = tenants_pb2.WatchTenantsRequest()
+            if cursor is not None:
+                request.cursor = cursor
+            stream = self._stub().WatchTenants(request)
+            async for message in stream:
+                if message.WhichOneof("event") == "error":
+                    _raise_event(message.error.code)
+                record = _record(message.result.tenant) if message.HasField("result") else None
+                yield TenantChange(message.cursor, record)
+        except grpc.aio.AioRpcError as error:
+            if error.code() is grpc.StatusCode.OUT_OF_RANGE:
+                raise OutOfRange("CURSOR_EXPIRED", "the watch's cursor has expired") from error
+            raise _unreachable("tenant_svc", error) from error
+
+
+def _raise_event(code: int) -> None:
+    if code == grpc.StatusCode.OUT_OF_RANGE.value[0]:
+        raise OutOfRange("CURSOR_EXPIRED", "the watch's cursor has expired")
+    raise Unavailable("TENANT_DIRECTORY_UNAVAILABLE", "tenant_svc ended the watch")
+
+
+def _record(tenant: tenant_pb2.Tenant) -> TenantRecord:
+    tenant_id = parse_tenant_id(tenant.id)
+    state = tenant_pb2.TenantState.Name(tenant.state).removeprefix("TENANT_STATE_")
+    if tenant_id is None or state not in TenantState.__members__:
+        raise Unavailable("TENANT_DIRECTORY_UNAVAILABLE", "tenant_svc gave a tenant that this version can't read")
+    return TenantRecord(tenant_id, tenant.slug, TenantState[state], tenant.plan_id)
+
+
+class GrpcKeySet:
+    """The public keys that auth_svc publishes."""
+
+    def __init__(self, stub: Callable[[], Any], clock: Callable[[], float] = time.monotonic) -> None:
+        self._stub = stub
+        self._clock = clock
+        self._keys: dict[str, Ed25519PublicKey] = {}
+        self._fetched = self._tried = float("-inf")
+        self._fetching: asyncio.Lock | None = None
+
+    def get(self, kid: str) -> Ed25519PublicKey | None:
+        """As `KeySet.get`. A key that was fetched long ago counts as unknown, so that it is looked for again."""
+        return self._keys.get(kid) if self._clock() - self._fetched < KEYS_FRESH else None
+
+    async def refresh(self, kid: str) -> None:
+        """As `KeySet.refresh`."""
+        self._fetching = self._fetching or asyncio.Lock()
+        async with self._fetching:
+            if self.get(kid) is not None or self._clock() - self._tried < KEYS_PAUSE:
+                return
+            self._tried = self._clock()
+            try:
+                answer = await self._stub().GetJwks(tokens_pb2.GetJwksRequest(), timeout=TIMEOUT)
+            except grpc.aio.AioRpcError as error:
+                self._keep(error)
+                return
+            self._keys = {jwk.kid: _public_key(jwk.x) for jwk in answer.keys if jwk.crv == "Ed25519"}
+            self._fetched = self._clock()
+
+    def _keep(self, error: grpc.aio.AioRpcError) -> None:
+        """Goes on with the last keys for a while, or says that nothing can be verified."""
+        self._tried = float("-inf")
+        if self._clock() - self._fetched > KEYS_STALE:
+            raise _unreachable("auth_svc", error) from error
+        self._fetched = max(self._fetched, self._clock() - KEYS_FRESH + KEYS_PAUSE)
+
+
+def _public_key(x: str) -> Ed25519PublicKey:
+    return Ed25519PublicKey.from_public_bytes(urlsafe_b64decode(x + "=" * (-len(x) % 4)))
+
+
+class GrpcApiKeyVerifier:
+    """API keys as auth_svc knows them."""
+
+    def __init__(self, stub: Callable[[], Any]) -> None:
+        self._stub = stub
+
+    async def verify(self, key: str) -> Caller | None:
+        """As `ApiKeyVerifier.verify`."""
+        try:
+            answer = await self._stub().IntrospectToken(tokens_pb2.IntrospectTokenRequest(token=key), timeout=TIMEOUT)
+        except grpc.aio.AioRpcError as error:
+            raise _unreachable("auth_svc", error) from error
+        return _caller(answer) if answer.active else None
+
+
+def _caller(answer: tokens_pb2.IntrospectTokenResponse) -> Caller:
+    kind = policy_pb2.Audience.Name(answer.audience).removeprefix("AUDIENCE_")
+    return Caller(
+        kind=CallerKind[kind],
+        subject=answer.sub,
+        tenant_id=parse_tenant_id(answer.tenant_id),
+        roles=tuple(answer.roles),
+        permissions=frozenset(answer.permissions),
+        credential_id=answer.credential_id,
+        expires_at=answer.expire_time.seconds if answer.HasField("expire_time") else None,
+    )
+
+
+def _unreachable(service: str, error: grpc.aio.AioRpcError) -> Unavailable:
+    reason = "CREDENTIALS_UNVERIFIABLE" if service == "auth_svc" else "TENANT_DIRECTORY_UNAVAILABLE"
+    return Unavailable(
+        reason,
+        f"{service} can't be asked right now. Retry with backoff.",
+        metadata={"service": service, "code": error.code().name},
+    )

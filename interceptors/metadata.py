@@ -1,0 +1,25 @@
+"""Names and limits of the metadata that the mesh reads and writes. gRPC and HTTP/2 spell keys in lower case."""
+
+from __future__ import annotations
+
+REQUEST_ID = "x-request-id"
+TRACEPARENT = "traceparent"
+TRACESTATE = "tracestate"
+AUTHORIZATION = "authorization"
+TENANT_ID = "x-tenant-id"
+TENANT_SLUG = "x-tenant-slug"
+TENANT_QUERY = "x-tenant-query"
+"""`?tenant=` of a REST call, put there by the edge."""
+FORWARDED_HOST = "x-forwarded-host"
+"""The host of the original request, put there by the edge: `:authority` is invisible in Python."""
+FORWARDED_FOR = "x-forwarded-for"
+"""The addresses the call came through; the last is what the edge itself saw."""
+INTERNAL_PREFIX = "x-tenantmesh-"
+"""Keys that only parts of the mesh may set. The edge strips them; elsewhere they are refused."""
+
+TENANT_SOURCES = frozenset({TENANT_ID, TENANT_SLUG, TENANT_QUERY, FORWARDED_HOST})
+SINGLE = TENANT_SOURCES | {AUTHORIZATION, REQUEST_ID, TRACEPARENT}
+"""Keys whose repetition would let two readers see two values."""
+
+MAX_BYTES = 8 * 1024
+MAX_ENTRIES = 64

@@ -1,0 +1,170 @@
+"""What a method's author declared about it: `(tenantmesh.policy.v1.method)`, read from the descriptors once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import Enum
+
+from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor, ServiceDescriptor
+from tenantmesh.policy.v1 import policy_pb2
+
+from interceptors.caller import CallerKind
+
+__all__ = ["MethodPolicy", "PolicyError", "StoreDown", "TenantScope", "policies_of"]
+
+DEFAULT_TIMEOUT = timedelta(seconds=10)
+MAX_TIMEOUT = timedelta(seconds=60)
+
+
+class PolicyError(Exception):
+    """A policy is missing or contradicts itself. Raised when a process starts, never while it serves."""
+
+
+class TenantScope(Enum):
+    """Whether a call is for a tenant."""
+
+    REQUIRED = policy_pb2.TENANT_SCOPE_REQUIRED
+    OPTIONAL = policy_pb2.TENANT_SCOPE_OPTIONAL
+    NONE = policy_pb2.TENANT_SCOPE_NONE
+
+
+class StoreDown(Enum):
+    """What a limiter does when its store can't be reached."""
+
+    DENY = policy_pb2.STORE_DOWN_DENY
+    LOCAL = policy_pb2.STORE_DOWN_LOCAL
+    ALLOW = policy_pb2.STORE_DOWN_ALLOW
+
+
+@dataclass(frozen=True, slots=True)
+class MethodPolicy:
+    """The policy of one method, checked and ready for use. Fields as in policy.proto."""
+
+    method: str
+    audiences: frozenset[CallerKind]
+    permission: str = ""
+    tenant_scope: TenantScope = TenantScope.NONE
+    tenant_field: str = ""
+    feature: str = ""
+    meters: tuple[tuple[str, int], ...] = ()
+    rate_class: str = ""
+    store_down: StoreDown = StoreDown.DENY
+    idempotent: bool = False
+    audited: bool = False
+    streams: bool = False
+    default_timeout: timedelta | None = DEFAULT_TIMEOUT
+    max_timeout: timedelta | None = MAX_TIMEOUT
+    while_suspended: bool = False
+
+    @property
+    def public(self) -> bool:
+        """Whether callers without a credential are served."""
+        return CallerKind.ANONYMOUS in self.audiences
+
+
+_KINDS = {
+    policy_pb2.AUDIENCE_PUBLIC: CallerKind.ANONYMOUS,
+    policy_pb2.AUDIENCE_USER: CallerKind.USER,
+    policy_pb2.AUDIENCE_SERVICE: CallerKind.SERVICE,
+    policy_pb2.AUDIENCE_OPERATOR: CallerKind.OPERATOR,
+}
+
+_ANYBODY = frozenset(CallerKind)
+
+
+def _well_known(method: str, *, streams: bool = False) -> MethodPolicy:
+    default, maximum = (None, None) if streams else (DEFAULT_TIMEOUT, MAX_TIMEOUT)
+    return MethodPolicy(
+        method,
+        _ANYBODY,
+        store_down=StoreDown.ALLOW,
+        idempotent=True,
+        streams=streams,
+        default_timeout=default,
+        max_timeout=maximum,
+    )
+
+
+WELL_KNOWN: Mapping[str, MethodPolicy] = {
+    policy.method: policy
+    for policy in (
+        _well_known("/grpc.health.v1.Health/Check"),
+        _well_known("/grpc.health.v1.Health/List"),
+        _well_known("/grpc.health.v1.Health/Watch", streams=True),
+        _well_known("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", streams=True),
+        _well_known("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", streams=True),
+    )
+}
+"""Standard services have no policy of ours in their protos: probes and tools call them without a credential. Whether
+reflection is served at all is the server's setting."""
+
+
+def policies_of(services: Iterable[ServiceDescriptor], *, complete: bool = True) -> dict[str, MethodPolicy]:
+    """The policy of every method of the services, by full name (`/package.Service/Method`).
+
+    Raises PolicyError naming every method that has a contradictory one, or none where they must be complete, and what to
+    write.
+    """
+    policies, wrong = dict(WELL_KNOWN), []
+    for service in services:
+        for method in service.methods:
+            if not complete and not method.GetOptions().HasExtension(policy_pb2.method):
+                continue
+            try:
+                policy = _read(method)
+            except PolicyError as error:
+                wrong.append(str(error))
+            else:
+                policies[policy.method] = policy
+    if wrong:
+        raise PolicyError("; ".join(wrong))
+    return policies
+
+
+def _read(method: MethodDescriptor) -> MethodPolicy:
+    name = f"/{method.containing_service.full_name}/{method.name}"
+    options = method.GetOptions()
+    if not options.HasExtension(policy_pb2.method):
+        raise PolicyError(f"{name} has no policy: add `option (tenantmesh.policy.v1.method)` to its proto")
+    declared = options.Extensions[policy_pb2.method]
+    _check(name, declared, method)
+    streams = method.client_streaming or method.server_streaming
+    return MethodPolicy(
+        method=name,
+        audiences=frozenset(_KINDS[each] for each in declared.audiences),
+        permission=declared.permission,
+        tenant_scope=TenantScope(declared.tenant_scope),
+        tenant_field=declared.tenant_field,
+        feature=declared.feature,
+        meters=tuple((each.meter, each.cost or 1) for each in declared.meters),
+        rate_class=declared.rate_class,
+        store_down=StoreDown(declared.store_down or policy_pb2.STORE_DOWN_DENY),
+        idempotent=declared.idempotency in {policy_pb2.IDEMPOTENCY_SAFE, policy_pb2.IDEMPOTENCY_BY_REQUEST_ID},
+        audited=declared.audit in {policy_pb2.AUDIT_CLASS_MUTATION, policy_pb2.AUDIT_CLASS_ACCESS},
+        streams=streams,
+        default_timeout=_timeout(declared, "default_timeout", None if streams else DEFAULT_TIMEOUT),
+        max_timeout=_timeout(declared, "max_timeout", None if streams else MAX_TIMEOUT),
+        while_suspended=declared.while_suspended,
+    )
+
+
+def _timeout(declared: policy_pb2.MethodPolicy, field: str, otherwise: timedelta | None) -> timedelta | None:
+    if not declared.HasField(field):  # type: ignore[arg-type]  # the two callers pass names of message fields
+        return otherwise
+    value: timedelta = getattr(declared, field).ToTimedelta()
+    return value
+
+
+def _check(name: str, declared: policy_pb2.MethodPolicy, method: MethodDescriptor) -> None:
+    if not declared.audiences or any(each not in _KINDS for each in declared.audiences):
+        raise PolicyError(f"{name}: list at least one of the audiences PUBLIC, USER, SERVICE, OPERATOR")
+    if declared.tenant_scope == policy_pb2.TENANT_SCOPE_UNSPECIFIED:
+        raise PolicyError(f"{name}: say whether the call is for a tenant (tenant_scope)")
+    if declared.tenant_field:
+        field = method.input_type.fields_by_name.get(declared.tenant_field)
+        if field is None or field.type != FieldDescriptor.TYPE_STRING or method.client_streaming:
+            raise PolicyError(f"{name}: tenant_field must name a string field of a single request message")
+        if declared.tenant_scope != policy_pb2.TENANT_SCOPE_REQUIRED:
+            raise PolicyError(f"{name}: a method with a tenant_field has tenant_scope REQUIRED")

@@ -1,0 +1,79 @@
+"""Link 2: one observation per call, with its final status: metrics, a span, and a log line for what was refused."""
+
+from __future__ import annotations
+
+import logging
+import time
+from enum import Enum
+from typing import Protocol
+
+import grpc
+
+from interceptors.call import Call
+from interceptors.link import Link, Pending
+
+__all__ = ["AccessLog", "CallObserver", "CallTracer", "Telemetry"]
+
+_log = logging.getLogger("tenantmesh.call")
+
+
+class CallObserver(Protocol):
+    """Counts calls. Called on the hot path: must be fast, must not raise."""
+
+    def __call__(self, method: str, code: str, seconds: float, /) -> None: ...  # noqa: D102
+
+
+class CallTracer(Protocol):
+    """Makes spans; only asked where tracing is configured."""
+
+    def start(self, method: str, traceparent: str | None) -> object: ...  # noqa: D102
+
+    def finish(self, span: object, code: str, attributes: dict[str, str]) -> None: ...  # noqa: D102
+
+
+class AccessLog(Enum):
+    """Which calls get a log line. A line costs 10 µs, so served calls have none unless asked for."""
+
+    OFF = "off"
+    REFUSALS = "refusals"
+    ALL = "all"
+
+
+class Telemetry(Link):
+    """Observes every call. Sits outside the error boundary, so that `call.code` is what the caller saw."""
+
+    def __init__(self, observer: CallObserver | None, tracer: CallTracer | None, access_log: AccessLog) -> None:
+        self._observer = observer
+        self._tracer = tracer
+        self._log_refusals = access_log is not AccessLog.OFF
+        self._log_served = access_log is AccessLog.ALL
+
+    def enter(self, call: Call) -> Pending:
+        """Opens the span, where there is a tracer."""
+        if self._tracer is not None:
+            call.span = self._tracer.start(call.method, call.traceparent)
+        return None
+
+    def leave(self, call: Call) -> None:
+        """Counts, closes the span, writes the line."""
+        seconds = time.perf_counter() - call.started
+        served = call.code is grpc.StatusCode.OK
+        if self._observer is not None:
+            self._observer(call.method, call.code.name, seconds)
+        if self._tracer is not None:
+            self._tracer.finish(call.span, call.code.name, _attributes(call))
+        if (self._log_served if served else self._log_refusals) and not call.method.startswith("/grpc."):
+            _log.info("call", extra={**_attributes(call), "code": call.code.name, "ms": round(seconds * 1e3, 3)})
+
+
+def _attributes(call: Call) -> dict[str, str]:
+    """What identifies a call in logs and traces: ids, never content."""
+    attributes = {"method": call.method, "request_id": call.request_id, "caller": call.caller.kind.value}
+    if call.tenant is not None:
+        attributes["tenant_id"] = str(call.tenant.id)
+    if call.caller.credential_id:
+        attributes["credential_id"] = call.caller.credential_id
+    reason = getattr(call.error, "reason", None)
+    if isinstance(reason, str):
+        attributes["reason"] = reason
+    return attributes

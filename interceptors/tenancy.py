@@ -1,0 +1,241 @@
+"""Link 8: which tenant the call is for.
+
+Sources: the credential's tenant; `x-tenant-id`; `x-tenant-slug`; `?tenant=`; the host, as a subdomain of the base
+domain; and, where the resource is the tenant itself, the request's own field (`tenant_field` of the policy).
+
+1. A credential that is bound to a tenant is the authority; every other source may only agree.
+2. Without one the sources select, and must agree among themselves.
+3. Disagreement is refused and recorded as a security event, never resolved by precedence.
+4. A foreign tenant answers as a missing one.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+from interceptors.call import Call
+from interceptors.caller import CallerKind
+from interceptors.directory import MISS, Key, TenantDirectory
+from interceptors.errors import FieldViolation, InvalidArgument, MeshError, NotFound, PermissionDenied
+from interceptors.link import Link, Pending
+from interceptors.metadata import FORWARDED_HOST, TENANT_ID, TENANT_QUERY, TENANT_SLUG
+from interceptors.policy import MethodPolicy, PolicyError, TenantScope
+from interceptors.tenants import TenantRecord, TenantState, is_slug, parse_tenant_id
+
+__all__ = ["Tenancy"]
+
+_security = logging.getLogger("tenantmesh.security")
+
+INFRASTRUCTURE_LABELS = frozenset({"www", "api", "app", "admin", "auth", "edge"})
+"""Subdomains of the base domain that are never a tenant's."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """A source that names a tenant: where it was found, and what it says. No key: nothing that can be a tenant."""
+
+    name: str
+    key: Key | None
+
+
+class Tenancy(Link):
+    """Establishes `call.tenant` for methods whose policy says that a call is for a tenant."""
+
+    def __init__(self, directory: TenantDirectory | None, base_domain: str) -> None:
+        self._directory = directory
+        self._suffix = f".{base_domain.lower()}" if base_domain else ""
+
+    def bind(self, policy: MethodPolicy) -> Link | None:
+        """The link for one policy. Raises PolicyError when tenants are needed and there is no directory."""
+        if policy.tenant_scope is TenantScope.NONE:
+            return None
+        if self._directory is None:
+            raise PolicyError(f"{policy.method} is for a tenant: give the chain a tenant directory")
+        bound = _TenancyByField if policy.tenant_field else _BoundTenancy
+        return bound(self._directory, self._suffix, policy)
+
+
+class _BoundTenancy(Link):
+    def __init__(self, directory: TenantDirectory, suffix: str, policy: MethodPolicy) -> None:
+        self._directory = directory
+        self._suffix = suffix
+        self._policy = policy
+        self._required = policy.tenant_scope is TenantScope.REQUIRED and not policy.tenant_field
+
+    def enter(self, call: Call) -> Pending:
+        headers = call.headers
+        # Nearly every call of a user names no other source, and then nothing has to be compared.
+        named = TENANT_ID in headers or TENANT_SLUG in headers or TENANT_QUERY in headers or FORWARDED_HOST in headers
+        sources = self._sources(headers) if named else ()
+        bound_to = call.caller.tenant_id
+        if bound_to is None:
+            return self._select(call, sources)
+        tenant = self._directory.peek(bound_to)
+        if tenant is None or isinstance(tenant, TenantRecord):
+            self._confirm(call, tenant, sources)
+            return None
+        return self._find_and_confirm(call, bound_to, sources)
+
+    def _sources(self, headers: dict[str, str]) -> tuple[_Source, ...]:
+        found = []
+        if (text := headers.get(TENANT_ID)) is not None:
+            found.append(_Source(TENANT_ID, parse_tenant_id(text)))
+        if (text := headers.get(TENANT_SLUG)) is not None:
+            found.append(_Source(TENANT_SLUG, text if is_slug(text) else None))
+        if (text := headers.get(TENANT_QUERY)) is not None:
+            found.append(_Source("?tenant", text if is_slug(text) else None))
+        if (label := self._subdomain(headers.get(FORWARDED_HOST, ""))) is not None:
+            found.append(_Source("host", label if is_slug(label) else None))
+        return tuple(found)
+
+    def _subdomain(self, host: str) -> str | None:
+        """The one label before the base domain, or None for hosts that name no tenant."""
+        if not self._suffix or not host:
+            return None
+        name = host.lower()
+        if name.rpartition(":")[2].isdigit():
+            name = name.rpartition(":")[0]
+        if not name.endswith(self._suffix):
+            return None
+        label = name[: -len(self._suffix)]
+        return None if label in INFRASTRUCTURE_LABELS else label
+
+    async def _find_and_confirm(self, call: Call, key: Key, sources: tuple[_Source, ...]) -> None:
+        self._confirm(call, await self._directory.find(key), sources)
+
+    def _confirm(self, call: Call, tenant: TenantRecord | None, sources: tuple[_Source, ...]) -> None:
+        """Rule 1: every source must name the credential's tenant. Compared by value: nothing is learnt of others."""
+        if tenant is None:
+            raise _not_found()
+        for source in sources:
+            if source.key not in (tenant.id, tenant.slug):
+                raise _refused(
+                    call,
+                    PermissionDenied(
+                        "TENANT_MISMATCH",
+                        f"The credential belongs to another tenant than {source.name} names. "
+                        f"Drop {source.name}, or sign in to the tenant that it names.",
+                        metadata={"source": source.name},
+                    ),
+                )
+        self._admit(call, tenant)
+
+    def _select(self, call: Call, sources: tuple[_Source, ...]) -> Pending:
+        """Rule 2. A caller that may select names a tenant, or none where none is required."""
+        if not sources:
+            if self._required:
+                raise _required()
+            return None
+        found: list[TenantRecord | None] = []
+        for source in sources:
+            tenant = self._directory.peek(source.key) if source.key is not None else None
+            if tenant is MISS:
+                return self._find_and_agree(call, sources)
+            found.append(tenant if isinstance(tenant, TenantRecord) else None)
+        self._agree(call, sources, found)
+        return None
+
+    async def _find_and_agree(self, call: Call, sources: tuple[_Source, ...]) -> None:
+        found = [await self._directory.find(source.key) if source.key is not None else None for source in sources]
+        self._agree(call, sources, found)
+
+    def _agree(self, call: Call, sources: tuple[_Source, ...], found: list[TenantRecord | None]) -> None:
+        first = found[0]
+        if any(tenant != first for tenant in found):
+            names = ", ".join(source.name for source in sources)
+            raise _refused(
+                call,
+                InvalidArgument(
+                    "TENANT_CONFLICT",
+                    f"These sources name different tenants: {names}. Send one of them, or make them agree.",
+                    metadata={"sources": names},
+                ),
+            )
+        if first is None:
+            raise _not_found()
+        self._admit(call, first)
+
+    def _admit(self, call: Call, tenant: TenantRecord) -> None:
+        """The state gates."""
+        if tenant.state is TenantState.DELETED:
+            raise _not_found()
+        operator = call.caller.kind is CallerKind.OPERATOR
+        if tenant.state is TenantState.SUSPENDED and not (operator or self._policy.while_suspended):
+            raise PermissionDenied(
+                "TENANT_SUSPENDED", "The tenant is suspended. Ask the operator of this installation to resume it."
+            )
+        if not self._directory.live:
+            call.degraded = True
+        call.tenant = tenant
+
+
+class _TenancyByField(_BoundTenancy):
+    """Where the resource is the tenant itself: the request's field is one more source, read when the request came."""
+
+    def receive(self, call: Call, request: Any) -> Pending:
+        field = self._policy.tenant_field
+        text = getattr(request, field)
+        if not text:
+            raise InvalidArgument.fields([FieldViolation(field, "must be the tenant's UUID or slug")])
+        key = parse_tenant_id(text) or (text if is_slug(text) else None)
+        if call.caller.tenant_id is not None:
+            # `enter` has established the caller's own tenant; any other does not exist for it.
+            if call.tenant is None or key not in (call.tenant.id, call.tenant.slug):
+                raise _not_found()
+            return None
+        if key is None:
+            raise _not_found()
+        tenant = self._directory.peek(key)
+        if tenant is None or isinstance(tenant, TenantRecord):
+            self._take(call, tenant)
+            return None
+        return self._find_and_take(call, key)
+
+    async def _find_and_take(self, call: Call, key: Key) -> None:
+        self._take(call, await self._directory.find(key))
+
+    def _take(self, call: Call, tenant: TenantRecord | None) -> None:
+        if tenant is None:
+            raise _not_found()
+        if call.tenant is not None and call.tenant != tenant:
+            raise _refused(
+                call,
+                InvalidArgument(
+                    "TENANT_CONFLICT",
+                    "The request and its metadata name different tenants. Send one of them, or make them agree.",
+                    metadata={"sources": self._policy.tenant_field},
+                ),
+            )
+        self._admit(call, tenant)
+
+
+def _not_found() -> NotFound:
+    # Says nothing of what was asked for: a foreign tenant and a missing one must answer byte for byte the same.
+    return NotFound("TENANT_NOT_FOUND", "No such tenant. Check the id or slug.")
+
+
+def _required() -> InvalidArgument:
+    return InvalidArgument(
+        "TENANT_REQUIRED",
+        "This method is for a tenant and none is named. Send x-tenant-id or x-tenant-slug, use the tenant's host, or "
+        "append ?tenant=<slug>.",
+    )
+
+
+def _refused(call: Call, error: MeshError) -> MeshError:
+    """Records the refusal as a security event, where it happens."""
+    _security.warning(
+        "tenant refused",
+        extra={
+            "reason": error.reason,
+            "method": call.method,
+            "request_id": call.request_id,
+            "peer": call.peer_address,
+            "caller": call.caller.kind.value,
+            "credential_id": call.caller.credential_id,
+            "tenant_id": str(call.caller.tenant_id or ""),
+        },
+    )
+    return error
