@@ -89,6 +89,11 @@ class Database:
         self._probe: RawConnection | None = None
         self._probing = asyncio.Lock()
 
+    @property
+    def has_system_door(self) -> bool:
+        """Whether a URL for the system door is configured."""
+        return self._settings.system_url is not None
+
     async def open(self) -> None:
         """Prove that the database answers. Raises DatabaseUnavailable, or InternalDatabaseError for a refused login."""
         await self.check()

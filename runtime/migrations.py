@@ -1,0 +1,112 @@
+"""Alembic, run by program: no ini file, no env.py, one schema and one version table per service.
+
+A service keeps `migrations/versions/*.py` in its package; a migration uses `alembic.op` and `row_security.ddl`. All
+pending migrations run in one transaction: a failed one leaves the schema as it was.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+
+from alembic.config import Config
+from alembic.runtime.environment import EnvironmentContext
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from pydantic import SecretStr
+from sqlalchemy import Connection, text
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.pool import NullPool
+
+from runtime.database import connect
+
+VERSION_TABLE = "alembic_version"
+
+_DDL_LOCK_TIMEOUT = "5s"  # a migration that waits for a lock makes every later query wait behind it
+_LOCK_NAMESPACE = 0x746D  # the first of two numbers of the advisory lock; the second is the schema
+
+
+@dataclass(frozen=True, slots=True)
+class Revisions:
+    """Where a schema is and where it should be; None is the empty schema."""
+
+    current: str | None
+    head: str | None
+
+    @property
+    def pending(self) -> bool:
+        """Whether `upgrade` would do anything."""
+        return self.current != self.head
+
+
+def schema_of(owner: str) -> str:
+    """Return the schema that an owner role owns: `tenant` for `tenant_owner`."""
+    schema = owner.removesuffix("_owner")
+    if schema == owner or not schema.isidentifier():
+        raise ValueError(f"{owner!r} is no owner role; owner roles are called <schema>_owner")
+    return schema
+
+
+def head(package: str) -> str | None:
+    """Return the newest migration that a package ships. Raises alembic's CommandError when there are several."""
+    return _scripts(package).get_current_head()
+
+
+async def upgrade(package: str, url: SecretStr, owner: str) -> Revisions:
+    """Bring the owner's schema to the newest migration of `package`, as that owner; return where it was and is now.
+
+    `url` logs in as the migrate role. Runs in one transaction under an advisory lock: callers in parallel take turns,
+    and the later ones find nothing to do.
+    """
+    return await _in_schema(url, owner, lambda connection: _upgrade(connection, package, schema_of(owner)))
+
+
+async def current_and_head(package: str, url: SecretStr, owner: str) -> Revisions:
+    """Return which migration the owner's schema is at, and which one `package` needs. Changes nothing."""
+
+    def read(connection: Connection) -> Revisions:
+        return Revisions(_context(connection, schema_of(owner)).get_current_revision(), head(package))
+
+    return await _in_schema(url, owner, read)
+
+
+async def _in_schema(url: SecretStr, owner: str, work: Callable[[Connection], Revisions]) -> Revisions:
+    async def open_connection() -> Any:
+        return await connect(url)
+
+    engine = create_async_engine("postgresql+asyncpg://", async_creator=open_connection, poolclass=NullPool)
+    try:
+        async with engine.begin() as connection:
+            await connection.execute(text(f"SET LOCAL ROLE {owner}"))
+            await connection.execute(text(f"SET LOCAL search_path = {schema_of(owner)}, pg_catalog"))
+            return await connection.run_sync(work)
+    finally:
+        await engine.dispose()
+
+
+def _upgrade(connection: Connection, package: str, schema: str) -> Revisions:
+    connection.execute(text("SET LOCAL lock_timeout = 0"))
+    connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK_NAMESPACE}, hashtext('{schema}'))"))
+    connection.execute(text(f"SET LOCAL lock_timeout = '{_DDL_LOCK_TIMEOUT}'"))
+    before = _context(connection, schema).get_current_revision()
+    scripts = _scripts(package)
+
+    def steps(revision: Any, _context: MigrationContext) -> Any:
+        return scripts._upgrade_revs("head", revision)
+
+    with EnvironmentContext(Config(), scripts, fn=steps) as environment:
+        environment.configure(connection=connection, version_table=VERSION_TABLE, version_table_schema=schema)
+        environment.run_migrations()
+    connection.execute(text(f"GRANT SELECT ON {schema}.{VERSION_TABLE} TO {schema}_app"))
+    return Revisions(before, scripts.get_current_head())
+
+
+def _context(connection: Connection, schema: str) -> MigrationContext:
+    options = {"version_table": VERSION_TABLE, "version_table_schema": schema}
+    return MigrationContext.configure(connection, opts=options)
+
+
+def _scripts(package: str) -> ScriptDirectory:
+    config = Config()
+    config.set_main_option("script_location", str(files(package).joinpath("migrations")))
+    return ScriptDirectory.from_config(config)

@@ -1,0 +1,138 @@
+"""What a table promises about its rows, and the DDL that makes PostgreSQL keep it.
+
+The policy is strict on purpose: without a tenant set, `current_setting` raises instead of showing no rows, so a
+forgotten tenant is an alarm and never an empty page.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy import Table, Uuid
+
+_INFO_KEY = "row_security"
+_PRIVILEGES = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE"})
+_NIL = "00000000-0000-0000-0000-000000000000"
+
+FLOOR = "tenant_floor"
+ROWS = "tenant_rows"
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """Privileges on a table for one role, on the named columns only when there are any."""
+
+    role: str
+    privileges: Sequence[str]
+    columns: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        if unknown := set(self.privileges) - _PRIVILEGES:
+            raise ValueError(f"{sorted(unknown)} cannot be granted: TRUNCATE and the like look past row-level security")
+        if self.columns and "DELETE" in self.privileges:
+            raise ValueError("DELETE is granted on whole tables only")
+
+
+@dataclass(frozen=True, slots=True)
+class TenantOwned:
+    """Rows belong to a tenant; `app` sees those of the current one, `cross_tenant` grantees see all, by reason."""
+
+    tenant_column: str
+    app: Grant
+    cross_tenant: tuple[Grant, ...] = ()
+    unique_across_tenants: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def grants(self) -> tuple[Grant, ...]:
+        """Every grant on the table."""
+        return (self.app, *self.cross_tenant)
+
+
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """Rows belong to no tenant; `reason` says why that is so."""
+
+    reason: str
+    grants: tuple[Grant, ...]
+
+
+def tenant_owned(
+    table: Table,
+    app_role: str,
+    privileges: Sequence[str],
+    *,
+    tenant_column: str = "tenant_id",
+    cross_tenant: Sequence[Grant] = (),
+    unique_across_tenants: Mapping[str, str] | None = None,
+) -> Table:
+    """Declare that rows of the table belong to a tenant, and return the table.
+
+    `cross_tenant` lets other roles (a directory, a relay) see every row, as far as their grants go.
+    `unique_across_tenants` maps names of unique constraints or indexes that lack the tenant column to the reason why
+    that gives nothing away. Raises ValueError when the tenant column is missing, nullable, no UUID or not in the
+    primary key.
+    """
+    column = table.columns.get(tenant_column)
+    if column is None or column.nullable or not column.primary_key or not isinstance(column.type, Uuid):
+        raise ValueError(f"{table.fullname} needs {tenant_column}: a Uuid, not null, in the primary key")
+    if any(grant.role == app_role for grant in cross_tenant):
+        raise ValueError(f"{app_role} must not see all tenants of {table.fullname}; use the directory role")
+    table.info[_INFO_KEY] = TenantOwned(
+        tenant_column, Grant(app_role, tuple(privileges)), tuple(cross_tenant), dict(unique_across_tenants or {})
+    )
+    return table
+
+
+def catalog(table: Table, reason: str, grants: Sequence[Grant]) -> Table:
+    """Declare that rows of the table belong to no tenant, and why; return the table."""
+    if not reason.strip():
+        raise ValueError(f"{table.fullname} is no tenant's: say why")
+    table.info[_INFO_KEY] = Catalog(reason, tuple(grants))
+    return table
+
+
+def declaration_of(table: Table) -> TenantOwned | Catalog:
+    """Return what was declared. Raises ValueError for an undeclared table, saying what to add."""
+    declared = table.info.get(_INFO_KEY)
+    if not isinstance(declared, (TenantOwned, Catalog)):
+        raise ValueError(f"{table.fullname} declares no row-level security; wrap it in tenant_owned() or catalog()")
+    return declared
+
+
+def ddl(table: Table) -> list[str]:
+    """Return the statements that follow CREATE TABLE in a migration, in order."""
+    declared, name = declaration_of(table), table.fullname
+    statements = [_grant(name, grant) for grant in declared.grants]
+    if isinstance(declared, TenantOwned):
+        statements = [*_policies(table, declared), *statements]
+    return statements
+
+
+def predicate(column: str) -> str:
+    """Return the condition under which a row belongs to the current tenant."""
+    return f"{column} = (SELECT current_setting('app.tenant_id')::uuid)"
+
+
+def _policies(table: Table, declared: TenantOwned) -> list[str]:
+    name, role, rule = table.fullname, declared.app.role, predicate(declared.tenant_column)
+    return [
+        f"ALTER TABLE {name} ADD CONSTRAINT {table.name}_tenant_is_real CHECK ({declared.tenant_column} <> '{_NIL}')",
+        f"ALTER TABLE {name} ENABLE ROW LEVEL SECURITY",
+        f"ALTER TABLE {name} FORCE ROW LEVEL SECURITY",
+        f"CREATE POLICY {FLOOR} ON {name} AS RESTRICTIVE FOR ALL TO {role} USING ({rule}) WITH CHECK ({rule})",
+        f"CREATE POLICY {ROWS} ON {name} AS PERMISSIVE FOR ALL TO {role} USING ({rule}) WITH CHECK ({rule})",
+        *(
+            f"CREATE POLICY {cross_tenant_policy(other)} ON {name} AS PERMISSIVE FOR ALL TO {other} "
+            "USING (true) WITH CHECK (true)"
+            for other in dict.fromkeys(grant.role for grant in declared.cross_tenant)
+        ),
+    ]
+
+
+def cross_tenant_policy(role: str) -> str:
+    """Return the name of the policy that lets a role see the rows of all tenants."""
+    return f"cross_tenant_{role}"
+
+
+def _grant(table: str, grant: Grant) -> str:
+    columns = f" ({', '.join(grant.columns)})" if grant.columns else ""
+    return f"GRANT {', '.join(f'{privilege}{columns}' for privilege in grant.privileges)} ON {table} TO {grant.role}"

@@ -1,0 +1,166 @@
+"""Comparisons between what was declared and what the catalog says; each yields sentences, none reads the database.
+
+A sentence names the object, says what is wrong and what to do about it.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Protocol
+
+from sqlalchemy import Table
+
+from runtime.migrations import VERSION_TABLE
+from runtime.row_security.declaration import (
+    FLOOR,
+    ROWS,
+    Grant,
+    TenantOwned,
+    cross_tenant_policy,
+    declaration_of,
+)
+
+Tables = Mapping[str, Table]
+
+
+class Row(Protocol):
+    """One row of a catalog query, by column name."""
+
+    def __getitem__(self, column: str, /) -> Any:
+        """Return the column's value."""
+
+
+_ORDINARY = {"r", "p"}
+_MIGRATE = "run `tenantmesh migrate`"
+
+
+def role_problems(role: Row, door: str) -> Iterator[str]:
+    """Yield every right by which the role of a door could look past row-level security."""
+    name = role["name"]
+    faults = {
+        "superuser": "is a superuser",
+        "bypasses": "has BYPASSRLS",
+        "administers": "may create roles or databases, or replicate",
+        "changed": "is not the role that logged in",
+        "member": "is a member of another role",
+        "owns": "owns a table, a schema or the database",
+        "creates": "may create objects in the schema",
+        "makes_temporary": "may create temporary tables",
+    }
+    for flag, fault in faults.items():
+        if role[flag]:
+            yield f"the {door}'s role {name} {fault}: connect as the role that roles.sql makes for it"
+
+
+def app_role_problems(tables: Tables, name: str) -> Iterator[str]:
+    """Yield tables whose policies are for another role than the tenant door's."""
+    for table, declared in _tenant_owned(tables):
+        if declared.app.role != name:
+            yield f"{table}: its policies are for {declared.app.role}, but the tenant door logs in as {name}"
+
+
+def revision_problems(stored: str | None, head: str | None) -> Iterator[str]:
+    """Yield a sentence when the schema is not at the newest migration."""
+    if stored != head:
+        yield f"the schema is at migration {stored or '(none)'} and this program needs {head or '(none)'}: {_MIGRATE}"
+
+
+def table_problems(tables: Tables, found: Iterable[Row]) -> Iterator[str]:
+    """Yield missing and undeclared tables, and those whose row-level security is off."""
+    rows = {row["name"]: row for row in found if row["name"] != VERSION_TABLE and not row["partition"]}
+    for name in tables.keys() - rows.keys():
+        yield f"{name}: the table is missing: {_MIGRATE}"
+    for name, row in rows.items():
+        if row["kind"] not in _ORDINARY:
+            yield f"{name}: a view, materialized view or foreign table looks past row-level security: drop it"
+        elif name not in tables:
+            yield f"{name}: no table of that name is declared: drop it, or declare it"
+        elif isinstance(declaration_of(tables[name]), TenantOwned) and not (row["enabled"] and row["forced"]):
+            yield f"{name}: row-level security is not enabled and forced: {_restore(tables[name])}"
+
+
+def policy_problems(tables: Tables, found: Iterable[Row]) -> Iterator[str]:
+    """Yield policies that are missing, different or not declared."""
+    actual = {(row["table"], row["name"]): _shape(row) for row in found}
+    expected = {
+        (name, policy): shape for name, declared in _tenant_owned(tables) for policy, shape in _policies(declared)
+    }
+    for table, policy in sorted(expected.keys() | actual.keys()):
+        key = (table, policy)
+        if key not in actual:
+            yield f"{table}: policy {policy} is missing: {_restore(tables[table])}"
+        elif key not in expected:
+            yield f"{table}: policy {policy} is not declared: drop it"
+        elif actual[key] != expected[key]:
+            yield f"{table}: policy {policy} is not as declared: drop it; {_restore(tables[table])}"
+
+
+def grant_problems(tables: Tables, found: Iterable[Row]) -> Iterator[str]:
+    """Yield privileges that are missing, and those that nobody declared."""
+    actual = {
+        (row["table"], row["column"], row["role"], row["privilege"])
+        for row in found
+        if not (row["table"] == VERSION_TABLE and row["privilege"] == "SELECT")
+    }
+    expected = {
+        (name, *entry)
+        for name, table in tables.items()
+        for grant in declaration_of(table).grants
+        for entry in _acl(grant)
+    }
+    for table, column, role, privilege in sorted(expected - actual, key=str):
+        yield f"{_place(table, column)}: {role} lacks {privilege}: {_MIGRATE}"
+    for table, column, role, privilege in sorted(actual - expected, key=str):
+        yield f"{_place(table, column)}: {role} may {privilege}, which nobody declared: revoke it"
+
+
+def key_problems(tables: Tables, found: Iterable[Row]) -> Iterator[str]:
+    """Yield unique indexes and foreign keys without the tenant: by them one tenant can feel another's rows."""
+    owned = dict(_tenant_owned(tables))
+    for row in found:
+        declared = owned.get(row["table"])
+        if declared is None or declared.tenant_column in row["columns"]:
+            continue
+        if row["kind"] == "unique" and row["name"] not in declared.unique_across_tenants:
+            yield f"{row['table']}: unique {row['name']} lacks {declared.tenant_column}: add it, or declare why it may"
+        if row["kind"] == "foreign" and row["target"] in owned:
+            yield f"{row['table']}: foreign key {row['name']} lacks {declared.tenant_column}: make it composite"
+
+
+def function_problems(found: Iterable[Row]) -> Iterator[str]:
+    """Yield functions that run as their owner, or that are declared not to leak."""
+    for row in found:
+        trait = "SECURITY DEFINER" if row["definer"] else "LEAKPROOF"
+        yield f"function {row['name']} is {trait} and looks past row-level security: drop it"
+
+
+def _tenant_owned(tables: Tables) -> Iterator[tuple[str, TenantOwned]]:
+    for name, table in tables.items():
+        declared = declaration_of(table)
+        if isinstance(declared, TenantOwned):
+            yield name, declared
+
+
+def _policies(declared: TenantOwned) -> Iterator[tuple[str, tuple[object, ...]]]:
+    # As PostgreSQL prints back the condition that `declaration.predicate` writes.
+    rule = f"({declared.tenant_column} = ( SELECT (current_setting('app.tenant_id'::text))::uuid AS current_setting))"
+    yield FLOOR, ("RESTRICTIVE", "ALL", (declared.app.role,), rule, rule)
+    yield ROWS, ("PERMISSIVE", "ALL", (declared.app.role,), rule, rule)
+    for grant in declared.cross_tenant:
+        yield cross_tenant_policy(grant.role), ("PERMISSIVE", "ALL", (grant.role,), "true", "true")
+
+
+def _shape(row: Row) -> tuple[object, ...]:
+    return row["permissive"], row["command"], tuple(row["roles"]), row["using"], row["with_check"]
+
+
+def _acl(grant: Grant) -> Iterator[tuple[str | None, str, str]]:
+    for privilege in grant.privileges:
+        for column in grant.columns or (None,):
+            yield column, grant.role, privilege
+
+
+def _place(table: str, column: str | None) -> str:
+    return f"{table}.{column}" if column else table
+
+
+def _restore(table: Table) -> str:
+    return f"apply row_security.ddl of {table.fullname} again, as {table.schema}_owner"
