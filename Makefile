@@ -1,0 +1,113 @@
+# `make` prints what can be asked of it. `make run` on a bare machine needs Python 3.11 or newer and nothing else.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.PHONY: help run demo doctor reset setup setup-dev check fmt fmt-check lint types imports gen gen-check proto-check \
+        openapi openapi-check shell test test-fast bench tools lock baseline clean
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# Ports for `make run`: make run EDGE_PORT=8090
+export TENANTMESH_EDGE_PORT := $(EDGE_PORT)
+export TENANTMESH_TENANT_PORT := $(TENANT_PORT)
+export TENANTMESH_AUTH_PORT := $(AUTH_PORT)
+export TENANTMESH_ADMIN_PORT := $(ADMIN_PORT)
+WORKERS ?= 2
+
+help: ## Print this
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+##@ Use it
+run: setup ## Start everything: PostgreSQL, Valkey, both services, Envoy (EDGE_PORT=8090 moves the edge)
+	@$(BIN)/tenantmesh dev
+
+demo: setup ## Walk through the API against the running mesh, every call and answer printed
+	@$(BIN)/tenantmesh demo
+
+doctor: setup ## Say what is wrong with this set-up, and what to do
+	@$(BIN)/tenantmesh doctor
+
+reset: ## Delete the data of `make run`
+	rm -rf .tenantmesh
+
+##@ Change it
+test: setup-dev ## Run every test that gates a change, on real PostgreSQL, Valkey and Envoy
+	$(BIN)/pytest -n $(WORKERS) --dist loadgroup -q
+
+test-fast: setup-dev ## Run the tests that need no engine
+	$(BIN)/pytest -q tests/unit tests/architecture
+
+check: setup-dev tools fmt-check lint types imports gen-check proto-check openapi-check shell test ## Exactly what CI runs
+
+fmt: setup-dev ## Format the code and the protos
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix --quiet .
+	$(BIN)/buf format -w protos
+	$(BIN)/buf format -w tests/example/protos
+
+fmt-check: setup-dev
+	$(BIN)/ruff format --check .
+
+lint: setup-dev
+	$(BIN)/ruff check .
+
+types: setup-dev
+	$(BIN)/mypy
+
+imports: setup-dev
+	$(BIN)/lint-imports
+
+gen: setup-dev ## Regenerate gen/ from the protos
+	$(BIN)/python protos/generate.py
+
+gen-check: setup-dev
+	$(BIN)/python protos/generate.py --check
+
+proto-check: setup-dev
+	PATH="$(CURDIR)/$(BIN):$$PATH" protos/check.sh
+
+baseline: setup-dev ## Accept today's contract as what `buf breaking` compares with; for releases
+	cp gen/descriptors.binpb protos/baseline.binpb
+
+shell: setup-dev
+	git ls-files '*.sh' .ci/run | xargs $(BIN)/shellcheck
+
+##@ Measure it
+bench: setup-dev ## Print the chain's cost as ratios to a bare server, from alternating pairs in one run
+	$(BIN)/python -m tests.benchmarks
+
+##@ Set up
+setup: $(VENV)/run.stamp
+
+setup-dev: $(VENV)/dev.stamp
+
+$(VENV)/python.stamp:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	    { echo "tenantmesh needs Python 3.11 or newer; found $$($(PYTHON) --version 2>&1). Try: make run PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || \
+	    { echo "this Python has no venv; on Debian or Ubuntu: apt-get install python3-venv"; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/run.stamp: $(VENV)/python.stamp deploy/requirements/run.txt pyproject.toml
+	@echo "tenantmesh: installing into $(VENV) (first run only; about 150 MB to fetch)"
+	@$(BIN)/python -m pip install --disable-pip-version-check --no-input --require-hashes -r deploy/requirements/run.txt | \
+	    awk '/^Collecting|^Downloading|^Using cached/ {n++; printf "\r  %d packages", n; fflush()} END {print ""}'
+	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/dev.stamp: $(VENV)/python.stamp deploy/requirements/dev.txt pyproject.toml
+	@echo "tenantmesh: installing the tools into $(VENV) (first run only)"
+	@$(BIN)/python -m pip install --disable-pip-version-check --no-input --require-hashes -r deploy/requirements/dev.txt | \
+	    awk '/^Collecting|^Downloading|^Using cached/ {n++; printf "\r  %d packages", n; fflush()} END {print ""}'
+	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation -e .
+	@touch $@ $(VENV)/run.stamp
+
+tools: ## Install grpcurl, grpc-health-probe, ghz, grpc-js and the OpenAPI generator into .tools (Go and Node needed)
+	deploy/tools/install.sh
+
+lock: setup-dev ## Write the hash-locked requirements from pyproject.toml
+	PATH="$(CURDIR)/$(BIN):$$PATH" deploy/requirements/lock.sh
+
+clean: ## Delete the environment, tools and caches; keeps .tenantmesh
+	rm -rf $(VENV) .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
