@@ -15,6 +15,15 @@ INTERNAL_HEADERS = ("x-tenant-query", "x-forwarded-host", "x-forwarded-client-ce
 INTERNAL_PREFIXES = ("x-tenantmesh-", "x-envoy-")
 # gRPC takes header names of these characters only and fails the whole call on others.
 ILLEGAL_NAME = "[^:].*[^0-9a-z_.-].*|[^:0-9a-z_.-].*"
+PEER = "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%"
+FORMAT_NAME = "format_name"
+MATCHED = "envoy.extensions.common.matching.v3.ExtensionWithMatcher"
+SKIP = {
+    "action": {
+        "name": "skip",
+        "typed_config": typed("envoy.extensions.filters.common.matcher.action.v3.SkipFilter"),
+    }
+}
 MIN_COMPRESSED_BYTES = 256
 
 
@@ -25,6 +34,7 @@ def http_filters(settings: EdgeSettings, contract: Contract) -> list[Json]:
         body_size_limit(settings),  # before anything buffers a body
         compressor(),  # outside the transcoder, so that it sees JSON
         http_filter("cors", "Cors"),  # a preflight must not reach the transcoder, which knows no OPTIONS
+        format_name(),  # outside the transcoder too: it names what the transcoder wrote
         header_mutation(),  # before the transcoder: it refuses query parameters that it does not know
         http_filter("grpc_web", "GrpcWeb"),  # turns gRPC-Web into gRPC, which the transcoder leaves alone
         {"name": TRANSCODER, "typed_config": transcoder(settings, contract)},  # from here on everything is gRPC
@@ -80,6 +90,8 @@ def header_mutation() -> Json:
             "request_mutations": [
                 overwrite("x-forwarded-host", "%REQ(:AUTHORITY)%"),
                 overwrite("x-tenant-query", "%QUERY_PARAM(tenant)%"),
+                # Envoy would append its own address for callers on the same machine.
+                {"append": {"header": {"key": "x-forwarded-for", "value": PEER}}},
             ],
             "query_parameter_mutations": [{"remove": "tenant"}],
         },
@@ -89,6 +101,37 @@ def header_mutation() -> Json:
 def overwrite(header: str, value: str) -> Json:
     """Returns the mutation that leaves exactly one header of the name; none where the value is empty."""
     return {"append": {"header": {"key": header, "value": value}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}}
+
+
+def format_name() -> Json:
+    """Says `application/x-ndjson` where a stream is written in lines; the transcoder calls every format JSON.
+
+    Switched on by the routes of streams (name_the_format), and there for answers with status 200 only: errors are JSON.
+    """
+    renamed = {
+        "header": {"key": "content-type", "value": "application/x-ndjson"},
+        "append_action": "OVERWRITE_IF_EXISTS",
+    }
+    return {
+        "name": FORMAT_NAME,
+        "typed_config": typed(
+            MATCHED,
+            extension_config=http_filter(
+                "header_mutation", "HeaderMutation", mutations={"response_mutations": [{"append": renamed}]}
+            ),
+            xds_matcher={"on_no_match": SKIP},
+        ),
+    }
+
+
+def name_the_format() -> Json:
+    """Returns the per-route override that switches format_name on."""
+    code = typed("envoy.type.matcher.v3.HttpResponseHeaderMatchInput", header_name=":status")
+    succeeded = {
+        "single_predicate": {"input": {"name": "status", "typed_config": code}, "value_match": {"exact": "200"}}
+    }
+    failed = {"predicate": {"not_matcher": succeeded}, "on_match": SKIP}
+    return typed(f"{MATCHED}PerRoute", xds_matcher={"matcher_list": {"matchers": [failed]}})
 
 
 TRANSCODER = "envoy.filters.http.grpc_json_transcoder"

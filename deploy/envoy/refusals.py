@@ -11,6 +11,14 @@ from deploy.envoy.contract import Binding, Contract
 from deploy.envoy.parts import Json, matches, present, switched_off
 
 JSON_CONTENT = r"(?i)application/([a-z0-9.-]+\+)?json([ \t]*;.*)?"
+# Percent-encoded bytes that are UTF-8 (RFC 3629). Anything else would reach a service as a message it can't read.
+TAIL = "%[89ab][0-9a-f]"
+UTF8 = (
+    "(?i)([^%]|%[0-9a-f]?[^0-9a-f%]|%[0-7][0-9a-f]"
+    f"|%(c[2-9a-f]|d[0-9a-f]){TAIL}"
+    f"|%(e0%[ab][0-9a-f]|ed%[89][0-9a-f]|e[1-9abcef]{TAIL}){TAIL}"
+    f"|%(f0%[9ab][0-9a-f]|f4%8[0-9a-f]|f[123]{TAIL}){TAIL}{TAIL})*(%[0-9a-f]?)?"
+)
 QUERY = r"(\?.*)?"
 # ?tenant= once, with a value of the characters of slugs and ids: it becomes a header.
 TENANT_TWICE = r"[^?]*\?(.*&)?tenant(=[^&]*)?&(.*&)?tenant(=.*|&.*)?"
@@ -22,7 +30,14 @@ def refusals(contract: Contract) -> list[Json]:
     return [
         route([matches(":path", TENANT_TWICE)], refuse(400, "tenant may be given once. Send it once.")),
         route([matches(":path", TENANT_MALFORMED)], refuse(400, "tenant must be a slug or an id. Send one or none.")),
+        route(
+            [matches(":path", UTF8, invert=True)], refuse(400, "The path or query is not UTF-8. Encode it as UTF-8.")
+        ),
         *wrong_methods(contract),
+        route(
+            [present("content-encoding"), matches("content-encoding", "(?i)identity", invert=True)],
+            refuse(415, "A compressed body is not taken. Send it without content-encoding."),
+        ),
         route(
             [
                 matches(":method", "POST|PUT|PATCH|DELETE"),

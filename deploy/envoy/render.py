@@ -70,8 +70,9 @@ def connection_manager(settings: EdgeSettings, contract: Contract) -> Json:
         early_header_mutation_extensions=[
             {"name": "internal headers", "typed_config": typed(early, mutations=early_mutations())}
         ],
-        # The last entry of x-forwarded-for is then the peer that the edge saw.
         use_remote_address=True,
+        # The header_mutation filter appends the peer.
+        skip_xff_append=True,
         xff_num_trusted_hops=settings.trusted_hops,
         # Nobody is internal: private addresses get no more trust than others.
         internal_address_config={"unix_sockets": False},
@@ -138,7 +139,7 @@ def access_log() -> list[Json]:
     line = {
         "time": "%START_TIME%",
         "method": "%REQ(X-ENVOY-ORIGINAL-METHOD?:METHOD)%",
-        "path": "%PATH(NQ:ORIG)%",
+        "path": "%PATH(NQ:ORIG_OR_PATH)%",
         "rpc": "%PATH(NQ:PATH)%",
         "status": "%RESPONSE_CODE%",
         "grpc_status": "%GRPC_STATUS%",

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from deploy.envoy.parts import Json
+from deploy.envoy.parts import Json, typed
 
 # What Envoy said, where it says something useful to the caller; else our own sentence.
 SAID = "%LOCAL_REPLY_BODY%"
+MALFORMED = "This is not valid HTTP, or a header's name has an underscore. Names have letters, digits and hyphens."
 # HTTP status → (canonical code, message). The range after them takes the rest.
 REPLIES: dict[int, tuple[int, str]] = {
-    400: (3, SAID),
+    400: (3, MALFORMED),
     401: (16, SAID),
-    403: (7, SAID),
+    403: (7, "Protocol upgrades are not served here. Call over plain HTTP."),
     404: (5, SAID),
     405: (12, SAID),
     408: (4, "The request did not arrive in time. Send it again."),
@@ -22,6 +23,16 @@ REPLIES: dict[int, tuple[int, str]] = {
     502: (14, "The service broke the connection. Retry with backoff."),
     503: (14, "The service can't be reached right now. Retry with backoff."),
     504: (4, "The service did not answer in time. Retry with backoff."),
+}
+# A 400 has words if the transcoder or a route of ours made it; the one of a broken request has none.
+WORDED: Json = {
+    "extension_filter": {
+        "name": "envoy.access_loggers.extension_filters.cel",
+        "typed_config": typed(
+            "envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter",
+            expression="response.code_details.matches('grpc_json_transcode_failure|direct_response')",
+        ),
+    }
 }
 REST_CALLER: Json = {
     "or_filter": {
@@ -47,7 +58,15 @@ def local_reply_config() -> Json:
     """Returns the mappers for REST callers. gRPC callers match none of them: Envoy gives them a grpc-status itself."""
     exact = [mapper(status(code), *reply) for code, reply in REPLIES.items()]
     client_errors = mapper(status(400, "GE"), 3, SAID, also=[status(499, "LE")])
-    return {"mappers": [*exact, client_errors, mapper(status(500, "GE"), 13, "The edge failed. Retry with backoff.")]}
+    worded = mapper(status(400), 3, SAID, also=[WORDED])
+    return {
+        "mappers": [
+            worded,
+            *exact,
+            client_errors,
+            mapper(status(500, "GE"), 13, "The edge failed. Retry with backoff."),
+        ]
+    }
 
 
 def mapper(matched: Json, code: int, message: str, *, also: list[Json] | None = None) -> Json:

@@ -6,10 +6,12 @@ gRPC, by the method's path like any other. Native gRPC is routed once.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from deploy.envoy.contract import Contract
-from deploy.envoy.filters import TRANSCODER, transcoder
+from deploy.envoy.filters import FORMAT_NAME, TRANSCODER, name_the_format, transcoder
 from deploy.envoy.parts import FILTERS, Json, contains, matches, present, seconds, switched_off, typed
-from deploy.envoy.refusals import refusals, refuse
+from deploy.envoy.refusals import QUERY, form, refusals, refuse
 from deploy.envoy.settings import EdgeSettings
 
 HEALTH = "/grpc.health.v1.Health/"
@@ -20,11 +22,13 @@ MARGIN_SECONDS = 5
 GRPC_CONTENT = matches("content-type", "application/grpc.*")
 # Set by the transcoder, and taken from whoever else sends it before routes are chosen.
 TRANSCODED = present("x-envoy-original-path")
-HEADER_MUTATION = "envoy.filters.http.header_mutation"
+LINES = "application/x-ndjson"
+EVENTS = "text/event-stream"
 # gRPC's own headers in a REST call would steer a protocol that the caller does not speak, and `-bin` values have to be
 # base64: wrong ones fail the call with an internal error before any code of ours runs.
-GRPC_HEADERS = "grpc-.*|.*-bin|te"
-TRAILING = ("grpc-status", "grpc-message", "grpc-accept-encoding", "grpc-encoding", "grpc-status-details-bin")
+GRPC_REQUEST_HEADERS = "grpc-.*|.*-bin|te"
+# In a JSON answer they mean nothing. Native gRPC needs them: an error there is nothing but such headers.
+GRPC_RESPONSE_HEADERS = ("grpc-status", "grpc-message", "grpc-accept-encoding", "grpc-encoding")
 
 
 def virtual_host(settings: EdgeSettings, contract: Contract) -> Json:
@@ -32,10 +36,9 @@ def virtual_host(settings: EdgeSettings, contract: Contract) -> Json:
     routes = [
         *(route for name in settings.upstreams for route in service_routes(settings, contract, name)),
         *mesh_routes(settings),
-        *refusals(contract),
         *rest_routes(settings, contract),
     ]
-    overrides = {"envoy.filters.http.cors": cors(settings)} if settings.cors_origins else {}
+    overrides = {"envoy.filters.http.cors": cors(settings.cors_origins)} if settings.cors_origins else {}
     return {"name": "edge", "domains": ["*"], "routes": routes, "typed_per_filter_config": overrides}
 
 
@@ -46,32 +49,19 @@ def service_routes(settings: EdgeSettings, contract: Contract, upstream: str) ->
     unary = [{"prefix": f"/{service.name}/"} for service in services]
     longest = contract.longest_call(upstream).total_seconds() + MARGIN_SECONDS
     return [
-        *(route for path in streams for route in stream_routes(path, forward(settings, upstream, "0s"))),
+        *(route for path in streams for route in both_kinds(path, forward(settings, upstream, "0s"))),
         *(route for path in unary for route in both_kinds(path, forward(settings, upstream, f"{longest:g}s"))),
     ]
 
 
-def stream_routes(path: Json, action: Json) -> list[Json]:
-    """Returns a streaming method's routes; newline-delimited JSON differs in the name of its content type."""
-    lines = {**path, "headers": [TRANSCODED, contains("accept", "application/x-ndjson")]}
-    content_type = {"key": "content-type", "value": "application/x-ndjson"}
-    renamed = {"append": {"header": content_type, "append_action": "OVERWRITE_IF_EXISTS"}}
-    return [transcoded(lines, action, renamed), *both_kinds(path, action)]
-
-
 def both_kinds(path: Json, action: Json) -> list[Json]:
     """Returns the route of a call that came as REST, and of one that came as gRPC."""
-    return [transcoded({**path, "headers": [TRANSCODED]}, action), native({**path, "headers": [GRPC_CONTENT]}, action)]
+    return [{"match": {**path, "headers": [TRANSCODED]}, "route": action}, native(path, action)]
 
 
-def transcoded(match: Json, action: Json, *mutations: Json) -> Json:
-    """Returns a route whose answer becomes JSON: gRPC's own headers mean nothing there."""
-    stripped = [*({"remove": name} for name in TRAILING), *mutations]
-    return {"match": match, "route": action, "typed_per_filter_config": mutated(response_mutations=stripped)}
-
-
-def native(match: Json, action: Json) -> Json:
+def native(path: Json, action: Json) -> Json:
     """Returns a gRPC route. A client stream may be of any length: each message is bounded by the service."""
+    match = {**path, "headers": [GRPC_CONTENT]}
     return {"match": match, "route": action, "typed_per_filter_config": switched_off("body_size_limit")}
 
 
@@ -92,47 +82,72 @@ def forward(settings: EdgeSettings, upstream: str, timeout: str) -> Json:
 
 
 def mesh_routes(settings: EdgeSettings) -> list[Json]:
-    """Returns the routes of the services that every gRPC server has."""
+    """Returns the routes of the services that every gRPC server has, and the refusal of those that none has."""
     action = forward(settings, MESH_UPSTREAM, "0s")
     prefixes = (HEALTH, *(REFLECTION if settings.reflection else ()))
-    return [native({"prefix": prefix, "headers": [GRPC_CONTENT]}, action) for prefix in prefixes]
+    unknown = refuse(404, "No such service here. Its name is in the protos.")
+    return [
+        *(native({"prefix": prefix}, action) for prefix in prefixes),
+        {"match": {"prefix": "/", "headers": [GRPC_CONTENT]}, **unknown},
+    ]
 
 
 def rest_routes(settings: EdgeSettings, contract: Contract) -> list[Json]:
-    """Returns how streams are written, by Accept. The transcoder sends on what it knows; the 404 is for the rest."""
-    styles = [
-        (contains("accept", "text/event-stream"), transcoder(settings, contract, stream_sse_style_delimited=True)),
-        (contains("accept", "application/x-ndjson"), transcoder(settings, contract, stream_newline_delimited=True)),
+    """Returns what happens to REST before it is gRPC: preflights, refusals, and how streams are written, by Accept."""
+    preflight = {"prefix": "/", "headers": [matches(":method", "OPTIONS"), present("access-control-request-method")]}
+    events = transcoder(settings, contract, stream_sse_style_delimited=True)
+    lines = transcoder(settings, contract, stream_newline_delimited=True)
+    return [
+        rest_route(settings, preflight),
+        *refusals(contract),
+        rest_route(settings, {"prefix": "/", "headers": [contains("accept", EVENTS)]}, {TRANSCODER: events}),
+        *(
+            rest_route(
+                settings,
+                {"prefix": "/", "headers": [contains("accept", LINES), matches(":path", form(binding) + QUERY)]},
+                {TRANSCODER: lines, FORMAT_NAME: name_the_format()},
+            )
+            for method in contract.methods
+            for binding in method.bindings
+            if method.streams
+        ),
+        rest_route(settings, {"prefix": "/"}),
     ]
-    cleaned = mutated(request_mutations=[{"remove_on_match": {"key_matcher": {"safe_regex": {"regex": GRPC_HEADERS}}}}])
-    missing = "Nothing is served here. Paths are in the OpenAPI document, methods in the protos."
-    plain: Json = {"match": {"prefix": "/"}, **refuse(404, missing), "typed_per_filter_config": cleaned}
-    return [*(rest_route(plain, accept, override) for accept, override in styles), plain]
 
 
-def rest_route(plain: Json, accept: Json, override: Json) -> Json:
-    """Returns the plain REST route, for an Accept that asks for another stream style."""
-    overrides = {**plain["typed_per_filter_config"], TRANSCODER: override}
-    return {**plain, "match": {"prefix": "/", "headers": [accept]}, "typed_per_filter_config": overrides}
+def rest_route(settings: EdgeSettings, match: Json, overrides: Json | None = None) -> Json:
+    """Returns a route that the transcoder leaves for the method's own. Nothing stays on it: unknown paths are refused.
+
+    It has a cluster all the same, since CORS works on such routes only.
+    """
+    cleaned = mutations(
+        request_mutations=[{"remove_on_match": {"key_matcher": {"safe_regex": {"regex": GRPC_REQUEST_HEADERS}}}}],
+        response_mutations=[{"remove": name} for name in GRPC_RESPONSE_HEADERS],
+    )
+    action = {"cluster": MESH_UPSTREAM, "idle_timeout": seconds(settings.limits.idle_body)}
+    return {"match": match, "route": action, "typed_per_filter_config": {**cleaned, **(overrides or {})}}
 
 
-def mutated(**mutations: list[Json]) -> Json:
+def mutations(**kinds: list[Json]) -> Json:
     """Returns the per-route override that adds to what header_mutation does everywhere."""
-    return {HEADER_MUTATION: typed(f"{FILTERS}.header_mutation.v3.HeaderMutationPerRoute", mutations=mutations)}
+    override = typed(f"{FILTERS}.header_mutation.v3.HeaderMutationPerRoute", mutations=kinds)
+    return {"envoy.filters.http.header_mutation": override}
 
 
-def cors(settings: EdgeSettings) -> Json:
+def cors(origins: Collection[str]) -> Json:
     """Returns which pages may call from a browser. Credentials are bearer tokens, so that cookies stay out."""
-    exposed = "grpc-status,grpc-message,grpc-status-details-bin,x-request-id,retry-after,ratelimit,ratelimit-policy"
     return typed(
         f"{FILTERS}.cors.v3.CorsPolicy",
-        allow_origin_string_match=[origin_match(origin) for origin in settings.cors_origins],
+        allow_origin_string_match=[origin_match(origin) for origin in origins],
         allow_methods="GET,POST,PUT,PATCH,DELETE",
         allow_headers=(
             "authorization,content-type,accept,x-tenant-id,x-tenant-slug,x-request-id,traceparent,tracestate,"
             "x-grpc-web,x-user-agent,grpc-timeout"
         ),
-        expose_headers=exposed,
+        expose_headers=(
+            "grpc-status,grpc-message,grpc-status-details-bin,x-request-id,retry-after,"
+            "ratelimit-limit,ratelimit-remaining,ratelimit-reset,ratelimit-policy"
+        ),
         max_age="600",
     )
 

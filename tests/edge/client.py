@@ -38,7 +38,9 @@ class Rest:
         """Yields the answer while it arrives."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=TIMEOUT_SECONDS)
         try:
-            connection.putrequest(method, path, skip_host=any(name.lower() == "host" for name, _ in headers))
+            connection.putrequest(
+                method, path, skip_host=any(n.lower() == "host" for n, _ in headers), skip_accept_encoding=True
+            )
             for name, value in headers:
                 connection.putheader(name, value)
             if body is not None:

@@ -136,9 +136,7 @@ class Auth(auth_service_pb2_grpc.AuthServiceServicer):
     def __init__(self, upstream: Upstream) -> None:
         self._upstream = upstream
 
-    async def Login(
-        self, request: auth_service_pb2.LoginRequest, context: Context
-    ) -> auth_service_pb2.LoginResponse:
+    async def Login(self, request: auth_service_pb2.LoginRequest, context: Context) -> auth_service_pb2.LoginResponse:
         self._upstream.record("Login", request, context)
         return auth_service_pb2.LoginResponse(access_token="a", expires_in=300)
 
