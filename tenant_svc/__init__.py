@@ -1,0 +1,1 @@
+"""The service that owns tenants, and what the mesh asks about them."""

@@ -1,0 +1,1 @@
+"""Tenants: creating, finding, suspending them, and telling the mesh when one changes."""

@@ -1,0 +1,268 @@
+"""The SQL of tenants, and nothing else. Which door a statement needs is said with it; the door is opened by the caller.
+
+Queries of the tenant door name the tenant although row security does: two guards, and the index that serves both.
+"""
+
+from __future__ import annotations
+
+import uuid
+from datetime import timedelta
+
+from sqlalchemy import ColumnElement, Integer, Interval, bindparam, delete, func, insert, literal, select, update
+
+from interceptors.tenants import TenantId, TenantState
+from runtime.database import Connection, Record, compiled
+from tenant_svc.tenants.tables import event_horizon, positions, tenant_events, tenant_requests, tenants
+from tenant_svc.tenants.tenant import NewTenant, RequestKey, Tenant
+
+EVENTS_CHANNEL = "tenant_events"
+"""Notified, without content, by every transaction that writes an event."""
+
+_LOG_LOCK = 0x746D5F6576656E74  # any constant that nobody else uses: "tm_event"
+_PRUNE_LOCK = _LOG_LOCK + 1
+
+_FIELDS = ("slug", "display_name", "plan_id", "state", "create_time", "update_time", "version")
+_row = (tenants.c.tenant_id, *(tenants.c[name] for name in _FIELDS))
+_event_row = (tenant_events.c.tenant_id, *(tenant_events.c[name] for name in _FIELDS))
+_this_tenant = tenants.c.tenant_id == bindparam("tenant_id", type_=tenants.c.tenant_id.type)
+_exists: ColumnElement[bool] = tenants.c.state != literal("DELETED")
+
+
+def tenant_of(row: Record) -> Tenant:
+    """The tenant in a row of either table."""
+    return Tenant(
+        TenantId(row["tenant_id"]),
+        row["slug"],
+        row["display_name"],
+        row["plan_id"],
+        TenantState(row["state"]),
+        row["create_time"],
+        row["update_time"],
+        row["version"],
+    )
+
+
+def _maybe(row: Record | None) -> Tenant | None:
+    return None if row is None else tenant_of(row)
+
+
+def _stored(row: Record | None) -> Tenant:
+    if row is None:
+        raise LookupError("a tenant that this transaction holds is gone")
+    return tenant_of(row)
+
+
+# Through the tenant's door
+
+_GET = compiled(select(*_row).where(_this_tenant, _exists))
+_GET_LOCKED = compiled(select(*_row).where(_this_tenant, _exists).with_for_update())
+_LOCK_LOG = compiled(select(func.pg_advisory_xact_lock(_LOG_LOCK)))
+_INSERT = compiled(
+    insert(tenants)
+    .values(
+        tenant_id=bindparam("tenant_id"),
+        slug=bindparam("slug"),
+        display_name=bindparam("display_name"),
+        plan_id=bindparam("plan_id"),
+        state="ACTIVE",
+        create_time=func.statement_timestamp(),
+        update_time=func.statement_timestamp(),
+        version=1,
+        position=positions.next_value(),
+    )
+    .returning(*_row)
+)
+_INSERT_REQUEST = compiled(
+    insert(tenant_requests).values(
+        tenant_id=bindparam("tenant_id"),
+        requester=bindparam("requester"),
+        request_id=bindparam("request_id"),
+        digest=bindparam("digest"),
+        create_time=func.statement_timestamp(),
+    )
+)
+_SET_STATE = compiled(
+    update(tenants)
+    .where(_this_tenant)
+    .values(
+        state=bindparam("new_state"),
+        update_time=func.statement_timestamp(),
+        version=tenants.c.version + 1,
+        position=positions.next_value(),
+    )
+    .returning(*_row)
+)
+_RECORD_EVENT = compiled(
+    insert(tenant_events)
+    .from_select(
+        ["tenant_id", "position", "type", "reason", *_FIELDS],
+        select(
+            tenants.c.tenant_id,
+            tenants.c.position,
+            bindparam("type", type_=tenant_events.c.type.type),
+            bindparam("reason", type_=tenant_events.c.reason.type),
+            *(tenants.c[name] for name in _FIELDS),
+        ).where(_this_tenant),
+    )
+    .returning(func.pg_notify(EVENTS_CHANNEL, ""))
+)
+
+
+async def get(connection: Connection, tenant_id: TenantId) -> Tenant | None:
+    """The tenant; None when it is deleted or was never."""
+    return _maybe(await connection.fetch_row(_GET, tenant_id=tenant_id))
+
+
+async def get_locked(connection: Connection, tenant_id: TenantId) -> Tenant | None:
+    """As `get`, and nobody changes it before this transaction ends."""
+    return _maybe(await connection.fetch_row(_GET_LOCKED, tenant_id=tenant_id))
+
+
+async def lock_log(connection: Connection) -> None:
+    """Makes this transaction the only one that writes events, until it is visible to all. Before `create` and
+    `set_state`, which draw the position: so positions follow commit order."""
+    await connection.execute(_LOCK_LOG)
+
+
+async def create(connection: Connection, tenant_id: TenantId, new: NewTenant) -> Tenant:
+    """Stores the tenant. Raises UniqueViolation when the slug is taken."""
+    row = await connection.fetch_row(
+        _INSERT, tenant_id=tenant_id, slug=new.slug, display_name=new.display_name, plan_id=new.plan_id
+    )
+    return _stored(row)
+
+
+async def remember_request(connection: Connection, tenant_id: TenantId, key: RequestKey, digest: bytes) -> None:
+    """Stores which request made the tenant. Raises UniqueViolation when it has made one before."""
+    await connection.execute(
+        _INSERT_REQUEST, tenant_id=tenant_id, requester=key.requester, request_id=key.request_id, digest=digest
+    )
+
+
+async def set_state(connection: Connection, tenant_id: TenantId, state: TenantState) -> Tenant:
+    """Stores the state and returns the tenant as it is now."""
+    row = await connection.fetch_row(_SET_STATE, tenant_id=tenant_id, new_state=state.value)
+    return _stored(row)
+
+
+async def record_event(connection: Connection, tenant_id: TenantId, type_: str, reason: str = "") -> None:
+    """Appends the tenant as it now is to the log, at the position its row has drawn, and wakes whoever listens once
+    this transaction is visible."""
+    await connection.execute(_RECORD_EVENT, tenant_id=tenant_id, type=type_, reason=reason)
+
+
+# Through the system door, across tenants
+
+_BY_ID = compiled(select(*_row).where(_this_tenant, _exists))
+_BY_SLUG = compiled(select(*_row).where(tenants.c.slug == bindparam("slug"), _exists))
+_SLUG_TAKEN = compiled(select(tenants.c.slug).where(tenants.c.slug == bindparam("slug")))
+_after_tenant = tenants.c.tenant_id > bindparam("after", type_=tenants.c.tenant_id.type)
+_LIST = compiled(
+    select(*_row).where(_after_tenant, _exists).order_by(tenants.c.tenant_id).limit(bindparam("size", type_=Integer))
+)
+_UNCHANGED_SINCE = compiled(
+    select(*_row)
+    .where(_after_tenant, _exists, tenants.c.position <= bindparam("position"))
+    .order_by(tenants.c.tenant_id)
+    .limit(bindparam("size", type_=Integer))
+)
+_MADE_BY = compiled(
+    select(tenant_requests.c.digest, *_row)
+    .join(tenants, tenants.c.tenant_id == tenant_requests.c.tenant_id)
+    .where(
+        tenant_requests.c.requester == bindparam("requester"), tenant_requests.c.request_id == bindparam("request_id")
+    )
+)
+_horizon = select(event_horizon.c.pruned_through).scalar_subquery()
+_last_position = select(func.max(tenant_events.c.position)).scalar_subquery()
+_HORIZON = compiled(select(_horizon.label("position")))
+_HEAD = compiled(select(func.greatest(_last_position, _horizon).label("position")))  # greatest() skips NULL
+_EVENTS_AFTER = compiled(
+    select(tenant_events.c.position, tenant_events.c.type, *_event_row)
+    .where(tenant_events.c.position > bindparam("after"))
+    .order_by(tenant_events.c.position)
+    .limit(bindparam("size", type_=Integer))
+)
+_TRY_PRUNE_LOCK = compiled(select(func.pg_try_advisory_xact_lock(_PRUNE_LOCK).label("locked")))
+_oldest = select(tenant_events.c.position, tenant_events.c.update_time).order_by(tenant_events.c.position)
+_window = _oldest.limit(bindparam("size", type_=Integer)).subquery()
+_LAST_OLDER = compiled(
+    select(func.max(_window.c.position).label("position")).where(
+        _window.c.update_time < func.now() - bindparam("keep", type_=Interval)
+    )
+)
+_MOVE_HORIZON = compiled(update(event_horizon).values(pruned_through=bindparam("through")))
+_DELETE_THROUGH = compiled(delete(tenant_events).where(tenant_events.c.position <= bindparam("through")))
+
+
+async def by_id(connection: Connection, tenant_id: uuid.UUID) -> Tenant | None:
+    """As `get`, for whoever is not bound to a tenant."""
+    return _maybe(await connection.fetch_row(_BY_ID, tenant_id=tenant_id))
+
+
+async def by_slug(connection: Connection, slug: str) -> Tenant | None:
+    """The tenant of that name; None when it is deleted or was never."""
+    return _maybe(await connection.fetch_row(_BY_SLUG, slug=slug))
+
+
+async def slug_taken(connection: Connection, slug: str) -> bool:
+    """Whether a tenant has the slug, or had it and is deleted but not yet purged."""
+    return await connection.fetch_row(_SLUG_TAKEN, slug=slug) is not None
+
+
+async def page(connection: Connection, after: uuid.UUID, size: int) -> list[Tenant]:
+    """The tenants whose ids follow, in their order: UUIDv7s, so oldest first."""
+    return [tenant_of(row) for row in await connection.fetch(_LIST, after=after, size=size)]
+
+
+async def unchanged_since(connection: Connection, position: int, after: uuid.UUID, size: int) -> list[Tenant]:
+    """As `page`, without the tenants that have an event after the position."""
+    rows = await connection.fetch(_UNCHANGED_SINCE, position=position, after=after, size=size)
+    return [tenant_of(row) for row in rows]
+
+
+async def made_by(connection: Connection, key: RequestKey) -> tuple[bytes, Tenant] | None:
+    """The tenant that the request has made, with the digest of the request's fields; None when it has made none."""
+    row = await connection.fetch_row(_MADE_BY, requester=key.requester, request_id=key.request_id)
+    return None if row is None else (row["digest"], tenant_of(row))
+
+
+async def head(connection: Connection) -> int:
+    """The position of the last event there has been, 0 when there was none."""
+    return _position(await connection.fetch_row(_HEAD)) or 0
+
+
+async def horizon(connection: Connection) -> int:
+    """The position of the last event that has been forgotten, 0 when none has."""
+    return _position(await connection.fetch_row(_HORIZON)) or 0
+
+
+async def events_after(connection: Connection, after: int, size: int) -> list[Record]:
+    """The events that follow the position, oldest first; each row also holds the tenant as it was."""
+    return await connection.fetch(_EVENTS_AFTER, after=after, size=size)
+
+
+async def try_prune_lock(connection: Connection) -> bool:
+    """Whether this transaction is the only one that prunes."""
+    row = await connection.fetch_row(_TRY_PRUNE_LOCK)
+    return row is not None and bool(row["locked"])
+
+
+async def last_older_than(connection: Connection, keep: timedelta, size: int) -> int | None:
+    """Of so many events at the beginning of the log, the last that is older than the time to keep."""
+    return _position(await connection.fetch_row(_LAST_OLDER, keep=keep, size=size))
+
+
+async def move_horizon(connection: Connection, through: int) -> None:
+    """Says that the events up to the position are no longer kept."""
+    await connection.execute(_MOVE_HORIZON, through=through)
+
+
+async def delete_through(connection: Connection, through: int) -> int:
+    """Deletes the events up to the position and returns how many they were."""
+    return await connection.execute(_DELETE_THROUGH, through=through)
+
+
+def _position(row: Record | None) -> int | None:
+    position = None if row is None else row["position"]
+    return None if position is None else int(position)

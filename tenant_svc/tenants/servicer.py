@@ -1,0 +1,100 @@
+"""TenantService over gRPC: message in, use case, message out."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from typing import Any
+
+from tenantmesh.tenant.v1 import tenant_service_pb2 as pb
+from tenantmesh.tenant.v1.tenant_pb2 import Tenant as TenantMessage
+from tenantmesh.tenant.v1.tenant_service_pb2_grpc import TenantServiceServicer
+
+from interceptors import current_call
+from interceptors.errors import FieldViolation, Internal, InvalidArgument, MeshError
+from interceptors.tenants import parse_tenant_id
+from tenant_svc.tenants.mapping import draft_message, error_message, event_message, start_of, tenant_message
+from tenant_svc.tenants.tenant import NewTenant, RequestKey, Tenant, checked_reason
+from tenant_svc.tenants.tenants import Tenants, not_found
+from tenant_svc.tenants.watch import Watch
+
+__all__ = ["TenantServicer"]
+
+_log = logging.getLogger("tenantmesh.tenant")
+_Context = Any  # handlers take what the call needs from current_call()
+
+
+class TenantServicer(TenantServiceServicer):
+    """The chain has established who calls and for which tenant before any of these runs."""
+
+    def __init__(self, tenants: Tenants, watch: Watch) -> None:
+        self._tenants = tenants
+        self._watch = watch
+
+    async def CreateTenant(self, request: pb.CreateTenantRequest, _context: _Context) -> TenantMessage:
+        """Creates a tenant, once per request id."""
+        new = NewTenant.checked(slug=request.slug, display_name=request.display_name, plan_id=request.plan_id)
+        key = RequestKey.checked(current_call().caller.subject, request.request_id)
+        if not request.validate_only:
+            return tenant_message(await self._tenants.create(new, key))
+        made = await self._tenants.validate(new, key)
+        return tenant_message(made) if made is not None else draft_message(new)
+
+    async def GetTenant(self, _request: pb.GetTenantRequest, _context: _Context) -> TenantMessage:
+        """Returns the tenant that the chain has resolved from the request's id."""
+        return tenant_message(await self._tenants.get(current_call().tenant_id))
+
+    async def ListTenants(self, request: pb.ListTenantsRequest, _context: _Context) -> pb.ListTenantsResponse:
+        """Returns a page of tenants."""
+        page = await self._tenants.page(request.page_size, request.page_token)
+        return pb.ListTenantsResponse(
+            tenants=[tenant_message(tenant) for tenant in page.tenants], next_page_token=page.next_token
+        )
+
+    async def ResolveTenant(self, request: pb.ResolveTenantRequest, _context: _Context) -> TenantMessage:
+        """Finds the tenant that an id or a slug means."""
+        tenant = await self._resolve(request)
+        if tenant is None:
+            raise not_found()
+        return tenant_message(tenant)
+
+    async def _resolve(self, request: pb.ResolveTenantRequest) -> Tenant | None:
+        match request.WhichOneof("selector"):
+            case "slug":
+                return await self._tenants.find_by_slug(request.slug)
+            case "tenant_id":
+                tenant_id = parse_tenant_id(request.tenant_id)
+                return None if tenant_id is None else await self._tenants.find(tenant_id)
+        raise InvalidArgument.fields([FieldViolation("tenant_id", "either tenant_id or slug is required")])
+
+    async def SuspendTenant(self, request: pb.SuspendTenantRequest, _context: _Context) -> TenantMessage:
+        """Stops serving the tenant."""
+        reason = checked_reason(request.reason)
+        return tenant_message(await self._tenants.suspend(current_call().tenant_id, reason, request.etag))
+
+    async def ResumeTenant(self, request: pb.ResumeTenantRequest, _context: _Context) -> TenantMessage:
+        """Serves the tenant again."""
+        return tenant_message(await self._tenants.resume(current_call().tenant_id, request.etag))
+
+    async def WatchTenants(
+        self, request: pb.WatchTenantsRequest, _context: _Context
+    ) -> AsyncIterator[pb.WatchTenantsResponse]:
+        """Streams what happens. Over REST a status can't follow the first message, so later errors are messages."""
+        cursor = ""
+        try:
+            async with aclosing(self._watch.follow(start_of(request))) as changes:
+                async for change in changes:
+                    cursor = change.cursor
+                    yield event_message(change)
+        except Exception as error:
+            if not cursor:
+                raise
+            yield error_message(_told(error), cursor)
+
+
+def _told(error: Exception) -> MeshError:
+    if isinstance(error, MeshError):
+        return error
+    _log.error("a tenant watch failed", exc_info=error, extra={"request_id": current_call().request_id})
+    return Internal("INTERNAL", "a tenant watch failed")

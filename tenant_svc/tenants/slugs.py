@@ -1,0 +1,32 @@
+"""What a tenant may be called in hosts and headers. The form itself is the mesh's (`interceptors.tenants.is_slug`);
+here is what no tenant may take although it has that form."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+from interceptors.tenants import is_slug, parse_tenant_id
+
+__all__ = ["RESERVED", "slug_problem"]
+
+FORM = "must be 3 to 40 of a-z, 0-9 and single hyphens, starting with a letter and not ending with a hyphen"
+
+
+def _reserved() -> frozenset[str]:
+    lines = files(__package__).joinpath("reserved_slugs.txt").read_text("ascii").splitlines()
+    return frozenset(word for line in lines if not line.startswith("#") for word in line.split())
+
+
+RESERVED = _reserved()
+"""Slugs that no tenant may have."""
+
+
+def slug_problem(slug: str) -> str | None:
+    """Why no tenant may have this slug, or None when one may."""
+    if not is_slug(slug):
+        return FORM
+    if slug in RESERVED:
+        return "is reserved; choose another"
+    if parse_tenant_id(slug) is not None:
+        return "must not look like a tenant id"  # `{id}` takes either, so one must never be read as the other
+    return None

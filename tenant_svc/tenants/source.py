@@ -1,0 +1,38 @@
+"""How tenant_svc's own chain learns tenants: from the database, where every other process asks tenant_svc."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+
+from interceptors.tenants import TenantChange, TenantRecord, TenantSource
+from tenant_svc.tenants.tenants import Tenants
+from tenant_svc.tenants.watch import FromCursor, FromNow, Watch
+
+__all__ = ["PostgresTenantSource"]
+
+
+class PostgresTenantSource(TenantSource):
+    """Keeps the obligations of TenantSource on the database and the process's one tail of the event log."""
+
+    def __init__(self, tenants: Tenants, watch: Watch) -> None:
+        self._tenants = tenants
+        self._watch = watch
+
+    async def by_id(self, tenant_id: uuid.UUID) -> TenantRecord | None:
+        """The tenant's record, None when there is none. Raises Unavailable."""
+        tenant = await self._tenants.find(tenant_id)
+        return None if tenant is None else tenant.record
+
+    async def by_slug(self, slug: str) -> TenantRecord | None:
+        """As `by_id`."""
+        tenant = await self._tenants.find_by_slug(slug)
+        return None if tenant is None else tenant.record
+
+    async def watch(self, cursor: str | None) -> AsyncIterator[TenantChange]:
+        """Every change after the cursor, or from now; a checkpoint first. Raises OutOfRange, Unavailable."""
+        start = FromNow() if cursor is None else FromCursor(cursor)
+        async with aclosing(self._watch.follow(start)) as changes:
+            async for change in changes:
+                yield TenantChange(change.cursor, None if change.event is None else change.event.tenant.record)

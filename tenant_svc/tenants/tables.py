@@ -1,0 +1,141 @@
+"""The tables of tenants, and beside each who may see which of its rows.
+
+`tenant_app` sees the tenant that the transaction is for. `tenant_directory` reads across tenants, since finding a
+tenant by its name, listing all and following their events are no tenant's own business; besides it may only forget
+old events.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    MetaData,
+    Sequence,
+    Table,
+    Text,
+    UniqueConstraint,
+    Uuid,
+)
+from sqlalchemy.dialects.postgresql import TIMESTAMP
+
+from runtime.row_security import Grant, catalog, tenant_owned
+
+__all__ = [
+    "APP_ROLE",
+    "DIRECTORY_ROLE",
+    "SCHEMA",
+    "event_horizon",
+    "metadata",
+    "positions",
+    "tenant_events",
+    "tenant_requests",
+    "tenants",
+]
+
+SCHEMA = "tenant"
+APP_ROLE = "tenant_app"
+DIRECTORY_ROLE = "tenant_directory"
+
+metadata = MetaData(schema=SCHEMA)
+
+positions = Sequence("tenant_event_positions", schema=SCHEMA, metadata=metadata)
+"""Where in the log an event stands. Drawn only while the log's lock is held, and never cached ahead."""
+
+_STATES = "state in ('ACTIVE', 'SUSPENDED', 'DELETED')"
+_TYPES = "type in ('CREATED', 'UPDATED', 'SUSPENDED', 'RESUMED', 'DELETED')"
+
+
+def _tenant_columns() -> list[Column[object]]:
+    """What a tenant is made of: in `tenants` as it is now, in `tenant_events` as it was after the event."""
+    return [
+        Column("slug", Text(collation="C"), nullable=False),
+        Column("display_name", Text, nullable=False),
+        Column("plan_id", Text, nullable=False),
+        Column("state", Text, nullable=False),
+        Column("create_time", TIMESTAMP(timezone=True), nullable=False),
+        Column("update_time", TIMESTAMP(timezone=True), nullable=False),
+        Column("version", BigInteger, nullable=False),
+    ]
+
+
+def _read_by_directory(*privileges: str) -> tuple[Grant, ...]:
+    return (Grant(DIRECTORY_ROLE, ("SELECT", *privileges)),)
+
+
+tenants = tenant_owned(
+    Table(
+        "tenants",
+        metadata,
+        Column("tenant_id", Uuid, primary_key=True),
+        *_tenant_columns(),
+        # The event that made the row what it is. A snapshot as of a position leaves out what changed after it.
+        Column("position", BigInteger, nullable=False),
+        UniqueConstraint("slug", name="tenants_slug_key"),
+        CheckConstraint(_STATES, name="tenants_state_check"),
+    ),
+    APP_ROLE,
+    ("SELECT", "INSERT", "UPDATE"),
+    cross_tenant=_read_by_directory(),
+    unique_across_tenants={
+        "tenants_slug_key": "a slug is the one global name, and its whole purpose is that no two tenants have it; who "
+        "may create a tenant learns that a slug is taken, never by whom"
+    },
+)
+
+# Payload enough to rebuild the tenant: an event says what was, and stays true when the tenant goes on changing.
+tenant_events = tenant_owned(
+    Table(
+        "tenant_events",
+        metadata,
+        Column("tenant_id", Uuid, ForeignKey(tenants.c.tenant_id), primary_key=True),
+        Column("position", BigInteger, primary_key=True, autoincrement=False),
+        Column("type", Text, nullable=False),
+        Column("reason", Text, nullable=False),
+        *_tenant_columns(),
+        CheckConstraint(_TYPES, name="tenant_events_type_check"),
+        CheckConstraint(_STATES, name="tenant_events_state_check"),
+        Index("tenant_events_position_idx", "position"),  # the log is read across tenants, by position alone
+    ),
+    APP_ROLE,
+    ("SELECT", "INSERT"),
+    cross_tenant=_read_by_directory("DELETE"),  # forgetting what is older than the retention
+)
+
+# Which request made a tenant. It is the tenant's row, so it is written through the tenant's door; but a request is
+# repeated by a caller who does not know the tenant, so its key is the caller's, global, and looked up by the directory.
+tenant_requests = tenant_owned(
+    Table(
+        "tenant_requests",
+        metadata,
+        Column("tenant_id", Uuid, ForeignKey(tenants.c.tenant_id), primary_key=True),
+        Column("requester", Text, nullable=False),
+        Column("request_id", Uuid, nullable=False),
+        Column("digest", LargeBinary, nullable=False),
+        Column("create_time", TIMESTAMP(timezone=True), nullable=False),
+        UniqueConstraint("requester", "request_id", name="tenant_requests_request_key"),
+    ),
+    APP_ROLE,
+    ("SELECT", "INSERT"),
+    cross_tenant=_read_by_directory(),
+    unique_across_tenants={
+        "tenant_requests_request_key": "a request id is the caller's, and tells only that caller that it sent it before"
+    },
+)
+
+event_horizon = catalog(
+    Table(
+        "event_horizon",
+        metadata,
+        Column("singleton", Boolean, primary_key=True),
+        Column("pruned_through", BigInteger, nullable=False),
+        CheckConstraint("singleton", name="event_horizon_singleton_check"),
+    ),
+    "Up to which position events have been forgotten, over all tenants: one row, made by the migration.",
+    (Grant(DIRECTORY_ROLE, ("SELECT",)), Grant(DIRECTORY_ROLE, ("UPDATE",), ("pruned_through",))),
+)

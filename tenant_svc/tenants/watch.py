@@ -1,0 +1,164 @@
+"""Following what happens to tenants from any point on: history from the database, then the shared tail.
+
+A stream never holds a transaction while its reader is busy: pages of history are read whole, the rest is memory.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import timedelta
+
+from interceptors.errors import Aborted, FieldViolation, InvalidArgument, Unavailable
+from tenant_svc.tenants.cursors import SnapshotCursor, StreamCursor, open_stream_cursor, stream_cursor
+from tenant_svc.tenants.events import EventReader, EventType, TenantEvent, cursor_expired
+from tenant_svc.tenants.tail import Tail
+
+__all__ = ["Change", "Earliest", "FromCursor", "FromNow", "Snapshot", "Start", "Watch"]
+
+_PAGE = 500
+_NOBODY = uuid.UUID(int=0)
+
+
+@dataclass(frozen=True, slots=True)
+class FromNow:
+    """Begin with what happens next."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Begin with every tenant as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Earliest:
+    """Begin with the oldest event that is kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class FromCursor:
+    """Go on after the message that carried this cursor."""
+
+    text: str
+
+
+Start = FromNow | Snapshot | Earliest | FromCursor
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One message of a stream: an event, or (None) that everything up to the cursor has been sent."""
+
+    cursor: str
+    event: TenantEvent | None
+
+
+class Watch:
+    """Makes streams. `checkpoint_interval` is how often an idle stream says that it lives."""
+
+    def __init__(self, events: EventReader, tail: Tail, *, checkpoint_interval: timedelta) -> None:
+        self._events = events
+        self._tail = tail
+        self._checkpoint_interval = checkpoint_interval.total_seconds()
+
+    async def follow(self, start: Start) -> AsyncGenerator[Change, None]:
+        """A checkpoint at once, then what happens, without end.
+
+        Raises InvalidArgument for a cursor that is none of ours and OutOfRange `CURSOR_EXPIRED` for one whose events
+        are gone, both before the first item; later OutOfRange again, Aborted `WATCH_TOO_SLOW` for a reader that lags
+        behind the tail's window, and Unavailable when the database has been silent for too long.
+        """
+        begin = await self._begin(start)
+        yield Change(stream_cursor(begin), None)
+        if isinstance(begin, SnapshotCursor):
+            async with aclosing(self._snapshot(begin)) as tenants:
+                async for change in tenants:
+                    yield change
+        async with aclosing(self._batches(begin.position, settled=isinstance(start, FromNow))) as batches:
+            async for position, events in batches:
+                for event in events:
+                    yield Change(stream_cursor(StreamCursor(event.position)), event)
+                if not events:
+                    yield Change(stream_cursor(StreamCursor(position)), None)
+
+    async def _begin(self, start: Start) -> StreamCursor | SnapshotCursor:
+        if self._tail.lost:
+            raise _lost()
+        match start:
+            case FromNow():
+                return StreamCursor(self._tail.head)
+            case Snapshot():
+                return SnapshotCursor(await self._events.head(), _NOBODY)
+            case Earliest():
+                return StreamCursor(await self._events.horizon())
+            case FromCursor(text):
+                return await self._resume(text)
+
+    async def _resume(self, text: str) -> StreamCursor | SnapshotCursor:
+        try:
+            cursor = open_stream_cursor(text)
+        except ValueError as error:
+            violation = FieldViolation("cursor", "must be the cursor of an earlier message, unchanged")
+            raise InvalidArgument.fields([violation]) from error
+        position = cursor.position
+        if self._tail.floor <= position <= self._tail.head:
+            return cursor
+        # Ahead of the log is what a database restored from a backup makes of a good cursor: just as useless.
+        if not await self._events.horizon() <= position <= await self._events.head():
+            raise cursor_expired()
+        return cursor
+
+    async def _snapshot(self, begin: SnapshotCursor) -> AsyncGenerator[Change, None]:
+        """The tenants that have not changed since the snapshot's position; the others' events follow anyway, and an
+        older state is never sent after a newer one."""
+        after = begin.after
+        while page := await self._events.snapshot(begin.position, after, _PAGE):
+            for tenant in page:
+                after = tenant.id
+                event = TenantEvent(begin.position, EventType.SNAPSHOT, tenant)
+                yield Change(stream_cursor(SnapshotCursor(begin.position, after)), event)
+
+    async def _batches(
+        self, position: int, *, settled: bool
+    ) -> AsyncGenerator[tuple[int, Sequence[TenantEvent]], None]:
+        """The events after the position, and the position after them; none when it is time for a checkpoint.
+
+        `settled` is whether the stream has caught up already; a checkpoint says when it does.
+        """
+        while position < self._tail.floor:
+            page = await self._events.after(position, _PAGE)
+            if not page:
+                raise cursor_expired()  # what was there a moment ago is gone
+            position = page[-1].position
+            yield position, page
+        spoken = time.monotonic()
+        while True:
+            events = self._next(position)
+            if events:
+                position = events[-1].position
+            elif settled and time.monotonic() - spoken < self._checkpoint_interval:
+                await self._tail.moved(position, self._checkpoint_interval)
+                continue
+            else:
+                settled = True
+            yield position, events
+            spoken = time.monotonic()
+
+    def _next(self, position: int) -> Sequence[TenantEvent]:
+        if self._tail.lost:
+            raise _lost()
+        events = self._tail.since(position)
+        if events is None:
+            raise Aborted("WATCH_TOO_SLOW", "The stream was read too slowly and was cut. Resume from the last cursor.")
+        return events
+
+
+def _lost() -> Unavailable:
+    return Unavailable(
+        "TENANT_DIRECTORY_UNAVAILABLE",
+        "Changes of tenants can't be read at the moment. Resume from the last cursor, with backoff.",
+        retry_after=timedelta(seconds=1),
+    )

@@ -1,0 +1,52 @@
+"""tenant_svc on a real PostgreSQL: migrated schema, both doors, and the use cases on them."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncIterator
+
+import pytest
+
+from runtime import migrations
+from runtime.database import Database
+from runtime.ids import uuid7
+from runtime.settings import DatabaseSettings
+from tenant_svc.doors import Doors
+from tenant_svc.tenants.tenant import NewTenant
+from tenant_svc.tenants.tenants import Tenants
+from tests.fixtures.engines import WorkerDatabase
+
+
+@pytest.fixture(scope="session")
+async def migrated(postgres: WorkerDatabase) -> WorkerDatabase:
+    await migrations.upgrade("tenant_svc", postgres.url("tenantmesh_migrate"), "tenant_owner")
+    return postgres
+
+
+@pytest.fixture(scope="session")
+async def database(migrated: WorkerDatabase) -> AsyncIterator[Database]:
+    settings = DatabaseSettings(url=migrated.url("tenant_app"), system_url=migrated.url("tenant_directory"))
+    database = Database(settings, schema="tenant")
+    await database.open()
+    yield database
+    await database.close()
+
+
+@pytest.fixture(scope="session")
+def doors(database: Database) -> Doors:
+    return Doors(database)
+
+
+@pytest.fixture(scope="session")
+def tenants(doors: Doors) -> Tenants:
+    return Tenants(doors, uuid7)
+
+
+def unused_slug() -> str:
+    """A slug that no other test has: tests share the database."""
+    return f"t-{uuid.uuid4().hex[:20]}"
+
+
+def new_tenant(slug: str | None = None) -> NewTenant:
+    slug = slug or unused_slug()
+    return NewTenant.checked(slug=slug, display_name=f"The {slug}", plan_id="premium")

@@ -1,0 +1,61 @@
+"""Opaque strings: what was made for one thing does not open another."""
+
+from __future__ import annotations
+
+import uuid
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tenant_svc.tenants.cursors import (
+    SnapshotCursor,
+    StreamCursor,
+    open_page_token,
+    open_stream_cursor,
+    page_token,
+    stream_cursor,
+)
+
+positions = st.integers(0, 2**63 - 1)
+cursors = st.builds(StreamCursor, positions) | st.builds(SnapshotCursor, positions, st.uuids())
+
+
+@given(st.uuids())
+def test_a_page_token_opens_to_what_it_was_made_from(after: uuid.UUID) -> None:
+    assert open_page_token(page_token(after)) == after
+
+
+@given(cursors)
+def test_a_cursor_opens_to_what_it_was_made_from(cursor: StreamCursor | SnapshotCursor) -> None:
+    assert open_stream_cursor(stream_cursor(cursor)) == cursor
+
+
+@given(cursors, st.data())
+def test_a_cursor_with_a_character_changed_is_none(cursor: StreamCursor | SnapshotCursor, data: st.DataObject) -> None:
+    text = stream_cursor(cursor)
+    at = data.draw(st.integers(0, len(text) - 1))
+    other = data.draw(st.characters().filter(lambda each: each != text[at]))
+    with pytest.raises(ValueError, match=r"."):
+        open_stream_cursor(text[:at] + other + text[at + 1 :])
+
+
+@given(st.text())
+def test_garbage_is_refused_and_nothing_worse(text: str) -> None:
+    for opened in (open_page_token, open_stream_cursor):
+        with pytest.raises(ValueError, match=r"."):
+            opened(text)
+
+
+def test_a_token_made_for_something_else_is_refused() -> None:
+    with pytest.raises(ValueError, match="something else"):
+        open_page_token(stream_cursor(StreamCursor(7)))
+    with pytest.raises(ValueError, match="something else"):
+        open_stream_cursor(page_token(uuid.uuid4()))
+
+
+def test_a_padded_or_extended_spelling_is_refused() -> None:
+    text = page_token(uuid.uuid4())
+    for other in (text + "=", text + "==", text + "A", text[:-1], text + "\n", " " + text, "A" * 10_000):
+        with pytest.raises(ValueError, match=r"."):
+            open_page_token(other)

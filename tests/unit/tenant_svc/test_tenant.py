@@ -1,0 +1,72 @@
+"""The rules of a tenant's fields."""
+
+from __future__ import annotations
+
+import dataclasses
+import uuid
+
+import pytest
+
+from interceptors.errors import InvalidArgument
+from tenant_svc.tenants.tenant import NewTenant, RequestKey, checked_reason
+from tests.unit.tenant_svc.event_log import tenant
+
+
+def fields_of(error: InvalidArgument) -> list[str]:
+    assert error.reason == "INVALID_FIELD"
+    return [violation.field for violation in error.violations]
+
+
+def test_defaults_are_the_slug_and_the_basic_plan() -> None:
+    assert NewTenant.checked(slug="acme", display_name="", plan_id="") == NewTenant("acme", "acme", "basic")
+
+
+@pytest.mark.parametrize("name", ["A", "x" * 200, "Ünïcode & Söhne", "日本", "👩‍👩‍👧", "می‌خواهم", "a  b"])
+def test_what_people_read_may_be_nearly_anything(name: str) -> None:
+    assert NewTenant.checked(slug="acme", display_name=name, plan_id="").display_name == name
+
+
+@pytest.mark.parametrize("name", [" ", "\t", "x" * 201, "a\nb", "a\x00b", "a\x1bb", "a\u2028b", "\u3000"])
+def test_what_people_can_not_read_is_refused(name: str) -> None:
+    with pytest.raises(InvalidArgument) as caught:
+        NewTenant.checked(slug="acme", display_name=name, plan_id="")
+    assert fields_of(caught.value) == ["display_name"]
+
+
+def test_every_broken_rule_is_named_at_once() -> None:
+    with pytest.raises(InvalidArgument) as caught:
+        NewTenant.checked(slug="X", display_name="\x00", plan_id="gold")
+    assert fields_of(caught.value) == ["slug", "display_name", "plan_id"]
+
+
+def test_the_digest_is_of_every_field_and_where_each_ends() -> None:
+    base = NewTenant("acme", "Acme", "basic")
+    others = [dataclasses.replace(base, **{field.name: "other"}) for field in dataclasses.fields(base)]
+    others.append(NewTenant("acmeA", "cme", "basic"))
+    assert len({base.digest, *(other.digest for other in others)}) == 1 + len(others)
+    assert base.digest == NewTenant("acme", "Acme", "basic").digest
+
+
+def test_a_request_id_is_a_uuid_or_absent() -> None:
+    some = uuid.uuid4()
+    assert RequestKey.checked("ops", "") is None
+    assert RequestKey.checked("ops", str(some)) == RequestKey("ops", some)
+    assert RequestKey.checked("ops", str(some).upper()) == RequestKey("ops", some)
+    for bad in ("x", "1", str(uuid.UUID(int=0)), some.hex, f"{{{some}}}"):
+        with pytest.raises(InvalidArgument) as caught:
+            RequestKey.checked("ops", bad)
+        assert fields_of(caught.value) == ["request_id"]
+
+
+def test_a_suspension_has_a_reason() -> None:
+    assert checked_reason("unpaid since March") == "unpaid since March"
+    for bad in ("", "  ", "x" * 501, "a\x00b"):
+        with pytest.raises(InvalidArgument) as caught:
+            checked_reason(bad)
+        assert fields_of(caught.value) == ["reason"]
+
+
+def test_an_etag_is_of_one_version_of_one_tenant() -> None:
+    etags = {tenant(number, version=version).etag for number in (1, 2) for version in (1, 2)}
+    assert len(etags) == 4
+    assert tenant(1).etag == tenant(1).etag
