@@ -49,10 +49,15 @@ class TenantOwned:
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """Rows belong to no tenant; `reason` says why that is so."""
+    """Rows belong to no tenant; `reason` says why that is so.
+
+    `secret`: row-level security is enabled and forced all the same, with a policy for the grantees only, so that a
+    stray grant to another role shows nothing.
+    """
 
     reason: str
     grants: tuple[Grant, ...]
+    secret: bool = False
 
 
 def tenant_owned(
@@ -82,11 +87,11 @@ def tenant_owned(
     return table
 
 
-def catalog(table: Table, reason: str, grants: Sequence[Grant]) -> Table:
-    """Declare that rows of the table belong to no tenant, and why; return the table."""
+def catalog(table: Table, reason: str, grants: Sequence[Grant], *, secret: bool = False) -> Table:
+    """Declare that rows of the table belong to no tenant, and why; return the table. See `Catalog` for `secret`."""
     if not reason.strip():
         raise ValueError(f"{table.fullname} is no tenant's: say why")
-    table.info[_INFO_KEY] = Catalog(reason, tuple(grants))
+    table.info[_INFO_KEY] = Catalog(reason, tuple(grants), secret)
     return table
 
 
@@ -104,6 +109,8 @@ def ddl(table: Table) -> list[str]:
     statements = [_grant(name, grant) for grant in declared.grants]
     if isinstance(declared, TenantOwned):
         statements = [*_policies(table, declared), *statements]
+    elif declared.secret:
+        statements = [*_enforced(name), *_open_policies(name, declared.grants), *statements]
     return statements
 
 
@@ -116,15 +123,23 @@ def _policies(table: Table, declared: TenantOwned) -> list[str]:
     name, role, rule = table.fullname, declared.app.role, predicate(declared.tenant_column)
     return [
         f"ALTER TABLE {name} ADD CONSTRAINT {table.name}_tenant_is_real CHECK ({declared.tenant_column} <> '{_NIL}')",
-        f"ALTER TABLE {name} ENABLE ROW LEVEL SECURITY",
-        f"ALTER TABLE {name} FORCE ROW LEVEL SECURITY",
+        *_enforced(name),
         f"CREATE POLICY {FLOOR} ON {name} AS RESTRICTIVE FOR ALL TO {role} USING ({rule}) WITH CHECK ({rule})",
         f"CREATE POLICY {ROWS} ON {name} AS PERMISSIVE FOR ALL TO {role} USING ({rule}) WITH CHECK ({rule})",
-        *(
-            f"CREATE POLICY {cross_tenant_policy(other)} ON {name} AS PERMISSIVE FOR ALL TO {other} "
-            "USING (true) WITH CHECK (true)"
-            for other in dict.fromkeys(grant.role for grant in declared.cross_tenant)
-        ),
+        *_open_policies(name, declared.cross_tenant),
+    ]
+
+
+def _enforced(name: str) -> list[str]:
+    return [f"ALTER TABLE {name} ENABLE ROW LEVEL SECURITY", f"ALTER TABLE {name} FORCE ROW LEVEL SECURITY"]
+
+
+def _open_policies(name: str, grants: Sequence[Grant]) -> list[str]:
+    """Policies by which the grantees see every row, as far as their grants go."""
+    return [
+        f"CREATE POLICY {cross_tenant_policy(role)} ON {name} AS PERMISSIVE FOR ALL TO {role} "
+        "USING (true) WITH CHECK (true)"
+        for role in dict.fromkeys(grant.role for grant in grants)
     ]
 
 

@@ -12,6 +12,7 @@ from runtime.migrations import VERSION_TABLE
 from runtime.row_security.declaration import (
     FLOOR,
     ROWS,
+    Catalog,
     Grant,
     TenantOwned,
     cross_tenant_policy,
@@ -73,7 +74,7 @@ def table_problems(tables: Tables, found: Iterable[Row]) -> Iterator[str]:
             yield f"{name}: a view, materialized view or foreign table looks past row-level security: drop it"
         elif name not in tables:
             yield f"{name}: no table of that name is declared: drop it, or declare it"
-        elif isinstance(declaration_of(tables[name]), TenantOwned) and not (row["enabled"] and row["forced"]):
+        elif _enforced(tables[name]) and not (row["enabled"] and row["forced"]):
             yield f"{name}: row-level security is not enabled and forced: {_restore(tables[name])}"
 
 
@@ -81,7 +82,7 @@ def policy_problems(tables: Tables, found: Iterable[Row]) -> Iterator[str]:
     """Yield policies that are missing, different or not declared."""
     actual = {(row["table"], row["name"]): _shape(row) for row in found}
     expected = {
-        (name, policy): shape for name, declared in _tenant_owned(tables) for policy, shape in _policies(declared)
+        (name, policy): shape for name, table in tables.items() for policy, shape in _policies(declaration_of(table))
     }
     for table, policy in sorted(expected.keys() | actual.keys()):
         key = (table, policy)
@@ -139,12 +140,24 @@ def _tenant_owned(tables: Tables) -> Iterator[tuple[str, TenantOwned]]:
             yield name, declared
 
 
-def _policies(declared: TenantOwned) -> Iterator[tuple[str, tuple[object, ...]]]:
+def _enforced(table: Table) -> bool:
+    declared = declaration_of(table)
+    return isinstance(declared, TenantOwned) or declared.secret
+
+
+def _policies(declared: TenantOwned | Catalog) -> Iterator[tuple[str, tuple[object, ...]]]:
+    if isinstance(declared, Catalog):
+        yield from _open_policies(declared.grants if declared.secret else ())
+        return
     # As PostgreSQL prints back the condition that `declaration.predicate` writes.
     rule = f"({declared.tenant_column} = ( SELECT (current_setting('app.tenant_id'::text))::uuid AS current_setting))"
     yield FLOOR, ("RESTRICTIVE", "ALL", (declared.app.role,), rule, rule)
     yield ROWS, ("PERMISSIVE", "ALL", (declared.app.role,), rule, rule)
-    for grant in declared.cross_tenant:
+    yield from _open_policies(declared.cross_tenant)
+
+
+def _open_policies(grants: Iterable[Grant]) -> Iterator[tuple[str, tuple[object, ...]]]:
+    for grant in grants:
         yield cross_tenant_policy(grant.role), ("PERMISSIVE", "ALL", (grant.role,), "true", "true")
 
 
