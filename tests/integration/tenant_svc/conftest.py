@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from runtime import migrations
-from runtime.database import Database
+from runtime.database import Database, connect
 from runtime.ids import uuid7
 from runtime.settings import DatabaseSettings
 from tenant_svc.doors import Doors
@@ -50,3 +50,12 @@ def unused_slug() -> str:
 def new_tenant(slug: str | None = None) -> NewTenant:
     slug = slug or unused_slug()
     return NewTenant.checked(slug=slug, display_name=f"The {slug}", plan_id="premium")
+
+
+async def as_superuser(database: WorkerDatabase, statement: str, *arguments: object) -> str:
+    """Runs what no role of ours may; returns PostgreSQL's command tag."""
+    connection = await connect(database.admin_url)
+    try:
+        return str(await connection.execute(statement, *arguments))
+    finally:
+        await connection.close()
