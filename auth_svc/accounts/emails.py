@@ -1,0 +1,87 @@
+"""E-mail addresses: which are accepted and which are the same. Sending mail does not live here."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+
+__all__ = ["MAX_LENGTH", "EmailAddress", "EmailRefused", "parse_email"]
+
+MAX_LENGTH = 254
+"""The longest address that mail can be sent to (RFC 5321), in characters as written and in octets as normalised."""
+
+_MAX_LOCAL = 64
+_MAX_DOMAIN = 253
+# A dot-atom; characters beyond ASCII are allowed as RFC 6531 does, if they are letters, marks or digits.
+_LOCAL = re.compile(r"[^\W_]|[!#$%&'*+/=?^_`{|}~-]")
+# The older and the newer standard (IDNA 2003 and 2008) make different domains of these, with different owners.
+_AMBIGUOUS = re.compile("[\u00df\u03c2\u200c\u200d]")
+_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
+
+
+class EmailRefused(ValueError):
+    """The text is not an address that can have an account; the message says which rule it breaks."""
+
+
+@dataclass(frozen=True, slots=True)
+class EmailAddress:
+    """An address as somebody wrote it, and the form that decides whether two are the same."""
+
+    written: str
+    normalised: str
+    """NFKC, lower case, the domain in its ASCII form."""
+
+    @property
+    def local_part(self) -> str:
+        """What stands before the @, as written."""
+        return self.written.rpartition("@")[0]
+
+
+def parse_email(text: str) -> EmailAddress:
+    """The address in the text. Raises EmailRefused.
+
+    The whole address is lowered, the part before the @ too: mail servers that tell `Ann` from `ann` are rarer than
+    people who forget how they wrote themselves.
+    """
+    if not text:
+        raise EmailRefused("is required")
+    if len(text) > MAX_LENGTH:
+        raise EmailRefused(f"must have at most {MAX_LENGTH} characters")
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).lower())
+    local, at, domain = folded.partition("@")
+    if not at or "@" in domain:
+        raise EmailRefused("must be one address of the form name@example.com")
+    normalised = f"{_checked_local(local)}@{_ascii_domain(domain)}"
+    if len(normalised.encode()) > MAX_LENGTH:
+        raise EmailRefused(f"must have at most {MAX_LENGTH} octets")
+    return EmailAddress(text, normalised)
+
+
+def _checked_local(local: str) -> str:
+    atoms = local.split(".")
+    if not all(atom and all(_in_atom(character) for character in atom) for atom in atoms):
+        raise EmailRefused("must have letters, digits and single dots before the @, without spaces or quotes")
+    if len(local.encode()) > _MAX_LOCAL:
+        raise EmailRefused(f"must have at most {_MAX_LOCAL} octets before the @")
+    return local
+
+
+def _in_atom(character: str) -> bool:
+    return _LOCAL.fullmatch(character) is not None or unicodedata.category(character).startswith("M")
+
+
+def _ascii_domain(domain: str) -> str:
+    if _AMBIGUOUS.search(domain):
+        raise EmailRefused(
+            "must have its domain name in ASCII form (xn--…): it holds a letter that can be read in two ways"
+        )
+    try:
+        encoded = domain.encode("idna").decode("ascii").lower()
+    except UnicodeError as error:
+        raise EmailRefused("must have a domain name after the @") from error
+    labels = encoded.split(".")
+    proper = len(labels) > 1 and all(_LABEL.fullmatch(label) for label in labels) and not labels[-1].isdecimal()
+    if not proper or len(encoded) > _MAX_DOMAIN:
+        raise EmailRefused("must have a domain name after the @")
+    return encoded

@@ -1,0 +1,28 @@
+"""Users as messages."""
+
+from __future__ import annotations
+
+from tenantmesh.auth.v1 import auth_service_pb2 as pb
+from tenantmesh.auth.v1 import user_pb2
+
+from auth_svc.accounts.accounts import Registration, User
+
+__all__ = ["registration", "user_message"]
+
+
+def registration(request: pb.RegisterRequest) -> Registration:
+    """What was sent, unchecked."""
+    return Registration(email=request.email, password=request.password, display_name=request.display_name)
+
+
+def user_message(user: User) -> user_pb2.User:
+    """The user as callers see it."""
+    message = user_pb2.User(
+        id=str(user.id),
+        tenant_id=str(user.tenant_id),
+        email=user.email,
+        display_name=user.display_name,
+        roles=user.roles,
+    )
+    message.create_time.FromDatetime(user.create_time)
+    return message

@@ -1,0 +1,36 @@
+"""The accounts' part of AuthService: Register and GetMe."""
+
+from __future__ import annotations
+
+import uuid
+
+from tenantmesh.auth.v1 import auth_service_pb2 as pb
+from tenantmesh.auth.v1.user_pb2 import User as UserMessage
+
+from auth_svc.accounts.accounts import Accounts, UserId
+from auth_svc.accounts.mapping import registration, user_message
+from interceptors.call import current_call
+from interceptors.errors import Internal
+
+__all__ = ["AccountServicer"]
+
+
+class AccountServicer:
+    """Registers people, and tells them who they are."""
+
+    def __init__(self, accounts: Accounts) -> None:
+        self._accounts = accounts
+
+    async def Register(self, request: pb.RegisterRequest) -> pb.RegisterResponse:
+        """Creates an account; the answer depends on nothing but the request."""
+        tenant = current_call().tenant
+        if tenant is None:
+            raise Internal("INTERNAL", "Register ran without a tenant; see its tenant_scope")
+        await self._accounts.register(tenant, registration(request))
+        return pb.RegisterResponse(email=request.email)
+
+    async def GetMe(self, _request: pb.GetMeRequest) -> UserMessage:
+        """The user of the access token."""
+        call = current_call()
+        user = await self._accounts.me(call.tenant_id, UserId(uuid.UUID(call.caller.subject)))
+        return user_message(user)

@@ -1,0 +1,1 @@
+"""System keys: the API keys of operators and services."""

@@ -1,0 +1,1 @@
+"""Sessions: signing in, and staying so by refresh tokens."""

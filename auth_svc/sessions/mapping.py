@@ -1,0 +1,28 @@
+"""Tokens as messages."""
+
+from __future__ import annotations
+
+from tenantmesh.auth.v1 import auth_service_pb2 as pb
+
+from auth_svc.accounts.mapping import user_message
+from auth_svc.sessions.sessions import SignedIn, Tokens
+from auth_svc.tokens.tokens import LIFETIME
+
+__all__ = ["login_response", "refresh_response"]
+
+_EXPIRES_IN = int(LIFETIME.total_seconds())
+
+
+def login_response(signed_in: SignedIn) -> pb.LoginResponse:
+    """The tokens of a new session and whose they are."""
+    return pb.LoginResponse(
+        access_token=signed_in.tokens.access,
+        refresh_token=signed_in.tokens.refresh,
+        expires_in=_EXPIRES_IN,
+        user=user_message(signed_in.user),
+    )
+
+
+def refresh_response(tokens: Tokens) -> pb.RefreshTokenResponse:
+    """The next pair of tokens."""
+    return pb.RefreshTokenResponse(access_token=tokens.access, refresh_token=tokens.refresh, expires_in=_EXPIRES_IN)

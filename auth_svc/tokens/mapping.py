@@ -1,0 +1,57 @@
+"""Keys and verdicts as messages."""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64encode
+from datetime import UTC, datetime
+
+from tenantmesh.auth.v1 import token_service_pb2 as pb
+from tenantmesh.policy.v1 import policy_pb2
+
+from auth_svc.tokens.signing_keys import SigningKey
+from auth_svc.tokens.tokens import Discovery
+from interceptors.caller import Caller, CallerKind
+from interceptors.tokens import ALGORITHM
+
+__all__ = ["discovery_document", "introspection", "jwk"]
+
+_AUDIENCES = {
+    CallerKind.USER: policy_pb2.AUDIENCE_USER,
+    CallerKind.SERVICE: policy_pb2.AUDIENCE_SERVICE,
+    CallerKind.OPERATOR: policy_pb2.AUDIENCE_OPERATOR,
+}
+
+
+def jwk(key: SigningKey) -> pb.Jwk:
+    """The public part of a key (RFC 8037)."""
+    x = urlsafe_b64encode(key.public).rstrip(b"=").decode("ascii")
+    return pb.Jwk(kty="OKP", crv="Ed25519", x=x, kid=key.kid, alg=ALGORITHM, use="sig")
+
+
+def discovery_document(discovery: Discovery) -> pb.GetDiscoveryResponse:
+    """The metadata document."""
+    return pb.GetDiscoveryResponse(
+        issuer=discovery.issuer,
+        jwks_uri=discovery.jwks_uri,
+        token_endpoint=discovery.token_endpoint,
+        introspection_endpoint=discovery.introspection_endpoint,
+        id_token_signing_alg_values_supported=[ALGORITHM],
+    )
+
+
+def introspection(caller: Caller | None) -> pb.IntrospectTokenResponse:
+    """What a credential is worth; of an invalid one nothing but that."""
+    if caller is None:
+        return pb.IntrospectTokenResponse(active=False)
+    answer = pb.IntrospectTokenResponse(
+        active=True,
+        audience=_AUDIENCES[caller.kind],
+        sub=caller.subject,
+        tenant_id=str(caller.tenant_id) if caller.tenant_id else "",
+        roles=caller.roles,
+        permissions=sorted(caller.permissions),
+        credential_id=caller.credential_id,
+    )
+    if caller.expires_at is not None:
+        answer.expire_time.FromDatetime(datetime.fromtimestamp(caller.expires_at, UTC))
+    return answer

@@ -1,0 +1,91 @@
+"""Encryption at rest under the key-encryption key (KEK). Which secrets are sealed is for their owners to say."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+import os
+import stat
+from hashlib import sha256
+from pathlib import Path
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+__all__ = ["KekRefused", "KeyEncryptionKey", "SealBroken", "read_kek"]
+
+_KEY_BYTES = 32
+_NONCE_BYTES = 12
+_VERSION = b"\x01"
+_FINGERPRINT_BYTES = 4
+
+
+class KekRefused(Exception):
+    """The KEK's file can't be used; the message says what to do."""
+
+
+class SealBroken(Exception):
+    """The sealed bytes are not those that were sealed, for another context, or under another KEK."""
+
+
+class KeyEncryptionKey:
+    """Seals small secrets with AES-256-GCM.
+
+    A seal is bound to a context, such as `("signing-key", kid)`: the context is authenticated and picks a key of its
+    own, so that a value copied to another row does not open, and no key ever seals more than a few values. Sealed bytes
+    are version, fingerprint of the KEK, nonce, ciphertext.
+    """
+
+    def __init__(self, key: bytes) -> None:
+        if len(key) != _KEY_BYTES:
+            raise KekRefused(f"the key-encryption key must have {_KEY_BYTES} bytes")
+        self._key = key
+        self._fingerprint = sha256(b"tenantmesh kek fingerprint\0" + key).digest()[:_FINGERPRINT_BYTES]
+
+    def seal(self, secret: bytes, *context: str) -> bytes:
+        """The secret, readable only with this KEK and the same context."""
+        nonce = os.urandom(_NONCE_BYTES)
+        sealed = AESGCM(self.derive(*context)).encrypt(nonce, secret, _encoded(context))
+        return _VERSION + self._fingerprint + nonce + sealed
+
+    def open(self, sealed: bytes, *context: str) -> bytes:
+        """The secret. Raises SealBroken."""
+        head = len(_VERSION) + _FINGERPRINT_BYTES
+        if not hmac.compare_digest(sealed[:head], _VERSION + self._fingerprint):
+            raise SealBroken("sealed under another key-encryption key; start with the key file it was sealed with")
+        nonce, body = sealed[head : head + _NONCE_BYTES], sealed[head + _NONCE_BYTES :]
+        try:
+            return AESGCM(self.derive(*context)).decrypt(nonce, body, _encoded(context))
+        except (InvalidTag, ValueError) as error:
+            raise SealBroken("the sealed value was changed or belongs elsewhere") from error
+
+    def derive(self, *context: str) -> bytes:
+        """A 256-bit key of its own for the context, which tells nothing of the KEK."""
+        return HKDF(SHA256(), _KEY_BYTES, salt=None, info=_encoded(context)).derive(self._key)
+
+
+def read_kek(path: Path) -> KeyEncryptionKey:
+    """The KEK in the file: 32 random bytes in base64, readable by its owner alone. Raises KekRefused."""
+    remedy = f"Make one with: (umask 077; head -c 32 /dev/urandom | base64 > {path}), keep a copy, and lose neither."
+    try:
+        mode = path.stat().st_mode
+        text = path.read_text(encoding="ascii")
+    except FileNotFoundError as error:
+        raise KekRefused(f"TENANTMESH_TOKENS_KEK_FILE names {path}, which does not exist. {remedy}") from error
+    except (OSError, UnicodeError) as error:
+        raise KekRefused(f"TENANTMESH_TOKENS_KEK_FILE names {path}, which can't be read as text.") from error
+    if stat.S_IMODE(mode) & 0o077:
+        raise KekRefused(f"{path} is open to others (mode {stat.S_IMODE(mode):04o}). Close it with: chmod 600 {path}")
+    try:
+        return KeyEncryptionKey(base64.b64decode(text.strip(), validate=True))
+    except (binascii.Error, KekRefused) as error:
+        raise KekRefused(f"{path} does not hold {_KEY_BYTES} bytes in base64. {remedy}") from error
+
+
+def _encoded(context: tuple[str, ...]) -> bytes:
+    """Length-prefixed, so that two contexts never read alike."""
+    parts = [part.encode() for part in context]
+    return b"".join(len(part).to_bytes(4, "big") + part for part in parts)

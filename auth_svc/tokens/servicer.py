@@ -1,0 +1,36 @@
+"""TokenService: keys, discovery and introspection."""
+
+from __future__ import annotations
+
+from tenantmesh.auth.v1 import token_service_pb2 as pb
+from tenantmesh.auth.v1.token_service_pb2_grpc import TokenServiceServicer
+
+from auth_svc.tokens.mapping import discovery_document, introspection, jwk
+from auth_svc.tokens.signing_keys import KeyRing
+from auth_svc.tokens.tokens import Discovery, Introspection
+from interceptors.errors import FieldViolation, InvalidArgument
+
+__all__ = ["TokenServicer"]
+
+
+class TokenServicer(TokenServiceServicer):
+    """Answers for the keys and for credentials."""
+
+    def __init__(self, keys: KeyRing, discovery: Discovery, inspector: Introspection) -> None:
+        self._keys = keys
+        self._discovery = discovery
+        self._inspector = inspector
+
+    async def GetJwks(self, _request: pb.GetJwksRequest, _context: object) -> pb.GetJwksResponse:
+        """The published keys."""
+        return pb.GetJwksResponse(keys=map(jwk, self._keys.published()))
+
+    async def GetDiscovery(self, _request: pb.GetDiscoveryRequest, _context: object) -> pb.GetDiscoveryResponse:
+        """The metadata document."""
+        return discovery_document(self._discovery)
+
+    async def IntrospectToken(self, request: pb.IntrospectTokenRequest, _context: object) -> pb.IntrospectTokenResponse:
+        """Whether a credential is valid, and whose it is."""
+        if not request.token:
+            raise InvalidArgument.fields([FieldViolation("token", "is required")])
+        return introspection(await self._inspector.inspect(request.token))

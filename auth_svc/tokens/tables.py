@@ -1,0 +1,27 @@
+"""The table of signing keys. They sign for every tenant, so no tenant owns them."""
+
+from __future__ import annotations
+
+from sqlalchemy import Column, LargeBinary, Table, Text
+from sqlalchemy.dialects.postgresql import TIMESTAMP
+
+from auth_svc.schema import DIRECTORY_ROLE, metadata
+from runtime.row_security import Grant, catalog
+
+__all__ = ["SIGNING_KEYS"]
+
+SIGNING_KEYS = Table(
+    "signing_keys",
+    metadata,
+    Column("kid", Text, primary_key=True),
+    Column("public_key", LargeBinary, nullable=False, comment="raw Ed25519"),
+    Column("sealed_private_key", LargeBinary, nullable=False, comment="raw Ed25519 under the key-encryption key"),
+    Column("create_time", TIMESTAMP(timezone=True), nullable=False),
+    Column("activate_time", TIMESTAMP(timezone=True), nullable=False, comment="published before it signs"),
+)
+catalog(
+    SIGNING_KEYS,
+    reason="one key set signs for all tenants; keys are only ever added",
+    grants=[Grant(DIRECTORY_ROLE, ("SELECT", "INSERT"))],
+    secret=True,
+)

@@ -1,0 +1,122 @@
+"""Issuing access tokens, and saying what a credential is worth. The keys live in `signing_keys`."""
+
+from __future__ import annotations
+
+import secrets
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Protocol
+
+import jwt
+
+from auth_svc.tokens.signing_keys import KeyRing
+from interceptors.authentication import API_KEY_PREFIX, ApiKeyVerifier
+from interceptors.caller import Caller
+from interceptors.errors import Unauthenticated
+from interceptors.tenants import TenantId
+from interceptors.tokens import ALGORITHM, MAX_LIFETIME, TOKEN_TYPE, AccessClaims, TokenVerifier, UnknownKey
+
+__all__ = ["LIFETIME", "AccessTokens", "Discovery", "Introspection", "LiveSessions", "Subject"]
+
+LIFETIME = timedelta(seconds=MAX_LIFETIME)
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """Whom a token speaks for."""
+
+    user_id: uuid.UUID
+    tenant_id: TenantId
+    session_id: uuid.UUID
+    epoch: int
+    roles: tuple[str, ...]
+
+
+class AccessTokens:
+    """Issues access tokens (RFC 9068) of 300 s."""
+
+    def __init__(self, issuer: str, audience: str, keys: KeyRing, clock: Callable[[], float] = time.time) -> None:
+        self._issuer = issuer
+        self._audience = audience
+        self._keys = keys
+        self._clock = clock
+
+    def issue(self, subject: Subject) -> str:
+        """A signed token. Raises Unavailable while no signing key is active."""
+        kid, key = self._keys.signer()
+        now = int(self._clock())
+        claims = AccessClaims(
+            issuer=self._issuer,
+            audience=self._audience,
+            subject=str(subject.user_id),
+            tenant_id=subject.tenant_id,
+            session_id=str(subject.session_id),
+            token_id=secrets.token_urlsafe(16),
+            issued_at=now,
+            expires_at=now + MAX_LIFETIME,
+            epoch=subject.epoch,
+            roles=subject.roles,
+        )
+        return jwt.encode(claims.payload(), key, algorithm=ALGORITHM, headers={"kid": kid, "typ": TOKEN_TYPE})
+
+
+@dataclass(frozen=True, slots=True)
+class Discovery:
+    """Where things are, for those who know only the issuer."""
+
+    issuer: str
+
+    @property
+    def jwks_uri(self) -> str:
+        """Where the public keys are."""
+        return f"{self.issuer}/.well-known/jwks.json"
+
+    @property
+    def token_endpoint(self) -> str:
+        """Where refresh tokens are exchanged."""
+        return f"{self.issuer}/api/v1/auth/token:refresh"
+
+    @property
+    def introspection_endpoint(self) -> str:
+        """Where credentials are verified."""
+        return f"{self.issuer}/api/v1/auth/token:introspect"
+
+
+class LiveSessions(Protocol):
+    """Knows which sessions have not ended."""
+
+    async def is_live(self, tenant_id: TenantId, session_id: uuid.UUID) -> bool:
+        """Must say whether the session exists and is neither revoked nor expired. Raises Unavailable."""
+        ...
+
+
+class Introspection:
+    """Says whose a credential is. Unlike verification by signature alone it also sees that a session was ended."""
+
+    def __init__(self, tokens: TokenVerifier, api_keys: ApiKeyVerifier, sessions: LiveSessions) -> None:
+        self._tokens = tokens
+        self._api_keys = api_keys
+        self._sessions = sessions
+
+    async def inspect(self, credential: str) -> Caller | None:
+        """The caller the credential makes, or None when it is not valid now. Raises Unavailable."""
+        if credential.startswith(API_KEY_PREFIX):
+            return await self._api_keys.verify(credential)
+        try:
+            caller = await self._verified(credential)
+        except (Unauthenticated, UnknownKey):
+            return None
+        if caller.tenant_id is None or caller.session_id is None:
+            return None
+        alive = await self._sessions.is_live(caller.tenant_id, uuid.UUID(caller.session_id))
+        return caller if alive else None
+
+    async def _verified(self, token: str) -> Caller:
+        try:
+            return self._tokens.verify(token)
+        except UnknownKey as unknown:
+            await self._tokens.keys.refresh(unknown.kid)
+            return self._tokens.verify(token)
