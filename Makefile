@@ -8,10 +8,14 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 # Ports for `make run`: make run EDGE_PORT=8090
-export TENANTMESH_EDGE_PORT := $(EDGE_PORT)
-export TENANTMESH_TENANT_PORT := $(TENANT_PORT)
-export TENANTMESH_AUTH_PORT := $(AUTH_PORT)
-export TENANTMESH_ADMIN_PORT := $(ADMIN_PORT)
+$(if $(EDGE_PORT),$(eval export TENANTMESH_EDGE_PORT := $(EDGE_PORT)))
+$(if $(TENANT_PORT),$(eval export TENANTMESH_TENANT_PORT := $(TENANT_PORT)))
+$(if $(AUTH_PORT),$(eval export TENANTMESH_AUTH_PORT := $(AUTH_PORT)))
+$(if $(ADMIN_PORT),$(eval export TENANTMESH_ADMIN_PORT := $(ADMIN_PORT)))
+# Installs a locked file and shows how far it is; a pipe alone would hide pip's failure.
+INSTALL = { $(BIN)/python -m pip install --disable-pip-version-check --no-input --require-hashes -r $(1); \
+    echo $$? > $(VENV)/status; } | awk '/^Collecting/ {n++; printf "\r  %d packages", n; fflush()} END {print ""}'; \
+    exit $$(cat $(VENV)/status)
 WORKERS ?= 2
 
 help: ## Print this
@@ -91,15 +95,13 @@ $(VENV)/python.stamp:
 
 $(VENV)/run.stamp: $(VENV)/python.stamp deploy/requirements/run.txt pyproject.toml
 	@echo "tenantmesh: installing into $(VENV) (first run only; about 150 MB to fetch)"
-	@$(BIN)/python -m pip install --disable-pip-version-check --no-input --require-hashes -r deploy/requirements/run.txt | \
-	    awk '/^Collecting|^Downloading|^Using cached/ {n++; printf "\r  %d packages", n; fflush()} END {print ""}'
+	@$(call INSTALL,deploy/requirements/run.txt)
 	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 
 $(VENV)/dev.stamp: $(VENV)/python.stamp deploy/requirements/dev.txt pyproject.toml
 	@echo "tenantmesh: installing the tools into $(VENV) (first run only)"
-	@$(BIN)/python -m pip install --disable-pip-version-check --no-input --require-hashes -r deploy/requirements/dev.txt | \
-	    awk '/^Collecting|^Downloading|^Using cached/ {n++; printf "\r  %d packages", n; fflush()} END {print ""}'
+	@$(call INSTALL,deploy/requirements/dev.txt)
 	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation -e .
 	@touch $@ $(VENV)/run.stamp
 

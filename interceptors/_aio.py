@@ -1,8 +1,9 @@
 """The one interceptor that grpc.aio sees. Runs the links around handlers of all four kinds, in the RPC's own task.
 
 grpc.aio's `intercept_service` wraps handler look-up, not the call, so the handler is wrapped instead: once per method,
-then remembered. Unary requests are taken as bytes and parsed after the gates, so that a refused call costs no parsing
-and a malformed body gets a status of ours.
+then remembered. Every wrapped handler is a request-streaming one to grpc.aio, which then starts it before the body is
+there: the gates decide from the metadata alone, a refused call costs no parsing, and a call whose body never comes can
+be ended with a status. Reading one message from a stream costs what receiving a unary request does.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import grpc
 
-from interceptors._handlers import Handler, HandlerWrapper, Parse, answered, parsed
+from interceptors._handlers import Handler, Parse, answered, malformed, parsed, refusing
 from interceptors.call import Call, current_call, enter_call
 from interceptors.error_boundary import Aborted
 from interceptors.errors import Internal, MeshError
@@ -30,7 +31,7 @@ Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
 
 class Watchdog:
-    """Ends calls that outstay `cancel_at`: half-sent ones, and those past the policy's deadline.
+    """Ends calls that outstay `cancel_at`: half-sent ones, and those past their policy's deadline.
 
     One task looks at all calls ten times a second. A timer per call would cost 4 µs; this costs a dictionary entry.
     """
@@ -63,7 +64,7 @@ class Watchdog:
                     task.cancel()
 
 
-class AioInterceptor(HandlerWrapper, grpc.aio.ServerInterceptor):
+class AioInterceptor(grpc.aio.ServerInterceptor):
     """See the module."""
 
     def __init__(self, chain: Chain) -> None:
@@ -88,14 +89,36 @@ class AioInterceptor(HandlerWrapper, grpc.aio.ServerInterceptor):
             known = self._handlers[method] = (compiled, self._wrap(compiled, handler))
         compiled, wrapped = known
         call = Call(compiled.policy, handler_call_details.invocation_metadata)
-        call.cancel_at = time.monotonic() + self._read_timeout
         enter_call(call)
         self._watchdog.watch(call)
         return wrapped
 
+    def _wrap(self, chain: CompiledChain, handler: Handler) -> Handler:
+        """The handler with the links around it. `parse` is None where the handler reads the request stream itself."""
+        parse, serialize = handler.request_deserializer, handler.response_serializer
+        streams = handler.request_streaming
+        own = None if streams else parse
+        if handler.response_streaming:
+            behavior = handler.stream_stream if streams else handler.unary_stream
+            streaming = self._streaming(chain, behavior, own)
+            return grpc.stream_stream_rpc_method_handler(streaming, refusing(parse) if streams else None, serialize)
+        behavior = handler.stream_unary if streams else handler.unary_unary
+        unary = self._unary(chain, behavior, own, serialize)
+        return grpc.stream_unary_rpc_method_handler(unary, refusing(parse) if streams else None, None)
+
+    async def _read(self, call: Call, context: Context, parse: Parse) -> Any:
+        """The one message of a unary request, within the read timeout."""
+        limit = call.cancel_at
+        call.cancel_at = min(limit, time.monotonic() + self._read_timeout)
+        body = await context.read()
+        call.cancel_at = limit
+        if body is grpc.aio.EOF:
+            raise malformed()
+        return parsed(parse, body)
+
     def _unary(self, chain: CompiledChain, behavior: Any, parse: Parse | None, serialize: Any) -> Any:
         enters, receives, unwind = chain.enters, chain.receives, chain.unwind
-        calls = self._watchdog.calls
+        calls, read = self._watchdog.calls, self._read
 
         async def handle(request: Any, context: Context) -> Any:
             call = current_call()
@@ -106,7 +129,7 @@ class AioInterceptor(HandlerWrapper, grpc.aio.ServerInterceptor):
                         await pending
                     call.entered += 1
                 if parse is not None:
-                    request = parsed(parse, request)
+                    request = await read(call, context, parse)
                     for receive in receives:
                         if (pending := receive(call, request)) is not None:
                             await pending
@@ -126,7 +149,7 @@ class AioInterceptor(HandlerWrapper, grpc.aio.ServerInterceptor):
 
     def _streaming(self, chain: CompiledChain, behavior: Any, parse: Parse | None) -> Any:
         enters, receives, unwind = chain.enters, chain.receives, chain.unwind
-        calls = self._watchdog.calls
+        calls, read = self._watchdog.calls, self._read
 
         async def handle(request: Any, context: Context) -> None:
             call = current_call()
@@ -137,7 +160,7 @@ class AioInterceptor(HandlerWrapper, grpc.aio.ServerInterceptor):
                         await pending
                     call.entered += 1
                 if parse is not None:
-                    request = parsed(parse, request)
+                    request = await read(call, context, parse)
                     for receive in receives:
                         if (pending := receive(call, request)) is not None:
                             await pending
@@ -167,7 +190,9 @@ async def _stream(answer: AsyncIterator[Any] | Awaitable[None], context: Context
 
 def _outcome(error: BaseException, context: Context) -> BaseException:
     if isinstance(error, grpc.aio.AbortError):
-        return Aborted(grpc.StatusCode(_code(context)))
+        aborted = Aborted(_code(context))
+        aborted.__cause__ = error
+        return aborted
     return error
 
 
@@ -182,8 +207,8 @@ _BY_NUMBER: dict[Any, grpc.StatusCode] = {code.value[0]: code for code in grpc.S
 async def _refuse(call: Call, context: Context) -> None:
     """Sends what the boundary decided, or lets grpc.aio finish what the handler or the client ended."""
     error = call.error
-    if isinstance(error, Aborted):
-        raise grpc.aio.AbortError("the handler ended the call")
+    if isinstance(error, Aborted) and error.__cause__ is not None:
+        raise error.__cause__  # grpc.aio insists on the very same exception
     if isinstance(error, asyncio.CancelledError):
         raise error
     known = error if isinstance(error, MeshError) else Internal("INTERNAL", "a link failed outside the error boundary")

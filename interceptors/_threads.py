@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import grpc
 
-from interceptors._handlers import Handler, HandlerWrapper, Parse, answered, parsed
+from interceptors._handlers import Handler, Parse, answered, parsed, refusing
 from interceptors.call import Call, enter_call
 from interceptors.error_boundary import Aborted
 from interceptors.errors import DeadlineExceeded, Internal, MeshError
@@ -50,7 +50,7 @@ class LoopThread:
         self._loop.close()
 
 
-class ThreadInterceptor(HandlerWrapper, grpc.ServerInterceptor):
+class ThreadInterceptor(grpc.ServerInterceptor):
     """See the module. `close()` it when the server has stopped, or use it as a context manager."""
 
     def __init__(self, chain: Chain) -> None:
@@ -85,6 +85,20 @@ class ThreadInterceptor(HandlerWrapper, grpc.ServerInterceptor):
             compiled = self._chain.compiled(method) or self._chain.denying(method)
             wrapped = self._handlers[method] = self._wrap(compiled, handler)
         return wrapped
+
+    def _wrap(self, chain: CompiledChain, handler: Handler) -> Handler:
+        """The handler with the links around it. Unary requests come as bytes and are parsed after the gates."""
+        parse, serialize = handler.request_deserializer, handler.response_serializer
+        if handler.request_streaming and handler.response_streaming:
+            both = self._streaming(chain, handler.stream_stream, None)
+            return grpc.stream_stream_rpc_method_handler(both, refusing(parse), serialize)
+        if handler.request_streaming:
+            unary = self._unary(chain, handler.stream_unary, None, serialize)
+            return grpc.stream_unary_rpc_method_handler(unary, refusing(parse), None)
+        if handler.response_streaming:
+            streaming = self._streaming(chain, handler.unary_stream, parse)
+            return grpc.unary_stream_rpc_method_handler(streaming, None, serialize)
+        return grpc.unary_unary_rpc_method_handler(self._unary(chain, handler.unary_unary, parse, serialize))
 
     def _unary(self, chain: CompiledChain, behavior: Any, parse: Parse | None, serialize: Any) -> Any:
         def handle(request: Any, context: Any) -> Any:
@@ -140,13 +154,18 @@ def _outcome(error: BaseException, context: Any) -> BaseException:
     # `context.abort` raises a bare Exception after it has set the code.
     if type(error) is Exception and not error.args and context.code() is not None:
         return Aborted(context.code())
+    # What reading or writing raises once the client is gone.
+    if isinstance(error, grpc.RpcError) and not context.is_active():
+        cancelled = asyncio.CancelledError()
+        cancelled.__cause__ = error
+        return cancelled
     return error
 
 
 def _refuse(call: Call, context: Any) -> None:
     error = call.error
-    if isinstance(error, GeneratorExit):
-        raise error  # the client is gone and gRPC drops the generator
+    if isinstance(error, GeneratorExit | asyncio.CancelledError):
+        raise error.__cause__ or error  # the client is gone; gRPC knows its own exception
     if isinstance(error, Aborted):
         raise Exception  # gRPC's own way of leaving an aborted handler
     known = error if isinstance(error, MeshError) else Internal("INTERNAL", "a link failed outside the error boundary")

@@ -104,8 +104,8 @@ reflection is served at all is the server's setting."""
 def policies_of(services: Iterable[ServiceDescriptor], *, complete: bool = True) -> dict[str, MethodPolicy]:
     """The policy of every method of the services, by full name (`/package.Service/Method`).
 
-    Raises PolicyError naming every method that has a contradictory one, or none where they must be complete, and what to
-    write.
+    Raises PolicyError naming every method that has a contradictory one, or none where they must be complete, and what
+    to write.
     """
     policies, wrong = dict(WELL_KNOWN), []
     for service in services:

@@ -150,6 +150,10 @@ class TestMesh:
             if asyncio.iscoroutine(outcome):
                 await outcome
 
+    def closing(self, close: Callable[[], Any]) -> None:
+        """Calls `close` when the mesh is left, before what was opened earlier."""
+        self._closers.append(close)
+
     def add_tenant(self, slug: str, *, plan_id: str = "basic", state: TenantState = TenantState.ACTIVE) -> TenantRecord:
         """A new tenant."""
         tenant = TenantRecord(TenantId(uuid.uuid4()), slug, state, plan_id)

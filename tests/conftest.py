@@ -1,3 +1,3 @@
-"""What all tests share: the plugins that offer real engines."""
+"""Names the fixture modules, nothing else."""
 
 pytest_plugins = ["tests.fixtures.engines"]

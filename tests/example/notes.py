@@ -17,6 +17,8 @@ class Notes(NotesServiceServicer):
     async def GetNote(
         self, request: pb.GetNoteRequest, context: grpc.aio.ServicerContext[pb.GetNoteRequest, pb.GetNoteResponse]
     ) -> pb.GetNoteResponse:
+        if request.text == "abort":
+            await context.abort(grpc.StatusCode.NOT_FOUND, "no such note")
         return _answer(request)
 
     async def WatchNotes(
@@ -54,6 +56,8 @@ class ThreadNotes(NotesServiceServicer):
     """The same on the thread-pool grpc.server."""
 
     def GetNote(self, request: pb.GetNoteRequest, context: grpc.ServicerContext) -> pb.GetNoteResponse:
+        if request.text == "abort":
+            context.abort(grpc.StatusCode.NOT_FOUND, "no such note")
         return _answer(request)
 
     def WatchNotes(

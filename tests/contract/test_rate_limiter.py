@@ -1,0 +1,67 @@
+"""What every RateLimiter must do, on every adapter."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import redis.asyncio
+
+from interceptors import Rate, RateLimiter, StoreUnavailable
+from interceptors.backends.memory import MemoryRateLimiter
+from interceptors.backends.redis_rate_limiter import RedisRateLimiter
+
+
+@pytest.fixture(params=["memory", "redis"])
+async def limiter(request: pytest.FixtureRequest) -> AsyncIterator[RateLimiter]:
+    if request.param == "memory":
+        yield MemoryRateLimiter()
+        return
+    valkey: Any = request.getfixturevalue("valkey")
+    client = redis.asyncio.from_url(valkey.url.get_secret_value())
+    yield RedisRateLimiter(client)
+    await client.aclose()
+
+
+SLOW = Rate(per_second=0.01, burst=5)
+
+
+async def test_a_burst_is_admitted_and_no_more(limiter: RateLimiter) -> None:
+    decisions = [await limiter.take("tm:peer:{burst}:x", SLOW) for _ in range(7)]
+    assert [each.allowed for each in decisions] == [True] * 5 + [False] * 2
+    assert [each.remaining for each in decisions] == [4, 3, 2, 1, 0, 0, 0]
+    assert all(each.limit == 5 for each in decisions)
+    assert 0 < decisions[-1].retry_after.total_seconds() <= 100
+
+
+async def test_a_refusal_takes_nothing(limiter: RateLimiter) -> None:
+    assert not (await limiter.take("tm:peer:{refusal}:x", SLOW, cost=6)).allowed
+    assert (await limiter.take("tm:peer:{refusal}:x", SLOW, cost=5)).allowed
+
+
+async def test_keys_are_independent(limiter: RateLimiter) -> None:
+    await limiter.take("tm:peer:{one}:x", SLOW, cost=5)
+    assert (await limiter.take("tm:peer:{two}:x", SLOW, cost=5)).allowed
+
+
+async def test_what_was_taken_grows_back(limiter: RateLimiter) -> None:
+    rate = Rate(per_second=50, burst=1)
+    assert (await limiter.take("tm:peer:{back}:x", rate)).allowed
+    refused = await limiter.take("tm:peer:{back}:x", rate)
+    assert not refused.allowed
+    await asyncio.sleep(refused.retry_after.total_seconds() + 0.005)
+    assert (await limiter.take("tm:peer:{back}:x", rate)).allowed
+
+
+async def test_parallel_takes_share_one_burst(limiter: RateLimiter) -> None:
+    decisions = await asyncio.gather(*(limiter.take("tm:peer:{parallel}:x", SLOW) for _ in range(50)))
+    assert sum(each.allowed for each in decisions) == 5
+
+
+async def test_a_store_that_is_away_is_said_to_be_so() -> None:
+    client = redis.asyncio.Redis(host="127.0.0.1", port=1, socket_timeout=0.05, socket_connect_timeout=0.05)
+    with pytest.raises(StoreUnavailable):
+        await RedisRateLimiter(client).take("tm:peer:{x}:x", SLOW)
+    await client.aclose()

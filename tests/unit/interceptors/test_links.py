@@ -1,0 +1,320 @@
+"""Links by themselves, where a well-behaved client can't send what they guard against."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import pytest
+from tenantmesh.tenant.v1 import tenant_service_pb2
+
+from interceptors import CallerKind, StoreUnavailable, TenantDirectory, TenantState
+from interceptors.call import Call, address_of
+from interceptors.chain import LINKS, Chain, ChainSettings, Ports
+from interceptors.directory import MISS
+from interceptors.errors import InvalidArgument, MeshError, ResourceExhausted, Unauthenticated, Unavailable
+from interceptors.limits import Rate
+from interceptors.metadata_hygiene import MetadataHygiene
+from interceptors.peer_limit import PeerLimit, network_of
+from interceptors.policy import MethodPolicy, PolicyError, StoreDown
+from interceptors.proxies import ForwardedOrigin
+from interceptors.testing import MemoryTenantSource, TestMesh, TokenSigner
+from interceptors.tokens import UnknownKey
+
+
+class Context:
+    """What links ask of gRPC's context."""
+
+    def __init__(self, peer: str = "ipv4:192.0.2.1:5000") -> None:
+        self._peer = peer
+
+    def peer(self) -> str:
+        return self._peer
+
+    def time_remaining(self) -> float | None:
+        return None
+
+    def auth_context(self) -> dict[str, Any]:
+        return {}
+
+    def set_trailing_metadata(self, trailing_metadata: Any) -> None:
+        pass
+
+
+def call(
+    *metadata: tuple[str, str | bytes], policy: MethodPolicy | None = None, peer: str = "ipv4:192.0.2.1:5000"
+) -> Call:
+    made = Call(policy or MethodPolicy("/x.Y/Z", frozenset({CallerKind.ANONYMOUS})), metadata)
+    made.context = Context(peer)
+    return made
+
+
+@pytest.mark.parametrize("value", ["a\r\nx-role: admin", "a\x00b", "a\tb", "caf\u00e9", "\x7f"])
+def test_control_characters_are_refused(value: str) -> None:
+    with pytest.raises(InvalidArgument) as caught:
+        MetadataHygiene().enter(call(("x-note", value)))
+    assert caught.value.reason == "INVALID_METADATA"
+
+
+def test_binary_metadata_may_hold_any_bytes() -> None:
+    assert MetadataHygiene().enter(call(("x-note-bin", b"\x00\xff"))) is None
+
+
+def test_metadata_is_bounded() -> None:
+    with pytest.raises(ResourceExhausted):
+        MetadataHygiene().enter(call(("x-note", "x" * 8200)))
+
+
+@pytest.mark.parametrize(
+    ("peer", "address"),
+    [
+        ("ipv4:127.0.0.1:5000", "127.0.0.1"),
+        ("ipv6:[::1]:5000", "::1"),
+        ("ipv6:%5Bfe80::1%25eth0%5D:5000", "fe80::1"),
+        ("unix:/run/x", "unknown"),
+    ],
+)
+def test_peer_strings_are_read(peer: str, address: str) -> None:
+    assert address_of(peer) == address
+
+
+def test_only_a_trusted_proxy_speaks_for_others() -> None:
+    link = ForwardedOrigin(["10.0.0.0/8"])
+    metadata = [("x-forwarded-for", "203.0.113.9, 198.51.100.7"), ("x-forwarded-host", "acme.mesh.test")]
+    for peer, address, kept in (("ipv4:10.1.2.3:80", "198.51.100.7", True), ("ipv4:192.0.2.1:80", "192.0.2.1", False)):
+        made = call(*metadata, peer=peer)
+        MetadataHygiene().enter(made)
+        link.enter(made)
+        assert made.peer_address == address
+        assert ("x-forwarded-host" in made.headers) is kept
+
+
+@pytest.mark.parametrize(
+    ("address", "network"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
+        ("not an address", "unknown"),
+    ],
+)
+def test_one_host_counts_as_one_caller(address: str, network: str) -> None:
+    assert network_of(address) == network
+
+
+class Down:
+    """A limiter whose store is away."""
+
+    async def take(self, key: str, rate: Rate, cost: int = 1) -> Any:
+        raise StoreUnavailable("down")
+
+
+@pytest.mark.parametrize("store_down", list(StoreDown))
+async def test_a_limiter_without_its_store_does_what_the_policy_says(store_down: StoreDown) -> None:
+    policy = MethodPolicy("/x.Y/Z", frozenset({CallerKind.ANONYMOUS}), rate_class="credential", store_down=store_down)
+    link = PeerLimit(Down(), {"credential": Rate(0.001, 8)}).bind(policy)
+    assert link is not None
+    outcomes = []
+    for _ in range(3):
+        try:
+            pending = link.enter(call(policy=policy))
+            assert pending is not None
+            await pending
+            outcomes.append("served")
+        except MeshError as error:
+            outcomes.append(type(error).__name__)
+    assert (
+        outcomes
+        == {
+            StoreDown.DENY: ["Unavailable"] * 3,
+            StoreDown.LOCAL: ["served", "served", "ResourceExhausted"],
+            StoreDown.ALLOW: ["served"] * 3,
+        }[store_down]
+    )
+
+
+def test_the_order_of_the_chain() -> None:
+    names = [row.name for row in LINKS]
+    assert names == [
+        "request_id", "telemetry", "error_boundary", "deadline", "metadata_hygiene", "forwarded_origin", "peer_limit",
+        "authentication", "tenancy", "authorization", "usage", "audit", "entitlement", "tenant_limit", "quota",
+    ]  # fmt: skip
+    for outer, inner in (
+        ("telemetry", "error_boundary"),
+        ("error_boundary", "deadline"),
+        ("metadata_hygiene", "authentication"),
+        ("peer_limit", "authentication"),
+        ("authentication", "tenancy"),
+        ("tenancy", "authorization"),
+        ("usage", "entitlement"),
+        ("tenant_limit", "quota"),
+    ):
+        assert names.index(outer) < names.index(inner), f"{inner} must be inside of {outer}"
+    assert all(row.reason for row in LINKS)
+
+
+def test_a_policy_that_cant_be_kept_is_refused_at_start() -> None:
+    services = tenant_service_pb2.DESCRIPTOR.services_by_name.values()
+    with pytest.raises(PolicyError, match="tenant directory"):
+        Chain(services, Ports(tokens=TokenSigner().verifier()))
+    from notes.v1 import notes_service_pb2  # noqa: PLC0415
+
+    with pytest.raises(PolicyError, match="ForgottenNote has no policy"):
+        Chain(notes_service_pb2.DESCRIPTOR.services_by_name.values(), TestMesh().ports())
+
+
+def test_roles_and_rates_have_no_shared_defaults() -> None:
+    assert ChainSettings().rates == ChainSettings().rates
+    with pytest.raises(ValueError, match="admits something"):
+        Rate(0, 1)
+
+
+# --- tokens -----------------------------------------------------------------------------------------------------------
+
+
+def tampered(signer: TokenSigner, mesh: TestMesh, **changes: Any) -> str:
+    acme = mesh.add_tenant("acme")
+    payload = signer.claims(acme.id).payload()
+    return signer.sign({key: value for key, value in {**payload, **changes}.items() if value is not ...})
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"exp": ...}, {"exp": "9999999999"}, {"exp": 1e18}, {"exp": 2**60}, {"iat": 0}, {"aud": ["tenantmesh-test"]},
+        {"aud": "other"}, {"iss": "https://other.test"}, {"tid": ["x"]}, {"tid": "0" * 36}, {"tid": ...},
+        {"sub": "root"}, {"roles": "owner"}, {"roles": [1]}, {"roles": ...}, {"jti": ""}, {"extra": 1}, {"epoch": True},
+        {"epoch": -1},
+    ],
+)  # fmt: skip
+def test_claims_must_be_exactly_those_of_the_mesh(changes: dict[str, Any]) -> None:
+    signer = TokenSigner()
+    with pytest.raises(Unauthenticated):
+        signer.verifier().verify(tampered(signer, TestMesh(), **changes))
+
+
+@pytest.mark.parametrize("header", [{"typ": "JWT"}, {"jku": "https://evil.test"}, {"crit": ["x"]}])
+def test_headers_must_be_exactly_those_of_the_mesh(header: dict[str, Any]) -> None:
+    signer = TokenSigner()
+    claims = signer.claims(TestMesh().add_tenant("acme").id)
+    with pytest.raises(Unauthenticated):
+        signer.verifier().verify(signer.sign(claims, **header))
+
+
+def test_other_signatures_do_not_verify() -> None:
+    signer, other = TokenSigner(), TokenSigner()
+    claims = signer.claims(TestMesh().add_tenant("acme").id)
+    with pytest.raises(Unauthenticated, match="signature"):
+        signer.verifier().verify(other.sign(claims))
+    with pytest.raises(UnknownKey):
+        signer.verifier().verify(signer.sign(claims, kid="elsewhere"))
+    header, payload, _ = signer.sign(claims).split(".")
+    with pytest.raises(Unauthenticated):
+        signer.verifier().verify(f"{header}.{payload}.")
+
+
+def test_an_expired_token_says_so() -> None:
+    signer = TokenSigner()
+    token = signer.sign(signer.claims(TestMesh().add_tenant("acme").id, lifetime=-60))
+    with pytest.raises(Unauthenticated) as caught:
+        signer.verifier().verify(token)
+    assert caught.value.reason == "CREDENTIALS_EXPIRED"
+
+
+def test_duplicate_claims_are_refused() -> None:
+    from base64 import urlsafe_b64encode  # noqa: PLC0415
+
+    signer = TokenSigner()
+    token = signer.sign(signer.claims(TestMesh().add_tenant("acme").id))
+    header, _, signature = token.split(".")
+    twice = urlsafe_b64encode(b'{"tid":"a","tid":"b"}').decode().rstrip("=")
+    with pytest.raises(Unauthenticated):
+        signer.verifier().verify(f"{header}.{twice}.{signature}")
+
+
+# --- directory --------------------------------------------------------------------------------------------------------
+
+
+async def test_what_does_not_exist_is_remembered_within_bounds() -> None:
+    source = MemoryTenantSource()
+    directory = TenantDirectory(source, capacity=10)
+    for number in range(50):
+        assert await directory.find(f"nobody-{number}") is None
+    assert await directory.find("nobody-49") is None
+    assert source.lookups == 50
+    assert len(directory._entries) <= 10
+
+
+async def test_a_tenant_that_appears_is_seen_although_it_was_missed() -> None:
+    mesh = TestMesh()
+    directory = TenantDirectory(mesh.tenants)
+    await directory.start()
+    try:
+        await _until(lambda: directory.live)
+        assert await directory.find("acme") is None
+        acme = mesh.add_tenant("acme")
+        await _until(lambda: directory.peek("acme") == acme)
+    finally:
+        await directory.close()
+
+
+async def _until(condition: Any) -> None:
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110  # the condition is the directory's, which has no event
+            await asyncio.sleep(0.005)
+
+
+class Breakable(MemoryTenantSource):
+    """A source that can be away."""
+
+    down = False
+
+    async def by_id(self, tenant_id: Any) -> Any:
+        if self.down:
+            raise Unavailable("TENANT_DIRECTORY_UNAVAILABLE", "down")
+        return await super().by_id(tenant_id)
+
+
+async def test_stale_answers_serve_for_a_while_and_then_no_more() -> None:
+    now = time.monotonic()
+    source, mesh = Breakable(), TestMesh()
+    mesh.tenants = source
+    acme = mesh.add_tenant("acme")
+    directory = TenantDirectory(source, clock=lambda: now)
+    assert await directory.find(acme.id) == acme
+    source.down = True
+    now += 4
+    assert directory.peek(acme.id) == acme, "fresh for 5 s without a watch"
+    now += 2
+    assert directory.peek(acme.id) is MISS
+    assert await directory.find(acme.id) == acme, "the source is away: stale for 60 s"
+    now += 60
+    with pytest.raises(Unavailable):
+        await directory.find(acme.id)
+
+
+async def test_a_change_that_overtakes_a_fetch_wins() -> None:
+    mesh = TestMesh()
+    acme = mesh.add_tenant("acme")
+
+    class Slow(MemoryTenantSource):
+        async def by_id(self, tenant_id: Any) -> Any:
+            record = await super().by_id(tenant_id)
+            if self.lookups == 1:
+                mesh.suspend(acme)
+                await _until(lambda: directory._changes)
+            return record
+
+    slow = Slow()
+    mesh.tenants = slow
+    slow.set(acme)
+    directory = TenantDirectory(slow)
+    await directory.start()
+    try:
+        await _until(lambda: directory.live)
+        found = await directory.find(acme.id)
+        assert found is not None
+        assert found.state is TenantState.SUSPENDED
+    finally:
+        await directory.close()
