@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
@@ -59,3 +60,12 @@ async def as_superuser(database: WorkerDatabase, statement: str, *arguments: obj
         return str(await connection.execute(statement, *arguments))
     finally:
         await connection.close()
+
+
+async def eventually(holds: Callable[[], Awaitable[bool]]) -> None:
+    """Returns once it holds; fails after about five seconds."""
+    for _ in range(1000):
+        if await holds():
+            return
+        await asyncio.sleep(0.005)
+    raise AssertionError("it never became true")

@@ -1,0 +1,51 @@
+"""The settings of tenant_svc: those of any process, the mesh around it, and how its events are followed and kept."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from pydantic import Field, SecretStr
+
+from runtime.settings import Duration, Group, ProcessSettings
+
+__all__ = ["EventSettings", "MeshSettings", "TenantSettings", "TokenSettings"]
+
+
+class MeshSettings(Group):
+    """The mesh as this service sees it. `credential` is its own key (`tmk_…`), by which auth_svc knows it."""
+
+    tenant_target: str = "127.0.0.1:50051"
+    auth_target: str = "127.0.0.1:50052"
+    credential: SecretStr
+    base_domain: str = ""
+    trusted_proxies: tuple[str, ...] = ()
+
+
+class TokenSettings(Group):
+    """What access tokens must say, as auth_svc is configured."""
+
+    issuer: str = "http://127.0.0.1:8080"
+    audience: str = "tenantmesh"
+
+
+class EventSettings(Group):
+    """How the tenant event log is followed and kept.
+
+    `window` counts the newest events that a process remembers, so how far a stream's reader may lag. Without a
+    `retention` every event is kept; with one, a cursor older than it is answered with CURSOR_EXPIRED.
+    """
+
+    poll_interval: Duration = timedelta(seconds=2)
+    checkpoint_interval: Duration = timedelta(seconds=10)
+    lost_after: Duration = timedelta(seconds=5)
+    window: int = Field(default=10_000, ge=1)
+    retention: Duration | None = None
+    prune_interval: Duration = timedelta(minutes=1)
+
+
+class TenantSettings(ProcessSettings):
+    """Everything tenant_svc reads from the environment; see `runtime.settings` for the names."""
+
+    mesh: MeshSettings
+    tokens: TokenSettings = TokenSettings()
+    events: EventSettings = EventSettings()

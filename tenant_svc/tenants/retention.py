@@ -1,0 +1,50 @@
+"""Forgetting old events, in the background, where a setting says for how long they are kept."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import suppress
+from datetime import timedelta
+
+from interceptors.errors import Unavailable
+from tenant_svc.tenants.events import StoredEvents
+
+__all__ = ["EventRetention"]
+
+_log = logging.getLogger("tenantmesh.tenant.events")
+_BATCH = 1000
+
+
+class EventRetention:
+    """Prunes the log every `interval`. Every process may run one: the database lets one at a time work."""
+
+    def __init__(self, events: StoredEvents, *, keep: timedelta | None, interval: timedelta) -> None:
+        self._events = events
+        self._keep = keep
+        self._interval = interval.total_seconds()
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begins, unless everything is kept."""
+        if self._keep is not None:
+            self._task = asyncio.create_task(self._run(self._keep), name="tenant-event-retention")
+
+    async def close(self) -> None:
+        """Stops; a batch under way is rolled back."""
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+
+    async def _run(self, keep: timedelta) -> None:
+        while True:
+            try:
+                forgotten = await self._events.prune(keep, _BATCH)
+            except Unavailable:
+                forgotten = 0  # whoever serves has said so already
+            except Exception:
+                _log.exception("old tenant events can't be forgotten")
+                forgotten = 0
+            if forgotten < _BATCH:
+                await asyncio.sleep(self._interval)
