@@ -29,8 +29,12 @@ def cluster(name: str, targets: tuple[str, ...], settings: EdgeSettings) -> Json
         "connect_timeout": seconds(settings.limits.connect),
         "typed_extension_protocol_options": http2(),
         "upstream_connection_options": {"tcp_keepalive": {"keepalive_probes": 3, "keepalive_time": 30}},
-        # Sending calls to processes that said NOT_SERVING, because all did, would take the word out of their mouth.
-        "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
+        "common_lb_config": {
+            # Else, once all say NOT_SERVING, all would get calls again.
+            "healthy_panic_threshold": {"value": 0},
+            # Else calls would see a change of health up to a second later than /healthz does.
+            "update_merge_window": "0s",
+        },
         "circuit_breakers": circuit_breakers(settings),
         "health_checks": [health_check(settings)],
         "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": [endpoint(*host) for host in hosts]}]},

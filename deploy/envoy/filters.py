@@ -52,8 +52,8 @@ def health(settings: EdgeSettings) -> Json:
             {"name": ":path", "string_match": {"exact": HEALTH_PATH}},
             {"name": ":method", "string_match": {"safe_regex": {"regex": "GET|HEAD"}}},
         ],
-        # More than none is healthy: the smallest share that one of many processes still is.
-        cluster_min_healthy_percentages={cluster: {"value": 0.1} for cluster in settings.upstreams},
+        # One healthy process of up to a hundred is enough; a smaller share counts as none at all.
+        cluster_min_healthy_percentages={cluster: {"value": 1} for cluster in settings.upstreams},
     )
 
 
@@ -108,28 +108,20 @@ def format_name() -> Json:
 
     Switched on by the routes of streams (name_the_format), and there for answers with status 200 only: errors are JSON.
     """
-    renamed = {
-        "header": {"key": "content-type", "value": "application/x-ndjson"},
-        "append_action": "OVERWRITE_IF_EXISTS",
-    }
+    lines = {"key": "content-type", "value": "application/x-ndjson"}
+    renamed = [{"append": {"header": lines, "append_action": "OVERWRITE_IF_EXISTS"}}]
+    renaming = http_filter("header_mutation", "HeaderMutation", mutations={"response_mutations": renamed})
     return {
         "name": FORMAT_NAME,
-        "typed_config": typed(
-            MATCHED,
-            extension_config=http_filter(
-                "header_mutation", "HeaderMutation", mutations={"response_mutations": [{"append": renamed}]}
-            ),
-            xds_matcher={"on_no_match": SKIP},
-        ),
+        "typed_config": typed(MATCHED, extension_config=renaming, xds_matcher={"on_no_match": SKIP}),
     }
 
 
 def name_the_format() -> Json:
     """Returns the per-route override that switches format_name on."""
     code = typed("envoy.type.matcher.v3.HttpResponseHeaderMatchInput", header_name=":status")
-    succeeded = {
-        "single_predicate": {"input": {"name": "status", "typed_config": code}, "value_match": {"exact": "200"}}
-    }
+    status = {"name": "status", "typed_config": code}
+    succeeded = {"single_predicate": {"input": status, "value_match": {"exact": "200"}}}
     failed = {"predicate": {"not_matcher": succeeded}, "on_match": SKIP}
     return typed(f"{MATCHED}PerRoute", xds_matcher={"matcher_list": {"matchers": [failed]}})
 

@@ -30,9 +30,7 @@ def refusals(contract: Contract) -> list[Json]:
     return [
         route([matches(":path", TENANT_TWICE)], refuse(400, "tenant may be given once. Send it once.")),
         route([matches(":path", TENANT_MALFORMED)], refuse(400, "tenant must be a slug or an id. Send one or none.")),
-        route(
-            [matches(":path", UTF8, invert=True)], refuse(400, "The path or query is not UTF-8. Encode it as UTF-8.")
-        ),
+        route([matches(":path", UTF8, invert=True)], refuse(400, "The path or query is not UTF-8. Encode it so.")),
         *wrong_methods(contract),
         route(
             [present("content-encoding"), matches("content-encoding", "(?i)identity", invert=True)],

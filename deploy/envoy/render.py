@@ -86,9 +86,8 @@ def connection_manager(settings: EdgeSettings, contract: Contract) -> Json:
         common_http_protocol_options={"headers_with_underscores_action": "REJECT_REQUEST"},
         http2_protocol_options={"max_concurrent_streams": settings.limits.streams_per_connection},
         max_request_headers_kb=settings.limits.request_headers_kib,
-        request_headers_timeout=seconds(settings.limits.idle_body),
-        # Until a call is routed to a service, which may be silent for longer.
-        stream_idle_timeout=seconds(settings.limits.idle_body),
+        request_headers_timeout=seconds(settings.limits.request_headers),
+        stream_idle_timeout=seconds(settings.limits.idle_stream),
         access_log=access_log() if settings.access_log else [],
     )
     if settings.downstream_tls and settings.downstream_tls.client_ca:

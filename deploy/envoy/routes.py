@@ -7,6 +7,7 @@ gRPC, by the method's path like any other. Native gRPC is routed once.
 from __future__ import annotations
 
 from collections.abc import Collection
+from datetime import timedelta
 
 from deploy.envoy.contract import Contract
 from deploy.envoy.filters import FORMAT_NAME, TRANSCODER, name_the_format, transcoder
@@ -18,7 +19,9 @@ HEALTH = "/grpc.health.v1.Health/"
 REFLECTION = ("/grpc.reflection.v1.ServerReflection/", "/grpc.reflection.v1alpha.ServerReflection/")
 # Health and reflection are asked of the service that every other one depends on.
 MESH_UPSTREAM = "tenant"
-MARGIN_SECONDS = 5
+# The service is the first to say that a deadline has passed.
+MARGIN = timedelta(seconds=2)
+UNLIMITED = timedelta()
 GRPC_CONTENT = matches("content-type", "application/grpc.*")
 # Set by the transcoder, and taken from whoever else sends it before routes are chosen.
 TRANSCODED = present("x-envoy-original-path")
@@ -47,10 +50,10 @@ def service_routes(settings: EdgeSettings, contract: Contract, upstream: str) ->
     services = [service for service in contract.services if service.upstream == upstream]
     streams = [{"path": method.path} for service in services for method in service.methods if method.streams]
     unary = [{"prefix": f"/{service.name}/"} for service in services]
-    longest = contract.longest_call(upstream).total_seconds() + MARGIN_SECONDS
+    longest = contract.longest_call(upstream) + MARGIN
     return [
-        *(route for path in streams for route in both_kinds(path, forward(settings, upstream, "0s"))),
-        *(route for path in unary for route in both_kinds(path, forward(settings, upstream, f"{longest:g}s"))),
+        *(route for path in streams for route in both_kinds(path, forward(settings, upstream))),
+        *(route for path in unary for route in both_kinds(path, forward(settings, upstream, longest))),
     ]
 
 
@@ -65,14 +68,15 @@ def native(path: Json, action: Json) -> Json:
     return {"match": match, "route": action, "typed_per_filter_config": switched_off("body_size_limit")}
 
 
-def forward(settings: EdgeSettings, upstream: str, timeout: str) -> Json:
+def forward(settings: EdgeSettings, upstream: str, longest: timedelta = UNLIMITED) -> Json:
     """Returns the action that sends a call on; repeated only where the service can't have seen it."""
     previous = "envoy.retry_host_predicates.previous_hosts"
     other = typed("envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate")
     return {
         "cluster": upstream,
-        "timeout": timeout,
-        "idle_timeout": seconds(settings.limits.idle_stream),
+        "timeout": seconds(longest),
+        # A body that is half sent, or an answer that never comes, ends with the longest call; streams may be silent.
+        "idle_timeout": seconds(longest or settings.limits.idle_stream),
         "retry_policy": {
             "retry_on": "connect-failure,refused-stream,reset-before-request",
             "num_retries": 2,
@@ -83,7 +87,7 @@ def forward(settings: EdgeSettings, upstream: str, timeout: str) -> Json:
 
 def mesh_routes(settings: EdgeSettings) -> list[Json]:
     """Returns the routes of the services that every gRPC server has, and the refusal of those that none has."""
-    action = forward(settings, MESH_UPSTREAM, "0s")
+    action = forward(settings, MESH_UPSTREAM)
     prefixes = (HEALTH, *(REFLECTION if settings.reflection else ()))
     unknown = refuse(404, "No such service here. Its name is in the protos.")
     return [
@@ -98,12 +102,11 @@ def rest_routes(settings: EdgeSettings, contract: Contract) -> list[Json]:
     events = transcoder(settings, contract, stream_sse_style_delimited=True)
     lines = transcoder(settings, contract, stream_newline_delimited=True)
     return [
-        rest_route(settings, preflight),
+        rest_route(preflight),
         *refusals(contract),
-        rest_route(settings, {"prefix": "/", "headers": [contains("accept", EVENTS)]}, {TRANSCODER: events}),
+        rest_route({"prefix": "/", "headers": [contains("accept", EVENTS)]}, {TRANSCODER: events}),
         *(
             rest_route(
-                settings,
                 {"prefix": "/", "headers": [contains("accept", LINES), matches(":path", form(binding) + QUERY)]},
                 {TRANSCODER: lines, FORMAT_NAME: name_the_format()},
             )
@@ -111,11 +114,11 @@ def rest_routes(settings: EdgeSettings, contract: Contract) -> list[Json]:
             for binding in method.bindings
             if method.streams
         ),
-        rest_route(settings, {"prefix": "/"}),
+        rest_route({"prefix": "/"}),
     ]
 
 
-def rest_route(settings: EdgeSettings, match: Json, overrides: Json | None = None) -> Json:
+def rest_route(match: Json, overrides: Json | None = None) -> Json:
     """Returns a route that the transcoder leaves for the method's own. Nothing stays on it: unknown paths are refused.
 
     It has a cluster all the same, since CORS works on such routes only.
@@ -124,8 +127,11 @@ def rest_route(settings: EdgeSettings, match: Json, overrides: Json | None = Non
         request_mutations=[{"remove_on_match": {"key_matcher": {"safe_regex": {"regex": GRPC_REQUEST_HEADERS}}}}],
         response_mutations=[{"remove": name} for name in GRPC_RESPONSE_HEADERS],
     )
-    action = {"cluster": MESH_UPSTREAM, "idle_timeout": seconds(settings.limits.idle_body)}
-    return {"match": match, "route": action, "typed_per_filter_config": {**cleaned, **(overrides or {})}}
+    return {
+        "match": match,
+        "route": {"cluster": MESH_UPSTREAM},
+        "typed_per_filter_config": {**cleaned, **(overrides or {})},
+    }
 
 
 def mutations(**kinds: list[Json]) -> Json:

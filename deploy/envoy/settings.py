@@ -59,11 +59,11 @@ class EdgeLimits:
     heap: int = 1024 * MIB
     """Envoy's own memory; at 95 % of it new requests are refused."""
 
-    idle_body: timedelta = timedelta(seconds=15)
-    """How long a REST caller may be silent in the middle of sending its request."""
+    request_headers: timedelta = timedelta(seconds=15)
+    """How long a caller may take to send a request's headers."""
 
     idle_stream: timedelta = timedelta(minutes=5)
-    """How long a routed call may be silent in both directions."""
+    """How long a stream may be silent in both directions. What answers once is bounded by its policy instead."""
 
     connect: timedelta = timedelta(seconds=1)
     health_interval: timedelta = timedelta(seconds=1)

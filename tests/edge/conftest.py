@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-import subprocess
+from asyncio.subprocess import Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -44,9 +44,9 @@ def require_envoy() -> None:
         pytest.skip("no Envoy wheel for this platform")
 
 
-async def until_healthy(rest: Rest, process: subprocess.Popen[bytes]) -> None:
+async def until_healthy(rest: Rest, process: Process) -> None:
     for _ in range(READY_SECONDS * 20):
-        assert process.poll() is None, f"Envoy ended with {process.returncode}"
+        assert process.returncode is None, f"Envoy ended with {process.returncode}"
         try:
             if (await asyncio.to_thread(rest.get, "/healthz")).status == 200:
                 return
@@ -57,17 +57,18 @@ async def until_healthy(rest: Rest, process: subprocess.Popen[bytes]) -> None:
 
 
 @asynccontextmanager
-async def serving(settings: EdgeSettings, folder: Path) -> AsyncIterator[subprocess.Popen[bytes]]:
+async def serving(settings: EdgeSettings, folder: Path) -> AsyncIterator[Process]:
     """Runs Envoy until the block ends."""
     require_envoy()
     path = write(settings, folder / "edge.json")
     with (folder / "envoy.log").open("wb") as log:
-        process = subprocess.Popen(command(path, concurrency=1), stdout=log, stderr=log)
+        process = await asyncio.create_subprocess_exec(*command(path, concurrency=1), stdout=log, stderr=log)
         try:
             yield process
         finally:
-            process.terminate()
-            await asyncio.to_thread(process.wait, 10)
+            if process.returncode is None:
+                process.terminate()
+            await asyncio.wait_for(process.wait(), 10)
 
 
 @pytest_asyncio.fixture(scope="session")

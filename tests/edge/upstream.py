@@ -6,19 +6,21 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from typing import Any, TypeAlias
 
 import grpc
 import grpc.aio
 from google.protobuf import message as protobuf
+from google.protobuf.descriptor import FileDescriptor
+from google.protobuf.message_factory import GetMessageClass
 from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from grpc_status import rpc_status
+from tenantmesh.auth.v1 import auth_service_pb2, token_service_pb2
+from tenantmesh.tenant.v1 import tenant_pb2, tenant_service_pb2
 
-from tenantmesh.auth.v1 import auth_service_pb2, auth_service_pb2_grpc, token_service_pb2, token_service_pb2_grpc
-from tenantmesh.tenant.v1 import tenant_pb2, tenant_service_pb2, tenant_service_pb2_grpc
-
-Context = grpc.aio.ServicerContext
+Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 BIG = 3 * 1024 * 1024
 
 
@@ -81,7 +83,7 @@ def rich(code: grpc.StatusCode, reason: str, message: str) -> grpc.Status:
     return converted
 
 
-class Tenants(tenant_service_pb2_grpc.TenantServiceServicer):
+class Tenants:
     """Echoes; an id chooses what happens."""
 
     def __init__(self, upstream: Upstream) -> None:
@@ -130,7 +132,7 @@ class Tenants(tenant_service_pb2_grpc.TenantServiceServicer):
             raise
 
 
-class Auth(auth_service_pb2_grpc.AuthServiceServicer):
+class Auth:
     """Signs anybody in."""
 
     def __init__(self, upstream: Upstream) -> None:
@@ -141,7 +143,7 @@ class Auth(auth_service_pb2_grpc.AuthServiceServicer):
         return auth_service_pb2.LoginResponse(access_token="a", expires_in=300)
 
 
-class Tokens(token_service_pb2_grpc.TokenServiceServicer):
+class Tokens:
     """Publishes one key."""
 
     async def GetJwks(
@@ -150,15 +152,29 @@ class Tokens(token_service_pb2_grpc.TokenServiceServicer):
         return token_service_pb2.GetJwksResponse(keys=[token_service_pb2.Jwk(kty="OKP", kid="k1")])
 
 
+def handlers(file: FileDescriptor, name: str, servicer: object) -> grpc.GenericRpcHandler:
+    """Serves the methods that the servicer has; the others are UNIMPLEMENTED."""
+    service = file.services_by_name[name]
+    served = {}
+    for method in service.methods:
+        if implemented := getattr(servicer, method.name, None):
+            kind = (
+                grpc.unary_stream_rpc_method_handler if method.server_streaming else grpc.unary_unary_rpc_method_handler
+            )
+            request, response = (GetMessageClass(each) for each in (method.input_type, method.output_type))
+            served[method.name] = kind(implemented, request.FromString, response.SerializeToString)
+    return grpc.method_handlers_generic_handler(service.full_name, served)
+
+
 @contextlib.asynccontextmanager
 async def running() -> AsyncIterator[Upstream]:
     """Serves both until the test session ends."""
     upstream = Upstream()
     servers = [grpc.aio.server(options=[("grpc.so_reuseport", 0)]) for _ in range(2)]
     tenant, auth = servers
-    tenant_service_pb2_grpc.add_TenantServiceServicer_to_server(Tenants(upstream), tenant)
-    auth_service_pb2_grpc.add_AuthServiceServicer_to_server(Auth(upstream), auth)
-    token_service_pb2_grpc.add_TokenServiceServicer_to_server(Tokens(), auth)
+    tenant.add_generic_rpc_handlers([handlers(tenant_service_pb2.DESCRIPTOR, "TenantService", Tenants(upstream))])
+    auth.add_generic_rpc_handlers([handlers(auth_service_pb2.DESCRIPTOR, "AuthService", Auth(upstream))])
+    auth.add_generic_rpc_handlers([handlers(token_service_pb2.DESCRIPTOR, "TokenService", Tokens())])
     reflection.enable_server_reflection(["tenantmesh.tenant.v1.TenantService", reflection.SERVICE_NAME], tenant)
     for server in servers:
         health_pb2_grpc.add_HealthServicer_to_server(upstream.health, server)

@@ -1,0 +1,159 @@
+"""The rendered configuration: accepted by Envoy in every form, and made from the contract."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tenantmesh
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from google.api import annotations_pb2
+from google.protobuf import descriptor_pb2
+
+from deploy.envoy import (
+    DownstreamTls,
+    EdgeSettings,
+    InvalidConfiguration,
+    UnusableContract,
+    UpstreamTls,
+    render,
+    validate,
+    write,
+)
+from tests.edge.conftest import require_envoy
+
+
+def contract() -> descriptor_pb2.FileDescriptorSet:
+    return descriptor_pb2.FileDescriptorSet.FromString(EdgeSettings().descriptors.read_bytes())
+
+
+def with_contract(folder: Path, changed: descriptor_pb2.FileDescriptorSet) -> EdgeSettings:
+    path = folder / "changed.binpb"
+    path.write_bytes(changed.SerializeToString())
+    return EdgeSettings(descriptors=path)
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A key and a certificate of its own, which is its authority too."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "edge")])
+    now = datetime.datetime.now(datetime.UTC)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(hours=1))
+        .not_valid_after(now + datetime.timedelta(hours=1))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    folder = tmp_path_factory.mktemp("certificates")
+    paths = {"certificate": folder / "edge.pem", "key": folder / "edge.key"}
+    paths["certificate"].write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    pem = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    paths["key"].write_bytes(key.private_bytes(*pem))
+    return paths
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        EdgeSettings(),
+        EdgeSettings(reflection=True, access_log=True, cors_origins=("https://a.test", "https://*.b.test")),
+        EdgeSettings(admin_port=None, trusted_hops=1, address="::1"),
+        EdgeSettings(tenant=("tenant.mesh:50051", "127.0.0.1:50151"), auth=("[::1]:50052",)),
+    ],
+)
+def test_envoy_accepts_it(settings: EdgeSettings, tmp_path: Path) -> None:
+    require_envoy()
+    path = write(settings, tmp_path / "state" / "edge.json")
+    validate(path)
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert json.loads(path.read_text()) == render(settings)
+
+
+def test_envoy_accepts_tls_on_both_sides(certificate: dict[str, Path], tmp_path: Path) -> None:
+    require_envoy()
+    authority = certificate["certificate"]
+    identities = {name: f"spiffe://mesh.test/{name}" for name in EdgeSettings().upstreams}
+    settings = EdgeSettings(
+        downstream_tls=DownstreamTls(**certificate, client_ca=authority),
+        upstream_tls=UpstreamTls(**certificate, ca=authority, identities=identities),
+    )
+    validate(write(settings, tmp_path / "edge.json"))
+
+
+def test_what_envoy_refuses_is_said(tmp_path: Path) -> None:
+    require_envoy()
+    path = tmp_path / "edge.json"
+    path.write_text('{"static_resources": {"listeners": [{"nonsense": true}]}}')
+    with pytest.raises(InvalidConfiguration, match="nonsense"):
+        validate(path)
+
+
+def paths(value: Any) -> set[str]:
+    """Every route's path or prefix."""
+    manager = value["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]
+    routes = manager["route_config"]["virtual_hosts"][0]["routes"]
+    return {match.get("path") or match.get("prefix") for match in (route["match"] for route in routes)}
+
+
+def test_every_service_has_its_route() -> None:
+    rendered = paths(render(EdgeSettings()))
+    for file in contract().file:
+        for service in file.service:
+            assert f"/{file.package}.{service.name}/" in rendered
+            streams = (method for method in service.method if method.server_streaming or method.client_streaming)
+            for method in streams:
+                assert f"/{file.package}.{service.name}/{method.name}" in rendered
+
+
+def test_reflection_is_for_development() -> None:
+    assert not any("reflection" in path for path in paths(render(EdgeSettings())))
+    assert any("reflection" in path for path in paths(render(EdgeSettings(reflection=True))))
+
+
+def test_a_second_edge_on_the_port_fails_instead_of_sharing_it() -> None:
+    assert render(EdgeSettings())["static_resources"]["listeners"][0]["enable_reuse_port"] is False
+
+
+def test_a_service_without_an_upstream_is_refused(tmp_path: Path) -> None:
+    changed = contract()
+    changed.file.add(name="n.proto", package="tenantmesh.nobody.v1").service.add(name="NobodyService")
+    with pytest.raises(UnusableContract, match=r"tenantmesh\.nobody\.v1\.NobodyService"):
+        render(with_contract(tmp_path, changed))
+
+
+def test_what_the_transcoder_can_not_do_is_refused(tmp_path: Path) -> None:
+    changed = contract()
+    method = next(method for file in changed.file for service in file.service for method in service.method)
+    method.options.Extensions[annotations_pb2.http].response_body = "user"
+    with pytest.raises(UnusableContract, match="response_body"):
+        render(with_contract(tmp_path, changed))
+
+
+def test_a_request_with_a_field_called_tenant_is_refused(tmp_path: Path) -> None:
+    changed = contract()
+    file = next(file for file in changed.file if file.package == "tenantmesh.tenant.v1" and file.service)
+    wanted = file.service[0].method[0].input_type.rpartition(".")[2]
+    next(message for message in file.message_type if message.name == wanted).field.add(name="tenant", number=99)
+    with pytest.raises(UnusableContract, match=r"\.tenant:"):
+        render(with_contract(tmp_path, changed))
+
+
+@pytest.mark.parametrize("target", ["nohost", "host:", ":1", "host:http"])
+def test_an_address_without_a_port_is_refused(target: str) -> None:
+    with pytest.raises(ValueError, match="host:port"):
+        render(replace(EdgeSettings(), tenant=(target,)))
+
+
+def test_the_descriptor_set_is_found_in_a_wheel_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    inside = tmp_path / "descriptors.binpb"
+    inside.write_bytes(b"")
+    monkeypatch.setattr(tenantmesh, "__path__", [str(tmp_path)])
+    assert EdgeSettings().descriptors == inside
