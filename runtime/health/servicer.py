@@ -1,0 +1,43 @@
+"""The grpc.health.v1 protocol over a Health. It needs no credential, so what it holds open is bounded."""
+
+from collections.abc import AsyncIterator
+from typing import TypeAlias
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from runtime.health.checks import Health, Status
+
+_Context: TypeAlias = "grpc.aio.ServicerContext[health_pb2.HealthCheckRequest, health_pb2.HealthCheckResponse]"
+
+
+class HealthServicer(health_pb2_grpc.HealthServicer):
+    """Check and Watch. At most `max_watchers` watches are open at a time; the next is RESOURCE_EXHAUSTED."""
+
+    def __init__(self, health: Health, *, max_watchers: int) -> None:
+        self._health = health
+        self._free = max_watchers
+
+    async def Check(self, request: health_pb2.HealthCheckRequest, context: _Context) -> health_pb2.HealthCheckResponse:
+        """Answer a service's status; NOT_FOUND for a name that this process does not serve."""
+        status = self._health.status(request.service)
+        if status is None:
+            await context.abort(grpc.StatusCode.NOT_FOUND, "no such service; the empty name asks for the whole process")
+        return _response(status)
+
+    async def Watch(
+        self, request: health_pb2.HealthCheckRequest, context: _Context
+    ) -> AsyncIterator[health_pb2.HealthCheckResponse]:
+        """Answer the status now and after each change; SERVICE_UNKNOWN for a name that this process does not serve."""
+        if self._free <= 0:
+            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many health watches; poll Check instead")
+        self._free -= 1
+        try:
+            async for status in self._health.watch(request.service):
+                yield _response(status)
+        finally:
+            self._free += 1
+
+
+def _response(status: Status) -> health_pb2.HealthCheckResponse:
+    return health_pb2.HealthCheckResponse(status=status)
