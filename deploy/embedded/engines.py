@@ -47,13 +47,16 @@ class Engines:
     def open(self) -> list[str]:
         """Takes the state folder without starting anything; answers what a killed run had left, which it has ended."""
         left = self.supervisor.acquire()
-        self._credentials.create()
+        try:
+            self._credentials.create()
+        except BaseException:
+            self.close()
+            raise
         return left
 
     def close(self) -> None:
         """Stops both and gives the folder back. Safe to repeat."""
-        self.supervisor.close()
-        if self._temporary:
+        if self.supervisor.close() and self._temporary:
             paths.discard(self.places)
 
     def watch(self, report: Callable[[str], None]) -> None:

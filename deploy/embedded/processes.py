@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,7 @@ from deploy.embedded.errors import AlreadyRunningError, EmbeddedError
 from deploy.embedded.identity import EngineUser
 from deploy.embedded.liveness import Identity, identity_of
 
+_INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 GRACEFUL = ((int(signal.SIGTERM), 10.0),)
 
 
@@ -102,10 +104,11 @@ class Supervisor:
 
     def start(self, program: Program) -> Child:
         """Starts a program in a session of its own. Raises EmbeddedError when it can't be executed."""
-        child = _spawn(program)
-        self._children.append(child)
-        self._tell({"started": child.identity.encode()})
-        self._write_record()
+        with _undisturbed():
+            child = _spawn(program)
+            self._children.append(child)
+            self._tell({"started": child.identity.encode()})
+            self._write_record()
         return child
 
     def stop(self, child: Child) -> None:
@@ -122,15 +125,20 @@ class Supervisor:
             self.stop(child)
         return gone
 
-    def close(self) -> None:
-        """Stops everything, last started first, and gives the state folder back. Safe to repeat."""
+    def close(self) -> bool:
+        """Stops everything, last started first, and gives the state folder back. Safe to repeat.
+
+        False: the folder was not ours to give back.
+        """
         for child in reversed(tuple(self._children)):
             self.stop(child)
         self._stop_watchdog()
-        if self._lock:
-            (self._state / "run.json").unlink(missing_ok=True)
-            self._lock.close()
-            self._lock = None
+        if self._lock is None:
+            return False
+        (self._state / "run.json").unlink(missing_ok=True)
+        self._lock.close()
+        self._lock = None
+        return True
 
     def _forget(self, child: Child) -> None:
         if child in self._children:
@@ -234,3 +242,23 @@ def _spawn(program: Program) -> Child:
             popen.stdin.write(program.stdin)
             popen.stdin.close()
     return Child(program, popen, identity)
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Lets Ctrl-C and its like wait until the block is done, so that no program starts without being on record.
+
+    Signals are not blocked, since programs would inherit that. Outside the main thread nothing interrupts anyway.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    waiting: list[int] = []
+    handlers = {number: signal.signal(number, lambda number, _: waiting.append(number)) for number in _INTERRUPTS}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        for pending in waiting:
+            signal.raise_signal(pending)

@@ -1,0 +1,1 @@
+"""The subcommands of `tenantmesh`, one module each; `deploy.cli` puts them together."""

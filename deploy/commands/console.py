@@ -1,0 +1,59 @@
+"""How the commands speak: aligned lines that carry the product's name, coloured on a terminal, plain in a pipe."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console as Terminal
+from rich.markup import escape
+
+PRODUCT = "tenantmesh"
+_PART_WIDTH = 22
+_DETAIL_WIDTH = 36
+
+
+class Console:
+    """Writes lines for a person. Also a `deploy.embedded.progress.Progress`."""
+
+    def __init__(self) -> None:
+        self._out = Terminal(highlight=False, soft_wrap=True)
+        self._err = Terminal(highlight=False, soft_wrap=True, stderr=True)
+
+    @contextmanager
+    def step(self, part: str, detail: str) -> Iterator[None]:
+        """One line for a part: begun at once on a terminal, finished with ok or failed and the seconds it took."""
+        begun = time.monotonic()
+        line = f"[dim]{PRODUCT}:[/] {escape(part):<{_PART_WIDTH}} {escape(detail):<{_DETAIL_WIDTH}}"
+        if self._out.is_terminal:
+            self._out.print(line, end="\r")
+        try:
+            yield
+        except BaseException:
+            self._out.print(f"{line} [red]failed[/]")
+            raise
+        self._out.print(f"{line} [green]ok[/] {time.monotonic() - begun:5.1f}s")
+
+    def note(self, text: str) -> None:
+        """A line on what has happened."""
+        self._out.print(f"[dim]{PRODUCT}:[/] {escape(text)}")
+
+    def error(self, text: str) -> None:
+        """A line on standard error."""
+        self._err.print(f"[dim]{PRODUCT}:[/] [red]{escape(text)}[/]")
+
+    def plain(self, text: str = "") -> None:
+        """Text as it is: to be copied, or read by a program."""
+        self._out.print(text, markup=False)
+
+    def title(self, text: str) -> None:
+        """A heading."""
+        self._out.print(f"[bold]{escape(text)}[/]")
+
+    def verdict(self, *, good: bool, what: str, text: str) -> None:
+        """A finding of a check."""
+        mark = "[green]ok   [/]" if good else "[red]wrong[/]"
+        self._out.print(f"{mark} {escape(what):<{_PART_WIDTH}} {escape(text)}")
+
+    def remedy(self, text: str) -> None:
+        """What to do about the finding above."""
+        self._out.print(f"      {'':<{_PART_WIDTH}} [yellow]-> {escape(text)}[/]")

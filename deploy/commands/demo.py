@@ -1,0 +1,167 @@
+"""`tenantmesh demo`: walks the main job against the running stack, every call and answer printed.
+
+It is also a check: an answer that is not as it should be ends it with exit code 1.
+"""
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+import typer
+from google.protobuf.descriptor import MethodDescriptor
+from tenantmesh.auth.v1 import auth_service_pb2
+from tenantmesh.tenant.v1 import tenant_service_pb2
+
+from deploy.commands.calls import Answer, Call, Grpc, Rest
+from deploy.commands.console import Console
+from deploy.commands.options import DEFAULT_STATE, StateOption, shown
+from deploy.embedded.errors import EmbeddedError
+from deploy.embedded.processes import running
+
+_TENANTS = tenant_service_pb2.DESCRIPTOR.services_by_name["TenantService"].methods_by_name
+_AUTH = auth_service_pb2.DESCRIPTOR.services_by_name["AuthService"].methods_by_name
+_EDGE = "http://127.0.0.1:8080"
+
+
+def demo(
+    state: StateOption = DEFAULT_STATE,
+    edge: Annotated[str, typer.Option(help="The edge's address. Empty: that of the stack that runs here.")] = "",
+    key_file: Annotated[Path | None, typer.Option(help="An operator's key. Default: that of the stack here.")] = None,
+) -> None:
+    """Create two tenants, register, log in, read a tenant, be refused: over REST and over gRPC."""
+    console = Console()
+    url = urlsplit(edge or _edge_of(state))
+    host, port = url.hostname or "127.0.0.1", url.port or 80
+    key = key_file or state / "operator.key"
+    if not key.exists():
+        raise EmbeddedError(f"there is no operator key in {key}.", remedy="Start the stack: tenantmesh dev")
+    target = f"{host}:{port}"
+    targets = {"tenantmesh.tenant.v1": target, "tenantmesh.auth.v1": target}
+    Story(console, Rest(host, port, console).call, Grpc(targets, console).call, key).tell()
+
+
+def _edge_of(state: Path) -> str:
+    holder = running(state)
+    if holder is None:
+        raise EmbeddedError(f"nothing runs in {state}.", remedy="Start the stack in another terminal: tenantmesh dev")
+    if not holder[1]:
+        raise EmbeddedError("the stack runs without an edge, which this walk needs.", remedy="See tenantmesh doctor")
+    return holder[1]
+
+
+@dataclass(slots=True)
+class Person:
+    """Somebody with an account in a tenant."""
+
+    slug: str
+    email: str
+    password: str = field(default_factory=lambda: secrets.token_urlsafe(18), repr=False)
+    token: str = field(default="", repr=False)
+
+    @property
+    def variable(self) -> str:
+        """The shell variable that stands for the token in what is printed."""
+        return f"{self.email.partition('@')[0].upper()}_TOKEN"
+
+
+class Story:
+    """The walk. `rest` and `grpc` make a call and print it."""
+
+    def __init__(
+        self, console: Console, rest: Callable[[Call], Answer], grpc: Callable[[Call], Answer], key: Path
+    ) -> None:
+        self._console, self._rest, self._grpc = console, rest, grpc
+        self._key = key.read_text(encoding="utf-8").strip()
+        self._key_shown = f"$(cat {shown(key)})"
+        self._number = 0
+
+    def tell(self) -> None:
+        """Tells it all. Raises EmbeddedError at the first answer that is not as it should be."""
+        tag = secrets.token_hex(3)
+        ada, bob = Person(f"acme-{tag}", "ada@acme.example"), Person(f"bolt-{tag}", "bob@bolt.example")
+        self._create(ada, self._rest, "An operator creates a tenant, over REST.")
+        self._create(bob, self._grpc, "The same over gRPC: another tenant.")
+        self._register(ada, self._rest, "Ada registers; the header says in which tenant.")
+        self._register(bob, self._grpc, "Bob registers in his, over gRPC.")
+        self._log_in(ada, self._rest, "200", "Ada logs in.")
+        self._log_in(bob, self._grpc, "OK", "Bob logs in, over gRPC.")
+        self._read_own(ada)
+        self._be_refused(ada, bob)
+        self._console.title("All answers were as they should be.")
+
+    def _create(self, person: Person, way: Callable[[Call], Answer], title: str) -> None:
+        self._title(title)
+        answer = way(self._as_operator(_TENANTS["CreateTenant"], {"slug": person.slug}))
+        _expect(answer.body.get("slug") == person.slug, answer)
+
+    def _register(self, person: Person, way: Callable[[Call], Answer], title: str) -> None:
+        self._title(title)
+        answer = way(_in_tenant(person.slug, _AUTH["Register"], _credentials(person)))
+        _expect(answer.body.get("email") == person.email, answer)
+
+    def _log_in(self, person: Person, way: Callable[[Call], Answer], status: str, title: str) -> None:
+        self._title(title)
+        answer = way(_in_tenant(person.slug, _AUTH["Login"], _credentials(person)))
+        _expect(answer.status == status and "accessToken" in answer.body, answer)
+        person.token = str(answer.body["accessToken"])
+        self._console.plain(f"$ {person.variable}={person.token}")
+
+    def _read_own(self, ada: Person) -> None:
+        get = _TENANTS["GetTenant"]
+        self._title("Ada reads her tenant, over REST.")
+        _expect_slug(self._rest(_as_user(ada, get, {"id": ada.slug})), ada.slug)
+        self._title("And over gRPC.")
+        _expect_slug(self._grpc(_as_user(ada, get, {"id": ada.slug})), ada.slug)
+
+    def _be_refused(self, ada: Person, bob: Person) -> None:
+        get = _TENANTS["GetTenant"]
+        self._title("Without a token the call is refused, over REST.")
+        _expect_refusal(self._rest(Call(get, {"id": ada.slug})), "401")
+        self._title("And over gRPC.")
+        _expect_refusal(self._grpc(Call(get, {"id": ada.slug})), "UNAUTHENTICATED")
+        self._title("With Bob's token Ada's tenant looks as if it did not exist, over REST.")
+        _expect_refusal(self._rest(_as_user(bob, get, {"id": ada.slug})), "404")
+        self._title("And over gRPC.")
+        _expect_refusal(self._grpc(_as_user(bob, get, {"id": ada.slug})), "NOT_FOUND")
+
+    def _as_operator(self, method: MethodDescriptor, request: dict[str, Any]) -> Call:
+        return Call(
+            method, request, {"authorization": f"Bearer {self._key}"}, {"authorization": f"Bearer {self._key_shown}"}
+        )
+
+    def _title(self, text: str) -> None:
+        self._number += 1
+        self._console.plain()
+        self._console.title(f"{self._number}. {text}")
+
+
+def _as_user(person: Person, method: MethodDescriptor, request: dict[str, Any]) -> Call:
+    return Call(
+        method, request, {"authorization": f"Bearer {person.token}"}, {"authorization": f"Bearer ${person.variable}"}
+    )
+
+
+def _in_tenant(slug: str, method: MethodDescriptor, request: dict[str, Any]) -> Call:
+    return Call(method, request, {"x-tenant-slug": slug})
+
+
+def _credentials(person: Person) -> dict[str, Any]:
+    return {"email": person.email, "password": person.password}
+
+
+def _expect_slug(answer: Answer, slug: str) -> None:
+    _expect(answer.body.get("slug") == slug, answer)
+
+
+def _expect_refusal(answer: Answer, status: str) -> None:
+    _expect(answer.status == status, answer)
+
+
+def _expect(fulfilled: bool, answer: Answer) -> None:
+    if not fulfilled:
+        raise EmbeddedError(
+            f"that answer ({answer.status}) is not what this walk expects.", remedy="See tenantmesh doctor"
+        )

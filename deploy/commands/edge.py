@@ -1,0 +1,68 @@
+"""`tenantmesh edge`: Envoy's configuration, to look at, to check and to deploy."""
+
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from deploy import envoy
+from deploy.commands.console import Console
+from deploy.commands.options import port_option
+from deploy.embedded.errors import EmbeddedError
+
+app = typer.Typer(no_args_is_help=True, help="Envoy's configuration, made from the protos.")
+
+_DEFAULT = envoy.EdgeSettings()
+AddressOption = Annotated[str, typer.Option(help="Where the edge listens.")]
+EdgePortOption = Annotated[int, port_option("edge", "Where the edge listens.")]
+AdminPortOption = Annotated[int, port_option("admin", "Envoy's admin interface, on loopback.")]
+TenantOption = Annotated[list[str] | None, typer.Option(help="tenant_svc, host:port; again for each worker.")]
+AuthOption = Annotated[list[str] | None, typer.Option(help="auth_svc, host:port; again for each worker.")]
+
+
+@app.command()
+def render(
+    output: Annotated[Path, typer.Argument(help="The file to write.")],
+    address: AddressOption = _DEFAULT.address,
+    edge_port: EdgePortOption = _DEFAULT.port,
+    admin_port: AdminPortOption = 9901,
+    tenant: TenantOption = None,
+    auth: AuthOption = None,
+) -> None:
+    """Write the configuration as JSON, readable by you alone."""
+    envoy.write(_settings(address, edge_port, admin_port, tenant, auth), output)
+    Console().note(f"wrote {output}")
+
+
+@app.command()
+def validate(
+    configuration: Annotated[Path | None, typer.Argument(help="A written configuration. None: a new one.")] = None,
+    address: AddressOption = _DEFAULT.address,
+    edge_port: EdgePortOption = _DEFAULT.port,
+    admin_port: AdminPortOption = 9901,
+    tenant: TenantOption = None,
+    auth: AuthOption = None,
+) -> None:
+    """Have Envoy load a configuration without serving it."""
+    settings = _settings(address, edge_port, admin_port, tenant, auth)
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            envoy.validate(configuration or envoy.write(settings, Path(folder) / "envoy.json"))
+        except envoy.InvalidConfiguration as error:
+            raise EmbeddedError(f"Envoy refuses the configuration: {error}") from error
+        except FileNotFoundError as error:
+            raise EmbeddedError(f"{error}.") from error
+    Console().note("Envoy accepts the configuration")
+
+
+def _settings(
+    address: str, port: int, admin_port: int, tenant: list[str] | None, auth: list[str] | None
+) -> envoy.EdgeSettings:
+    return envoy.EdgeSettings(
+        address=address,
+        port=port,
+        admin_port=admin_port or None,
+        tenant=tuple(tenant or _DEFAULT.tenant),
+        auth=tuple(auth or _DEFAULT.auth),
+    )

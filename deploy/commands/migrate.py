@@ -1,0 +1,47 @@
+"""`tenantmesh migrate`: brings the database to the newest migrations."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from pydantic import SecretStr
+
+from deploy.commands.console import Console
+from deploy.commands.options import DEFAULT_STATE, StateOption
+from deploy.embedded.engines import Engines
+from deploy.embedded.errors import EmbeddedError
+from deploy.embedded.migrations import migrate as run_migrations
+from deploy.embedded.migrations import revisions
+from deploy.embedded.processes import running
+
+URL_VARIABLE = "TENANTMESH_DATABASE_MIGRATE_URL"
+
+
+def migrate(
+    state: StateOption = DEFAULT_STATE,
+    check: Annotated[bool, typer.Option("--check", help="Change nothing; exit 1 when something is pending.")] = False,
+) -> None:
+    """Run pending migrations on TENANTMESH_DATABASE_MIGRATE_URL, or on the stack that runs here."""
+    console = Console()
+    url = migrate_url(state)
+    done = revisions(url) if check else run_migrations(url)
+    for package, each in done.items():
+        before = each.current or "nothing"
+        console.note(
+            f"{package}: {before} -> {each.head}" if each.pending else f"{package}: at {each.head}, its newest"
+        )
+    if check and any(each.pending for each in done.values()):
+        raise typer.Exit(1)
+
+
+def migrate_url(state: Path) -> SecretStr:
+    """The migrate role's URL. Raises EmbeddedError when there is no database to migrate."""
+    if url := os.environ.get(URL_VARIABLE):
+        return SecretStr(url)
+    if running(state) is None:
+        raise EmbeddedError(
+            f"there is no database to migrate: {URL_VARIABLE} is not set and nothing runs in {state}.",
+            remedy="Set the variable, or start the stack: tenantmesh dev",
+        )
+    return Engines(state).postgres.url("tenantmesh_migrate")

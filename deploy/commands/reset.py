@@ -1,0 +1,19 @@
+"""`tenantmesh reset`: deletes the data of `tenantmesh dev`, wherever it lies."""
+
+from deploy.commands.console import Console
+from deploy.commands.options import DEFAULT_STATE, StateOption, shown
+from deploy.embedded import identity, paths
+from deploy.embedded.errors import AlreadyRunningError
+from deploy.embedded.processes import running
+
+
+def reset(state: StateOption = DEFAULT_STATE) -> None:
+    """Delete the data, keys and logs of the stack in this folder. Refused while it runs."""
+    console = Console()
+    if not state.exists():
+        console.note(f"{shown(state)} does not exist; nothing to delete")
+        return
+    if holder := running(state):
+        raise AlreadyRunningError(state, *holder)
+    paths.discard(paths.prepare(state, identity.engine_user()))
+    console.note(f"deleted {shown(state)}")

@@ -1,0 +1,14 @@
+"""Runs a coroutine to its end from code that is not asynchronous, even inside an event loop, as tests are."""
+
+import asyncio
+from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+Result = TypeVar("Result")
+
+
+def run_blocking(work: Coroutine[Any, Any, Result]) -> Result:
+    """The coroutine's result, from an event loop of its own in a thread of its own."""
+    with ThreadPoolExecutor(max_workers=1) as executor:
+        return executor.submit(asyncio.run, work).result()

@@ -1,0 +1,27 @@
+"""Runs engines in a process of their own until somebody ends it: `python -m tests.embedded.host STATE`."""
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+from deploy.embedded.engines import Engines
+from deploy.embedded.errors import EmbeddedError
+
+
+def main() -> None:
+    """Starts the engines, says so with one line of JSON, and waits."""
+    try:
+        engines = Engines(Path(sys.argv[1]))
+        engines.start()
+    except EmbeddedError as error:
+        sys.exit(str(error))
+    children = {"postgres": engines.postgres.child, "valkey": engines.valkey.child}
+    pids = {name: child.identity.pid for name, child in children.items() if child}
+    print(json.dumps({"pid": os.getpid(), "uid": os.getuid(), **pids}), flush=True)
+    time.sleep(600)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,104 @@
+"""The engines as an ordinary user, seen from root, which is what tests usually are in a container."""
+
+import json
+import os
+import pwd
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import deploy
+from deploy.embedded.identity import EngineUser
+
+NOBODY = pwd.getpwnam("nobody")
+UNKNOWN_UID = 54321
+SECONDS = 60
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+
+
+@pytest.fixture(scope="module")
+def python() -> Iterator[str]:
+    """Our interpreter, or a copy of it when it lies in a closed home, as a version manager's does."""
+    own = Path(sys.executable).resolve()
+    other = EngineUser(NOBODY.pw_name, NOBODY.pw_uid, NOBODY.pw_gid, switch=True)
+    if other.blocked_at(own.parent) is None:
+        yield str(own)
+        return
+    with tempfile.TemporaryDirectory(prefix="tenantmesh-test-") as copy:
+        Path(copy).chmod(0o755)
+        (Path(copy) / "bin").mkdir()
+        shutil.copy(own, Path(copy) / "bin" / own.name)
+        library = Path("lib") / f"python{sys.version_info.major}.{sys.version_info.minor}"
+        unneeded = shutil.ignore_patterns("site-packages", "test", "idlelib", "__pycache__", "*.a")
+        shutil.copytree(Path(sys.base_prefix) / library, Path(copy) / library, ignore=unneeded)
+        for shared in (Path(sys.base_prefix) / "lib").glob("libpython*.so*"):
+            shutil.copy(shared, Path(copy) / "lib")
+        yield str(Path(copy) / "bin" / own.name)
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    path = Path(tempfile.mkdtemp(prefix="tenantmesh-test-"))
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+def run_host(python: str, folder: Path, uid: int, gid: int) -> "subprocess.Popen[str]":
+    os.chown(folder, uid, gid)
+    checkout = Path(deploy.__file__).parent.parent
+    libraries = str(Path(python).parent.parent / "lib")
+    packages = [path for path in sys.path if path.endswith("site-packages")]
+    return subprocess.Popen(
+        [python, "-P", "-m", "tests.embedded.host", str(folder / "state")],
+        user=uid,
+        group=gid,
+        extra_groups=[],
+        cwd="/",
+        env={
+            "PATH": os.defpath,
+            "LD_LIBRARY_PATH": libraries,
+            "PYTHONPATH": ":".join([str(checkout), *packages]),
+            "PYTHONDONTWRITEBYTECODE": "1",
+        },
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_everything_runs_as_that_user_in_the_users_own_folder(python: str, folder: Path) -> None:
+    host = run_host(python, folder, NOBODY.pw_uid, NOBODY.pw_gid)
+    try:
+        assert host.stdout
+        pids = json.loads(host.stdout.readline())
+        assert pids["uid"] == NOBODY.pw_uid
+        for name in ("postgres", "valkey"):
+            assert Path(f"/proc/{pids[name]}").stat().st_uid == NOBODY.pw_uid
+        assert (folder / "state" / "data" / "pg18").is_dir()
+        assert (folder / "state").stat().st_mode & 0o777 == 0o700
+    finally:
+        host.terminate()
+        host.communicate(timeout=SECONDS)
+
+
+def test_a_user_that_the_system_does_not_know_is_told_what_to_do(python: str, folder: Path) -> None:
+    host = run_host(python, folder, UNKNOWN_UID, UNKNOWN_UID)
+    out, errors = host.communicate(timeout=SECONDS)
+    assert host.returncode == 1
+    assert out == ""
+    assert f"PostgreSQL can't run as user id {UNKNOWN_UID}" in errors
+    assert "TENANTMESH_DATABASE_URL" in errors
+
+
+def test_somebody_elses_state_folder_is_refused(python: str, folder: Path) -> None:
+    (folder / "state").mkdir(mode=0o755)
+    host = run_host(python, folder, NOBODY.pw_uid, NOBODY.pw_gid)
+    _, errors = host.communicate(timeout=SECONDS)
+    assert host.returncode == 1
+    assert "belongs to user id 0, not to you" in errors
