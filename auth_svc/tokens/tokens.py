@@ -107,12 +107,12 @@ class Introspection:
             return await self._api_keys.verify(credential)
         try:
             caller = await self._verified(credential)
-        except (Unauthenticated, UnknownKey):
+            session_id = uuid.UUID(caller.session_id or "")
+        except (Unauthenticated, UnknownKey, ValueError):
             return None
-        if caller.tenant_id is None or caller.session_id is None:
+        if caller.tenant_id is None or not await self._sessions.is_live(caller.tenant_id, session_id):
             return None
-        alive = await self._sessions.is_live(caller.tenant_id, uuid.UUID(caller.session_id))
-        return caller if alive else None
+        return caller
 
     async def _verified(self, token: str) -> Caller:
         try:

@@ -1,0 +1,47 @@
+"""E-mail addresses."""
+
+import pytest
+
+from auth_svc.accounts.emails import EmailRefused, parse_email
+
+
+@pytest.mark.parametrize(
+    ("written", "normalised"),
+    [
+        ("Alice@Example.COM", "alice@example.com"),
+        ("alice\uff20example.com", "alice@example.com"),
+        ("ﬁn@example.com", "fin@example.com"),
+        ("alice@BÜCHER.de", "alice@xn--bcher-kva.de"),
+        ("alice@xn--bcher-kva.de", "alice@xn--bcher-kva.de"),
+        ("Ünï@example.com", "ünï@example.com"),
+        ("first.last+tag_1@sub.example.co", "first.last+tag_1@sub.example.co"),
+        ("o'neil@example.com", "o'neil@example.com"),
+    ],
+)
+def test_addresses_that_reach_the_same_person_are_the_same(written: str, normalised: str) -> None:
+    email = parse_email(written)
+    assert (email.written, email.normalised) == (written, normalised)
+    assert parse_email(email.normalised).normalised == normalised
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "alice", "@example.com", "alice@", "alice@localhost", "a@b@example.com", "a b@example.com",
+        "alice@example..com", ".alice@example.com", "alice.@example.com", "a..b@example.com", "alice@-example.com",
+        "alice@example-.com", "alice@192.0.2.1", "alice@[192.0.2.1]", "alice@example.com\n", "a\r\nb@example.com",
+        "alice\0@example.com", "<alice@example.com>", "alice@example.com,bob@example.com", '"alice"@example.com',
+        "alice@example.com.", " alice@example.com", "alice@exa mple.com", "\u202ealice@example.com",
+        "x" * 65 + "@example.com", "alice@" + "x" * 64 + ".com", "a@" + "x." * 130 + "com", "alice@example.com" * 20,
+        "alice@stra\u00dfe.de", "alice@exam_ple.com", "alice@\u2024com",
+    ],
+)  # fmt: skip
+def test_what_is_no_single_deliverable_address_is_refused(text: str) -> None:
+    with pytest.raises(EmailRefused):
+        parse_email(text)
+
+
+def test_a_refusal_does_not_repeat_the_text() -> None:
+    with pytest.raises(EmailRefused) as refused:
+        parse_email("nonsense@@x")
+    assert "nonsense" not in str(refused.value)
