@@ -12,6 +12,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+ENVIRONMENT_PREFIX = "TENANTMESH_"
 MEBIBYTE = 1024 * 1024
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?")
@@ -25,6 +26,12 @@ def split_address(address: str) -> tuple[str, int]:
     if not host or not port.isdecimal() or int(port) > _HIGHEST_PORT:
         raise ValueError(f"{address!r} is not an address; write host:port, for example 127.0.0.1:50051")
     return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+def moved_address(address: str, by: int) -> str:
+    """Return the address with its port moved."""
+    host, port = split_address(address)
+    return f"[{host}]:{port + by}" if ":" in host else f"{host}:{port + by}"
 
 
 def _checked_address(address: str) -> str:
@@ -82,6 +89,7 @@ class ServerSettings(Group):
 
     listen: Address = "127.0.0.1:50051"
     workers: Count = 1
+    worker: int | None = None  # which one this process is; set by the parent of several
     worker_port_step: Count = 100
     drain_wait: Duration = timedelta(seconds=3)
     grace: Duration = timedelta(seconds=10)
@@ -129,7 +137,7 @@ class ProcessSettings(BaseSettings):
     """What every process reads. Subclass it, add groups, construct it once in `__main__`."""
 
     model_config = SettingsConfigDict(
-        env_prefix="TENANTMESH_",
+        env_prefix=ENVIRONMENT_PREFIX,
         env_nested_delimiter="_",
         env_nested_max_split=1,
         frozen=True,

@@ -1,0 +1,13 @@
+"""A gRPC server process: tuned, drained on a signal, its parts closed in reverse, several workers when asked.
+
+    sys.exit(run(build, settings.server, telemetry))
+
+`grpc_server` makes the server, `process` is its life, `workers` keeps several processes. Not here: what is served.
+"""
+
+from runtime.server.application import Application
+from runtime.server.grpc_server import AddressTaken, make_server
+from runtime.server.process import run
+from runtime.server.workers import REFUSED
+
+__all__ = ["REFUSED", "AddressTaken", "Application", "make_server", "run"]

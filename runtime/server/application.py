@@ -1,0 +1,32 @@
+"""What a service hands over to be served."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import grpc
+
+from runtime.health import Health
+
+Registration: TypeAlias = tuple[Callable[[Any, Any], None], object]
+"""A generated `add_…_to_server` function, and the servicer to give it."""
+
+
+async def _nothing() -> None:
+    return
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Application:
+    """The parts of a service, made but not started.
+
+    `start` opens what serving needs (databases, watches) and raises when the process must not serve; `close` ends it in
+    reverse order, also after a start that failed half-way. `names` are the full service names that reflection lists.
+    """
+
+    services: Sequence[Registration]
+    health: Health
+    interceptors: Sequence[grpc.aio.ServerInterceptor] = ()
+    names: Sequence[str] = ()
+    start: Callable[[], Awaitable[None]] = field(default=_nothing)
+    close: Callable[[], Awaitable[None]] = field(default=_nothing)

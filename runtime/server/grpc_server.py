@@ -1,0 +1,90 @@
+"""Makes the grpc.aio server: every limit set on purpose, one handler, TLS whose certificates may rotate."""
+
+from datetime import timedelta
+
+import grpc
+from grpc_channelz.v1 import channelz_pb2_grpc
+from grpc_channelz.v1.channelz import aio as channelz
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
+
+from runtime.health import HealthServicer
+from runtime.server.application import Application, Registration
+from runtime.server.handlers import collected
+from runtime.server.tls import credentials
+from runtime.settings import ServerSettings
+
+HEALTH_SERVICE: str = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
+
+
+class AddressTaken(Exception):
+    """The address to listen on cannot be bound; the message says how to choose another."""
+
+
+def make_server(application: Application, settings: ServerSettings) -> grpc.aio.Server:
+    """Return a server bound to `settings.listen`, not started. Raises AddressTaken, or OSError for unreadable keys."""
+    server = grpc.aio.server(interceptors=list(application.interceptors), options=_options(settings))
+    server.add_generic_rpc_handlers((collected(_registrations(application, settings)),))
+    _bind(server, settings.listen, credentials(settings))
+    return server
+
+
+def make_channelz_server(address: str) -> grpc.aio.Server:
+    """Return a server of channelz alone, for an address that only operators reach."""
+    server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
+    channelz_pb2_grpc.add_ChannelzServicer_to_server(channelz.ChannelzServicer(), server)
+    _bind(server, address, None)
+    return server
+
+
+def _registrations(application: Application, settings: ServerSettings) -> list[Registration]:
+    health = HealthServicer(application.health, max_watchers=settings.max_health_watchers)
+    registrations = [*application.services, (health_pb2_grpc.add_HealthServicer_to_server, health)]
+    if settings.reflection:
+        names = (*application.names, HEALTH_SERVICE, reflection.SERVICE_NAME)
+        servicer = reflection.aio.ReflectionServicer(names)
+        registrations.append((reflection_pb2_grpc.add_ServerReflectionServicer_to_server, servicer))
+    return registrations
+
+
+def _bind(server: grpc.aio.Server, address: str, secured: grpc.ServerCredentials | None) -> None:
+    try:
+        if secured is None:
+            server.add_insecure_port(address)
+        else:
+            server.add_secure_port(address, secured)
+    except RuntimeError as error:
+        raise AddressTaken(
+            f"cannot listen on {address}: something else does, or the address is not this machine's; "
+            "choose another with TENANTMESH_SERVER_LISTEN"
+        ) from error
+
+
+def _options(settings: ServerSettings) -> list[tuple[str, int]]:
+    return [
+        ("grpc.so_reuseport", 0),  # else a stray process silently takes half of the calls
+        ("grpc.max_concurrent_streams", settings.max_concurrent_streams),
+        ("grpc.server.max_pending_requests", settings.max_pending_requests),
+        ("grpc.server.max_pending_requests_hard_limit", 2 * settings.max_pending_requests),
+        ("grpc.max_receive_message_length", settings.max_request_bytes),
+        ("grpc.max_send_message_length", settings.max_response_bytes),
+        ("grpc.max_metadata_size", settings.max_metadata_bytes),
+        ("grpc.absolute_max_metadata_size", settings.max_metadata_bytes),
+        ("grpc.max_connection_age_ms", _milliseconds(settings.max_connection_age)),
+        ("grpc.max_connection_age_grace_ms", _milliseconds(settings.max_connection_age_grace)),
+        ("grpc.max_connection_idle_ms", _milliseconds(settings.max_connection_idle)),
+        ("grpc.server_handshake_timeout_ms", _milliseconds(settings.handshake_timeout)),
+        ("grpc.keepalive_time_ms", _milliseconds(settings.keepalive_time)),
+        ("grpc.keepalive_timeout_ms", _milliseconds(settings.keepalive_timeout)),
+        ("grpc.keepalive_permit_without_calls", 1),
+        (
+            "grpc.http2.min_recv_ping_interval_without_data_ms",
+            _milliseconds(settings.keepalive_min_client_interval),
+        ),
+        ("grpc.http2.max_ping_strikes", 2),
+        ("grpc.enable_channelz", int(settings.channelz_listen is not None)),
+    ]
+
+
+def _milliseconds(duration: timedelta) -> int:
+    return int(duration.total_seconds() * 1000)

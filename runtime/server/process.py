@@ -1,0 +1,132 @@
+"""The life of a server process: open, serve until a signal, drain, close in reverse.
+
+Drain: health says NOT_SERVING, the process waits until everybody has noticed, then takes no new calls, gives those
+under way their time, and closes. A second signal ends the waiting.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack, suppress
+from datetime import timedelta
+
+import grpc
+import structlog
+import uvloop
+
+from runtime import tuning
+from runtime.server.application import Application
+from runtime.server.grpc_server import make_channelz_server, make_server
+from runtime.server.workers import REFUSED, run_workers
+from runtime.settings import ServerSettings, moved_address
+from runtime.telemetry import Telemetry
+
+Build = Callable[[ServerSettings], Awaitable[Application]]
+
+_log = structlog.get_logger()
+
+
+def run(build: Build, server: ServerSettings, telemetry: Telemetry) -> int:
+    """Serve until SIGTERM or SIGINT and return the process's exit status: 0, or REFUSED when it must not serve.
+
+    `build` makes the application, given this worker's settings. Call it before anything is opened: with several
+    workers, or when the environment lacks what gRPC needs, the process starts itself again.
+    """
+    tuning.apply()
+    if server.workers > 1 and server.worker is None:
+        return run_workers(server.workers)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_Process(build, _own_settings(server), telemetry).run())
+
+
+def _own_settings(server: ServerSettings) -> ServerSettings:
+    by = (server.worker or 0) * server.worker_port_step
+    channelz = None if server.channelz_listen is None else moved_address(server.channelz_listen, by)
+    return server.model_copy(update={"listen": moved_address(server.listen, by), "channelz_listen": channelz})
+
+
+class _Process:
+    """One worker."""
+
+    def __init__(self, build: Build, settings: ServerSettings, telemetry: Telemetry) -> None:
+        self._build = build
+        self._settings = settings
+        self._telemetry = telemetry
+        self._stop = asyncio.Event()
+        self._hurry = asyncio.Event()
+
+    async def run(self) -> int:
+        """Serve until told to stop."""
+        self._listen_for_signals()
+        async with AsyncExitStack() as opened:
+            try:
+                application, server = await self._open(opened)
+            except Exception as error:  # whatever is wrong, say it and do not serve
+                where = traceback.extract_tb(error.__traceback__)[-1]
+                at = f"{where.filename}:{where.lineno}"
+                _log.error("refusing to serve", reason=str(error), kind=type(error).__name__, where=at)
+                return REFUSED
+            _log.info("serving", address=self._settings.listen, worker=self._settings.worker)
+            await self._stop.wait()
+            await self._drain(application, server)
+        _log.info("stopped", address=self._settings.listen)
+        return 0
+
+    async def _open(self, opened: AsyncExitStack) -> tuple[Application, grpc.aio.Server]:
+        opened.callback(self._telemetry.close)
+        self._telemetry.open(self._settings.worker or 0)
+        application = await self._build(self._settings)
+        opened.push_async_callback(application.close)
+        await application.start()
+        opened.push_async_callback(application.health.close)
+        await application.health.start()
+        server = make_server(application, self._settings)
+        opened.push_async_callback(server.stop, None)
+        if self._settings.channelz_listen is not None:
+            await self._serve_channelz(self._settings.channelz_listen, opened)
+        await server.start()
+        return application, server
+
+    async def _serve_channelz(self, address: str, opened: AsyncExitStack) -> None:
+        server = make_channelz_server(address)
+        opened.push_async_callback(server.stop, None)
+        await server.start()
+
+    async def _drain(self, application: Application, server: grpc.aio.Server) -> None:
+        application.health.set_draining()
+        _log.info("draining", wait_seconds=self._settings.drain_wait.total_seconds())
+        await self._wait_or_hurry(self._settings.drain_wait)
+        await application.health.close()  # ends the watches, which would keep `stop` waiting
+        stopping = asyncio.ensure_future(server.stop(self._settings.grace.total_seconds()))
+        hurry = asyncio.ensure_future(self._hurry.wait())
+        await asyncio.wait({stopping, hurry}, return_when=asyncio.FIRST_COMPLETED)
+        if not stopping.done():
+            await server.stop(None)
+        hurry.cancel()
+        await stopping
+
+    async def _wait_or_hurry(self, wait: timedelta) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(wait.total_seconds()):
+                await self._hurry.wait()
+
+    def _listen_for_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._on_signal)
+        if self._settings.worker is not None:
+            # The parent holds the other end of this pipe; when it is gone, however it went, so are its workers.
+            loop.add_reader(sys.stdin.fileno(), self._on_parent_lost)
+
+    def _on_signal(self) -> None:
+        if self._stop.is_set():
+            self._hurry.set()
+        self._stop.set()
+
+    def _on_parent_lost(self) -> None:
+        if not os.read(sys.stdin.fileno(), 1):
+            asyncio.get_running_loop().remove_reader(sys.stdin.fileno())
+            self._stop.set()
