@@ -62,7 +62,7 @@ class Hashing:
         verdict = await self._run(lambda: self._compare(password, encoded or self._dummy))
         return verdict if encoded is not None else Verdict(matches=False)
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Refuses what waits and lets the threads end."""
         self._executor.shutdown(wait=False, cancel_futures=True)
 

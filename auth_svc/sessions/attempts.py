@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 from hashlib import sha256
+
+import structlog
 
 from interceptors.backends.memory import MemoryRateLimiter
 from interceptors.errors import ResourceExhausted
@@ -12,7 +13,7 @@ from interceptors.tenants import TenantId
 
 __all__ = ["ATTEMPTS", "LOCAL_ATTEMPTS", "LoginAttempts"]
 
-_log = logging.getLogger("tenantmesh.auth.attempts")
+_log = structlog.get_logger()
 
 ATTEMPTS = Rate(per_second=1 / 30, burst=10)
 """Ten at once, then one every 30 s: a guesser gets nowhere, and nobody can lock somebody else out for good."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 import uuid
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
+
+import structlog
 
 from auth_svc.accounts.accounts import Credentials, User
 from auth_svc.accounts.emails import EmailRefused, parse_email
@@ -25,7 +26,7 @@ from runtime.ids import uuid7
 
 __all__ = ["CredentialStore", "HeldSession", "SessionStore", "Sessions", "SignedIn", "Tenants", "Tokens"]
 
-_security = logging.getLogger("tenantmesh.security")
+_log = structlog.get_logger()
 
 MAX_SENT_PASSWORD = 1024
 """Characters: far above what any password can have, so that nobody has megabytes normalised."""
@@ -199,9 +200,12 @@ class Sessions:
         if (spent := session.in_grace(token.digest, now, self._limits)) is not None:
             return self._kek.open(spent.sealed_successor, *_seal_context(session)).decode()
         await held.save(session.revoked("reuse", now))
-        _security.warning(
-            "refresh token reused: the session is revoked",
-            extra={"tenant_id": str(session.tenant_id), "session_id": str(session.id), "user_id": str(session.user_id)},
+        _log.warning(
+            "a refresh token was used again: its session is revoked",
+            security=True,
+            tenant_id=str(session.tenant_id),
+            session_id=str(session.id),
+            user_id=str(session.user_id),
         )
         return None
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import secrets
 import time
 from collections.abc import Callable, Sequence
@@ -13,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Protocol
 
+import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from auth_svc.tokens.sealing import KeyEncryptionKey, SealBroken
@@ -21,7 +21,7 @@ from interceptors.tokens import MAX_LIFETIME
 
 __all__ = ["KeyRing", "KeySchedule", "SigningKey", "SigningKeyStore"]
 
-_log = logging.getLogger("tenantmesh.auth.signing_keys")
+_log = structlog.get_logger()
 
 RELOAD_EVERY = timedelta(seconds=60)
 REFRESH_AT_MOST_EVERY = timedelta(seconds=1)
@@ -176,7 +176,7 @@ class KeyRing:
             try:
                 await self.maintain()
             except MeshError as error:
-                _log.warning("signing keys could not be looked at: %s", error.message)
+                _log.warning("signing keys could not be looked at", reason=error.message)
             except Exception:
                 _log.exception("the upkeep of signing keys failed")
 

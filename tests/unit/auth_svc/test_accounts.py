@@ -24,7 +24,7 @@ def users() -> MemoryUsers:
 async def accounts(users: MemoryUsers) -> AsyncIterator[Accounts]:
     hashing = Hashing(HASHER)
     yield Accounts(users, PasswordRules.load(), hashing)
-    hashing.close()
+    await hashing.close()
 
 
 async def test_who_registers_is_a_member_named_by_the_address(accounts: Accounts, users: MemoryUsers) -> None:

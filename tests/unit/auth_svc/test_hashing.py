@@ -33,7 +33,7 @@ async def test_a_password_matches_its_own_hash_only() -> None:
     encoded = await hashing.hash("one")
     assert (await hashing.verify("one", encoded)).matches
     assert not (await hashing.verify("two", encoded)).matches
-    hashing.close()
+    await hashing.close()
 
 
 async def test_an_unknown_account_costs_what_a_wrong_password_does() -> None:
@@ -45,7 +45,7 @@ async def test_an_unknown_account_costs_what_a_wrong_password_does() -> None:
     wrong_password, before = hasher.work - before, hasher.work
     assert not (await hashing.verify("wrong", None)).matches
     assert hasher.work - before == wrong_password == 1
-    hashing.close()
+    await hashing.close()
 
 
 async def test_nobody_signs_in_with_the_password_of_the_dummy() -> None:
@@ -60,7 +60,7 @@ async def test_nobody_signs_in_with_the_password_of_the_dummy() -> None:
     hashing = Hashing(hasher)
     verdict = await hashing.verify(str(hasher.last), None)
     assert not verdict.matches
-    hashing.close()
+    await hashing.close()
 
 
 async def test_a_hash_with_other_parameters_is_outdated_but_matches() -> None:
@@ -69,13 +69,13 @@ async def test_a_hash_with_other_parameters_is_outdated_but_matches() -> None:
     verdict = await hashing.verify("one", encoded)
     assert (verdict.matches, verdict.outdated) == (True, True)
     assert not (await hashing.verify("two", encoded)).outdated
-    hashing.close()
+    await hashing.close()
 
 
 async def test_a_broken_hash_matches_nothing() -> None:
     hashing = Hashing(CountingHasher())
     assert not (await hashing.verify("one", "not a hash")).matches
-    hashing.close()
+    await hashing.close()
 
 
 async def test_what_does_not_fit_the_queue_is_refused_at_once_and_the_rest_is_done() -> None:
@@ -91,7 +91,7 @@ async def test_what_does_not_fit_the_queue_is_refused_at_once_and_the_rest_is_do
     hasher.gate.set()
     assert len(await asyncio.gather(*admitted)) == 5
     await hashing.hash("x")
-    hashing.close()
+    await hashing.close()
 
 
 async def test_a_caller_who_goes_away_does_not_free_a_place_that_is_still_worked_in() -> None:
@@ -111,4 +111,4 @@ async def test_a_caller_who_goes_away_does_not_free_a_place_that_is_still_worked
     hasher.gate.set()
     for _ in range(3):
         await hashing.hash("x")
-    hashing.close()
+    await hashing.close()

@@ -1,0 +1,162 @@
+"""Puts auth_svc together. The only file that constructs things."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from datetime import timedelta
+
+from tenantmesh.auth.v1 import auth_service_pb2, token_service_pb2
+from tenantmesh.auth.v1.auth_service_pb2_grpc import add_AuthServiceServicer_to_server
+from tenantmesh.auth.v1.token_service_pb2_grpc import add_TokenServiceServicer_to_server
+
+from auth_svc.accounts.accounts import Accounts
+from auth_svc.accounts.repository import UserRepository
+from auth_svc.accounts.servicer import AccountServicer
+from auth_svc.api_keys.api_keys import SystemKeys
+from auth_svc.api_keys.repository import SystemKeyRepository
+from auth_svc.doors import Doors
+from auth_svc.passwords.hashing import Hashing, default_hasher
+from auth_svc.passwords.passwords import PasswordRules
+from auth_svc.schema import SCHEMA, metadata
+from auth_svc.servicer import AuthServicer
+from auth_svc.sessions.attempts import LoginAttempts
+from auth_svc.sessions.refresh_tokens import RefreshTokens
+from auth_svc.sessions.repository import SessionRepository
+from auth_svc.sessions.servicer import SessionServicer
+from auth_svc.sessions.session import Limits
+from auth_svc.sessions.sessions import Sessions
+from auth_svc.settings import AuthSettings
+from auth_svc.telemetry import CallSpans
+from auth_svc.tokens.repository import SigningKeyRepository
+from auth_svc.tokens.sealing import read_kek
+from auth_svc.tokens.servicer import TokenServicer
+from auth_svc.tokens.signing_keys import KeyRing, KeySchedule
+from auth_svc.tokens.tokens import AccessTokens, Discovery, Introspection
+from interceptors import Chain, ChainSettings, Mesh, Ports, TenantDirectory
+from interceptors.backends.redis_rate_limiter import RedisRateLimiter
+from interceptors.telemetry import AccessLog
+from interceptors.tokens import TokenVerifier
+from runtime import redis_client, row_security
+from runtime.database import Database
+from runtime.health import Check, Health
+from runtime.server import Application
+from runtime.telemetry import Telemetry
+
+__all__ = ["AuthApp", "build"]
+
+SERVICES = (
+    auth_service_pb2.DESCRIPTOR.services_by_name["AuthService"],
+    token_service_pb2.DESCRIPTOR.services_by_name["TokenService"],
+)
+NAMES = tuple(service.full_name for service in SERVICES)
+
+
+async def build(settings: AuthSettings, telemetry: Telemetry) -> Application:
+    """The service, made but not started. Raises KekRefused, or ValueError for settings that are missing."""
+    app = AuthApp(settings, telemetry)
+    return Application(
+        services=[
+            (add_AuthServiceServicer_to_server, app.auth_servicer()),
+            (add_TokenServiceServicer_to_server, app.token_servicer()),
+        ],
+        interceptors=[app.chain.aio_interceptor()],
+        health=Health({name: [Check("database", app.database.check)] for name in NAMES}, timedelta(seconds=1)),
+        names=NAMES,
+        start=app.start,
+        close=app.close,
+    )
+
+
+class AuthApp:
+    """The parts of the service, each made once and given what it needs."""
+
+    def __init__(self, settings: AuthSettings, telemetry: Telemetry) -> None:
+        self._settings = settings
+        self._kek = read_kek(settings.tokens.kek_file)
+        self._redis = redis_client.connect(settings.redis)
+        self._limiter = RedisRateLimiter(self._redis)
+        self.database = Database(settings.database, schema=SCHEMA)
+        self._doors = Doors(self.database)
+        self._limits = Limits(settings.sessions.idle, settings.sessions.absolute, settings.sessions.grace)
+        self._users = UserRepository(self._doors)
+        self._sessions = SessionRepository(self._doors, self._limits)
+        schedule = KeySchedule(settings.tokens.sign_for, settings.tokens.publish_before)
+        self._keys = KeyRing(SigningKeyRepository(self._doors), self._kek, schedule)
+        self._verifier = TokenVerifier(settings.tokens.issuer, settings.tokens.audience, self._keys)
+        self._system_keys = SystemKeys(SystemKeyRepository(self._doors))
+        self._hashing = Hashing(default_hasher())
+        self._mesh = _mesh(settings)
+        self._directory = TenantDirectory(self._mesh.tenant_source)
+        self.chain = self._make_chain(telemetry)
+
+    def auth_servicer(self) -> AuthServicer:
+        """AuthService."""
+        accounts = Accounts(self._users, PasswordRules.load(), self._hashing)
+        sessions = Sessions(
+            users=self._users,
+            sessions=self._sessions,
+            tenants=self._directory,
+            hashing=self._hashing,
+            attempts=LoginAttempts(self._limiter),
+            access=AccessTokens(self._settings.tokens.issuer, self._settings.tokens.audience, self._keys),
+            refresh=RefreshTokens(self._kek.derive("refresh-tokens")),
+            kek=self._kek,
+            limits=self._limits,
+        )
+        return AuthServicer(AccountServicer(accounts), SessionServicer(sessions))
+
+    def token_servicer(self) -> TokenServicer:
+        """TokenService."""
+        inspector = Introspection(self._verifier, self._system_keys, self._sessions)
+        return TokenServicer(self._keys, Discovery(self._settings.tokens.issuer), inspector)
+
+    async def start(self) -> None:
+        """Opens what serving needs. Raises InsecureDatabase, SealBroken, DatabaseError or Unavailable: do not serve."""
+        await self.database.open()
+        await row_security.verify(self.database, metadata, package="auth_svc")
+        await self._keys.start()
+        await self.chain.start()
+
+    async def close(self) -> None:
+        """Ends everything in reverse order, also what was never started."""
+        async with AsyncExitStack() as closing:
+            for close in self._closers():
+                closing.push_async_callback(close)
+
+    def _closers(self) -> list[Callable[[], Awaitable[None]]]:
+        """In the order in which things were opened."""
+        return [
+            self.database.close,
+            self._redis.aclose,
+            self._hashing.close,
+            self._mesh.close,
+            self._keys.close,
+            self.chain.close,
+        ]
+
+    def _make_chain(self, telemetry: Telemetry) -> Chain:
+        ports = Ports(
+            tokens=self._verifier,
+            api_keys=self._system_keys,
+            directory=self._directory,
+            limiter=self._limiter,
+            observer=telemetry.record_call,
+            tracer=CallSpans(telemetry.tracer) if telemetry.tracer is not None else None,
+        )
+        settings = ChainSettings(
+            base_domain=self._settings.mesh.base_domain,
+            trusted_proxies=self._settings.mesh.trusted_proxies,
+            access_log=AccessLog(self._settings.telemetry.access_log),
+        )
+        return Chain(SERVICES, ports, settings)
+
+
+def _mesh(settings: AuthSettings) -> Mesh:
+    return Mesh(
+        tenant_target=settings.mesh.tenant_target,
+        auth_target=settings.mesh.auth_target,
+        credential=settings.mesh.credential.get_secret_value(),
+        issuer=settings.tokens.issuer,
+        audience=settings.tokens.audience,
+    )
