@@ -4,14 +4,16 @@ import sys
 
 import typer
 
-from deploy.commands import edge
+from deploy.commands import edge, operator
 from deploy.commands.console import Console
 from deploy.commands.demo import demo
 from deploy.commands.dev import dev
+from deploy.commands.doctor import doctor
 from deploy.commands.migrate import migrate
 from deploy.commands.reset import reset
 from deploy.commands.serve import serve
 from deploy.embedded.errors import EmbeddedError
+from interceptors.errors import MeshError
 
 app = typer.Typer(
     name="tenantmesh",
@@ -24,7 +26,9 @@ app.command()(dev)
 app.command()(demo)
 app.command()(serve)
 app.command()(migrate)
+app.command()(doctor)
 app.command()(reset)
+app.add_typer(operator.app, name="operator")
 app.add_typer(edge.app, name="edge")
 
 
@@ -33,5 +37,8 @@ def main() -> None:
     try:
         app()
     except EmbeddedError as error:
-        Console().error(str(error))
+        Console().error(error.message, error.remedy)
+        sys.exit(1)
+    except MeshError as error:
+        Console().error(error.message)
         sys.exit(1)

@@ -37,9 +37,11 @@ class Console:
         """A line on what has happened."""
         self._out.print(f"[dim]{PRODUCT}:[/] {escape(text)}")
 
-    def error(self, text: str) -> None:
-        """A line on standard error."""
+    def error(self, text: str, remedy: str = "") -> None:
+        """What went wrong, and below it what to do, on standard error."""
         self._err.print(f"[dim]{PRODUCT}:[/] [red]{escape(text)}[/]")
+        if remedy:
+            self._err.print(f"{'':<{len(PRODUCT) + 1}} [yellow]{escape(remedy)}[/]")
 
     def plain(self, text: str = "") -> None:
         """Text as it is: to be copied, or read by a program."""

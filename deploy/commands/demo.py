@@ -47,9 +47,9 @@ def _edge_of(state: Path) -> str:
     holder = running(state)
     if holder is None:
         raise EmbeddedError(f"nothing runs in {state}.", remedy="Start the stack in another terminal: tenantmesh dev")
-    if not holder[1]:
+    if "edge" not in holder.addresses:
         raise EmbeddedError("the stack runs without an edge, which this walk needs.", remedy="See tenantmesh doctor")
-    return holder[1]
+    return holder.addresses["edge"]
 
 
 @dataclass(slots=True)

@@ -14,6 +14,6 @@ def reset(state: StateOption = DEFAULT_STATE) -> None:
         console.note(f"{shown(state)} does not exist; nothing to delete")
         return
     if holder := running(state):
-        raise AlreadyRunningError(state, *holder)
+        raise AlreadyRunningError(state, holder.pid, holder.addresses.get("edge", ""))
     paths.discard(paths.prepare(state, identity.engine_user()))
     console.note(f"deleted {shown(state)}")

@@ -81,7 +81,7 @@ class Supervisor:
         self._children: list[Child] = []
         self._lock: IO[str] | None = None
         self._watchdog: subprocess.Popen[bytes] | None = None
-        self._edge = ""
+        self._addresses: dict[str, str] = {}
 
     def acquire(self) -> list[str]:
         """Takes the state folder, and ends what a killed run left behind; the names of those processes are returned.
@@ -97,9 +97,9 @@ class Supervisor:
         self._write_record()
         return [process.name for process in left] or (["no process, but its record"] if unclean else [])
 
-    def announce(self, edge: str) -> None:
-        """Remembers the stack's address for whoever asks while it runs."""
-        self._edge = edge
+    def announce(self, addresses: Mapping[str, str]) -> None:
+        """Tells whoever asks (`running`) where the parts of the stack answer, by their names."""
+        self._addresses = dict(addresses)
         self._write_record()
 
     def start(self, program: Program) -> Child:
@@ -173,21 +173,36 @@ class Supervisor:
         record = {
             "pid": os.getpid(),
             "create_time": psutil.Process().create_time(),
-            "edge": self._edge,
+            "addresses": self._addresses,
             "children": [child.identity.encode() for child in self._children],
         }
         write_private(self._state / "run.json", json.dumps(record, indent=1))
 
 
-def running(state: Path) -> tuple[int, str] | None:
-    """The pid and the edge's address of the supervisor that holds the state folder. None: nothing runs there."""
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """The supervisor that holds a state folder, and where the parts of its stack answer, by their names."""
+
+    pid: int
+    addresses: Mapping[str, str]
+
+
+def running(state: Path) -> Holder | None:
+    """Who holds the state folder. None: nothing runs there."""
     try:
         _locked(state).close()
-    except AlreadyRunningError as error:
-        return error.pid, error.edge
+    except AlreadyRunningError:
+        return _holder(state)
     except OSError:
         return None
     return None
+
+
+def _holder(state: Path) -> Holder:
+    """What the holder's record says; pid 0 in the moment before there is one."""
+    record = _record(state / "run.json")
+    pid, addresses = record.get("pid"), record.get("addresses")
+    return Holder(pid if isinstance(pid, int) else 0, addresses if isinstance(addresses, dict) else {})
 
 
 def _locked(state: Path) -> IO[str]:
@@ -196,9 +211,8 @@ def _locked(state: Path) -> IO[str]:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         lock.close()
-        record = _record(state / "run.json")
-        pid = record.get("pid")
-        raise AlreadyRunningError(state, pid if isinstance(pid, int) else 0, str(record.get("edge", ""))) from None
+        holder = _holder(state)
+        raise AlreadyRunningError(state, holder.pid, holder.addresses.get("edge", "")) from None
     return lock
 
 

@@ -52,6 +52,13 @@ class Stack:
         """Where REST, gRPC and gRPC-Web are answered."""
         return f"http://{LOOPBACK}:{self.ports.edge}"
 
+    @property
+    def addresses(self) -> dict[str, str]:
+        """Where each part answers, by its name; no `edge` where there is no Envoy."""
+        both = services.services(self.ports, self.places.state)
+        edges = {"edge": self.edge_url} if self.has_edge else {}
+        return edges | {service.package: service.target for service in both}
+
     def start(self) -> None:
         """Starts every part in order. Raises EmbeddedError; then nothing is left running."""
         left = self.engines.open()
@@ -63,6 +70,7 @@ class Stack:
             self._start_engines()
             self._start_services()
             self._start_edge()
+            self._supervisor.announce(self.addresses)
         except BaseException:
             self.close()
             raise
@@ -118,7 +126,6 @@ class Stack:
             program = edge.program(self.ports, self.places.state, self.places.log("envoy"))
             self._restart["envoy"] = lambda: self._supervisor.start(program)
             edge.wait_healthy(self.ports, self._supervisor.start(program))
-        self._supervisor.announce(self.edge_url)
 
     def __enter__(self) -> Self:
         self.start()
