@@ -119,6 +119,8 @@ class Database:
 
     def listen(self, channel: str, callback: Callable[[str], None]) -> Listener:
         """Return a context manager that calls back with each payload, and with "" after every (re)connection."""
+        if not self.has_system_door:
+            raise InternalDatabaseError("TENANTMESH_DATABASE_SYSTEM_URL is not set")
         return Listener(self._connect_system, channel, callback)
 
     async def check(self) -> None:

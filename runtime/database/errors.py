@@ -28,7 +28,7 @@ class CommitUnknown(DatabaseUnavailable):
 
 
 class TransactionConflict(DatabaseError):
-    """Another transaction won (deadlock, serialization). The same transaction may succeed when run again."""
+    """Another transaction or a migration won. The same transaction may succeed when run again."""
 
 
 class ConstraintViolation(DatabaseError):
@@ -79,8 +79,8 @@ def _from_server(error: asyncpg.PostgresError) -> DatabaseError:
     state: str = error.sqlstate or ""
     if state.startswith("23"):
         return _constraint(error)
-    if state in _CONFLICT_STATES:
-        return TransactionConflict(f"another transaction won (SQLSTATE {state})")
+    if state in _CONFLICT_STATES or isinstance(error, asyncpg.InvalidCachedStatementError):
+        return TransactionConflict(f"another transaction won, or the schema changed (SQLSTATE {state})")
     if state.startswith(_UNAVAILABLE_CLASSES) or state in {_LOCK_TIMEOUT, _IDLE_IN_TRANSACTION_TIMEOUT}:
         return DatabaseUnavailable(f"the database refused or gave up (SQLSTATE {state})")
     if state in _TENANT_CONTEXT_STATES:

@@ -91,23 +91,24 @@ class Pool:
             raise
 
     async def _wait(self) -> RawConnection:
-        turn: asyncio.Future[RawConnection | None] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        turn: asyncio.Future[RawConnection | None] = loop.create_future()
         self._waiters.append(turn)
+        timer = loop.call_later(self._timeout, _expire, turn)
         try:
-            async with asyncio.timeout(self._timeout):
-                connection = await turn
-        except BaseException as error:
+            connection = await turn
+        except asyncio.CancelledError:
             self._give_back(turn)
-            if isinstance(error, TimeoutError):
-                raise DatabaseUnavailable("all connections to the database are in use") from error
             raise
+        finally:
+            timer.cancel()
         if connection is None or connection.is_closed():
             return await self._open()
         return connection
 
     def _give_back(self, turn: asyncio.Future[RawConnection | None]) -> None:
-        if turn.cancelled() or not turn.done():
-            turn.cancel()
+        """Pass on what a caller got who was cancelled before it could take it."""
+        if turn.cancelled() or turn.exception() is not None:
             return
         connection = turn.result()
         if connection is None:
@@ -136,3 +137,8 @@ class Pool:
             connection.terminate()
         finally:
             self._vacate()
+
+
+def _expire(turn: asyncio.Future[RawConnection | None]) -> None:
+    if not turn.done():
+        turn.set_exception(DatabaseUnavailable("all connections to the database are in use"))

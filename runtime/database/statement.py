@@ -16,9 +16,9 @@ from sqlalchemy.sql.elements import BindParameter, ClauseElement
 
 _DIALECT = make_url("postgresql+asyncpg://").get_dialect()()
 
-# A transaction belongs to one tenant from its first message to its last: no statement may touch that.
+# A transaction belongs to one tenant from its first message to its last, and leaves nothing behind on its connection.
 _FORBIDDEN = re.compile(
-    r"app\.tenant_id|\bset_config\b|^\s*(set|reset|discard|begin|start|commit|rollback|abort|end|savepoint|release)\b",
+    r"app\.tenant_id|\bset_config\b|\bpg_(try_)?advisory_lock|^\s*(set|reset|discard|begin|start|commit|rollback|abort|end|savepoint|release)\b",
     re.IGNORECASE,
 )
 
@@ -60,8 +60,8 @@ def compiled(executable: Executable) -> Statement:
     """Compile a SQLAlchemy statement to asyncpg's SQL. Do it once, at import.
 
     Values inside the statement are bound too. Raises ValueError for what cannot be compiled once: `in_()` (use
-    `any_()` with an array), defaults computed in Python, and anything that would end the transaction or change its
-    tenant.
+    `any_()` with an array), defaults computed in Python, and anything that would end the transaction, change its tenant
+    or outlive it.
     """
     if not isinstance(executable, ClauseElement):
         raise TypeError("compiled() takes a SQLAlchemy statement")
@@ -71,7 +71,7 @@ def compiled(executable: Executable) -> Statement:
     _refuse_what_varies(result)
     sql = str(result)
     if _FORBIDDEN.search(sql):
-        raise ValueError("a statement may neither end its transaction nor change its tenant")
+        raise ValueError("a statement may neither end its transaction, nor change its tenant, nor outlive it")
     names = tuple(result.positiontup or ())
     binds = {name: result.binds[name] for name in names}
     fixed = {name: bind.effective_value for name, bind in binds.items() if not bind.required}

@@ -45,7 +45,7 @@ class Connection:
     async def execute(self, statement: Statement, /, **parameters: Any) -> int:
         """Run the statement and return how many rows it touched."""
         arguments = statement.arguments(parameters)
-        tag: str = await self._answer(self._open().execute(statement.sql, *arguments))
+        tag = await self._answer(_run(self._open(), statement.sql, arguments))
         count = tag.rpartition(" ")[2]
         return int(count) if count.isdecimal() else 0
 
@@ -67,7 +67,7 @@ class Connection:
         try:
             return await answer
         except Exception as error:
-            self.lost = not (isinstance(error, (asyncpg.PostgresError, ValueError)))  # those leave the protocol in step
+            self.lost = not _in_step(error)
             raise translated(error) from error
         except BaseException:
             self.lost = True  # cancelled while the server was at work
@@ -108,11 +108,14 @@ class Transaction:
             await self._roll_back()
 
     async def _begun(self) -> RawConnection:
+        raw = await self._door.pool.acquire()
         try:
-            return await self._begin_on(await self._door.pool.acquire())
-        except DatabaseUnavailable as error:
-            if not isinstance(error.__cause__, (asyncpg.InterfaceError, OSError)):
+            return await self._begin_on(raw)
+        except DatabaseUnavailable:
+            if not raw.is_closed():
                 raise
+        # It had died while idle, for example with the server's restart. Nothing was begun: a fresh one may do.
+        self._door.pool.discard_idle()
         return await self._begin_on(await self._door.pool.acquire())
 
     async def _begin_on(self, raw: RawConnection) -> RawConnection:
@@ -129,13 +132,14 @@ class Transaction:
         raw, pool = self._raw, self._door.pool
         try:
             tag = await raw.execute("COMMIT")
-        except asyncpg.PostgresError as error:  # a deferred constraint, or the server is going down
-            pool.release(raw)
-            raise translated(error) from error
-        except BaseException as error:
+        except Exception as error:
+            if _in_step(error) and not raw.is_closed():  # a deferred constraint refused
+                pool.release(raw)
+                raise translated(error) from error
             pool.discard(raw)
-            if isinstance(error, Exception):
-                raise CommitUnknown("contact with the database was lost while committing") from error
+            raise CommitUnknown("contact with the database was lost while committing") from error
+        except BaseException:
+            pool.discard(raw)
             raise
         pool.release(raw)
         if tag != "COMMIT":
@@ -151,6 +155,22 @@ class Transaction:
             raise
         else:
             self._door.pool.release(self._raw)
+
+
+async def _run(raw: RawConnection, sql: str, arguments: list[Any]) -> str:
+    if arguments:
+        return await raw.execute(sql, *arguments)
+    # Without arguments asyncpg would use the simple protocol, which runs whatever follows a semicolon.
+    prepared = await raw.prepare(sql)
+    await prepared.fetch()
+    return prepared.get_statusmsg() or ""
+
+
+def _in_step(error: Exception) -> bool:
+    """Whether client and server agree on where they are after the error: the server said it, or nothing was sent."""
+    if isinstance(error, asyncpg.PostgresError):
+        return not (error.sqlstate or "").startswith(("08", "57P"))
+    return isinstance(error, ValueError)
 
 
 class Door:
