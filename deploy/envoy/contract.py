@@ -16,6 +16,7 @@ from tenantmesh.policy.v1 import policy_pb2
 
 # What a policy means when it leaves max_timeout out.
 UNARY_MAX_TIMEOUT = timedelta(seconds=60)
+OWN = "tenantmesh."
 VERBS = ("get", "put", "post", "delete", "patch")
 
 
@@ -37,6 +38,7 @@ class Method:
 
     path: str
     streams: bool
+    public: bool
     bindings: tuple[Binding, ...]
     max_timeout: timedelta
 
@@ -55,6 +57,8 @@ class Contract:
     """All services of the descriptor set."""
 
     services: tuple[Service, ...]
+    files: tuple[str, ...]
+    """The mesh's own files, without those that they import from others."""
 
     @property
     def methods(self) -> tuple[Method, ...]:
@@ -80,7 +84,7 @@ def read(path: Path, upstreams: Collection[str]) -> Contract:
     if not services:
         raise UnusableContract(f"{path} declares no service; regenerate it with `make gen`")
     _refuse_tenant_parameter(files)
-    return Contract(services)
+    return Contract(services, tuple(file.name for file in files if file.package.startswith(OWN)))
 
 
 def _service(
@@ -101,7 +105,8 @@ def _method(service: str, method: descriptor_pb2.MethodDescriptorProto) -> Metho
     granted = policy.max_timeout.ToTimedelta() if policy.HasField("max_timeout") else UNARY_MAX_TIMEOUT
     rule = method.options.Extensions[annotations_pb2.http]
     streams = method.client_streaming or method.server_streaming
-    return Method(f"/{service}/{method.name}", streams, tuple(_bindings(rule)), granted)
+    public = policy_pb2.AUDIENCE_PUBLIC in policy.audiences
+    return Method(f"/{service}/{method.name}", streams, public, tuple(_bindings(rule)), granted)
 
 
 def _bindings(rule: http_pb2.HttpRule) -> Iterator[Binding]:

@@ -1,0 +1,95 @@
+"""Writes docs/reference/openapi.json, or with --check says whether it is what the protos say.
+
+grpc-gateway's protoc-gen-openapiv3 reads the descriptor set and writes a document per file; its openapiv3-merge joins
+them behind base.json. What is added here is what the plugin can't know: which methods are public, and how Envoy writes
+streams.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from deploy.envoy.contract import Contract, Method, read
+from deploy.envoy.settings import EdgeSettings
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+BASE = Path(__file__).with_name("base.json")
+DOCUMENT = ROOT / "docs" / "reference" / "openapi.json"
+TOOLS = ROOT / ".tools" / "bin"
+TIMEOUT_SECONDS = 60
+
+Json = dict[str, Any]
+
+
+def generate(settings: EdgeSettings) -> Json:
+    """Returns the whole document. Exits with the tool's own words when one fails or is missing."""
+    contract = read(settings.descriptors, settings.upstreams)
+    with tempfile.TemporaryDirectory() as scratch:
+        parts = documents(settings.descriptors, contract, Path(scratch))
+        merged = run([tool("openapiv3-merge"), str(BASE), *map(str, parts)])
+    document: Json = json.loads(merged)
+    for method in contract.methods:
+        for binding in method.bindings:
+            complete(document["paths"][binding.path][binding.verb.lower()], method)
+    return document
+
+
+def documents(descriptors: Path, contract: Contract, folder: Path) -> list[Path]:
+    """Has the plugin write its documents, and returns them in the order of their names."""
+    plugin = f"--plugin=protoc-gen-openapiv3={tool('protoc-gen-openapiv3')}"
+    # The plugin asks for Go import paths, though it makes no Go.
+    packages = ",".join(f"M{file}=tenantmesh/{Path(file).parent}" for file in contract.files)
+    options = [f"--descriptor_set_in={descriptors}", plugin, f"--openapiv3_out={packages}:{folder}"]
+    run([sys.executable, "-m", "grpc_tools.protoc", *options, *contract.files])
+    return sorted(folder.rglob("*.json"))
+
+
+def complete(operation: Json, method: Method) -> None:
+    """Adds to an operation what the policy and the edge say."""
+    if method.public:
+        operation["security"] = []
+    if method.streams:
+        answer = operation["responses"]["200"]
+        # grpc-gateway would wrap each message; Envoy sends it as it is.
+        message = answer["content"]["application/json"]["schema"]["properties"]["result"]
+        lines = {"schema": {"type": "string", "description": "One message a line or event."}}
+        answer["content"] = {
+            "application/json": {"schema": {"type": "array", "items": message}},
+            "application/x-ndjson": lines,
+            "text/event-stream": lines,
+        }
+
+
+def tool(name: str) -> str:
+    """Returns the path of an installed tool. Exits when it is missing."""
+    path = TOOLS / name
+    if not path.exists():
+        sys.exit(f"{name} is missing: run `make tools` (it needs Go)")
+    return str(path)
+
+
+def run(arguments: list[str]) -> str:
+    """Returns what a program prints. Exits when it fails."""
+    done = subprocess.run(arguments, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False)
+    if done.returncode:
+        sys.exit(f"{Path(arguments[0]).name} failed:\n{done.stderr}")
+    return done.stdout
+
+
+def main() -> None:
+    """Writes the document, or compares it."""
+    text = json.dumps(generate(EdgeSettings()), indent=2, ensure_ascii=False) + "\n"
+    if "--check" not in sys.argv[1:]:
+        DOCUMENT.parent.mkdir(parents=True, exist_ok=True)
+        DOCUMENT.write_text(text, encoding="utf-8")
+    elif not DOCUMENT.exists() or DOCUMENT.read_text(encoding="utf-8") != text:
+        sys.exit(f"{DOCUMENT.relative_to(ROOT)} is stale; run `make openapi` and commit")
+
+
+if __name__ == "__main__":
+    main()
