@@ -16,7 +16,7 @@ from datetime import timedelta
 from operator import attrgetter
 
 from interceptors.errors import OutOfRange, Unavailable
-from tenant_svc.tenants.events import EventReader, TenantEvent
+from tenant_svc.tenants.events import EventReader, TenantEvent, cursor_expired
 
 __all__ = ["Tail"]
 
@@ -53,6 +53,8 @@ class Tail:
         """… up to this one."""
         self.heard = 0.0
         """When the database last answered, on the monotonic clock."""
+        self.epoch = 0
+        """Changes when the log has gone on without us: positions from before are good for nothing."""
 
     async def start(self) -> None:
         """Finds where the log ends and follows it from there. Raises Unavailable without a database."""
@@ -110,6 +112,8 @@ class Tail:
     async def _read(self) -> bool:
         self._wake.clear()  # before reading: what happens during the read wakes us again
         page = await self._events.after(self.head, _BATCH)
+        if not page and await self._events.head() < self.head:
+            raise cursor_expired()  # the database was put back to an earlier state: what we hold never happened
         was_lost = self.lost
         self.heard = time.monotonic()
         if page:
@@ -121,11 +125,12 @@ class Tail:
         return len(page) == _BATCH
 
     async def _skip(self) -> None:
-        """Out of contact for longer than events are kept: what came in between is gone, and the streams must know."""
+        """Begins anew where the log now ends: events we had yet to see are gone, or some we have seen never were."""
         with suppress(Unavailable):
-            head = await self._events.head()
+            self.floor = self.head = await self._events.head()
+            self.heard = time.monotonic()
+            self.epoch += 1
             self._recent.clear()
-            self.floor = self.head = head
             self._tell()
 
     def _trim(self) -> None:

@@ -71,13 +71,14 @@ class Watch:
         are gone, both before the first item; later OutOfRange again, Aborted `WATCH_TOO_SLOW` for a reader that lags
         behind the tail's window, and Unavailable when the database has been silent for too long.
         """
+        epoch = self._tail.epoch
         begin = await self._begin(start)
         yield Change(stream_cursor(begin), None)
         if isinstance(begin, SnapshotCursor):
             async with aclosing(self._snapshot(begin)) as tenants:
                 async for change in tenants:
                     yield change
-        async with aclosing(self._batches(begin.position, settled=isinstance(start, FromNow))) as batches:
+        async with aclosing(self._batches(begin.position, epoch, settled=isinstance(start, FromNow))) as batches:
             async for position, events in batches:
                 for event in events:
                     yield Change(stream_cursor(StreamCursor(event.position)), event)
@@ -122,11 +123,12 @@ class Watch:
                 yield Change(stream_cursor(SnapshotCursor(begin.position, after)), event)
 
     async def _batches(
-        self, position: int, *, settled: bool
+        self, position: int, epoch: int, *, settled: bool
     ) -> AsyncGenerator[tuple[int, Sequence[TenantEvent]], None]:
         """The events after the position, and the position after them; none when it is time for a checkpoint.
 
-        `settled` is whether the stream has caught up already; a checkpoint says when it does.
+        `epoch` is the tail's at the beginning. `settled` is whether the stream has caught up already; a checkpoint says
+        when it does.
         """
         while position < self._tail.floor:
             page = await self._events.after(position, _PAGE)
@@ -136,7 +138,7 @@ class Watch:
             yield position, page
         spoken = time.monotonic()
         while True:
-            events = self._next(position)
+            events = self._next(position, epoch)
             if events:
                 position = events[-1].position
             elif settled and time.monotonic() - spoken < self._checkpoint_interval:
@@ -147,9 +149,11 @@ class Watch:
             yield position, events
             spoken = time.monotonic()
 
-    def _next(self, position: int) -> Sequence[TenantEvent]:
+    def _next(self, position: int, epoch: int) -> Sequence[TenantEvent]:
         if self._tail.lost:
             raise _lost()
+        if self._tail.epoch != epoch:
+            raise cursor_expired()
         events = self._tail.since(position)
         if events is None:
             raise Aborted("WATCH_TOO_SLOW", "The stream was read too slowly and was cut. Resume from the last cursor.")

@@ -13,6 +13,7 @@ from runtime.database import Database
 from runtime.ids import uuid7
 from runtime.settings import DatabaseSettings
 from tenant_svc.doors import Doors
+from tenant_svc.tenants import repository
 from tenant_svc.tenants.tenant import NewTenant, RequestKey
 from tenant_svc.tenants.tenants import Tenants
 from tests.fixtures.engines import WorkerDatabase
@@ -161,3 +162,13 @@ async def test_without_a_database_every_use_case_is_unavailable() -> None:
             await refused
         assert caught.value.retry_after is not None
         assert "127.0.0.1" not in caught.value.message
+
+
+async def test_a_tenant_that_stays_locked_is_unavailable_and_not_internal(doors: Doors, tenants: Tenants) -> None:
+    made = await tenants.create(new_tenant(), None)
+    async with doors.tenant(made.id) as connection:
+        await repository.get_locked(connection, made.id)
+        waiting = asyncio.create_task(tenants.suspend(made.id, "why", ""))
+        with pytest.raises(Unavailable):
+            await waiting
+    assert await tenants.get(made.id) == made

@@ -175,6 +175,30 @@ async def test_events_that_go_while_history_is_told_end_the_stream(
         await read(stream, 1)
 
 
+async def test_a_log_that_was_put_back_to_an_earlier_state_ends_the_streams(setting: Setting) -> None:
+    stream = setting.watch.follow(FromNow())
+    await read(stream, 1)
+    await setting.commit(4)
+    await read(stream, 1)
+    del setting.events.log[1:]  # as a restored backup or a failover to a replica that lagged
+    setting.tail.wake()
+    with pytest.raises(OutOfRange):
+        await read(stream, 1)
+    again = setting.watch.follow(FromNow())
+    await read(again, 1)
+    await setting.commit(5)
+    assert numbers(await read(again, 1)) == [5]
+    await again.aclose()
+
+
+async def test_history_that_vanishes_without_a_horizon_ends_the_stream(setting: Setting) -> None:
+    stream = setting.watch.follow(Earliest())
+    await read(stream, 1)
+    setting.events.log.clear()
+    with pytest.raises(OutOfRange):
+        await read(stream, 1)
+
+
 async def test_a_slow_reader_is_cut_and_its_cursor_resumes(setting: Setting) -> None:
     stream = setting.watch.follow(FromNow())
     await read(stream, 1)
