@@ -25,8 +25,8 @@ class MeshSettings(Group):
 class TokenSettings(Group):
     """Access tokens. `issuer` is the address at which the edge publishes the key set, without a slash at its end."""
 
-    issuer: str = Field("http://127.0.0.1:8080", pattern=r"^https?://[^/?#]+(/[^?#]*[^/?#])?$")
-    audience: str = Field("tenantmesh", min_length=1)
+    issuer: str = Field(default="http://127.0.0.1:8080", pattern=r"^https?://[^/?#]+(/[^?#]*[^/?#])?$")
+    audience: str = Field(default="tenantmesh", min_length=1)
     kek_file: Path
     sign_for: Duration = timedelta(days=30)
     publish_before: Duration = timedelta(minutes=10)

@@ -1,0 +1,142 @@
+"""The schema: as declared, row by row closed to other tenants, and refused when it is not."""
+
+from __future__ import annotations
+
+import uuid
+
+import asyncpg
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Connection
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.pool import NullPool
+
+from auth_svc.accounts.tables import USERS
+from auth_svc.api_keys.tables import SYSTEM_KEYS
+from auth_svc.schema import metadata
+from auth_svc.sessions.tables import SESSIONS
+from auth_svc.tokens.tables import SIGNING_KEYS
+from runtime import row_security
+from runtime.database import Database, connect
+from runtime.row_security import InsecureDatabase
+from tests.fixtures.engines import WorkerDatabase
+from tests.integration.auth_svc.conftest import a_copy, as_role, as_superuser, database_settings
+
+TENANT_TABLES = ("users", "sessions")
+MESH_TABLES = ("signing_keys", "system_keys")
+ALL_OF = {
+    "users": "SELECT * FROM auth.users",
+    "sessions": "SELECT * FROM auth.sessions",
+    "signing_keys": "SELECT * FROM auth.signing_keys",
+    "system_keys": "SELECT * FROM auth.system_keys",
+}
+
+
+def test_there_are_no_other_tables() -> None:
+    assert set(metadata.tables.values()) == {USERS, SESSIONS, SIGNING_KEYS, SYSTEM_KEYS}
+
+
+async def test_the_gate_finds_nothing_wrong(database: Database) -> None:
+    await row_security.verify(database, metadata, package="auth_svc")
+
+
+def _of_this_service(name: str | None, kind: str, _parents: object) -> bool:
+    return name == "auth" if kind == "schema" else name != "alembic_version"
+
+
+async def test_the_migration_makes_the_tables_that_are_declared(postgres: WorkerDatabase) -> None:
+    async def open_connection() -> object:
+        return await connect(postgres.admin_url)
+
+    def differences(connection: Connection) -> list[object]:
+        options = {
+            "compare_type": True,
+            "include_schemas": True,
+            "include_name": lambda name, kind, _parents: (
+                name == "auth" if kind == "schema" else name != "alembic_version"
+            ),
+        }
+        return list(compare_metadata(MigrationContext.configure(connection, opts=options), metadata))
+
+    engine = create_async_engine("postgresql+asyncpg://", async_creator=open_connection, poolclass=NullPool)
+    async with engine.connect() as connection:
+        assert await connection.run_sync(differences) == []
+    await engine.dispose()
+
+
+@pytest.mark.parametrize("table", [*TENANT_TABLES, *MESH_TABLES])
+async def test_row_security_is_enabled_and_forced_on_every_table(postgres: WorkerDatabase, table: str) -> None:
+    (row,) = await as_superuser(
+        postgres,
+        "SELECT relrowsecurity AS enabled, relforcerowsecurity AS forced FROM pg_class WHERE oid = $1::regclass",
+        f"auth.{table}",
+    )
+    assert row == {"enabled": True, "forced": True}
+
+
+@pytest.mark.parametrize(
+    ("role", "tables"), [("auth_app", MESH_TABLES), ("auth_directory", TENANT_TABLES), ("tenant_app", MESH_TABLES)]
+)
+async def test_a_role_does_not_reach_what_is_not_its_own(
+    postgres: WorkerDatabase, role: str, tables: tuple[str, ...]
+) -> None:
+    for table in tables:
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await as_role(postgres, role, ALL_OF[table])
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE auth.system_keys SET permissions = '{*}'",
+        "UPDATE auth.system_keys SET secret_hash = ''",
+        "DELETE FROM auth.system_keys",
+        "UPDATE auth.signing_keys SET sealed_private_key = ''",
+        "DELETE FROM auth.signing_keys",
+        "TRUNCATE auth.signing_keys",
+    ],
+)
+async def test_keys_are_added_and_revoked_never_changed(postgres: WorkerDatabase, statement: str) -> None:
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await as_role(postgres, "auth_directory", statement)
+
+
+@pytest.mark.parametrize("table", TENANT_TABLES)
+async def test_without_a_tenant_a_query_fails_instead_of_finding_nothing(postgres: WorkerDatabase, table: str) -> None:
+    with pytest.raises(asyncpg.UndefinedObjectError):
+        await as_role(postgres, "auth_app", ALL_OF[table])
+
+
+async def test_a_stray_grant_on_the_keys_shows_nothing(postgres: WorkerDatabase) -> None:
+    with a_copy(postgres) as broken:
+        key = "INSERT INTO auth.system_keys VALUES ($1, 'ops', 'OPERATOR', '{*}', '', now())"
+        await as_superuser(broken, key, uuid.uuid4())
+        await as_superuser(broken, "GRANT SELECT ON auth.system_keys TO auth_app")
+        assert await as_role(broken, "auth_app", ALL_OF["system_keys"]) == []
+        assert len(await as_role(broken, "auth_directory", ALL_OF["system_keys"])) == 1
+
+
+@pytest.mark.parametrize(
+    ("damage", "named"),
+    [
+        ("ALTER TABLE auth.users NO FORCE ROW LEVEL SECURITY", "users"),
+        ("ALTER TABLE auth.sessions DISABLE ROW LEVEL SECURITY", "sessions"),
+        ("ALTER TABLE auth.system_keys NO FORCE ROW LEVEL SECURITY", "system_keys"),
+        ("ALTER TABLE auth.signing_keys DISABLE ROW LEVEL SECURITY", "signing_keys"),
+        ("DROP POLICY tenant_floor ON auth.users", "users"),
+        ("CREATE POLICY more ON auth.sessions USING (true)", "sessions"),
+        ("CREATE POLICY more ON auth.system_keys TO auth_app USING (true)", "system_keys"),
+        ("GRANT SELECT ON auth.signing_keys TO auth_app", "signing_keys"),
+        ("GRANT UPDATE ON auth.system_keys TO auth_directory", "system_keys"),
+        ("UPDATE auth.alembic_version SET version_num = '0000'", "migration"),
+    ],
+)
+async def test_the_gate_names_what_was_damaged(postgres: WorkerDatabase, damage: str, named: str) -> None:
+    with a_copy(postgres) as broken:
+        await as_superuser(broken, damage)
+        database = Database(database_settings(broken), schema="auth")
+        with pytest.raises(InsecureDatabase) as refused:
+            await row_security.verify(database, metadata, package="auth_svc")
+        await database.close()
+    assert any(named in problem for problem in refused.value.problems)
