@@ -15,7 +15,6 @@ import grpc
 from google.api import annotations_pb2
 from google.protobuf import any_pb2, json_format
 from google.protobuf.descriptor import MethodDescriptor
-from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from google.rpc import error_details_pb2, status_pb2
 
@@ -94,13 +93,14 @@ class Grpc:
         """Prints and makes the call, prints and returns its answer."""
         service = call.method.containing_service
         target = self._targets[service.file.package]
-        request = json_format.ParseDict(dict(call.request), GetMessageClass(call.method.input_type)())
+        request_class = GetMessageClass(call.method.input_type)
+        request = json_format.ParseDict(dict(call.request), request_class())
         self._show(call, target, json_format.MessageToDict(request))
         path = f"/{service.full_name}/{call.method.name}"
         with grpc.insecure_channel(target) as channel:
             invoke = channel.unary_unary(
                 path,
-                request_serializer=Message.SerializeToString,
+                request_serializer=request_class.SerializeToString,
                 response_deserializer=GetMessageClass(call.method.output_type).FromString,
             )
             try:

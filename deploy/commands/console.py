@@ -28,8 +28,8 @@ class Console:
             self._out.print(line, end="\r")
         try:
             yield
-        except BaseException:
-            self._out.print(f"{line} [red]failed[/]")
+        except BaseException as error:
+            self._out.print(f"{line} [red]{'failed' if isinstance(error, Exception) else 'given up'}[/]")
             raise
         self._out.print(f"{line} [green]ok[/] {time.monotonic() - begun:5.1f}s")
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import errno
+import secrets
 import socket
 from collections.abc import Iterator
 from contextlib import closing
@@ -11,6 +12,7 @@ import psutil
 
 from deploy.embedded.errors import PortTakenError
 
+_ANY = range(20_000, 32_000)  # below what Linux and macOS take for outgoing connections
 LOOPBACK = "127.0.0.1"
 NAMES = {
     "edge": "EDGE_PORT",
@@ -79,11 +81,21 @@ def _settle(ports: tuple[int, ...]) -> Iterator[int]:
             if port:
                 yield port
                 continue
-            held.append(socket.create_server((LOOPBACK, 0)))
+            held.append(_any_listener())
             yield int(held[-1].getsockname()[1])
     finally:
         for listener in held:
             listener.close()
+
+
+def _any_listener() -> socket.socket:
+    """A listener on some port that the system will not give to an outgoing connection before we use it."""
+    while True:
+        try:
+            return socket.create_server((LOOPBACK, secrets.choice(_ANY)))
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
 
 
 def _holder(port: int) -> str:

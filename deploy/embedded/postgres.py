@@ -77,6 +77,18 @@ class Postgres:
         """Whether there is data of an earlier run."""
         return (self.data / "PG_VERSION").exists()
 
+    @property
+    def version(self) -> str:
+        """The server's own version, such as 18.4."""
+        done = subprocess.run(
+            [str(self._programs / "postgres"), "--version"],
+            env=_ENVIRONMENT,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return done.stdout.split()[-1]
+
     def start(self) -> None:
         """Starts the server and waits until it takes connections. Raises EmbeddedError with the log's last line."""
         if not self.exists:

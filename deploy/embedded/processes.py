@@ -25,6 +25,7 @@ from deploy.embedded.identity import EngineUser
 from deploy.embedded.liveness import Identity, identity_of
 
 _INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_LOG_BYTES = 10 * 1024 * 1024  # a longer log is put aside at the next start, where it replaces the one before
 GRACEFUL = ((int(signal.SIGTERM), 10.0),)
 
 
@@ -233,6 +234,8 @@ def _recorded(path: Path) -> Iterator[Identity]:
 
 def _spawn(program: Program) -> Child:
     stdin = subprocess.PIPE if program.stdin else subprocess.DEVNULL
+    if program.log.exists() and program.log.stat().st_size > _LOG_BYTES:
+        program.log.replace(program.log.with_suffix(".old.log"))
     descriptor = os.open(program.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:
         popen = subprocess.Popen(

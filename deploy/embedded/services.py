@@ -16,6 +16,7 @@ from deploy.embedded.processes import Child, Program
 from deploy.embedded.valkey import Valkey
 
 _START_SECONDS = 60.0
+_KEK_VARIABLE = "TENANTMESH_TOKENS_KEK_FILE"
 _PROBE_SECONDS = 1.0
 _SIGNALS = ((15, 15.0),)
 
@@ -46,7 +47,8 @@ def services(ports: Ports, state: Path) -> tuple[Service, Service]:
 
 def environment(service: Service, ports: Ports, postgres: Postgres, valkey: Valkey, kek: Path) -> dict[str, str]:
     """What the service reads its settings from: ours, and whatever else the user has set."""
-    return {**_defaults(), **os.environ, **_fixed(service, ports, postgres, valkey, kek)}
+    inherited = {name: value for name, value in os.environ.items() if name != _KEK_VARIABLE}
+    return {**_defaults(), **inherited, **_fixed(service, ports, postgres, valkey, kek)}
 
 
 def program(service: Service, log: Path, variables: Mapping[str, str]) -> Program:
@@ -95,7 +97,7 @@ def _defaults() -> dict[str, str]:
 
 def _fixed(service: Service, ports: Ports, postgres: Postgres, valkey: Valkey, kek: Path) -> dict[str, str]:
     """What follows from the stack itself. Only the service that signs gets the key that unlocks its signing keys."""
-    own = {"TENANTMESH_TOKENS_KEK_FILE": str(kek)} if service.role == "auth" else {}
+    own = {_KEK_VARIABLE: str(kek)} if service.role == "auth" else {}
     return own | {
         "TENANTMESH_MODE": "development",
         "TENANTMESH_DATABASE_URL": postgres.url(f"{service.role}_app").get_secret_value(),

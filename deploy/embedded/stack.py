@@ -93,7 +93,7 @@ class Stack:
     def _start_engines(self) -> None:
         postgres, valkey = self.engines.postgres, self.engines.valkey
         fresh = not postgres.exists
-        with self._progress.step(f"postgres {binaries.POSTGRES_MAJOR}", "embedded, unix socket"):
+        with self._progress.step(f"postgres {postgres.version}", "embedded, unix socket"):
             postgres.start()
             postgres.install()
         with self._progress.step(
