@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -77,7 +77,7 @@ class Health:
         """Return the status of every service and of the whole process."""
         return dict(self._statuses)
 
-    async def watch(self, service: str) -> AsyncIterator[Status]:
+    async def watch(self, service: str) -> AsyncGenerator[Status, None]:
         """Yield the status now and after each change, until `close`. Changes nobody had time to read are merged."""
         last: Status | None = None
         while not self._closed:

@@ -1,6 +1,7 @@
 """The grpc.health.v1 protocol over a Health. It needs no credential, so what it holds open is bounded."""
 
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from typing import TypeAlias
 
 import grpc
@@ -33,8 +34,9 @@ class HealthServicer(health_pb2_grpc.HealthServicer):
             await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many health watches; poll Check instead")
         self._free -= 1
         try:
-            async for status in self._health.watch(request.service):
-                yield _response(status)
+            async with aclosing(self._health.watch(request.service)) as statuses:
+                async for status in statuses:
+                    yield _response(status)
         finally:
             self._free += 1
 

@@ -1,0 +1,192 @@
+import asyncio
+from datetime import timedelta
+from typing import Any, cast
+
+import pytest
+
+from runtime.database import DatabaseUnavailable
+from runtime.database.pool import Pool, RawConnection
+
+
+class FakeConnection:
+    """Stands in for a connection: open until closed, and it remembers how it was closed."""
+
+    def __init__(self) -> None:
+        self.closed = False
+        self.terminated = False
+        self.close_hangs = False
+
+    def is_closed(self) -> bool:
+        return self.closed
+
+    async def close(self, *, timeout: float) -> None:
+        if self.close_hangs:
+            raise TimeoutError
+        self.closed = True
+
+    def terminate(self) -> None:
+        self.closed = self.terminated = True
+
+
+class Server:
+    """Opens fake connections and counts them; `down` makes it refuse."""
+
+    def __init__(self) -> None:
+        self.opened: list[FakeConnection] = []
+        self.down = False
+
+    async def connect(self) -> RawConnection:
+        await asyncio.sleep(0)
+        if self.down:
+            raise ConnectionRefusedError
+        self.opened.append(FakeConnection())
+        return cast("RawConnection", self.opened[-1])
+
+    @property
+    def open_now(self) -> int:
+        return sum(not connection.closed for connection in self.opened)
+
+
+def pool_of(server: Server, size: int = 2, timeout: float = 0.05) -> Pool:
+    return Pool(server.connect, size=size, timeout=timedelta(seconds=timeout))
+
+
+async def settle() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+async def test_the_last_one_in_is_the_first_one_out() -> None:
+    pool = pool_of(server := Server())
+    first, second = await pool.acquire(), await pool.acquire()
+    pool.release(first)
+    pool.release(second)
+    assert await pool.acquire() is second
+    assert await pool.acquire() is first
+    assert len(server.opened) == 2
+
+
+async def test_the_size_is_never_exceeded() -> None:
+    server = Server()
+    pool = pool_of(server, size=3, timeout=5)
+
+    async def use() -> None:
+        connection = await pool.acquire()
+        assert server.open_now <= 3
+        await asyncio.sleep(0)
+        pool.release(connection)
+
+    await asyncio.gather(*(use() for _ in range(100)))
+    assert len(server.opened) == 3
+
+
+async def test_a_full_pool_makes_callers_wait_and_then_gives_up() -> None:
+    pool = pool_of(Server(), size=1)
+    await pool.acquire()
+    with pytest.raises(DatabaseUnavailable, match="in use"):
+        await pool.acquire()
+
+
+async def test_whoever_waits_longest_is_served_first() -> None:
+    pool = pool_of(Server(), size=1, timeout=5)
+    held = await pool.acquire()
+    served: list[int] = []
+
+    async def wait(number: int) -> None:
+        connection = await pool.acquire()
+        served.append(number)
+        pool.release(connection)
+
+    waiting = [asyncio.create_task(wait(number)) for number in range(5)]
+    await settle()
+    pool.release(held)
+    await asyncio.gather(*waiting)
+    assert served == [0, 1, 2, 3, 4]
+
+
+async def test_a_dead_idle_connection_is_replaced() -> None:
+    pool = pool_of(server := Server(), size=1)
+    connection = await pool.acquire()
+    pool.release(connection)
+    server.opened[0].closed = True
+    assert await pool.acquire() is not connection
+
+
+async def test_a_connection_that_died_in_use_frees_its_place() -> None:
+    pool = pool_of(server := Server(), size=1)
+    connection = await pool.acquire()
+    server.opened[0].closed = True
+    pool.release(connection)
+    assert await pool.acquire() is not connection
+
+
+async def test_a_discarded_connection_is_closed_and_its_place_given_to_a_waiter() -> None:
+    pool = pool_of(server := Server(), size=1, timeout=5)
+    connection = await pool.acquire()
+    waiting = asyncio.create_task(pool.acquire())
+    await settle()
+    pool.discard(connection)
+    assert await waiting is not connection
+    assert server.opened[0].closed
+
+
+async def test_a_connection_that_does_not_close_is_terminated() -> None:
+    pool = pool_of(server := Server(), size=1)
+    connection = await pool.acquire()
+    server.opened[0].close_hangs = True
+    pool.discard(connection)
+    assert await pool.acquire() is not connection
+    assert server.opened[0].terminated
+
+
+async def test_failing_to_connect_gives_the_place_back() -> None:
+    pool = pool_of(server := Server(), size=1)
+    server.down = True
+    for _ in range(3):
+        with pytest.raises(DatabaseUnavailable):
+            await pool.acquire()
+    server.down = False
+    assert await pool.acquire()
+
+
+async def test_waiters_learn_at_once_that_the_server_is_down() -> None:
+    pool = pool_of(server := Server(), size=1, timeout=60)
+    connection = await pool.acquire()
+    waiting = [asyncio.create_task(pool.acquire()) for _ in range(10)]
+    await settle()
+    server.down = True
+    pool.discard(connection)
+    results = await asyncio.gather(*waiting, return_exceptions=True)
+    assert all(isinstance(result, DatabaseUnavailable) for result in results)
+
+
+@pytest.mark.parametrize("steps", range(4))
+async def test_cancelled_waiters_never_lose_a_connection(steps: int) -> None:
+    """Cancel at each point between the release and the waiter's waking up."""
+    pool = pool_of(Server(), size=1)
+    held = await pool.acquire()
+    waiting = asyncio.create_task(pool.acquire())
+    await settle()
+    pool.release(held)
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    waiting.cancel()
+    result: Any = (await asyncio.gather(waiting, return_exceptions=True))[0]
+    if not isinstance(result, BaseException):
+        pool.release(result)
+    assert await pool.acquire() is held
+
+
+async def test_closing_refuses_waiters_and_closes_what_is_idle_or_comes_back() -> None:
+    pool = pool_of(server := Server(), size=1, timeout=60)
+    connection = await pool.acquire()
+    waiting = asyncio.create_task(pool.acquire())
+    await settle()
+    await pool.close()
+    with pytest.raises(DatabaseUnavailable, match="closed"):
+        await waiting
+    pool.release(connection)
+    await settle()
+    assert server.open_now == 0
+    with pytest.raises(DatabaseUnavailable, match="closed"):
+        await pool.acquire()
