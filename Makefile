@@ -78,7 +78,7 @@ shell: setup-dev
 
 ##@ Measure it
 bench: setup-dev ## Print the chain's cost as ratios to a bare server, from alternating pairs in one run
-	$(BIN)/python -m tests.benchmarks
+	PYTHONPATH=tests/example/gen $(BIN)/python -m tests.benchmarks
 
 ##@ Set up
 setup: $(VENV)/run.stamp

@@ -123,11 +123,12 @@ class AioInterceptor(grpc.aio.ServerInterceptor):
         async def handle(request: Any, context: Context) -> Any:
             call = current_call()
             call.context = context
+            entered = 0
             try:
                 for enter in enters:
                     if (pending := enter(call)) is not None:
                         await pending
-                    call.entered += 1
+                    entered += 1
                 if parse is not None:
                     request = await read(call, context, parse)
                     for receive in receives:
@@ -139,7 +140,7 @@ class AioInterceptor(grpc.aio.ServerInterceptor):
                 call.error = _outcome(error, context)
             finally:
                 calls.pop(call, None)
-                for leave in unwind[call.entered]:
+                for leave in unwind[entered]:
                     leave(call)
             if call.error is not None:
                 await _refuse(call, context)
@@ -154,11 +155,12 @@ class AioInterceptor(grpc.aio.ServerInterceptor):
         async def handle(request: Any, context: Context) -> None:
             call = current_call()
             call.context = context
+            entered = 0
             try:
                 for enter in enters:
                     if (pending := enter(call)) is not None:
                         await pending
-                    call.entered += 1
+                    entered += 1
                 if parse is not None:
                     request = await read(call, context, parse)
                     for receive in receives:
@@ -170,7 +172,7 @@ class AioInterceptor(grpc.aio.ServerInterceptor):
                 call.error = _outcome(error, context)
             finally:
                 calls.pop(call, None)
-                for leave in unwind[call.entered]:
+                for leave in unwind[entered]:
                     leave(call)
             if call.error is not None:
                 await _refuse(call, context)

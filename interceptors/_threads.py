@@ -4,7 +4,6 @@ thread beside the pool; the fast path never goes there."""
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from typing import TYPE_CHECKING, Any, Self
@@ -87,67 +86,84 @@ class ThreadInterceptor(grpc.ServerInterceptor):
         return wrapped
 
     def _wrap(self, chain: CompiledChain, handler: Handler) -> Handler:
-        """The handler with the links around it. Unary requests come as bytes and are parsed after the gates."""
+        """The handler with the links around it. Requests come as bytes and are parsed here: after the gates, and because
+        grpc.server loses a pool thread for good when a message of a stream can't be parsed."""
         parse, serialize = handler.request_deserializer, handler.response_serializer
         if handler.request_streaming and handler.response_streaming:
-            both = self._streaming(chain, handler.stream_stream, None)
-            return grpc.stream_stream_rpc_method_handler(both, refusing(parse), serialize)
+            both = self._streaming(chain, _parsing(parse, handler.stream_stream), None)
+            return grpc.stream_stream_rpc_method_handler(both, None, serialize)
         if handler.request_streaming:
-            unary = self._unary(chain, handler.stream_unary, None, serialize)
-            return grpc.stream_unary_rpc_method_handler(unary, refusing(parse), None)
+            unary = self._unary(chain, _parsing(parse, handler.stream_unary), None, serialize)
+            return grpc.stream_unary_rpc_method_handler(unary, None, None)
         if handler.response_streaming:
             streaming = self._streaming(chain, handler.unary_stream, parse)
             return grpc.unary_stream_rpc_method_handler(streaming, None, serialize)
         return grpc.unary_unary_rpc_method_handler(self._unary(chain, handler.unary_unary, parse, serialize))
 
     def _unary(self, chain: CompiledChain, behavior: Any, parse: Parse | None, serialize: Any) -> Any:
+        policy, admit, unwind = chain.policy, self._admit, chain.unwind
+
         def handle(request: Any, context: Any) -> Any:
-            with self._around(chain, context) as call:
-                return serialize(answered(call, behavior(self._admit(chain, call, request, parse), context)))
+            call = Call(policy, context.invocation_metadata())
+            try:
+                message = admit(chain, call, request, parse, context)
+                answer = serialize(answered(call, behavior(message, context)))
+                call.code = context.code() or grpc.StatusCode.OK
+            except Exception as error:  # the error boundary decides
+                call.error = _outcome(error, context)
+            finally:
+                for leave in unwind[call.entered]:
+                    leave(call)
+            if call.error is not None:
+                _refuse(call, context)
+            return answer
 
         return handle
 
     def _streaming(self, chain: CompiledChain, behavior: Any, parse: Parse | None) -> Any:
+        policy, admit, unwind = chain.policy, self._admit, chain.unwind
+
         def handle(request: Any, context: Any) -> Iterator[Any]:
-            with self._around(chain, context) as call:
-                yield from behavior(self._admit(chain, call, request, parse), context)
+            call = Call(policy, context.invocation_metadata())
+            try:
+                yield from behavior(admit(chain, call, request, parse, context), context)
+                call.code = context.code() or grpc.StatusCode.OK
+            except (Exception, GeneratorExit) as error:
+                call.error = _outcome(error, context)
+            finally:
+                for leave in unwind[call.entered]:
+                    leave(call)
+            if call.error is not None:
+                _refuse(call, context)
 
         return handle
 
-    def _admit(self, chain: CompiledChain, call: Call, request: Any, parse: Parse | None) -> Any:
-        """Passes the gates, in two steps with the parsing between them."""
-        for entered, enter in enumerate(chain.enters):
-            call.entered = entered
-            self._finish(call, enter(call))
-        call.entered = len(chain.enters)
+    def _admit(self, chain: CompiledChain, call: Call, request: Any, parse: Parse | None, context: Any) -> Any:
+        """Passes the gates, in two steps with the parsing between them, and returns the request."""
+        call.context = context
+        enter_call(call)
+        entered = 0
+        for enter in chain.enters:
+            if (pending := enter(call)) is not None:
+                self._wait(call, pending)
+            call.entered = entered = entered + 1
         if parse is None:
             return request
         message = parsed(parse, request)
         for receive in chain.receives:
-            self._finish(call, receive(call, message))
+            if (pending := receive(call, message)) is not None:
+                self._wait(call, pending)
         return message
 
-    def _finish(self, call: Call, pending: Coroutine[Any, Any, None] | None) -> None:
-        if pending is not None:
-            remaining = call.time_remaining()
-            self._loop.wait(pending, LONGEST_WAIT if remaining is None else min(remaining, LONGEST_WAIT))
+    def _wait(self, call: Call, pending: Coroutine[Any, Any, None]) -> None:
+        remaining = call.time_remaining()
+        self._loop.wait(pending, LONGEST_WAIT if remaining is None else min(remaining, LONGEST_WAIT))
 
-    @contextlib.contextmanager
-    def _around(self, chain: CompiledChain, context: Any) -> Iterator[Call]:
-        """Makes the Call, and leaves the links that were entered, however the handler ended."""
-        call = Call(chain.policy, context.invocation_metadata())
-        call.context = context
-        enter_call(call)
-        try:
-            yield call
-            call.code = context.code() or grpc.StatusCode.OK
-        except (Exception, GeneratorExit) as error:  # the error boundary decides
-            call.error = _outcome(error, context)
-        finally:
-            for leave in chain.unwind[call.entered]:
-                leave(call)
-        if call.error is not None:
-            _refuse(call, context)
+
+def _parsing(parse: Parse | None, behavior: Any) -> Any:
+    """A behavior whose request stream is parsed as it is read."""
+    read = refusing(parse)
+    return behavior if read is None else lambda bodies, context: behavior(map(read, bodies), context)
 
 
 def _outcome(error: BaseException, context: Any) -> BaseException:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from hashlib import sha256
 from typing import Protocol
 
 from interceptors.call import Call
@@ -23,6 +22,8 @@ REMEMBER = 30.0
 REMEMBER_REFUSED = 5.0
 """Seconds for which a refused one is refused without looking again, so that repeating it costs the mesh nothing."""
 CAPACITY = 10_000
+LONGEST = 1024
+"""The longest credential that is remembered: with CAPACITY it bounds the memory that strangers can fill."""
 
 
 class ApiKeyVerifier(Protocol):
@@ -37,7 +38,7 @@ class Authentication(Link):
     """Establishes `call.caller`.
 
     A credential that is present must be valid even where none is needed: silently serving an expired token as nobody
-    would hide the mistake. Outcomes are remembered by the SHA-256 of the whole credential, never by a part of it.
+    would hide the mistake. Outcomes are remembered for seconds, by the whole credential and never by a part of it.
     """
 
     def __init__(
@@ -51,7 +52,7 @@ class Authentication(Link):
         self._api_keys = api_keys
         self._identities = identities
         self._clock = clock
-        self._known: dict[bytes, tuple[float, Caller | MeshError]] = {}
+        self._known: dict[str, tuple[float, Caller | MeshError]] = {}
 
     def bind(self, policy: MethodPolicy) -> Link | None:
         """Probes and reflection carry no credential and need none."""
@@ -66,8 +67,7 @@ class Authentication(Link):
         if header[:7].lower() != "bearer ":
             raise Unauthenticated("CREDENTIALS_INVALID", "Send the credential as `authorization: Bearer <credential>`.")
         credential = header[7:]
-        digest = sha256(credential.encode()).digest()
-        remembered = self._known.get(digest)
+        remembered = self._known.get(credential)
         if remembered is not None and remembered[0] > self._clock():
             outcome = remembered[1]
             if isinstance(outcome, MeshError):
@@ -76,8 +76,8 @@ class Authentication(Link):
             call.caller = outcome
             return None
         if credential.startswith(API_KEY_PREFIX):
-            return self._verify_key(call, credential, digest)
-        return self._verify_token(call, credential, digest)
+            return self._verify_key(call, credential)
+        return self._verify_token(call, credential)
 
     def _without_credential(self, call: Call) -> None:
         caller = self._from_certificate(call) if self._identities else None
@@ -95,22 +95,20 @@ class Authentication(Link):
                 return caller
         return None
 
-    def _verify_token(self, call: Call, token: str, digest: bytes) -> Pending:
+    def _verify_token(self, call: Call, token: str) -> Pending:
         if self._tokens is None:
             raise Unauthenticated("CREDENTIALS_INVALID", "This service accepts no access tokens. Use an API key.")
         try:
             call.caller = self._tokens.verify(token)
         except UnknownKey as unknown:
-            return self._verify_with_new_key(call, self._tokens, token, digest, unknown.kid)
+            return self._verify_with_new_key(call, self._tokens, token, unknown.kid)
         except Unauthenticated as error:
-            self._remember(digest, error, REMEMBER_REFUSED)
+            self._remember(token, error, REMEMBER_REFUSED)
             raise
-        self._remember(digest, call.caller, REMEMBER)
+        self._remember(token, call.caller, REMEMBER)
         return None
 
-    async def _verify_with_new_key(
-        self, call: Call, tokens: TokenVerifier, token: str, digest: bytes, kid: str
-    ) -> None:
+    async def _verify_with_new_key(self, call: Call, tokens: TokenVerifier, token: str, kid: str) -> None:
         await tokens.keys.refresh(kid)
         try:
             call.caller = tokens.verify(token)
@@ -119,21 +117,23 @@ class Authentication(Link):
                 "CREDENTIALS_INVALID",
                 "The access token is signed by a key that this mesh does not have. Sign in again.",
             ) from error
-        self._remember(digest, call.caller, REMEMBER)
+        self._remember(token, call.caller, REMEMBER)
 
-    async def _verify_key(self, call: Call, key: str, digest: bytes) -> None:
+    async def _verify_key(self, call: Call, key: str) -> None:
         caller = await self._api_keys.verify(key) if self._api_keys is not None else None
         if caller is None:
             error = Unauthenticated("CREDENTIALS_INVALID", "The API key is unknown, expired or revoked. Use another.")
-            self._remember(digest, error, REMEMBER_REFUSED)
+            self._remember(key, error, REMEMBER_REFUSED)
             raise error
-        self._remember(digest, caller, REMEMBER)
+        self._remember(key, caller, REMEMBER)
         call.caller = caller
 
-    def _remember(self, digest: bytes, outcome: Caller | MeshError, seconds: float) -> None:
+    def _remember(self, credential: str, outcome: Caller | MeshError, seconds: float) -> None:
         until = self._clock() + seconds
         if isinstance(outcome, Caller) and outcome.expires_at is not None:
             until = min(until, outcome.expires_at)
+        if len(credential) > LONGEST:
+            return
         if len(self._known) >= CAPACITY:
             self._known.pop(next(iter(self._known)), None)
-        self._known[digest] = (until, outcome)
+        self._known[credential] = (until, outcome)

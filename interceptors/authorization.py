@@ -38,6 +38,9 @@ class Authorization(Link):
 class _BoundAuthorization(Link):
     def __init__(self, roles: Roles, policy: MethodPolicy) -> None:
         self._audiences = policy.audiences
+        # Compared by identity: hashing an enum member is a Python call.
+        self._kinds = tuple(policy.audiences)
+        self._public = policy.public
         self._permission = policy.permission
         # The roles that permit this method, worked out once: a call compares names.
         granting = {name for name, permitted in roles.items() if permits(permitted, policy.permission)}
@@ -45,7 +48,7 @@ class _BoundAuthorization(Link):
 
     def enter(self, call: Call) -> Pending:
         caller = call.caller
-        if caller.kind not in self._audiences and CallerKind.ANONYMOUS not in self._audiences:
+        if not self._public and caller.kind not in self._kinds:
             raise PermissionDenied(
                 "AUDIENCE_NOT_ALLOWED",
                 f"This method does not serve a {caller.kind.value.lower()}. Use a credential of another kind.",

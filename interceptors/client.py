@@ -6,6 +6,7 @@ Retries come from gRPC's own service config, made from the policies: only what a
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import grpc
 from google.protobuf.descriptor import ServiceDescriptor
 
-from interceptors.call import Call, current_call
+from interceptors.call import Call, Metadata, current_call
 from interceptors.metadata import AUTHORIZATION, REQUEST_ID, TENANT_ID, TRACEPARENT
 from interceptors.policy import MethodPolicy, policies_of
 
@@ -49,7 +50,7 @@ def outgoing(credential: Credential | Onward | None = None) -> list[tuple[str, s
     if isinstance(credential, Credential):
         metadata.append((AUTHORIZATION, f"Bearer {credential.secret}"))
     if call is None:
-        return metadata
+        return [*metadata, (REQUEST_ID, uuid.uuid4().hex)]
     metadata.append((REQUEST_ID, call.request_id))
     if call.traceparent:
         metadata.append((TRACEPARENT, call.traceparent))
@@ -127,6 +128,12 @@ def _options(services: Iterable[ServiceDescriptor], more: Sequence[tuple[str, An
     return [*_OPTIONS, *retries, *more]
 
 
+def _carried(credential: Credential | Onward | None, given: Metadata) -> tuple[tuple[str, str | bytes], ...]:
+    """What goes out: what the caller gave, and of ours what it did not."""
+    own = {key for key, _ in given}
+    return (*(pair for pair in outgoing(credential) if pair[0] not in own), *given)
+
+
 def _serving() -> Call | None:
     try:
         return current_call()
@@ -150,9 +157,7 @@ class _AioLink:
         self._credential = credential
 
     async def _carry(self, continuation: Callable[..., Any], details: grpc.aio.ClientCallDetails, request: Any) -> Any:
-        metadata = grpc.aio.Metadata(*outgoing(self._credential))
-        for key, value in details.metadata or ():
-            metadata.add(key, value)
+        metadata = grpc.aio.Metadata(*_carried(self._credential, tuple(details.metadata or ())))
         carried = grpc.aio.ClientCallDetails(
             details.method, _timeout(details.timeout), metadata, details.credentials, details.wait_for_ready
         )
@@ -203,7 +208,7 @@ class _ThreadClient(
         carried = _ThreadDetails(
             details.method,
             _timeout(details.timeout),
-            (*outgoing(self._credential), *(details.metadata or ())),
+            _carried(self._credential, tuple(details.metadata or ())),
             details.credentials,
             getattr(details, "wait_for_ready", None),
             getattr(details, "compression", None),

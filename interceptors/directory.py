@@ -36,6 +36,12 @@ class _Miss:
 MISS: Final = _Miss()
 Key = TenantId | str
 """A tenant's id, or its slug."""
+_Slot = int | str
+"""A key as the cache files it: a UUID's number, since hashing a UUID itself is a Python call, or a slug."""
+
+
+def _slot(key: Key) -> _Slot:
+    return key if isinstance(key, str) else key.int
 
 
 class _Entry:
@@ -71,7 +77,7 @@ class TenantDirectory:
         self._fresh_for = fresh_for.total_seconds()
         self._stale_for = stale_for.total_seconds()
         self._clock = clock
-        self._entries: dict[Key, _Entry] = {}
+        self._entries: dict[_Slot, _Entry] = {}
         self._fetches: dict[Key, asyncio.Task[TenantRecord | None]] = {}
         self._changes = 0
         self._lost_at: float | None = clock()
@@ -95,7 +101,7 @@ class TenantDirectory:
 
     def peek(self, key: Key) -> TenantRecord | _Miss | None:
         """The tenant, None when there is none, or MISS when `find` must be awaited."""
-        entry = self._entries.get(key)
+        entry = self._entries.get(_slot(key))
         if entry is None:
             return MISS
         if entry.record is None:
@@ -133,7 +139,7 @@ class TenantDirectory:
         return self._source.by_id(key) if isinstance(key, uuid.UUID) else self._source.by_slug(key)
 
     def _stale(self, key: Key, error: MeshError) -> TenantRecord | None:
-        entry = self._entries.get(key)
+        entry = self._entries.get(_slot(key))
         if entry is not None and entry.record is not None and self._clock() - entry.learnt < self._stale_for:
             return entry.record
         raise Unavailable(
@@ -147,10 +153,11 @@ class TenantDirectory:
             self._put(record.slug, record)
 
     def _put(self, key: Key, record: TenantRecord | None) -> None:
-        self._entries.pop(key, None)
+        slot = _slot(key)
+        self._entries.pop(slot, None)
         while len(self._entries) >= self._capacity:
             del self._entries[next(iter(self._entries))]
-        self._entries[key] = _Entry(record, self._clock())
+        self._entries[slot] = _Entry(record, self._clock())
 
     async def _watch(self) -> None:
         """Follows the source for ever; each loss of contact is noticed, waited out and caught up with."""
@@ -185,7 +192,7 @@ class TenantDirectory:
         if record is None:
             return
         self._changes += 1
-        known = self._entries.get(record.id)
+        known = self._entries.get(record.id.int)
         if known is not None and known.record is not None and known.record.slug != record.slug:
             self._entries.pop(known.record.slug, None)
         if known is not None or record.slug in self._entries:

@@ -56,18 +56,19 @@ class CompiledChain:
 def compile_chain(links: tuple[Link, ...], policy: MethodPolicy) -> CompiledChain:
     """The links that have something to do for the policy, in order, by moment."""
     bound = [each for link in links if (each := link.bind(policy)) is not None]
-    # A link that only leaves still has its place among the enters: what is inside of it must not be left without it.
-    entering = [link for link in bound if _overrides(link, "enter") or _overrides(link, "leave")]
-    unwind = [
-        tuple(link.leave for link in reversed(entering[:count]) if _overrides(link, "leave"))
-        for count in range(len(entering) + 1)
-    ]
-    return CompiledChain(
-        policy=policy,
-        enters=tuple(link.enter for link in entering),
-        receives=tuple(link.receive for link in bound if _overrides(link, "receive")),
-        unwind=tuple(unwind),
-    )
+    enters: list[Callable[[Call], Pending]] = []
+    leaves: list[Callable[[Call], None]] = []
+    unwind: list[tuple[Callable[[Call], None], ...]] = []
+    for link in bound:
+        if _overrides(link, "enter"):
+            # Whoever fails to enter is not left; those before it are, innermost first.
+            unwind.append(tuple(reversed(leaves)))
+            enters.append(link.enter)
+        if _overrides(link, "leave"):
+            leaves.append(link.leave)
+    unwind.append(tuple(reversed(leaves)))
+    receives = tuple(link.receive for link in bound if _overrides(link, "receive"))
+    return CompiledChain(policy, tuple(enters), receives, tuple(unwind))
 
 
 def _overrides(link: Link, moment: str) -> bool:

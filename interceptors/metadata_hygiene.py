@@ -6,36 +6,57 @@ coding pass it), so all of that is checked here, once, in one pass.
 
 from __future__ import annotations
 
-from interceptors.call import Call
+from interceptors.call import Call, Metadata
 from interceptors.errors import InvalidArgument, ResourceExhausted
 from interceptors.link import Link, Pending
-from interceptors.metadata import INTERNAL_PREFIX, MAX_BYTES, MAX_ENTRIES, SINGLE, TENANT_SOURCES
+from interceptors.metadata import INTERNAL_PREFIX, MAX_BYTES, MAX_ENTRIES, SINGLE
 
 
 class MetadataHygiene(Link):
-    """Checks sizes and characters, and fills `call.headers` with the keys that the chain reads."""
+    """Checks sizes, characters and repetitions. Metadata as clients normally send it is recognised in a few steps;
+    anything else is looked at entry by entry."""
 
     def enter(self, call: Call) -> Pending:
         """Raises InvalidArgument or ResourceExhausted for metadata that a well-behaved client does not send."""
-        metadata, headers = call.metadata, call.headers
-        if len(metadata) > MAX_ENTRIES:
-            raise _too_large()
-        size = 0
-        for key, value in metadata:
-            size += len(key) + len(value)
-            if isinstance(value, bytes):
-                continue
-            if not (value.isascii() and value.isprintable()):
-                raise _invalid(key, "holds characters other than printable ASCII")
-            if key in SINGLE:
-                if key in headers or (key in TENANT_SOURCES and "," in value):
-                    raise _duplicate(key)
-                headers[key] = value
-            elif key.startswith(INTERNAL_PREFIX):
-                raise _invalid(key, "is set by the mesh only")
-        if size > MAX_BYTES:
-            raise _too_large()
+        if not _plainly_harmless(call.headers, len(call.metadata)):
+            _examine(call.metadata)
         return None
+
+
+def _plainly_harmless(headers: dict[str, str], entries: int) -> bool:
+    """Whether nothing is repeated, binary, overlong, unprintable or internal; False is no verdict."""
+    if len(headers) != entries or entries > MAX_ENTRIES:
+        return False
+    keys = "".join(headers)
+    try:
+        values = "".join(headers.values())
+    except TypeError:
+        return False
+    return (
+        len(keys) + len(values) <= MAX_BYTES
+        and values.isascii()
+        and values.isprintable()
+        and INTERNAL_PREFIX not in keys
+    )
+
+
+def _examine(metadata: Metadata) -> None:
+    if len(metadata) > MAX_ENTRIES:
+        raise _too_large()
+    size = 0
+    seen: set[str] = set()
+    for key, value in metadata:
+        size += len(key) + len(value)
+        if isinstance(value, str) and not (value.isascii() and value.isprintable()):
+            raise _invalid(key, "holds characters other than printable ASCII")
+        if key.startswith(INTERNAL_PREFIX):
+            raise _invalid(key, "is set by the mesh only")
+        if key in SINGLE:
+            if key in seen:
+                raise duplicate(key)
+            seen.add(key)
+    if size > MAX_BYTES:
+        raise _too_large()
 
 
 def _invalid(key: str, problem: str) -> InvalidArgument:
@@ -44,7 +65,8 @@ def _invalid(key: str, problem: str) -> InvalidArgument:
     return InvalidArgument("INVALID_METADATA", f"{name} {problem}. Remove it.", metadata={"key": name})
 
 
-def _duplicate(key: str) -> InvalidArgument:
+def duplicate(key: str) -> InvalidArgument:
+    """The refusal of a header that must be single and is not."""
     return InvalidArgument(
         "DUPLICATE_METADATA", f"{key} must have a single value. Send it once, without commas.", metadata={"key": key}
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import Enum
 
@@ -58,10 +58,12 @@ class MethodPolicy:
     max_timeout: timedelta | None = MAX_TIMEOUT
     while_suspended: bool = False
 
-    @property
-    def public(self) -> bool:
-        """Whether callers without a credential are served."""
-        return CallerKind.ANONYMOUS in self.audiences
+    public: bool = field(init=False)
+    """Whether callers without a credential are served."""
+
+    def __post_init__(self) -> None:
+        # Worked out once: hashing an enum member is a Python call, and this is asked on every call.
+        object.__setattr__(self, "public", CallerKind.ANONYMOUS in self.audiences)
 
 
 _KINDS = {

@@ -27,7 +27,7 @@ class ForwardedOrigin(Link):
     def enter(self, call: Call) -> Pending:
         """Sets `call.peer_ip`, or removes forwarded headers that don't count."""
         headers = call.headers
-        if not (call.policy.public or FORWARDED_HOST in headers or TENANT_QUERY in headers):
+        if not (FORWARDED_HOST in headers or TENANT_QUERY in headers or call.policy.public):
             return None  # nothing here came through a proxy, and nobody asks for the address
         address = address_of(call.context.peer())
         if not self._trusts(address):

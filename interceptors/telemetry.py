@@ -11,6 +11,7 @@ import grpc
 
 from interceptors.call import Call
 from interceptors.link import Link, Pending
+from interceptors.policy import MethodPolicy
 
 __all__ = ["AccessLog", "CallObserver", "CallTracer", "Telemetry"]
 
@@ -48,22 +49,32 @@ class Telemetry(Link):
         self._log_refusals = access_log is not AccessLog.OFF
         self._log_served = access_log is AccessLog.ALL
 
-    def enter(self, call: Call) -> Pending:
-        """Opens the span, where there is a tracer."""
-        if self._tracer is not None:
-            call.span = self._tracer.start(call.method, call.traceparent)
-        return None
+    def bind(self, policy: MethodPolicy) -> Link | None:  # noqa: ARG002  # every method is observed
+        """The link that also makes spans, where there is a tracer."""
+        return self if self._tracer is None else _TracingTelemetry(self, self._tracer)
 
     def leave(self, call: Call) -> None:
-        """Counts, closes the span, writes the line."""
+        """Counts, and writes the line."""
         seconds = time.perf_counter() - call.started
         served = call.code is grpc.StatusCode.OK
         if self._observer is not None:
-            self._observer(call.method, call.code.name, seconds)
-        if self._tracer is not None:
-            self._tracer.finish(call.span, call.code.name, _attributes(call))
+            self._observer(call.policy.method, call.code.name, seconds)
         if (self._log_served if served else self._log_refusals) and not call.method.startswith("/grpc."):
             _log.info("call", extra={**_attributes(call), "code": call.code.name, "ms": round(seconds * 1e3, 3)})
+
+
+class _TracingTelemetry(Link):
+    def __init__(self, telemetry: Telemetry, tracer: CallTracer) -> None:
+        self._telemetry = telemetry
+        self._tracer = tracer
+
+    def enter(self, call: Call) -> Pending:
+        call.span = self._tracer.start(call.method, call.traceparent)
+        return None
+
+    def leave(self, call: Call) -> None:
+        self._tracer.finish(call.span, call.code.name, _attributes(call))
+        self._telemetry.leave(call)
 
 
 def _attributes(call: Call) -> dict[str, str]:

@@ -20,7 +20,8 @@ from interceptors.caller import CallerKind
 from interceptors.directory import MISS, Key, TenantDirectory
 from interceptors.errors import FieldViolation, InvalidArgument, MeshError, NotFound, PermissionDenied
 from interceptors.link import Link, Pending
-from interceptors.metadata import FORWARDED_HOST, TENANT_ID, TENANT_QUERY, TENANT_SLUG
+from interceptors.metadata import FORWARDED_HOST, TENANT_ID, TENANT_QUERY, TENANT_SLUG, TENANT_SOURCES
+from interceptors.metadata_hygiene import duplicate
 from interceptors.policy import MethodPolicy, PolicyError, TenantScope
 from interceptors.tenants import TenantRecord, TenantState, is_slug, parse_tenant_id
 
@@ -28,6 +29,7 @@ __all__ = ["Tenancy"]
 
 _security = logging.getLogger("tenantmesh.security")
 
+_ACTIVE = TenantState.ACTIVE
 INFRASTRUCTURE_LABELS = frozenset({"www", "api", "app", "admin", "auth", "edge"})
 """Subdomains of the base domain that are never a tenant's."""
 
@@ -79,6 +81,9 @@ class _BoundTenancy(Link):
         return self._find_and_confirm(call, bound_to, sources)
 
     def _sources(self, headers: dict[str, str]) -> tuple[_Source, ...]:
+        for key in TENANT_SOURCES:
+            if "," in headers.get(key, ""):
+                raise duplicate(key)  # a list in one header is a repetition spelt differently
         found = []
         if (text := headers.get(TENANT_ID)) is not None:
             found.append(_Source(TENANT_ID, parse_tenant_id(text)))
@@ -159,16 +164,20 @@ class _BoundTenancy(Link):
 
     def _admit(self, call: Call, tenant: TenantRecord) -> None:
         """The state gates."""
-        if tenant.state is TenantState.DELETED:
-            raise _not_found()
-        operator = call.caller.kind is CallerKind.OPERATOR
-        if tenant.state is TenantState.SUSPENDED and not (operator or self._policy.while_suspended):
-            raise PermissionDenied(
-                "TENANT_SUSPENDED", "The tenant is suspended. Ask the operator of this installation to resume it."
-            )
+        if tenant.state is not _ACTIVE:
+            self._admit_inactive(call, tenant)
         if not self._directory.live:
             call.degraded = True
         call.tenant = tenant
+
+    def _admit_inactive(self, call: Call, tenant: TenantRecord) -> None:
+        if tenant.state is TenantState.DELETED:
+            raise _not_found()
+        operator = call.caller.kind is CallerKind.OPERATOR
+        if not (operator or self._policy.while_suspended):
+            raise PermissionDenied(
+                "TENANT_SUSPENDED", "The tenant is suspended. Ask the operator of this installation to resume it."
+            )
 
 
 class _TenancyByField(_BoundTenancy):

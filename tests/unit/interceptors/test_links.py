@@ -47,6 +47,7 @@ def call(
 ) -> Call:
     made = Call(policy or MethodPolicy("/x.Y/Z", frozenset({CallerKind.ANONYMOUS})), metadata)
     made.context = Context(peer)
+    made.headers = dict(metadata)  # type: ignore[arg-type]  # what the request_id link leaves behind
     return made
 
 

@@ -1,0 +1,104 @@
+"""Loads servers with h2load, one after the other, in pairs that alternate, and works out ratios."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+__all__ = ["Measured", "Target", "alternate", "pin", "require_h2load"]
+
+Headers = Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What is loaded: a URL, the headers of a call (made anew for each round), and the body."""
+
+    name: str
+    url: str
+    headers: Callable[[], Headers]
+    body: bytes = b""
+    """The raw body; empty is a GET."""
+    cores: int = 1
+
+
+@dataclass
+class Measured:
+    """The rounds of one target."""
+
+    rates: list[float] = field(default_factory=list)
+    """Calls per second, a value per round."""
+    latencies: list[float] = field(default_factory=list)
+    """Milliseconds, of all calls of all rounds."""
+
+    def percentile(self, share: float) -> float:
+        """The latency in milliseconds that this share of calls stayed below."""
+        ordered = sorted(self.latencies)
+        return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0.0
+
+    def ratio(self, baseline: Measured) -> float:
+        """The median of the ratios to the baseline, round by round."""
+        return statistics.median(own / other for own, other in zip(self.rates, baseline.rates, strict=True))
+
+
+def require_h2load() -> str:
+    """The path of h2load. Exits with what to install when it is missing."""
+    found = shutil.which("h2load")
+    if found is None:
+        sys.exit("the benchmark loads servers with h2load: install nghttp2-client (Debian, Ubuntu) or nghttp2 (macOS)")
+    return found
+
+
+def pin(pid: int, core: int) -> None:
+    """Keeps a process on one core, where the system can; the load runs on the other."""
+    if hasattr(os, "sched_setaffinity") and (os.cpu_count() or 1) > 1:
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            os.sched_setaffinity(int(thread.name), {core})
+
+
+def alternate(
+    targets: Sequence[Target], *, pairs: int, calls: int, clients: int, streams: int, note: Callable[[str], None]
+) -> dict[str, Measured]:
+    """Loads every target `pairs` times, forward and backward in turn: drift of the machine falls on all alike."""
+    measured = {target.name: Measured() for target in targets}
+    for number in range(pairs):
+        note(f"round {number + 1} of {pairs}")
+        for target in targets if number % 2 == 0 else reversed(targets):
+            rate, latencies = _load(target, calls, clients, streams)
+            measured[target.name].rates.append(rate)
+            measured[target.name].latencies += latencies
+    return measured
+
+
+def _load(target: Target, calls: int, clients: int, streams: int) -> tuple[float, list[float]]:
+    with tempfile.TemporaryDirectory() as scratch:
+        log, body = Path(scratch, "log"), Path(scratch, "body")
+        command = [require_h2load(), f"-n{calls}", f"-c{clients}", f"-m{streams}", "--log-file", str(log)]
+        for key, value in target.headers().items():
+            command += ["-H", f"{key}: {value}"]
+        if target.body:
+            body.write_bytes(target.body)
+            command += ["-d", str(body)]
+        done = subprocess.run(
+            [*command, target.url], capture_output=True, text=True, check=False, timeout=120, preexec_fn=_on_last_core
+        )
+        rate = re.search(r"finished in .*?, ([0-9.]+) req/s", done.stdout)
+        succeeded = re.search(r"(\d+) succeeded", done.stdout)
+        if rate is None or succeeded is None or int(succeeded[1]) != calls:
+            sys.exit(f"{target.name} did not answer every call:\n{done.stdout}{done.stderr}")
+        # start of the request, status, duration; both times in microseconds
+        latencies = [int(line.split("\t")[2]) / 1000 for line in log.read_text().splitlines()]
+    return float(rate[1]), latencies
+
+
+def _on_last_core() -> None:
+    if hasattr(os, "sched_setaffinity") and (os.cpu_count() or 1) > 1:
+        os.sched_setaffinity(0, {(os.cpu_count() or 1) - 1})

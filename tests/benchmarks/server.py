@@ -1,0 +1,104 @@
+"""One server process of the benchmark: `python -m tests.benchmarks.server VARIANT`. Prints its port first.
+
+bare            grpc.aio as it comes: registered methods, the standard loop, no interceptor
+tuned           the same as runtime.server makes it: one generic handler, uvloop
+links:N         tuned, with the first N links of the chain
+chain           tuned, with the whole chain
+threads         the thread-pool grpc.server as it comes, eight threads
+threads-chain   the same with the whole chain
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from concurrent import futures
+from typing import Any
+
+import grpc
+import uvloop
+from notes.v1 import notes_service_pb2 as pb
+from notes.v1.notes_service_pb2_grpc import add_NotesServiceServicer_to_server
+
+import interceptors.chain
+from interceptors import Chain, ChainSettings
+from interceptors.testing import TestMesh
+from runtime.server.application import Registration
+from runtime.server.handlers import collected
+from tests.example.notes import Notes, ThreadNotes
+
+OPTIONS = [("grpc.so_reuseport", 0)]
+SETTINGS = ChainSettings(roles={"owner": frozenset({"*"})})
+SERVICES = tuple(pb.DESCRIPTOR.services_by_name.values())
+
+
+class Echo(Notes):
+    """Answers a message with itself, and does nothing else."""
+
+    async def GetNote(self, request: pb.GetNoteRequest, context: Any) -> pb.GetNoteResponse:
+        return pb.GetNoteResponse(text=request.text)
+
+
+class ThreadEcho(ThreadNotes):
+    """The same for the thread-pool server."""
+
+    def GetNote(self, request: pb.GetNoteRequest, context: grpc.ServicerContext) -> pb.GetNoteResponse:
+        return pb.GetNoteResponse(text=request.text)
+
+
+def announce(port: int, mesh: TestMesh) -> None:
+    """Prints the port, then a fresh token for each line that is read: tokens live five minutes, a run for longer."""
+    acme = mesh.add_tenant("acme")
+    print(port, flush=True)
+    for _ in sys.stdin:
+        print(mesh.token(acme, ("owner",)), flush=True)
+
+
+async def serve_aio(variant: str) -> None:
+    """Serves until standard input ends."""
+    mesh = TestMesh(SETTINGS)
+    chain = Chain(SERVICES, mesh.ports(), SETTINGS, complete=False)
+    await chain.start()
+    wrapped = [chain.aio_interceptor()] if variant == "chain" or variant.startswith("links") else []
+    server = grpc.aio.server(interceptors=wrapped, options=OPTIONS)
+    if variant == "bare":
+        add_NotesServiceServicer_to_server(Echo(), server)
+    else:
+        registrations: list[Registration] = [(add_NotesServiceServicer_to_server, Echo())]
+        server.add_generic_rpc_handlers((collected(registrations),))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    await asyncio.get_running_loop().run_in_executor(None, announce, port, mesh)
+    await server.stop(0)
+    await chain.close()
+
+
+def serve_threads(variant: str) -> None:
+    """Serves until standard input ends."""
+    mesh = TestMesh(SETTINGS)
+    chain = Chain(SERVICES, mesh.ports(), SETTINGS, complete=False)
+    interceptor = chain.thread_interceptor()
+    wrapped: list[grpc.ServerInterceptor] = [interceptor] if variant == "threads-chain" else []
+    server = grpc.server(futures.ThreadPoolExecutor(8), interceptors=wrapped, options=OPTIONS)
+    add_NotesServiceServicer_to_server(ThreadEcho(), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    announce(port, mesh)
+    server.stop(0).wait()
+    interceptor.close()
+
+
+def main(variant: str) -> None:
+    """Runs the variant."""
+    if variant.startswith("links:"):
+        interceptors.chain.LINKS = interceptors.chain.LINKS[: int(variant.partition(":")[2])]
+    if variant.startswith("threads"):
+        serve_threads(variant)
+    elif variant == "bare":
+        asyncio.run(serve_aio(variant))
+    else:
+        uvloop.run(serve_aio(variant))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
