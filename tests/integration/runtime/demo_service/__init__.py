@@ -1,0 +1,1 @@
+"""A service of nobody's: two tables, one migration, one process. The tests of runtime run it."""

@@ -1,0 +1,16 @@
+"""The first migration."""
+
+from alembic import op
+
+from runtime.row_security import ddl
+from tests.integration.runtime.demo_service.tables import METADATA
+
+revision = "0001"
+down_revision = None
+
+
+def upgrade() -> None:
+    for table in METADATA.sorted_tables:
+        table.create(op.get_bind())
+        for statement in ddl(table):
+            op.execute(statement)
