@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_settings import SettingsError
 
 from auth_svc.app import build
@@ -30,11 +30,18 @@ def _wrong_settings(error: ValidationError | SettingsError) -> str:
     """One line per setting, by its name in the environment and without its value."""
     if isinstance(error, SettingsError):
         return f"  {error}"
-    lines = [
-        f"  {ENVIRONMENT_PREFIX}{'_'.join(map(str, each['loc'])).upper()}: {each['msg']}"
-        for each in error.errors(include_url=False, include_input=False, include_context=False)
-    ]
-    return "\n".join(lines)
+    errors = error.errors(include_url=False, include_input=False, include_context=False)
+    return "\n".join(f"  {name}: {each['msg']}" for each in errors for name in _names(each["loc"]))
+
+
+def _names(location: tuple[int | str, ...]) -> list[str]:
+    """The variables that the error is about: of a group that is missing altogether, those it can't do without."""
+    fields = [location]
+    if len(location) == 1:
+        group = AuthSettings.model_fields[str(location[0])].annotation
+        if isinstance(group, type) and issubclass(group, BaseModel):
+            fields = [(*location, name) for name, field in group.model_fields.items() if field.is_required()]
+    return [f"{ENVIRONMENT_PREFIX}{'_'.join(map(str, field)).upper()}" for field in fields]
 
 
 if __name__ == "__main__":

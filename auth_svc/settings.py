@@ -2,14 +2,44 @@
 
 from __future__ import annotations
 
+import ipaddress
+import json
+import re
 from datetime import timedelta
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import Field, SecretStr
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+from pydantic_settings import NoDecode
 
 from runtime.settings import Duration, Group, ProcessSettings, ServerSettings
 
 __all__ = ["AuthSettings", "MeshSettings", "SessionSettings", "TokenSettings"]
+
+
+_ISSUER = re.compile(r"https?://[^/?#\s]+(/[^?#\s]*[^/?#\s])?")
+
+
+def _checked_issuer(text: str) -> str:
+    if not _ISSUER.fullmatch(text):
+        raise ValueError("write an address such as https://auth.example.com, without a slash at its end")
+    return text
+
+
+def _listed(value: object) -> object:
+    """Several values: a JSON array, or text with commas."""
+    if not isinstance(value, str):
+        return value
+    return json.loads(value) if value.lstrip().startswith("[") else [each.strip() for each in value.split(",") if each]
+
+
+def _checked_network(text: str) -> str:
+    ipaddress.ip_network(text)
+    return text
+
+
+Networks = Annotated[tuple[Annotated[str, AfterValidator(_checked_network)], ...], NoDecode, BeforeValidator(_listed)]
+"""Networks such as `10.0.0.0/8`, with commas between."""
 
 
 class MeshSettings(Group):
@@ -19,13 +49,13 @@ class MeshSettings(Group):
     auth_target: str = "127.0.0.1:50052"
     credential: SecretStr
     base_domain: str = ""
-    trusted_proxies: tuple[str, ...] = ()
+    trusted_proxies: Networks = ()
 
 
 class TokenSettings(Group):
     """Access tokens. `issuer` is the address at which the edge publishes the key set, without a slash at its end."""
 
-    issuer: str = Field(default="http://127.0.0.1:8080", pattern=r"^https?://[^/?#]+(/[^?#]*[^/?#])?$")
+    issuer: Annotated[str, AfterValidator(_checked_issuer)] = "http://127.0.0.1:8080"
     audience: str = Field(default="tenantmesh", min_length=1)
     kek_file: Path
     sign_for: Duration = timedelta(days=30)

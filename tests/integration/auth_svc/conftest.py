@@ -201,3 +201,10 @@ def unused_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def acme(service: Service, valkey: Valkey) -> TenantRecord:
+    """A tenant of one's own, and nothing counted against anybody yet."""
+    valkey.flush()
+    return service.tenants.add()

@@ -1,9 +1,8 @@
-"""The stores on PostgreSQL: what they keep, for whom, and under parallel use."""
+"""Users and sessions on PostgreSQL: what is kept, for whom, and under parallel use."""
 
 from __future__ import annotations
 
 import asyncio
-import time
 import uuid
 from datetime import UTC, datetime, timedelta
 
@@ -13,21 +12,15 @@ from pydantic import SecretStr
 
 from auth_svc.accounts.accounts import Credentials, NewAccount, User, UserId
 from auth_svc.accounts.repository import UserRepository
-from auth_svc.api_keys.api_keys import KeyAudience, SystemKeys
-from auth_svc.api_keys.bootstrap import create_key, list_keys, revoke_key
-from auth_svc.api_keys.repository import SystemKeyRepository
 from auth_svc.doors import Doors
 from auth_svc.sessions.repository import SessionRepository
 from auth_svc.sessions.session import Limits, Session, Spent
-from auth_svc.tokens.repository import SigningKeyRepository
-from auth_svc.tokens.sealing import KeyEncryptionKey
-from auth_svc.tokens.signing_keys import KeyRing, KeySchedule
 from interceptors.errors import Unavailable
 from interceptors.tenants import TenantId, TenantRecord
 from runtime.database import Database, connect
 from runtime.settings import DatabaseSettings
 from tests.fixtures.engines import WorkerDatabase
-from tests.integration.auth_svc.conftest import a_copy, as_superuser, database_settings, new_tenant
+from tests.integration.auth_svc.conftest import as_superuser, new_tenant
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 LIMITS = Limits()
@@ -253,45 +246,6 @@ async def test_signing_in_forgets_the_same_users_dead_sessions_only(
     await sessions.add(latest := session_of(alice.user))
     rows = await as_superuser(postgres, "SELECT session_id FROM auth.sessions WHERE tenant_id = $1", tenant.id)
     assert {row["session_id"] for row in rows} == {of_bob.id, revoked.id, alive.id, latest.id}
-
-
-async def test_processes_that_start_together_agree_on_one_first_key_which_is_not_stored_readable(
-    postgres: WorkerDatabase, kek: KeyEncryptionKey
-) -> None:
-    with a_copy(postgres) as fresh:
-        databases = [Database(database_settings(fresh), schema="auth") for _ in range(5)]
-        rings = [KeyRing(SigningKeyRepository(Doors(each)), kek, KeySchedule(), time.time) for each in databases]
-        await asyncio.gather(*(ring.maintain() for ring in rings))
-        rows = await as_superuser(fresh, "SELECT kid, public_key, sealed_private_key FROM auth.signing_keys")
-        assert len(rows) == 1
-        kid, private = rings[0].signer()
-        assert {ring.signer()[0] for ring in rings} == {kid} == {rows[0]["kid"]}
-        assert private.private_bytes_raw() not in rows[0]["sealed_private_key"]
-        assert kek.open(rows[0]["sealed_private_key"], "signing-key", kid) == private.private_bytes_raw()
-        await asyncio.gather(*(each.close() for each in databases))
-
-
-async def test_system_keys_from_the_command_line_are_verified_listed_and_revoked(
-    postgres: WorkerDatabase, doors: Doors
-) -> None:
-    settings = DatabaseSettings(system_url=postgres.url("auth_directory"))
-    secret = await create_key(settings, "from_cli", "SERVICE", ("tokens.introspect",), timedelta(days=1))
-    keys = SystemKeys(SystemKeyRepository(doors))
-    caller = await keys.verify(secret)
-    assert caller is not None
-    assert caller.permissions == {"tokens.introspect"}
-    (listed,) = [key for key in await list_keys(settings) if str(key.id) == caller.credential_id]
-    assert (listed.name, listed.audience) == ("from_cli", KeyAudience.SERVICE)
-    stored = await as_superuser(postgres, "SELECT to_jsonb(k)::text AS row FROM auth.system_keys k")
-    assert secret.rpartition("_")[2] not in repr(stored)
-    assert await revoke_key(settings, listed.id)
-    assert not await revoke_key(settings, listed.id)
-    assert await keys.verify(secret) is None
-
-
-async def test_an_unknown_audience_is_refused_before_anything_is_stored(postgres: WorkerDatabase) -> None:
-    with pytest.raises(ValueError, match="USER"):
-        await create_key(DatabaseSettings(system_url=postgres.url("auth_directory")), "x1", "USER", ())
 
 
 async def test_a_database_that_can_not_be_reached_is_unavailable_and_says_nothing_of_itself() -> None:
