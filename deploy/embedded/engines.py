@@ -19,15 +19,19 @@ class Engines:
     this process is killed. Without `start`, the object only tells how to reach the engines that another process runs.
     """
 
-    def __init__(self, state: Path, *, durable: bool = True, temporary: bool = False) -> None:
+    def __init__(
+        self, state: Path, *, durable: bool = True, temporary: bool = False, major: int = binaries.POSTGRES_MAJOR
+    ) -> None:
         user = identity.engine_user()
-        programs, valkey = binaries.postgres_folder(user), binaries.valkey_program(user)
+        programs, valkey = binaries.postgres_folder(user, major), binaries.valkey_program(user)
         self.places = paths.prepare(state, user)
         self._temporary = temporary
-        discard = (self.places.sockets, self.places.data, self.places.state) if temporary else ()
+        discard = paths.folders(self.places) if temporary else ()
         self.supervisor = Supervisor(self.places.state, discard=discard)
         self._credentials = Credentials(self.places.credentials)
-        self.postgres = Postgres(programs, self.places, self._credentials, user, self.supervisor, durable=durable)
+        self.postgres = Postgres(
+            programs, self.places, self._credentials, user, self.supervisor, durable=durable, major=major
+        )
         self.valkey = Valkey(valkey, self.places, self._credentials, user, self.supervisor, durable=durable)
 
     def start(self) -> None:

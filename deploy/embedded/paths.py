@@ -74,8 +74,27 @@ def prepare(state: Path, user: EngineUser) -> Places:
 
 def discard(places: Places) -> None:
     """Deletes a stack's data, sockets and secrets for good. Nothing of it may be running."""
-    for folder in (places.sockets, places.data.resolve(), places.state):
-        shutil.rmtree(folder, ignore_errors=True)
+    for path in folders(places):
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def folders(places: Places) -> tuple[Path, ...]:
+    """Everything on disk that belongs to a stack."""
+    return (places.sockets, places.data, _note_of(places.data), places.state)
+
+
+def orphans() -> list[Path]:
+    """Data folders below SYSTEM_FOLDER whose state folder is gone: somebody deleted it by hand."""
+    found = []
+    for note in SYSTEM_FOLDER.glob("data-*.state"):
+        data = note.with_suffix("")
+        link = Path(note.read_text(encoding="utf-8")) / "data"
+        if not link.is_symlink() or link.readlink() != data:
+            found.append(data)
+    return found
 
 
 def _own_folder(folder: Path) -> None:
@@ -110,7 +129,13 @@ def _linked(data: Path) -> Path:
     _system_folder()
     if not data.is_symlink():
         data.symlink_to(SYSTEM_FOLDER / f"data-{secrets.token_hex(6)}")
+    _note_of(data.readlink()).write_text(str(data.parent), encoding="utf-8")  # again each time: a checkout may move
     return data.readlink()
+
+
+def _note_of(data: Path) -> Path:
+    """Says which state folder a data folder below SYSTEM_FOLDER belongs to."""
+    return data.with_name(f"{data.name}.state")
 
 
 def _system_folder() -> None:

@@ -46,6 +46,9 @@ _CREATE_DATABASE = """
 SELECT format('CREATE DATABASE %I', :'name') WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = :'name') \\gexec
 REVOKE ALL ON DATABASE postgres, template1 FROM PUBLIC;
 """
+# The same order of text on every machine: it depends neither on the C library nor on ICU.
+_LOCALE = ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
+_BUILTIN_LOCALES = 17  # the first version that has them
 _STATUS_LINE = 7  # of postmaster.pid, counted from zero
 _NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
@@ -62,6 +65,7 @@ class Postgres:
         supervisor: Supervisor,
         *,
         durable: bool = True,
+        major: int = POSTGRES_MAJOR,
     ) -> None:
         self._programs = programs
         self._places = places
@@ -69,7 +73,8 @@ class Postgres:
         self._user = user
         self._supervisor = supervisor
         self._settings = _SETTINGS | ({} if durable else _NOT_DURABLE)
-        self.data = places.data / f"pg{POSTGRES_MAJOR}"
+        self._locale = _LOCALE if major >= _BUILTIN_LOCALES else ["--locale=C"]
+        self.data = places.data / f"pg{major}"
         self.child: Child | None = None
 
     @property
@@ -165,8 +170,15 @@ class Postgres:
         draft = self.data.with_name(f"{self.data.name}.new")
         shutil.rmtree(draft, ignore_errors=True)
         with self._password_file() as password_file:
-            arguments = ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "-E", "UTF8"]
-            arguments += ["-U", SUPERUSER, "--auth=scram-sha-256", f"--pwfile={password_file}"]
+            arguments = [
+                *self._locale,
+                "-E",
+                "UTF8",
+                "-U",
+                SUPERUSER,
+                "--auth=scram-sha-256",
+                f"--pwfile={password_file}",
+            ]
             arguments += ["--no-sync", "--no-instructions", "-D", str(draft)]
             self._run_initdb(arguments)
         draft.rename(self.data)

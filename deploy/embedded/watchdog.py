@@ -10,6 +10,7 @@ import json
 import shutil
 import signal
 import sys
+from pathlib import Path
 from typing import Any
 
 from deploy.embedded.liveness import Identity
@@ -20,24 +21,27 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     started: dict[int, Identity] = {}
-    folders: list[str] = []
+    paths: list[Path] = []
     for line in sys.stdin:
         with contextlib.suppress(ValueError):  # a line cut short by the supervisor's death
-            _follow(json.loads(line), started, folders)
+            _follow(json.loads(line), started, paths)
     for process in reversed(started.values()):
         process.end()
-    for folder in folders:
-        shutil.rmtree(folder, ignore_errors=True)
+    for path in paths:
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
-def _follow(command: dict[str, Any], started: dict[int, Identity], folders: list[str]) -> None:
+def _follow(command: dict[str, Any], started: dict[int, Identity], paths: list[Path]) -> None:
     if "started" in command:
         process = Identity.decode(command["started"])
         started[process.pid] = process
     elif "stopped" in command:
         started.pop(int(command["stopped"]), None)
     elif "discard" in command:
-        folders.append(str(command["discard"]))
+        paths.append(Path(command["discard"]))
 
 
 if __name__ == "__main__":

@@ -77,8 +77,17 @@ def test_data_that_the_user_cannot_reach_lies_in_the_system_folder_and_goes_with
     assert (tmp_path / "state").stat().st_mode & 0o777 == 0o700
     assert paths.prepare(tmp_path / "state", NOBODY) == places
     paths.discard(places)
-    assert not places.data.exists()
+    assert list(system_folder.iterdir()) == []
     assert not places.state.exists()
+
+
+@needs_root
+def test_data_whose_state_folder_was_deleted_by_hand_is_found(system_folder: Path, tmp_path: Path) -> None:
+    tmp_path.chmod(0o700)
+    places = paths.prepare(tmp_path / "state", NOBODY)
+    assert paths.orphans() == []
+    shutil.rmtree(places.state)
+    assert paths.orphans() == [places.data]
 
 
 def test_a_missing_wheel_is_named_with_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 import redis
 
+from deploy.embedded.binaries import OLDER_POSTGRES_MAJOR
 from deploy.embedded.engines import Engines
 from deploy.embedded.errors import AlreadyRunningError, EmbeddedError
+from deploy.embedded.migrations import migrate, revisions
 from deploy.embedded.paths import SOCKET_NAME, SOCKET_PATH_LIMIT
 from deploy.embedded.processes import running
 from deploy.embedded.valkey import Valkey
@@ -130,6 +132,15 @@ def test_installing_the_roles_again_changes_nothing(engines: Engines) -> None:
     before = engines.postgres.sql(query)
     engines.postgres.install()
     assert engines.postgres.sql(query) == before
+
+
+def test_roles_and_migrations_work_on_the_older_postgres_too(tmp_path: Path) -> None:
+    with Engines(tmp_path / "state", durable=False, temporary=True, major=OLDER_POSTGRES_MAJOR) as engines:
+        assert engines.postgres.version.startswith(f"{OLDER_POSTGRES_MAJOR}.")
+        engines.postgres.install()
+        done = migrate(engines.postgres.url("tenantmesh_migrate"))
+        assert all(each.head for each in done.values())
+        assert not any(each.pending for each in revisions(engines.postgres.url("tenantmesh_migrate")).values())
 
 
 def test_no_role_of_the_product_can_pass_row_security(engines: Engines) -> None:

@@ -1,0 +1,94 @@
+"""The stack as code uses it: without an Envoy, with a part that can't live, with a start that fails half-way."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from deploy import envoy
+from deploy.embedded import keys, services
+from deploy.embedded.errors import EmbeddedError
+from deploy.embedded.ports import NAMES, Ports, is_free
+from deploy.embedded.processes import running
+from deploy.embedded.stack import NO_ENVOY, Stack
+
+WATCH_SECONDS = 60
+
+
+class Recorder:
+    """Follows a stack's start and remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.steps: list[str] = []
+        self.notes: list[str] = []
+
+    @contextmanager
+    def step(self, part: str, detail: str) -> Iterator[None]:
+        self.steps.append(part)
+        yield
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+def test_without_an_envoy_one_line_says_so_and_everything_else_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(envoy, "binary", lambda: None)
+    recorder = Recorder()
+    with Stack(tmp_path / "state", ports=Ports.any(), progress=recorder, durable=False, temporary=True) as stack:
+        assert recorder.notes == [NO_ENVOY]
+        assert recorder.steps[-1] == "tenant_svc, auth_svc"
+        assert set(stack.addresses) == {"tenant_svc", "auth_svc"}
+        assert all(services.serving(target) for target in stack.addresses.values())
+        assert is_free(stack.ports.edge)
+
+
+def test_a_start_that_fails_half_way_leaves_nothing_running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_arguments: object, **_named: object) -> None:
+        raise EmbeddedError("no keys today.")
+
+    monkeypatch.setattr(keys, "ensure", fail)
+    stack = Stack(tmp_path / "state", ports=Ports.any(), durable=False, temporary=True)
+    with pytest.raises(EmbeddedError, match="no keys today"):
+        stack.start()
+    assert not stack.places.state.exists()
+    assert not stack.places.data.exists()
+    assert all(is_free(getattr(stack.ports, field)) for field in NAMES)
+
+
+def test_a_service_that_cannot_start_is_quoted_with_its_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TENANTMESH_SERVER_WORKERS", "none")
+    stack = Stack(tmp_path / "state", ports=Ports.any(), durable=False, temporary=True)
+    with pytest.raises(EmbeddedError, match=r"tenant_svc did not start: TENANTMESH_SERVER_WORKERS: ") as caught:
+        stack.start()
+    assert caught.value.log == stack.places.log("tenant_svc")
+    assert running(stack.places.state) is None
+
+
+def test_a_part_that_keeps_ending_is_given_up(tmp_path: Path) -> None:
+    stack = Stack(tmp_path / "state", ports=Ports.any(), durable=False, temporary=True)
+    with stack, pytest.raises(EmbeddedError, match="valkey keeps ending"):
+        kill_valkey_again_and_again(stack)
+
+
+def kill_valkey_again_and_again(stack: Stack) -> None:
+    deadline = time.monotonic() + WATCH_SECONDS
+    while time.monotonic() < deadline:
+        assert stack.engines.valkey.child
+        os.kill(stack.engines.valkey.child.identity.pid, signal.SIGKILL)
+        time.sleep(0.05)
+        stack.watch()
+
+
+def test_lost_keys_are_replaced_and_the_new_ones_work(stack: Stack) -> None:
+    operator = stack.places.operator_key
+    before = operator.read_text()
+    operator.unlink()
+    keys.ensure(stack.places.state, stack.engines.postgres, renew=False)
+    assert operator.read_text() != before
+    assert operator.stat().st_mode & 0o777 == 0o600
