@@ -35,7 +35,7 @@ def http_filters(settings: EdgeSettings, contract: Contract) -> list[Json]:
         compressor(),  # outside the transcoder, so that it sees JSON
         http_filter("cors", "Cors"),  # a preflight must not reach the transcoder, which knows no OPTIONS
         format_name(),  # outside the transcoder too: it names what the transcoder wrote
-        header_mutation(),  # before the transcoder: it refuses query parameters that it does not know
+        header_mutation(),  # before the transcoder, after which the query is gone
         http_filter("grpc_web", "GrpcWeb"),  # turns gRPC-Web into gRPC, which the transcoder leaves alone
         {"name": TRANSCODER, "typed_config": transcoder(settings, contract)},  # from here on everything is gRPC
         http_filter("router", "Router", suppress_envoy_headers=True),
@@ -93,7 +93,6 @@ def header_mutation() -> Json:
                 # Envoy would append its own address for callers on the same machine.
                 {"append": {"header": {"key": "x-forwarded-for", "value": PEER}}},
             ],
-            "query_parameter_mutations": [{"remove": "tenant"}],
         },
     )
 
@@ -138,6 +137,9 @@ def transcoder(settings: EdgeSettings, contract: Contract, **stream_style: bool)
         convert_grpc_status=True,
         case_insensitive_enum_parsing=True,
         query_param_unescape_plus=True,
+        # It has become a header. Removing it from the query (query_parameter_mutations) would decode the others once
+        # too often: a `%26` in a value would become a parameter.
+        ignored_query_parameters=["tenant"],
         max_response_body_size=settings.limits.response_body,
         print_options={"always_print_primitive_fields": True, **stream_style},
         request_validation_options={

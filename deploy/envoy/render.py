@@ -58,8 +58,6 @@ def listener(settings: EdgeSettings, contract: Contract) -> Json:
 
 def connection_manager(settings: EdgeSettings, contract: Contract) -> Json:
     """Returns HTTP itself: what is read from a connection, and what is believed of it."""
-    early = "envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation"
-    request_id = "envoy.extensions.request_id.uuid.v3.UuidRequestIdConfig"
     manager = typed(
         "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         stat_prefix="edge",
@@ -67,19 +65,14 @@ def connection_manager(settings: EdgeSettings, contract: Contract) -> Json:
         route_config={"name": "edge", "virtual_hosts": [virtual_host(settings, contract)]},
         http_filters=http_filters(settings, contract),
         local_reply_config=local_reply_config(),
-        early_header_mutation_extensions=[
-            {"name": "internal headers", "typed_config": typed(early, mutations=early_mutations())}
-        ],
+        early_header_mutation_extensions=[internal_headers()],
         use_remote_address=True,
         # The header_mutation filter appends the peer.
         skip_xff_append=True,
         xff_num_trusted_hops=settings.trusted_hops,
         # Nobody is internal: private addresses get no more trust than others.
         internal_address_config={"unix_sockets": False},
-        # A caller's request id is kept as it is, so that both sides find the call in their logs.
-        preserve_external_request_id=True,
-        always_set_request_id_in_response=True,
-        request_id_extension={"typed_config": typed(request_id, pack_trace_reason=False)},
+        **request_ids(),
         server_header_transformation="PASS_THROUGH",
         normalize_path=True,
         path_with_escaped_slashes_action="KEEP_UNCHANGED",
@@ -90,10 +83,32 @@ def connection_manager(settings: EdgeSettings, contract: Contract) -> Json:
         stream_idle_timeout=seconds(settings.limits.idle_stream),
         access_log=access_log() if settings.access_log else [],
     )
-    if settings.downstream_tls and settings.downstream_tls.client_ca:
-        manager["forward_client_cert_details"] = "SANITIZE_SET"
-        manager["set_current_client_cert_details"] = {"uri": True, "subject": True}
+    manager |= client_identity(settings.downstream_tls)
     return {"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}
+
+
+def internal_headers() -> Json:
+    """Returns what takes headers off before a route is chosen."""
+    early = "envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation"
+    return {"name": "internal headers", "typed_config": typed(early, mutations=early_mutations())}
+
+
+def request_ids() -> Json:
+    """Returns how calls are named: a caller's id is kept as it is, so that both sides find the call in their logs."""
+    uuids = typed("envoy.extensions.request_id.uuid.v3.UuidRequestIdConfig", pack_trace_reason=False)
+    return {
+        "preserve_external_request_id": True,
+        "always_set_request_id_in_response": True,
+        "request_id_extension": {"typed_config": uuids},
+    }
+
+
+def client_identity(tls: DownstreamTls | None) -> Json:
+    """Returns how a caller's certificate reaches the services, where callers have one."""
+    if not (tls and tls.client_ca):
+        return {}
+    shown = {"uri": True, "subject": True}
+    return {"forward_client_cert_details": "SANITIZE_SET", "set_current_client_cert_details": shown}
 
 
 def server_tls(tls: DownstreamTls) -> Json:

@@ -28,7 +28,7 @@ function ask(method, request, sent) {
       const details = error.metadata.get("grpc-status-details-bin");
       resolve({ code: error.code, message: error.details, rich: details.length === 1 ? details[0].toString("latin1") : "" });
     });
-    call.on("metadata", (headers) => (ask.requestId = headers.get("x-request-id")[0]));
+    call.on("metadata", (headers) => (ask.requestId ||= headers.get("x-request-id")[0]));
   });
 }
 
@@ -47,7 +47,8 @@ function watch() {
 }
 
 async function main() {
-  const created = await ask("createTenant", { slug, displayName: "Nœud" }, metadata());
+  ask.requestId = undefined;
+  const created = await ask("createTenant", { slug, display_name: "Nœud" }, metadata());
   const requestId = ask.requestId;
   const found = await ask("getTenant", { id: slug }, metadata());
   const missing = await ask("getTenant", { id: "nobody-has-this" }, metadata());

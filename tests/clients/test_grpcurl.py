@@ -29,7 +29,7 @@ async def test_reflection_lists_and_describes(mesh: Mesh, where: str) -> None:
     target = getattr(mesh, where)
     listed = await run(tool("grpcurl"), "-plaintext", target, "list")
     assert TENANTS in listed.out.split(), listed.err
-    described = await run(tool("grpcurl"), "-plaintext", target, "describe", f"{TENANTS}.GetTenant")
+    described = await run(tool("grpcurl"), "-plaintext", target, "describe", TENANTS)
     assert "rpc GetTenant" in described.out, described.err
 
 

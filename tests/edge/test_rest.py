@@ -7,6 +7,7 @@ import gzip
 import json
 
 import pytest
+from tenantmesh.tenant.v1 import tenant_service_pb2
 
 from tests.edge.client import Answer, Headers
 from tests.edge.conftest import ORIGIN, Edge
@@ -63,6 +64,24 @@ async def test_the_query_parameter_stands_beside_others(edge: Edge) -> None:
     assert answer.status == 200
     assert edge.upstream.last.one("x-tenant-query") == "acme"
     assert "page_size: 2" in str(edge.upstream.last.request)
+
+
+@pytest.mark.parametrize(
+    ("encoded", "value"),
+    [
+        ("a%26pageSize%3D5", "a&pageSize=5"),
+        ("%2520", "%20"),
+        ("a%2Bb+c", "a+b c"),
+        ("a%0d%0ab%08", "a\r\nb\b"),
+        ("%C3%85", "Å"),
+    ],
+)
+async def test_encoded_values_are_decoded_once(edge: Edge, encoded: str, value: str) -> None:
+    answer = await get(edge, f"/api/v1/tenants?tenant=acme&pageToken={encoded}")
+    assert answer.status == 200
+    request = edge.upstream.last.request
+    assert isinstance(request, tenant_service_pb2.ListTenantsRequest)
+    assert (request.page_token, request.page_size) == (value, 0)
 
 
 async def test_a_repeated_tenant_header_arrives_repeated(edge: Edge) -> None:
