@@ -82,7 +82,7 @@ def health_check(settings: EdgeSettings) -> Json:
 
 def mutual_tls(tls: UpstreamTls, name: str) -> Json:
     """Shows the edge's certificate and accepts only the upstream's own SPIFFE identity."""
-    expected = {"san_type": "URI", "matcher": {"exact": tls.identities[name]}}
+    expected = {"san_type": "URI", "matcher": {"exact": tls.expected(name)}}
     context = typed(
         "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext",
         common_tls_context={

@@ -39,6 +39,12 @@ class UpstreamTls:
     identities: Mapping[str, str]
     """The SPIFFE id that each upstream (`tenant`, `auth`) must present; any other certificate is refused."""
 
+    def expected(self, upstream: str) -> str:
+        """Returns the identity of an upstream. Raises ValueError when none is set: any certificate would do."""
+        if not self.identities.get(upstream):
+            raise ValueError(f"upstream_tls has no identity for {upstream}; name the SPIFFE id that it must present")
+        return self.identities[upstream]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EdgeLimits:

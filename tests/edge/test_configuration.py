@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -10,18 +9,13 @@ from typing import Any
 
 import pytest
 import tenantmesh
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from google.api import annotations_pb2
 from google.protobuf import descriptor_pb2
 
 from deploy.envoy import (
-    DownstreamTls,
     EdgeSettings,
     InvalidConfiguration,
     UnusableContract,
-    UpstreamTls,
     render,
     validate,
     write,
@@ -39,27 +33,6 @@ def with_contract(folder: Path, changed: descriptor_pb2.FileDescriptorSet) -> Ed
     return EdgeSettings(descriptors=path)
 
 
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """A key and a certificate of its own, which is its authority too."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "edge")])
-    now = datetime.datetime.now(datetime.UTC)
-    made = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(hours=1))
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    folder = tmp_path_factory.mktemp("certificates")
-    paths = {"certificate": folder / "edge.pem", "key": folder / "edge.key"}
-    paths["certificate"].write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    pem = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    paths["key"].write_bytes(key.private_bytes(*pem))
-    return paths
-
-
 @pytest.mark.parametrize(
     "settings",
     [
@@ -75,17 +48,6 @@ def test_envoy_accepts_it(settings: EdgeSettings, tmp_path: Path) -> None:
     validate(path)
     assert path.stat().st_mode & 0o777 == 0o600
     assert json.loads(path.read_text()) == render(settings)
-
-
-def test_envoy_accepts_tls_on_both_sides(certificate: dict[str, Path], tmp_path: Path) -> None:
-    require_envoy()
-    authority = certificate["certificate"]
-    identities = {name: f"spiffe://mesh.test/{name}" for name in EdgeSettings().upstreams}
-    settings = EdgeSettings(
-        downstream_tls=DownstreamTls(**certificate, client_ca=authority),
-        upstream_tls=UpstreamTls(**certificate, ca=authority, identities=identities),
-    )
-    validate(write(settings, tmp_path / "edge.json"))
 
 
 def test_what_envoy_refuses_is_said(tmp_path: Path) -> None:

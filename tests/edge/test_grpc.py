@@ -58,6 +58,7 @@ async def test_internal_headers_are_stripped_and_binary_metadata_passes(edge: Ed
 
 
 async def test_a_deadline_reaches_the_service(edge: Edge, tenants: Tenants) -> None:
+    edge.upstream.cancelled.clear()
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         async for _ in tenants.WatchTenants(tenant_service_pb2.WatchTenantsRequest(), timeout=0.3):
             pass

@@ -167,8 +167,8 @@ def handlers(file: FileDescriptor, name: str, servicer: object) -> grpc.GenericR
 
 
 @contextlib.asynccontextmanager
-async def running() -> AsyncIterator[Upstream]:
-    """Serves both until the test session ends."""
+async def running(credentials: grpc.ServerCredentials | None = None) -> AsyncIterator[Upstream]:
+    """Serves both until the block ends; with credentials over TLS."""
     upstream = Upstream()
     servers = [grpc.aio.server(options=[("grpc.so_reuseport", 0)]) for _ in range(2)]
     tenant, auth = servers
@@ -178,7 +178,10 @@ async def running() -> AsyncIterator[Upstream]:
     reflection.enable_server_reflection(["tenantmesh.tenant.v1.TenantService", reflection.SERVICE_NAME], tenant)
     for server in servers:
         health_pb2_grpc.add_HealthServicer_to_server(upstream.health, server)
-    upstream.tenant_port, upstream.auth_port = (server.add_insecure_port("127.0.0.1:0") for server in servers)
+    upstream.tenant_port, upstream.auth_port = (
+        server.add_secure_port("127.0.0.1:0", credentials) if credentials else server.add_insecure_port("127.0.0.1:0")
+        for server in servers
+    )
     await upstream.serving(True)
     for server in servers:
         await server.start()

@@ -1,0 +1,157 @@
+"""Mutual TLS on both sides of the edge: who calls is told to the services, and only the right services are called."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import ipaddress
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+import grpc.aio
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from tenantmesh.tenant.v1 import tenant_service_pb2, tenant_service_pb2_grpc
+
+from deploy.envoy import DownstreamTls, EdgeSettings, UpstreamTls, validate, write
+from tests.edge.conftest import free_port, require_envoy, serving
+from tests.edge.upstream import running
+
+CALLER = "spiffe://mesh.test/caller"
+SERVICE = "spiffe://mesh.test/service"
+
+
+@dataclass(frozen=True)
+class Identity:
+    """A certificate and its key, as files and as bytes."""
+
+    certificate: Path
+    key: Path
+
+    @property
+    def pair(self) -> tuple[bytes, bytes]:
+        return self.key.read_bytes(), self.certificate.read_bytes()
+
+
+class Authority:
+    """Signs identities for a test."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test authority")])
+        self.certificate = self._write("authority", self._signed(self._name, self._key.public_key(), ca=True))
+
+    def identity(self, uri: str) -> Identity:
+        key = ec.generate_private_key(ec.SECP256R1())
+        name = uri.rpartition("/")[2]
+        subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+        certificate = self._write(name, self._signed(subject, key.public_key(), uri=uri))
+        form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        path = self._folder / f"{name}.key"
+        path.write_bytes(key.private_bytes(*form))
+        return Identity(certificate, path)
+
+    def _signed(
+        self, subject: x509.Name, key: ec.EllipticCurvePublicKey, *, uri: str = "", ca: bool = False
+    ) -> x509.Certificate:
+        now = datetime.datetime.now(datetime.UTC)
+        names = [x509.UniformResourceIdentifier(uri or "spiffe://mesh.test"), x509.DNSName("localhost")]
+        address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+        return (
+            x509.CertificateBuilder(self._name, subject, key, x509.random_serial_number())
+            .not_valid_before(now - datetime.timedelta(hours=1))
+            .not_valid_after(now + datetime.timedelta(hours=1))
+            .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
+            .add_extension(x509.SubjectAlternativeName([*names, address]), critical=False)
+            .sign(self._key, hashes.SHA256())
+        )
+
+    def _write(self, name: str, certificate: x509.Certificate) -> Path:
+        path = self._folder / f"{name}.pem"
+        path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+        return path
+
+
+def settings_of(authority: Authority, expected: str, tenant_port: int, auth_port: int) -> EdgeSettings:
+    edge = authority.identity("spiffe://mesh.test/edge")
+    return EdgeSettings(
+        port=free_port(),
+        admin_port=None,
+        tenant=(f"127.0.0.1:{tenant_port}",),
+        auth=(f"127.0.0.1:{auth_port}",),
+        downstream_tls=DownstreamTls(certificate=edge.certificate, key=edge.key, client_ca=authority.certificate),
+        upstream_tls=UpstreamTls(
+            ca=authority.certificate,
+            certificate=edge.certificate,
+            key=edge.key,
+            identities={"tenant": expected, "auth": expected},
+        ),
+    )
+
+
+async def answer(settings: EdgeSettings, authority: Authority, caller: Identity | None) -> grpc.StatusCode:
+    """Calls until the edge has found its services, or for a few seconds."""
+    key, certificate = caller.pair if caller else (None, None)
+    credentials = grpc.ssl_channel_credentials(authority.certificate.read_bytes(), key, certificate)
+    code = grpc.StatusCode.UNKNOWN
+    async with grpc.aio.secure_channel(f"127.0.0.1:{settings.port}", credentials) as channel:
+        stub = tenant_service_pb2_grpc.TenantServiceStub(channel)
+        for _ in range(30):
+            try:
+                forged = (("x-forwarded-client-cert", "URI=spiffe://forged"),)
+                request = tenant_service_pb2.GetTenantRequest(id="acme")
+                await stub.GetTenant(request, metadata=forged, timeout=5)
+            except grpc.aio.AioRpcError as error:
+                code = error.code()
+                await asyncio.sleep(0.1)
+            else:
+                return grpc.StatusCode.OK
+    return code
+
+
+async def test_a_caller_is_told_by_its_certificate(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    service, caller = authority.identity(SERVICE), authority.identity(CALLER)
+    trusted = grpc.ssl_server_credentials([service.pair], authority.certificate.read_bytes(), require_client_auth=True)
+    async with running(trusted) as upstream:
+        settings = settings_of(authority, SERVICE, upstream.tenant_port, upstream.auth_port)
+        async with serving(settings, tmp_path):
+            assert await answer(settings, authority, caller) is grpc.StatusCode.OK
+            told = str(upstream.last.one("x-forwarded-client-cert"))
+            assert f"URI={CALLER}" in told
+            assert "forged" not in told
+            assert await answer(settings, authority, None) is grpc.StatusCode.UNAVAILABLE
+
+
+async def test_a_service_with_another_identity_gets_no_call(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    service, caller = authority.identity("spiffe://mesh.test/impostor"), authority.identity(CALLER)
+    trusted = grpc.ssl_server_credentials([service.pair], authority.certificate.read_bytes(), require_client_auth=True)
+    async with running(trusted) as upstream:
+        settings = settings_of(authority, SERVICE, upstream.tenant_port, upstream.auth_port)
+        async with serving(settings, tmp_path):
+            assert await answer(settings, authority, caller) is grpc.StatusCode.UNAVAILABLE
+            assert upstream.arrivals == []
+
+
+def test_envoy_accepts_it(tmp_path: Path) -> None:
+    require_envoy()
+    validate(write(settings_of(Authority(tmp_path), SERVICE, 1, 2), tmp_path / "edge.json"))
+
+
+@pytest.mark.parametrize("missing", ["tenant", "auth"])
+def test_an_upstream_without_an_expected_identity_is_refused(tmp_path: Path, missing: str) -> None:
+    settings = settings_of(Authority(tmp_path), SERVICE, 1, 2)
+    assert settings.upstream_tls is not None
+    identities = {name: SERVICE for name in settings.upstreams if name != missing}
+    with pytest.raises(ValueError, match=missing):
+        UpstreamTls(
+            ca=settings.upstream_tls.ca,
+            certificate=settings.upstream_tls.certificate,
+            key=settings.upstream_tls.key,
+            identities=identities,
+        ).expected(missing)
