@@ -11,8 +11,8 @@ from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster
 from redis.asyncio.client import Pipeline
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.exceptions import ClusterDownError, RedisClusterException, RedisError, SlotNotCoveredError
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from runtime.breaker import Breaker
@@ -23,7 +23,7 @@ class StoreUnavailable(RedisConnectionError):
     """The store did not answer in time, or is not asked because it just did not. A command sent may have run."""
 
 
-_FAILURES = (RedisConnectionError, RedisTimeoutError, OSError, TimeoutError)
+_FAILURES = (RedisConnectionError, RedisTimeoutError, OSError, TimeoutError, ClusterDownError, SlotNotCoveredError)
 
 
 @contextmanager
@@ -32,10 +32,11 @@ def _guarded(breaker: Breaker) -> Iterator[None]:
         raise StoreUnavailable("the store did not answer lately and is not asked for a moment")
     try:
         yield
-    except _FAILURES as error:
-        breaker.failed()
-        raise StoreUnavailable(f"the store did not answer ({type(error).__name__})") from error
-    except RedisError:
+    except (RedisError, RedisClusterException, OSError, TimeoutError) as error:
+        # A cluster of which no node can be reached is reported as a usage error, with the outage as its cause.
+        if isinstance(error, _FAILURES) or isinstance(error.__cause__, _FAILURES):
+            breaker.failed()
+            raise StoreUnavailable(f"the store did not answer ({type(error).__name__})") from error
         breaker.succeeded()  # it answered; what it said is the caller's business
         raise
     except BaseException:

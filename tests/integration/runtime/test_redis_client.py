@@ -1,15 +1,24 @@
 """The store's client on a real Valkey: fast when it is down, back when it is back."""
 
 import asyncio
+import random
 import time
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import ConstantBackoff
 from redis.exceptions import RedisError, ResponseError
 
+from deploy.embedded.binaries import valkey_program
 from deploy.embedded.engines import Engines
+from deploy.embedded.identity import engine_user
 from deploy.embedded.valkey import Valkey
 from runtime.redis_client import StoreClient, StoreUnavailable, connect
 from runtime.settings import RedisSettings
@@ -125,3 +134,46 @@ async def test_pub_sub_may_be_quiet_longer_than_a_command_may_take(client: Store
 def test_without_a_url_it_says_which_setting_is_missing() -> None:
     with pytest.raises(ValueError, match="TENANTMESH_REDIS_URL"):
         connect(RedisSettings())
+
+
+@asynccontextmanager
+async def cluster_of_one(folder: Path) -> AsyncIterator[int]:
+    """A Valkey in cluster mode that owns all slots; its port."""
+    port = random.randint(20_000, 45_000)
+    arguments = ["--port", str(port), "--bind", "127.0.0.1", "--cluster-enabled", "yes", "--dir", str(folder)]
+    process = await asyncio.create_subprocess_exec(
+        str(valkey_program(engine_user())), *arguments, stdout=asyncio.subprocess.DEVNULL
+    )
+    try:
+        client: Any = Redis(port=port, retry=Retry(ConstantBackoff(0.05), 100))
+        await client.execute_command("CLUSTER", "ADDSLOTSRANGE", "0", "16383")
+        for _ in range(200):
+            if b"cluster_state:ok" in await client.execute_command("CLUSTER", "INFO"):
+                break
+            await asyncio.sleep(0.05)
+        await client.aclose()
+        yield port
+    finally:
+        process.kill()
+        await process.wait()
+
+
+async def test_a_cluster_works_and_is_guarded_alike(tmp_path: Path) -> None:
+    async with cluster_of_one(tmp_path) as port:
+        client = connect(settings(SecretStr(f"redis://127.0.0.1:{port}"), cluster=True, timeout="1s"))
+        assert await client.set("tm:{a}:x", "1")
+        assert await client.register_script("return redis.call('GET', KEYS[1])")(keys=["tm:{a}:x"]) == b"1"
+    for _ in range(4):
+        with pytest.raises(StoreUnavailable):
+            await client.get("tm:{a}:x")
+    assert client.breaker.is_open
+    await client.aclose()
+
+
+async def test_a_cluster_that_was_never_there_is_unavailable_not_a_usage_error() -> None:
+    client = connect(settings(SecretStr("redis://127.0.0.1:1"), cluster=True))
+    for _ in range(4):
+        with pytest.raises(StoreUnavailable):
+            await client.get("tm:{a}:x")
+    assert client.breaker.is_open
+    await client.aclose()
