@@ -70,6 +70,12 @@ gen-check: setup-dev
 proto-check: setup-dev
 	PATH="$(CURDIR)/$(BIN):$$PATH" protos/check.sh
 
+openapi: setup-dev tools ## Regenerate docs/reference/openapi.json from the annotations
+	$(BIN)/python -m deploy.openapi
+
+openapi-check: setup-dev tools
+	$(BIN)/python -m deploy.openapi --check
+
 baseline: setup-dev ## Accept today's contract as what `buf breaking` compares with; for releases
 	cp gen/descriptors.binpb protos/baseline.binpb
 

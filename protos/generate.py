@@ -91,7 +91,8 @@ def differences(expected: Path, actual: Path) -> list[str]:
         str(name)
         for name in names
         if "__pycache__" not in name.parts and name.name != "README.md"
-        if not (expected / name).exists() or not (actual / name).exists()
+        if not (expected / name).exists()
+        or not (actual / name).exists()
         or not filecmp.cmp(expected / name, actual / name, shallow=False)
     )
 
@@ -102,7 +103,9 @@ def check() -> None:
         stale = []
         for target in TARGETS:
             generate(target, Path(scratch))
-            stale += [f"{target.output}/{name}" for name in differences(Path(scratch) / target.output, ROOT / target.output)]
+            stale += [
+                f"{target.output}/{name}" for name in differences(Path(scratch) / target.output, ROOT / target.output)
+            ]
     if stale:
         sys.exit("generated code is stale; run `make gen` and commit:\n  " + "\n  ".join(stale))
 
