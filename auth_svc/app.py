@@ -35,6 +35,7 @@ from auth_svc.tokens.signing_keys import KeyRing, KeySchedule
 from auth_svc.tokens.tokens import AccessTokens, Discovery, Introspection
 from interceptors import Chain, ChainSettings, Mesh, Ports, TenantDirectory
 from interceptors.backends.redis_rate_limiter import RedisRateLimiter
+from interceptors.limits import parse_rates
 from interceptors.telemetry import AccessLog
 from interceptors.tokens import TokenVerifier
 from runtime import redis_client, row_security
@@ -147,6 +148,7 @@ class AuthApp:
         settings = ChainSettings(
             base_domain=self._settings.mesh.base_domain,
             trusted_proxies=self._settings.mesh.trusted_proxies,
+            rates=parse_rates(self._settings.mesh.rates),
             access_log=AccessLog(self._settings.telemetry.access_log),
         )
         return Chain(SERVICES, ports, settings)

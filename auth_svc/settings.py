@@ -12,6 +12,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import NoDecode
 
+from interceptors.limits import parse_rates
 from runtime.settings import Duration, Group, ProcessSettings, ServerSettings
 
 __all__ = ["AuthSettings", "MeshSettings", "SessionSettings", "TokenSettings"]
@@ -42,6 +43,11 @@ Networks = Annotated[tuple[Annotated[str, AfterValidator(_checked_network)], ...
 """Networks such as `10.0.0.0/8`, with commas between."""
 
 
+def _checked_rates(text: str) -> str:
+    parse_rates(text)
+    return text
+
+
 class MeshSettings(Group):
     """The mesh as this service sees it. `credential` is its own key (`tmk_…`), by which tenant_svc knows it."""
 
@@ -50,6 +56,7 @@ class MeshSettings(Group):
     credential: SecretStr
     base_domain: str = ""
     trusted_proxies: Networks = ()
+    rates: Annotated[str, AfterValidator(_checked_rates)] = ""
 
 
 class TokenSettings(Group):

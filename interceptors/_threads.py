@@ -86,7 +86,7 @@ class ThreadInterceptor(grpc.ServerInterceptor):
         return wrapped
 
     def _wrap(self, chain: CompiledChain, handler: Handler) -> Handler:
-        """The handler with the links around it. Requests come as bytes and are parsed here: after the gates, and because
+        """The handler with the links around it. Requests come as bytes and are parsed here: after the gates, and since
         grpc.server loses a pool thread for good when a message of a stream can't be parsed."""
         parse, serialize = handler.request_deserializer, handler.response_serializer
         if handler.request_streaming and handler.response_streaming:

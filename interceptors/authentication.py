@@ -83,7 +83,8 @@ class Authentication(Link):
         caller = self._from_certificate(call) if self._identities else None
         if caller is None and not call.policy.public:
             raise Unauthenticated(
-                "CREDENTIALS_MISSING", "This method needs a credential. Send `authorization: Bearer <credential>`."
+                "CREDENTIALS_MISSING",
+                "This method needs a credential. Send an access token or API key as authorization: Bearer.",
             )
         call.caller = caller or ANONYMOUS
 

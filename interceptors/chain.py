@@ -16,7 +16,7 @@ from interceptors.deadline import Deadline
 from interceptors.directory import TenantDirectory
 from interceptors.error_boundary import ErrorBoundary
 from interceptors.errors import PermissionDenied
-from interceptors.limits import Rate, RateLimiter
+from interceptors.limits import DEFAULT_RATES, Rate, RateLimiter
 from interceptors.link import CompiledChain, Link, Pending, compile_chain
 from interceptors.metadata_hygiene import MetadataHygiene
 from interceptors.peer_limit import PeerLimit
@@ -33,9 +33,6 @@ if TYPE_CHECKING:
     from interceptors._threads import ThreadInterceptor
 
 __all__ = ["LINKS", "Chain", "ChainSettings", "Ports", "Row"]
-
-
-DEFAULT_RATES: Mapping[str, Rate] = {"credential": Rate(5, 20), "public": Rate(50, 200)}
 
 
 @dataclass(frozen=True, slots=True)

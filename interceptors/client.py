@@ -22,6 +22,10 @@ __all__ = ["Credential", "channel", "outgoing", "retry_config", "thread_channel"
 
 _OPTIONS: tuple[tuple[str, Any], ...] = (
     ("grpc.keepalive_time_ms", 300_000),
+    # A service that restarts is back within a second; gRPC's own pauses grow to two minutes.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 1_000),
+    ("grpc.max_reconnect_backoff_ms", 1_000),
     ("grpc.max_receive_message_length", 4 * 1024 * 1024),
     # The names of proxies in the environment are for HTTP to the outside, never for the mesh.
     ("grpc.enable_http_proxy", 0),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
-__all__ = ["Decision", "Rate", "RateLimiter", "StoreUnavailable"]
+__all__ = ["DEFAULT_RATES", "Decision", "Rate", "RateLimiter", "StoreUnavailable", "parse_rates"]
 
 
 class StoreUnavailable(Exception):
@@ -31,6 +32,23 @@ class Rate:
     def interval(self) -> float:
         """Seconds that one call takes to grow back."""
         return 1 / self.per_second
+
+
+DEFAULT_RATES: Mapping[str, Rate] = {"credential": Rate(5, 20), "public": Rate(50, 200)}
+"""Burst limits of public methods by rate class, for one network address."""
+
+
+def parse_rates(text: str) -> dict[str, Rate]:
+    """The default rates, with those in the text instead: `credential=5/20,public=50/200` is calls per second in the
+    long run, and calls at once. Raises ValueError that says what is wrong."""
+    rates = dict(DEFAULT_RATES)
+    for entry in filter(None, (part.strip() for part in text.split(","))):
+        name, equals, rate = entry.partition("=")
+        per_second, slash, burst = rate.partition("/")
+        if not (name and equals and slash):
+            raise ValueError(f"write a rate as name=calls_per_second/burst, such as public=50/200; got {entry!r}")
+        rates[name] = Rate(float(per_second), int(burst))
+    return rates
 
 
 @dataclass(frozen=True, slots=True)

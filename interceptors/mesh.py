@@ -31,8 +31,8 @@ from interceptors.tokens import TokenVerifier
 
 __all__ = ["Mesh"]
 
-TIMEOUT = 5.0
-"""Seconds that a look-up may take: a miss waits for it."""
+TIMEOUT = 2.0
+"""Seconds that a look-up may take: a miss waits for it, also for a service that is just starting."""
 KEYS_FRESH = 300.0
 """Seconds after which the key set is fetched again, so that a withdrawn key stops verifying."""
 KEYS_STALE = 3600.0
@@ -142,7 +142,7 @@ class GrpcTenantSource:
 
     async def _resolve(self, request: tenants_pb2.ResolveTenantRequest) -> TenantRecord | None:
         try:
-            return _record(await self._stub().ResolveTenant(request, timeout=TIMEOUT))
+            return _record(await self._stub().ResolveTenant(request, timeout=TIMEOUT, wait_for_ready=True))
         except grpc.aio.AioRpcError as error:
             if error.code() is grpc.StatusCode.NOT_FOUND:
                 return None
@@ -202,7 +202,7 @@ class GrpcKeySet:
                 return
             self._tried = self._clock()
             try:
-                answer = await self._stub().GetJwks(tokens_pb2.GetJwksRequest(), timeout=TIMEOUT)
+                answer = await self._stub().GetJwks(tokens_pb2.GetJwksRequest(), timeout=TIMEOUT, wait_for_ready=True)
             except grpc.aio.AioRpcError as error:
                 self._keep(error)
                 return
@@ -230,7 +230,9 @@ class GrpcApiKeyVerifier:
     async def verify(self, key: str) -> Caller | None:
         """As `ApiKeyVerifier.verify`."""
         try:
-            answer = await self._stub().IntrospectToken(tokens_pb2.IntrospectTokenRequest(token=key), timeout=TIMEOUT)
+            answer = await self._stub().IntrospectToken(
+                tokens_pb2.IntrospectTokenRequest(token=key), timeout=TIMEOUT, wait_for_ready=True
+            )
         except grpc.aio.AioRpcError as error:
             raise _unreachable("auth_svc", error) from error
         return _caller(answer) if answer.active else None

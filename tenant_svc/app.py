@@ -11,6 +11,7 @@ from tenantmesh.tenant.v1.tenant_service_pb2_grpc import add_TenantServiceServic
 from interceptors import Chain, ChainSettings, Mesh, Ports, TenantDirectory
 from interceptors.backends.redis_rate_limiter import RedisRateLimiter
 from interceptors.errors import Unavailable
+from interceptors.limits import parse_rates
 from interceptors.telemetry import AccessLog
 from interceptors.tokens import TokenVerifier
 from runtime import redis_client, row_security
@@ -120,6 +121,7 @@ class TenantApp:
         chain_settings = ChainSettings(
             base_domain=settings.mesh.base_domain,
             trusted_proxies=settings.mesh.trusted_proxies,
+            rates=parse_rates(settings.mesh.rates),
             access_log=AccessLog(settings.telemetry.access_log),
         )
         return Chain([SERVICE], ports, chain_settings)

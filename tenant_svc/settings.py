@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Annotated
 
-from pydantic import Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr
 
+from interceptors.limits import parse_rates
 from runtime.settings import Duration, Group, ProcessSettings
 
 __all__ = ["EventSettings", "MeshSettings", "TenantSettings", "TokenSettings"]
+
+
+def _checked_rates(text: str) -> str:
+    parse_rates(text)
+    return text
 
 
 class MeshSettings(Group):
@@ -19,6 +26,7 @@ class MeshSettings(Group):
     credential: SecretStr
     base_domain: str = ""
     trusted_proxies: tuple[str, ...] = ()
+    rates: Annotated[str, AfterValidator(_checked_rates)] = ""
 
 
 class TokenSettings(Group):

@@ -1,3 +1,3 @@
 """Names the fixture modules, nothing else."""
 
-pytest_plugins = ["tests.fixtures.engines", "tests.fixtures.stack"]
+pytest_plugins = ["tests.fixtures.engines", "tests.fixtures.stack", "tests.fixtures.mesh"]

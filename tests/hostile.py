@@ -85,7 +85,10 @@ class HostileClient:
         answer = self._answers[stream]
         async with asyncio.timeout(seconds):
             while not answer.ended:
-                data = await self._reader.read(65536)
+                try:
+                    data = await self._reader.read(65536)
+                except ConnectionResetError:
+                    data = b""  # refused with the whole connection
                 if not data:
                     answer.ended = True
                     break

@@ -1,0 +1,152 @@
+"""Two tenants and every RPC: what one of them may never see or do. Made from the descriptors, so that a new RPC is in
+it as soon as it is in the protos.
+
+For each method: callers of the wrong kind are refused before anything is read; a user of one tenant who names the
+other, by any source or field, gets what a missing tenant gets; and nothing of the other tenant is in any answer.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import pytest
+from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor
+from tenantmesh.policy.v1 import policy_pb2
+
+from interceptors.policy import policies_of
+from tests.fixtures.mesh import Mesh, Tenant, User, World
+from tests.transports import SERVICES, UNARY, Answer, Transport, full_name
+
+POLICIES = policies_of(SERVICES)
+AUDIENCES = {
+    "user": policy_pb2.AUDIENCE_USER,
+    "service": policy_pb2.AUDIENCE_SERVICE,
+    "operator": policy_pb2.AUDIENCE_OPERATOR,
+}
+
+
+class Pair:
+    """Two tenants, each with a user."""
+
+    def __init__(self, acme: Tenant, globex: Tenant, ada: User, grace: User) -> None:
+        self.acme, self.globex, self.ada, self.grace = acme, globex, ada, grace
+
+    @property
+    def foreign(self) -> tuple[str, ...]:
+        """What of globex must not reach ada."""
+        return (self.globex.id, self.globex.slug, self.grace.id, self.grace.email)
+
+
+@pytest.fixture(scope="session")
+async def pair(world: World) -> Pair:
+    acme, globex = await world.tenant("acme"), await world.tenant("globex")
+    return Pair(acme, globex, await world.user(acme), await world.user(globex))
+
+
+def declared(method: MethodDescriptor) -> policy_pb2.MethodPolicy:
+    return method.GetOptions().Extensions[policy_pb2.method]
+
+
+def by_name(method: MethodDescriptor) -> str:
+    return method.name
+
+
+def sees(answer: Answer, secrets: tuple[str, ...]) -> list[str]:
+    text = f"{answer.body} {answer.message} {answer.details} {answer.headers}"
+    return [secret for secret in secrets if secret in text]
+
+
+@pytest.mark.parametrize("method", UNARY, ids=by_name)
+async def test_only_the_declared_audiences_are_served(
+    method: MethodDescriptor, transport: Transport, mesh: Mesh, pair: Pair
+) -> None:
+    name, audiences = full_name(method), set(declared(method).audiences)
+    if policy_pb2.AUDIENCE_PUBLIC in audiences:
+        # Anybody is served, so that nothing may be refused for who calls.
+        answer = await transport.call(name, {})
+        assert answer.reason not in {"CREDENTIALS_MISSING", "AUDIENCE_NOT_ALLOWED"}, answer
+        return
+    anonymous = await transport.call(name, own_request(method, pair))
+    assert (anonymous.code, anonymous.reason) == ("UNAUTHENTICATED", "CREDENTIALS_MISSING")
+    tokens = {"user": pair.ada.token, "service": mesh.service_key, "operator": mesh.operator_key}
+    for kind, audience in AUDIENCES.items():
+        answer = await transport.call(name, own_request(method, pair), token=tokens[kind], metadata=here(kind, pair))
+        if audience not in audiences:
+            assert (answer.code, answer.reason) == ("PERMISSION_DENIED", "AUDIENCE_NOT_ALLOWED"), (kind, answer)
+        else:
+            assert answer.reason != "AUDIENCE_NOT_ALLOWED", (kind, answer)
+
+
+def here(kind: str, pair: Pair) -> list[tuple[str, str]]:
+    """A service or operator says which tenant it means; a user's credential says it."""
+    return [] if kind == "user" else [("x-tenant-id", pair.acme.id)]
+
+
+def own_request(method: MethodDescriptor, pair: Pair) -> dict[str, Any]:
+    field = declared(method).tenant_field
+    return {json_name(method, field): pair.acme.id} if field else {}
+
+
+def json_name(method: MethodDescriptor, field: str) -> str:
+    return str(method.input_type.fields_by_name[field].json_name)
+
+
+def id_fields(method: MethodDescriptor) -> list[str]:
+    """The request's fields that name something: the tenant field, and strings called id or …_id."""
+    tenant_field = declared(method).tenant_field
+    return [
+        field.name
+        for field in method.input_type.fields
+        if field.type == FieldDescriptor.TYPE_STRING
+        and field.name != "request_id"  # the client's own, never looked up across tenants
+        and (field.name in {tenant_field, "id"} or field.name.endswith("_id"))
+    ]
+
+
+FOR_USERS = [method for method in UNARY if policy_pb2.AUDIENCE_USER in declared(method).audiences]
+
+
+@pytest.mark.parametrize("method", [method for method in FOR_USERS if id_fields(method)], ids=by_name)
+async def test_foreign_ids_answer_as_missing_ones(method: MethodDescriptor, transport: Transport, pair: Pair) -> None:
+    for field in id_fields(method):
+        key = json_name(method, field)
+        missing = await transport.call(full_name(method), {key: str(uuid.uuid4())}, token=pair.ada.token)
+        for foreign in (pair.globex.id, pair.globex.slug, pair.grace.id):
+            answer = await transport.call(full_name(method), {key: foreign}, token=pair.ada.token)
+            assert answer.code != "OK", f"{field} reached another tenant's {foreign}"
+            assert (answer.code, answer.message, answer.details) == (missing.code, missing.message, missing.details)
+
+
+@pytest.mark.parametrize("method", FOR_USERS, ids=by_name)
+async def test_no_source_turns_a_user_to_another_tenant(
+    method: MethodDescriptor, transport: Transport, pair: Pair
+) -> None:
+    policy = POLICIES[f"/{full_name(method)}"]
+    for source in (("x-tenant-id", pair.globex.id), ("x-tenant-slug", pair.globex.slug)):
+        answer = await transport.call(
+            full_name(method), own_request(method, pair), token=pair.ada.token, metadata=[source]
+        )
+        if policy.tenant_scope.name == "NONE":
+            assert answer.reason != "TENANT_MISMATCH"
+        else:
+            assert (answer.code, answer.reason) == ("PERMISSION_DENIED", "TENANT_MISMATCH"), source
+        assert not sees(answer, (pair.grace.id, pair.grace.email))
+
+
+@pytest.mark.parametrize("method", UNARY, ids=by_name)
+async def test_no_answer_to_a_user_holds_anything_of_another_tenant(
+    method: MethodDescriptor, transport: Transport, pair: Pair
+) -> None:
+    for request in ({}, own_request(method, pair)):
+        if declared(method).tenant_field and not request:
+            continue  # over REST such a call has no path
+        answer = await transport.call(full_name(method), request, token=pair.ada.token)
+        assert not sees(answer, pair.foreign)
+        assert not sees(answer, (pair.ada.token, pair.grace.token))
+
+
+def test_every_rpc_is_in_the_matrix() -> None:
+    streaming = {full_name(method) for service in SERVICES for method in service.methods if method.server_streaming}
+    tested = {full_name(method) for method in UNARY}
+    assert {name.lstrip("/") for name in POLICIES if not name.startswith("/grpc.")} == tested | streaming

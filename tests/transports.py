@@ -1,0 +1,197 @@
+"""One way to call any method of the contract, over gRPC or over REST: the REST call is made from the annotation.
+
+A method that is added to the protos can be called here at once; nothing about single methods is written down.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Protocol, Self
+from urllib.parse import quote, urlencode
+
+import grpc
+import tenantmesh.auth.v1.auth_service_pb2
+import tenantmesh.auth.v1.token_service_pb2
+import tenantmesh.tenant.v1.tenant_service_pb2
+from google.api import annotations_pb2
+from google.protobuf import descriptor_pool, json_format, message_factory
+from google.protobuf.descriptor import MethodDescriptor
+from google.rpc import code_pb2, error_details_pb2
+from grpc_status import rpc_status
+
+Headers = Sequence[tuple[str, str]]
+SERVICES = tuple(
+    service
+    for proto in (
+        tenantmesh.tenant.v1.tenant_service_pb2,
+        tenantmesh.auth.v1.auth_service_pb2,
+        tenantmesh.auth.v1.token_service_pb2,
+    )
+    for service in proto.DESCRIPTOR.services_by_name.values()
+)
+METHODS: tuple[MethodDescriptor, ...] = tuple(method for service in SERVICES for method in service.methods)
+UNARY = tuple(method for method in METHODS if not method.server_streaming)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back, the same shape over both transports."""
+
+    code: str
+    body: dict[str, Any]
+    reason: str = ""
+    message: str = ""
+    headers: dict[str, str] = field(default_factory=dict)
+    details: tuple[dict[str, Any], ...] = ()
+
+
+class Transport(Protocol):
+    """Calls a unary method by its full name."""
+
+    async def call(
+        self, method: str, request: dict[str, Any] | None = None, *, token: str | None = None, metadata: Headers = ()
+    ) -> Answer:
+        """The answer, or the refusal as an answer."""
+        ...
+
+
+def descriptor(name: str) -> MethodDescriptor:
+    """The method `package.Service/Method`."""
+    service, _, method = name.partition("/")
+    found: MethodDescriptor = descriptor_pool.Default().FindServiceByName(service).methods_by_name[method]
+    return found
+
+
+def full_name(method: MethodDescriptor) -> str:
+    """`package.Service/Method`."""
+    return f"{method.containing_service.full_name}/{method.name}"
+
+
+def with_token(token: str | None, metadata: Headers) -> Headers:
+    """The headers of a call."""
+    return [*metadata, ("authorization", f"Bearer {token}")] if token else list(metadata)
+
+
+class GrpcTransport:
+    """Native gRPC."""
+
+    def __init__(self, tenant_target: str, auth_target: str) -> None:
+        self._targets = {"tenantmesh.tenant": tenant_target, "tenantmesh.auth": auth_target}
+        self._channels: dict[str, grpc.aio.Channel] = {}
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for channel in self._channels.values():
+            await channel.close()
+
+    def channel(self, method: str) -> grpc.aio.Channel:
+        """The channel to the method's service."""
+        target = next(target for package, target in self._targets.items() if method.startswith(package))
+        if target not in self._channels:
+            self._channels[target] = grpc.aio.insecure_channel(target)
+        return self._channels[target]
+
+    async def call(
+        self, method: str, request: dict[str, Any] | None = None, *, token: str | None = None, metadata: Headers = ()
+    ) -> Answer:
+        """As `Transport.call`."""
+        described = descriptor(method)
+        message = json_format.ParseDict(request or {}, message_factory.GetMessageClass(described.input_type)())
+        call = self.channel(method).unary_unary(
+            f"/{method}",
+            request_serializer=type(message).SerializeToString,
+            response_deserializer=message_factory.GetMessageClass(described.output_type).FromString,
+        )(message, metadata=grpc.aio.Metadata(*with_token(token, metadata)), timeout=15)
+        try:
+            answer = await call
+        except grpc.aio.AioRpcError as error:
+            return _refusal(error)
+        body = json_format.MessageToDict(answer, always_print_fields_with_no_presence=True)
+        return Answer("OK", body, headers=_text(await call.trailing_metadata()))
+
+
+def _refusal(error: grpc.aio.AioRpcError) -> Answer:
+    status = rpc_status.from_call(error)
+    details = tuple(json_format.MessageToDict(each) for each in status.details) if status else ()
+    headers = _text(error.trailing_metadata())
+    return _answer(error.code().name, error.details() or "", details, headers)
+
+
+def _answer(code: str, message: str, details: tuple[dict[str, Any], ...], headers: dict[str, str]) -> Answer:
+    kind = f"type.googleapis.com/{error_details_pb2.ErrorInfo.DESCRIPTOR.full_name}"
+    reason = next((each["reason"] for each in details if each["@type"] == kind), "")
+    return Answer(code, {}, reason, message, headers, details)
+
+
+def _text(metadata: Any) -> dict[str, str]:
+    return {key: value for key, value in metadata or () if isinstance(value, str)}
+
+
+class RestTransport:
+    """REST at the edge, the call made from the method's `google.api.http` annotation."""
+
+    def __init__(self, target: str) -> None:
+        self._target = target
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return None
+
+    async def call(
+        self, method: str, request: dict[str, Any] | None = None, *, token: str | None = None, metadata: Headers = ()
+    ) -> Answer:
+        """As `Transport.call`."""
+        verb, path, body = rest_call(descriptor(method), request or {})
+        status, headers, text = await asyncio.to_thread(
+            self.send, verb, path, with_token(token, metadata), None if body is None else json.dumps(body).encode()
+        )
+        decoded = json.loads(text)
+        if status == http.HTTPStatus.OK:
+            return Answer("OK", decoded, headers=headers)
+        details = tuple(decoded["details"])
+        return _answer(code_pb2.Code.Name(decoded["code"]), decoded["message"], details, headers)
+
+    def send(
+        self, verb: str, path: str, headers: Headers, body: bytes | None = None, content_type: str = "application/json"
+    ) -> tuple[int, dict[str, str], bytes]:
+        """A raw HTTP call: status, headers in lower case, body."""
+        connection = http.client.HTTPConnection(self._target, timeout=20)
+        try:
+            connection.putrequest(verb, path, skip_host=any(key == "host" for key, _ in headers))
+            for key, value in headers:
+                connection.putheader(key, value)
+            if body is not None:
+                connection.putheader("content-type", content_type)
+                connection.putheader("content-length", str(len(body)))
+            connection.endheaders(body)
+            response = connection.getresponse()
+            return response.status, {key.lower(): value for key, value in response.getheaders()}, response.read()
+        finally:
+            connection.close()
+
+
+def rest_call(method: MethodDescriptor, request: dict[str, Any]) -> tuple[str, str, dict[str, Any] | None]:
+    """Verb, path with query, and body of the method's first binding."""
+    rule = method.GetOptions().Extensions[annotations_pb2.http]
+    verb = rule.WhichOneof("pattern")
+    template = getattr(rule, verb)
+    rest = dict(request)
+    path = re.sub(r"\{(\w+)\}", lambda found: quote(str(rest.pop(found[1], "")), safe=""), template)
+    if rule.body == "*":
+        return verb.upper(), path, rest
+    query = {key: str(value).lower() if isinstance(value, bool) else value for key, value in rest.items()}
+    return verb.upper(), f"{path}?{urlencode(query)}" if query else path, None
