@@ -6,9 +6,10 @@
 | `tuning` | environment that must be in place before grpc is imported |
 | `ids` | identifiers made by the service (UUIDv7) |
 | `database` | the two doors to PostgreSQL and the statements that go through them |
-| `row_security` | row-level security: declared beside a table, turned into DDL, verified at start |
+| `row_security` | row-level security: declared beside a table, turned into DDL, verified before serving |
 | `migrations` | Alembic, run by program, one schema per service |
-| `redis_client` | a Redis client that fails fast, behind a circuit breaker |
+| `breaker` | a circuit breaker that knows no transport |
+| `redis_client` | a Redis client that fails fast, behind the breaker |
 | `telemetry` | logs with secrets removed, metrics, traces |
 | `health` | grpc.health.v1, driven by checks |
 | `server` | a tuned gRPC server: start, drain, worker processes, close in reverse |

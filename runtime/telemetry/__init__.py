@@ -12,7 +12,7 @@ from wsgiref.simple_server import WSGIServer
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector, start_http_server
 from prometheus_client.metrics_core import Metric
 
-from runtime.settings import TelemetrySettings, split_address
+from runtime.settings import TelemetrySettings, moved_address, split_address
 from runtime.telemetry.logs import LogContext, configure
 from runtime.telemetry.metrics import CallableCollector, CallMetrics
 
@@ -54,12 +54,21 @@ class Telemetry:
     def open(self, worker: int = 0) -> None:
         """Serve metrics on the configured port + `worker`, and export traces. Raises OSError for a taken port."""
         if self._settings.metrics_listen is not None:
-            host, port = split_address(self._settings.metrics_listen)
-            self._endpoint = start_http_server(port + worker, host, self.registry)
+            self._endpoint = self._serve_metrics(moved_address(self._settings.metrics_listen, worker))
         if self._settings.otlp_endpoint is not None:
             # The exporter costs 15 MB and a third of a second: only those who use it pay.
             traces = importlib.import_module("runtime.telemetry.traces")
             self._traces = traces.provider(self._settings, self._service)
+
+    def _serve_metrics(self, address: str) -> tuple[WSGIServer, Thread]:
+        host, port = split_address(address)
+        try:
+            return start_http_server(port, host, self.registry)
+        except OSError as error:
+            raise OSError(
+                f"cannot serve metrics on {address}: {error.strerror}; "
+                "choose another address with TENANTMESH_TELEMETRY_METRICS_LISTEN"
+            ) from error
 
     def close(self) -> None:
         """Stop the metrics endpoint and flush traces. May take as long as the trace exporter's timeout."""

@@ -7,7 +7,7 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
 
 import grpc
@@ -180,6 +180,17 @@ async def test_a_taken_port_is_named_with_how_to_change_it() -> None:
             assert told.endswith("closed\n"), "what had been opened was closed"
 
 
+async def test_a_taken_metrics_port_is_named_with_how_to_change_it() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        async with started(TENANTMESH_TELEMETRY_METRICS_LISTEN=address) as service:
+            assert (await service.ended())[0] == REFUSED
+            assert address in json.dumps(service.events)
+            assert "TENANTMESH_TELEMETRY_METRICS_LISTEN" in json.dumps(service.events)
+
+
 async def test_workers_have_ports_and_metrics_of_their_own_and_come_back() -> None:
     metrics = free_port()
     async with AsyncExitStack() as stack:
@@ -216,8 +227,14 @@ def children(pid: int) -> list[int]:
 async def test_workers_do_not_outlive_a_parent_that_is_killed() -> None:
     async with started(TENANTMESH_SERVER_WORKERS="2") as service:
         await service.until("serving", times=2)
+        workers = children(service.process.pid)
         service.process.kill()
-        _, told = await service.ended()  # ends when the last of them has closed its end of the pipes
+        try:
+            _, told = await service.ended()  # ends when the last of them has closed its end of the pipes
+        finally:
+            for worker in workers:
+                with suppress(ProcessLookupError):
+                    os.kill(worker, signal.SIGKILL)
         assert told.count("closed") == 2
 
 
