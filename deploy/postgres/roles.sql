@@ -7,12 +7,12 @@
 
 BEGIN;
 SET LOCAL client_min_messages = warning;
-SELECT pg_advisory_xact_lock(7093110452);  -- two installers in one database take turns
 
 DO $roles$
 DECLARE
     role_name text;
 BEGIN
+    PERFORM pg_advisory_xact_lock(7093110452);  -- two installers in one database take turns
     FOREACH role_name IN ARRAY ARRAY[
         'tenant_owner', 'auth_owner', 'tenantmesh_migrate',
         'tenant_app', 'tenant_directory', 'auth_app', 'auth_directory'

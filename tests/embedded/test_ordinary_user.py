@@ -1,23 +1,30 @@
 """The engines as an ordinary user, seen from root, which is what tests usually are in a container."""
 
+import itertools
 import json
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 import deploy
+from deploy.embedded.edge import healthz
 from deploy.embedded.identity import EngineUser
+from deploy.embedded.ports import NAMES, Ports, is_free
 
 NOBODY = pwd.getpwnam("nobody")
 UNKNOWN_UID = 54321
 SECONDS = 60
+CHECKOUT = str(Path(deploy.__file__).parent.parent)
+PACKAGES = [path for path in sys.path if path.endswith("site-packages")]
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 
@@ -27,6 +34,8 @@ def python() -> Iterator[str]:
     """Our interpreter, or a copy of it when it lies in a closed home, as a version manager's does."""
     own = Path(sys.executable).resolve()
     other = EngineUser(NOBODY.pw_name, NOBODY.pw_uid, NOBODY.pw_gid, switch=True)
+    if any(other.blocked_at(Path(path)) for path in (CHECKOUT, *PACKAGES)):
+        pytest.skip("the checkout or its environment lies in a folder that is closed to ordinary users")
     if other.blocked_at(own.parent) is None:
         yield str(own)
         return
@@ -50,12 +59,14 @@ def folder() -> Iterator[Path]:
 
 
 def run_host(python: str, folder: Path, uid: int, gid: int) -> "subprocess.Popen[str]":
+    return run_as(uid, gid, python, folder, "-m", "tests.embedded.host", str(folder / "state"))
+
+
+def run_as(uid: int, gid: int, python: str, folder: Path, *arguments: str) -> "subprocess.Popen[str]":
     os.chown(folder, uid, gid)
-    checkout = Path(deploy.__file__).parent.parent
     libraries = str(Path(python).parent.parent / "lib")
-    packages = [path for path in sys.path if path.endswith("site-packages")]
     return subprocess.Popen(
-        [python, "-P", "-m", "tests.embedded.host", str(folder / "state")],
+        [python, "-P", *arguments],
         user=uid,
         group=gid,
         extra_groups=[],
@@ -63,7 +74,7 @@ def run_host(python: str, folder: Path, uid: int, gid: int) -> "subprocess.Popen
         env={
             "PATH": os.defpath,
             "LD_LIBRARY_PATH": libraries,
-            "PYTHONPATH": ":".join([str(checkout), *packages]),
+            "PYTHONPATH": ":".join([CHECKOUT, f"{CHECKOUT}/gen", *PACKAGES]),
             "PYTHONDONTWRITEBYTECODE": "1",
         },
         stdout=subprocess.PIPE,
@@ -85,6 +96,26 @@ def test_everything_runs_as_that_user_in_the_users_own_folder(python: str, folde
     finally:
         host.terminate()
         host.communicate(timeout=SECONDS)
+
+
+def test_the_whole_stack_runs_as_that_user(python: str, folder: Path) -> None:
+    ports = Ports.any().settled()
+    numbers = [option for name in NAMES for option in (f"--{name.replace('_', '-')}-port", str(getattr(ports, name)))]
+    program = "from deploy.cli import main; main()"
+    arguments = ("-c", program, "dev", "--state", str(folder / "state"), *numbers)
+    dev = run_as(NOBODY.pw_uid, NOBODY.pw_gid, python, folder, *arguments)
+    try:
+        assert dev.stdout
+        lines = list(itertools.takewhile(lambda line: "Ctrl-C stops" not in line, dev.stdout))
+        assert any("is running" in line for line in lines), lines
+        assert healthz(ports.edge) == 200
+        parts = psutil.Process(dev.pid).children(recursive=True)
+        assert {part.uids().real for part in parts} == {NOBODY.pw_uid}
+    finally:
+        dev.send_signal(signal.SIGINT)
+        _, errors = dev.communicate(timeout=SECONDS)
+    assert dev.returncode == 0, errors
+    assert all(is_free(getattr(ports, name)) for name in NAMES)
 
 
 def test_a_user_that_the_system_does_not_know_is_told_what_to_do(python: str, folder: Path) -> None:
