@@ -138,4 +138,5 @@ event_horizon = catalog(
     ),
     "Up to which position events have been forgotten, over all tenants: one row, made by the migration.",
     (Grant(DIRECTORY_ROLE, ("SELECT",)), Grant(DIRECTORY_ROLE, ("UPDATE",), ("pruned_through",))),
+    secret=True,
 )

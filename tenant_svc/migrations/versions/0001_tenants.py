@@ -28,10 +28,11 @@ def upgrade() -> None:
     op.execute(f"GRANT USAGE ON SEQUENCE {SCHEMA}.tenant_event_positions TO {APP}")
     tables = [_tenants(), _tenant_events(), _tenant_requests()]
     horizon = _event_horizon()
+    # Before its row-level security is in force, which holds for the owner too.
+    op.bulk_insert(horizon, [{"singleton": True, "pruned_through": 0}])
     for table in (*tables, horizon):
         for statement in ddl(table):
             op.execute(statement)
-    op.bulk_insert(horizon, [{"singleton": True, "pruned_through": 0}])
 
 
 def _tenant_columns() -> list[sa.Column[object]]:
@@ -98,4 +99,4 @@ def _event_horizon() -> sa.Table:
         schema=SCHEMA,
     )
     grants = [Grant(DIRECTORY, ("SELECT",)), Grant(DIRECTORY, ("UPDATE",), ("pruned_through",))]
-    return catalog(table, "how far the log has been forgotten is no tenant's", grants)
+    return catalog(table, "how far the log has been forgotten is no tenant's", grants, secret=True)

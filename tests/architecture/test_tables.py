@@ -1,0 +1,97 @@
+"""Every table of both services is under forced row-level security, in its declaration and in the real database."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import asyncpg
+import pytest
+from sqlalchemy import MetaData, Table, UniqueConstraint
+
+import auth_svc.accounts.tables
+import auth_svc.api_keys.tables
+import auth_svc.schema
+import auth_svc.sessions.tables
+import auth_svc.tokens.tables
+import tenant_svc.tenants.tables
+from runtime.row_security import Catalog, TenantOwned, declaration_of
+
+METADATAS: tuple[MetaData, ...] = (tenant_svc.tenants.tables.metadata, auth_svc.schema.metadata)
+TABLES: tuple[Table, ...] = tuple(table for metadata in METADATAS for table in metadata.tables.values())
+GLOBAL_NAMES = {
+    "tenant.tenants": {("slug",)},  # a slug is one tenant's in the whole mesh
+    "tenant.tenant_requests": {("requester", "request_id")},  # an operator's request id, from before there is a tenant
+}
+"""Unique constraints without the tenant, which by their meaning span tenants."""
+
+
+@pytest.mark.parametrize("table", TABLES, ids=str)
+def test_every_table_is_declared(table: Table) -> None:
+    declaration = declaration_of(table)
+    assert isinstance(declaration, TenantOwned | Catalog), "declare it tenant_owned or catalog, beside the table"
+    if isinstance(declaration, Catalog):
+        assert len(declaration.reason) > 20, "a catalog says why it belongs to no tenant"
+
+
+@pytest.mark.parametrize("table", TABLES, ids=str)
+def test_keys_of_tenant_owned_tables_begin_with_the_tenant(table: Table) -> None:
+    if not isinstance(declaration_of(table), TenantOwned):
+        assert "tenant_id" not in table.primary_key.columns or len(table.primary_key.columns) == 1
+        return
+    assert not table.c.tenant_id.nullable
+    assert next(iter(table.primary_key.columns)).name == "tenant_id"
+    for constraint in table.constraints:
+        if isinstance(constraint, UniqueConstraint):
+            columns = tuple(column.name for column in constraint.columns)
+            assert columns[0] == "tenant_id" or columns in GLOBAL_NAMES.get(str(table), set()), columns
+    for index in table.indexes:
+        assert not index.unique or "tenant_id" in index.columns
+    for key in table.foreign_key_constraints:
+        assert key.column_keys[0] == "tenant_id", "a foreign key without the tenant looks past row-level security"
+
+
+async def catalogue(postgres: Any, query: str) -> list[Any]:
+    connection = await asyncpg.connect(postgres.admin_url.get_secret_value())
+    try:
+        return list(await connection.fetch(query))
+    finally:
+        await connection.close()
+
+
+async def test_the_database_holds_no_table_without_it(postgres: Any) -> None:
+    rows = await catalogue(
+        postgres,
+        """select n.nspname || '.' || c.relname as name, c.relrowsecurity, c.relforcerowsecurity,
+                  (select count(*) from pg_policy p where p.polrelid = c.oid) as policies
+           from pg_class c join pg_namespace n on n.oid = c.relnamespace
+           where c.relkind in ('r', 'p') and n.nspname not in ('pg_catalog', 'information_schema')
+             and n.nspname !~ '^pg_toast' and c.relname <> 'alembic_version'""",
+    )
+    assert {row["name"] for row in rows} == {str(table) for table in TABLES}, "a table that no metadata declares"
+    for row in rows:
+        assert row["relrowsecurity"], row["name"]
+        assert row["relforcerowsecurity"], row["name"]
+        assert row["policies"], row["name"]
+
+
+async def test_no_role_of_ours_is_powerful(postgres: Any) -> None:
+    rows = await catalogue(
+        postgres,
+        "select rolname, rolsuper, rolbypassrls, rolcreaterole, rolcreatedb, rolinherit, rolcanlogin from pg_roles "
+        "where rolname ~ '^(tenant|auth)'",
+    )
+    assert {row["rolname"] for row in rows} >= {"tenant_app", "auth_app", "tenant_directory", "auth_directory"}
+    for row in rows:
+        assert not any((row["rolsuper"], row["rolbypassrls"], row["rolcreaterole"], row["rolcreatedb"])), row["rolname"]
+        assert not (row["rolname"].endswith("_owner") and row["rolcanlogin"])
+
+
+async def test_no_dangerous_privilege_is_granted(postgres: Any) -> None:
+    rows = await catalogue(
+        postgres,
+        """select grantee, table_schema || '.' || table_name as name, privilege_type
+           from information_schema.role_table_grants
+           where grantee ~ '^(tenant|auth)' and grantee !~ '_owner$'
+             and privilege_type in ('TRUNCATE', 'REFERENCES', 'TRIGGER')""",
+    )
+    assert not rows, [dict(row) for row in rows]
