@@ -15,14 +15,15 @@ __all__ = ["ATTEMPTS", "LOCAL_ATTEMPTS", "LoginAttempts"]
 
 _log = structlog.get_logger()
 
-ATTEMPTS = Rate(per_second=1 / 30, burst=10)
-"""Ten at once, then one every 30 s: a guesser gets nowhere, and nobody can lock somebody else out for good."""
-LOCAL_ATTEMPTS = Rate(per_second=1 / 120, burst=3)
+ATTEMPTS = Rate(per_second=1 / 10, burst=20)
+"""Twenty at once, then one every 10 s, right or wrong: a guesser gets nowhere against passwords of 15 characters, and
+nobody can lock somebody else out for good."""
+LOCAL_ATTEMPTS = Rate(per_second=1 / 40, burst=5)
 """What one process admits by itself while the shared counters are away: as if four of them shared the rate."""
 
 
 class LoginAttempts:
-    """Reserves an attempt before the password is hashed, so that a thousand parallel guesses cost ten hashes.
+    """Reserves an attempt before the password is hashed, so that a thousand parallel guesses cost twenty hashes.
 
     Counts by normalised address, with or without an account behind it, so that a refusal tells nothing. While the
     shared store is away each process counts for itself, with a smaller share: never without limit.

@@ -16,6 +16,7 @@ from tenantmesh.auth.v1 import auth_service_pb2 as auth
 from tenantmesh.auth.v1 import token_service_pb2 as tokens
 from tenantmesh.auth.v1.auth_service_pb2_grpc import AuthServiceStub
 
+from auth_svc.sessions.attempts import ATTEMPTS
 from deploy.embedded.valkey import Valkey
 from interceptors.tenants import TenantRecord, TenantState
 from tests.fixtures.engines import WorkerDatabase
@@ -172,10 +173,11 @@ async def test_guesses_are_counted_for_all_processes_in_the_store(
     service: Service, acme: TenantRecord, valkey: Valkey
 ) -> None:
     reasons = []
-    for _ in range(15):
+    for _ in range(ATTEMPTS.burst + 3):
         reasons.append((await refused(login(service, acme, password=WRONG)))[1])
         await forget_the_address(valkey)
-    assert reasons == ["INVALID_CREDENTIALS"] * 10 + ["RATE_LIMITED"] * 5
+    assert reasons[: ATTEMPTS.burst] == ["INVALID_CREDENTIALS"] * ATTEMPTS.burst
+    assert reasons[-1] == "RATE_LIMITED"
 
 
 async def forget_the_address(valkey: Valkey) -> None:

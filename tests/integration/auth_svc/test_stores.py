@@ -103,11 +103,9 @@ async def test_a_hash_is_replaced_only_if_it_is_still_the_one_that_was_checked(
 ) -> None:
     new = account(tenant)
     await users.add(new)
-    await users.replace_hash(Credentials(new.user, "stale"), "lost")
-    await users.replace_hash(Credentials(new.user, "hash"), "newer")
-    found = await users.credentials(tenant.id, "alice@example.com")
-    assert found is not None
-    assert found.password_hash == "newer"
+    for checked, stored in (("stale", "hash"), ("hash", "newer")):
+        await users.replace_hash(Credentials(new.user, checked), "newer")
+        assert await users.credentials(tenant.id, "alice@example.com") == Credentials(new.user, stored)
 
 
 async def test_row_security_hides_other_tenants_even_from_queries_without_a_predicate(

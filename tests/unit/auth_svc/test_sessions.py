@@ -123,8 +123,10 @@ async def test_an_address_is_the_same_however_it_is_written(world: World) -> Non
 
 
 async def test_a_password_is_the_same_on_every_keyboard(world: World) -> None:
-    await world.register(world.acme, "zoe@example.com", "Zoe\u0308 walks ﬁve blue dogs")
-    await world.sessions.login(world.acme.id, "zoe@example.com", "Zo\u00eb walks five blue dogs")
+    spellings = ("Zoe\u0308 walks ﬁve blue dogs", "Zo\u00eb walks five blue dogs")
+    await world.register(world.acme, "zoe@example.com", spellings[0])
+    for spelling in spellings:
+        await world.sessions.login(world.acme.id, "zoe@example.com", spelling)
 
 
 async def test_unknown_addresses_and_wrong_passwords_are_refused_alike_at_the_same_cost(world: World) -> None:
@@ -179,8 +181,8 @@ async def test_while_the_counters_are_away_each_process_counts_fewer_by_itself()
     world = World(limiter=StoreAway())
     await world.keys.maintain()
     await world.register(world.acme)
-    reasons = [(await refusal(world.sessions.login(world.acme.id, ALICE, OTHER_PASSWORD)))[1] for _ in range(5)]
-    assert reasons == ["INVALID_CREDENTIALS"] * LOCAL_ATTEMPTS.burst + ["RATE_LIMITED"] * (5 - LOCAL_ATTEMPTS.burst)
+    reasons = [(await refusal(world.sessions.login(world.acme.id, ALICE, OTHER_PASSWORD)))[1] for _ in range(8)]
+    assert reasons == ["INVALID_CREDENTIALS"] * LOCAL_ATTEMPTS.burst + ["RATE_LIMITED"] * (8 - LOCAL_ATTEMPTS.burst)
     await world.hashing.close()
 
 
