@@ -19,8 +19,10 @@ from rich.table import Table
 
 from interceptors.chain import LINKS
 from tests.benchmarks.load import Measured, Target, alternate, pin, require_h2load
+from tests.benchmarks.product import product
 
 ROOT = Path(__file__).resolve().parents[2]
+PRODUCT = "GetTenant through the tenant door"
 METHOD = "/notes.v1.NotesService/GetNote"
 MESSAGE = pb.GetNoteRequest(text="n" * 99)
 console = Console()
@@ -114,7 +116,16 @@ def row(name: str, measured: Measured, baseline: str, ratio: float, pairs: int) 
 
 def compare(title: str, names: dict[str, str], options: argparse.Namespace) -> list[dict[str, object]]:
     """Measures the variants against the first of them and prints the table."""
-    with servers(names) as targets, console.status(title) as status:
+    with servers(names) as targets:
+        if title == PRODUCT:
+            with product() as more:
+                return measure(title, [*targets, *more], options)
+        return measure(title, targets, options)
+
+
+def measure(title: str, targets: list[Target], options: argparse.Namespace) -> list[dict[str, object]]:
+    """Loads the targets in turn and prints the table."""
+    with console.status(title) as status:
         measured = alternate(
             targets,
             pairs=options.pairs,
@@ -147,7 +158,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench")
     parser.add_argument("--pairs", type=int, default=12, help="alternating rounds per comparison")
     parser.add_argument("--calls", type=int, default=2500, help="calls per round and variant")
-    parser.add_argument("--only", choices=["chain", "links", "threads"], help="one comparison instead of all")
+    parser.add_argument(
+        "--only", choices=["chain", "links", "threads", "product"], help="one comparison instead of all"
+    )
     options = parser.parse_args()
     require_h2load()
     built = [row.name for row in LINKS if row.build is not None]
@@ -161,6 +174,7 @@ def main() -> None:
                 **{f"+ {name}": f"links:{count + 1}" for count, name in enumerate(built)},
             },
         ),
+        "product": (PRODUCT, {"bare": "bare"}),
         "threads": ("The chain on grpc.server", {"threads": "threads", "threads-chain": "threads-chain"}),
     }
     rows: list[dict[str, object]] = []
