@@ -1,0 +1,47 @@
+"""`python -m deploy.reference` writes the derived pages; `--check` says which of them are stale, and exits 1."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from deploy.reference import api, commands, errors, settings
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+FOLDER = ROOT / "docs" / "reference"
+PAGES: Mapping[str, Callable[[], str]] = {
+    "api.md": api.page,
+    "command-line.md": commands.page,
+    "errors.md": errors.page,
+    "settings.md": settings.page,
+}
+NOTICE = "<!-- Derived. Change its source, then run: python -m deploy.reference -->\n\n"
+
+
+def stale() -> list[str]:
+    """Returns the names of the pages that differ from what would be written now."""
+    return [name for name, page in PAGES.items() if _written(FOLDER / name) != NOTICE + page()]
+
+
+def write() -> None:
+    """Writes every page."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    for name, page in PAGES.items():
+        (FOLDER / name).write_text(NOTICE + page(), encoding="utf-8")
+
+
+def _written(path: Path) -> str:
+    return path.read_text(encoding="utf-8") if path.exists() else ""
+
+
+def main() -> None:
+    """Writes or checks, as the command line says."""
+    if "--check" not in sys.argv[1:]:
+        write()
+    elif names := stale():
+        sys.exit(f"stale in docs/reference: {', '.join(names)}; run: python -m deploy.reference")
+
+
+if __name__ == "__main__":
+    main()
