@@ -62,12 +62,17 @@ class Child:
 
 
 def last_line(log: Path) -> str:
-    """The last line of a log that says anything."""
+    """The last line of a log that says anything; of a structured one, what happened and why."""
     try:
         lines = log.read_text(encoding="utf-8", errors="replace").split("\n")
     except OSError:
         return "it left no log"
-    return next((line.strip() for line in reversed(lines) if line.strip()), "its log is empty")
+    last = next((line.strip() for line in reversed(lines) if line.strip()), "its log is empty")
+    try:
+        entry = json.loads(last)
+        return ": ".join(str(entry[key]) for key in ("event", "reason") if key in entry) or last
+    except (ValueError, TypeError):
+        return last
 
 
 class Supervisor:

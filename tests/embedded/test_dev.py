@@ -62,6 +62,12 @@ class Dev:
             response = connection.getresponse()
             return response.status, response.read().decode()
 
+    def create(self, slug: str) -> int:
+        headers = {"authorization": f"Bearer {self.operator_key()}", "content-type": "application/json"}
+        with closing(http.client.HTTPConnection("127.0.0.1", self.ports.edge, timeout=5)) as connection:
+            connection.request("POST", "/api/v1/tenants/create", json.dumps({"slug": slug}), headers)
+            return connection.getresponse().status
+
     def operator_key(self) -> str:
         return (self.state / "operator.key").read_text().strip()
 
@@ -69,7 +75,9 @@ class Dev:
         return psutil.Process(self.process.pid).children(recursive=True)
 
     def stop(self, number: int = signal.SIGINT) -> str:
-        self.process.send_signal(number)
+        """Ends it by the signal; zero: waits for it to end by itself."""
+        if number:
+            self.process.send_signal(number)
         rest, _ = self.process.communicate(timeout=STOP_SECONDS)
         self.output += rest
         return self.output
@@ -88,8 +96,7 @@ def dev(state: Path) -> Iterator[Dev]:
     dev = Dev(state, Ports.any().settled())
     dev.read_until("Ctrl-C stops everything.")
     yield dev
-    if dev.process.poll() is None:
-        dev.stop()
+    dev.stop()
 
 
 def gone(processes: list[psutil.Process]) -> bool:
@@ -193,45 +200,42 @@ def test_a_killed_service_is_started_again(dev: Dev) -> None:
         time.sleep(0.1)
 
 
-# The tests below end the stack that those above share; they run in this order.
+def test_a_taken_port_is_named_and_nothing_is_left_behind(tmp_path: Path) -> None:
+    ports = Ports.any().settled()
+    with socket.create_server(("127.0.0.1", ports.edge)):
+        refused = Dev(tmp_path / "state", ports)
+        output = refused.stop(0)
+    assert refused.process.returncode == 1
+    assert f"port {ports.edge} is in use by pid {os.getpid()}" in output
+    assert re.search(r"make run EDGE_PORT=\d+", output)
+    assert not (tmp_path / "state" / "run.json").exists()
+    assert refused.run("reset").returncode == 0
 
 
-def test_ctrl_c_stops_everything(dev: Dev) -> None:
-    children = dev.children()
+def test_ctrl_c_stops_everything_and_the_data_outlives_that_and_a_kill(tmp_path: Path) -> None:
+    """One story, since each run needs what the one before has left."""
+    first = Dev(tmp_path / "state", Ports.any().settled())
+    first.read_until("Ctrl-C stops everything.")
+    key, children = first.operator_key(), first.children()
+    assert first.create("acme") == 200
+    assert "data kept in" in first.stop(signal.SIGINT)
+    assert first.process.returncode == 0
+    assert "Traceback" not in first.output
     assert len(children) >= 5
-    assert "data kept in" in dev.stop(signal.SIGINT)
-    assert dev.process.returncode == 0
-    assert "Traceback" not in dev.output
     assert gone(children)
-    assert all(is_free(getattr(dev.ports, field)) for field in NAMES)
+    assert all(is_free(getattr(first.ports, field)) for field in NAMES)
 
-
-def test_a_second_run_finds_the_data_and_a_kill_leaves_nothing(dev: Dev, state: Path) -> None:
-    again = Dev(state, dev.ports)
-    again.read_until("Ctrl-C stops everything.")
-    try:
-        assert again.operator_key() == dev.operator_key()
-        assert '"acme"' in again.get("/api/v1/tenants/acme", again.operator_key())[1]
-    finally:
-        children = again.children()
-        again.stop(signal.SIGKILL)
+    second = Dev(tmp_path / "state", first.ports)
+    second.read_until("Ctrl-C stops everything.")
+    assert second.operator_key() == key
+    assert second.get("/api/v1/tenants/acme", key)[0] == 200
+    children = second.children()
+    second.stop(signal.SIGKILL)
     assert gone(children)
 
-
-def test_the_run_after_a_kill_says_so_and_works(dev: Dev, state: Path) -> None:
-    again = Dev(state, dev.ports)
-    try:
-        assert "cleaned up after a run that was killed" in again.read_until("Ctrl-C stops everything.")
-        assert again.get("/healthz")[0] == 200
-    finally:
-        again.stop(signal.SIGTERM)
-    assert again.process.returncode == 0
-
-
-def test_a_taken_port_is_named_and_nothing_is_left_behind(dev: Dev, state: Path) -> None:
-    with socket.create_server(("127.0.0.1", dev.ports.edge)):
-        done = dev.run("dev")
-    assert done.returncode == 1
-    assert f"port {dev.ports.edge} is in use by pid {os.getpid()}" in done.stderr
-    assert re.search(r"make run EDGE_PORT=\d+", done.stderr)
-    assert not (state / "run.json").exists()
+    third = Dev(tmp_path / "state", first.ports)
+    assert "cleaned up after a run that was killed" in third.read_until("Ctrl-C stops everything.")
+    assert third.get("/api/v1/tenants/acme", key)[0] == 200
+    third.stop(signal.SIGTERM)
+    assert third.process.returncode == 0
+    assert third.run("reset").returncode == 0

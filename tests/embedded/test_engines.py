@@ -125,13 +125,14 @@ def test_a_damaged_password_file_is_named(tmp_path: Path) -> None:
         engines.start()
 
 
-def test_installing_the_roles_again_changes_nothing(engines: Engines) -> None:
+def test_installing_the_roles_again_changes_nothing(tmp_path: Path) -> None:
     query = (
         "SELECT string_agg(rolname || rolcanlogin || coalesce(rolconfig::text, ''), ',' ORDER BY rolname) FROM pg_roles"
     )
-    before = engines.postgres.sql(query)
-    engines.postgres.install()
-    assert engines.postgres.sql(query) == before
+    with Engines(tmp_path / "state", durable=False, temporary=True) as own:
+        before = own.postgres.sql(query)
+        own.postgres.install()
+        assert own.postgres.sql(query) == before
 
 
 def test_roles_and_migrations_work_on_the_older_postgres_too(tmp_path: Path) -> None:
