@@ -1,0 +1,75 @@
+"""A service of another team, as interceptors/README.md shows it: a program of its own that asks the real mesh."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from notes.v1 import notes_service_pb2 as pb
+from notes.v1.notes_service_pb2_grpc import NotesServiceStub
+
+from auth_svc.api_keys.bootstrap import create_key
+from deploy.embedded import keys
+from deploy.embedded.ports import Ports
+from interceptors.client import Credential, channel
+from tests.fixtures.mesh import Mesh, World
+
+ROOT = Path(__file__).resolve().parents[2]
+GRANTS = ("tenants.resolve", "tenants.watch", "tokens.introspect")
+
+
+@pytest.fixture(scope="module")
+async def target(mesh: Mesh) -> AsyncIterator[str]:
+    listen = f"127.0.0.1:{Ports.any().settled().edge}"
+    variables = {
+        "TENANT": mesh.tenant_target,
+        "AUTH": mesh.auth_target,
+        "ISSUER": mesh.edge_url,
+        "KEY": await create_key(keys.settings(mesh.stack.engines.postgres), "notes", "SERVICE", GRANTS),
+        "LISTEN": listen,
+        "PYTHONPATH": f"{ROOT}:{ROOT / 'tests/example/gen'}",
+    }
+    command = (sys.executable, "-m", "tests.example.serve")
+    program = await asyncio.create_subprocess_exec(*command, cwd=ROOT, env=os.environ | variables)
+    try:
+        yield listen
+    finally:
+        program.send_signal(signal.SIGINT)
+        async with asyncio.timeout(20):
+            assert await program.wait() == 0, "it ends cleanly when interrupted"
+
+
+async def note(target: str, credential: str | None, *metadata: tuple[str, str]) -> pb.GetNoteResponse:
+    async with channel(target, credential=Credential(credential) if credential else None) as opened:
+        stub: Any = NotesServiceStub(opened)
+        request = pb.GetNoteRequest(text="hello")
+        answer: pb.GetNoteResponse = await stub.GetNote(
+            request, wait_for_ready=True, timeout=20, metadata=grpc.aio.Metadata(*metadata)
+        )
+        return answer
+
+
+async def test_a_user_of_the_mesh_is_known_to_it(target: str, world: World) -> None:
+    acme = await world.tenant("acme")
+    ada = await world.user(acme)
+    answer = await note(target, ada.token)
+    assert (answer.tenant_id, answer.caller) == (acme.id, ada.id)
+
+
+async def test_an_operator_selects_a_tenant(target: str, mesh: Mesh, world: World) -> None:
+    acme = await world.tenant("acme")
+    answer = await note(target, mesh.operator_key, ("x-tenant-slug", acme.slug))
+    assert (answer.tenant_id, answer.caller) == (acme.id, "operator")
+
+
+async def test_nobody_is_refused(target: str) -> None:
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await note(target, None)
+    assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED
