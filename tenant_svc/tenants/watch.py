@@ -90,7 +90,8 @@ class Watch:
             raise _lost()
         match start:
             case FromNow():
-                return StreamCursor(self._tail.head)
+                # The log's end and not the tail's, which may lag: what was committed before is not told again.
+                return StreamCursor(await self._events.head())
             case Snapshot():
                 return SnapshotCursor(await self._events.head(), _NOBODY)
             case Earliest():

@@ -228,6 +228,13 @@ async def test_only_validating_creates_nothing_and_a_repeat_answers_the_same(ser
     assert await refusal(stub.CreateTenant(request(wanted.slug))) == (exists, "SLUG_TAKEN")
 
 
+async def test_a_request_id_is_its_callers_own(service: Service) -> None:
+    other, again = service.stub(service.auth.key(policy_pb2.AUDIENCE_OPERATOR, "*")), str(uuid.uuid4())
+    mine = await service.operator.CreateTenant(request(request_id=again))
+    theirs = await other.CreateTenant(request(request_id=again))
+    assert mine.id != theirs.id
+
+
 async def test_pages_lead_to_the_end(service: Service) -> None:
     stub = service.operator
     made = [(await stub.CreateTenant(request())).id for _ in range(3)]

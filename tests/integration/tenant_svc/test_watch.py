@@ -174,7 +174,10 @@ async def test_retention_prunes_in_the_background_and_keeps_what_is_young(
     await retention.start()
 
     async def forgotten() -> bool:
-        return old.id not in await kept_tenants(follow.events)
+        try:
+            return old.id not in await kept_tenants(follow.events)
+        except OutOfRange:  # pruned between reading the horizon and reading on from it
+            return False
 
     await eventually(forgotten)
     await retention.close()

@@ -72,6 +72,17 @@ async def test_now_begins_with_a_checkpoint_and_then_what_happens(setting: Setti
     await stream.aclose()
 
 
+async def test_now_tells_nothing_from_before_though_the_tail_lags(setting: Setting) -> None:
+    before = setting.tail.head
+    setting.events.append(4)
+    stream = setting.watch.follow(FromNow())
+    await read(stream, 1)
+    assert setting.tail.head == before
+    await setting.commit(5)
+    assert numbers(await read(stream, 1)) == [5]
+    await stream.aclose()
+
+
 async def test_earliest_tells_the_whole_log_and_says_when_it_has(setting: Setting) -> None:
     assert numbers(await first(setting, Earliest(), 5)) == [None, 1, 2, 3, None]
 
