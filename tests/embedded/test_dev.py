@@ -20,7 +20,6 @@ import pytest
 from deploy.embedded.ports import NAMES, Ports, is_free
 
 COMMAND = str(Path(sys.executable).with_name("tenantmesh"))
-pytestmark = pytest.mark.xdist_group("dev")
 START_SECONDS = 60
 STOP_SECONDS = 30
 
