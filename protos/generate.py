@@ -69,7 +69,7 @@ def generate(target: Target, root: Path) -> None:
 
 def run_protoc(arguments: list[str]) -> None:
     """Runs protoc in a process of its own, since it keeps global state. Exits when it fails."""
-    if subprocess.run([sys.executable, "-m", "grpc_tools.protoc", *arguments]).returncode:
+    if subprocess.run([sys.executable, "-m", "grpc_tools.protoc", *arguments], check=False).returncode:
         sys.exit("protoc failed; its message stands above")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
@@ -12,7 +13,7 @@ import h2.connection
 import h2.events
 import h2.settings
 
-Headers = list[tuple[str, str]]
+Headers = Sequence[tuple[str, str]]
 
 
 @dataclass
@@ -58,7 +59,7 @@ class HostileClient:
         headers: Headers = (),
         body: bytes = b"\0\0\0\0\0",
         *,
-        end: bool = True,  # type: ignore[assignment]
+        end: bool = True,
     ) -> int:
         """Starts a call and returns its stream. `body` is raw: five bytes of gRPC frame header, then the message."""
         stream = self._h2.get_next_available_stream_id()

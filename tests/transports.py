@@ -9,10 +9,10 @@ import asyncio
 import http.client
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, cast
 from urllib.parse import quote, urlencode
 
 import grpc
@@ -120,8 +120,19 @@ class GrpcTransport:
         return Answer("OK", body, headers=_text(await call.trailing_metadata()))
 
 
+def rich_status(error: grpc.aio.AioRpcError) -> Any:
+    """The google.rpc.Status that came with the error, or None."""
+    return rpc_status.from_call(cast("grpc.Call", error))  # it has what from_call reads
+
+
+def raw(channel: grpc.aio.Channel, method: str, body: bytes) -> Awaitable[bytes]:
+    """A unary call with a body as it is, well-formed or not."""
+    call: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(method)
+    return call(body, timeout=10)
+
+
 def _refusal(error: grpc.aio.AioRpcError) -> Answer:
-    status = rpc_status.from_call(error)
+    status = rich_status(error)
     details = tuple(json_format.MessageToDict(each) for each in status.details) if status else ()
     headers = _text(error.trailing_metadata())
     return _answer(error.code().name, error.details() or "", details, headers)

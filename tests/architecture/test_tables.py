@@ -17,8 +17,9 @@ import tenant_svc.tenants.tables
 from runtime.row_security import Catalog, TenantOwned, declaration_of
 
 METADATAS: tuple[MetaData, ...] = (tenant_svc.tenants.tables.metadata, auth_svc.schema.metadata)
+EMPTY: set[tuple[str, ...]] = set()
 TABLES: tuple[Table, ...] = tuple(table for metadata in METADATAS for table in metadata.tables.values())
-GLOBAL_NAMES = {
+GLOBAL_NAMES: dict[str, set[tuple[str, ...]]] = {
     "tenant.tenants": {("slug",)},  # a slug is one tenant's in the whole mesh
     "tenant.tenant_requests": {("requester", "request_id")},  # an operator's request id, from before there is a tenant
 }
@@ -43,7 +44,7 @@ def test_keys_of_tenant_owned_tables_begin_with_the_tenant(table: Table) -> None
     for constraint in table.constraints:
         if isinstance(constraint, UniqueConstraint):
             columns = tuple(column.name for column in constraint.columns)
-            assert columns[0] == "tenant_id" or columns in GLOBAL_NAMES.get(str(table), set()), columns
+            assert columns[0] == "tenant_id" or columns in GLOBAL_NAMES.get(str(table), EMPTY), columns
     for index in table.indexes:
         assert not index.unique or "tenant_id" in index.columns
     for key in table.foreign_key_constraints:

@@ -13,6 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
+
 __all__ = ["Measured", "Target", "alternate", "pin", "require_h2load"]
 
 Headers = Mapping[str, str]
@@ -58,10 +60,11 @@ def require_h2load() -> str:
 
 
 def pin(pid: int, core: int) -> None:
-    """Keeps a process on one core, where the system can; the load runs on the other."""
+    """Keeps a process and its children on one core, where the system can; the load runs on the other."""
     if hasattr(os, "sched_setaffinity") and (os.cpu_count() or 1) > 1:
-        for thread in Path(f"/proc/{pid}/task").iterdir():
-            os.sched_setaffinity(int(thread.name), {core})
+        for process in (psutil.Process(pid), *psutil.Process(pid).children(recursive=True)):
+            for thread in process.threads():
+                os.sched_setaffinity(thread.id, {core})
 
 
 def alternate(

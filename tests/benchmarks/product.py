@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import struct
 import tempfile
 import time
@@ -69,6 +70,8 @@ def product() -> Iterator[list[Target]]:
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as environment:
         environment.setenv("TENANTMESH_MESH_RATES", "credential=1000/1000")
         with Stack(Path(folder) / "state", ports=Ports.any(), temporary=True) as stack:
+            # The service on its core, as every variant; the database, in production elsewhere, beside the load.
             record = json.loads((stack.places.state / "run.json").read_text())
-            pin(next(child["pid"] for child in record["children"] if child["name"] == "tenant_svc"), 0)
+            for child in record["children"]:
+                pin(child["pid"], 0 if child["name"] == "tenant_svc" else (os.cpu_count() or 1) - 1)
             yield Product(stack).targets()

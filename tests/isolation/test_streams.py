@@ -18,12 +18,14 @@ STREAMING = [method for method in METHODS if method.server_streaming]
 
 async def first(transport: GrpcTransport, method: MethodDescriptor, token: str | None) -> Any:
     """The stream's first message."""
-    call = transport.channel(full_name(method)).unary_stream(
+    request = message_factory.GetMessageClass(method.input_type)()
+    watch: grpc.aio.UnaryStreamMultiCallable[Any, Any] = transport.channel(full_name(method)).unary_stream(
         f"/{full_name(method)}",
-        request_serializer=lambda message: message.SerializeToString(),
+        request_serializer=type(request).SerializeToString,
         response_deserializer=message_factory.GetMessageClass(method.output_type).FromString,
-    )(
-        message_factory.GetMessageClass(method.input_type)(),
+    )
+    call = watch(
+        request,
         metadata=grpc.aio.Metadata(*with_token(token, ())),
         timeout=10,
     )

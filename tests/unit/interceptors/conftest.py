@@ -28,7 +28,7 @@ class Running:
         """A stub on a channel that closes with the test's mesh."""
         channel = self.mesh.client(self.target, token=token)
         self.mesh.closing(channel.close)
-        return NotesServiceStub(channel)  # type: ignore[no-untyped-call]
+        return NotesServiceStub(channel)
 
     def channel(self, token: str | None = None) -> grpc.aio.Channel:
         """A bare channel."""

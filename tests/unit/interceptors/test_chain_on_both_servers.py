@@ -10,10 +10,10 @@ from typing import Any
 import grpc
 import pytest
 from google.rpc import error_details_pb2
-from grpc_status import rpc_status
 from notes.v1 import notes_service_pb2 as pb
 
 from interceptors import CallerKind
+from tests.transports import raw, rich_status
 from tests.unit.interceptors.conftest import Running
 
 
@@ -21,7 +21,7 @@ async def refused(call: Awaitable[Any]) -> tuple[str, str, str]:
     """Code, reason and message of a refusal."""
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await call
-    status = rpc_status.from_call(caught.value)
+    status = rich_status(caught.value)
     assert status is not None, f"no rich status: {caught.value}"
     info = error_details_pb2.ErrorInfo()
     assert status.details[0].Unpack(info)
@@ -151,7 +151,7 @@ async def test_a_method_without_a_policy_is_denied(running: Running) -> None:
 
 async def test_an_unknown_method_is_unimplemented(running: Running) -> None:
     with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await running.channel().unary_unary("/notes.v1.NotesService/Nothing")(b"")
+        await raw(running.channel(), "/notes.v1.NotesService/Nothing", b"")
     assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
 
 
@@ -215,9 +215,9 @@ async def test_harmful_metadata_is_refused(running: Running, metadata: list[tupl
 async def test_a_malformed_body_is_refused_after_the_gates(running: Running) -> None:
     acme = running.mesh.add_tenant("acme")
     method = "/notes.v1.NotesService/GetNote"
-    anonymous = running.channel().unary_unary(method)(b"\xff\xff")
+    anonymous = raw(running.channel(), method, b"\xff\xff")
     assert (await refused(anonymous))[1] == "CREDENTIALS_MISSING"
-    known = running.channel(running.mesh.token(acme, ("owner",))).unary_unary(method)(b"\xff\xff")
+    known = raw(running.channel(running.mesh.token(acme, ("owner",))), method, b"\xff\xff")
     assert (await refused(known))[:2] == ("INVALID_ARGUMENT", "MALFORMED_REQUEST")
 
 
@@ -228,7 +228,8 @@ async def test_a_malformed_message_in_a_stream_is_refused(running: Running) -> N
     async def garbage() -> AsyncIterator[bytes]:
         yield b"\xff\xff"
 
-    call = channel.stream_unary("/notes.v1.NotesService/ImportNotes")(garbage())
+    method: grpc.aio.StreamUnaryMultiCallable[bytes, bytes] = channel.stream_unary("/notes.v1.NotesService/ImportNotes")
+    call = method(garbage())
     assert (await refused(call))[:2] == ("INVALID_ARGUMENT", "MALFORMED_REQUEST")
 
 
