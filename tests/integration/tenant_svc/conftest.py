@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
+from deploy.embedded.valkey import Valkey
 from runtime import migrations
 from runtime.database import Database, connect
 from runtime.ids import uuid7
@@ -16,6 +17,7 @@ from tenant_svc.doors import Doors
 from tenant_svc.tenants.tenant import NewTenant
 from tenant_svc.tenants.tenants import Tenants
 from tests.fixtures.engines import WorkerDatabase
+from tests.integration.tenant_svc.serving import Service, running
 
 
 @pytest.fixture(scope="session")
@@ -41,6 +43,12 @@ def doors(database: Database) -> Doors:
 @pytest.fixture(scope="session")
 def tenants(doors: Doors) -> Tenants:
     return Tenants(doors, uuid7)
+
+
+@pytest.fixture(scope="session")
+async def service(migrated: WorkerDatabase, valkey: Valkey) -> AsyncIterator[Service]:
+    async with running(migrated, valkey) as made:
+        yield made
 
 
 def unused_slug() -> str:
