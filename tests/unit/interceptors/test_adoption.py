@@ -50,7 +50,7 @@ async def test_the_test_kit_serves_as_the_readme_shows() -> None:
         acme = mesh.add_tenant("acme")
         target = await mesh.serve(add_NotesServiceServicer_to_server, Notes(), pb.DESCRIPTOR)
         async with mesh.client(target, token=mesh.token(acme, roles=("member",))) as opened:
-            stub: Any = NotesServiceStub(opened)  # type: ignore[no-untyped-call]
+            stub: Any = NotesServiceStub(opened)
             answer = await stub.GetNote(pb.GetNoteRequest(text="hello"))
     assert answer.tenant_id == str(acme.id)
     assert mesh.observed == [("/notes.v1.NotesService/GetNote", "OK")]
