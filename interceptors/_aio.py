@@ -20,7 +20,7 @@ from interceptors._handlers import Handler, Parse, answered, malformed, parsed, 
 from interceptors.call import Call, current_call, enter_call
 from interceptors.error_boundary import Aborted
 from interceptors.errors import Internal, MeshError
-from interceptors.link import CompiledChain
+from interceptors.link import CompiledChain, leave_all
 from interceptors.metadata import REQUEST_ID
 from interceptors.status import refusal
 
@@ -140,8 +140,7 @@ class AioInterceptor(grpc.aio.ServerInterceptor):
                 call.error = _outcome(error, context)
             finally:
                 calls.pop(call, None)
-                for leave in unwind[entered]:
-                    leave(call)
+                leave_all(unwind[entered], call)
             if call.error is not None:
                 await _refuse(call, context)
             return answer
@@ -172,8 +171,7 @@ class AioInterceptor(grpc.aio.ServerInterceptor):
                 call.error = _outcome(error, context)
             finally:
                 calls.pop(call, None)
-                for leave in unwind[entered]:
-                    leave(call)
+                leave_all(unwind[entered], call)
             if call.error is not None:
                 await _refuse(call, context)
 

@@ -14,7 +14,7 @@ from interceptors._handlers import Handler, Parse, answered, parsed, refusing
 from interceptors.call import Call, enter_call
 from interceptors.error_boundary import Aborted
 from interceptors.errors import DeadlineExceeded, Internal, MeshError
-from interceptors.link import CompiledChain
+from interceptors.link import CompiledChain, leave_all
 from interceptors.metadata import REQUEST_ID
 from interceptors.status import refusal
 
@@ -112,8 +112,7 @@ class ThreadInterceptor(grpc.ServerInterceptor):
             except Exception as error:  # the error boundary decides
                 call.error = _outcome(error, context)
             finally:
-                for leave in unwind[call.entered]:
-                    leave(call)
+                leave_all(unwind[call.entered], call)
             if call.error is not None:
                 _refuse(call, context)
             return answer
@@ -131,8 +130,7 @@ class ThreadInterceptor(grpc.ServerInterceptor):
             except (Exception, GeneratorExit) as error:
                 call.error = _outcome(error, context)
             finally:
-                for leave in unwind[call.entered]:
-                    leave(call)
+                leave_all(unwind[call.entered], call)
             if call.error is not None:
                 _refuse(call, context)
 

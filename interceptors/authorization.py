@@ -65,7 +65,7 @@ class _BoundAuthorization(Link):
     def _holds(self, caller: Caller) -> bool:
         if caller.kind is CallerKind.USER:
             return not self._granting.isdisjoint(caller.roles)
-        return caller.kind is CallerKind.OPERATOR or permits(caller.permissions, self._permission)
+        return permits(caller.permissions, self._permission)
 
 
 def permits(granted: frozenset[str], permission: str) -> bool:

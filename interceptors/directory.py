@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import logging
 import time
 import uuid
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from datetime import timedelta
 from typing import Any, Final
 
@@ -59,6 +60,7 @@ class TenantDirectory:
 
     capacity: most keys remembered, ids and slugs counted apart; the oldest go first.
     missing_for: how long "no such tenant" is believed. The watch corrects it sooner when the tenant appears.
+    silence: how long the watch may say nothing; the source sends checkpoints more often than that.
     """
 
     def __init__(
@@ -69,6 +71,7 @@ class TenantDirectory:
         missing_for: timedelta = timedelta(seconds=10),
         fresh_for: timedelta = timedelta(seconds=5),
         stale_for: timedelta = timedelta(seconds=60),
+        silence: timedelta = timedelta(seconds=5),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._source = source
@@ -76,10 +79,12 @@ class TenantDirectory:
         self._missing_for = missing_for.total_seconds()
         self._fresh_for = fresh_for.total_seconds()
         self._stale_for = stale_for.total_seconds()
+        self._silence = silence.total_seconds()
         self._clock = clock
         self._entries: dict[_Slot, _Entry] = {}
         self._fetches: dict[Key, asyncio.Task[TenantRecord | None]] = {}
-        self._changes = 0
+        self._overtaken: set[Key] = set()
+        """Keys that are being fetched and changed meanwhile."""
         self._lost_at: float | None = clock()
         self._watcher: asyncio.Task[None] | None = None
 
@@ -117,19 +122,26 @@ class TenantDirectory:
             return known
         fetch = self._fetches.get(key)
         if fetch is None:
-            fetch = self._fetches[key] = asyncio.create_task(self._fetch(key))
-            fetch.add_done_callback(lambda _: self._fetches.pop(key, None))
+            # In a context of its own: the answer is everybody's, and must not end with the first caller's deadline.
+            fetch = asyncio.create_task(self._fetch(key), context=contextvars.Context())
+            self._fetches[key] = fetch
+            fetch.add_done_callback(lambda done: self._fetched(key, done))
         # Shielded: one caller's cancellation must not fail the others who wait for the same answer.
         return await asyncio.shield(fetch)
+
+    def _fetched(self, key: Key, done: asyncio.Task[TenantRecord | None]) -> None:
+        self._fetches.pop(key, None)
+        self._overtaken.discard(key)
+        if not done.cancelled():
+            done.exception()  # seen, also when everybody who waited has left
 
     async def _fetch(self, key: Key) -> TenantRecord | None:
         try:
             while True:
-                changes = self._changes
+                self._overtaken.discard(key)
                 record = await self._ask(key)
-                # A change that arrived meanwhile may be newer than the answer.
-                if changes == self._changes:
-                    break
+                if key not in self._overtaken:
+                    break  # else a change came meanwhile, and the answer may be older than it
         except MeshError as error:
             return self._stale(key, error)
         self._learn(key, record)
@@ -166,15 +178,17 @@ class TenantDirectory:
         while True:
             try:
                 async with contextlib.aclosing(self._source.watch(cursor)) as changes:  # type: ignore[type-var]
-                    async for change in changes:
-                        if cursor is None:
-                            self._reconnected_without_cursor()
+                    if cursor is None:
+                        self._forget_everything()
+                    async for change in self._timely(changes):
                         cursor, pause = change.cursor, RECONNECT_FIRST
                         self._apply(change)
             except OutOfRange:
                 cursor = None
             except MeshError as error:
                 _log.info("lost the tenant watch: %s", error.message)
+            except TimeoutError:
+                _log.warning("the tenant watch was silent for %s s", self._silence)
             except Exception:
                 _log.exception("the tenant watch failed")
             if self._lost_at is None:
@@ -182,18 +196,30 @@ class TenantDirectory:
             await asyncio.sleep(pause)
             pause = min(pause * 2, RECONNECT_LAST)
 
-    def _reconnected_without_cursor(self) -> None:
-        # What was learnt before the watch began may have changed unseen.
+    async def _timely(self, changes: AsyncIterator[TenantChange]) -> AsyncIterator[TenantChange]:
+        """The changes. Raises TimeoutError when not even a checkpoint comes: a source can be stuck and connected."""
+        while True:
+            async with asyncio.timeout(self._silence):
+                change = await anext(changes, None)
+            if change is None:
+                return
+            yield change
+
+    def _forget_everything(self) -> None:
+        # What was learnt before the watch began may have changed unseen, what is being fetched too.
         self._entries.clear()
+        self._overtaken.update(self._fetches)
 
     def _apply(self, change: TenantChange) -> None:
+        """Forgets the tenant that changed: the next call asks. Learning from the event would be wrong while old events
+        are replayed after a loss of contact."""
         self._lost_at = None
         record = change.record
         if record is None:
             return
-        self._changes += 1
-        known = self._entries.get(record.id.int)
-        if known is not None and known.record is not None and known.record.slug != record.slug:
-            self._entries.pop(known.record.slug, None)
-        if known is not None or record.slug in self._entries:
-            self._learn(record.id, record)
+        known = self._entries.pop(record.id.int, None)
+        names = {record.slug, known.record.slug} if known is not None and known.record is not None else {record.slug}
+        for slug in names:
+            self._entries.pop(slug, None)
+        keys: tuple[Key, ...] = (record.id, *names)
+        self._overtaken.update(key for key in keys if key in self._fetches)

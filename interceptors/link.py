@@ -13,6 +13,7 @@ MeshError refuses the call. `leave` never waits and never raises.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +21,9 @@ from typing import Any
 from interceptors.call import Call
 from interceptors.policy import MethodPolicy
 
-__all__ = ["CompiledChain", "Link", "Pending", "compile_chain"]
+__all__ = ["CompiledChain", "Link", "Pending", "compile_chain", "leave_all"]
+
+_log = logging.getLogger("tenantmesh.error")
 
 Pending = Coroutine[Any, Any, None] | None
 
@@ -69,6 +72,15 @@ def compile_chain(links: tuple[Link, ...], policy: MethodPolicy) -> CompiledChai
     unwind.append(tuple(reversed(leaves)))
     receives = tuple(link.receive for link in bound if _overrides(link, "receive"))
     return CompiledChain(policy, tuple(enters), receives, tuple(unwind))
+
+
+def leave_all(leaves: tuple[Callable[[Call], None], ...], call: Call) -> None:
+    """Leaves each link. One that fails, such as a user's observer, is logged and keeps no other from its part."""
+    for leave in leaves:
+        try:
+            leave(call)
+        except Exception:
+            _log.exception("leaving a link failed", extra={"request_id": call.request_id, "method": call.method})
 
 
 def _overrides(link: Link, moment: str) -> bool:

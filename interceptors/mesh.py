@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import time
 import uuid
 from base64 import urlsafe_b64decode
@@ -38,7 +39,8 @@ KEYS_FRESH = 300.0
 KEYS_STALE = 3600.0
 """Seconds for which the last key set serves while auth_svc can't be reached."""
 KEYS_PAUSE = 5.0
-"""Least seconds between fetches, so that tokens with made-up key ids can't flood auth_svc."""
+"""Least seconds between loads, so that tokens with made-up key ids can't flood auth_svc."""
+KEYS_PAUSE_AFTER_FAILURE = 1.0
 
 
 class Mesh:
@@ -146,7 +148,7 @@ class GrpcTenantSource:
         except grpc.aio.AioRpcError as error:
             if error.code() is grpc.StatusCode.NOT_FOUND:
                 return None
-            raise _unreachable("tenant_svc", error) from error
+            raise _unreachable("tenant_svc") from error
 
     async def watch(self, cursor: str | None) -> AsyncIterator[TenantChange]:
         """As `TenantSource.watch`."""
@@ -163,7 +165,7 @@ class GrpcTenantSource:
         except grpc.aio.AioRpcError as error:
             if error.code() is grpc.StatusCode.OUT_OF_RANGE:
                 raise OutOfRange("CURSOR_EXPIRED", "the watch's cursor has expired") from error
-            raise _unreachable("tenant_svc", error) from error
+            raise _unreachable("tenant_svc") from error
 
 
 def _raise_event(code: int) -> None:
@@ -187,34 +189,37 @@ class GrpcKeySet:
         self._stub = stub
         self._clock = clock
         self._keys: dict[str, Ed25519PublicKey] = {}
-        self._fetched = self._tried = float("-inf")
-        self._fetching: asyncio.Lock | None = None
+        self._loaded_at = self._next_try = float("-inf")
+        self._loading: asyncio.Task[None] | None = None
 
     def get(self, kid: str) -> Ed25519PublicKey | None:
-        """As `KeySet.get`. A key that was fetched long ago counts as unknown, so that it is looked for again."""
-        return self._keys.get(kid) if self._clock() - self._fetched < KEYS_FRESH else None
+        """As `KeySet.get`. Keys that were loaded long ago count as unknown, so that they are looked for again; while
+        that fails, they go on serving for a while."""
+        now = self._clock()
+        age = now - self._loaded_at
+        return self._keys.get(kid) if age < KEYS_FRESH or (age < KEYS_STALE and now < self._next_try) else None
 
-    async def refresh(self, kid: str) -> None:
+    async def refresh(self, kid: str) -> None:  # noqa: ARG002  # the whole set is loaded, whatever key is missing
         """As `KeySet.refresh`."""
-        self._fetching = self._fetching or asyncio.Lock()
-        async with self._fetching:
-            if self.get(kid) is not None or self._clock() - self._tried < KEYS_PAUSE:
-                return
-            self._tried = self._clock()
-            try:
-                answer = await self._stub().GetJwks(tokens_pb2.GetJwksRequest(), timeout=TIMEOUT, wait_for_ready=True)
-            except grpc.aio.AioRpcError as error:
-                self._keep(error)
-                return
-            self._keys = {jwk.kid: _public_key(jwk.x) for jwk in answer.keys if jwk.crv == "Ed25519"}
-            self._fetched = self._clock()
+        if self._clock() >= self._next_try:
+            if self._loading is None:
+                # In a context of its own: everybody waits for it, and it must not end with one caller's deadline.
+                self._loading = asyncio.create_task(self._load(), context=contextvars.Context())
+            await asyncio.shield(self._loading)
+        if self._clock() - self._loaded_at >= KEYS_STALE:
+            raise _unreachable("auth_svc")
 
-    def _keep(self, error: grpc.aio.AioRpcError) -> None:
-        """Goes on with the last keys for a while, or says that nothing can be verified."""
-        self._tried = float("-inf")
-        if self._clock() - self._fetched > KEYS_STALE:
-            raise _unreachable("auth_svc", error) from error
-        self._fetched = max(self._fetched, self._clock() - KEYS_FRESH + KEYS_PAUSE)
+    async def _load(self) -> None:
+        try:
+            answer = await self._stub().GetJwks(tokens_pb2.GetJwksRequest(), timeout=TIMEOUT, wait_for_ready=True)
+        except grpc.aio.AioRpcError:
+            self._next_try = self._clock() + KEYS_PAUSE_AFTER_FAILURE
+        else:
+            self._keys = {jwk.kid: _public_key(jwk.x) for jwk in answer.keys if jwk.crv == "Ed25519"}
+            self._loaded_at = self._clock()
+            self._next_try = self._loaded_at + KEYS_PAUSE
+        finally:
+            self._loading = None
 
 
 def _public_key(x: str) -> Ed25519PublicKey:
@@ -234,7 +239,7 @@ class GrpcApiKeyVerifier:
                 tokens_pb2.IntrospectTokenRequest(token=key), timeout=TIMEOUT, wait_for_ready=True
             )
         except grpc.aio.AioRpcError as error:
-            raise _unreachable("auth_svc", error) from error
+            raise _unreachable("auth_svc") from error
         return _caller(answer) if answer.active else None
 
 
@@ -251,10 +256,10 @@ def _caller(answer: tokens_pb2.IntrospectTokenResponse) -> Caller:
     )
 
 
-def _unreachable(service: str, error: grpc.aio.AioRpcError) -> Unavailable:
+def _unreachable(service: str) -> Unavailable:
     reason = "CREDENTIALS_UNVERIFIABLE" if service == "auth_svc" else "TENANT_DIRECTORY_UNAVAILABLE"
     return Unavailable(
         reason,
         f"{service} can't be asked right now. Retry with backoff.",
-        metadata={"service": service, "code": error.code().name},
+        metadata={"service": service},
     )

@@ -99,12 +99,13 @@ class _BoundTenancy(Link):
         """The one label before the base domain, or None for hosts that name no tenant."""
         if not self._suffix or not host:
             return None
-        name = host.lower()
-        if name.rpartition(":")[2].isdigit():
-            name = name.rpartition(":")[0]
+        name, colon, port = host.lower().partition(":")
+        name = name.removesuffix(".")  # the fully qualified spelling of the same host
         if not name.endswith(self._suffix):
             return None
         label = name[: -len(self._suffix)]
+        if colon and not port.isdigit():
+            return ""  # names a tenant in a way that nothing can agree with
         return None if label in INFRASTRUCTURE_LABELS else label
 
     async def _find_and_confirm(self, call: Call, key: Key, sources: tuple[_Source, ...]) -> None:

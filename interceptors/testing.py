@@ -11,6 +11,7 @@ socket, on loopback.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable
@@ -77,7 +78,9 @@ class MemoryTenantSource:
                 for change in self._log[position:]:
                     yield change
                     position += 1
-                await changed.wait()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(changed.wait(), 1)
+                yield TenantChange(str(position), None)
         finally:
             self._watchers.remove(watcher)
 

@@ -43,6 +43,11 @@ class MemoryRateLimiter:
             self._arrival.popitem(last=False)
         return Decision(True, rate.burst, _whole((room - full_at) / rate.interval), timedelta())
 
+    def give_back(self, key: str, rate: Rate, cost: int = 1) -> None:
+        """Returns what was taken for something that did not need it after all."""
+        if key in self._arrival:
+            self._arrival[key] -= cost * rate.interval
+
 
 def _whole(calls: float) -> int:
     return max(0, int(calls + 1e-6))

@@ -1,0 +1,186 @@
+"""Look-ups that many calls share: one caller's haste, a stuck source or a flood must not become everybody's."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from base64 import urlsafe_b64encode
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+
+import grpc
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from tenantmesh.auth.v1 import token_service_pb2 as pb
+
+from interceptors import TenantDirectory, TenantState
+from interceptors.call import Call, enter_call
+from interceptors.client import _timeout
+from interceptors.errors import OutOfRange, Unavailable
+from interceptors.mesh import KEYS_FRESH, KEYS_STALE, GrpcKeySet
+from interceptors.policy import MethodPolicy
+from interceptors.tenants import TenantChange
+from interceptors.testing import MemoryTenantSource, TestMesh
+
+
+class Scripted(MemoryTenantSource):
+    """A source whose look-ups and watch do what a test says."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seconds = 0.0
+        self.deadlines: list[float | None] = []
+        self.changes: asyncio.Queue[TenantChange | Exception] = asyncio.Queue()
+
+    async def by_id(self, tenant_id: Any) -> Any:
+        self.deadlines.append(_timeout(None))
+        record = await super().by_id(tenant_id)
+        await asyncio.sleep(self.seconds)
+        return record
+
+    async def watch(self, cursor: str | None) -> AsyncIterator[TenantChange]:
+        while True:
+            change = await self.changes.get()
+            if isinstance(change, Exception):
+                raise change
+            yield change
+
+
+async def test_a_hasty_caller_does_not_hurry_the_others() -> None:
+    mesh, source = TestMesh(), Scripted()
+    mesh.tenants, source.seconds = source, 0.1
+    acme = mesh.add_tenant("acme")
+    directory = TenantDirectory(source)
+
+    async def hasty() -> None:
+        call = Call(MethodPolicy("/x.Y/Z", frozenset()), ())
+        call.deadline = time.monotonic() + 0.01
+        enter_call(call)
+        await directory.find(acme.id)
+
+    first = asyncio.create_task(hasty())
+    await asyncio.sleep(0.01)
+    assert await directory.find(acme.id) == acme
+    await first
+    assert source.deadlines == [None], "one look-up, without the first caller's deadline"
+
+
+async def test_a_silent_watch_is_a_lost_one() -> None:
+    mesh, source = TestMesh(), Scripted()
+    mesh.tenants = source
+    directory = TenantDirectory(source, silence=timedelta(seconds=0.1))
+    await directory.start()
+    try:
+        await source.changes.put(TenantChange("1", None))
+        await _until(lambda: directory.live)
+        await _until(lambda: not directory.live)
+    finally:
+        await directory.close()
+
+
+async def test_other_tenants_changes_do_not_delay_a_lookup() -> None:
+    mesh, source = TestMesh(), Scripted()
+    mesh.tenants, source.seconds = source, 0.05
+    acme, other = mesh.add_tenant("acme"), mesh.add_tenant("other")
+    directory = TenantDirectory(source)
+    await directory.start()
+    try:
+        finding = asyncio.create_task(directory.find(acme.id))
+        for number in range(5):
+            await source.changes.put(TenantChange(str(number), other))
+            await asyncio.sleep(0.005)
+        assert await finding == acme
+        assert source.lookups == 1
+    finally:
+        await directory.close()
+
+
+async def test_an_old_event_that_is_replayed_revives_nothing() -> None:
+    mesh, source = TestMesh(), Scripted()
+    mesh.tenants = source
+    acme = mesh.add_tenant("acme")
+    mesh.suspend(acme)
+    directory = TenantDirectory(source)
+    await directory.start()
+    try:
+        await source.changes.put(TenantChange("1", None))
+        await _until(lambda: directory.live)
+        found = await directory.find(acme.id)
+        assert found is not None
+        await source.changes.put(TenantChange("2", acme))  # the tenant as it was before
+        await asyncio.sleep(0.05)
+        again = await directory.find(acme.id)
+        assert again is not None
+        assert found.state is again.state is TenantState.SUSPENDED
+    finally:
+        await directory.close()
+
+
+async def test_a_fetch_that_a_restart_overtakes_is_repeated() -> None:
+    mesh, source = TestMesh(), Scripted()
+    mesh.tenants, source.seconds = source, 0.2
+    acme = mesh.add_tenant("acme")
+    directory = TenantDirectory(source)
+    await directory.start()
+    try:
+        await source.changes.put(TenantChange("1", None))
+        await _until(lambda: directory.live)
+        finding = asyncio.create_task(directory.find(acme.id))
+        await asyncio.sleep(0.05)
+        mesh.suspend(acme)
+        await source.changes.put(OutOfRange("CURSOR_EXPIRED", "gone"))
+        found = await finding
+        assert found is not None
+        assert found.state is TenantState.SUSPENDED
+    finally:
+        await directory.close()
+
+
+async def _until(condition: Any) -> None:
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110  # the condition is the directory's, which has no event
+            await asyncio.sleep(0.005)
+
+
+class Auth:
+    """auth_svc's key set, which can be away."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.down = False
+
+    async def GetJwks(self, _request: Any, **_options: Any) -> Any:
+        self.asked += 1
+        if self.down:
+            raise grpc.aio.AioRpcError(grpc.StatusCode.UNAVAILABLE, grpc.aio.Metadata(), grpc.aio.Metadata())
+        x = urlsafe_b64encode(Ed25519PrivateKey.generate().public_key().public_bytes_raw()).decode().rstrip("=")
+        return pb.GetJwksResponse(keys=[pb.Jwk(kid="known", crv="Ed25519", x=x)])
+
+
+async def test_made_up_key_ids_do_not_flood_auth_svc() -> None:
+    now, auth = 0.0, Auth()
+    keys = GrpcKeySet(lambda: auth, clock=lambda: now)
+    for number in range(50):
+        await keys.refresh(f"made-up-{number}")
+    assert auth.asked == 1
+    auth.down, now = True, 10.0
+    for number in range(50):
+        await keys.refresh(f"made-up-{number}")
+    assert auth.asked == 2
+    assert keys.get("known") is not None
+
+
+async def test_the_last_keys_serve_while_auth_svc_is_away_but_not_for_ever() -> None:
+    now, auth = 0.0, Auth()
+    keys = GrpcKeySet(lambda: auth, clock=lambda: now)
+    await keys.refresh("known")
+    auth.down = True
+    now = KEYS_FRESH + 1
+    assert keys.get("known") is None, "looked for again"
+    await keys.refresh("known")
+    assert keys.get("known") is not None, "and kept while that fails"
+    now = KEYS_STALE + 1
+    with pytest.raises(Unavailable):
+        await keys.refresh("known")
+    assert keys.get("known") is None
