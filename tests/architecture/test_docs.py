@@ -1,0 +1,135 @@
+"""The pages are complete, current and connected: what can be compared with the code is."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from deploy.reference import errors
+from deploy.reference.__main__ import PAGES, stale
+from runtime.settings import TelemetrySettings
+from runtime.telemetry import Telemetry
+from tests.architecture.test_contract import documented
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCS = ROOT / "docs"
+REFERENCE = DOCS / "reference"
+LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
+FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
+VARIABLE = re.compile(r"\bTENANTMESH_[A-Z][A-Z_]*[A-Z]\b")
+# Roots of folders that exist on one machine only, as a path begins with them.
+MACHINE = re.compile(r"(?<![\w.}/-])/(?:home|root|Users|work|tmp|private|mnt|srv)/\S")
+
+
+def pages() -> list[Path]:
+    """Every page that git knows or would add."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.md"]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    return [path for name in listed.stdout.splitlines() if (path := ROOT / name).exists()]
+
+
+PAGES_OF_ALL = pages()
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def links(path: Path) -> Iterator[tuple[str, str]]:
+    """The relative links of a page: the path, and the heading in it."""
+    for target in LINK.findall(FENCE.sub("", path.read_text())):
+        if not re.match(r"[a-z]+:", target):
+            file, _, heading = target.partition("#")
+            yield file, heading
+
+
+def anchors(path: Path) -> set[str]:
+    """The anchors that a page's headings get."""
+    titles = HEADING.findall(FENCE.sub("", path.read_text()))
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("page", PAGES_OF_ALL, ids=name_of)
+def test_every_link_leads_somewhere(page: Path) -> None:
+    for file, heading in links(page):
+        target = (page.parent / file).resolve() if file else page
+        assert target.exists(), f"{file} does not exist"
+        assert not heading or heading in anchors(target), f"{file} has no heading {heading}"
+
+
+@pytest.mark.parametrize("page", PAGES_OF_ALL, ids=name_of)
+def test_no_page_knows_the_machine_it_was_written_on(page: Path) -> None:
+    found = [line for line in page.read_text().splitlines() if MACHINE.search(line)]
+    assert not found
+
+
+def test_every_page_can_be_found_from_the_index() -> None:
+    seen: set[Path] = set()
+    waiting = [DOCS / "README.md"]
+    while waiting:
+        page = waiting.pop()
+        if page not in seen and page.suffix == ".md":
+            seen.add(page)
+            waiting += [(page.parent / file).resolve() for file, _ in links(page) if file]
+    lost = {page for page in PAGES_OF_ALL if page.is_relative_to(DOCS)} - seen
+    assert not lost, "link these from docs/README.md or from a page that it leads to"
+
+
+def test_the_derived_pages_are_current() -> None:
+    assert not stale(), "run: python -m deploy.reference"
+
+
+def test_every_derived_page_says_that_it_is() -> None:
+    assert all("python -m deploy.reference" in (REFERENCE / page).read_text().splitlines()[0] for page in PAGES)
+
+
+def test_every_error_reason_is_documented() -> None:
+    page = (REFERENCE / "errors.md").read_text()
+    missing = {reason for reason in documented() - {"UNSPECIFIED"} if f"| `{reason}` |" not in page}
+    assert not missing
+
+
+@pytest.mark.parametrize("package", errors.GROUPS)
+def test_every_error_reason_says_what_it_means(package: str) -> None:
+    unsaid = [reason for reason, text in errors.reasons(package) if len(text.split()) < 5]
+    assert not unsaid, "say in error_reason.proto what the reason means, and what to do"
+
+
+def test_every_variable_that_the_code_reads_is_documented() -> None:
+    known = (REFERENCE / "settings.md").read_text() + (REFERENCE / "command-line.md").read_text()
+    for package in ("runtime", "tenant_svc", "auth_svc", "deploy", "interceptors"):
+        for path in (ROOT / package).rglob("*.py"):
+            unknown = {name for name in VARIABLE.findall(path.read_text()) if f"`{name}" not in known}
+            assert not unknown, f"{name_of(path)} speaks of {unknown}, which no page of docs/reference explains"
+
+
+@pytest.mark.parametrize("page", PAGES_OF_ALL, ids=name_of)
+def test_no_page_speaks_of_a_variable_that_does_not_exist(page: Path) -> None:
+    known = (REFERENCE / "settings.md").read_text() + (REFERENCE / "command-line.md").read_text()
+    assert set(VARIABLE.findall(page.read_text())) <= set(VARIABLE.findall(known))
+
+
+def test_every_metric_is_documented() -> None:
+    telemetry = Telemetry(TelemetrySettings(), "test")
+    telemetry.record_call("/a.B/C", "OK", 0.001)
+    page = (REFERENCE / "metrics.md").read_text()
+    missing = [family.name for family in telemetry.registry.collect() if f"`{family.name}`" not in page]
+    assert not missing, "say in docs/reference/metrics.md what they mean"
+
+
+def test_every_decision_is_listed() -> None:
+    listed = {file for file, _ in links(DOCS / "decisions" / "README.md")}
+    assert listed == {path.name for path in (DOCS / "decisions").glob("0*.md")}
+
+
+def test_every_test_that_a_page_names_exists() -> None:
+    tests = "\n".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
+    for page in PAGES_OF_ALL:
+        named = set(re.findall(r"`(test_\w+)`", page.read_text()))
+        missing = {name for name in named if f"def {name}(" not in tests}
+        assert not missing, f"{name_of(page)} names tests that do not exist: {missing}"
