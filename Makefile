@@ -32,11 +32,11 @@ doctor: setup ## Say what is wrong with this set-up, and what to do
 	@$(BIN)/tenantmesh doctor
 
 reset: ## Delete the data of `make run`
-	rm -rf .tenantmesh
+	@if [ -x $(BIN)/tenantmesh ]; then $(BIN)/tenantmesh reset; else rm -rf .tenantmesh; fi
 
 ##@ Change it
 test: setup-dev ## Run every test that gates a change, on real PostgreSQL, Valkey and Envoy
-	$(BIN)/pytest -n $(WORKERS) --dist loadgroup -q
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile -q
 
 test-fast: setup-dev ## Run the tests that need no engine
 	$(BIN)/pytest -q tests/unit tests/architecture

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import ipaddress
-import json
 import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
-from pydantic_settings import NoDecode
+from pydantic import AfterValidator, Field, SecretStr
 
 from interceptors.limits import parse_rates
-from runtime.settings import Duration, Group, ProcessSettings, ServerSettings
+from runtime.settings import Duration, Group, Networks, ProcessSettings, ServerSettings
 
 __all__ = ["AuthSettings", "MeshSettings", "SessionSettings", "TokenSettings"]
 
@@ -25,22 +22,6 @@ def _checked_issuer(text: str) -> str:
     if not _ISSUER.fullmatch(text):
         raise ValueError("write an address such as https://auth.example.com, without a slash at its end")
     return text
-
-
-def _listed(value: object) -> object:
-    """Several values: a JSON array, or text with commas."""
-    if not isinstance(value, str):
-        return value
-    return json.loads(value) if value.lstrip().startswith("[") else [each.strip() for each in value.split(",") if each]
-
-
-def _checked_network(text: str) -> str:
-    ipaddress.ip_network(text)
-    return text
-
-
-Networks = Annotated[tuple[Annotated[str, AfterValidator(_checked_network)], ...], NoDecode, BeforeValidator(_listed)]
-"""Networks such as `10.0.0.0/8`, with commas between."""
 
 
 def _checked_rates(text: str) -> str:

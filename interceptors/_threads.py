@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Coroutine, Iterator
 from typing import TYPE_CHECKING, Any, Self
 
 import grpc
 
-from interceptors._handlers import Handler, Parse, answered, parsed, refusing
+from interceptors._handlers import Handler, Parse, answered, malformed, parsed, refusing
+from interceptors._watchdog import ThreadWatchdog
 from interceptors.call import Call, enter_call
 from interceptors.error_boundary import Aborted
 from interceptors.errors import DeadlineExceeded, Internal, MeshError
@@ -29,13 +31,13 @@ class LoopThread:
     """An event loop in a daemon thread, for the ports that are asynchronous by nature."""
 
     def __init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="tenantmesh-chain", daemon=True)
+        self.loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self.loop.run_forever, name="tenantmesh-chain", daemon=True)
         self._thread.start()
 
     def wait(self, coroutine: Coroutine[Any, Any, Any], timeout: float | None = None) -> Any:
         """The coroutine's result. Raises DeadlineExceeded when it takes longer than `timeout` seconds."""
-        future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        future = asyncio.run_coroutine_threadsafe(coroutine, self.loop)
         try:
             return future.result(timeout)
         except TimeoutError as error:
@@ -44,9 +46,9 @@ class LoopThread:
 
     def close(self) -> None:
         """Stops the loop and its thread."""
-        self._loop.call_soon_threadsafe(self._loop.stop)
+        self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join()
-        self._loop.close()
+        self.loop.close()
 
 
 class ThreadInterceptor(grpc.ServerInterceptor):
@@ -55,7 +57,9 @@ class ThreadInterceptor(grpc.ServerInterceptor):
     def __init__(self, chain: Chain) -> None:
         self._chain = chain
         self._handlers: dict[str, Handler] = {}
+        self._read_timeout = chain.settings.read_timeout
         self._loop = LoopThread()
+        self._watchdog = ThreadWatchdog(self._loop.loop)
         self._loop.wait(chain.start())
 
     def __enter__(self) -> Self:
@@ -65,7 +69,8 @@ class ThreadInterceptor(grpc.ServerInterceptor):
         self.close()
 
     def close(self) -> None:
-        """Stops what following tenants began, and the loop."""
+        """Stops what following tenants began, the watchdog and the loop."""
+        self._watchdog.close()
         self._loop.wait(self._chain.close())
         self._loop.close()
 
@@ -86,22 +91,20 @@ class ThreadInterceptor(grpc.ServerInterceptor):
         return wrapped
 
     def _wrap(self, chain: CompiledChain, handler: Handler) -> Handler:
-        """The handler with the links around it. Requests come as bytes and are parsed here: after the gates, and since
-        grpc.server loses a pool thread for good when a message of a stream can't be parsed."""
+        """The handler with the links around it. Every one is request-streaming to grpc.server, which then calls it
+        before the body is there; and messages are parsed here, since grpc.server loses a pool thread for good when it
+        can't parse one of a stream."""
         parse, serialize = handler.request_deserializer, handler.response_serializer
-        if handler.request_streaming and handler.response_streaming:
-            both = self._streaming(chain, _parsing(parse, handler.stream_stream), None)
-            return grpc.stream_stream_rpc_method_handler(both, None, serialize)
-        if handler.request_streaming:
-            unary = self._unary(chain, _parsing(parse, handler.stream_unary), None, serialize)
-            return grpc.stream_unary_rpc_method_handler(unary, None, None)
         if handler.response_streaming:
-            streaming = self._streaming(chain, handler.unary_stream, parse)
-            return grpc.unary_stream_rpc_method_handler(streaming, None, serialize)
-        return grpc.unary_unary_rpc_method_handler(self._unary(chain, handler.unary_unary, parse, serialize))
+            behavior = handler.stream_stream if handler.request_streaming else handler.unary_stream
+            streaming = self._streaming(chain, *_reading(handler, behavior, parse))
+            return grpc.stream_stream_rpc_method_handler(streaming, None, serialize)
+        behavior = handler.stream_unary if handler.request_streaming else handler.unary_unary
+        unary = self._unary(chain, *_reading(handler, behavior, parse), serialize)
+        return grpc.stream_unary_rpc_method_handler(unary, None, None)
 
     def _unary(self, chain: CompiledChain, behavior: Any, parse: Parse | None, serialize: Any) -> Any:
-        policy, admit, unwind = chain.policy, self._admit, chain.unwind
+        policy, admit, unwind, calls = chain.policy, self._admit, chain.unwind, self._watchdog.calls
 
         def handle(request: Any, context: Any) -> Any:
             call = Call(policy, context.invocation_metadata())
@@ -112,6 +115,7 @@ class ThreadInterceptor(grpc.ServerInterceptor):
             except Exception as error:  # the error boundary decides
                 call.error = _outcome(error, context)
             finally:
+                calls.pop(call, None)
                 leave_all(unwind[call.entered], call)
             if call.error is not None:
                 _refuse(call, context)
@@ -120,7 +124,7 @@ class ThreadInterceptor(grpc.ServerInterceptor):
         return handle
 
     def _streaming(self, chain: CompiledChain, behavior: Any, parse: Parse | None) -> Any:
-        policy, admit, unwind = chain.policy, self._admit, chain.unwind
+        policy, admit, unwind, calls = chain.policy, self._admit, chain.unwind, self._watchdog.calls
 
         def handle(request: Any, context: Any) -> Iterator[Any]:
             call = Call(policy, context.invocation_metadata())
@@ -130,6 +134,7 @@ class ThreadInterceptor(grpc.ServerInterceptor):
             except (Exception, GeneratorExit) as error:
                 call.error = _outcome(error, context)
             finally:
+                calls.pop(call, None)
                 leave_all(unwind[call.entered], call)
             if call.error is not None:
                 _refuse(call, context)
@@ -139,6 +144,7 @@ class ThreadInterceptor(grpc.ServerInterceptor):
     def _admit(self, chain: CompiledChain, call: Call, request: Any, parse: Parse | None, context: Any) -> Any:
         """Passes the gates, in two steps with the parsing between them, and returns the request."""
         call.context = context
+        self._watchdog.calls[call] = context.cancel
         enter_call(call)
         entered = 0
         for enter in chain.enters:
@@ -147,21 +153,33 @@ class ThreadInterceptor(grpc.ServerInterceptor):
             call.entered = entered = entered + 1
         if parse is None:
             return request
-        message = parsed(parse, request)
+        message = self._read(call, request, parse)
         for receive in chain.receives:
             if (pending := receive(call, message)) is not None:
                 self._wait(call, pending)
         return message
+
+    def _read(self, call: Call, bodies: Iterator[bytes], parse: Parse) -> Any:
+        """The one message of a unary request, within the read timeout."""
+        limit = call.cancel_at
+        call.cancel_at = min(limit, time.monotonic() + self._read_timeout)
+        body = next(bodies, None)
+        call.cancel_at = limit
+        if body is None:
+            raise malformed()
+        return parsed(parse, body)
 
     def _wait(self, call: Call, pending: Coroutine[Any, Any, None]) -> None:
         remaining = call.time_remaining()
         self._loop.wait(pending, LONGEST_WAIT if remaining is None else min(remaining, LONGEST_WAIT))
 
 
-def _parsing(parse: Parse | None, behavior: Any) -> Any:
-    """A behavior whose request stream is parsed as it is read."""
+def _reading(handler: Handler, behavior: Any, parse: Parse | None) -> tuple[Any, Parse | None]:
+    """The behavior, and how to parse its one request; None where it reads a stream, which is parsed as it reads."""
+    if not handler.request_streaming:
+        return behavior, parse
     read = refusing(parse)
-    return behavior if read is None else lambda bodies, context: behavior(map(read, bodies), context)
+    return (behavior if read is None else lambda bodies, context: behavior(map(read, bodies), context)), None
 
 
 def _outcome(error: BaseException, context: Any) -> BaseException:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Protocol
 
 import grpc
 
 from interceptors.caller import ANONYMOUS, Caller
-from interceptors.errors import Internal
+from interceptors.errors import Internal, MeshError
 from interceptors.policy import MethodPolicy
 from interceptors.tenants import TenantId, TenantRecord
 
@@ -49,8 +49,11 @@ class Call:
     """When the call must be over, on the monotonic clock."""
     cancel_at: float = float("inf")
     """When the watchdog ends the call, on the monotonic clock."""
-    overdue: bool = False
-    """Whether the watchdog ended it."""
+    ended_by: MeshError | None = None
+    """Why the watchdog ended it."""
+    recheck: Callable[[Call], Coroutine[Any, Any, None]] | None = None
+    """Raises when the credential of an open stream is no longer good."""
+    recheck_at: float = 0.0
     degraded: bool = False
     """Whether something answered from less than the truth: a local limiter, a stale directory."""
     entered: int = 0

@@ -8,7 +8,7 @@ import logging
 import grpc
 
 from interceptors.call import Call
-from interceptors.errors import DeadlineExceeded, Internal, Kind, MeshError
+from interceptors.errors import Internal, Kind, MeshError
 from interceptors.link import Link
 
 _log = logging.getLogger("tenantmesh.error")
@@ -38,12 +38,10 @@ class ErrorBoundary(Link):
             call.code = error.code
             return
         if isinstance(error, asyncio.CancelledError | GeneratorExit):
-            if not call.overdue:
+            if call.ended_by is None:
                 call.code = grpc.StatusCode.CANCELLED
                 return
-            error = call.error = DeadlineExceeded(
-                "DEADLINE_EXCEEDED", "The call took longer than it may. Retry, or ask for less at a time."
-            )
+            error = call.error = call.ended_by
         if not isinstance(error, MeshError):
             _log.error("unexpected exception", exc_info=error, extra=_where(call))
             call.error = error = Internal("INTERNAL", "unexpected exception")

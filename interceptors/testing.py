@@ -29,6 +29,7 @@ from interceptors.caller import Caller, CallerKind
 from interceptors.chain import Chain, ChainSettings, Ports
 from interceptors.client import Credential, channel
 from interceptors.directory import TenantDirectory
+from interceptors.telemetry import CallObserver
 from interceptors.tenants import TenantChange, TenantId, TenantRecord, TenantState
 from interceptors.tokens import AccessClaims, StaticKeySet, TokenVerifier
 
@@ -142,6 +143,7 @@ class TestMesh:
         self.signer = TokenSigner()
         self.observed: list[tuple[str, str]] = []
         """Method and status code of every call served, in order."""
+        self.observer: CallObserver = lambda method, code, _seconds: self.observed.append((method, code))
         self._closers: list[Callable[[], Any]] = []
 
     async def __aenter__(self) -> Self:
@@ -186,7 +188,7 @@ class TestMesh:
             api_keys=self.api_keys,
             directory=TenantDirectory(self.tenants),
             limiter=MemoryRateLimiter(),
-            observer=lambda method, code, _seconds: self.observed.append((method, code)),
+            observer=self.observer,
         )
 
     async def serve(

@@ -4,13 +4,15 @@ A service subclasses `ProcessSettings` and adds its own groups. Names in the env
 `TENANTMESH_<GROUP>_<FIELD>`, for example `TENANTMESH_DATABASE_SYSTEM_URL`. Nothing reads the environment later.
 """
 
+import ipaddress
+import json
 import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 ENVIRONMENT_PREFIX = "TENANTMESH_"
 MEBIBYTE = 1024 * 1024
@@ -51,6 +53,22 @@ Bytes = Annotated[int, Field(ge=1024)]
 Ratio = Annotated[float, Field(ge=0, le=1)]
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
 """A timedelta, written `250ms`, `5s`, `10m`, `1h`, `7d`, a bare number of seconds, or ISO 8601."""
+
+
+def _listed(value: object) -> object:
+    """Several values: a JSON array, or text with commas."""
+    if not isinstance(value, str):
+        return value
+    return json.loads(value) if value.lstrip().startswith("[") else [each.strip() for each in value.split(",") if each]
+
+
+def _checked_network(text: str) -> str:
+    ipaddress.ip_network(text)
+    return text
+
+
+Networks = Annotated[tuple[Annotated[str, AfterValidator(_checked_network)], ...], NoDecode, BeforeValidator(_listed)]
+"""Networks such as `10.0.0.0/8`, with commas between."""
 
 
 class Group(BaseModel):

@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, SecretStr
 
 from interceptors.limits import parse_rates
-from runtime.settings import Duration, Group, ProcessSettings
+from runtime.settings import Duration, Group, Networks, ProcessSettings
 
 __all__ = ["EventSettings", "MeshSettings", "TenantSettings", "TokenSettings"]
 
@@ -25,7 +25,7 @@ class MeshSettings(Group):
     auth_target: str = "127.0.0.1:50052"
     credential: SecretStr
     base_domain: str = ""
-    trusted_proxies: tuple[str, ...] = ()
+    trusted_proxies: Networks = ()
     rates: Annotated[str, AfterValidator(_checked_rates)] = ""
 
 
@@ -44,7 +44,7 @@ class EventSettings(Group):
     """
 
     poll_interval: Duration = timedelta(seconds=2)
-    checkpoint_interval: Duration = timedelta(seconds=10)
+    checkpoint_interval: Duration = timedelta(seconds=2)
     lost_after: Duration = timedelta(seconds=5)
     window: int = Field(default=10_000, ge=1)
     retention: Duration | None = None

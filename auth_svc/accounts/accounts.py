@@ -11,7 +11,7 @@ from typing import NewType, Protocol
 
 from auth_svc.accounts.emails import EmailAddress, EmailRefused, parse_email
 from auth_svc.passwords.hashing import Hashing
-from auth_svc.passwords.passwords import PasswordRules, normalise
+from auth_svc.passwords.passwords import LENGTH, PasswordRules, normalise
 from interceptors.errors import FieldViolation, InvalidArgument, Unauthenticated
 from interceptors.tenants import TenantId, TenantRecord
 from runtime.ids import uuid7
@@ -25,6 +25,8 @@ FIRST_ROLES = ("member",)
 
 PRODUCT = "tenantmesh"
 MAX_DISPLAY_NAME = 200
+MAX_WRITTEN = 1024
+"""Characters of what a client sent, as it sent it; normalised forms have limits of their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,15 +141,24 @@ class Accounts:
             email = parse_email(sent.email)
         except EmailRefused as refused:
             broken.append(FieldViolation("email", str(refused)))
-        password = normalise(sent.password)
-        known_by = (sent.email, sent.display_name, tenant.slug, PRODUCT)
-        if (refusal := self._rules.refusal(password, known_by)) is not None:
+        password, refusal = self._checked_password(tenant, sent)
+        if refusal is not None:
             broken.append(FieldViolation("password", refusal))
         if (refusal := _display_name_refusal(sent.display_name)) is not None:
             broken.append(FieldViolation("display_name", refusal))
         if email is None or broken:
             raise InvalidArgument.fields(broken)
         return email, password, sent.display_name.strip() or email.local_part
+
+    def _checked_password(self, tenant: TenantRecord, sent: Registration) -> tuple[str, str | None]:
+        """The normalised password, and why it is refused or None."""
+        # Before anything else: normalising takes the square of the length of a run of combining marks, so that a
+        # megabyte would hold the process for minutes.
+        if len(sent.password) > MAX_WRITTEN:
+            return "", f"must have at most {LENGTH.stop - 1} characters"
+        password = normalise(sent.password)
+        known_by = (sent.email[:MAX_WRITTEN], sent.display_name[:MAX_DISPLAY_NAME], tenant.slug, PRODUCT)
+        return password, self._rules.refusal(password, known_by)
 
 
 def _display_name_refusal(name: str) -> str | None:

@@ -15,7 +15,7 @@ INTERNAL_HEADERS = ("x-tenant-query", "x-forwarded-host", "x-forwarded-client-ce
 INTERNAL_PREFIXES = ("x-tenantmesh-", "x-envoy-")
 # gRPC takes header names of these characters only and fails the whole call on others.
 ILLEGAL_NAME = "[^:].*[^0-9a-z_.-].*|[^:0-9a-z_.-].*"
-PEER = "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%"
+PEER = "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%"
 FORMAT_NAME = "format_name"
 MATCHED = "envoy.extensions.common.matching.v3.ExtensionWithMatcher"
 SKIP = {

@@ -35,7 +35,7 @@ class TenantServicer(TenantServiceServicer):
     async def CreateTenant(self, request: pb.CreateTenantRequest, _context: _Context) -> TenantMessage:
         """Creates a tenant, once per request id."""
         new = NewTenant.checked(slug=request.slug, display_name=request.display_name, plan_id=request.plan_id)
-        key = RequestKey.checked(current_call().caller.subject, request.request_id)
+        key = RequestKey.checked(current_call().caller.credential_id, request.request_id)
         if not request.validate_only:
             return tenant_message(await self._tenants.create(new, key))
         made = await self._tenants.validate(new, key)

@@ -88,3 +88,16 @@ async def test_somebody_knows_who_they_are_in_their_own_tenant_only(accounts: Ac
         with pytest.raises(Unauthenticated) as refused:
             await accounts.me(tenant_id, user_id)
         assert refused.value.reason == "CREDENTIALS_INVALID"
+
+
+async def test_a_megabyte_of_combining_marks_is_refused_at_once(accounts: Accounts) -> None:
+    """Normalising it would take minutes; the test's own time limit is what fails then."""
+    marks = "\u0301" * 250_000 + "\u0316" * 250_000
+    for field, sent in (
+        ("email", Registration(marks, GOOD_PASSWORD, "Alice")),
+        ("password", Registration("alice@example.com", marks, "Alice")),
+        ("display_name", Registration("alice@example.com", GOOD_PASSWORD, marks)),
+    ):
+        with pytest.raises(InvalidArgument) as refused:
+            await accounts.register(ACME, sent)
+        assert [violation.field for violation in refused.value.violations] == [field]

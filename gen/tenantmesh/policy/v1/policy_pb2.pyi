@@ -191,8 +191,8 @@ class MethodPolicy(_message.Message):
     NO_REST_REASON_FIELD_NUMBER: _builtins.int
     WHILE_SUSPENDED_FIELD_NUMBER: _builtins.int
     permission: _builtins.str
-    """permission names what a USER or SERVICE caller must hold, such as `tenants.read`. Empty: the audience is enough.
-    Operators hold every permission.
+    """permission names what the caller must hold, such as `tenants.read`: a user by its roles, a service or operator by
+    what its key was granted (`*` is all). Empty: the audience is enough.
     """
     tenant_scope: Global___TenantScope.ValueType
     """tenant_scope says whether the call is for a tenant."""
