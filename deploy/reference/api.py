@@ -16,9 +16,9 @@ the paths below; [openapi.json](openapi.json) has every field, and serves genera
 lowerCamelCase in JSON; both spellings are read. [Calling over REST](../how-to/call-over-rest.md) shows the rest:
 headers, tenants, streams.
 
-*Who* are the audiences of the method's policy, with the permission that the caller needs: a user by its roles, a service
-or operator by what its key was granted. *Tenant* says whether a call is for one. *Repeat* says whether a client may
-send a call again by itself.
+*Who* are the audiences of the method's policy, with the permission that the caller needs: a user by its roles, a
+service or operator by what its key was granted. *Tenant* says whether a call is for one. *Repeat* says whether a client
+may send a call again by itself.
 """
 REPEAT = {
     policy_pb2.IDEMPOTENCY_SAFE: "yes",
