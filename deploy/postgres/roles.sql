@@ -56,6 +56,9 @@ CREATE SCHEMA IF NOT EXISTS auth AUTHORIZATION auth_owner;
 ALTER SCHEMA tenant OWNER TO tenant_owner;
 ALTER SCHEMA auth OWNER TO auth_owner;
 REVOKE ALL ON SCHEMA tenant, auth, public FROM PUBLIC;
+-- Large objects lie outside every table, so that no row-level security holds for them. Nothing here uses them.
+REVOKE EXECUTE ON FUNCTION
+    pg_catalog.lo_create(oid), pg_catalog.lo_creat(integer), pg_catalog.lo_from_bytea(oid, bytea) FROM PUBLIC;
 GRANT USAGE ON SCHEMA tenant TO tenant_app, tenant_directory;
 GRANT USAGE ON SCHEMA auth TO auth_app, auth_directory;
 

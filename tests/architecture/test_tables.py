@@ -96,3 +96,14 @@ async def test_no_dangerous_privilege_is_granted(postgres: Any) -> None:
              and privilege_type in ('TRUNCATE', 'REFERENCES', 'TRIGGER')""",
     )
     assert not rows, [dict(row) for row in rows]
+
+
+@pytest.mark.parametrize("role", ["tenant_app", "tenant_directory", "auth_app", "auth_directory"])
+async def test_no_role_can_keep_anything_outside_of_tables(postgres: Any, role: str) -> None:
+    connection = await asyncpg.connect(postgres.url(role).get_secret_value())
+    try:
+        for statement in ("select lo_create(0)", "create temp table t ()", "create table t ()"):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await connection.execute(statement)
+    finally:
+        await connection.close()
