@@ -2,7 +2,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .PHONY: help run demo doctor reset setup setup-dev check fmt fmt-check lint types imports gen gen-check proto-check \
-        openapi openapi-check shell test test-fast bench tools lock baseline clean
+        openapi openapi-check docs shell test test-fast bench tools lock baseline clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -75,6 +75,9 @@ openapi: setup-dev tools ## Regenerate docs/reference/openapi.json from the anno
 
 openapi-check: setup-dev tools
 	$(BIN)/python -m deploy.openapi --check
+
+docs: setup-dev ## Regenerate the reference pages that are derived from the code
+	$(BIN)/python -m deploy.reference
 
 baseline: setup-dev ## Accept today's contract as what `buf breaking` compares with; for releases
 	cp gen/descriptors.binpb protos/baseline.binpb

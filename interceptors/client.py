@@ -18,7 +18,7 @@ from interceptors.call import Call, Metadata, current_call
 from interceptors.metadata import AUTHORIZATION, REQUEST_ID, TENANT_ID, TRACEPARENT
 from interceptors.policy import MethodPolicy, policies_of
 
-__all__ = ["Credential", "channel", "outgoing", "retry_config", "thread_channel"]
+__all__ = ["Credential", "Onward", "channel", "outgoing", "retry_config", "thread_channel"]
 
 _OPTIONS: tuple[tuple[str, Any], ...] = (
     ("grpc.keepalive_time_ms", 300_000),

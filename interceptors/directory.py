@@ -152,8 +152,11 @@ class TenantDirectory:
 
     def _stale(self, key: Key, error: MeshError) -> TenantRecord | None:
         entry = self._entries.get(_slot(key))
-        if entry is not None and entry.record is not None and self._clock() - entry.learnt < self._stale_for:
-            return entry.record
+        if entry is not None and entry.record is not None:
+            # Under a live watch an answer is true however long ago it was learnt.
+            true_until = max(entry.learnt, self._lost_at if self._lost_at is not None else self._clock())
+            if self._clock() - true_until < self._stale_for:
+                return entry.record
         raise Unavailable(
             "TENANT_DIRECTORY_UNAVAILABLE", "The tenant directory can't be reached. Retry with backoff."
         ) from error

@@ -20,6 +20,7 @@ from tenantmesh.tenant.v1 import tenant_pb2
 from tenantmesh.tenant.v1 import tenant_service_pb2 as tenants_pb2
 from tenantmesh.tenant.v1.tenant_service_pb2_grpc import TenantServiceStub
 
+from interceptors.backends.memory import MemoryRateLimiter
 from interceptors.caller import Caller, CallerKind
 from interceptors.chain import Chain, ChainSettings, Ports
 from interceptors.client import Credential, channel
@@ -78,12 +79,12 @@ class Mesh:
         observer: CallObserver | None = None,
         tracer: CallTracer | None = None,
     ) -> Ports:
-        """The ports that a chain needs, with a fresh tenant directory."""
+        """The ports that a chain needs, with a fresh directory. Without a limiter each process limits by itself."""
         return Ports(
             tokens=TokenVerifier(self._issuer, self._audience, self.key_set),
             api_keys=self.api_keys,
             directory=TenantDirectory(self.tenant_source),
-            limiter=limiter,
+            limiter=limiter or MemoryRateLimiter(),
             observer=observer,
             tracer=tracer,
         )

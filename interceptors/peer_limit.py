@@ -27,9 +27,11 @@ class PeerLimit(Link):
         self._local = MemoryRateLimiter()
 
     def bind(self, policy: MethodPolicy) -> Link | None:
-        """The link for one rate class. Raises PolicyError for a class without a rate."""
-        if not policy.public or not policy.rate_class or self._limiter is None:
+        """The link for one rate class. Raises PolicyError for a class without a rate, or where there is no limiter."""
+        if not policy.public or not policy.rate_class:
             return None
+        if self._limiter is None:
+            raise PolicyError(f"{policy.method} is limited by address: give the chain a limiter")
         if policy.rate_class not in self._rates:
             raise PolicyError(f"{policy.method}: rate_class {policy.rate_class!r} is not among {sorted(self._rates)}")
         return _BoundPeerLimit(self._limiter, self._local, self._rates[policy.rate_class], policy)

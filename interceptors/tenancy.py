@@ -90,7 +90,7 @@ class _BoundTenancy(Link):
         if (text := headers.get(TENANT_SLUG)) is not None:
             found.append(_Source(TENANT_SLUG, text if is_slug(text) else None))
         if (text := headers.get(TENANT_QUERY)) is not None:
-            found.append(_Source("?tenant", text if is_slug(text) else None))
+            found.append(_Source("?tenant", parse_tenant_id(text) or (text if is_slug(text) else None)))
         if (label := self._subdomain(headers.get(FORWARDED_HOST, ""))) is not None:
             found.append(_Source("host", label if is_slug(label) else None))
         return tuple(found)

@@ -111,7 +111,7 @@ class ServerSettings(Group):
     worker_port_step: Count = 100
     drain_wait: Duration = timedelta(seconds=3)
     grace: Duration = timedelta(seconds=10)
-    reflection: bool = False
+    reflection: bool | None = None
     max_concurrent_streams: Count = 100
     max_pending_requests: Count = 10_000
     max_request_bytes: Bytes = MEBIBYTE
@@ -168,3 +168,11 @@ class ProcessSettings(BaseSettings):
     redis: RedisSettings = RedisSettings()
     server: ServerSettings = ServerSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
+
+    @model_validator(mode="after")
+    def _decide_reflection(self) -> Self:
+        """Where nothing is said, reflection is a convenience of development."""
+        if self.server.reflection is None:
+            decided = self.server.model_copy(update={"reflection": self.mode == "development"})
+            object.__setattr__(self, "server", decided)
+        return self

@@ -11,7 +11,7 @@ from datetime import timedelta
 from types import TracebackType
 
 from interceptors.errors import Unavailable
-from runtime.database import Connection, Database, DatabaseUnavailable
+from runtime.database import Connection, Database, DatabaseUnavailable, Record
 
 __all__ = ["Doors"]
 
@@ -25,6 +25,13 @@ class Doors:
     def tenant(self, tenant_id: uuid.UUID, *, read_only: bool = False) -> AbstractAsyncContextManager[Connection]:
         """A transaction that sees this tenant and nothing else. Raises Unavailable."""
         return _Translated(self._database.tenant_transaction(tenant_id, read_only=read_only))
+
+    async def read(self, tenant_id: uuid.UUID, function: str) -> list[Record]:
+        """What a reading function of the schema gives for this tenant, in one message. Raises Unavailable."""
+        try:
+            return await self._database.tenant_read(tenant_id, function)
+        except DatabaseUnavailable as error:
+            raise _unavailable() from error
 
     def system(self, reason: str, *, read_only: bool = False) -> AbstractAsyncContextManager[Connection]:
         """A transaction of the narrow role that reads across tenants; the reason is for the log. Raises Unavailable."""

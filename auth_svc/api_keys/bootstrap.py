@@ -40,7 +40,7 @@ async def list_keys(settings: DatabaseSettings) -> list[SystemKey]:
 
 
 async def revoke_key(settings: DatabaseSettings, key_id: uuid.UUID) -> bool:
-    """Ends a key; False when there was none to end. Processes believe it for 30 s more at most. Raises Unavailable."""
+    """Ends a key; False when there was none to end. Processes believe it a second more at most. Raises Unavailable."""
     async with _keys(settings) as keys:
         return await keys.revoke(key_id)
 

@@ -59,7 +59,7 @@ def revoke(
     key_id: Annotated[uuid.UUID, typer.Argument(help="The key's id, as `list` prints it.")],
     state: StateOption = DEFAULT_STATE,
 ) -> None:
-    """End a key. Processes that know it believe it for 30 s more at most."""
+    """End a key. Processes that know it believe it for a second more at most."""
     if not run_blocking(revoke_key(_settings(state), key_id)):
         raise EmbeddedError(f"there is no valid key {key_id}.", remedy="See tenantmesh operator list")
     Console().note(f"revoked {key_id}")

@@ -86,7 +86,6 @@ def serving(target: str) -> bool:
 def _defaults() -> dict[str, str]:
     """For development; the user's environment may say otherwise."""
     return {
-        "TENANTMESH_SERVER_REFLECTION": "true",
         "TENANTMESH_SERVER_DRAIN_WAIT": "0",  # nobody waits for one machine's edge to notice
         "TENANTMESH_SERVER_GRACE": "2",
         "TENANTMESH_MESH_BASE_DOMAIN": "localhost",

@@ -106,10 +106,20 @@ class Database:
 
     def tenant_transaction(self, tenant_id: UUID, *, read_only: bool = False) -> Transaction:
         """Return a transaction that sees and writes rows of this tenant only. The nil UUID is refused."""
-        if not isinstance(tenant_id, UUID) or tenant_id.int == 0:
-            raise InternalDatabaseError("tenant context: a tenant's UUID is needed, and never the nil UUID")
+        _refuse_no_tenant(tenant_id)
         # 32 hexadecimal digits made from a number: nothing that a caller passes can become SQL.
         return Transaction(self._tenant_door, f"{_BEGIN[read_only]}SET LOCAL app.tenant_id = '{tenant_id.int:032x}'")
+
+    async def tenant_read(self, tenant_id: UUID, function: str) -> list[Record]:
+        """Return what a function of the schema gives for this tenant, in one message instead of a transaction's three.
+
+        The function takes the tenant's UUID, sets `app.tenant_id` for its own transaction before it reads, and changes
+        nothing. Raises a DatabaseError. The nil UUID is refused.
+        """
+        _refuse_no_tenant(tenant_id)
+        if not function.isidentifier():
+            raise InternalDatabaseError("the function is named without its schema")
+        return await self._tenant_door.read(f"SELECT * FROM {self.schema}.{function}($1)", tenant_id)
 
     def system_transaction(self, reason: str, *, read_only: bool = False) -> Transaction:
         """Return a transaction of the directory role, with no tenant. `reason` says at the call why none is needed."""
@@ -164,3 +174,8 @@ class Database:
             command_timeout=self._settings.command_timeout.total_seconds(),
             search_path=f"{self.schema}, pg_catalog",
         )
+
+
+def _refuse_no_tenant(tenant_id: UUID) -> None:
+    if not isinstance(tenant_id, UUID) or tenant_id.int == 0:
+        raise InternalDatabaseError("tenant context: a tenant's UUID is needed, and never the nil UUID")

@@ -183,6 +183,30 @@ class Door:
         self.pool = pool
         self._inside: set[asyncio.Task[Any] | None] = set()
 
+    async def read(self, sql: str, *arguments: Any) -> list[Record]:
+        """Run one statement that changes nothing, in a transaction of its own. Raises a `DatabaseError`."""
+        raw = await self.pool.acquire()
+        try:
+            return await self._read_on(raw, sql, arguments)
+        except DatabaseUnavailable:
+            if not raw.is_closed():
+                raise
+        # It had died while idle, for example with the server's restart; a read may simply be repeated.
+        self.pool.discard_idle()
+        return await self._read_on(await self.pool.acquire(), sql, arguments)
+
+    async def _read_on(self, raw: RawConnection, sql: str, arguments: tuple[Any, ...]) -> list[Record]:
+        try:
+            rows = await raw.fetch(sql, *arguments)
+        except Exception as error:
+            (self.pool.release if _in_step(error) and not raw.is_closed() else self.pool.discard)(raw)
+            raise translated(error) from error
+        except BaseException:
+            self.pool.discard(raw)  # cancelled while the server was at work
+            raise
+        self.pool.release(raw)
+        return rows
+
     def enter(self) -> asyncio.Task[Any] | None:
         """Note the current task and return it. Raises InternalDatabaseError when it is inside already."""
         task = asyncio.current_task()

@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, Integer, Interval, bindparam, delete, func
 
 from interceptors.tenants import TenantId, TenantState
 from runtime.database import Connection, Record, compiled
+from tenant_svc.doors import Doors
 from tenant_svc.tenants.tables import event_horizon, positions, tenant_events, tenant_requests, tenants
 from tenant_svc.tenants.tenant import NewTenant, RequestKey, Tenant
 
@@ -54,7 +55,6 @@ def _stored(row: Record | None) -> Tenant:
 
 # Through the tenant's door
 
-_GET = compiled(select(*_row).where(_this_tenant, _exists))
 _GET_LOCKED = compiled(select(*_row).where(_this_tenant, _exists).with_for_update())
 _LOCK_LOG = compiled(select(func.pg_advisory_xact_lock(_LOG_LOCK)))
 _INSERT = compiled(
@@ -108,9 +108,10 @@ _RECORD_EVENT = compiled(
 )
 
 
-async def get(connection: Connection, tenant_id: TenantId) -> Tenant | None:
-    """The tenant; None when it is deleted or was never."""
-    return _maybe(await connection.fetch_row(_GET, tenant_id=tenant_id))
+async def get(doors: Doors, tenant_id: TenantId) -> Tenant | None:
+    """The tenant, in one message; None when it is deleted or was never."""
+    rows = await doors.read(tenant_id, "get_tenant")
+    return tenant_of(rows[0]) if rows else None
 
 
 async def get_locked(connection: Connection, tenant_id: TenantId) -> Tenant | None:

@@ -64,8 +64,7 @@ class Tenants:
 
     async def get(self, tenant_id: TenantId) -> Tenant:
         """The tenant. Raises NotFound."""
-        async with self._doors.tenant(tenant_id, read_only=True) as connection:
-            tenant = await repository.get(connection, tenant_id)
+        tenant = await repository.get(self._doors, tenant_id)
         if tenant is None:
             raise not_found()
         return tenant

@@ -5,15 +5,17 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass
 
+import asyncpg
 import pytest
 from sqlalchemy import Table, delete, func, insert, literal, select, update
 
-from runtime.database import Database, InternalDatabaseError, compiled
+from runtime.database import Database, InternalDatabaseError, compiled, connect
 from runtime.ids import uuid7
 from tenant_svc.tenants.tables import event_horizon, metadata, positions, tenant_events, tenant_requests, tenants
 from tenant_svc.tenants.tenant import RequestKey, Tenant
 from tenant_svc.tenants.tenants import Tenants
-from tests.integration.tenant_svc.conftest import new_tenant, unused_slug
+from tests.fixtures.engines import WorkerDatabase
+from tests.integration.tenant_svc.conftest import as_superuser, new_tenant, unused_slug
 
 OWNED = [tenants, tenant_events, tenant_requests]
 
@@ -103,3 +105,50 @@ async def test_the_directory_reads_all_and_changes_no_tenant(database: Database,
         with pytest.raises(InternalDatabaseError):
             async with database.system_transaction("the test of what it may not") as connection:
                 await connection.execute(compiled(statement))
+
+
+async def test_the_reading_function_gives_the_tenant_asked_for_and_nothing_else(database: Database, two: Two) -> None:
+    rows = await database.tenant_read(two.mine.id, "get_tenant")
+    assert [row["tenant_id"] for row in rows] == [two.mine.id]
+    assert await database.tenant_read(uuid7(), "get_tenant") == []
+    with pytest.raises(InternalDatabaseError, match="nil UUID"):
+        await database.tenant_read(uuid.UUID(int=0), "get_tenant")
+    with pytest.raises(InternalDatabaseError, match="without its schema"):
+        await database.tenant_read(two.mine.id, "get_tenant(); drop table tenant.tenants")
+
+
+async def test_the_reading_function_leaves_no_tenant_behind(migrated: WorkerDatabase, two: Two) -> None:
+    connection = await connect(migrated.url("tenant_app"))
+    try:
+        assert len(await connection.fetch("select * from tenant.get_tenant($1)", two.mine.id)) == 1
+        assert await connection.fetchval("select current_setting('app.tenant_id', true)") == ""
+        with pytest.raises(asyncpg.PostgresError):
+            await connection.fetch("select * from tenant.tenants")
+    finally:
+        await connection.close()
+
+
+async def test_the_reading_function_is_under_row_security(migrated: WorkerDatabase, two: Two) -> None:
+    """Were it to run as its owner or past the policies, a function that sets another tenant would see both."""
+    await as_superuser(
+        migrated,
+        """create or replace function tenant.read_all(wanted uuid) returns setof tenant.tenants language plpgsql as
+        $$ begin perform set_config('app.tenant_id', wanted::text, true);
+        return query select * from tenant.tenants; end $$""",
+    )
+    await as_superuser(migrated, "grant execute on function tenant.read_all(uuid) to tenant_app")
+    connection = await connect(migrated.url("tenant_app"))
+    try:
+        rows = await connection.fetch("select tenant_id from tenant.read_all($1)", two.theirs.id)
+        assert [row["tenant_id"] for row in rows] == [two.theirs.id]
+    finally:
+        await connection.close()
+        await as_superuser(migrated, "drop function tenant.read_all(uuid)")
+
+
+async def test_a_read_survives_the_death_of_idle_connections(
+    migrated: WorkerDatabase, database: Database, two: Two
+) -> None:
+    await database.tenant_read(two.mine.id, "get_tenant")
+    await as_superuser(migrated, "select pg_terminate_backend(pid) from pg_stat_activity where usename = 'tenant_app'")
+    assert await database.tenant_read(two.mine.id, "get_tenant")
