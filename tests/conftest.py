@@ -1,3 +1,9 @@
-"""Names the fixture modules, nothing else."""
+"""Names the fixture modules, and sets what must be set before gRPC is imported."""
+
+import os
+
+# Tests start programs from a process in which gRPC has threads; its fork handlers, made for forks that go on using
+# gRPC, now and then end such a child before it becomes its program.
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
 pytest_plugins = ["tests.fixtures.engines", "tests.fixtures.stack", "tests.fixtures.mesh"]
