@@ -21,6 +21,7 @@ from interceptors.link import CompiledChain, Link, Pending, compile_chain
 from interceptors.metadata_hygiene import MetadataHygiene
 from interceptors.peer_limit import PeerLimit
 from interceptors.policy import MethodPolicy, PolicyError, policies_of
+from interceptors.ports import AuditSink, EntitlementSource, QuotaCounter, UsageSink
 from interceptors.proxies import ForwardedOrigin
 from interceptors.request_id import RequestId
 from interceptors.telemetry import AccessLog, CallObserver, CallTracer, Telemetry
@@ -74,6 +75,8 @@ class Row:
     build: Callable[[Ports, ChainSettings], Link] | None
     """None: the place is kept, and policies that ask for the link are refused."""
     reason: str
+    port: type | None = None
+    """What a link whose place is kept will ask."""
 
 
 LINKS: tuple[Row, ...] = (
@@ -87,11 +90,11 @@ LINKS: tuple[Row, ...] = (
     Row("authentication", lambda p, s: Authentication(p.tokens, p.api_keys, s.identities), "who"),
     Row("tenancy", lambda p, s: Tenancy(p.directory, s.base_domain), "which tenant; needs who"),
     Row("authorization", lambda _p, s: Authorization(s.roles), "audience and permission of the policy"),
-    Row("usage", None, "outside the gates: refusals are counted, only served calls are billable"),
-    Row("audit", None, "outside the gates too: refusals are recorded"),
-    Row("entitlement", None, "the plan's features; cheap, before counters move"),
-    Row("tenant_limit", None, "burst"),
-    Row("quota", None, "period allowance; last, because it consumes"),
+    Row("usage", None, "outside the gates: refusals are counted, only served calls are billable", UsageSink),
+    Row("audit", None, "outside the gates too: refusals are recorded", AuditSink),
+    Row("entitlement", None, "the plan's features; cheap, before counters move", EntitlementSource),
+    Row("tenant_limit", None, "burst", RateLimiter),
+    Row("quota", None, "period allowance; last, because it consumes", QuotaCounter),
 )
 """Outermost first."""
 

@@ -153,6 +153,7 @@ def test_the_order_of_the_chain() -> None:
     ):
         assert names.index(outer) < names.index(inner), f"{inner} must be inside of {outer}"
     assert all(row.reason for row in LINKS)
+    assert all(row.build or row.port for row in LINKS), "a place that is kept names its port"
 
 
 def test_a_policy_that_cant_be_kept_is_refused_at_start() -> None:
