@@ -27,7 +27,6 @@ from auth_svc.sessions.servicer import SessionServicer
 from auth_svc.sessions.session import Limits
 from auth_svc.sessions.sessions import Sessions
 from auth_svc.settings import AuthSettings
-from auth_svc.telemetry import CallSpans
 from auth_svc.tokens.repository import SigningKeyRepository
 from auth_svc.tokens.sealing import read_kek
 from auth_svc.tokens.servicer import TokenServicer
@@ -43,6 +42,7 @@ from runtime.database import Database
 from runtime.health import Check, Health
 from runtime.server import Application
 from runtime.telemetry import Telemetry
+from runtime.telemetry.spans import CallSpans
 
 __all__ = ["AuthApp", "build"]
 

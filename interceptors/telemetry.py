@@ -9,11 +9,11 @@ from typing import Protocol
 
 import grpc
 
-from interceptors.call import Call
+from interceptors.call import Call, current_call
 from interceptors.link import Link, Pending
 from interceptors.policy import MethodPolicy
 
-__all__ = ["AccessLog", "CallObserver", "CallTracer", "Telemetry"]
+__all__ = ["AccessLog", "CallObserver", "CallTracer", "Telemetry", "log_context"]
 
 _log = logging.getLogger("tenantmesh.call")
 
@@ -88,3 +88,15 @@ def _attributes(call: Call) -> dict[str, str]:
     if isinstance(reason, str):
         attributes["reason"] = reason
     return attributes
+
+
+def log_context() -> dict[str, str]:
+    """What every log line that is written while serving a call should carry: ids, never content."""
+    try:
+        call = current_call()
+    except LookupError:
+        return {}
+    known = {"request_id": call.request_id}
+    if call.tenant is not None:
+        known["tenant_id"] = str(call.tenant.id)
+    return known

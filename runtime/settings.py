@@ -11,8 +11,17 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
 ENVIRONMENT_PREFIX = "TENANTMESH_"
 MEBIBYTE = 1024 * 1024
@@ -176,3 +185,21 @@ class ProcessSettings(BaseSettings):
             decided = self.server.model_copy(update={"reflection": self.mode == "development"})
             object.__setattr__(self, "server", decided)
         return self
+
+
+def wrong_settings(error: ValidationError | SettingsError, settings: type[ProcessSettings]) -> str:
+    """Return a line per setting that is wrong, by its name in the environment and without its value."""
+    if isinstance(error, SettingsError):
+        return f"  {error}"
+    errors = error.errors(include_url=False, include_input=False, include_context=False)
+    return "\n".join(f"  {name}: {each['msg']}" for each in errors for name in _names(each["loc"], settings))
+
+
+def _names(location: tuple[int | str, ...], settings: type[ProcessSettings]) -> list[str]:
+    """The variables that the error is about: of a group that is missing altogether, those it can't do without."""
+    fields = [location]
+    if len(location) == 1:
+        group = settings.model_fields[str(location[0])].annotation
+        if isinstance(group, type) and issubclass(group, BaseModel):
+            fields = [(*location, name) for name, field in group.model_fields.items() if field.is_required()]
+    return [f"{ENVIRONMENT_PREFIX}{'_'.join(map(str, field)).upper()}" for field in fields]

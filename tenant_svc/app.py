@@ -20,9 +20,9 @@ from runtime.health import Check, Health
 from runtime.ids import uuid7
 from runtime.server import Application
 from runtime.telemetry import Telemetry
+from runtime.telemetry.spans import CallSpans
 from tenant_svc.doors import Doors
 from tenant_svc.settings import TenantSettings
-from tenant_svc.telemetry import CallSpans
 from tenant_svc.tenants.events import StoredEvents
 from tenant_svc.tenants.repository import EVENTS_CHANNEL
 from tenant_svc.tenants.retention import EventRetention

@@ -15,6 +15,7 @@ from uuid import UUID
 import asyncpg
 from pydantic import SecretStr
 
+from runtime.database.doors import Doors
 from runtime.database.errors import (
     CommitUnknown,
     ConstraintViolation,
@@ -39,6 +40,7 @@ __all__ = [
     "Database",
     "DatabaseError",
     "DatabaseUnavailable",
+    "Doors",
     "ForeignKeyViolation",
     "InternalDatabaseError",
     "Listener",

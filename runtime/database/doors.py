@@ -1,0 +1,69 @@
+"""The doors of a service that say in the service's own words that the database is away."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from types import TracebackType
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from runtime.database.errors import DatabaseUnavailable
+from runtime.database.transaction import Connection, Record
+
+if TYPE_CHECKING:
+    from runtime.database import Database
+
+
+class Doors:
+    """Transactions on the database, for a tenant or for the mesh as a whole.
+
+    `outage` makes the error that takes the place of DatabaseUnavailable: whoever called learns that the service can't
+    serve now, and nothing of the database's text.
+    """
+
+    def __init__(self, database: Database, outage: Callable[[], Exception]) -> None:
+        self._database = database
+        self._outage = outage
+
+    def tenant(self, tenant_id: UUID, *, read_only: bool = False) -> AbstractAsyncContextManager[Connection]:
+        """Return a transaction that sees this tenant and nothing else."""
+        return _Translated(self._database.tenant_transaction(tenant_id, read_only=read_only), self._outage)
+
+    async def read(self, tenant_id: UUID, function: str) -> list[Record]:
+        """Return what a reading function of the schema gives for this tenant, in one message."""
+        try:
+            return await self._database.tenant_read(tenant_id, function)
+        except DatabaseUnavailable as error:
+            raise self._outage() from error
+
+    def system(self, reason: str, *, read_only: bool = False) -> AbstractAsyncContextManager[Connection]:
+        """Return a transaction of the narrow role that reads across tenants; the reason says why."""
+        return _Translated(self._database.system_transaction(reason, read_only=read_only), self._outage)
+
+
+class _Translated:
+    """A class instead of a generator: this stands on the path of every call."""
+
+    __slots__ = ("_inner", "_outage")
+
+    def __init__(self, inner: AbstractAsyncContextManager[Connection], outage: Callable[[], Exception]) -> None:
+        self._inner = inner
+        self._outage = outage
+
+    async def __aenter__(self) -> Connection:
+        try:
+            return await self._inner.__aenter__()
+        except DatabaseUnavailable as error:
+            raise self._outage() from error
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        try:
+            swallowed = await self._inner.__aexit__(kind, error, trace)
+        except DatabaseUnavailable as lost:
+            raise self._outage() from lost
+        if isinstance(error, DatabaseUnavailable):
+            raise self._outage() from error
+        return swallowed
