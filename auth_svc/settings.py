@@ -9,6 +9,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, SecretStr
 
+from interceptors.authentication import parse_identities
 from interceptors.limits import parse_rates
 from runtime.settings import Duration, Group, Networks, ProcessSettings, ServerSettings
 
@@ -29,6 +30,11 @@ def _checked_rates(text: str) -> str:
     return text
 
 
+def _checked_identities(text: str) -> str:
+    parse_identities(text)
+    return text
+
+
 class MeshSettings(Group):
     """The mesh as this service sees it. `credential` is its own key (`tmk_…`), by which tenant_svc knows it."""
 
@@ -38,6 +44,8 @@ class MeshSettings(Group):
     base_domain: str = ""
     trusted_proxies: Networks = ()
     rates: Annotated[str, AfterValidator(_checked_rates)] = ""
+    tls_ca: Path | None = None
+    identities: Annotated[str, AfterValidator(_checked_identities)] = ""
 
 
 class TokenSettings(Group):

@@ -11,7 +11,7 @@ from typing import Protocol, TypeVar
 
 from interceptors.backends.memory import MemoryRateLimiter
 from interceptors.call import Call
-from interceptors.caller import ANONYMOUS, Caller
+from interceptors.caller import ANONYMOUS, Caller, CallerKind
 from interceptors.errors import MeshError, ResourceExhausted, Unauthenticated
 from interceptors.limits import Rate
 from interceptors.link import Link, Pending
@@ -20,7 +20,7 @@ from interceptors.peer_limit import network_of
 from interceptors.policy import MethodPolicy
 from interceptors.tokens import TokenVerifier, UnknownKey
 
-__all__ = ["API_KEY_PREFIX", "ApiKeyVerifier", "Authentication"]
+__all__ = ["API_KEY_PREFIX", "ApiKeyVerifier", "Authentication", "parse_identities"]
 
 _T = TypeVar("_T")
 
@@ -41,6 +41,19 @@ LONGEST = 1024
 FAILURES = Rate(per_second=5, burst=100)
 """API keys that fail, from one network: each costs a look-up, so that guessing must not be free."""
 _API_KEY = re.compile(r"tmk_[A-Za-z0-9_-]{16,200}", re.ASCII).fullmatch
+
+
+def parse_identities(text: str) -> dict[str, Caller]:
+    """Services by the SPIFFE identity in their client certificate: `spiffe://mesh/billing=tenants.read notes.read`, with
+    semicolons between; each has the permissions that it is granted. Raises ValueError that says what is wrong."""
+    callers = {}
+    for entry in filter(None, (part.strip() for part in text.split(";"))):
+        identity, equals, permissions = entry.partition("=")
+        if not identity.startswith("spiffe://") or not equals:
+            raise ValueError(f"write an identity as spiffe://domain/path=permission permission; got {entry!r}")
+        granted = frozenset(permissions.split())
+        callers[identity] = Caller(CallerKind.SERVICE, identity, permissions=granted, credential_id=identity)
+    return callers
 
 
 class ApiKeyVerifier(Protocol):

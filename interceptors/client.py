@@ -9,6 +9,7 @@ import json
 import uuid
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -18,7 +19,7 @@ from interceptors.call import Call, Metadata, current_call
 from interceptors.metadata import AUTHORIZATION, REQUEST_ID, TENANT_ID, TRACEPARENT
 from interceptors.policy import MethodPolicy, policies_of
 
-__all__ = ["Credential", "Onward", "channel", "outgoing", "retry_config", "thread_channel"]
+__all__ = ["Credential", "Onward", "channel", "outgoing", "retry_config", "thread_channel", "tls_credentials"]
 
 _OPTIONS: tuple[tuple[str, Any], ...] = (
     ("grpc.keepalive_time_ms", 300_000),
@@ -110,6 +111,15 @@ def channel(
     if tls is None:
         return grpc.aio.insecure_channel(target, **arguments)
     return grpc.aio.secure_channel(target, tls, **arguments)
+
+
+def tls_credentials(ca: Path, certificate: Path | None = None, key: Path | None = None) -> grpc.ChannelCredentials:
+    """Credentials for a channel: whose certificates are believed, and with a certificate of one's own, mutual TLS.
+
+    Raises OSError for a file that can't be read.
+    """
+    own = (key.read_bytes(), certificate.read_bytes()) if key is not None and certificate is not None else (None, None)
+    return grpc.ssl_channel_credentials(ca.read_bytes(), *own)
 
 
 def thread_channel(

@@ -9,7 +9,9 @@ from tenantmesh.tenant.v1 import tenant_service_pb2
 from tenantmesh.tenant.v1.tenant_service_pb2_grpc import add_TenantServiceServicer_to_server
 
 from interceptors import Chain, ChainSettings, Mesh, Ports, TenantDirectory
+from interceptors.authentication import parse_identities
 from interceptors.backends.redis_rate_limiter import RedisRateLimiter
+from interceptors.client import tls_credentials
 from interceptors.errors import Unavailable
 from interceptors.limits import parse_rates
 from interceptors.telemetry import AccessLog
@@ -122,16 +124,19 @@ class TenantApp:
             base_domain=settings.mesh.base_domain,
             trusted_proxies=settings.mesh.trusted_proxies,
             rates=parse_rates(settings.mesh.rates),
+            identities=parse_identities(settings.mesh.identities),
             access_log=AccessLog(settings.telemetry.access_log),
         )
         return Chain([SERVICE], ports, chain_settings)
 
 
 def _mesh(settings: TenantSettings) -> Mesh:
+    ca = settings.mesh.tls_ca
     return Mesh(
         tenant_target=settings.mesh.tenant_target,
         auth_target=settings.mesh.auth_target,
         credential=settings.mesh.credential.get_secret_value(),
         issuer=settings.tokens.issuer,
         audience=settings.tokens.audience,
+        tls=None if ca is None else tls_credentials(ca, settings.server.tls_cert, settings.server.tls_key),
     )

