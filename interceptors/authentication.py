@@ -44,8 +44,8 @@ _API_KEY = re.compile(r"tmk_[A-Za-z0-9_-]{16,200}", re.ASCII).fullmatch
 
 
 def parse_identities(text: str) -> dict[str, Caller]:
-    """Services by the SPIFFE identity in their client certificate: `spiffe://mesh/billing=tenants.read notes.read`, with
-    semicolons between; each has the permissions that it is granted. Raises ValueError that says what is wrong."""
+    """Services by the SPIFFE identity in their client certificate: `spiffe://mesh/billing=tenants.read notes.read`,
+    with semicolons between; each has the permissions that it is granted. Raises ValueError that says what is wrong."""
     callers = {}
     for entry in filter(None, (part.strip() for part in text.split(";"))):
         identity, equals, permissions = entry.partition("=")
