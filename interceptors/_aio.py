@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from interceptors.chain import Chain
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+Serve: TypeAlias = Callable[[Call, Any, Context], Awaitable[Any]]
 
 
 class AioInterceptor(grpc.aio.ServerInterceptor):
@@ -60,17 +61,15 @@ class AioInterceptor(grpc.aio.ServerInterceptor):
         return wrapped
 
     def _wrap(self, chain: CompiledChain, handler: Handler) -> Handler:
-        """The handler with the links around it. `parse` is None where the handler reads the request stream itself."""
+        """The handler with the links around it."""
         parse, serialize = handler.request_deserializer, handler.response_serializer
-        streams = handler.request_streaming
-        own = None if streams else parse
+        # Where the handler reads the request stream itself, gRPC parses each message for it.
+        own, grpcs = (None, refusing(parse)) if handler.request_streaming else (parse, None)
         if handler.response_streaming:
-            behavior = handler.stream_stream if streams else handler.unary_stream
-            streaming = self._streaming(chain, behavior, own)
-            return grpc.stream_stream_rpc_method_handler(streaming, refusing(parse) if streams else None, serialize)
-        behavior = handler.stream_unary if streams else handler.unary_unary
-        unary = self._unary(chain, behavior, own, serialize)
-        return grpc.stream_unary_rpc_method_handler(unary, refusing(parse) if streams else None, None)
+            answers = _stream(handler.stream_stream if handler.request_streaming else handler.unary_stream)
+            return grpc.stream_stream_rpc_method_handler(self._around(chain, own, answers), grpcs, serialize)
+        answers = _one(handler.stream_unary if handler.request_streaming else handler.unary_unary, serialize)
+        return grpc.stream_unary_rpc_method_handler(self._around(chain, own, answers), grpcs, None)
 
     async def _read(self, call: Call, context: Context, parse: Parse) -> Any:
         """The one message of a unary request, within the read timeout."""
@@ -82,7 +81,9 @@ class AioInterceptor(grpc.aio.ServerInterceptor):
             raise malformed()
         return parsed(parse, body)
 
-    def _unary(self, chain: CompiledChain, behavior: Any, parse: Parse | None, serialize: Any) -> Any:
+    def _around(self, chain: CompiledChain, parse: Parse | None, serve: Serve) -> Any:
+        """What grpc.aio calls for a method: the gates, the handler, and the way out. One function on purpose: a call
+        per step would cost more than the steps."""
         enters, receives, unwind = chain.enters, chain.receives, chain.unwind
         calls, wake, read = self._watchdog.calls, self._watchdog.wake, self._read
 
@@ -104,8 +105,9 @@ class AioInterceptor(grpc.aio.ServerInterceptor):
                     for receive in receives:
                         if (pending := receive(call, request)) is not None:
                             await pending
-                answer = serialize(answered(call, await behavior(request, context)))
-                call.code = context.code() or grpc.StatusCode.OK
+                answer = await serve(call, request, context)
+                if context.code():
+                    call.code = _code(context)
             except (Exception, asyncio.CancelledError) as error:  # the error boundary decides
                 call.error = _outcome(error, context)
             finally:
@@ -117,49 +119,30 @@ class AioInterceptor(grpc.aio.ServerInterceptor):
 
         return handle
 
-    def _streaming(self, chain: CompiledChain, behavior: Any, parse: Parse | None) -> Any:
-        enters, receives, unwind = chain.enters, chain.receives, chain.unwind
-        calls, wake, read = self._watchdog.calls, self._watchdog.wake, self._read
 
-        async def handle(request: Any, context: Context) -> None:
-            call = current_call()
-            call.context = context
-            task = asyncio.current_task()
-            assert task is not None  # noqa: S101  # gRPC runs every RPC in a task
-            calls[call] = task.cancel
-            wake()
-            entered = 0
-            try:
-                for enter in enters:
-                    if (pending := enter(call)) is not None:
-                        await pending
-                    entered += 1
-                if parse is not None:
-                    request = await read(call, context, parse)
-                    for receive in receives:
-                        if (pending := receive(call, request)) is not None:
-                            await pending
-                await _stream(behavior(request, context), context)
-                call.code = context.code() or grpc.StatusCode.OK
-            except (Exception, asyncio.CancelledError) as error:
-                call.error = _outcome(error, context)
-            finally:
-                calls.pop(call, None)
-                leave_all(unwind[entered], call)
-            if call.error is not None:
-                await _refuse(call, context)
+def _one(behavior: Any, serialize: Any) -> Serve:
+    """Serves a handler that answers with one message."""
 
-        return handle
+    async def serve(call: Call, request: Any, context: Context) -> Any:
+        return serialize(answered(call, await behavior(request, context)))
+
+    return serve
 
 
-async def _stream(answer: AsyncIterator[Any] | Awaitable[None], context: Context) -> None:
-    """Writes what the handler yields. The generator is closed here: its `finally` runs in the RPC's own task."""
-    if isinstance(answer, AsyncIterator):
-        async with contextlib.aclosing(answer) as messages:  # type: ignore[type-var]
+def _stream(behavior: Any) -> Serve:
+    """Serves a handler that answers with many: a generator, or a coroutine that calls `context.write`. A generator is
+    closed here, so that its `finally` runs in the RPC's own task."""
+
+    async def serve(_call: Call, request: Any, context: Context) -> None:
+        answers = behavior(request, context)
+        if not isinstance(answers, AsyncIterator):
+            await answers
+            return
+        async with contextlib.aclosing(answers) as messages:  # type: ignore[type-var]
             async for message in messages:
                 await context.write(message)
-    else:
-        await answer
+
+    return serve
 
 
 def _outcome(error: BaseException, context: Context) -> BaseException:

@@ -5,7 +5,7 @@
 #   edge.txt Envoy alone, which `make` tries where run.txt does not hold it
 set -eu
 cd "$(dirname "$0")/../.."
-compile() { uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header "$@"; }
+compile() { uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header "$@"; }
 compile pyproject.toml --extra server --extra embedded --group dev -o deploy/requirements/dev.txt
 # hatchling and editables build our own editable install, with build isolation off so that they too are locked.
 # Envoy alone, for platforms where it may or may not be had.

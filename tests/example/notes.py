@@ -19,6 +19,8 @@ class Notes(NotesServiceServicer):
     ) -> pb.GetNoteResponse:
         if request.text == "abort":
             await context.abort(grpc.StatusCode.NOT_FOUND, "no such note")
+        if request.text == "code":
+            context.set_code(grpc.StatusCode.NOT_FOUND)
         return _answer(request)
 
     async def WatchNotes(
@@ -58,6 +60,8 @@ class ThreadNotes(NotesServiceServicer):
     def GetNote(self, request: pb.GetNoteRequest, context: grpc.ServicerContext) -> pb.GetNoteResponse:
         if request.text == "abort":
             context.abort(grpc.StatusCode.NOT_FOUND, "no such note")
+        if request.text == "code":
+            context.set_code(grpc.StatusCode.NOT_FOUND)
         return _answer(request)
 
     def WatchNotes(

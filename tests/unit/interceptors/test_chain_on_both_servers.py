@@ -168,10 +168,11 @@ async def test_exception_text_stays_in_the_log(running: Running, caplog: pytest.
 async def test_a_handler_may_end_the_call_itself(running: Running) -> None:
     acme = running.mesh.add_tenant("acme")
     stub = running.stub(running.mesh.token(acme, ("owner",)))
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await stub.GetNote(pb.GetNoteRequest(text="abort"))
-    assert (caught.value.code(), caught.value.details()) == (grpc.StatusCode.NOT_FOUND, "no such note")
-    assert running.mesh.observed[-1][1] == "NOT_FOUND"
+    for text, details in (("abort", "no such note"), ("code", "")):
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await stub.GetNote(pb.GetNoteRequest(text=text))
+        assert (caught.value.code(), caught.value.details()) == (grpc.StatusCode.NOT_FOUND, details)
+        assert running.mesh.observed[-1][1] == "NOT_FOUND"
 
 
 async def test_a_cancelled_stream_is_recorded_as_such(running: Running) -> None:
