@@ -36,6 +36,7 @@ from interceptors import Chain, ChainSettings, Mesh, Ports, TenantDirectory
 from interceptors.authentication import parse_identities
 from interceptors.backends.redis_rate_limiter import RedisRateLimiter
 from interceptors.client import tls_credentials
+from interceptors.contract import CONTRACT
 from interceptors.limits import parse_rates
 from interceptors.telemetry import AccessLog
 from interceptors.tokens import TokenVerifier
@@ -65,7 +66,7 @@ async def build(settings: AuthSettings, telemetry: Telemetry) -> Application:
         ],
         interceptors=[app.chain.aio_interceptor()],
         health=Health({name: [Check("database", app.database.check)] for name in NAMES}, timedelta(seconds=1)),
-        names=NAMES,
+        names=[service.full_name for service in CONTRACT],
         start=app.start,
         close=app.close,
     )

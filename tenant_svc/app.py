@@ -12,6 +12,7 @@ from interceptors import Chain, ChainSettings, Mesh, Ports, TenantDirectory
 from interceptors.authentication import parse_identities
 from interceptors.backends.redis_rate_limiter import RedisRateLimiter
 from interceptors.client import tls_credentials
+from interceptors.contract import CONTRACT
 from interceptors.errors import Unavailable
 from interceptors.limits import parse_rates
 from interceptors.telemetry import AccessLog
@@ -47,7 +48,7 @@ async def build(settings: TenantSettings, telemetry: Telemetry) -> Application:
         services=[(add_TenantServiceServicer_to_server, app.servicer)],
         interceptors=[app.chain.aio_interceptor()],
         health=Health({SERVICE.full_name: app.checks}),
-        names=[SERVICE.full_name],
+        names=[service.full_name for service in CONTRACT],
         start=app.start,
         close=app.close,
     )

@@ -16,25 +16,16 @@ from typing import Any, Protocol, Self, cast
 from urllib.parse import quote, urlencode
 
 import grpc
-import tenantmesh.auth.v1.auth_service_pb2
-import tenantmesh.auth.v1.token_service_pb2
-import tenantmesh.tenant.v1.tenant_service_pb2
 from google.api import annotations_pb2
 from google.protobuf import descriptor_pool, json_format, message_factory
 from google.protobuf.descriptor import MethodDescriptor
 from google.rpc import code_pb2, error_details_pb2
 from grpc_status import rpc_status
 
+from interceptors.contract import CONTRACT
+
 Headers = Sequence[tuple[str, str]]
-SERVICES = tuple(
-    service
-    for proto in (
-        tenantmesh.tenant.v1.tenant_service_pb2,
-        tenantmesh.auth.v1.auth_service_pb2,
-        tenantmesh.auth.v1.token_service_pb2,
-    )
-    for service in proto.DESCRIPTOR.services_by_name.values()
-)
+SERVICES = CONTRACT
 METHODS: tuple[MethodDescriptor, ...] = tuple(method for service in SERVICES for method in service.methods)
 UNARY = tuple(method for method in METHODS if not method.server_streaming)
 

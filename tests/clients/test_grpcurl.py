@@ -24,11 +24,11 @@ def operator(mesh: Mesh) -> tuple[str, str]:
     return ("-H", f"authorization: Bearer {mesh.operator_key}")
 
 
-@pytest.mark.parametrize("where", ["edge_target", "tenant_target"])
+@pytest.mark.parametrize("where", ["edge_target", "tenant_target", "auth_target"])
 async def test_reflection_lists_and_describes(mesh: Mesh, where: str) -> None:
     target = getattr(mesh, where)
     listed = await run(tool("grpcurl"), "-plaintext", target, "list")
-    assert TENANTS in listed.out.split(), listed.err
+    assert {TENANTS, AUTH} <= set(listed.out.split()), listed.err
     described = await run(tool("grpcurl"), "-plaintext", target, "describe", TENANTS)
     assert "rpc GetTenant" in described.out, described.err
 
@@ -42,6 +42,14 @@ async def test_an_operator_creates_and_reads_a_tenant(mesh: Mesh) -> None:
     for target in (mesh.edge_target, mesh.tenant_target):
         found = await call(mesh, f"{TENANTS}/GetTenant", {"id": slug}, *operator(mesh), target=target)
         assert json.loads(found.out)["id"] == tenant["id"], found.err
+
+
+async def test_every_service_can_be_called_at_the_edge(mesh: Mesh) -> None:
+    slug = f"grpcurl-{uuid.uuid4().hex[:12]}"
+    await call(mesh, f"{TENANTS}/CreateTenant", {"slug": slug}, *operator(mesh))
+    account = {"email": "bob@people.example", "password": "a long walk over warm stones"}
+    registered = await call(mesh, f"{AUTH}/Register", account, "-H", f"x-tenant-slug: {slug}")
+    assert json.loads(registered.out) == {"email": "bob@people.example"}, registered.err
 
 
 async def test_errors_come_with_their_reason(mesh: Mesh) -> None:

@@ -1,0 +1,16 @@
+"""TenantMesh's own services, as the protos declare them. Reflection answers for all of them wherever it is asked, since
+the edge is one address for several processes."""
+
+from __future__ import annotations
+
+from google.protobuf.descriptor import ServiceDescriptor
+from tenantmesh.auth.v1 import auth_service_pb2, token_service_pb2
+from tenantmesh.tenant.v1 import tenant_service_pb2
+
+__all__ = ["CONTRACT"]
+
+CONTRACT: tuple[ServiceDescriptor, ...] = tuple(
+    service
+    for proto in (tenant_service_pb2, auth_service_pb2, token_service_pb2)
+    for service in proto.DESCRIPTOR.services_by_name.values()
+)
