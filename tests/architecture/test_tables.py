@@ -14,7 +14,9 @@ import auth_svc.schema
 import auth_svc.sessions.tables
 import auth_svc.tokens.tables
 import tenant_svc.tenants.tables
+from auth_svc.api_keys.bootstrap import create_key, list_keys, revoke_key
 from runtime.row_security import Catalog, TenantOwned, declaration_of
+from runtime.settings import DatabaseSettings
 
 METADATAS: tuple[MetaData, ...] = (tenant_svc.tenants.tables.metadata, auth_svc.schema.metadata)
 EMPTY: set[tuple[str, ...]] = set()
@@ -107,3 +109,17 @@ async def test_no_role_can_keep_anything_outside_of_tables(postgres: Any, role: 
                 await connection.execute(statement)
     finally:
         await connection.close()
+
+
+async def test_a_revoked_key_stays_revoked(postgres: Any) -> None:
+    directory = await asyncpg.connect(postgres.url("auth_directory").get_secret_value())
+    try:
+        settings = DatabaseSettings(url=postgres.url("auth_app"), system_url=postgres.url("auth_directory"))
+        key = await create_key(settings, "revoked-for-good", "SERVICE", ("tenants.read",))
+        made = next(each for each in await list_keys(settings) if each.name == "revoked-for-good")
+        assert key.startswith("tmk_")
+        assert await revoke_key(settings, made.id)
+        with pytest.raises(asyncpg.InsufficientPrivilegeError, match="stays revoked"):
+            await directory.execute("update auth.system_keys set revoke_time = null where revoke_time is not null")
+    finally:
+        await directory.close()
