@@ -38,6 +38,7 @@ ALTER ROLE tenantmesh_migrate SET search_path = pg_catalog;
 GRANT tenant_owner, auth_owner TO tenantmesh_migrate;
 
 -- The services: the app roles live under row-level security, the directory roles read what migrations name.
+-- PostgreSQL lets every role change its own settings and password; the timeouts here bound mistakes, not an intruder.
 ALTER ROLE tenant_app LOGIN;
 ALTER ROLE tenant_directory LOGIN;
 ALTER ROLE auth_app LOGIN;

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+from pathlib import Path
 
 import pytest
 from tenantmesh.tenant.v1 import tenant_service_pb2
 
-from tests.edge.client import Answer, Headers
-from tests.edge.conftest import ORIGIN, Edge
-from tests.edge.upstream import BIG
+from deploy.envoy import EdgeSettings
+from tests.edge.client import Answer, Headers, Rest
+from tests.edge.conftest import ORIGIN, Edge, free_port, serving, until_healthy
+from tests.edge.upstream import BIG, Upstream
 
 TENANT = "/api/v1/tenants/acme"
 
@@ -156,3 +158,23 @@ async def test_pages_of_other_origins_may_not(edge: Edge, origin: str) -> None:
     refused = await asyncio.to_thread(edge.rest.call, "OPTIONS", TENANT, preflight)
     assert refused.status == 404
     assert "access-control-allow-origin" not in refused.headers
+
+
+async def test_behind_a_load_balancer_each_client_keeps_an_address_of_its_own(
+    upstream: Upstream, tmp_path: Path
+) -> None:
+    """Services take the last entry; were it the balancer's, all its clients would share one limit."""
+    settings = EdgeSettings(
+        port=free_port(),
+        admin_port=None,
+        trusted_hops=1,
+        tenant=(f"127.0.0.1:{upstream.tenant_port}",),
+        auth=(f"127.0.0.1:{upstream.auth_port}",),
+    )
+    async with serving(settings, tmp_path) as process:
+        rest = Rest(settings.port)
+        await until_healthy(rest, process)
+        for said, client in (("203.0.113.7", "203.0.113.7"), ("198.51.100.1, 198.51.100.9", "198.51.100.9")):
+            await asyncio.to_thread(rest.get, "/api/v1/tenants/acme", [("x-forwarded-for", said)])
+            last = str(upstream.last.one("x-forwarded-for")).rpartition(",")[2].strip()
+            assert last == client

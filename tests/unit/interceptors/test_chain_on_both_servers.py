@@ -114,6 +114,18 @@ async def test_every_source_selects_for_an_operator(running: Running, source: st
     assert answer.tenant_id == str(acme.id)
 
 
+async def test_a_host_names_its_tenant_however_it_is_spelt(running: Running) -> None:
+    acme = running.mesh.add_tenant("acme")
+    running.mesh.add_tenant("globex")
+    stub = running.stub(running.mesh.token(acme, ("owner",)))
+    for host in ("globex.mesh.test", "globex.mesh.test.", "GLOBEX.mesh.test:80", "acme.mesh.test:x1", "a.b.mesh.test"):
+        call = stub.GetNote(pb.GetNoteRequest(text="a"), metadata=[("x-forwarded-host", host)])
+        assert (await refused(call))[1] == "TENANT_MISMATCH", host
+    for host in ("acme.mesh.test.", "acme.mesh.test.:80", "www.mesh.test", "mesh.test", "elsewhere.test"):
+        answer = await stub.GetNote(pb.GetNoteRequest(text="a"), metadata=[("x-forwarded-host", host)])
+        assert answer.tenant_id == str(acme.id), host
+
+
 async def test_sources_that_disagree_are_refused(running: Running) -> None:
     acme = running.mesh.add_tenant("acme")
     running.mesh.add_tenant("globex")
