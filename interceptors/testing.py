@@ -142,7 +142,7 @@ class TestMesh:
         self.api_keys = MemoryApiKeys()
         self.signer = TokenSigner()
         self.observed: list[tuple[str, str]] = []
-        """Method and status code of every call served, in order."""
+        """Method and status code of every call served, in order; see `served` before counting them."""
         self.observer: CallObserver = lambda method, code, _seconds: self.observed.append((method, code))
         self._closers: list[Callable[[], Any]] = []
 
@@ -158,6 +158,16 @@ class TestMesh:
     def closing(self, close: Callable[[], Any]) -> None:
         """Calls `close` when the mesh is left, before what was opened earlier."""
         self._closers.append(close)
+
+    async def served(self, calls: int) -> list[tuple[str, str]]:
+        """What was observed, once it is that many calls: a record may come after the caller has its answer.
+
+        Raises TimeoutError when it is fewer for 5 s.
+        """
+        async with asyncio.timeout(5):
+            while len(self.observed) < calls:  # noqa: ASYNC110  # thread-pool servers record in their own threads
+                await asyncio.sleep(0.005)
+        return list(self.observed)
 
     def add_tenant(self, slug: str, *, plan_id: str = "basic", state: TenantState = TenantState.ACTIVE) -> TenantRecord:
         """A new tenant."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,6 +16,7 @@ import pytest_asyncio
 from deploy.envoy import EdgeSettings, binary, command, write
 from tests.edge.client import Rest
 from tests.edge.upstream import Upstream, running
+from tests.ports import free_port
 
 READY_SECONDS = 20
 ORIGIN = "https://app.example.com"
@@ -29,12 +29,6 @@ class Edge:
     rest: Rest
     target: str
     upstream: Upstream
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def require_envoy() -> None:

@@ -19,8 +19,9 @@ from tenantmesh.tenant.v1 import tenant_service_pb2, tenant_service_pb2_grpc
 
 from deploy.envoy import EdgeLimits, EdgeSettings
 from tests.edge.client import Answer, Rest
-from tests.edge.conftest import free_port, serving
+from tests.edge.conftest import serving
 from tests.edge.upstream import Upstream, running
+from tests.ports import free_port
 
 LIMITS = EdgeLimits(health_interval=timedelta(milliseconds=200))
 

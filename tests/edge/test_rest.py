@@ -12,8 +12,9 @@ from tenantmesh.tenant.v1 import tenant_service_pb2
 
 from deploy.envoy import EdgeSettings
 from tests.edge.client import Answer, Headers, Rest
-from tests.edge.conftest import ORIGIN, Edge, free_port, serving, until_healthy
+from tests.edge.conftest import ORIGIN, Edge, serving, until_healthy
 from tests.edge.upstream import BIG, Upstream
+from tests.ports import free_port
 
 TENANT = "/api/v1/tenants/acme"
 

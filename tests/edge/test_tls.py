@@ -12,8 +12,9 @@ from tenantmesh.tenant.v1 import tenant_service_pb2, tenant_service_pb2_grpc
 
 from deploy.envoy import DownstreamTls, EdgeSettings, UpstreamTls, validate, write
 from tests.authority import Authority, Identity
-from tests.edge.conftest import free_port, require_envoy, serving
+from tests.edge.conftest import require_envoy, serving
 from tests.edge.upstream import running
+from tests.ports import free_port
 
 CALLER = "spiffe://mesh.test/caller"
 SERVICE = "spiffe://mesh.test/service"

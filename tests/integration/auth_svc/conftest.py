@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import socket
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -34,6 +33,7 @@ from runtime.server import make_server
 from runtime.settings import DatabaseSettings, RedisSettings, ServerSettings, TelemetrySettings
 from runtime.telemetry import Telemetry
 from tests.fixtures.engines import WorkerDatabase
+from tests.ports import free_port
 
 ISSUER = "http://issuer.test"
 KEK_BYTES = bytes(range(32))
@@ -181,7 +181,7 @@ async def service(postgres: WorkerDatabase, valkey: Valkey, kek_file: Path) -> A
     await tenant_server.start()
     settings = service_settings(postgres, valkey, kek_file, f"127.0.0.1:{tenant_port}")
     application = await build(settings, Telemetry(settings.telemetry, "auth_svc"))
-    port = unused_port()
+    port = free_port()
     server = make_server(application, settings.server.model_copy(update={"listen": f"127.0.0.1:{port}"}))
     await application.start()
     await application.health.start()
@@ -195,12 +195,6 @@ async def service(postgres: WorkerDatabase, valkey: Valkey, kek_file: Path) -> A
     await application.health.close()
     await application.close()
     await tenant_server.stop(None)
-
-
-def unused_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture

@@ -31,8 +31,8 @@ from tests.integration.auth_svc.conftest import (
     as_superuser,
     database_settings,
     service_settings,
-    unused_port,
 )
+from tests.ports import free_port
 
 
 async def start(postgres: WorkerDatabase, valkey: Valkey, kek_file: Path) -> None:
@@ -93,7 +93,7 @@ VARIABLES = {
 async def test_the_program_serves_until_it_is_told_to_stop_and_logs_no_secret(
     postgres: WorkerDatabase, valkey: Valkey, kek_file: Path
 ) -> None:
-    port, settings = unused_port(), database_settings(postgres)
+    port, settings = free_port(), database_settings(postgres)
     assert settings.url is not None
     assert settings.system_url is not None
     variables = {

@@ -19,28 +19,15 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from runtime import tuning
 from runtime.server import REFUSED
 from tests.integration.runtime.conftest import PACKAGE
+from tests.ports import STEP, free_port_for_workers
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
-STEP = 100
 
 # The type stubs of these packages know only the synchronous channel, or no methods at all.
 health_stub: Any = health_pb2_grpc.HealthStub
 sleeper_stub: Any = channelz_pb2_grpc.ChannelzStub
 reflection_stub: Any = reflection_pb2_grpc.ServerReflectionStub
-
-
-def free_port() -> int:
-    """A port that is free, and so is the one a step above."""
-    while True:
-        with socket.socket() as first, socket.socket() as second:
-            first.bind(("127.0.0.1", 0))
-            port = int(first.getsockname()[1])
-            try:
-                second.bind(("127.0.0.1", port + STEP))
-            except (OSError, OverflowError):
-                continue
-            return port
 
 
 class Service:
@@ -75,7 +62,7 @@ class Service:
 
 @asynccontextmanager
 async def started(**settings: str) -> AsyncIterator[Service]:
-    port = free_port()
+    port = free_port_for_workers(STEP)
     environment = {
         **os.environ,
         **tuning.ENVIRONMENT,
@@ -192,7 +179,7 @@ async def test_a_taken_metrics_port_is_named_with_how_to_change_it() -> None:
 
 
 async def test_workers_have_ports_and_metrics_of_their_own_and_come_back() -> None:
-    metrics = free_port()
+    metrics = free_port_for_workers(1)
     async with AsyncExitStack() as stack:
         service = await stack.enter_async_context(
             started(TENANTMESH_SERVER_WORKERS="2", TENANTMESH_TELEMETRY_METRICS_LISTEN=f"127.0.0.1:{metrics}")

@@ -17,7 +17,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from runtime.health import Health
 from runtime.server import Application, make_server
 from runtime.settings import ServerSettings
-from tests.integration.runtime.test_server import free_port
+from tests.ports import free_port
 
 health_stub: Any = health_pb2_grpc.HealthStub
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -24,6 +23,7 @@ from tenant_svc.app import build
 from tenant_svc.settings import EventSettings, MeshSettings, TenantSettings, TokenSettings
 from tests.fixtures.engines import WorkerDatabase
 from tests.integration.tenant_svc.auth_stand_in import AUDIENCE, ISSUER, AuthStandIn
+from tests.ports import free_port
 
 OWN_KEY = "tmk_own-key-of-tenant-svc"
 
@@ -61,12 +61,6 @@ def settings_for(database: WorkerDatabase, valkey: Valkey, auth_target: str) -> 
         tokens=TokenSettings(issuer=ISSUER, audience=AUDIENCE),
         events=EventSettings.model_validate({"checkpoint_interval": "200ms", "window": 20}),
     )
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 @asynccontextmanager

@@ -14,7 +14,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from deploy.embedded.valkey import Valkey
 from tests.fixtures.engines import WorkerDatabase
-from tests.integration.tenant_svc.serving import free_port
+from tests.ports import free_port
 
 
 async def start(environment: Mapping[str, str]) -> asyncio.subprocess.Process:

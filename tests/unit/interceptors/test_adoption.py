@@ -53,4 +53,5 @@ async def test_the_test_kit_serves_as_the_readme_shows() -> None:
             stub: Any = NotesServiceStub(opened)
             answer = await stub.GetNote(pb.GetNoteRequest(text="hello"))
     assert answer.tenant_id == str(acme.id)
-    assert mesh.observed == [("/notes.v1.NotesService/GetNote", "OK")]
+    served = await mesh.served(1)
+    assert served == [("/notes.v1.NotesService/GetNote", "OK")]

@@ -48,7 +48,7 @@ async def test_all_four_kinds_are_served(running: Running) -> None:
     assert [m.text async for m in stub.WatchNotes(pb.WatchNotesRequest(count=2))] == [f"{acme.id}:0", f"{acme.id}:1"]
     assert (await stub.ImportNotes(notes(pb.ImportNotesRequest, 3))).count == 3
     assert [m.text async for m in stub.EchoNotes(notes(pb.EchoNotesRequest, 3))] == ["0", "1", "2"]
-    assert [code for _, code in running.mesh.observed] == ["OK"] * 4
+    assert [code for _, code in await running.mesh.served(4)] == ["OK"] * 4
 
 
 async def test_all_four_kinds_are_refused_without_a_credential(running: Running) -> None:
@@ -57,7 +57,7 @@ async def test_all_four_kinds_are_refused_without_a_credential(running: Running)
     assert (await refused(stub.GetNote(pb.GetNoteRequest())))[:2] == expected
     assert (await refused(_drain(stub.WatchNotes(pb.WatchNotesRequest(count=1)))))[:2] == expected
     assert (await refused(stub.ImportNotes(notes(pb.ImportNotesRequest, 1))))[:2] == expected
-    assert [code for _, code in running.mesh.observed] == ["UNAUTHENTICATED"] * 3
+    assert [code for _, code in await running.mesh.served(3)] == ["UNAUTHENTICATED"] * 3
 
 
 async def _code(call: Awaitable[Any]) -> grpc.StatusCode:
@@ -180,11 +180,11 @@ async def test_exception_text_stays_in_the_log(running: Running, caplog: pytest.
 async def test_a_handler_may_end_the_call_itself(running: Running) -> None:
     acme = running.mesh.add_tenant("acme")
     stub = running.stub(running.mesh.token(acme, ("owner",)))
-    for text, details in (("abort", "no such note"), ("code", "")):
+    for times, (text, details) in enumerate((("abort", "no such note"), ("code", "")), start=1):
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await stub.GetNote(pb.GetNoteRequest(text=text))
         assert (caught.value.code(), caught.value.details()) == (grpc.StatusCode.NOT_FOUND, details)
-        assert running.mesh.observed[-1][1] == "NOT_FOUND"
+        assert (await running.mesh.served(times))[-1][1] == "NOT_FOUND"
 
 
 async def test_a_cancelled_stream_is_recorded_as_such(running: Running) -> None:
@@ -192,10 +192,7 @@ async def test_a_cancelled_stream_is_recorded_as_such(running: Running) -> None:
     call = running.stub(running.mesh.token(acme, ("owner",))).WatchNotes(pb.WatchNotesRequest(count=10_000_000))
     await call.read()
     call.cancel()
-    async with asyncio.timeout(5):
-        while not running.mesh.observed:  # noqa: ASYNC110  # the server records it in its own time
-            await asyncio.sleep(0.01)
-    assert running.mesh.observed[-1][1] == "CANCELLED"
+    assert (await running.mesh.served(1))[-1][1] == "CANCELLED"
 
 
 async def test_the_request_id_comes_back(running: Running) -> None:

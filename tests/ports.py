@@ -1,0 +1,27 @@
+"""Ports that a test may have: free, and not what the system gives to outgoing connections meanwhile."""
+
+import socket
+from contextlib import ExitStack
+
+from deploy.embedded.ports import LOOPBACK, Ports
+
+STEP = 100
+"""How far apart the workers of one service listen."""
+
+
+def free_port() -> int:
+    """A port that is free now, and that no outgoing connection will take before the test does."""
+    return Ports.any().settled().edge
+
+
+def free_port_for_workers(*further: int) -> int:
+    """The same, with the ports at these distances above it free as well."""
+    while True:
+        port = free_port()
+        with ExitStack() as held:
+            try:
+                for distance in further:
+                    held.enter_context(socket.create_server((LOOPBACK, port + distance)))
+            except OSError:
+                continue
+            return port
