@@ -9,23 +9,6 @@ scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 status=0
 
-# image OUTPUT FOLDER: writes the image of all protos in the folder, comments included.
-image() {
-    python - "$@" <<'PYTHON'
-import sys
-from pathlib import Path
-
-import google.api
-from grpc_tools import protoc
-
-output, folder = sys.argv[1:]
-includes = [folder, "protos", Path(google.api.__path__[0]).parent.parent, Path(protoc.__file__).parent / "_proto"]
-sources = sorted(str(path.relative_to(folder)) for path in Path(folder).rglob("*.proto"))
-options = ["--include_imports", "--include_source_info", f"--descriptor_set_out={output}"]
-sys.exit(protoc.main(["protoc", *(f"-I{path}" for path in includes), *options, *sources]))
-PYTHON
-}
-
 # attempt WHAT TO-DO COMMAND…: runs a check and goes on when it fails, so that one run shows everything.
 attempt() {
     what=$1 remedy=$2
@@ -33,8 +16,8 @@ attempt() {
     "$@" || { echo "protos: $what: $remedy" >&2; status=1; }
 }
 
-image "$scratch/mesh.binpb" protos
-image "$scratch/example.binpb" tests/example/protos
+python protos/generate.py --image "$scratch/mesh.binpb" protos
+python protos/generate.py --image "$scratch/example.binpb" tests/example/protos
 
 # --path limits the rules to our files; google's have rules of their own.
 attempt style "rules and their exceptions are in protos/buf.yaml" \

@@ -1,4 +1,5 @@
-"""Generates everything that comes from the protos. `make gen` runs it; `--check` compares instead of writing.
+"""Generates everything that comes from the protos. `make gen` runs it; `--check` compares instead of writing, and
+`--image OUTPUT FOLDER` writes only the image that `check.sh` gives to buf.
 
 What it writes:
   gen/tenantmesh/…                  messages, stubs and their types; an import root, not a package
@@ -54,17 +55,32 @@ def generate(target: Target, root: Path) -> None:
         shutil.rmtree(output / package, ignore_errors=True)
     output.mkdir(parents=True, exist_ok=True)
     sources = sorted(str(path.relative_to(target.protos)) for path in target.protos.rglob("*.proto"))
-    includes = [f"-I{path}" for path in (target.protos, *target.includes, GOOGLEAPIS, WELL_KNOWN)]
+    includes = import_paths(target.protos, *target.includes)
     plugins = [f"--{kind}={output}" for kind in ("python_out", "grpc_python_out")]
     typed = [f"--{kind}=quiet:{output}" for kind in ("mypy_out", "mypy_grpc_out")]
     # The type plugins are console scripts of this environment.
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     run_protoc([*includes, *plugins, *typed, *sources])
     if target.descriptor_set:
-        image = f"--descriptor_set_out={output / 'descriptors.binpb'}"
-        run_protoc([*includes, "--include_imports", "--include_source_info", image, *sources, *EXTRA_DESCRIPTORS])
+        descriptors = f"--descriptor_set_out={output / 'descriptors.binpb'}"
+        run_protoc([*includes, "--include_imports", "--include_source_info", descriptors, *sources, *EXTRA_DESCRIPTORS])
     for package in target.packages:
         finish_package(output / package)
+
+
+def import_paths(*folders: Path) -> list[str]:
+    """Where protoc finds what is imported: these folders, then what the installed packages ship."""
+    # The package keeps this file under another name than the one by which everybody imports it.
+    operations = "google/longrunning/operations.proto"
+    renamed = f"-I{operations}={GOOGLEAPIS / operations.replace('operations', 'operations_proto')}"
+    return [renamed, *(f"-I{folder}" for folder in (*folders, GOOGLEAPIS, WELL_KNOWN))]
+
+
+def image(output: str, folder: Path) -> None:
+    """Writes the image of all protos in the folder, comments included, as buf reads it."""
+    sources = sorted(str(path.relative_to(folder)) for path in folder.rglob("*.proto"))
+    options = ["--include_imports", "--include_source_info", f"--descriptor_set_out={output}"]
+    run_protoc([*import_paths(folder, ROOT / "protos"), *options, *sources])
 
 
 def run_protoc(arguments: list[str]) -> None:
@@ -113,6 +129,8 @@ def check() -> None:
 if __name__ == "__main__":
     if "--check" in sys.argv[1:]:
         check()
+    elif "--image" in sys.argv[1:]:
+        image(sys.argv[2], Path(sys.argv[3]))
     else:
         for each in TARGETS:
             generate(each, ROOT)

@@ -14,8 +14,8 @@ from sqlalchemy import (
     Column,
     ForeignKey,
     Index,
+    Integer,
     LargeBinary,
-    MetaData,
     Sequence,
     Table,
     Text,
@@ -25,24 +25,15 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 
 from runtime.row_security import Grant, catalog, tenant_owned
+from tenant_svc.schema import APP_ROLE, DIRECTORY_ROLE, SCHEMA, metadata
 
 __all__ = [
-    "APP_ROLE",
-    "DIRECTORY_ROLE",
-    "SCHEMA",
     "event_horizon",
-    "metadata",
     "positions",
     "tenant_events",
     "tenant_requests",
     "tenants",
 ]
-
-SCHEMA = "tenant"
-APP_ROLE = "tenant_app"
-DIRECTORY_ROLE = "tenant_directory"
-
-metadata = MetaData(schema=SCHEMA)
 
 positions = Sequence("tenant_event_positions", schema=SCHEMA, metadata=metadata)
 """Where in the log an event stands. Drawn only while the log's lock is held, and never cached ahead."""
@@ -57,6 +48,7 @@ def _tenant_columns() -> list[Column[object]]:
         Column("slug", Text(collation="C"), nullable=False),
         Column("display_name", Text, nullable=False),
         Column("plan_id", Text, nullable=False),
+        Column("plan_version", Integer, nullable=False),
         Column("state", Text, nullable=False),
         Column("create_time", TIMESTAMP(timezone=True), nullable=False),
         Column("update_time", TIMESTAMP(timezone=True), nullable=False),

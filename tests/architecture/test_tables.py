@@ -13,12 +13,17 @@ import auth_svc.api_keys.tables
 import auth_svc.schema
 import auth_svc.sessions.tables
 import auth_svc.tokens.tables
+import tenant_svc.entitlements.tables
+import tenant_svc.operations.tables
+import tenant_svc.plans.tables
+import tenant_svc.quotas.tables
+import tenant_svc.schema
 import tenant_svc.tenants.tables
 from auth_svc.api_keys.bootstrap import create_key, list_keys, revoke_key
 from runtime.row_security import Catalog, TenantOwned, declaration_of
 from runtime.settings import DatabaseSettings
 
-METADATAS: tuple[MetaData, ...] = (tenant_svc.tenants.tables.metadata, auth_svc.schema.metadata)
+METADATAS: tuple[MetaData, ...] = (tenant_svc.schema.metadata, auth_svc.schema.metadata)
 EMPTY: set[tuple[str, ...]] = set()
 TABLES: tuple[Table, ...] = tuple(table for metadata in METADATAS for table in metadata.tables.values())
 GLOBAL_NAMES: dict[str, set[tuple[str, ...]]] = {

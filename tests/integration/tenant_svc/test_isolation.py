@@ -11,7 +11,8 @@ from sqlalchemy import Table, delete, func, insert, literal, select, update
 
 from runtime.database import Database, InternalDatabaseError, compiled, connect
 from runtime.ids import uuid7
-from tenant_svc.tenants.tables import event_horizon, metadata, positions, tenant_events, tenant_requests, tenants
+from tenant_svc.schema import metadata
+from tenant_svc.tenants.tables import event_horizon, positions, tenant_events, tenant_requests, tenants
 from tenant_svc.tenants.tenant import RequestKey, Tenant
 from tenant_svc.tenants.tenants import Tenants
 from tests.fixtures.engines import WorkerDatabase

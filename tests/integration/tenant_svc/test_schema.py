@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from runtime.database import Database
 from runtime.row_security import verify
-from tenant_svc.tenants.tables import metadata
+from tenant_svc.schema import metadata
 
 
 async def test_the_boot_gate_accepts_what_the_migrations_made(database: Database) -> None:

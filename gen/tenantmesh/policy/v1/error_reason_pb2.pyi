@@ -79,6 +79,22 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """ERROR_REASON_RATE_LIMITED: too many calls in too short a time; `google.rpc.RetryInfo` says when to come back."""
     ERROR_REASON_LIMITER_UNAVAILABLE: _ErrorReason.ValueType  # 31
     """ERROR_REASON_LIMITER_UNAVAILABLE: the limiter's store is down and the method may not run without it. Retry."""
+    ERROR_REASON_FEATURE_NOT_IN_PLAN: _ErrorReason.ValueType  # 40
+    """ERROR_REASON_FEATURE_NOT_IN_PLAN: the tenant's plan lacks the feature in metadata `feature`; `plans` lists those that
+    have it.
+    """
+    ERROR_REASON_QUOTA_EXHAUSTED: _ErrorReason.ValueType  # 41
+    """ERROR_REASON_QUOTA_EXHAUSTED: the allowance of the period is used up; `google.rpc.RetryInfo` says when the next begins."""
+    ERROR_REASON_LIMIT_REACHED: _ErrorReason.ValueType  # 42
+    """ERROR_REASON_LIMIT_REACHED: the level in metadata `gauge` is at its limit. Lower it, or ask for a higher limit."""
+    ERROR_REASON_OVER_LIMIT_READ_ONLY: _ErrorReason.ValueType  # 43
+    """ERROR_REASON_OVER_LIMIT_READ_ONLY: the tenant is over the limits in metadata `over_limit`, so that nothing that adds
+    is served. Lower its levels, or choose a larger plan.
+    """
+    ERROR_REASON_ENTITLEMENTS_UNAVAILABLE: _ErrorReason.ValueType  # 44
+    """ERROR_REASON_ENTITLEMENTS_UNAVAILABLE: what the tenant is entitled to can't be found out right now. Retry."""
+    ERROR_REASON_QUOTA_UNAVAILABLE: _ErrorReason.ValueType  # 45
+    """ERROR_REASON_QUOTA_UNAVAILABLE: neither the store nor the ledger of allowances can be reached. Retry."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason says why the chain refused a call."""
@@ -131,4 +147,20 @@ ERROR_REASON_RATE_LIMITED: ErrorReason.ValueType  # 30
 """ERROR_REASON_RATE_LIMITED: too many calls in too short a time; `google.rpc.RetryInfo` says when to come back."""
 ERROR_REASON_LIMITER_UNAVAILABLE: ErrorReason.ValueType  # 31
 """ERROR_REASON_LIMITER_UNAVAILABLE: the limiter's store is down and the method may not run without it. Retry."""
+ERROR_REASON_FEATURE_NOT_IN_PLAN: ErrorReason.ValueType  # 40
+"""ERROR_REASON_FEATURE_NOT_IN_PLAN: the tenant's plan lacks the feature in metadata `feature`; `plans` lists those that
+have it.
+"""
+ERROR_REASON_QUOTA_EXHAUSTED: ErrorReason.ValueType  # 41
+"""ERROR_REASON_QUOTA_EXHAUSTED: the allowance of the period is used up; `google.rpc.RetryInfo` says when the next begins."""
+ERROR_REASON_LIMIT_REACHED: ErrorReason.ValueType  # 42
+"""ERROR_REASON_LIMIT_REACHED: the level in metadata `gauge` is at its limit. Lower it, or ask for a higher limit."""
+ERROR_REASON_OVER_LIMIT_READ_ONLY: ErrorReason.ValueType  # 43
+"""ERROR_REASON_OVER_LIMIT_READ_ONLY: the tenant is over the limits in metadata `over_limit`, so that nothing that adds
+is served. Lower its levels, or choose a larger plan.
+"""
+ERROR_REASON_ENTITLEMENTS_UNAVAILABLE: ErrorReason.ValueType  # 44
+"""ERROR_REASON_ENTITLEMENTS_UNAVAILABLE: what the tenant is entitled to can't be found out right now. Retry."""
+ERROR_REASON_QUOTA_UNAVAILABLE: ErrorReason.ValueType  # 45
+"""ERROR_REASON_QUOTA_UNAVAILABLE: neither the store nor the ledger of allowances can be reached. Retry."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

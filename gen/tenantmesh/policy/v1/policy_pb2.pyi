@@ -26,6 +26,34 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _ChargePer:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ChargePerEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ChargePer.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CHARGE_PER_UNSPECIFIED: _ChargePer.ValueType  # 0
+    """CHARGE_PER_UNSPECIFIED is CALL."""
+    CHARGE_PER_CALL: _ChargePer.ValueType  # 1
+    """CHARGE_PER_CALL charges each served call once, however many messages it has."""
+    CHARGE_PER_REQUEST_MESSAGE: _ChargePer.ValueType  # 2
+    """CHARGE_PER_REQUEST_MESSAGE charges each message that the caller sends, before the handler reads it."""
+    CHARGE_PER_RESPONSE_MESSAGE: _ChargePer.ValueType  # 3
+    """CHARGE_PER_RESPONSE_MESSAGE charges each message that the handler answers with, before it is sent."""
+
+class ChargePer(_ChargePer, metaclass=_ChargePerEnumTypeWrapper):
+    """ChargePer says what is charged. A stream whose allowance ends is ended with `QUOTA_EXHAUSTED`."""
+
+CHARGE_PER_UNSPECIFIED: ChargePer.ValueType  # 0
+"""CHARGE_PER_UNSPECIFIED is CALL."""
+CHARGE_PER_CALL: ChargePer.ValueType  # 1
+"""CHARGE_PER_CALL charges each served call once, however many messages it has."""
+CHARGE_PER_REQUEST_MESSAGE: ChargePer.ValueType  # 2
+"""CHARGE_PER_REQUEST_MESSAGE charges each message that the caller sends, before the handler reads it."""
+CHARGE_PER_RESPONSE_MESSAGE: ChargePer.ValueType  # 3
+"""CHARGE_PER_RESPONSE_MESSAGE charges each message that the handler answers with, before it is sent."""
+Global___ChargePer: _TypeAlias = ChargePer  # noqa: Y015
+
 class _Audience:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -190,6 +218,7 @@ class MethodPolicy(_message.Message):
     MAX_TIMEOUT_FIELD_NUMBER: _builtins.int
     NO_REST_REASON_FIELD_NUMBER: _builtins.int
     WHILE_SUSPENDED_FIELD_NUMBER: _builtins.int
+    WHILE_READ_ONLY_FIELD_NUMBER: _builtins.int
     permission: _builtins.str
     """permission names what the caller must hold, such as `tenants.read`: a user by its roles, a service or operator by
     what its key was granted (`*` is all). Empty: the audience is enough.
@@ -214,6 +243,10 @@ class MethodPolicy(_message.Message):
     """no_rest_reason says why the method has no `google.api.http` annotation. Required exactly when there is none."""
     while_suspended: _builtins.bool
     """while_suspended lets the method serve a SUSPENDED tenant, as billing and export must."""
+    while_read_only: _builtins.bool
+    """while_read_only lets a method that changes something serve a tenant that is over its limits under the policy
+    READ_ONLY, as deleting and paying must.
+    """
     @_builtins.property
     def audiences(self) -> _containers.RepeatedScalarFieldContainer[Global___Audience.ValueType]:
         """audiences lists the kinds of caller the method serves. At least one; PUBLIC admits callers without a credential."""
@@ -247,10 +280,11 @@ class MethodPolicy(_message.Message):
         max_timeout: _duration_pb2.Duration | None = ...,
         no_rest_reason: _builtins.str = ...,
         while_suspended: _builtins.bool = ...,
+        while_read_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["default_timeout", b"default_timeout", "max_timeout", b"max_timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["audiences", b"audiences", "audit", b"audit", "default_timeout", b"default_timeout", "feature", b"feature", "idempotency", b"idempotency", "max_timeout", b"max_timeout", "meters", b"meters", "no_rest_reason", b"no_rest_reason", "permission", b"permission", "rate_class", b"rate_class", "store_down", b"store_down", "tenant_field", b"tenant_field", "tenant_scope", b"tenant_scope", "while_suspended", b"while_suspended"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["audiences", b"audiences", "audit", b"audit", "default_timeout", b"default_timeout", "feature", b"feature", "idempotency", b"idempotency", "max_timeout", b"max_timeout", "meters", b"meters", "no_rest_reason", b"no_rest_reason", "permission", b"permission", "rate_class", b"rate_class", "store_down", b"store_down", "tenant_field", b"tenant_field", "tenant_scope", b"tenant_scope", "while_read_only", b"while_read_only", "while_suspended", b"while_suspended"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -264,19 +298,23 @@ class Charge(_message.Message):
 
     METER_FIELD_NUMBER: _builtins.int
     COST_FIELD_NUMBER: _builtins.int
+    PER_FIELD_NUMBER: _builtins.int
     meter: _builtins.str
     """meter names the metered feature, such as `api_requests`."""
     cost: _builtins.int
-    """cost is the amount per served call, in the meter's unit. Zero means one."""
+    """cost is the amount per served call or message, in the meter's unit. Zero means one."""
+    per: Global___ChargePer.ValueType
+    """per says what the cost is for."""
     def __init__(
         self,
         *,
         meter: _builtins.str = ...,
         cost: _builtins.int = ...,
+        per: Global___ChargePer.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cost", b"cost", "meter", b"meter"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cost", b"cost", "meter", b"meter", "per", b"per"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

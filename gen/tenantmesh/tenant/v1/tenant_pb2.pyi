@@ -60,6 +60,7 @@ class Tenant(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
+    PLAN_VERSION_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """id is the tenant's UUID (version 7), made by the service."""
     slug: _builtins.str
@@ -67,11 +68,13 @@ class Tenant(_message.Message):
     display_name: _builtins.str
     """display_name is what people read, 1 to 200 characters."""
     plan_id: _builtins.str
-    """plan_id names the plan the tenant is on: basic, premium, enterprise or custom."""
+    """plan_id names the plan the tenant is on."""
     state: Global___TenantState.ValueType
     """state says whether the tenant is served."""
     etag: _builtins.str
     """etag identifies this version of the tenant (AIP-154)."""
+    plan_version: _builtins.int
+    """plan_version is the version of the plan that the tenant pins."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """create_time is when the tenant was created."""
@@ -91,10 +94,11 @@ class Tenant(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
         etag: _builtins.str = ...,
+        plan_version: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "display_name", b"display_name", "etag", b"etag", "id", b"id", "plan_id", b"plan_id", "slug", b"slug", "state", b"state", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "display_name", b"display_name", "etag", b"etag", "id", b"id", "plan_id", b"plan_id", "plan_version", b"plan_version", "slug", b"slug", "state", b"state", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -6,6 +6,7 @@ The service that owns tenants."""
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.rpc import status_pb2 as _status_pb2
@@ -20,6 +21,102 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _MigrationTiming:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _MigrationTimingEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MigrationTiming.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    MIGRATION_TIMING_UNSPECIFIED: _MigrationTiming.ValueType  # 0
+    """MIGRATION_TIMING_UNSPECIFIED is IMMEDIATE."""
+    MIGRATION_TIMING_IMMEDIATE: _MigrationTiming.ValueType  # 1
+    """MIGRATION_TIMING_IMMEDIATE is now."""
+    MIGRATION_TIMING_NEXT_PERIOD: _MigrationTiming.ValueType  # 2
+    """MIGRATION_TIMING_NEXT_PERIOD is the end of the current plan's billing period."""
+
+class MigrationTiming(_MigrationTiming, metaclass=_MigrationTimingEnumTypeWrapper):
+    """MigrationTiming says when a plan changes."""
+
+MIGRATION_TIMING_UNSPECIFIED: MigrationTiming.ValueType  # 0
+"""MIGRATION_TIMING_UNSPECIFIED is IMMEDIATE."""
+MIGRATION_TIMING_IMMEDIATE: MigrationTiming.ValueType  # 1
+"""MIGRATION_TIMING_IMMEDIATE is now."""
+MIGRATION_TIMING_NEXT_PERIOD: MigrationTiming.ValueType  # 2
+"""MIGRATION_TIMING_NEXT_PERIOD is the end of the current plan's billing period."""
+Global___MigrationTiming: _TypeAlias = MigrationTiming  # noqa: Y015
+
+class _OverLimitPolicy:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _OverLimitPolicyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_OverLimitPolicy.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    OVER_LIMIT_POLICY_UNSPECIFIED: _OverLimitPolicy.ValueType  # 0
+    """OVER_LIMIT_POLICY_UNSPECIFIED is REJECT."""
+    OVER_LIMIT_POLICY_REJECT: _OverLimitPolicy.ValueType  # 1
+    """OVER_LIMIT_POLICY_REJECT keeps the old plan."""
+    OVER_LIMIT_POLICY_GRACE: _OverLimitPolicy.ValueType  # 2
+    """OVER_LIMIT_POLICY_GRACE keeps the old limits until a time."""
+    OVER_LIMIT_POLICY_READ_ONLY: _OverLimitPolicy.ValueType  # 3
+    """OVER_LIMIT_POLICY_READ_ONLY refuses what changes something, until the levels are within the limits."""
+
+class OverLimitPolicy(_OverLimitPolicy, metaclass=_OverLimitPolicyEnumTypeWrapper):
+    """OverLimitPolicy says what happens to a tenant that uses more than its new plan allows. Data is never deleted."""
+
+OVER_LIMIT_POLICY_UNSPECIFIED: OverLimitPolicy.ValueType  # 0
+"""OVER_LIMIT_POLICY_UNSPECIFIED is REJECT."""
+OVER_LIMIT_POLICY_REJECT: OverLimitPolicy.ValueType  # 1
+"""OVER_LIMIT_POLICY_REJECT keeps the old plan."""
+OVER_LIMIT_POLICY_GRACE: OverLimitPolicy.ValueType  # 2
+"""OVER_LIMIT_POLICY_GRACE keeps the old limits until a time."""
+OVER_LIMIT_POLICY_READ_ONLY: OverLimitPolicy.ValueType  # 3
+"""OVER_LIMIT_POLICY_READ_ONLY refuses what changes something, until the levels are within the limits."""
+Global___OverLimitPolicy: _TypeAlias = OverLimitPolicy  # noqa: Y015
+
+class _MigrationState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _MigrationStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MigrationState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    MIGRATION_STATE_UNSPECIFIED: _MigrationState.ValueType  # 0
+    """MIGRATION_STATE_UNSPECIFIED is never sent."""
+    MIGRATION_STATE_VALIDATED: _MigrationState.ValueType  # 1
+    """MIGRATION_STATE_VALIDATED is a dry run that is over."""
+    MIGRATION_STATE_SCHEDULED: _MigrationState.ValueType  # 2
+    """MIGRATION_STATE_SCHEDULED waits for its time or for a worker."""
+    MIGRATION_STATE_CHECKING: _MigrationState.ValueType  # 3
+    """MIGRATION_STATE_CHECKING compares usage with the new limits."""
+    MIGRATION_STATE_APPLYING: _MigrationState.ValueType  # 4
+    """MIGRATION_STATE_APPLYING changes the plan."""
+    MIGRATION_STATE_SUCCEEDED: _MigrationState.ValueType  # 5
+    """MIGRATION_STATE_SUCCEEDED has changed the plan."""
+    MIGRATION_STATE_FAILED: _MigrationState.ValueType  # 6
+    """MIGRATION_STATE_FAILED has changed nothing."""
+    MIGRATION_STATE_CANCELLED: _MigrationState.ValueType  # 7
+    """MIGRATION_STATE_CANCELLED was cancelled before its effect."""
+
+class MigrationState(_MigrationState, metaclass=_MigrationStateEnumTypeWrapper):
+    """MigrationState is how far a migration is."""
+
+MIGRATION_STATE_UNSPECIFIED: MigrationState.ValueType  # 0
+"""MIGRATION_STATE_UNSPECIFIED is never sent."""
+MIGRATION_STATE_VALIDATED: MigrationState.ValueType  # 1
+"""MIGRATION_STATE_VALIDATED is a dry run that is over."""
+MIGRATION_STATE_SCHEDULED: MigrationState.ValueType  # 2
+"""MIGRATION_STATE_SCHEDULED waits for its time or for a worker."""
+MIGRATION_STATE_CHECKING: MigrationState.ValueType  # 3
+"""MIGRATION_STATE_CHECKING compares usage with the new limits."""
+MIGRATION_STATE_APPLYING: MigrationState.ValueType  # 4
+"""MIGRATION_STATE_APPLYING changes the plan."""
+MIGRATION_STATE_SUCCEEDED: MigrationState.ValueType  # 5
+"""MIGRATION_STATE_SUCCEEDED has changed the plan."""
+MIGRATION_STATE_FAILED: MigrationState.ValueType  # 6
+"""MIGRATION_STATE_FAILED has changed nothing."""
+MIGRATION_STATE_CANCELLED: MigrationState.ValueType  # 7
+"""MIGRATION_STATE_CANCELLED was cancelled before its effect."""
+Global___MigrationState: _TypeAlias = MigrationState  # noqa: Y015
 
 class _TenantEventType:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -79,7 +176,7 @@ class CreateTenantRequest(_message.Message):
     display_name: _builtins.str
     """display_name is what people read, 1 to 200 characters. Empty: the slug."""
     plan_id: _builtins.str
-    """plan_id names the plan. Empty: basic."""
+    """plan_id names a plan; the tenant pins its newest published version. Empty: basic."""
     request_id: _builtins.str
     """request_id makes the call repeatable (AIP-155): a UUID of the client's. Optional."""
     validate_only: _builtins.bool
@@ -260,6 +357,158 @@ class ResumeTenantRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ResumeTenantRequest: _TypeAlias = ResumeTenantRequest  # noqa: Y015
+
+@_typing.final
+class MigrateTenantPlanRequest(_message.Message):
+    """MigrateTenantPlanRequest says where to, and when."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    PLAN_ID_FIELD_NUMBER: _builtins.int
+    PLAN_VERSION_FIELD_NUMBER: _builtins.int
+    TIMING_FIELD_NUMBER: _builtins.int
+    OVER_LIMIT_POLICY_FIELD_NUMBER: _builtins.int
+    GRACE_UNTIL_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """id is the tenant's UUID or slug. Required."""
+    plan_id: _builtins.str
+    """plan_id is the plan to move to. Required."""
+    plan_version: _builtins.int
+    """plan_version is the version of it. Zero: the newest that is published."""
+    timing: Global___MigrationTiming.ValueType
+    """timing says when. Unset: now."""
+    over_limit_policy: Global___OverLimitPolicy.ValueType
+    """over_limit_policy says what happens when the tenant uses more than the new plan allows. Unset: REJECT."""
+    request_id: _builtins.str
+    """request_id makes the call repeatable (AIP-155): a UUID of the client's. Optional."""
+    validate_only: _builtins.bool
+    """validate_only checks everything and changes nothing (AIP-163)."""
+    etag: _builtins.str
+    """etag, if set, must be the tenant's current one."""
+    @_builtins.property
+    def grace_until(self) -> _timestamp_pb2.Timestamp:
+        """grace_until is when the old limits end. Required for GRACE, and only there."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        plan_id: _builtins.str = ...,
+        plan_version: _builtins.int = ...,
+        timing: Global___MigrationTiming.ValueType = ...,
+        over_limit_policy: Global___OverLimitPolicy.ValueType = ...,
+        grace_until: _timestamp_pb2.Timestamp | None = ...,
+        request_id: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
+        etag: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["grace_until", b"grace_until"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "grace_until", b"grace_until", "id", b"id", "over_limit_policy", b"over_limit_policy", "plan_id", b"plan_id", "plan_version", b"plan_version", "request_id", b"request_id", "timing", b"timing", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MigrateTenantPlanRequest: _TypeAlias = MigrateTenantPlanRequest  # noqa: Y015
+
+@_typing.final
+class MigrateTenantPlanMetadata(_message.Message):
+    """MigrateTenantPlanMetadata is the progress of a migration."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATE_FIELD_NUMBER: _builtins.int
+    PROGRESS_PERCENT_FIELD_NUMBER: _builtins.int
+    FROM_PLAN_ID_FIELD_NUMBER: _builtins.int
+    FROM_PLAN_VERSION_FIELD_NUMBER: _builtins.int
+    TO_PLAN_ID_FIELD_NUMBER: _builtins.int
+    TO_PLAN_VERSION_FIELD_NUMBER: _builtins.int
+    EFFECTIVE_TIME_FIELD_NUMBER: _builtins.int
+    OVER_LIMITS_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    state: Global___MigrationState.ValueType
+    """state is how far it is."""
+    progress_percent: _builtins.int
+    """progress_percent is 0 to 100."""
+    from_plan_id: _builtins.str
+    """from_plan_id is the plan the tenant was on."""
+    from_plan_version: _builtins.int
+    """from_plan_version is the version of it."""
+    to_plan_id: _builtins.str
+    """to_plan_id is the plan it moves to."""
+    to_plan_version: _builtins.int
+    """to_plan_version is the version of it."""
+    @_builtins.property
+    def effective_time(self) -> _timestamp_pb2.Timestamp:
+        """effective_time is when the new plan takes effect."""
+
+    @_builtins.property
+    def over_limits(self) -> _containers.RepeatedCompositeFieldContainer[Global___OverLimit]:
+        """over_limits lists what the tenant uses beyond the new plan."""
+
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp:
+        """create_time is when the migration was asked for."""
+
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """end_time is when it ended. Unset while it has not."""
+
+    def __init__(
+        self,
+        *,
+        state: Global___MigrationState.ValueType = ...,
+        progress_percent: _builtins.int = ...,
+        from_plan_id: _builtins.str = ...,
+        from_plan_version: _builtins.int = ...,
+        to_plan_id: _builtins.str = ...,
+        to_plan_version: _builtins.int = ...,
+        effective_time: _timestamp_pb2.Timestamp | None = ...,
+        over_limits: _abc.Iterable[Global___OverLimit] | None = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "effective_time", b"effective_time", "end_time", b"end_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "effective_time", b"effective_time", "end_time", b"end_time", "from_plan_id", b"from_plan_id", "from_plan_version", b"from_plan_version", "over_limits", b"over_limits", "progress_percent", b"progress_percent", "state", b"state", "to_plan_id", b"to_plan_id", "to_plan_version", b"to_plan_version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MigrateTenantPlanMetadata: _TypeAlias = MigrateTenantPlanMetadata  # noqa: Y015
+
+@_typing.final
+class OverLimit(_message.Message):
+    """OverLimit is a feature of which a tenant uses more than a plan allows."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FEATURE_FIELD_NUMBER: _builtins.int
+    USED_FIELD_NUMBER: _builtins.int
+    LIMIT_FIELD_NUMBER: _builtins.int
+    feature: _builtins.str
+    """feature is the feature's id."""
+    used: _builtins.int
+    """used is the level, or what is used in this period."""
+    limit: _builtins.int
+    """limit is what the plan allows."""
+    def __init__(
+        self,
+        *,
+        feature: _builtins.str = ...,
+        used: _builtins.int = ...,
+        limit: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["feature", b"feature", "limit", b"limit", "used", b"used"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OverLimit: _TypeAlias = OverLimit  # noqa: Y015
 
 @_typing.final
 class WatchTenantsRequest(_message.Message):

@@ -3,6 +3,7 @@
 import grpc
 import warnings
 
+from google.longrunning import operations_pb2 as google_dot_longrunning_dot_operations__pb2
 from tenantmesh.tenant.v1 import tenant_pb2 as tenantmesh_dot_tenant_dot_v1_dot_tenant__pb2
 from tenantmesh.tenant.v1 import tenant_service_pb2 as tenantmesh_dot_tenant_dot_v1_dot_tenant__service__pb2
 
@@ -66,6 +67,11 @@ class TenantServiceStub:
                 request_serializer=tenantmesh_dot_tenant_dot_v1_dot_tenant__service__pb2.ResumeTenantRequest.SerializeToString,
                 response_deserializer=tenantmesh_dot_tenant_dot_v1_dot_tenant__pb2.Tenant.FromString,
                 _registered_method=True)
+        self.MigrateTenantPlan = channel.unary_unary(
+                '/tenantmesh.tenant.v1.TenantService/MigrateTenantPlan',
+                request_serializer=tenantmesh_dot_tenant_dot_v1_dot_tenant__service__pb2.MigrateTenantPlanRequest.SerializeToString,
+                response_deserializer=google_dot_longrunning_dot_operations__pb2.Operation.FromString,
+                _registered_method=True)
         self.WatchTenants = channel.unary_stream(
                 '/tenantmesh.tenant.v1.TenantService/WatchTenants',
                 request_serializer=tenantmesh_dot_tenant_dot_v1_dot_tenant__service__pb2.WatchTenantsRequest.SerializeToString,
@@ -79,7 +85,7 @@ class TenantServiceServicer:
 
     def CreateTenant(self, request, context):
         """CreateTenant creates a tenant. With the same `request_id` it answers with the tenant made the first time.
-        Fails with ALREADY_EXISTS `SLUG_TAKEN`, INVALID_ARGUMENT `INVALID_FIELD`.
+        Fails with ALREADY_EXISTS `SLUG_TAKEN`, INVALID_ARGUMENT `INVALID_FIELD`, NOT_FOUND `PLAN_NOT_FOUND`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -120,6 +126,17 @@ class TenantServiceServicer:
     def ResumeTenant(self, request, context):
         """ResumeTenant serves a suspended tenant again. An active tenant stays active.
         Fails with NOT_FOUND `TENANT_NOT_FOUND`, ABORTED `ETAG_MISMATCH`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def MigrateTenantPlan(self, request, context):
+        """MigrateTenantPlan puts a tenant on another plan or version, now or at the end of its billing period, as an operation
+        that shows its progress. With `validate_only` the operation is done at once and says what would be over its limits;
+        nothing changes. With the same `request_id` it answers with the operation made the first time. Fails with NOT_FOUND
+        `TENANT_NOT_FOUND`, `PLAN_NOT_FOUND`, FAILED_PRECONDITION `PLAN_NOT_PUBLISHED`, `OVER_LIMIT` under the policy REJECT,
+        `MIGRATION_UNDER_WAY`, ALREADY_EXISTS `REQUEST_ID_REUSED`, ABORTED `ETAG_MISMATCH`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -167,6 +184,11 @@ def add_TenantServiceServicer_to_server(servicer, server):
                     servicer.ResumeTenant,
                     request_deserializer=tenantmesh_dot_tenant_dot_v1_dot_tenant__service__pb2.ResumeTenantRequest.FromString,
                     response_serializer=tenantmesh_dot_tenant_dot_v1_dot_tenant__pb2.Tenant.SerializeToString,
+            ),
+            'MigrateTenantPlan': grpc.unary_unary_rpc_method_handler(
+                    servicer.MigrateTenantPlan,
+                    request_deserializer=tenantmesh_dot_tenant_dot_v1_dot_tenant__service__pb2.MigrateTenantPlanRequest.FromString,
+                    response_serializer=google_dot_longrunning_dot_operations__pb2.Operation.SerializeToString,
             ),
             'WatchTenants': grpc.unary_stream_rpc_method_handler(
                     servicer.WatchTenants,
@@ -337,6 +359,33 @@ class TenantService:
             '/tenantmesh.tenant.v1.TenantService/ResumeTenant',
             tenantmesh_dot_tenant_dot_v1_dot_tenant__service__pb2.ResumeTenantRequest.SerializeToString,
             tenantmesh_dot_tenant_dot_v1_dot_tenant__pb2.Tenant.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def MigrateTenantPlan(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tenantmesh.tenant.v1.TenantService/MigrateTenantPlan',
+            tenantmesh_dot_tenant_dot_v1_dot_tenant__service__pb2.MigrateTenantPlanRequest.SerializeToString,
+            google_dot_longrunning_dot_operations__pb2.Operation.FromString,
             options,
             channel_credentials,
             insecure,

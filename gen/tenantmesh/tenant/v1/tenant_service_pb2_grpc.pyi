@@ -4,6 +4,7 @@ isort:skip_file
 The service that owns tenants."""
 
 from collections import abc as _abc
+from google.longrunning import operations_pb2 as _operations_pb2
 from grpc import aio as _aio
 from tenantmesh.tenant.v1 import tenant_pb2 as _tenant_pb2
 from tenantmesh.tenant.v1 import tenant_service_pb2 as _tenant_service_pb2
@@ -36,7 +37,7 @@ class TenantServiceStub:
     def __new__(cls, channel: _aio.Channel) -> TenantServiceAsyncStub: ...
     CreateTenant: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.CreateTenantRequest, _tenant_pb2.Tenant]
     """CreateTenant creates a tenant. With the same `request_id` it answers with the tenant made the first time.
-    Fails with ALREADY_EXISTS `SLUG_TAKEN`, INVALID_ARGUMENT `INVALID_FIELD`.
+    Fails with ALREADY_EXISTS `SLUG_TAKEN`, INVALID_ARGUMENT `INVALID_FIELD`, NOT_FOUND `PLAN_NOT_FOUND`.
     """
     GetTenant: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.GetTenantRequest, _tenant_pb2.Tenant]
     """GetTenant returns a tenant by id or slug. A user sees its own tenant only; any other is NOT_FOUND
@@ -58,6 +59,13 @@ class TenantServiceStub:
     """ResumeTenant serves a suspended tenant again. An active tenant stays active.
     Fails with NOT_FOUND `TENANT_NOT_FOUND`, ABORTED `ETAG_MISMATCH`.
     """
+    MigrateTenantPlan: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.MigrateTenantPlanRequest, _operations_pb2.Operation]
+    """MigrateTenantPlan puts a tenant on another plan or version, now or at the end of its billing period, as an operation
+    that shows its progress. With `validate_only` the operation is done at once and says what would be over its limits;
+    nothing changes. With the same `request_id` it answers with the operation made the first time. Fails with NOT_FOUND
+    `TENANT_NOT_FOUND`, `PLAN_NOT_FOUND`, FAILED_PRECONDITION `PLAN_NOT_PUBLISHED`, `OVER_LIMIT` under the policy REJECT,
+    `MIGRATION_UNDER_WAY`, ALREADY_EXISTS `REQUEST_ID_REUSED`, ABORTED `ETAG_MISMATCH`.
+    """
     WatchTenants: _grpc.UnaryStreamMultiCallable[_tenant_service_pb2.WatchTenantsRequest, _tenant_service_pb2.WatchTenantsResponse]
     """WatchTenants follows what happens to tenants, in commit order. Every message carries a cursor to resume from;
     checkpoints come while nothing happens. An error after the first message arrives as the `error` event and ends the
@@ -72,7 +80,7 @@ class TenantServiceAsyncStub(TenantServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateTenant: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.CreateTenantRequest, _tenant_pb2.Tenant]  # type: ignore[assignment]
     """CreateTenant creates a tenant. With the same `request_id` it answers with the tenant made the first time.
-    Fails with ALREADY_EXISTS `SLUG_TAKEN`, INVALID_ARGUMENT `INVALID_FIELD`.
+    Fails with ALREADY_EXISTS `SLUG_TAKEN`, INVALID_ARGUMENT `INVALID_FIELD`, NOT_FOUND `PLAN_NOT_FOUND`.
     """
     GetTenant: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.GetTenantRequest, _tenant_pb2.Tenant]  # type: ignore[assignment]
     """GetTenant returns a tenant by id or slug. A user sees its own tenant only; any other is NOT_FOUND
@@ -94,6 +102,13 @@ class TenantServiceAsyncStub(TenantServiceStub):
     """ResumeTenant serves a suspended tenant again. An active tenant stays active.
     Fails with NOT_FOUND `TENANT_NOT_FOUND`, ABORTED `ETAG_MISMATCH`.
     """
+    MigrateTenantPlan: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.MigrateTenantPlanRequest, _operations_pb2.Operation]  # type: ignore[assignment]
+    """MigrateTenantPlan puts a tenant on another plan or version, now or at the end of its billing period, as an operation
+    that shows its progress. With `validate_only` the operation is done at once and says what would be over its limits;
+    nothing changes. With the same `request_id` it answers with the operation made the first time. Fails with NOT_FOUND
+    `TENANT_NOT_FOUND`, `PLAN_NOT_FOUND`, FAILED_PRECONDITION `PLAN_NOT_PUBLISHED`, `OVER_LIMIT` under the policy REJECT,
+    `MIGRATION_UNDER_WAY`, ALREADY_EXISTS `REQUEST_ID_REUSED`, ABORTED `ETAG_MISMATCH`.
+    """
     WatchTenants: _aio.UnaryStreamMultiCallable[_tenant_service_pb2.WatchTenantsRequest, _tenant_service_pb2.WatchTenantsResponse]  # type: ignore[assignment]
     """WatchTenants follows what happens to tenants, in commit order. Every message carries a cursor to resume from;
     checkpoints come while nothing happens. An error after the first message arrives as the `error` event and ends the
@@ -111,7 +126,7 @@ class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_tenant_pb2.Tenant, _abc.Awaitable[_tenant_pb2.Tenant]]:
         """CreateTenant creates a tenant. With the same `request_id` it answers with the tenant made the first time.
-        Fails with ALREADY_EXISTS `SLUG_TAKEN`, INVALID_ARGUMENT `INVALID_FIELD`.
+        Fails with ALREADY_EXISTS `SLUG_TAKEN`, INVALID_ARGUMENT `INVALID_FIELD`, NOT_FOUND `PLAN_NOT_FOUND`.
         """
 
     @_abc_1.abstractmethod
@@ -162,6 +177,19 @@ class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_tenant_pb2.Tenant, _abc.Awaitable[_tenant_pb2.Tenant]]:
         """ResumeTenant serves a suspended tenant again. An active tenant stays active.
         Fails with NOT_FOUND `TENANT_NOT_FOUND`, ABORTED `ETAG_MISMATCH`.
+        """
+
+    @_abc_1.abstractmethod
+    def MigrateTenantPlan(
+        self,
+        request: _tenant_service_pb2.MigrateTenantPlanRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operations_pb2.Operation, _abc.Awaitable[_operations_pb2.Operation]]:
+        """MigrateTenantPlan puts a tenant on another plan or version, now or at the end of its billing period, as an operation
+        that shows its progress. With `validate_only` the operation is done at once and says what would be over its limits;
+        nothing changes. With the same `request_id` it answers with the operation made the first time. Fails with NOT_FOUND
+        `TENANT_NOT_FOUND`, `PLAN_NOT_FOUND`, FAILED_PRECONDITION `PLAN_NOT_PUBLISHED`, `OVER_LIMIT` under the policy REJECT,
+        `MIGRATION_UNDER_WAY`, ALREADY_EXISTS `REQUEST_ID_REUSED`, ABORTED `ETAG_MISMATCH`.
         """
 
     @_abc_1.abstractmethod

@@ -1,0 +1,1 @@
+"""Entitlements: what each tenant may do, and why."""

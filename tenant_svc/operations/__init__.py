@@ -1,0 +1,1 @@
+"""Operations: what takes long, and what became of it."""

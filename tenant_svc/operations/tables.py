@@ -1,0 +1,47 @@
+"""The table of long-running operations. A job in the queue only names its row here: the row is the truth."""
+
+from __future__ import annotations
+
+from sqlalchemy import Boolean, CheckConstraint, Column, ForeignKey, Index, Table, Text, UniqueConstraint, Uuid
+from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
+
+from runtime.row_security import Grant, tenant_owned
+from tenant_svc.schema import APP_ROLE, DIRECTORY_ROLE, metadata
+from tenant_svc.tenants.tables import tenants
+
+__all__ = ["operations"]
+
+operations = tenant_owned(
+    Table(
+        "operations",
+        metadata,
+        Column("tenant_id", Uuid, ForeignKey(tenants.c.tenant_id), primary_key=True),
+        Column("operation_id", Uuid, primary_key=True),
+        Column("type", Text, nullable=False),
+        Column("state", Text, nullable=False),
+        Column("request", JSONB, nullable=False),
+        # What the metadata says besides the state: over-limits, the plans, the percentage.
+        Column("progress", JSONB, nullable=False),
+        # The reason and message of a failure.
+        Column("error", JSONB),
+        Column("cancel_requested", Boolean, nullable=False),
+        Column("actor", Text, nullable=False),
+        Column("effective_time", TIMESTAMP(timezone=True), nullable=False),
+        Column("create_time", TIMESTAMP(timezone=True), nullable=False),
+        Column("end_time", TIMESTAMP(timezone=True)),
+        Column("requester", Text),
+        Column("request_id", Uuid),
+        Column("digest", Text),
+        UniqueConstraint("tenant_id", "requester", "request_id", name="operations_request_key"),
+        CheckConstraint("type in ('MIGRATE_TENANT_PLAN')", name="operations_type_check"),
+        CheckConstraint(
+            "state in ('SCHEDULED', 'CHECKING', 'APPLYING', 'SUCCEEDED', 'FAILED', 'CANCELLED')",
+            name="operations_state_check",
+        ),
+        # One plan change at a time: the second would be decided on what the first is about to change.
+        Index("operations_one_under_way_idx", "tenant_id", "type", unique=True, postgresql_where="end_time is null"),
+    ),
+    APP_ROLE,
+    ("SELECT", "INSERT", "UPDATE"),
+    cross_tenant=(Grant(DIRECTORY_ROLE, ("SELECT",)),),
+)

@@ -1,0 +1,1 @@
+"""Plans and features: what can be bought."""

@@ -1,0 +1,1 @@
+"""Quotas: how much of its allowances and levels each tenant has used."""
