@@ -140,10 +140,12 @@ def _text(metadata: Any) -> dict[str, str]:
 
 
 class RestTransport:
-    """REST at the edge, the call made from the method's `google.api.http` annotation."""
+    """REST at the edge, the call made from the method's `google.api.http` annotation. What has no REST path is called
+    by gRPC at the edge."""
 
     def __init__(self, target: str) -> None:
         self._target = target
+        self._without_path = GrpcTransport(target, target)
 
     async def __aenter__(self) -> Self:
         return self
@@ -151,12 +153,14 @@ class RestTransport:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        return None
+        await self._without_path.__aexit__(kind, error, trace)
 
     async def call(
         self, method: str, request: dict[str, Any] | None = None, *, token: str | None = None, metadata: Headers = ()
     ) -> Answer:
         """As `Transport.call`."""
+        if not descriptor(method).GetOptions().HasExtension(annotations_pb2.http):
+            return await self._without_path.call(method, request, token=token, metadata=metadata)
         verb, path, body = rest_call(descriptor(method), request or {})
         status, headers, text = await asyncio.to_thread(
             self.send, verb, path, with_token(token, metadata), None if body is None else json.dumps(body).encode()
@@ -195,5 +199,8 @@ def rest_call(method: MethodDescriptor, request: dict[str, Any]) -> tuple[str, s
     path = re.sub(r"\{(\w+)\}", lambda found: quote(str(rest.pop(found[1], "")), safe=""), template)
     if rule.body == "*":
         return verb.upper(), path, rest
+    body = None
+    if rule.body:
+        body = rest.pop(method.input_type.fields_by_name[rule.body].json_name, {})
     query = {key: str(value).lower() if isinstance(value, bool) else value for key, value in rest.items()}
-    return verb.upper(), f"{path}?{urlencode(query)}" if query else path, None
+    return verb.upper(), f"{path}?{urlencode(query)}" if query else path, body
