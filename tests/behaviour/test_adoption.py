@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
@@ -23,27 +24,50 @@ from tests.fixtures.mesh import Mesh, World
 
 ROOT = Path(__file__).resolve().parents[2]
 GRANTS = ("tenants.resolve", "tenants.watch", "tokens.introspect")
+# A shell starts what runs in the background with SIGINT ignored. Every child inherits that, and asyncio.run respects
+# it: the program would never hear of the interrupt when these tests themselves run in the background.
+PROGRAM = """
+import runpy, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+runpy.run_module("tests.example.serve", run_name="__main__")
+"""
 
 
-@pytest.fixture(scope="module")
-async def target(mesh: Mesh) -> AsyncIterator[str]:
+@contextlib.asynccontextmanager
+async def program(mesh: Mesh, key: str) -> AsyncIterator[str]:
+    """The program, running, by its address. It must end cleanly when it is interrupted."""
     listen = f"127.0.0.1:{Ports.any().settled().edge}"
     variables = {
         "TENANT": mesh.tenant_target,
         "AUTH": mesh.auth_target,
         "ISSUER": mesh.edge_url,
-        "KEY": await create_key(keys.settings(mesh.stack.engines.postgres), "notes", "SERVICE", GRANTS),
+        "KEY": key,
         "LISTEN": listen,
         "PYTHONPATH": f"{ROOT}:{ROOT / 'tests/example/gen'}",
     }
-    command = (sys.executable, "-m", "tests.example.serve")
-    program = await asyncio.create_subprocess_exec(*command, cwd=ROOT, env=os.environ | variables)
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", PROGRAM, cwd=ROOT, env=os.environ | variables)
     try:
         yield listen
     finally:
-        program.send_signal(signal.SIGINT)
-        async with asyncio.timeout(20):
-            assert await program.wait() == 0, "it ends cleanly when interrupted"
+        process.send_signal(signal.SIGINT)
+        try:
+            async with asyncio.timeout(20):
+                status = await process.wait()
+        except TimeoutError:
+            process.kill()
+            raise
+        assert status == 0, "it ends cleanly when interrupted"
+
+
+@pytest.fixture(scope="module")
+async def key(mesh: Mesh) -> str:
+    return await create_key(keys.settings(mesh.stack.engines.postgres), "notes", "SERVICE", GRANTS)
+
+
+@pytest.fixture(scope="module")
+async def target(mesh: Mesh, key: str) -> AsyncIterator[str]:
+    async with program(mesh, key) as listen:
+        yield listen
 
 
 async def note(target: str, credential: str | None, *metadata: tuple[str, str]) -> pb.GetNoteResponse:
@@ -73,3 +97,12 @@ async def test_nobody_is_refused(target: str) -> None:
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await note(target, None)
     assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED
+
+
+async def test_it_ends_when_interrupted_though_the_tests_run_in_the_background(mesh: Mesh, key: str) -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        async with program(mesh, key) as listen:
+            await test_nobody_is_refused(listen)
+    finally:
+        signal.signal(signal.SIGINT, before)
