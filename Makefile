@@ -2,7 +2,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .PHONY: help run demo doctor reset setup setup-dev check fmt fmt-check lint types imports gen gen-check proto-check \
-        openapi openapi-check docs shell test test-fast bench tools lock baseline clean
+        openapi openapi-check docs shell test test-cluster test-fast bench tools lock baseline clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -40,6 +40,10 @@ reset: ## Delete the data of `make run`
 ##@ Change it
 test: setup-dev ## Run every test that gates a change, on real PostgreSQL, Valkey and Envoy
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile -q
+
+test-cluster: setup-dev ## Run what uses the store with a Redis Cluster of three nodes as the store
+	TENANTMESH_TEST_STORE=cluster $(BIN)/pytest -n $(WORKERS) --dist loadfile -q tests/behaviour tests/contract \
+	    tests/isolation
 
 test-fast: setup-dev ## Run the tests that need no engine
 	$(BIN)/pytest -q tests/unit tests/architecture

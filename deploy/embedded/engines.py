@@ -9,18 +9,26 @@ from deploy.embedded import binaries, identity, paths
 from deploy.embedded.credentials import Credentials
 from deploy.embedded.postgres import Postgres
 from deploy.embedded.processes import Supervisor
-from deploy.embedded.valkey import Valkey
+from deploy.embedded.valkey import Store, Valkey
+from deploy.embedded.valkey_cluster import ValkeyCluster
 
 
 class Engines:
     """PostgreSQL and Valkey in a state folder; a context manager that starts and stops both.
 
     `durable=False` makes both fast and forgetful, for tests. `temporary=True` deletes the folder at the end, even when
-    this process is killed. Without `start`, the object only tells how to reach the engines that another process runs.
+    this process is killed. `cluster=True` starts three Valkeys as a cluster instead of the one, for tests. Without
+    `start`, the object only tells how to reach the engines that another process runs.
     """
 
     def __init__(
-        self, state: Path, *, durable: bool = True, temporary: bool = False, major: int = binaries.POSTGRES_MAJOR
+        self,
+        state: Path,
+        *,
+        durable: bool = True,
+        temporary: bool = False,
+        cluster: bool = False,
+        major: int = binaries.POSTGRES_MAJOR,
     ) -> None:
         user = identity.engine_user()
         programs, valkey = binaries.postgres_folder(user, major), binaries.valkey_program(user)
@@ -33,6 +41,9 @@ class Engines:
             programs, self.places, self._credentials, user, self.supervisor, durable=durable, major=major
         )
         self.valkey = Valkey(valkey, self.places, self._credentials, user, self.supervisor, durable=durable)
+        self.valkey_cluster = ValkeyCluster(valkey, self.places, self._credentials, user, self.supervisor)
+        self.store: Store = self.valkey_cluster if cluster else self.valkey
+        """The one of the two that is started."""
 
     def start(self) -> None:
         """Starts both and installs the roles. Raises EmbeddedError; then nothing is left running.
@@ -43,7 +54,7 @@ class Engines:
         try:
             self.postgres.start()
             self.postgres.install()
-            self.valkey.start()
+            self.store.start()
         except BaseException:
             self.close()
             raise
@@ -67,8 +78,8 @@ class Engines:
         """Starts again what has ended by itself, and reports it. Call it now and then."""
         for child in self.supervisor.ended():
             report(f"{child.program.name} ended by itself; starting it again")
-            engine = self.postgres if child.program.name == "postgres" else self.valkey
-            engine.start()
+            restarts = {"postgres": self.postgres.start, **self.store.restarts}
+            restarts[child.program.name]()
 
     def __enter__(self) -> Self:
         self.start()

@@ -58,6 +58,11 @@ class Ports:
                 )
 
 
+def free(count: int, among: range = _ANY) -> tuple[int, ...]:
+    """So many ports that are free now, each another."""
+    return tuple(_settle((0,) * count, among))
+
+
 def is_free(port: int) -> bool:
     """Whether nobody listens on the port of the loopback interface, on IPv4 or on every address."""
     with closing(socket.socket()) as probe:
@@ -73,7 +78,7 @@ def is_free(port: int) -> bool:
     return True
 
 
-def _settle(ports: tuple[int, ...]) -> Iterator[int]:
+def _settle(ports: tuple[int, ...], among: range = _ANY) -> Iterator[int]:
     """Holds the sockets until all are chosen, so that no port is chosen twice."""
     held = []
     try:
@@ -81,18 +86,18 @@ def _settle(ports: tuple[int, ...]) -> Iterator[int]:
             if port:
                 yield port
                 continue
-            held.append(_any_listener())
+            held.append(_any_listener(among))
             yield int(held[-1].getsockname()[1])
     finally:
         for listener in held:
             listener.close()
 
 
-def _any_listener() -> socket.socket:
+def _any_listener(among: range) -> socket.socket:
     """A listener on some port that the system will not give to an outgoing connection before we use it."""
     while True:
         try:
-            return socket.create_server((LOOPBACK, secrets.choice(_ANY)))
+            return socket.create_server((LOOPBACK, secrets.choice(among)))
         except OSError as error:
             if error.errno != errno.EADDRINUSE:
                 raise

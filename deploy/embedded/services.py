@@ -13,7 +13,7 @@ from grpc_health.v1 import health_pb2
 from deploy.embedded.ports import LOOPBACK, Ports
 from deploy.embedded.postgres import Postgres
 from deploy.embedded.processes import Child, Program
-from deploy.embedded.valkey import Valkey
+from deploy.embedded.valkey import Store
 
 _START_SECONDS = 60.0
 _KEK_VARIABLE = "TENANTMESH_TOKENS_KEK_FILE"
@@ -45,10 +45,10 @@ def services(ports: Ports, state: Path) -> tuple[Service, Service]:
     )
 
 
-def environment(service: Service, ports: Ports, postgres: Postgres, valkey: Valkey, kek: Path) -> dict[str, str]:
+def environment(service: Service, ports: Ports, postgres: Postgres, store: Store, kek: Path) -> dict[str, str]:
     """What the service reads its settings from: ours, and whatever else the user has set."""
     inherited = {name: value for name, value in os.environ.items() if name != _KEK_VARIABLE}
-    return {**_defaults(), **inherited, **_fixed(service, ports, postgres, valkey, kek)}
+    return {**_defaults(), **inherited, **_fixed(service, ports, postgres, store, kek)}
 
 
 def program(service: Service, log: Path, variables: Mapping[str, str]) -> Program:
@@ -94,15 +94,15 @@ def _defaults() -> dict[str, str]:
     }
 
 
-def _fixed(service: Service, ports: Ports, postgres: Postgres, valkey: Valkey, kek: Path) -> dict[str, str]:
+def _fixed(service: Service, ports: Ports, postgres: Postgres, store: Store, kek: Path) -> dict[str, str]:
     """What follows from the stack itself. Only the service that signs gets the key that unlocks its signing keys."""
     own = {_KEK_VARIABLE: str(kek)} if service.role == "auth" else {}
     return own | {
         "TENANTMESH_MODE": "development",
         "TENANTMESH_DATABASE_URL": postgres.url(f"{service.role}_app").get_secret_value(),
         "TENANTMESH_DATABASE_SYSTEM_URL": postgres.url(f"{service.role}_directory").get_secret_value(),
-        "TENANTMESH_REDIS_URL": valkey.url.get_secret_value(),
-        "TENANTMESH_REDIS_CLUSTER": "false",
+        "TENANTMESH_REDIS_URL": store.url.get_secret_value(),
+        "TENANTMESH_REDIS_CLUSTER": str(store.cluster).lower(),
         "TENANTMESH_SERVER_LISTEN": service.target,
         "TENANTMESH_TELEMETRY_METRICS_LISTEN": f"{LOOPBACK}:{service.metrics_port}",
         "TENANTMESH_MESH_TENANT_TARGET": f"{LOOPBACK}:{ports.tenant}",

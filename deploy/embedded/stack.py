@@ -24,8 +24,8 @@ _RESTART_WINDOW = 60.0  # seconds: a part that ended more often than this within
 class Stack:
     """Everything in a state folder; a context manager that starts and stops it.
 
-    `ports` with zeros choose free ones. `durable` and `temporary` are as for `Engines`. After `start`, call `watch` now
-    and then: it starts again what ended by itself.
+    `ports` with zeros choose free ones. `durable`, `temporary` and `cluster` are as for `Engines`. After
+    `start`, call `watch` now and then: it starts again what ended by itself.
     """
 
     def __init__(
@@ -36,8 +36,9 @@ class Stack:
         progress: Progress | None = None,
         durable: bool = True,
         temporary: bool = False,
+        cluster: bool = False,
     ) -> None:
-        self.engines = Engines(state, durable=durable, temporary=temporary)
+        self.engines = Engines(state, durable=durable, temporary=temporary, cluster=cluster)
         self.places = self.engines.places
         self.ports = ports or Ports()
         self.has_edge = envoy.binary() is not None
@@ -91,16 +92,17 @@ class Stack:
             self._restart[name]()
 
     def _start_engines(self) -> None:
-        postgres, valkey = self.engines.postgres, self.engines.valkey
+        postgres, store = self.engines.postgres, self.engines.store
         fresh = not postgres.exists
         with self._progress.step(f"postgres {postgres.version}", "embedded, unix socket"):
             postgres.start()
             postgres.install()
+        version = binaries.version(binaries.VALKEY).split(".post")[0]
         with self._progress.step(
-            f"valkey {binaries.version(binaries.VALKEY).split('.post')[0]}", "embedded, unix socket"
+            f"valkey {version}", "embedded, a cluster" if store.cluster else "embedded, unix socket"
         ):
-            valkey.start()
-        self._restart |= {"postgres": postgres.start, "valkey": valkey.start}
+            store.start()
+        self._restart |= {"postgres": postgres.start, **store.restarts}
         with self._progress.step("migrations", "tenant, auth"):
             migrate(postgres.url("tenantmesh_migrate"))
         with self._progress.step("keys", "operator, services"):
@@ -113,7 +115,7 @@ class Stack:
                 services.wait_serving(service, child)
 
     def _start_service(self, service: Service) -> Child:
-        variables = services.environment(service, self.ports, self.engines.postgres, self.engines.valkey, self._kek)
+        variables = services.environment(service, self.ports, self.engines.postgres, self.engines.store, self._kek)
         program = services.program(service, self.places.log(service.package), variables)
         self._restart[service.package] = lambda: self._supervisor.start(program)
         return self._supervisor.start(program)

@@ -1,9 +1,14 @@
-"""An embedded Valkey: a Unix socket, a password, an append-only file, and no commands that would hurt a product."""
+"""An embedded Valkey: a Unix socket, a password, an append-only file, and no commands that would hurt a product.
+
+A cluster of several, for tests, is in `valkey_cluster`.
+"""
 
 import hashlib
 import os
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Protocol
 from urllib.parse import quote
 
 import redis
@@ -23,8 +28,44 @@ _ADMIN_RIGHTS = "~* &* +@all"
 ADMIN = "admin"
 
 
+class Store(Protocol):
+    """What a stack needs of its Valkey, however many servers that is."""
+
+    cluster: bool
+    """Whether clients must speak to it as a cluster."""
+
+    @property
+    def url(self) -> SecretStr:
+        """How the product connects."""
+        ...
+
+    @property
+    def admin_url(self) -> SecretStr:
+        """How to connect with every right, for tests and repairs."""
+        ...
+
+    @property
+    def restarts(self) -> Mapping[str, Callable[[], None]]:
+        """The names of its programs, and what starts each again after it has ended by itself."""
+        ...
+
+    def start(self) -> None:
+        """Starts it and waits until it answers. Raises EmbeddedError with the log's last line."""
+        ...
+
+    def stop(self) -> None:
+        """Stops it. Safe to repeat."""
+        ...
+
+    def flush(self) -> None:
+        """Deletes every key."""
+        ...
+
+
 class Valkey:
     """One server with its data in `places.data`."""
+
+    cluster = False
 
     def __init__(
         self,
@@ -55,6 +96,11 @@ class Valkey:
         """How to connect with every right, for tests and repairs."""
         return self._url(ADMIN, "valkey_admin")
 
+    @property
+    def restarts(self) -> Mapping[str, Callable[[], None]]:
+        """What starts the server again after it has ended by itself."""
+        return {"valkey": self.start}
+
     def start(self) -> None:
         """Starts the server and waits until it answers. Raises EmbeddedError with the log's last line."""
         folder = self._places.data / "valkey"
@@ -62,16 +108,10 @@ class Valkey:
             folder.mkdir(mode=0o700)
             self._user.give(folder)
         self.socket.unlink(missing_ok=True)
-        program = Program(
-            "valkey",
-            (str(self._program), "-"),  # the configuration comes by stdin: its passwords are in no file and no list
-            self._places.log("valkey"),
-            environment={"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"},
-            user=self._user,
-            stdin=self._configuration(folder).encode(),
+        self.child = self._supervisor.start(
+            program("valkey", self._program, self._places, self._user, self._configuration(folder))
         )
-        self.child = self._supervisor.start(program)
-        self._wait_ready(self.child)
+        wait_ready(self.child, self.url)
 
     def stop(self) -> None:
         """Stops the server; what it acknowledged is on disk."""
@@ -84,42 +124,68 @@ class Valkey:
         with redis.Redis.from_url(self.admin_url.get_secret_value()) as client:
             client.flushall()
 
-    def _configuration(self, folder: Path) -> str:
-        lines = {
+    def _configuration(self, folder: Path) -> dict[str, str]:
+        return {
             "port": "0",
             "unixsocket": f'"{self.socket}"',
             "unixsocketperm": "700",
             "dir": f'"{folder}"',
             "databases": "16",
-            "save": '""',
             "appendonly": "yes" if self._durable else "no",
             "appendfsync": "everysec",
-            "maxmemory-policy": "noeviction",
-            "user default": f"on #{self._digest('valkey')} {_RIGHTS}",
-            f"user {ADMIN}": f"on #{self._digest('valkey_admin')} {_ADMIN_RIGHTS}",
+            **limits(self._credentials),
         }
-        return "".join(f"{name} {value}\n" for name, value in lines.items())
-
-    def _digest(self, name: str) -> str:
-        return hashlib.sha256(self._credentials[name].get_secret_value().encode()).hexdigest()
 
     def _url(self, user: str, name: str) -> SecretStr:
-        password = quote(self._credentials[name].get_secret_value(), safe="")
-        return SecretStr(f"unix://{user}:{password}@{quote(str(self.socket))}")
+        return SecretStr(f"unix://{user}:{password(self._credentials, name)}@{quote(str(self.socket))}")
 
-    def _wait_ready(self, child: Child) -> None:
-        deadline = time.monotonic() + _START_SECONDS
-        with redis.Redis.from_url(self.url.get_secret_value(), socket_timeout=1.0) as client:
-            while True:
-                try:
-                    client.ping()
-                except redis.AuthenticationError as error:
-                    raise EmbeddedError(f"valkey refuses its own password: {error}") from error
-                except redis.RedisError:
-                    if child.ended():
-                        raise child.failure("did not start") from None
-                    if time.monotonic() > deadline:
-                        raise child.failure(f"was not ready after {_START_SECONDS:.0f} s") from None
-                    time.sleep(0.01)
-                else:
-                    return
+
+def program(name: str, binary: Path, places: Places, user: EngineUser, configuration: Mapping[str, str]) -> Program:
+    """A server as something to start. It reads its configuration from stdin: the passwords are in no file and no list
+    of processes."""
+    return Program(
+        name,
+        (str(binary), "-"),
+        places.log(name),
+        environment={"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"},
+        user=user,
+        stdin="".join(f"{key} {value}\n" for key, value in configuration.items()).encode(),
+    )
+
+
+def limits(credentials: Credentials) -> dict[str, str]:
+    """The configuration of every server: who may do what, no snapshots, and no key dropped for want of memory."""
+    return {
+        "save": '""',
+        "maxmemory-policy": "noeviction",
+        "user default": f"on #{_digest(credentials, 'valkey')} {_RIGHTS}",
+        f"user {ADMIN}": f"on #{_digest(credentials, 'valkey_admin')} {_ADMIN_RIGHTS}",
+    }
+
+
+def password(credentials: Credentials, name: str) -> str:
+    """A password as a URL can hold it."""
+    return quote(credentials[name].get_secret_value(), safe="")
+
+
+def wait_ready(child: Child, url: SecretStr) -> None:
+    """Waits until the server at the URL answers. Raises EmbeddedError with the log's last line."""
+    deadline = time.monotonic() + _START_SECONDS
+    with redis.Redis.from_url(url.get_secret_value(), socket_timeout=1.0) as client:
+        while True:
+            try:
+                client.ping()
+            except redis.AuthenticationError as error:
+                raise EmbeddedError(f"valkey refuses its own password: {error}") from error
+            except redis.RedisError:
+                if child.ended():
+                    raise child.failure("did not start") from None
+                if time.monotonic() > deadline:
+                    raise child.failure(f"was not ready after {_START_SECONDS:.0f} s") from None
+                time.sleep(0.01)
+            else:
+                return
+
+
+def _digest(credentials: Credentials, name: str) -> str:
+    return hashlib.sha256(credentials[name].get_secret_value().encode()).hexdigest()
