@@ -1,7 +1,8 @@
 """Alembic, run by program: no ini file, no env.py, one schema and one version table per service.
 
 A service keeps `migrations/versions/*.py` in its package; a migration uses `alembic.op` and `row_security.ddl`. All
-pending migrations run in one transaction: a failed one leaves the schema as it was.
+pending migrations run in one transaction: a failed one leaves the schema as it was. `script` runs several statements
+at once, where `op.execute` takes one.
 """
 
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
+from alembic import op
 from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext
@@ -50,6 +52,12 @@ def schema_of(owner: str) -> str:
 def head(package: str) -> str | None:
     """Return the newest migration that a package ships. Raises alembic's CommandError when there are several."""
     return _scripts(package).get_current_head()
+
+
+def script(statements: str) -> None:
+    """In a migration: run statements with semicolons between them, as they are written."""
+    connection: Any = op.get_bind().connection.dbapi_connection
+    connection.run_async(lambda raw: raw.execute(statements))
 
 
 async def upgrade(package: str, url: SecretStr, owner: str) -> Revisions:

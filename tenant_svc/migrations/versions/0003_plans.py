@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from alembic import op
 
+from runtime.migrations import script
+
 revision = "0003"
 down_revision = "0002"
 branch_labels = None
@@ -111,10 +113,10 @@ GRANT EXECUTE ON FUNCTION tenant.get_tenant(uuid) TO tenant_app;
 
 
 def upgrade() -> None:
-    op.execute(_BEFORE)
-    op.execute(_TABLES)
-    op.execute(_SEEDS)
-    op.execute(_FUNCTION)
+    script(_BEFORE)
+    script(_TABLES)
+    script(_SEEDS)
+    script(_FUNCTION)
     for table in ("features", "plan_versions"):
         op.execute(f"GRANT SELECT ON tenant.{table} TO tenant_app")
         op.execute(f"GRANT SELECT, INSERT, UPDATE ON tenant.{table} TO tenant_directory")

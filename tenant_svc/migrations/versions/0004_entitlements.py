@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
+from runtime.migrations import script
 from runtime.row_security import Grant, ddl, tenant_owned
 
 revision = "0004"
@@ -106,7 +107,7 @@ _RIGHTS = {
 
 
 def upgrade() -> None:
-    op.execute(_TABLES)
+    script(_TABLES)
     op.execute("GRANT SELECT ON tenant.catalog_events TO tenant_app")
     op.execute("GRANT SELECT, INSERT ON tenant.catalog_events TO tenant_directory")
     for table, (own, across) in _RIGHTS.items():

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
+from runtime.migrations import script
 from runtime.row_security import Grant, ddl, tenant_owned
 
 revision = "0006"
@@ -50,7 +51,7 @@ _RIGHTS = {
 
 
 def upgrade() -> None:
-    op.execute(_TABLES)
+    script(_TABLES)
     for table, (own, across) in _RIGHTS.items():
         for statement in ddl(_owned(table, own, across)):
             op.execute(statement)
