@@ -7,7 +7,9 @@ The tables and their row-level security are in the services' migrations; how an 
 from importlib.resources import files
 
 DATABASE = "tenantmesh"
-LOGIN_ROLES = ("tenantmesh_migrate", "tenant_app", "tenant_directory", "auth_app", "auth_directory")
+LOGIN_ROLES = (
+    "tenantmesh_migrate", "tenant_app", "tenant_directory", "tenant_worker", "auth_app", "auth_directory",
+)  # fmt: skip
 
 
 def roles_sql() -> str:

@@ -15,7 +15,7 @@ BEGIN
     PERFORM pg_advisory_xact_lock(7093110452);  -- two installers in one database take turns
     FOREACH role_name IN ARRAY ARRAY[
         'tenant_owner', 'auth_owner', 'tenantmesh_migrate',
-        'tenant_app', 'tenant_directory', 'auth_app', 'auth_directory'
+        'tenant_app', 'tenant_directory', 'tenant_worker', 'auth_app', 'auth_directory'
     ] LOOP
         IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = role_name) THEN
             EXECUTE format('CREATE ROLE %I', role_name);
@@ -37,30 +37,37 @@ ALTER ROLE tenantmesh_migrate LOGIN;
 ALTER ROLE tenantmesh_migrate SET search_path = pg_catalog;
 GRANT tenant_owner, auth_owner TO tenantmesh_migrate;
 
--- The services: the app roles live under row-level security, the directory roles read what migrations name.
+-- The services: the app roles live under row-level security, the directory roles read what migrations name. The worker
+-- role takes jobs from the queue and nothing else; what a job is about, the worker changes as tenant_app.
 -- PostgreSQL lets every role change its own settings and password; the timeouts here bound mistakes, not an intruder.
 ALTER ROLE tenant_app LOGIN;
 ALTER ROLE tenant_directory LOGIN;
+ALTER ROLE tenant_worker LOGIN;
 ALTER ROLE auth_app LOGIN;
 ALTER ROLE auth_directory LOGIN;
 ALTER ROLE tenant_app SET statement_timeout = '5s';
 ALTER ROLE tenant_directory SET statement_timeout = '5s';
+ALTER ROLE tenant_worker SET statement_timeout = '5s';
 ALTER ROLE auth_app SET statement_timeout = '5s';
 ALTER ROLE auth_directory SET statement_timeout = '5s';
 ALTER ROLE tenant_app SET search_path = tenant, pg_catalog;
 ALTER ROLE tenant_directory SET search_path = tenant, pg_catalog;
+ALTER ROLE tenant_worker SET search_path = jobs, pg_catalog;
 ALTER ROLE auth_app SET search_path = auth, pg_catalog;
 ALTER ROLE auth_directory SET search_path = auth, pg_catalog;
 
 CREATE SCHEMA IF NOT EXISTS tenant AUTHORIZATION tenant_owner;
 CREATE SCHEMA IF NOT EXISTS auth AUTHORIZATION auth_owner;
+CREATE SCHEMA IF NOT EXISTS jobs AUTHORIZATION tenant_owner;
 ALTER SCHEMA tenant OWNER TO tenant_owner;
+ALTER SCHEMA jobs OWNER TO tenant_owner;
 ALTER SCHEMA auth OWNER TO auth_owner;
-REVOKE ALL ON SCHEMA tenant, auth, public FROM PUBLIC;
+REVOKE ALL ON SCHEMA tenant, jobs, auth, public FROM PUBLIC;
 -- Large objects lie outside every table, so that no row-level security holds for them. Nothing here uses them.
 REVOKE EXECUTE ON FUNCTION
     pg_catalog.lo_create(oid), pg_catalog.lo_creat(integer), pg_catalog.lo_from_bytea(oid, bytea) FROM PUBLIC;
 GRANT USAGE ON SCHEMA tenant TO tenant_app, tenant_directory;
+GRANT USAGE ON SCHEMA jobs TO tenant_app, tenant_worker;
 GRANT USAGE ON SCHEMA auth TO auth_app, auth_directory;
 
 -- PostgreSQL lets everyone execute new functions and use new types; here each is granted by name.
@@ -71,7 +78,8 @@ DO $database$
 BEGIN
     EXECUTE format('REVOKE ALL ON DATABASE %I FROM PUBLIC', current_database());
     EXECUTE format(
-        'GRANT CONNECT ON DATABASE %I TO tenantmesh_migrate, tenant_app, tenant_directory, auth_app, auth_directory',
+        'GRANT CONNECT ON DATABASE %I TO tenantmesh_migrate, '
+        'tenant_app, tenant_directory, tenant_worker, auth_app, auth_directory',
         current_database());
 END
 $database$;

@@ -31,6 +31,8 @@ GLOBAL_NAMES: dict[str, set[tuple[str, ...]]] = {
     "tenant.tenant_requests": {("requester", "request_id")},  # an operator's request id, from before there is a tenant
 }
 """Unique constraints without the tenant, which by their meaning span tenants."""
+QUEUE = {f"jobs.pgqueuer{each}" for each in ("", "_log", "_schedules", "_statistics")}
+"""The job queue's tables, which are its library's; who may do what there is in tests of the operations."""
 
 
 @pytest.mark.parametrize("table", TABLES, ids=str)
@@ -75,7 +77,9 @@ async def test_the_database_holds_no_table_without_it(postgres: Any) -> None:
            where c.relkind in ('r', 'p') and n.nspname not in ('pg_catalog', 'information_schema')
              and n.nspname !~ '^pg_toast' and c.relname <> 'alembic_version'""",
     )
-    assert {row["name"] for row in rows} == {str(table) for table in TABLES}, "a table that no metadata declares"
+    assert {row["name"] for row in rows} == {str(table) for table in TABLES} | QUEUE, (
+        "a table that no metadata declares"
+    )
     for row in rows:
         assert row["relrowsecurity"], row["name"]
         assert row["relforcerowsecurity"], row["name"]
@@ -88,7 +92,8 @@ async def test_no_role_of_ours_is_powerful(postgres: Any) -> None:
         "select rolname, rolsuper, rolbypassrls, rolcreaterole, rolcreatedb, rolinherit, rolcanlogin from pg_roles "
         "where rolname ~ '^(tenant|auth)'",
     )
-    assert {row["rolname"] for row in rows} >= {"tenant_app", "auth_app", "tenant_directory", "auth_directory"}
+    named = {row["rolname"] for row in rows}
+    assert named >= {"tenant_app", "auth_app", "tenant_directory", "auth_directory", "tenant_worker"}
     for row in rows:
         assert not any((row["rolsuper"], row["rolbypassrls"], row["rolcreaterole"], row["rolcreatedb"])), row["rolname"]
         assert not (row["rolname"].endswith("_owner") and row["rolcanlogin"])
@@ -105,7 +110,7 @@ async def test_no_dangerous_privilege_is_granted(postgres: Any) -> None:
     assert not rows, [dict(row) for row in rows]
 
 
-@pytest.mark.parametrize("role", ["tenant_app", "tenant_directory", "auth_app", "auth_directory"])
+@pytest.mark.parametrize("role", ["tenant_app", "tenant_directory", "tenant_worker", "auth_app", "auth_directory"])
 async def test_no_role_can_keep_anything_outside_of_tables(postgres: Any, role: str) -> None:
     connection = await asyncpg.connect(postgres.url(role).get_secret_value())
     try:
