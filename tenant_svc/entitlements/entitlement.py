@@ -1,0 +1,248 @@
+"""What a tenant is entitled to at one moment, worked out of its plan and all that differs from it. Pure: no clock, no
+database."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum
+
+from interceptors.entitlements import FeatureType
+from interceptors.limits import Rate
+from interceptors.tenants import TenantId, TenantState
+from tenant_svc.entitlements.grant import Grant, burn_order, granted
+from tenant_svc.plans.plan import FeatureDef, FeatureValue, PlanVersion
+
+__all__ = [
+    "Circumstances",
+    "Effective",
+    "OverLimitPolicy",
+    "Override",
+    "PlanTerms",
+    "Source",
+    "TenantEntitlements",
+    "effective",
+    "larger",
+]
+
+
+class Source(Enum):
+    """Where a value comes from. UNSPECIFIED: nothing gives the feature."""
+
+    UNSPECIFIED = "UNSPECIFIED"
+    PLAN = "PLAN"
+    OVERRIDE = "OVERRIDE"
+    ROLLOUT = "ROLLOUT"
+    GRACE = "GRACE"
+
+
+class OverLimitPolicy(Enum):
+    """What happens to a tenant that uses more than the plan it was put on allows."""
+
+    REJECT = "REJECT"
+    GRACE = "GRACE"
+    READ_ONLY = "READ_ONLY"
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """What a tenant has of a feature instead of what the plan says, until it expires."""
+
+    feature: str
+    value: FeatureValue
+    reason: str
+    expire_time: datetime | None
+    create_time: datetime
+
+    def in_force(self, now: datetime) -> bool:
+        """Whether it has yet to expire."""
+        return self.expire_time is None or now < self.expire_time
+
+
+@dataclass(frozen=True, slots=True)
+class PlanTerms:
+    """How the tenant came to its plan, where that still matters. `grace_plan` is the plan before, whose limits hold
+    where they are larger until `grace_until`."""
+
+    over_limit_policy: OverLimitPolicy = OverLimitPolicy.REJECT
+    grace_until: datetime | None = None
+    grace_plan: PlanVersion | None = None
+
+    def in_grace(self, now: datetime) -> bool:
+        """Whether the old limits still hold."""
+        return self.grace_plan is not None and self.grace_until is not None and now < self.grace_until
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """All that the entitlements of one tenant follow from, as of `now`. Overrides and grants include those that are not
+    in force; `published` are the newest published versions of all plans; `levels` are those of gauges."""
+
+    tenant_id: TenantId
+    state: TenantState
+    now: datetime
+    revision: int
+    plan: PlanVersion
+    features: Mapping[str, FeatureDef]
+    published: Sequence[PlanVersion]
+    overrides: Sequence[Override]
+    grants: Sequence[Grant]
+    terms: PlanTerms
+    levels: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Effective:
+    """One feature as a tenant has it.
+
+    value: what is in force, grants not included; None where nothing gives the feature.
+    override: the tenant's override, if one is in force.
+    available_in: the plans that have a BOOLEAN feature which is off.
+    grants: those in force, in burn order; METERED features only.
+    granted: what they still add to the allowance of the period.
+    """
+
+    feature: FeatureDef
+    value: FeatureValue | None
+    source: Source
+    plan_value: FeatureValue | None
+    override: Override | None
+    available_in: tuple[str, ...]
+    grants: tuple[Grant, ...]
+    granted: int
+
+    @property
+    def limit(self) -> int | None:
+        """A METERED feature's allowance without grants, or the highest level of a GAUGE; None is unlimited."""
+        return 0 if self.value is None else self.value.amount
+
+    @property
+    def enabled(self) -> bool:
+        """Whether a BOOLEAN feature is on. A STATIC one counts as on where there is a value, the others where there is
+        a limit above zero or a grant."""
+        if self.feature.type is FeatureType.BOOLEAN:
+            return self.value is not None and bool(self.value.enabled)
+        if self.feature.type is FeatureType.STATIC:
+            return self.value is not None
+        return self.limit is None or self.limit > 0 or bool(self.grants)
+
+
+@dataclass(frozen=True, slots=True)
+class TenantEntitlements:
+    """All that a tenant is entitled to.
+
+    now: the database's clock when they were read; periods are counted by it.
+    state: whether the tenant is served.
+    levels: those of its gauges; over_limit: the gauges above their limit.
+    read_only: whether methods that change something are refused because of them.
+    valid_for: how long these stay true if nothing is changed; None is for ever.
+    """
+
+    tenant_id: TenantId
+    state: TenantState
+    now: datetime
+    plan: PlanVersion
+    revision: int
+    features: Mapping[str, Effective]
+    rates: Mapping[str, Rate]
+    levels: Mapping[str, int]
+    over_limit: tuple[str, ...]
+    read_only: bool
+    valid_for: timedelta | None
+
+
+def effective(facts: Circumstances) -> TenantEntitlements:
+    """What is in force: an override before the plan; during a grace period the larger of the old and the new limit; a
+    BOOLEAN feature that the plan lacks is on where its rollout includes the tenant."""
+    overrides = {each.feature: each for each in facts.overrides if each.in_force(facts.now)}
+    grants = _by_feature(burn_order(facts.grants, facts.now))
+    found = {
+        id_: _effective(facts, feature, overrides.get(id_), grants.get(id_, ()))
+        for id_, feature in facts.features.items()
+    }
+    over_limit = tuple(sorted(id_ for id_, each in found.items() if _is_over(each, facts.levels.get(id_, 0))))
+    return TenantEntitlements(
+        tenant_id=facts.tenant_id,
+        state=facts.state,
+        now=facts.now,
+        plan=facts.plan,
+        revision=facts.revision,
+        features=found,
+        rates=facts.plan.rates,
+        levels=facts.levels,
+        over_limit=over_limit,
+        read_only=bool(over_limit) and facts.terms.over_limit_policy is OverLimitPolicy.READ_ONLY,
+        valid_for=_valid_for(facts),
+    )
+
+
+def larger(one: FeatureValue | None, other: FeatureValue | None) -> FeatureValue | None:
+    """Of two limits the one that allows more, the first when they are equal. None allows nothing."""
+    if one is None or other is None:
+        return one or other
+    if one.amount is None or other.amount is None:
+        return one if one.amount is None else other
+    return other if other.amount > one.amount else one
+
+
+def _effective(
+    facts: Circumstances, feature: FeatureDef, override: Override | None, grants: Sequence[Grant]
+) -> Effective:
+    plan_value = facts.plan.value_of(feature)
+    value, source = (override.value, Source.OVERRIDE) if override else _without_override(facts, feature, plan_value)
+    lacking = feature.type is FeatureType.BOOLEAN and not (value is not None and value.enabled)
+    metered = feature.type is FeatureType.METERED and feature.period is not None
+    return Effective(
+        feature=feature,
+        value=value,
+        source=source,
+        plan_value=plan_value,
+        override=override,
+        available_in=_plans_with(feature, facts.published) if lacking else (),
+        grants=tuple(grants) if metered else (),
+        granted=granted(grants, facts.now, feature.period.start_of(facts.now)) if metered and feature.period else 0,
+    )
+
+
+def _without_override(
+    facts: Circumstances, feature: FeatureDef, plan_value: FeatureValue | None
+) -> tuple[FeatureValue | None, Source]:
+    if feature.type is FeatureType.BOOLEAN:
+        lacking = plan_value is None or not plan_value.enabled
+        if lacking and feature.opened_to(facts.tenant_id, facts.plan.id):
+            return FeatureValue.of_boolean(True), Source.ROLLOUT
+    elif feature.type is not FeatureType.STATIC and facts.terms.in_grace(facts.now) and facts.terms.grace_plan:
+        value = larger(plan_value, facts.terms.grace_plan.value_of(feature))
+        if value is not plan_value:
+            return value, Source.GRACE
+    return plan_value, Source.UNSPECIFIED if plan_value is None else Source.PLAN
+
+
+def _plans_with(feature: FeatureDef, published: Iterable[PlanVersion]) -> tuple[str, ...]:
+    values = ((plan.id, plan.value_of(feature)) for plan in published)
+    return tuple(sorted(id_ for id_, value in values if value is not None and value.enabled))
+
+
+def _is_over(each: Effective, level: int) -> bool:
+    return each.feature.type is FeatureType.GAUGE and each.limit is not None and level > each.limit
+
+
+def _by_feature(grants: Iterable[Grant]) -> dict[str, list[Grant]]:
+    found: dict[str, list[Grant]] = {}
+    for grant in grants:
+        found.setdefault(grant.feature, []).append(grant)
+    return found
+
+
+def _valid_for(facts: Circumstances) -> timedelta | None:
+    """Until the next moment at which a grant, an override or the grace period begins or ends."""
+    moments: set[datetime | None] = {facts.terms.grace_until, *(each.expire_time for each in facts.overrides)}
+    for grant in facts.grants:
+        if grant.void_time is None:
+            moments |= {grant.effective_time, grant.expire_time}
+    return min((each - facts.now for each in _known(moments) if each > facts.now), default=None)
+
+
+def _known(moments: Collection[datetime | None]) -> list[datetime]:
+    return [each for each in moments if each is not None]
