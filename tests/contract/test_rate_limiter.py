@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Any
+from datetime import timedelta
 
 import pytest
 import redis.asyncio
 
+from deploy.embedded.valkey import Store
 from interceptors import Rate, RateLimiter, StoreUnavailable
 from interceptors.backends.memory import MemoryRateLimiter
 from interceptors.backends.redis_rate_limiter import RedisRateLimiter
+from runtime.redis_client import connect
+from runtime.settings import RedisSettings
 
 
-@pytest.fixture(params=["memory", "redis"])
+@pytest.fixture(params=["memory", "valkey", "valkey_cluster"])
 async def limiter(request: pytest.FixtureRequest) -> AsyncIterator[RateLimiter]:
     if request.param == "memory":
         yield MemoryRateLimiter()
         return
-    valkey: Any = request.getfixturevalue("valkey")
-    client = redis.asyncio.from_url(valkey.url.get_secret_value())
+    store: Store = request.getfixturevalue(request.param)
+    store.flush()
+    client = connect(RedisSettings(url=store.url, cluster=store.cluster, timeout=timedelta(seconds=10)))
     yield RedisRateLimiter(client)
     await client.aclose()
 

@@ -1,26 +1,17 @@
 """The store's client on a real Valkey: fast when it is down, back when it is back."""
 
 import asyncio
-import random
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import timedelta
-from pathlib import Path
-from typing import Any
 
 import pytest
 from pydantic import SecretStr
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import ConstantBackoff
 from redis.exceptions import RedisError, ResponseError
 
-from deploy.embedded.binaries import valkey_program
 from deploy.embedded.engines import Engines
-from deploy.embedded.identity import engine_user
 from deploy.embedded.valkey import Valkey
-from runtime.redis_client import StoreClient, StoreUnavailable, connect
+from runtime.redis_client import GuardedRedis, StoreUnavailable, connect
 from runtime.settings import RedisSettings
 
 PAUSE = timedelta(milliseconds=200)
@@ -30,14 +21,20 @@ def settings(url: SecretStr, **changes: object) -> RedisSettings:
     return RedisSettings.model_validate({"url": url, "breaker_open": PAUSE, **changes})
 
 
+def single(url: SecretStr, **changes: object) -> GuardedRedis:
+    client = connect(settings(url, **changes))
+    assert isinstance(client, GuardedRedis)
+    return client
+
+
 @pytest.fixture
-async def client(valkey: Valkey) -> AsyncIterator[StoreClient]:
-    connected = connect(settings(valkey.url))
+async def client(valkey: Valkey) -> AsyncIterator[GuardedRedis]:
+    connected = single(valkey.url)
     yield connected
     await connected.aclose()
 
 
-async def test_commands_scripts_and_pipelines_work(client: StoreClient) -> None:
+async def test_commands_scripts_and_pipelines_work(client: GuardedRedis) -> None:
     assert await client.set("tm:{a}:x", "1")
     assert await client.get("tm:{a}:x") == b"1"
     assert await client.register_script("return redis.call('GET', KEYS[1])")(keys=["tm:{a}:x"]) == b"1"
@@ -48,12 +45,12 @@ async def test_commands_scripts_and_pipelines_work(client: StoreClient) -> None:
 
 
 async def test_more_callers_than_connections_wait_their_turn(valkey: Valkey) -> None:
-    client = connect(settings(valkey.url, pool_size=4, timeout=timedelta(seconds=5)))
+    client = single(valkey.url, pool_size=4, timeout=timedelta(seconds=5))
     assert len(await asyncio.gather(*(client.ping() for _ in range(200)))) == 200
     await client.aclose()
 
 
-async def test_an_answer_that_is_an_error_opens_nothing(client: StoreClient) -> None:
+async def test_an_answer_that_is_an_error_opens_nothing(client: GuardedRedis) -> None:
     for _ in range(10):
         with pytest.raises(ResponseError):
             await client.execute_command("NO-SUCH-COMMAND")
@@ -62,7 +59,7 @@ async def test_an_answer_that_is_an_error_opens_nothing(client: StoreClient) -> 
 
 
 async def test_a_refused_connection_costs_almost_nothing_and_opens_the_breaker() -> None:
-    client = connect(settings(SecretStr("redis://127.0.0.1:1")))
+    client = single(SecretStr("redis://127.0.0.1:1"))
     began = time.monotonic()
     for _ in range(100):
         with pytest.raises(StoreUnavailable):
@@ -74,7 +71,7 @@ async def test_a_refused_connection_costs_almost_nothing_and_opens_the_breaker()
 
 
 async def test_a_pipeline_is_guarded_too() -> None:
-    client = connect(settings(SecretStr("redis://127.0.0.1:1")))
+    client = single(SecretStr("redis://127.0.0.1:1"))
     for _ in range(4):
         async with client.pipeline() as pipeline:
             pipeline.get("x")
@@ -91,7 +88,7 @@ async def test_a_store_that_hangs_costs_its_timeout_then_nothing() -> None:
 
     black_hole = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
     port = black_hole.sockets[0].getsockname()[1]
-    client = connect(settings(SecretStr(f"redis://127.0.0.1:{port}")))
+    client = single(SecretStr(f"redis://127.0.0.1:{port}"))
     waits = []
     for _ in range(6):
         began = time.monotonic()
@@ -105,7 +102,7 @@ async def test_a_store_that_hangs_costs_its_timeout_then_nothing() -> None:
 
 
 async def test_after_an_outage_one_probe_brings_it_back(own_engines: Engines) -> None:
-    client = connect(settings(own_engines.valkey.url, timeout=timedelta(milliseconds=500)))
+    client = single(own_engines.valkey.url, timeout=timedelta(milliseconds=500))
     assert await client.ping()
     await asyncio.to_thread(own_engines.valkey.stop)
     for _ in range(5):
@@ -119,7 +116,7 @@ async def test_after_an_outage_one_probe_brings_it_back(own_engines: Engines) ->
     await client.aclose()
 
 
-async def test_pub_sub_may_be_quiet_longer_than_a_command_may_take(client: StoreClient) -> None:
+async def test_pub_sub_may_be_quiet_longer_than_a_command_may_take(client: GuardedRedis) -> None:
     async with client.pubsub() as pubsub:
         await pubsub.subscribe("news")
         messages = pubsub.listen()
@@ -134,46 +131,3 @@ async def test_pub_sub_may_be_quiet_longer_than_a_command_may_take(client: Store
 def test_without_a_url_it_says_which_setting_is_missing() -> None:
     with pytest.raises(ValueError, match="TENANTMESH_REDIS_URL"):
         connect(RedisSettings())
-
-
-@asynccontextmanager
-async def cluster_of_one(folder: Path) -> AsyncIterator[int]:
-    """A Valkey in cluster mode that owns all slots; its port."""
-    port = random.randint(20_000, 45_000)
-    arguments = ["--port", str(port), "--bind", "127.0.0.1", "--cluster-enabled", "yes", "--dir", str(folder)]
-    process = await asyncio.create_subprocess_exec(
-        str(valkey_program(engine_user())), *arguments, stdout=asyncio.subprocess.DEVNULL
-    )
-    try:
-        client: Any = Redis(port=port, retry=Retry(ConstantBackoff(0.05), 100))
-        await client.execute_command("CLUSTER", "ADDSLOTSRANGE", "0", "16383")
-        for _ in range(200):
-            if b"cluster_state:ok" in await client.execute_command("CLUSTER", "INFO"):
-                break
-            await asyncio.sleep(0.05)
-        await client.aclose()
-        yield port
-    finally:
-        process.kill()
-        await process.wait()
-
-
-async def test_a_cluster_works_and_is_guarded_alike(tmp_path: Path) -> None:
-    async with cluster_of_one(tmp_path) as port:
-        client = connect(settings(SecretStr(f"redis://127.0.0.1:{port}"), cluster=True, timeout="1s"))
-        assert await client.set("tm:{a}:x", "1")
-        assert await client.register_script("return redis.call('GET', KEYS[1])")(keys=["tm:{a}:x"]) == b"1"
-    for _ in range(4):
-        with pytest.raises(StoreUnavailable):
-            await client.get("tm:{a}:x")
-    assert client.breaker.is_open
-    await client.aclose()
-
-
-async def test_a_cluster_that_was_never_there_is_unavailable_not_a_usage_error() -> None:
-    client = connect(settings(SecretStr("redis://127.0.0.1:1"), cluster=True))
-    for _ in range(4):
-        with pytest.raises(StoreUnavailable):
-            await client.get("tm:{a}:x")
-    assert client.breaker.is_open
-    await client.aclose()

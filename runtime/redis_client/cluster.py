@@ -1,0 +1,179 @@
+"""A Redis Cluster, asked node by node: one that is down costs its own slots and nothing else.
+
+redis-py's own cluster client reads the whole topology again, with every caller waiting, whenever one node fails; one
+breaker for all is all that could be put around it, its pools refuse instead of waiting, and it loads scripts on every
+node or on none. So here is one client for each node, and the map of slots before them.
+"""
+
+import asyncio
+import contextvars
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from typing import Any, Literal, TypeAlias
+
+from redis.asyncio.client import PubSub
+from redis.commands.core import AsyncCoreCommands
+from redis.crc import key_slot
+from redis.exceptions import AskError, MovedError, RedisError
+
+from runtime.redis_client.single import GuardedRedis, Script, StoreUnavailable
+
+__all__ = ["Address", "GuardedCluster"]
+
+Address: TypeAlias = tuple[str, int]
+"""Host and port of a node."""
+
+SLOTS = 16_384
+_REDIRECTS = 5
+_PAUSE_SECONDS = 0.5
+_SCRIPTS = frozenset({"EVAL", "EVALSHA", "EVAL_RO", "EVALSHA_RO", "FCALL", "FCALL_RO"})
+
+
+class GuardedCluster(AsyncCoreCommands):
+    """A cluster as one client: each command goes to the node that owns its key, and waits for no other.
+
+    A command names keys of one slot, which is what the braces in a key are for. Its first argument is taken for the
+    key; where that is wrong, the server says so and is believed. A command without a key goes to any node. There are no
+    pipelines: send commands concurrently instead. Raises StoreUnavailable for nodes that are down, at once after a few
+    failures, and for slots that no node owns.
+    """
+
+    _is_async_client: Literal[True] = True
+    _event_dispatcher: Any = None  # declared by redis-py's commands, and used by none of them
+
+    def __init__(self, seeds: Iterable[Address], connect: Callable[[Address], GuardedRedis]) -> None:
+        self._connect = connect
+        self._seeds = tuple(seeds)
+        self._clients: dict[Address, GuardedRedis] = {}
+        self._owners: list[Address | None] = []
+        self._learning: asyncio.Task[None] | None = None
+        self._learn_after = 0.0
+        self._failure: Exception | None = None
+
+    async def execute_command(self, *args: Any, **options: Any) -> Any:
+        """Send one command to the node that owns its key and return the answer."""
+        if not self._owners:
+            await self._learnt()
+        address = self._owner(args)
+        for _ in range(_REDIRECTS):
+            try:
+                return await self._client(address).execute_command(*args, **options)
+            except MovedError as moved:  # a kind of AskError
+                address = self._owners[moved.slot_id] = (moved.host or address[0], moved.port)
+                self._learn_soon()
+            except AskError as elsewhere:
+                return await self._ask((elsewhere.host or address[0], elsewhere.port), args, options)
+            except StoreUnavailable:
+                self._learn_soon()
+                raise
+        raise StoreUnavailable("the cluster's nodes send the command in circles")
+
+    def register_script(self, script: Any) -> Any:
+        """Return the Script, to be called with keys of one slot."""
+        return Script(self, script)
+
+    def pubsub(self, **options: Any) -> PubSub:
+        """Return a subscription at some node: what is published anywhere in a cluster arrives everywhere."""
+        return self._client(self._any()).pubsub(**options)
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        if self._learning is not None:
+            self._learning.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._learning
+        await asyncio.gather(*(client.aclose() for client in self._clients.values()))
+
+    def _owner(self, args: tuple[Any, ...]) -> Address:
+        key = _key(args)
+        if key is None:
+            return self._any()
+        owner = self._owners[key_slot(key)]
+        if owner is None:
+            self._learn_soon()
+            raise StoreUnavailable("no node owns the key's slot")
+        return owner
+
+    def _any(self) -> Address:
+        known = self._known()
+        return next((each for each in known if not self._client(each).breaker.is_open), known[0])
+
+    def _known(self) -> list[Address]:
+        return list(dict.fromkeys((*self._seeds, *self._clients)))
+
+    def _client(self, address: Address) -> GuardedRedis:
+        client = self._clients.get(address)
+        if client is None:
+            client = self._clients[address] = self._connect(address)
+        return client
+
+    async def _ask(self, address: Address, args: tuple[Any, ...], options: Mapping[str, Any]) -> Any:
+        """The key is on its way to another node, which takes commands for it only if told so on the same connection."""
+        async with self._client(address).pipeline(transaction=False) as pipeline:
+            pipeline.execute_command("ASKING")
+            pipeline.execute_command(*args, **options)
+            return (await pipeline.execute())[-1]
+
+    async def _learnt(self) -> None:
+        """Returns once the slots' owners are known. Raises StoreUnavailable when nobody tells."""
+        await asyncio.shield(self._learn_now())
+        if not self._owners:
+            raise StoreUnavailable("no node said which slots are whose") from self._failure
+
+    def _learn_soon(self) -> None:
+        """Looks who owns which slot, in the background and now and then: while a node is down each call comes here."""
+        if time.monotonic() >= self._learn_after:
+            self._learn_now()
+
+    def _learn_now(self) -> "asyncio.Task[None]":
+        if self._learning is None or self._learning.done():
+            # In a context of its own: it serves everybody, and must not end with one caller's deadline.
+            self._learning = asyncio.create_task(self._learn(), context=contextvars.Context())
+        return self._learning
+
+    async def _learn(self) -> None:
+        """Asks every node at once and believes the first that answers; one that hangs delays nobody."""
+        self._learn_after = time.monotonic() + _PAUSE_SECONDS
+        asked = [asyncio.ensure_future(self._ranges(each)) for each in self._known()]
+        try:
+            for answer in asyncio.as_completed(asked):
+                if ranges := await answer:
+                    await self._believe(ranges)
+                    return
+        finally:
+            for each in asked:
+                each.cancel()
+            await asyncio.gather(*asked, return_exceptions=True)
+
+    async def _ranges(self, address: Address) -> list[tuple[int, int, Address]]:
+        """Which slots are whose, as one node sees it. Nothing, when it can't be asked."""
+        try:
+            answer = await self._client(address).execute_command("CLUSTER SLOTS")
+        except RedisError as error:
+            self._failure = error
+            return []
+        return [(first, last, (_text(owner[0]) or address[0], int(owner[1]))) for first, last, owner, *_ in answer]
+
+    async def _believe(self, ranges: list[tuple[int, int, Address]]) -> None:
+        owners: list[Address | None] = [None] * SLOTS
+        for first, last, address in ranges:
+            owners[first : last + 1] = [address] * (last + 1 - first)
+        self._owners = owners
+        gone = self._clients.keys() - set(owners) - set(self._seeds)
+        await asyncio.gather(*(self._clients.pop(each).aclose() for each in gone))
+
+
+def _key(args: tuple[Any, ...]) -> bytes | None:
+    """The key that decides where a command goes, None where there is none."""
+    if str(args[0]).upper() in _SCRIPTS:
+        args = args[2:4] if int(args[2]) else ()
+    return _bytes(args[1]) if len(args) > 1 else None
+
+
+def _bytes(key: Any) -> bytes:
+    return key if isinstance(key, bytes) else str(key).encode()
+
+
+def _text(host: Any) -> str:
+    return host.decode() if isinstance(host, bytes) else host or ""
