@@ -1,0 +1,101 @@
+"""One reservation of allowances: its parts, its states, and what a request for one must say. Pure."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import Enum
+from hashlib import sha256
+
+from interceptors.errors import FieldViolation, InvalidArgument
+
+__all__ = ["Allocation", "AllocationState", "Item", "Mode", "NewAllocation"]
+
+
+class AllocationState(Enum):
+    """What became of an allocation. UNSPECIFIED: none was made."""
+
+    UNSPECIFIED = "UNSPECIFIED"
+    RESERVED = "RESERVED"
+    COMMITTED = "COMMITTED"
+    RELEASED = "RELEASED"
+    EXPIRED = "EXPIRED"
+
+
+class Mode(Enum):
+    """What to do when there is less than was asked for: see the contract."""
+
+    NORMAL = "NORMAL"
+    BEST_EFFORT = "BEST_EFFORT"
+    CHECK_ONLY = "CHECK_ONLY"
+
+
+@dataclass(frozen=True, slots=True)
+class NewAllocation:
+    """What is asked for: amounts by meter, in the features' units, each at least 1."""
+
+    amounts: Mapping[str, int]
+    mode: Mode
+    time_to_live: timedelta
+
+    @property
+    def digest(self) -> str:
+        """The same for the same fields, so that a repeated request can be told from another with its id."""
+        fields = [sorted(self.amounts.items()), self.mode.value, self.time_to_live.total_seconds()]
+        return sha256(json.dumps(fields).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """What was allocated of one meter, in which period, and how much of it was charged in the end."""
+
+    meter: str
+    period_start: datetime
+    allocated: int
+    committed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Allocation:
+    """An allocation as it is stored; for CHECK_ONLY as it would be, without id and times.
+
+    overdue: whether its time was over when it was read.
+    """
+
+    id: uuid.UUID | None
+    state: AllocationState
+    items: tuple[Item, ...]
+    expire_time: datetime | None = None
+    create_time: datetime | None = None
+    overdue: bool = False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it can still be committed or released."""
+        return self.state is AllocationState.RESERVED and not self.overdue
+
+    @property
+    def committed(self) -> dict[str, int]:
+        """What was charged, by meter."""
+        return {item.meter: item.committed for item in self.items}
+
+    def ended(self, state: AllocationState, used: Mapping[str, int]) -> Allocation:
+        """The allocation after it ended so, with what was charged of it."""
+        items = tuple(replace(item, committed=used.get(item.meter, 0)) for item in self.items)
+        return replace(self, state=state, items=items, overdue=False)
+
+    def used(self, amounts: Mapping[str, int]) -> dict[str, int]:
+        """What to charge of each meter: the amounts, nothing of meters that are not among them, or everything when no
+        amounts are given. Raises InvalidArgument for what was not allocated."""
+        allocated = {item.meter: item.allocated for item in self.items}
+        violations = [
+            FieldViolation("amounts", f"at most {allocated.get(meter, 0)} of {meter} was allocated")
+            for meter, amount in amounts.items()
+            if amount > allocated.get(meter, -1)
+        ]
+        if violations:
+            raise InvalidArgument.fields(violations)
+        return {meter: amounts.get(meter, 0) for meter in allocated} if amounts else allocated

@@ -1,0 +1,134 @@
+"""Reserving allowances whose final cost is known only later: allocate, then commit or release. Ends by itself."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Mapping
+from datetime import datetime
+
+from interceptors.errors import Unavailable
+from interceptors.quotas import Ask
+from interceptors.tenants import TenantId
+from runtime.database import Connection
+from tenant_svc.doors import Doors
+from tenant_svc.quotas import accounts, expiry
+from tenant_svc.quotas import allocation_repository as repository
+from tenant_svc.quotas.allocation import Allocation, AllocationState, Item, Mode, NewAllocation
+from tenant_svc.quotas.ledger import Ledger
+from tenant_svc.quotas.refusals import allocation_closed, allocation_not_found, exhausted, request_reused
+from tenant_svc.tenants.tenant import RequestKey
+
+__all__ = ["Allocations"]
+
+_TENANTS_A_ROUND = 100
+
+
+class Allocations:
+    """The use cases. All raise Unavailable when the database can't be reached. `new_id` makes time-ordered UUIDs."""
+
+    def __init__(self, doors: Doors, ledger: Ledger, new_id: Callable[[], uuid.UUID]) -> None:
+        self._doors = doors
+        self._ledger = ledger
+        self._new_id = new_id
+
+    @property
+    def _moment(self) -> datetime | None:
+        return self._ledger.moment
+
+    async def allocate(self, tenant_id: TenantId, new: NewAllocation, key: RequestKey | None) -> Allocation:
+        """Reserves the amounts, once for a request that is repeated. CHECK_ONLY takes nothing and remembers nothing.
+
+        Raises ResourceExhausted `QUOTA_EXHAUSTED` unless the mode is BEST_EFFORT, NotFound `FEATURE_NOT_FOUND`,
+        `TENANT_NOT_FOUND`, AlreadyExists `REQUEST_ID_REUSED`.
+        """
+        meters = sorted(new.amounts)
+        if new.mode is Mode.CHECK_ONLY:
+            return await self._ledger.settled(tenant_id, meters, lambda each: self._check(each, tenant_id, new))
+        id_ = self._new_id()
+        return await self._ledger.settled(tenant_id, meters, lambda each: self._reserve(each, tenant_id, id_, new, key))
+
+    async def commit(self, tenant_id: TenantId, allocation_id: uuid.UUID, amounts: Mapping[str, int]) -> Allocation:
+        """Charges the amounts, everything when there are none, and returns the rest. Raises NotFound
+        `ALLOCATION_NOT_FOUND`, FailedPrecondition `ALLOCATION_CLOSED`, InvalidArgument for more than was allocated."""
+        async with self._doors.tenant(tenant_id) as connection:
+            found = await self._locked(connection, tenant_id, allocation_id)
+            used = found.used(amounts)
+            if found.state is AllocationState.COMMITTED and found.committed == used:
+                return found
+            if not found.is_open:
+                raise allocation_closed(found)
+            rest = {(item.meter, item.period_start): item.allocated - used[item.meter] for item in found.items}
+            await accounts.put_back(connection, tenant_id, rest)
+            await repository.commit_items(connection, tenant_id, allocation_id, used)
+            await repository.end_all(connection, tenant_id, [allocation_id], AllocationState.COMMITTED)
+        return found.ended(AllocationState.COMMITTED, used)
+
+    async def release(self, tenant_id: TenantId, allocation_id: uuid.UUID) -> Allocation:
+        """Returns everything; one that has been returned already stays as it is. Raises NotFound
+        `ALLOCATION_NOT_FOUND`, FailedPrecondition `ALLOCATION_CLOSED` for one that was committed."""
+        async with self._doors.tenant(tenant_id) as connection:
+            found = await self._locked(connection, tenant_id, allocation_id)
+            if found.state is AllocationState.COMMITTED:
+                raise allocation_closed(found)
+            if found.state is not AllocationState.RESERVED:
+                return found
+            state = AllocationState.EXPIRED if found.overdue else AllocationState.RELEASED
+            await accounts.put_back(connection, tenant_id, expiry.reserved([found]))
+            await repository.end_all(connection, tenant_id, [allocation_id], state)
+        return found.ended(state, {})
+
+    async def expire(self) -> int:
+        """Ends reservations of any tenants whose time is over, and returns how many: none when there are no more."""
+        async with self._doors.system("reservations whose time is over", read_only=True) as connection:
+            tenants = await repository.overdue(connection, self._moment, _TENANTS_A_ROUND)
+        ended = 0
+        for tenant_id in tenants:
+            try:
+                ended += await expiry.release_expired(self._doors, tenant_id, self._moment)
+            except Unavailable:
+                continue  # one tenant whose rows stay locked must not keep the others waiting
+        return ended
+
+    async def _check(self, connection: Connection, tenant_id: TenantId, new: NewAllocation) -> Allocation:
+        items, _ = await self._within_reach(connection, tenant_id, new)
+        return Allocation(None, AllocationState.UNSPECIFIED, items)
+
+    async def _reserve(
+        self, connection: Connection, tenant_id: TenantId, id_: uuid.UUID, new: NewAllocation, key: RequestKey | None
+    ) -> Allocation:
+        # First of all, so that whoever repeats the request waits for this one and not for locks that this one needs.
+        times = await repository.create(connection, tenant_id, id_, new, key, self._moment)
+        if times is None:
+            return await self._repeated(connection, tenant_id, new, key)
+        items, found = await self._within_reach(connection, tenant_id, new)
+        await accounts.take(connection, tenant_id, found, {item.meter: item.allocated for item in items})
+        await repository.add_items(connection, tenant_id, id_, items)
+        return Allocation(id_, AllocationState.RESERVED, items, *times)
+
+    async def _within_reach(
+        self, connection: Connection, tenant_id: TenantId, new: NewAllocation
+    ) -> tuple[tuple[Item, ...], accounts.Accounts]:
+        """What can be reserved, with the accounts to take it from. Raises ResourceExhausted unless less will do."""
+        asks = [Ask(meter, amount, amount) for meter, amount in sorted(new.amounts.items())]
+        # Unlimited meters are counted too: what is returned must have been given.
+        locked = await accounts.lock(connection, tenant_id, sorted(new.amounts), self._moment, all_=True)
+        found, enough = await self._ledger.within_reach(connection, tenant_id, locked, asks)
+        if not enough and new.mode is not Mode.BEST_EFFORT:
+            short = next(ask for ask in asks if found.left(ask.meter) < ask.need)
+            raise exhausted(found.by_meter[short.meter], short.need, found.plan_id)
+        reach = ((found.by_meter[ask.meter], min(ask.want, found.left(ask.meter))) for ask in asks)
+        return tuple(Item(account.meter, account.period_start, amount) for account, amount in reach), found
+
+    async def _repeated(
+        self, connection: Connection, tenant_id: TenantId, new: NewAllocation, key: RequestKey | None
+    ) -> Allocation:
+        made = None if key is None else await repository.made_by(connection, tenant_id, key, self._moment)
+        if made is None or made[0] != new.digest:
+            raise request_reused("request_id")
+        return made[1]
+
+    async def _locked(self, connection: Connection, tenant_id: TenantId, allocation_id: uuid.UUID) -> Allocation:
+        found = await repository.lock(connection, tenant_id, allocation_id, self._moment)
+        if found is None:
+            raise allocation_not_found()
+        return found

@@ -1,0 +1,42 @@
+"""One level: what is asked of it, and how it stands. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["Adjustment", "Gauge", "Report"]
+
+
+@dataclass(frozen=True, slots=True)
+class Gauge:
+    """A level as it stands, in the feature's unit. `limit` is how far it may rise; None is unlimited."""
+
+    id: str
+    level: int
+    limit: int | None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it stands above its limit."""
+        return self.limit is not None and self.level > self.limit
+
+    def __str__(self) -> str:
+        return f"{self.level} of {'unlimited' if self.limit is None else self.limit}"
+
+
+@dataclass(frozen=True, slots=True)
+class Adjustment:
+    """A change of a level by `delta`, which `key` names."""
+
+    gauge: str
+    delta: int
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a level is, as the service says that keeps it; `version` counts that service's changes of it."""
+
+    gauge: str
+    level: int
+    version: int

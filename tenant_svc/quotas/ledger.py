@@ -1,0 +1,126 @@
+"""The ledger of allowances: what is given out is never more than the tenant is entitled to.
+
+A row per tenant, meter and period is locked while something is taken from it or returned, so that takers queue. The
+period is the one of the database's clock when the transaction began.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from typing import TypeVar
+
+from interceptors.errors import Unavailable
+from interceptors.limits import StoreUnavailable
+from interceptors.quotas import Ask, Slice
+from interceptors.tenants import TenantId
+from runtime.database import Connection, ForeignKeyViolation, TransactionConflict
+from tenant_svc.doors import Doors
+from tenant_svc.quotas import accounts, allocation_repository, expiry, repository
+from tenant_svc.quotas.account import Account
+from tenant_svc.quotas.accounts import Accounts, NotOpened
+from tenant_svc.quotas.refusals import meter_not_found
+from tenant_svc.tenants.tenants import not_found
+
+__all__ = ["Ledger", "PostgresLedger"]
+
+_Done = TypeVar("_Done")
+
+
+class Reclaimable(Exception):
+    """There is less than was asked for, and reservations have expired that hold some."""
+
+
+class Ledger:
+    """Gives out allowances and takes them back. Every method raises Unavailable while the database is away.
+
+    `moment` stands for the time, for tests; None is the database's clock.
+    """
+
+    def __init__(self, doors: Doors, moment: datetime | None = None) -> None:
+        self._doors = doors
+        self.moment = moment
+
+    async def lease(self, tenant_id: TenantId, asks: Sequence[Ask]) -> list[Slice]:
+        """Takes from all meters or none, as `QuotaLedger.lease` says; each meter may be asked once.
+
+        Raises NotFound `FEATURE_NOT_FOUND`, `TENANT_NOT_FOUND`.
+        """
+        meters = [ask.meter for ask in asks]
+        return await self.settled(tenant_id, meters, lambda connection: self._lease(connection, tenant_id, asks))
+
+    async def give_back(self, tenant_id: TenantId, meter: str, amount: int, period_start: datetime) -> None:
+        """Returns units to the period that they were leased from, never more than it has given. A period that is over
+        is corrected too, which changes history, and grants that have not been used since.
+
+        Raises NotFound `FEATURE_NOT_FOUND`.
+        """
+        async with self._doors.tenant(tenant_id) as connection:
+            known = await accounts.put_back(connection, tenant_id, {(meter, period_start): amount})
+            if not known and not await repository.has_meter(connection, meter):
+                raise meter_not_found(meter)
+
+    async def settled(
+        self, tenant_id: TenantId, meters: Sequence[str], work: Callable[[Connection], Awaitable[_Done]]
+    ) -> _Done:
+        """Runs the work in a transaction of the tenant's, and again once what it lacks has been done: accounts opened,
+        expired reservations released. Both take locks that the work must not hold already."""
+        while True:
+            try:
+                async with self._doors.tenant(tenant_id) as connection:
+                    return await work(connection)
+            except NotOpened:
+                async with self._doors.tenant(tenant_id) as connection:
+                    await repository.open_accounts(connection, tenant_id, meters, self.moment)
+            except Reclaimable:
+                await expiry.release_expired(self._doors, tenant_id, self.moment)
+            except ForeignKeyViolation as error:
+                raise not_found() from error
+
+    async def within_reach(
+        self, connection: Connection, tenant_id: TenantId, found: Accounts, asks: Sequence[Ask]
+    ) -> tuple[Accounts, bool]:
+        """The accounts with everything that can be taken of them, and whether there is as much as each ask needs.
+
+        Raises Reclaimable when there is less, and more can be had."""
+        short = [ask.meter for ask in asks if found.by_meter[ask.meter].plan_left < ask.want]
+        found = await accounts.with_grants(connection, tenant_id, found, short, self.moment)
+        enough = all(found.left(ask.meter) >= ask.need for ask in asks)
+        if not enough and await allocation_repository.any_expired(connection, tenant_id, self.moment):
+            raise Reclaimable
+        return found, enough
+
+    async def _lease(self, connection: Connection, tenant_id: TenantId, asks: Sequence[Ask]) -> list[Slice]:
+        meters = [ask.meter for ask in asks]
+        found = await accounts.lock(connection, tenant_id, meters, self.moment, all_=False)
+        limited = [ask for ask in asks if found.by_meter[ask.meter].allowance is not None]
+        found, enough = await self.within_reach(connection, tenant_id, found, limited)
+        amounts = {ask.meter: min(ask.want, found.left(ask.meter)) for ask in limited} if enough else {}
+        after = await accounts.take(connection, tenant_id, found, amounts)
+        return [_slice(after.by_meter[ask.meter], amounts.get(ask.meter, ask.want if enough else 0)) for ask in asks]
+
+
+def _slice(account: Account, granted: int) -> Slice:
+    left = 0 if account.allowance is None else account.left
+    return Slice(account.meter, granted, left, account.limit, account.period_start, account.ends_in)
+
+
+class PostgresLedger:
+    """`QuotaLedger` for the chain of the process that has the ledger itself."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    async def lease(self, tenant_id: TenantId, asks: Sequence[Ask]) -> Sequence[Slice]:
+        """See the port."""
+        try:
+            return await self._ledger.lease(tenant_id, asks)
+        except (Unavailable, TransactionConflict) as error:
+            raise StoreUnavailable("the ledger of allowances can't be reached") from error
+
+    async def give_back(self, tenant_id: TenantId, meter: str, amount: int, period_start: datetime) -> None:
+        """See the port."""
+        try:
+            await self._ledger.give_back(tenant_id, meter, amount, period_start)
+        except (Unavailable, TransactionConflict) as error:
+            raise StoreUnavailable("the ledger of allowances can't be reached") from error
