@@ -6,16 +6,24 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from google.protobuf import json_format, struct_pb2
-from tenantmesh.tenant.v1 import plan_pb2
+from tenantmesh.tenant.v1 import plan_pb2, plan_service_pb2
 
 from interceptors.limits import Rate
+from tenant_svc.plans.difference import Difference, Direction
+from tenant_svc.plans.features import FeatureChange
 from tenant_svc.plans.plan import FeatureDef, FeatureType, FeatureValue, Period, PlanState, PlanVersion, Rollout
+from tenant_svc.plans.rules import FeatureDraft, PlanDraft, RateDraft
 
 __all__ = [
+    "difference_message",
+    "feature_change",
+    "feature_draft",
     "feature_message",
     "feature_type_message",
     "period_message",
+    "plan_draft",
     "plan_message",
+    "rate_message",
     "rate_messages",
     "value_message",
     "value_of",
@@ -24,6 +32,7 @@ __all__ = [
 _TYPES = {kind: plan_pb2.FeatureType.Value(f"FEATURE_TYPE_{kind.value}") for kind in FeatureType}
 _PERIODS = {period: plan_pb2.Period.Value(f"PERIOD_{period.value}") for period in Period}
 _STATES = {state: plan_pb2.PlanState.Value(f"PLAN_STATE_{state.value}") for state in PlanState}
+_DIRECTIONS = {direction: plan_service_pb2.Direction.Value(f"DIRECTION_{direction.value}") for direction in Direction}
 _TYPE_OF = {number: kind for kind, number in _TYPES.items()}
 _PERIOD_OF = {number: period for period, number in _PERIODS.items()}
 _EXACT = 2**53
@@ -145,3 +154,68 @@ def plan_message(plan: PlanVersion) -> plan_pb2.Plan:
     if plan.archive_time is not None:
         message.archive_time.FromDatetime(plan.archive_time)
     return message
+
+
+def feature_draft(message: plan_pb2.Feature) -> FeatureDraft:
+    """The feature as the request describes it."""
+    return FeatureDraft(
+        id=message.id,
+        type=feature_type_of(message.type),
+        display_name=message.display_name,
+        unit=message.unit,
+        period=period_of(message.period),
+        rollout=_rollout_of(message.rollout) if message.HasField("rollout") else None,
+    )
+
+
+def _rollout_of(message: plan_pb2.Rollout) -> Rollout:
+    return Rollout(message.basis_points, tuple(message.plan_ids))
+
+
+def feature_change(request: plan_service_pb2.UpdateFeatureRequest) -> FeatureChange:
+    """The change that the request asks for."""
+    paths = frozenset(request.update_mask.paths)
+    return FeatureChange(feature_draft(request.feature), paths, request.feature.etag)
+
+
+def plan_draft(message: plan_pb2.Plan, plan_id: str) -> PlanDraft:
+    """The plan of that id as the request describes it."""
+    return PlanDraft(
+        id=plan_id,
+        display_name=message.display_name,
+        features=[(each.feature, value_of(each.value)) for each in message.features],
+        all_features=message.all_features,
+        rates=[RateDraft(each.rate_class, each.per_second, each.burst) for each in message.rates],
+        billing_period=period_of(message.billing_period),
+    )
+
+
+def difference_message(difference: Difference) -> plan_service_pb2.DiffPlanVersionsResponse:
+    """What differs as callers see it."""
+    return plan_service_pb2.DiffPlanVersionsResponse(
+        features=[
+            plan_service_pb2.FeatureDifference(
+                feature=each.feature,
+                before=_maybe_value(each.before),
+                after=_maybe_value(each.after),
+                direction=_DIRECTIONS[each.direction],
+            )
+            for each in difference.features
+        ],
+        rates=[
+            plan_service_pb2.RateDifference(
+                rate_class=each.name,
+                before=_maybe_rate(each.name, each.before),
+                after=_maybe_rate(each.name, each.after),
+            )
+            for each in difference.rates
+        ],
+    )
+
+
+def _maybe_value(value: FeatureValue | None) -> plan_pb2.FeatureValue | None:
+    return None if value is None else value_message(value)
+
+
+def _maybe_rate(name: str, rate: Rate | None) -> plan_pb2.PlanRate | None:
+    return None if rate is None else rate_message(name, rate)

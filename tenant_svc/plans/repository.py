@@ -1,14 +1,20 @@
-"""The SQL of the catalog, and nothing else. Either door may read it; only the system door writes."""
+"""The SQL of plans, and of reading the catalog; nothing else. Either door may read; the rest is the system door's.
+
+What changes the catalog for tenants is told by `entitlements.repository.record_catalog`, in the same transaction.
+"""
 
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
+from typing import Any
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import BindParameter, Text, bindparam, func, insert, literal, or_, select, tuple_, update
 
 from interceptors.limits import Rate
 from runtime.database import Connection, Record, compiled
 from tenant_svc.plans.plan import FeatureDef, FeatureType, FeatureValue, Period, PlanState, PlanVersion, Rollout
+from tenant_svc.plans.rules import PlanDraft
 from tenant_svc.plans.tables import features as feature_rows
 from tenant_svc.plans.tables import plan_versions
 
@@ -51,20 +57,28 @@ def _maybe(row: Record | None) -> PlanVersion | None:
     return None if row is None else plan_of(row)
 
 
+def _stored(row: Record | None) -> PlanVersion:
+    if row is None:
+        raise LookupError("a version that this transaction holds is gone")
+    return plan_of(row)
+
+
 _this_plan = plan_versions.c.plan_id == bindparam("plan_id")
+_this_version = plan_versions.c.version == bindparam("version")
 _is_published = plan_versions.c.state == "PUBLISHED"
 
 _FEATURES = compiled(select(feature_rows).order_by(feature_rows.c.feature_id))
-_VERSION = compiled(select(plan_versions).where(_this_plan, plan_versions.c.version == bindparam("version")))
+_VERSION = compiled(select(plan_versions).where(_this_plan, _this_version))
 _NEWEST_PUBLISHED = compiled(
     select(plan_versions).where(_this_plan, _is_published).order_by(plan_versions.c.version.desc()).limit(1)
 )
-_PUBLISHED = compiled(
+_newest_published = (
     select(plan_versions)
     .distinct(plan_versions.c.plan_id)
     .where(_is_published)
     .order_by(plan_versions.c.plan_id, plan_versions.c.version.desc())
 )
+_PUBLISHED = compiled(_newest_published)
 
 
 async def features(connection: Connection) -> dict[str, FeatureDef]:
@@ -85,3 +99,106 @@ async def newest_published(connection: Connection, plan_id: str) -> PlanVersion 
 async def published(connection: Connection) -> list[PlanVersion]:
     """The version that new tenants get, of each plan that takes any, by plan."""
     return [plan_of(row) for row in await connection.fetch(_PUBLISHED)]
+
+
+# Through the system door
+
+_after_id = bindparam("after_id", type_=plan_versions.c.plan_id.type)
+_after_version = bindparam("after_version", type_=plan_versions.c.version.type)
+_only = bindparam("only", type_=Text)
+_is_wanted = or_(_only == literal(""), plan_versions.c.plan_id == _only)
+
+_PLAN_IDS = compiled(select(plan_versions.c.plan_id).distinct())
+_ALL_PAGE = compiled(
+    select(plan_versions)
+    .where(_is_wanted, tuple_(plan_versions.c.plan_id, plan_versions.c.version) > tuple_(_after_id, _after_version))
+    .order_by(plan_versions.c.plan_id, plan_versions.c.version)
+    .limit(bindparam("size"))
+)
+_PUBLISHED_PAGE = compiled(
+    _newest_published.where(_is_wanted, plan_versions.c.plan_id > _after_id).limit(bindparam("size"))
+)
+# The first version is there as long as the plan is, so its row stands for the plan as a whole.
+_HOLD = compiled(select(plan_versions.c.version).where(_this_plan, plan_versions.c.version == 1).with_for_update())
+_NEWEST = compiled(select(plan_versions).where(_this_plan).order_by(plan_versions.c.version.desc()).limit(1))
+
+_content: dict[str, BindParameter[Any]] = {
+    name: bindparam(f"new_{name}") for name in ("display_name", "features", "all_features", "rates", "billing_period")
+}
+_INSERT = compiled(
+    insert(plan_versions)
+    .values(
+        plan_id=bindparam("plan_id"),
+        version=bindparam("version"),
+        state=PlanState.DRAFT.value,
+        create_time=func.statement_timestamp(),
+        revision=1,
+        **_content,
+    )
+    .returning(plan_versions)
+)
+_change = (
+    update(plan_versions)
+    .where(_this_plan, _this_version)
+    .values(revision=plan_versions.c.revision + 1)
+    .returning(plan_versions)
+)
+_REPLACE = compiled(_change.values(**_content))
+_PUBLISH = compiled(_change.values(state=PlanState.PUBLISHED.value, publish_time=func.statement_timestamp()))
+_ARCHIVE = compiled(_change.values(state=PlanState.ARCHIVED.value, archive_time=func.statement_timestamp()))
+
+
+async def plan_ids(connection: Connection) -> set[str]:
+    """The ids of all plans, in whatever state."""
+    return {row["plan_id"] for row in await connection.fetch(_PLAN_IDS)}
+
+
+async def page(connection: Connection, after: tuple[str, int], size: int, only: str) -> list[PlanVersion]:
+    """The versions that follow, by plan and version; of one plan, if `only` names one."""
+    rows = await connection.fetch(_ALL_PAGE, after_id=after[0], after_version=after[1], size=size, only=only)
+    return [plan_of(row) for row in rows]
+
+
+async def published_page(connection: Connection, after: str, size: int, only: str) -> list[PlanVersion]:
+    """As `published`, for the plans that follow."""
+    return [plan_of(row) for row in await connection.fetch(_PUBLISHED_PAGE, after_id=after, size=size, only=only)]
+
+
+async def hold(connection: Connection, plan_id: str) -> bool:
+    """Makes this transaction the only one that changes the plan or its versions. False when there is no such plan."""
+    return await connection.fetch_row(_HOLD, plan_id=plan_id) is not None
+
+
+async def newest(connection: Connection, plan_id: str) -> PlanVersion | None:
+    """The version drafted last, in whatever state; None when there is no such plan. A draft is always the newest."""
+    return _maybe(await connection.fetch_row(_NEWEST, plan_id=plan_id))
+
+
+async def insert_draft(connection: Connection, draft: PlanDraft, version: int) -> PlanVersion:
+    """Stores a new version. Raises UniqueViolation when it exists."""
+    return _stored(await connection.fetch_row(_INSERT, plan_id=draft.id, version=version, **_stored_content(draft)))
+
+
+async def replace_draft(connection: Connection, draft: PlanDraft, version: int) -> PlanVersion:
+    """Stores what a draft is now to say. After `hold`."""
+    return _stored(await connection.fetch_row(_REPLACE, plan_id=draft.id, version=version, **_stored_content(draft)))
+
+
+async def publish(connection: Connection, plan: PlanVersion) -> PlanVersion:
+    """Stores that the version is published. After `hold` and `lock_log`."""
+    return _stored(await connection.fetch_row(_PUBLISH, plan_id=plan.id, version=plan.version))
+
+
+async def archive(connection: Connection, plan: PlanVersion) -> PlanVersion:
+    """Stores that the version is archived. After `hold` and `lock_log`."""
+    return _stored(await connection.fetch_row(_ARCHIVE, plan_id=plan.id, version=plan.version))
+
+
+def _stored_content(draft: PlanDraft) -> dict[str, Any]:
+    return {
+        "new_display_name": draft.display_name,
+        "new_features": {name: value.to_json() for name, value in draft.values.items()},
+        "new_all_features": draft.all_features,
+        "new_rates": {name: asdict(rate) for name, rate in draft.limits.items()},
+        "new_billing_period": draft.period.value,
+    }

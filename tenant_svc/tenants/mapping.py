@@ -29,6 +29,7 @@ def tenant_message(tenant: Tenant) -> tenant_pb2.Tenant:
         slug=tenant.slug,
         display_name=tenant.display_name,
         plan_id=tenant.plan_id,
+        plan_version=tenant.plan_version,
         state=_STATES[tenant.state],
         create_time=_timestamp(tenant.create_time),
         update_time=_timestamp(tenant.update_time),
@@ -37,7 +38,8 @@ def tenant_message(tenant: Tenant) -> tenant_pb2.Tenant:
 
 
 def draft_message(new: NewTenant) -> tenant_pb2.Tenant:
-    """The tenant that would be created; what only creating it makes (id, times, etag) is left out."""
+    """The tenant that would be created; what only creating it settles (id, version of the plan, times, etag) is left
+    out."""
     return tenant_pb2.Tenant(
         slug=new.slug,
         display_name=new.display_name,

@@ -22,7 +22,7 @@ EVENTS_CHANNEL = "tenant_events"
 _LOG_LOCK = 0x746D5F6576656E74  # any constant that nobody else uses: "tm_event"
 _PRUNE_LOCK = _LOG_LOCK + 1
 
-_FIELDS = ("slug", "display_name", "plan_id", "state", "create_time", "update_time", "version")
+_FIELDS = ("slug", "display_name", "plan_id", "plan_version", "state", "create_time", "update_time", "version")
 _row = (tenants.c.tenant_id, *(tenants.c[name] for name in _FIELDS))
 _event_row = (tenant_events.c.tenant_id, *(tenant_events.c[name] for name in _FIELDS))
 _this_tenant = tenants.c.tenant_id == bindparam("tenant_id", type_=tenants.c.tenant_id.type)
@@ -36,6 +36,7 @@ def tenant_of(row: Record) -> Tenant:
         row["slug"],
         row["display_name"],
         row["plan_id"],
+        row["plan_version"],
         TenantState(row["state"]),
         row["create_time"],
         row["update_time"],
@@ -55,7 +56,7 @@ def _stored(row: Record | None) -> Tenant:
 
 # Through the tenant's door
 
-_GET_LOCKED = compiled(select(*_row).where(_this_tenant, _exists).with_for_update())
+_GET_LOCKED = compiled(select(*_row).where(_this_tenant, _exists).with_for_update(key_share=True))
 _LOCK_LOG = compiled(select(func.pg_advisory_xact_lock(_LOG_LOCK)))
 _INSERT = compiled(
     insert(tenants)
@@ -64,6 +65,7 @@ _INSERT = compiled(
         slug=bindparam("slug"),
         display_name=bindparam("display_name"),
         plan_id=bindparam("plan_id"),
+        plan_version=bindparam("plan_version"),
         state="ACTIVE",
         create_time=func.statement_timestamp(),
         update_time=func.statement_timestamp(),
@@ -125,10 +127,15 @@ async def lock_log(connection: Connection) -> None:
     await connection.execute(_LOCK_LOG)
 
 
-async def create(connection: Connection, tenant_id: TenantId, new: NewTenant) -> Tenant:
-    """Stores the tenant. Raises UniqueViolation when the slug is taken."""
+async def create(connection: Connection, tenant_id: TenantId, new: NewTenant, plan_version: int) -> Tenant:
+    """Stores the tenant, which pins that version of its plan. Raises UniqueViolation when the slug is taken."""
     row = await connection.fetch_row(
-        _INSERT, tenant_id=tenant_id, slug=new.slug, display_name=new.display_name, plan_id=new.plan_id
+        _INSERT,
+        tenant_id=tenant_id,
+        slug=new.slug,
+        display_name=new.display_name,
+        plan_id=new.plan_id,
+        plan_version=plan_version,
     )
     return _stored(row)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import unicodedata
 import uuid
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,12 +10,14 @@ from hashlib import blake2s, sha256
 
 from interceptors.errors import FieldViolation, InvalidArgument
 from interceptors.tenants import TenantId, TenantRecord, TenantState, parse_tenant_id
+from tenant_svc.plans.rules import id_problem
 from tenant_svc.tenants.slugs import slug_problem
+from tenant_svc.texts import text_problem
 
-__all__ = ["PLANS", "NewTenant", "RequestKey", "Tenant", "checked_reason"]
+__all__ = ["DEFAULT_PLAN", "NewTenant", "RequestKey", "Tenant", "checked_reason"]
 
-PLANS = ("basic", "premium", "enterprise", "custom")
-"""The plans a tenant may be on."""
+DEFAULT_PLAN = "basic"
+"""The plan of a tenant for which none is named."""
 
 _MAX_DISPLAY_NAME = 200
 _MAX_REASON = 500
@@ -24,12 +25,13 @@ _MAX_REASON = 500
 
 @dataclass(frozen=True, slots=True)
 class Tenant:
-    """A tenant as it is stored. `version` counts its changes from 1."""
+    """A tenant as it is stored. `plan_version` is the one it pins; `version` counts its changes from 1."""
 
     id: TenantId
     slug: str
     display_name: str
     plan_id: str
+    plan_version: int
     state: TenantState
     create_time: datetime
     update_time: datetime
@@ -56,12 +58,13 @@ class NewTenant:
 
     @classmethod
     def checked(cls, *, slug: str, display_name: str, plan_id: str) -> NewTenant:
-        """Fills in the defaults and checks the rules. Raises InvalidArgument that names every field at fault."""
-        draft = cls(slug, display_name or slug, plan_id or PLANS[0])
+        """Fills in the defaults and checks the rules that need no database; whether there is such a plan is asked when
+        the tenant is created. Raises InvalidArgument that names every field at fault."""
+        draft = cls(slug, display_name or slug, plan_id or DEFAULT_PLAN)
         problems = {
             "slug": slug_problem(slug),
-            "display_name": _text_problem(display_name, _MAX_DISPLAY_NAME) if display_name else None,
-            "plan_id": None if draft.plan_id in PLANS else f"must be one of {', '.join(PLANS)}",
+            "display_name": text_problem(display_name, _MAX_DISPLAY_NAME) if display_name else None,
+            "plan_id": id_problem(draft.plan_id),
         }
         violations = [FieldViolation(field, problem) for field, problem in problems.items() if problem]
         if violations:
@@ -94,15 +97,7 @@ class RequestKey:
 
 def checked_reason(reason: str) -> str:
     """The reason for a suspension. Raises InvalidArgument unless it is 1 to 500 characters that say something."""
-    problem = _text_problem(reason, _MAX_REASON)
+    problem = text_problem(reason, _MAX_REASON)
     if problem:
         raise InvalidArgument.fields([FieldViolation("reason", problem)])
     return reason
-
-
-def _text_problem(text: str, longest: int) -> str | None:
-    if not text.strip() or len(text) > longest:
-        return f"must be 1 to {longest} characters and not only spaces"
-    if any(unicodedata.category(each) in {"Cc", "Zl", "Zp"} for each in text):
-        return "must be one line without control characters"
-    return None

@@ -10,6 +10,7 @@ from interceptors.errors import Aborted, AlreadyExists, FieldViolation, InvalidA
 from interceptors.tenants import TenantId, TenantState, is_slug
 from runtime.database import UniqueViolation
 from tenant_svc.doors import Doors
+from tenant_svc.plans.plans import plan_for_tenants
 from tenant_svc.tenants import repository
 from tenant_svc.tenants.cursors import open_page_token, page_token
 from tenant_svc.tenants.events import EventType
@@ -40,16 +41,20 @@ class Tenants:
     async def create(self, new: NewTenant, key: RequestKey | None) -> Tenant:
         """Creates the tenant; a request that is repeated gets the tenant that it made the first time.
 
-        Raises AlreadyExists: `SLUG_TAKEN`, or `REQUEST_ID_REUSED` for a key used with other fields.
+        It pins the newest published version of its plan. Raises AlreadyExists: `SLUG_TAKEN`, or `REQUEST_ID_REUSED` for
+        a key used with other fields; and NotFound `PLAN_NOT_FOUND`.
         """
         try:
             return await self._store(TenantId(self._new_id()), new, key)
-        except UniqueViolation as violation:
-            # Whichever constraint spoke first: where the request is a repetition, its slug is taken by itself.
+        except (UniqueViolation, NotFound) as refusal:
+            # Whichever constraint spoke first: where the request is a repetition, its slug is taken by itself. And its
+            # plan may have been archived since.
             made = await self._made_by(new, key)
-            if made is None:
-                raise _slug_taken() from violation
-            return made
+            if made is not None:
+                return made
+            if isinstance(refusal, NotFound):
+                raise
+            raise _slug_taken() from refusal
 
     async def validate(self, new: NewTenant, key: RequestKey | None) -> Tenant | None:
         """Checks what `create` would, without creating: returns the tenant that the request has made already, or None
@@ -57,7 +62,8 @@ class Tenants:
         made = await self._made_by(new, key)
         if made is not None:
             return made
-        async with self._doors.system("whether a slug is taken", read_only=True) as connection:
+        async with self._doors.system("whether a tenant could be created", read_only=True) as connection:
+            await plan_for_tenants(connection, new.plan_id)
             if await repository.slug_taken(connection, new.slug):
                 raise _slug_taken()
         return None
@@ -100,7 +106,9 @@ class Tenants:
     async def _store(self, tenant_id: TenantId, new: NewTenant, key: RequestKey | None) -> Tenant:
         async with self._doors.tenant(tenant_id) as connection:
             await repository.lock_log(connection)
-            tenant = await repository.create(connection, tenant_id, new)
+            # After the lock: versions are published and archived under it, so none is pinned that was just archived.
+            plan = await plan_for_tenants(connection, new.plan_id)
+            tenant = await repository.create(connection, tenant_id, new, plan.version)
             if key is not None:
                 await repository.remember_request(connection, tenant_id, key, new.digest)
             await repository.record_event(connection, tenant_id, EventType.CREATED.value)

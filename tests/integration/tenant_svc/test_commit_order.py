@@ -25,7 +25,7 @@ async def create_late(doors: Doors, drawn: asyncio.Event) -> TenantId:
     tenant_id = TenantId(uuid7())
     async with doors.tenant(tenant_id) as connection:
         await repository.lock_log(connection)
-        await repository.create(connection, tenant_id, new_tenant())
+        await repository.create(connection, tenant_id, new_tenant(), 1)
         await repository.record_event(connection, tenant_id, "CREATED")
         drawn.set()
         await asyncio.sleep(LATE)
@@ -111,7 +111,7 @@ async def test_a_transaction_that_rolls_back_leaves_no_event(doors: Doors, tenan
     async def fail(then: Callable[[], Awaitable[None]]) -> None:
         async with doors.tenant(tenant_id) as connection:
             await repository.lock_log(connection)
-            await repository.create(connection, tenant_id, new_tenant())
+            await repository.create(connection, tenant_id, new_tenant(), 1)
             await repository.record_event(connection, tenant_id, "CREATED")
             await then()
 

@@ -95,7 +95,7 @@ async def test_who_may_not_is_refused(service: Service) -> None:
     [
         (request("create"), "slug"),
         (request("No"), "slug"),
-        (request(plan_id="gold"), "plan_id"),
+        (request(plan_id="not a plan"), "plan_id"),
         (request(display_name="\x00"), "display_name"),
         (request(request_id="1"), "request_id"),
     ],

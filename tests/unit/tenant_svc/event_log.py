@@ -21,6 +21,7 @@ def tenant(number: int, *, version: int = 1, state: TenantState = TenantState.AC
         slug=f"tenant-{number}",
         display_name=f"Tenant {number}",
         plan_id="basic",
+        plan_version=1,
         state=state,
         create_time=EPOCH,
         update_time=EPOCH + timedelta(seconds=version),

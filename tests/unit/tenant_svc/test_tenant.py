@@ -35,7 +35,7 @@ def test_what_people_can_not_read_is_refused(name: str) -> None:
 
 def test_every_broken_rule_is_named_at_once() -> None:
     with pytest.raises(InvalidArgument) as caught:
-        NewTenant.checked(slug="X", display_name="\x00", plan_id="gold")
+        NewTenant.checked(slug="X", display_name="\x00", plan_id="not a plan")
     assert fields_of(caught.value) == ["slug", "display_name", "plan_id"]
 
 

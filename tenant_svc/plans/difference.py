@@ -1,0 +1,85 @@
+"""What changes for a tenant between two versions of plans."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+from interceptors.limits import Rate
+from tenant_svc.plans.plan import FeatureDef, FeatureType, FeatureValue, PlanVersion
+
+__all__ = ["Difference", "Direction", "FeatureDifference", "RateDifference", "difference"]
+
+
+class Direction(Enum):
+    """Whether a difference gives the tenant more. UNSPECIFIED is for values that can't be compared."""
+
+    UNSPECIFIED = "UNSPECIFIED"
+    MORE = "MORE"
+    LESS = "LESS"
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureDifference:
+    """A feature of which the versions give different values; None where one does not speak of it."""
+
+    feature: str
+    before: FeatureValue | None
+    after: FeatureValue | None
+    direction: Direction
+
+
+@dataclass(frozen=True, slots=True)
+class RateDifference:
+    """A burst limit that differs; None where a version leaves it to the services' settings."""
+
+    name: str
+    before: Rate | None
+    after: Rate | None
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """All that differs: features by id, burst limits by class."""
+
+    features: list[FeatureDifference]
+    rates: list[RateDifference]
+
+
+def difference(before: PlanVersion, after: PlanVersion, catalog: Mapping[str, FeatureDef]) -> Difference:
+    """What changes for a tenant that moves from one version to the other.
+
+    Saying nothing of a feature is the same as saying that it is off, or limited to zero.
+    """
+    features = [_feature(catalog[name], before, after) for name in sorted(catalog)]
+    rates = [
+        RateDifference(name, before.rates.get(name), after.rates.get(name))
+        for name in sorted({*before.rates, *after.rates})
+        if before.rates.get(name) != after.rates.get(name)
+    ]
+    return Difference([each for each in features if each is not None], rates)
+
+
+def _feature(feature: FeatureDef, before: PlanVersion, after: PlanVersion) -> FeatureDifference | None:
+    old, new = before.value_of(feature), after.value_of(feature)
+    if feature.type is FeatureType.STATIC:
+        return None if _text(old) == _text(new) else FeatureDifference(feature.id, old, new, Direction.UNSPECIFIED)
+    if _size(old) == _size(new):
+        return None
+    return FeatureDifference(feature.id, old, new, Direction.MORE if _size(new) > _size(old) else Direction.LESS)
+
+
+def _text(value: FeatureValue | None) -> str:
+    """The value so that equal texts are equal values: to Python, true and 1 are equal too."""
+    return "" if value is None else json.dumps(value.static, sort_keys=True)
+
+
+def _size(value: FeatureValue | None) -> float:
+    """How much a value gives: 0 for nothing, infinity for no limit."""
+    if value is None:
+        return 0
+    if value.enabled is not None:
+        return int(value.enabled)
+    return float("inf") if value.amount is None else value.amount

@@ -1,0 +1,210 @@
+"""What can be done with plans: draft, publish, archive, find, list, compare. Knows neither gRPC nor SQL.
+
+A plan's newest version is its draft, or there is none: publishing and archiving only ever move a version on, and a new
+draft is the version after the newest. A draft that is archived is thrown away. Archiving the last published version
+closes the plan for new tenants, whichever plan it is; publishing another version opens it again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from interceptors.errors import Aborted, AlreadyExists, FailedPrecondition, NotFound
+from runtime.database import Connection, UniqueViolation
+from tenant_svc.doors import Doors
+from tenant_svc.entitlements.repository import record_catalog
+from tenant_svc.plans import repository
+from tenant_svc.plans.difference import Difference, difference
+from tenant_svc.plans.page_tokens import open_plan_token, page_size, plan_token
+from tenant_svc.plans.plan import PlanState, PlanVersion
+from tenant_svc.plans.rules import PlanDraft, check_plan, id_problem, refuse
+from tenant_svc.tenants.repository import lock_log
+
+__all__ = ["PlanPage", "Plans", "Which", "plan_for_tenants", "plan_not_found"]
+
+
+@dataclass(frozen=True, slots=True)
+class Which:
+    """A version of a plan; version 0 is the newest published one, unless it is said otherwise."""
+
+    plan_id: str
+    version: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PlanPage:
+    """Some versions, and the token of the page after them; empty when they are the last."""
+
+    plans: list[PlanVersion]
+    next_token: str
+
+
+class Plans:
+    """The use cases. All raise Unavailable when the database can't be reached. `actor` is the credential that asks."""
+
+    def __init__(self, doors: Doors) -> None:
+        self._doors = doors
+
+    async def create(self, draft: PlanDraft) -> PlanVersion:
+        """Drafts version 1 of a new plan. Raises InvalidArgument, AlreadyExists `PLAN_EXISTS`."""
+        try:
+            async with self._doors.system("draft a new plan") as connection:
+                check_plan(draft, await repository.features(connection))
+                return await repository.insert_draft(connection, draft, 1)
+        except UniqueViolation as violation:
+            raise AlreadyExists(
+                "PLAN_EXISTS",
+                "A plan of this id exists. Choose another id, or update its draft.",
+                metadata={"plan": draft.id},
+            ) from violation
+
+    async def update(self, draft: PlanDraft, etag: str) -> PlanVersion:
+        """Replaces the plan's draft, or drafts the next version. A draft that would stay the same is left as it is.
+
+        Raises InvalidArgument, NotFound `PLAN_NOT_FOUND`, Aborted `ETAG_MISMATCH`.
+        """
+        _require(draft.id)
+        async with self._doors.system("replace the draft of a plan") as connection:
+            check_plan(draft, await repository.features(connection))
+            newest = await _held(connection, draft.id)
+            if etag and etag != newest.etag:
+                raise Aborted("ETAG_MISMATCH", "The plan has changed since it was read. Read it again and repeat.")
+            if newest.state is not PlanState.DRAFT:
+                return await repository.insert_draft(connection, draft, newest.version + 1)
+            if draft.says(newest):
+                return newest
+            return await repository.replace_draft(connection, draft, newest.version)
+
+    async def get(self, which: Which) -> PlanVersion:
+        """The version. Raises InvalidArgument without an id, NotFound `PLAN_NOT_FOUND`."""
+        _require(which.plan_id)
+        async with self._doors.system("read a plan", read_only=True) as connection:
+            return await _wanted(connection, which)
+
+    async def page(self, size: int, token: str, *, all_versions: bool, plan_id: str) -> PlanPage:
+        """The newest published version of each plan, or all versions, by plan and version, from where the token says;
+        of one plan, if one is named. Raises InvalidArgument for a token that is none of ours."""
+        size, after = page_size(size), open_plan_token(token)
+        refuse({"plan_id": id_problem(plan_id) if plan_id else None})
+        async with self._doors.system("list plans", read_only=True) as connection:
+            if all_versions:
+                found = await repository.page(connection, after, size + 1, plan_id)
+            else:
+                found = await repository.published_page(connection, after[0], size + 1, plan_id)
+        last = found[:size][-1:]
+        return PlanPage(found[:size], plan_token(last[0].id, last[0].version) if len(found) > size else "")
+
+    async def publish(self, which: Which, actor: str) -> PlanVersion:
+        """Makes the draft the version that new tenants get; version 0 is the draft, or else the newest version. One
+        that is published stays as it is, so that a request may be repeated.
+
+        Raises NotFound `PLAN_NOT_FOUND`, FailedPrecondition `PLAN_ARCHIVED`.
+        """
+        _require(which.plan_id)
+        async with self._doors.system("publish a plan") as connection:
+            plan = await _held(connection, which.plan_id, which.version)
+            if plan.state is PlanState.ARCHIVED:
+                raise FailedPrecondition(
+                    "PLAN_ARCHIVED",
+                    f"Version {plan.version} of {plan.id} is archived and stays so. Draft a new one.",
+                    metadata={"plan": plan.id, "version": str(plan.version)},
+                )
+            if plan.state is PlanState.PUBLISHED:
+                return plan
+            await lock_log(connection)
+            before = await repository.newest_published(connection, plan.id)
+            plan = await repository.publish(connection, plan)
+            await _record(connection, before, plan, actor)
+        return plan
+
+    async def archive(self, which: Which, actor: str) -> PlanVersion:
+        """Closes the version for new tenants; an archived one stays as it is. Raises InvalidArgument without a version,
+        NotFound `PLAN_NOT_FOUND`."""
+        _require(which.plan_id)
+        refuse({"version": "is required" if which.version == 0 else None})
+        async with self._doors.system("archive a plan") as connection:
+            plan = await _held(connection, which.plan_id, which.version)
+            if plan.state is PlanState.ARCHIVED:
+                return plan
+            await lock_log(connection)
+            before = await repository.newest_published(connection, plan.id)
+            plan = await repository.archive(connection, plan)
+            await _record(connection, before, await repository.newest_published(connection, plan.id), actor)
+        return plan
+
+    async def difference(self, start: Which, end: Which) -> Difference:
+        """What changes from one version to another. An end without a plan is in the same; version 0 there is the
+        draft. Raises InvalidArgument without an id, NotFound `PLAN_NOT_FOUND`."""
+        _require(start.plan_id)
+        async with self._doors.system("compare plans", read_only=True) as connection:
+            before = await _wanted(connection, start)
+            after = await _end(connection, start, end)
+            return difference(before, after, await repository.features(connection))
+
+
+async def plan_for_tenants(connection: Connection, plan_id: str) -> PlanVersion:
+    """The version that new tenants of the plan get. Raises NotFound `PLAN_NOT_FOUND`, which names the plans that take
+    tenants."""
+    found = await repository.newest_published(connection, plan_id)
+    if found is None:
+        there_are = [plan.id for plan in await repository.published(connection)]
+        raise NotFound(
+            "PLAN_NOT_FOUND",
+            f"No plan of this id is published. Choose one of these: {', '.join(there_are)}.",
+            metadata={"plan": plan_id},
+        )
+    return found
+
+
+def plan_not_found() -> NotFound:
+    """The error for a plan or a version that does not exist."""
+    return NotFound("PLAN_NOT_FOUND", "No such plan or version. List the plans.")
+
+
+def _require(plan_id: str) -> None:
+    if not plan_id:
+        refuse({"id": "is required"})
+    if id_problem(plan_id):
+        raise plan_not_found()
+
+
+async def _wanted(connection: Connection, which: Which) -> PlanVersion:
+    if which.version == 0:
+        return _found(await repository.newest_published(connection, which.plan_id))
+    return _found(await repository.version(connection, which.plan_id, which.version))
+
+
+async def _end(connection: Connection, start: Which, end: Which) -> PlanVersion:
+    if end.version != 0 or end.plan_id not in {"", start.plan_id}:
+        plan_id = end.plan_id or start.plan_id
+        _require(plan_id)
+        return await _wanted(connection, Which(plan_id, end.version))
+    newest = _found(await repository.newest(connection, start.plan_id))
+    if newest.state is not PlanState.DRAFT:
+        raise NotFound("PLAN_NOT_FOUND", "The plan has no draft to compare with. Name a version in `to_version`.")
+    return newest
+
+
+async def _held(connection: Connection, plan_id: str, version: int = 0) -> PlanVersion:
+    """The version, or the newest, which nobody changes before this transaction ends."""
+    if not await repository.hold(connection, plan_id):
+        raise plan_not_found()
+    if version == 0:
+        return _found(await repository.newest(connection, plan_id))
+    return _found(await repository.version(connection, plan_id, version))
+
+
+def _found(plan: PlanVersion | None) -> PlanVersion:
+    if plan is None:
+        raise plan_not_found()
+    return plan
+
+
+async def _record(connection: Connection, before: PlanVersion | None, after: PlanVersion | None, actor: str) -> None:
+    """Tells that new tenants get another version: which plans have a feature may be different now."""
+    if before != after:
+        await record_catalog(connection, feature="", actor=actor, before=_told(before), after=_told(after))
+
+
+def _told(plan: PlanVersion | None) -> str:
+    return "" if plan is None else f"{plan.id} version {plan.version}"
