@@ -17,8 +17,8 @@ Roles = Mapping[str, frozenset[str]]
 
 DEFAULT_ROLES: Roles = {
     "owner": frozenset({"*"}),
-    "admin": frozenset({"tenants.read", "users.read", "users.write"}),
-    "member": frozenset({"tenants.read"}),
+    "admin": frozenset({"tenants.read", "entitlements.read", "operations.read", "users.read", "users.write"}),
+    "member": frozenset({"tenants.read", "entitlements.read", "operations.read"}),
 }
 
 
