@@ -1,0 +1,50 @@
+"""OperationService over gRPC: message in, use case, message out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from google.longrunning.operations_pb2 import Operation as OperationMessage
+from tenantmesh.tenant.v1 import operation_service_pb2 as pb
+from tenantmesh.tenant.v1.operation_service_pb2_grpc import OperationServiceServicer
+
+from interceptors import current_call
+from tenant_svc.operations.mapping import operation_message, seconds_of
+from tenant_svc.operations.operations import Operations
+
+__all__ = ["OperationServicer"]
+
+_Context = Any  # handlers take what the call needs from current_call()
+_MARGIN_SECONDS = 0.5
+"""So much before the call's deadline a wait ends: late enough to be of use, early enough to be answered."""
+
+
+class OperationServicer(OperationServiceServicer):
+    """The chain has established who calls and for which tenant before any of these runs."""
+
+    def __init__(self, operations: Operations) -> None:
+        self._operations = operations
+
+    async def GetOperation(self, request: pb.GetOperationRequest, _context: _Context) -> OperationMessage:
+        """Returns the operation as it is."""
+        return operation_message(await self._operations.get(current_call().tenant_id, request.operation_id))
+
+    async def ListOperations(self, request: pb.ListOperationsRequest, _context: _Context) -> pb.ListOperationsResponse:
+        """Returns a page of the tenant's operations."""
+        page = await self._operations.page(current_call().tenant_id, request.page_size, request.page_token)
+        return pb.ListOperationsResponse(
+            operations=[operation_message(each) for each in page.operations], next_page_token=page.next_token
+        )
+
+    async def CancelOperation(self, request: pb.CancelOperationRequest, _context: _Context) -> OperationMessage:
+        """Ends the operation, unless it has ended."""
+        return operation_message(await self._operations.cancel(current_call().tenant_id, request.operation_id))
+
+    async def WaitOperation(self, request: pb.WaitOperationRequest, _context: _Context) -> OperationMessage:
+        """Returns the operation once it has ended, or when the time is over."""
+        call = current_call()
+        seconds = seconds_of(request.timeout if request.HasField("timeout") else None)
+        left = call.time_remaining()
+        if left is not None:
+            seconds = min(seconds, left - _MARGIN_SECONDS)
+        return operation_message(await self._operations.wait(call.tenant_id, request.operation_id, seconds))
