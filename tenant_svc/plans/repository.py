@@ -10,6 +10,7 @@ from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import BindParameter, Text, bindparam, func, insert, literal, or_, select, tuple_, update
+from sqlalchemy.dialects.postgresql import distinct_on
 
 from interceptors.limits import Rate
 from runtime.database import Connection, Record, compiled
@@ -74,7 +75,7 @@ _NEWEST_PUBLISHED = compiled(
 )
 _newest_published = (
     select(plan_versions)
-    .distinct(plan_versions.c.plan_id)
+    .ext(distinct_on(plan_versions.c.plan_id))
     .where(_is_published)
     .order_by(plan_versions.c.plan_id, plan_versions.c.version.desc())
 )
