@@ -25,16 +25,16 @@ from runtime.server import Application
 from runtime.telemetry import Telemetry
 from runtime.telemetry.spans import CallSpans
 from tenant_svc.doors import Doors
+from tenant_svc.feed.retention import EventRetention
+from tenant_svc.feed.tail import Tail
+from tenant_svc.feed.watch import Watch
 from tenant_svc.schema import SCHEMA, metadata
 from tenant_svc.settings import TenantSettings
 from tenant_svc.tenants.events import StoredEvents
 from tenant_svc.tenants.repository import EVENTS_CHANNEL
-from tenant_svc.tenants.retention import EventRetention
 from tenant_svc.tenants.servicer import TenantServicer
 from tenant_svc.tenants.source import PostgresTenantSource
-from tenant_svc.tenants.tail import Tail
 from tenant_svc.tenants.tenants import Tenants
-from tenant_svc.tenants.watch import Watch
 
 __all__ = ["TenantApp", "build"]
 

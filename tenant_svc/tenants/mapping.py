@@ -10,9 +10,9 @@ from tenantmesh.tenant.v1 import tenant_pb2, tenant_service_pb2
 from interceptors.errors import MeshError
 from interceptors.status import to_status
 from interceptors.tenants import TenantState
-from tenant_svc.tenants.events import EventType
+from tenant_svc.feed.watch import Change, Earliest, FromCursor, FromNow, Snapshot, Start
+from tenant_svc.tenants.events import EventType, TenantEvent
 from tenant_svc.tenants.tenant import NewTenant, Tenant
-from tenant_svc.tenants.watch import Change, Earliest, FromCursor, FromNow, Snapshot, Start
 
 __all__ = ["draft_message", "error_message", "event_message", "start_of", "tenant_message"]
 
@@ -60,7 +60,7 @@ def start_of(request: tenant_service_pb2.WatchTenantsRequest) -> Start:
     return FromNow()
 
 
-def event_message(change: Change) -> tenant_service_pb2.WatchTenantsResponse:
+def event_message(change: Change[TenantEvent]) -> tenant_service_pb2.WatchTenantsResponse:
     """One message of a stream: what happened, or a checkpoint."""
     event = change.event
     if event is None:

@@ -14,10 +14,11 @@ from tenantmesh.tenant.v1.tenant_service_pb2_grpc import TenantServiceServicer
 from interceptors import current_call
 from interceptors.errors import FieldViolation, Internal, InvalidArgument, MeshError
 from interceptors.tenants import parse_tenant_id
+from tenant_svc.feed.watch import Watch
+from tenant_svc.tenants.events import TenantEvent
 from tenant_svc.tenants.mapping import draft_message, error_message, event_message, start_of, tenant_message
 from tenant_svc.tenants.tenant import NewTenant, RequestKey, Tenant, checked_reason
 from tenant_svc.tenants.tenants import Tenants, not_found
-from tenant_svc.tenants.watch import Watch
 
 __all__ = ["TenantServicer"]
 
@@ -28,7 +29,7 @@ _Context = Any  # handlers take what the call needs from current_call()
 class TenantServicer(TenantServiceServicer):
     """The chain has established who calls and for which tenant before any of these runs."""
 
-    def __init__(self, tenants: Tenants, watch: Watch) -> None:
+    def __init__(self, tenants: Tenants, watch: Watch[TenantEvent]) -> None:
         self._tenants = tenants
         self._watch = watch
 

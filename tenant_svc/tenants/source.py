@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 
 from interceptors.tenants import TenantChange, TenantRecord, TenantSource
+from tenant_svc.feed.watch import FromCursor, FromNow, Watch
+from tenant_svc.tenants.events import TenantEvent
 from tenant_svc.tenants.tenants import Tenants
-from tenant_svc.tenants.watch import FromCursor, FromNow, Watch
 
 __all__ = ["PostgresTenantSource"]
 
@@ -16,7 +17,7 @@ __all__ = ["PostgresTenantSource"]
 class PostgresTenantSource(TenantSource):
     """Keeps the obligations of TenantSource on the database and the process's one tail of the event log."""
 
-    def __init__(self, tenants: Tenants, watch: Watch) -> None:
+    def __init__(self, tenants: Tenants, watch: Watch[TenantEvent]) -> None:
         self._tenants = tenants
         self._watch = watch
 

@@ -15,13 +15,13 @@ from interceptors.errors import Aborted, OutOfRange
 from interceptors.tenants import TenantId, TenantState
 from runtime.database import Database
 from tenant_svc.doors import Doors
+from tenant_svc.feed.retention import EventRetention
+from tenant_svc.feed.tail import Tail
+from tenant_svc.feed.watch import Change, Earliest, FromCursor, FromNow, Snapshot, Start, Watch
 from tenant_svc.tenants import repository
-from tenant_svc.tenants.events import EventType, StoredEvents
-from tenant_svc.tenants.retention import EventRetention
+from tenant_svc.tenants.events import EventType, StoredEvents, TenantEvent
 from tenant_svc.tenants.source import PostgresTenantSource
-from tenant_svc.tenants.tail import Tail
 from tenant_svc.tenants.tenants import Tenants
-from tenant_svc.tenants.watch import Change, Earliest, FromCursor, FromNow, Snapshot, Start, Watch
 from tests.fixtures.engines import WorkerDatabase
 from tests.integration.tenant_svc.conftest import as_superuser, eventually, new_tenant
 
@@ -52,14 +52,14 @@ async def follow(database: Database) -> AsyncIterator[Following]:
         yield made
 
 
-async def read(stream: AsyncGenerator[Change, None], count: int) -> list[Change]:
+async def read(stream: AsyncGenerator[Change[TenantEvent], None], count: int) -> list[Change[TenantEvent]]:
     async with asyncio.timeout(10):
         return [await anext(stream) for _ in range(count)]
 
 
-async def until_settled(watch: Watch, start: Start) -> list[Change]:
+async def until_settled(watch: Watch[TenantEvent], start: Start) -> list[Change[TenantEvent]]:
     """From the start to the checkpoint that says that the stream has caught up."""
-    changes: list[Change] = []
+    changes: list[Change[TenantEvent]] = []
     async with asyncio.timeout(10), aclosing(watch.follow(start)) as stream:
         async for change in stream:
             changes.append(change)
@@ -158,7 +158,7 @@ async def test_pruned_events_expire_the_cursors_before_them_and_no_others(
     assert kept.id in {tenant.id for tenant in (await tenants.page(1000, "")).tenants}
 
 
-def cursor_of(changes: list[Change], tenant_id: object) -> str:
+def cursor_of(changes: list[Change[TenantEvent]], tenant_id: object) -> str:
     return next(change.cursor for change in changes if change.event and change.event.tenant.id == tenant_id)
 
 

@@ -1,4 +1,4 @@
-"""An event log in memory that keeps the obligations of EventReader, for tests of what follows one."""
+"""An event log in memory that keeps the obligations of EventLog, for tests of what follows one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from datetime import UTC, datetime, timedelta
 
 from interceptors.errors import Unavailable
 from interceptors.tenants import TenantId, TenantState
-from tenant_svc.tenants.events import EventReader, EventType, TenantEvent, cursor_expired
+from tenant_svc.feed.log import EventLog, cursor_expired
+from tenant_svc.tenants.cursors import CURSORS
+from tenant_svc.tenants.events import EventType, TenantEvent
 from tenant_svc.tenants.tenant import Tenant
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
@@ -38,8 +40,11 @@ async def until(condition: Callable[[], bool]) -> None:
     raise AssertionError("it never became true")
 
 
-class MemoryEvents(EventReader):
+class MemoryEvents(EventLog[TenantEvent]):
     """`append` is a commit; `down` makes every read fail; `reads` counts pages of events."""
+
+    name = "memory"
+    cursors = CURSORS
 
     def __init__(self) -> None:
         self.log: list[TenantEvent] = []
@@ -74,11 +79,15 @@ class MemoryEvents(EventReader):
             raise cursor_expired()
         return [event for event in self.log if event.position > position][:limit]
 
-    async def snapshot(self, position: int, after: uuid.UUID, limit: int) -> Sequence[Tenant]:
+    async def snapshot(self, position: int, after: uuid.UUID, limit: int) -> Sequence[TenantEvent]:
         self._answer()
         latest = {event.tenant.id: event for event in self.log}
         rows = [each.tenant for each in latest.values() if each.position <= position and each.tenant.id > after]
-        return sorted(rows, key=lambda each: each.id)[:limit]
+        page = sorted(rows, key=lambda each: each.id)[:limit]
+        return [TenantEvent(position, EventType.SNAPSHOT, each) for each in page]
+
+    def lost(self) -> Unavailable:
+        return Unavailable("TENANT_DIRECTORY_UNAVAILABLE", "lost")
 
     def _answer(self) -> None:
         if self.down:

@@ -8,14 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tenant_svc.tenants.cursors import (
-    SnapshotCursor,
-    StreamCursor,
-    open_page_token,
-    open_stream_cursor,
-    page_token,
-    stream_cursor,
-)
+from tenant_svc.feed.cursors import Cursors, SnapshotCursor, StreamCursor
+from tenant_svc.tenants.cursors import CURSORS, open_page_token, page_token
 
 positions = st.integers(0, 2**63 - 1)
 cursors = st.builds(StreamCursor, positions) | st.builds(SnapshotCursor, positions, st.uuids())
@@ -28,30 +22,37 @@ def test_a_page_token_opens_to_what_it_was_made_from(after: uuid.UUID) -> None:
 
 @given(cursors)
 def test_a_cursor_opens_to_what_it_was_made_from(cursor: StreamCursor | SnapshotCursor) -> None:
-    assert open_stream_cursor(stream_cursor(cursor)) == cursor
+    assert CURSORS.open(CURSORS.text(cursor)) == cursor
 
 
 @given(cursors, st.data())
 def test_a_cursor_with_a_character_changed_is_none(cursor: StreamCursor | SnapshotCursor, data: st.DataObject) -> None:
-    text = stream_cursor(cursor)
+    text = CURSORS.text(cursor)
     at = data.draw(st.integers(0, len(text) - 1))
     other = data.draw(st.characters().filter(lambda each: each != text[at]))
     with pytest.raises(ValueError, match=r"."):
-        open_stream_cursor(text[:at] + other + text[at + 1 :])
+        CURSORS.open(text[:at] + other + text[at + 1 :])
 
 
 @given(st.text())
 def test_garbage_is_refused_and_nothing_worse(text: str) -> None:
-    for opened in (open_page_token, open_stream_cursor):
+    for opened in (open_page_token, CURSORS.open):
         with pytest.raises(ValueError, match=r"."):
             opened(text)
 
 
 def test_a_token_made_for_something_else_is_refused() -> None:
     with pytest.raises(ValueError, match="something else"):
-        open_page_token(stream_cursor(StreamCursor(7)))
+        open_page_token(CURSORS.text(StreamCursor(7)))
     with pytest.raises(ValueError, match="something else"):
-        open_stream_cursor(page_token(uuid.uuid4()))
+        CURSORS.open(page_token(uuid.uuid4()))
+
+
+def test_a_cursor_of_another_log_is_refused() -> None:
+    another = Cursors(stream=b"other", snapshot=b"other.s")
+    for cursor in (StreamCursor(7), SnapshotCursor(7, uuid.uuid4())):
+        with pytest.raises(ValueError, match="something else"):
+            CURSORS.open(another.text(cursor))
 
 
 def test_a_padded_or_extended_spelling_is_refused() -> None:

@@ -8,8 +8,8 @@ from datetime import timedelta
 
 import pytest
 
+from tenant_svc.feed.tail import Tail
 from tenant_svc.tenants.events import TenantEvent
-from tenant_svc.tenants.tail import Tail
 from tests.unit.tenant_svc.event_log import MemoryEvents, until
 
 NEVER = timedelta(hours=1)
@@ -30,25 +30,25 @@ def events() -> MemoryEvents:
 
 
 @pytest.fixture
-async def tail(events: MemoryEvents) -> AsyncIterator[Tail]:
+async def tail(events: MemoryEvents) -> AsyncIterator[Tail[TenantEvent]]:
     tail = Tail(events, window=4, poll_interval=NEVER)
     await tail.start()
     yield tail
     await tail.close()
 
 
-async def caught_up(tail: Tail, position: int) -> None:
+async def caught_up(tail: Tail[TenantEvent], position: int) -> None:
     tail.wake()
     await until(lambda: tail.head >= position)
 
 
-async def test_it_begins_where_the_log_ends(tail: Tail, events: MemoryEvents) -> None:
+async def test_it_begins_where_the_log_ends(tail: Tail[TenantEvent], events: MemoryEvents) -> None:
     assert tail.head == tail.floor == events.log[-1].position
     assert tail.since(tail.head) == []
     assert tail.since(tail.head - 1) is None
 
 
-async def test_a_wake_makes_it_look(tail: Tail, events: MemoryEvents) -> None:
+async def test_a_wake_makes_it_look(tail: Tail[TenantEvent], events: MemoryEvents) -> None:
     start = tail.head
     added = [events.append(number).position for number in (4, 5)]
     await caught_up(tail, added[-1])
@@ -57,7 +57,9 @@ async def test_a_wake_makes_it_look(tail: Tail, events: MemoryEvents) -> None:
     assert positions(tail.since(start, 1)) == added[:1]
 
 
-async def test_a_position_between_two_events_is_as_good_as_the_first(tail: Tail, events: MemoryEvents) -> None:
+async def test_a_position_between_two_events_is_as_good_as_the_first(
+    tail: Tail[TenantEvent], events: MemoryEvents
+) -> None:
     added = [events.append(number).position for number in (4, 5)]
     await caught_up(tail, added[-1])
     assert positions(tail.since(added[0] + 1)) == added[1:]
@@ -71,7 +73,7 @@ async def test_without_a_wake_it_looks_by_itself(events: MemoryEvents) -> None:
     await tail.close()
 
 
-async def test_the_window_is_bounded_and_says_what_has_left_it(tail: Tail, events: MemoryEvents) -> None:
+async def test_the_window_is_bounded_and_says_what_has_left_it(tail: Tail[TenantEvent], events: MemoryEvents) -> None:
     start = tail.head
     added = [events.append(number).position for number in range(10, 30)]
     await caught_up(tail, added[-1])
@@ -81,7 +83,7 @@ async def test_the_window_is_bounded_and_says_what_has_left_it(tail: Tail, event
     assert positions(tail.since(tail.floor)) == [each for each in added if each > tail.floor]
 
 
-async def test_many_readers_cost_one_read(tail: Tail, events: MemoryEvents) -> None:
+async def test_many_readers_cost_one_read(tail: Tail[TenantEvent], events: MemoryEvents) -> None:
     waiting = [asyncio.create_task(tail.moved(tail.head, 5)) for _ in range(100)]
     await asyncio.sleep(0)
     before = events.reads
@@ -91,7 +93,7 @@ async def test_many_readers_cost_one_read(tail: Tail, events: MemoryEvents) -> N
     assert events.reads - before <= 2
 
 
-async def test_moved_does_not_wait_for_what_is_there(tail: Tail, events: MemoryEvents) -> None:
+async def test_moved_does_not_wait_for_what_is_there(tail: Tail[TenantEvent], events: MemoryEvents) -> None:
     start = tail.head
     await caught_up(tail, events.append(4).position)
     async with asyncio.timeout(1):
@@ -112,7 +114,9 @@ async def test_a_silent_database_is_noticed_and_its_return_too(events: MemoryEve
     await tail.close()
 
 
-async def test_events_forgotten_while_out_of_contact_leave_no_silent_gap(tail: Tail, events: MemoryEvents) -> None:
+async def test_events_forgotten_while_out_of_contact_leave_no_silent_gap(
+    tail: Tail[TenantEvent], events: MemoryEvents
+) -> None:
     start = tail.head
     events.append(4)
     events.prune(events.append(5).position)

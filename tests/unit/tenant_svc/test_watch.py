@@ -9,11 +9,12 @@ from datetime import timedelta
 import pytest
 
 from interceptors.errors import Aborted, InvalidArgument, OutOfRange, Unavailable
-from tenant_svc.tenants import watch as watch_module
-from tenant_svc.tenants.cursors import StreamCursor, page_token, stream_cursor
-from tenant_svc.tenants.events import EventType
-from tenant_svc.tenants.tail import Tail
-from tenant_svc.tenants.watch import Change, Earliest, FromCursor, FromNow, Snapshot, Start, Watch
+from tenant_svc.feed import watch as watch_module
+from tenant_svc.feed.cursors import StreamCursor
+from tenant_svc.feed.tail import Tail
+from tenant_svc.feed.watch import Change, Earliest, FromCursor, FromNow, Snapshot, Start, Watch
+from tenant_svc.tenants.cursors import CURSORS, page_token
+from tenant_svc.tenants.events import EventType, TenantEvent
 from tests.unit.tenant_svc.event_log import MemoryEvents, tenant, until
 
 NEVER = timedelta(hours=1)
@@ -46,12 +47,12 @@ async def setting() -> AsyncIterator[Setting]:
     await setting.tail.close()
 
 
-async def read(stream: AsyncGenerator[Change, None], count: int) -> list[Change]:
+async def read(stream: AsyncGenerator[Change[TenantEvent], None], count: int) -> list[Change[TenantEvent]]:
     async with asyncio.timeout(5):
         return [await anext(stream) for _ in range(count)]
 
 
-async def first(setting: Setting, start: Start, count: int) -> list[Change]:
+async def first(setting: Setting, start: Start, count: int) -> list[Change[TenantEvent]]:
     stream = setting.watch.follow(start)
     try:
         return await read(stream, count)
@@ -59,7 +60,7 @@ async def first(setting: Setting, start: Start, count: int) -> list[Change]:
         await stream.aclose()
 
 
-def numbers(changes: list[Change]) -> list[int | None]:
+def numbers(changes: list[Change[TenantEvent]]) -> list[int | None]:
     """The tenants of the events; None for a checkpoint."""
     return [change.event.tenant.id.int if change.event else None for change in changes]
 
@@ -172,7 +173,7 @@ async def test_a_cursor_whose_events_are_gone_is_refused_before_the_first_messag
 
 async def test_a_cursor_from_ahead_of_the_log_is_expired(setting: Setting) -> None:
     with pytest.raises(OutOfRange):
-        await first(setting, FromCursor(stream_cursor(StreamCursor(10_000))), 1)
+        await first(setting, FromCursor(CURSORS.text(StreamCursor(10_000))), 1)
 
 
 async def test_events_that_go_while_history_is_told_end_the_stream(

@@ -1,4 +1,4 @@
-"""Following what happens to tenants from any point on: history from the database, then the shared tail.
+"""Following a log from any point on: history from the database, then the shared tail.
 
 A stream never holds a transaction while its reader is busy: pages of history are read whole, the rest is memory.
 """
@@ -11,16 +11,18 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Generic, TypeVar
 
-from interceptors.errors import Aborted, FieldViolation, InvalidArgument, Unavailable
-from tenant_svc.tenants.cursors import SnapshotCursor, StreamCursor, open_stream_cursor, stream_cursor
-from tenant_svc.tenants.events import EventReader, EventType, TenantEvent, cursor_expired
-from tenant_svc.tenants.tail import Tail
+from interceptors.errors import Aborted, FieldViolation, InvalidArgument
+from tenant_svc.feed.cursors import SnapshotCursor, StreamCursor
+from tenant_svc.feed.log import Event, EventLog, cursor_expired
+from tenant_svc.feed.tail import Tail
 
 __all__ = ["Change", "Earliest", "FromCursor", "FromNow", "Snapshot", "Start", "Watch"]
 
 _PAGE = 500
 _NOBODY = uuid.UUID(int=0)
+_E = TypeVar("_E", bound=Event)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,7 @@ class FromNow:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Begin with every tenant as it is."""
+    """Begin with every tenant as it is now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,22 +51,23 @@ Start = FromNow | Snapshot | Earliest | FromCursor
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class Change(Generic[_E]):
     """One message of a stream: an event, or (None) that everything up to the cursor has been sent."""
 
     cursor: str
-    event: TenantEvent | None
+    event: _E | None
 
 
-class Watch:
+class Watch(Generic[_E]):
     """Makes streams. `checkpoint_interval` is how often an idle stream says that it lives."""
 
-    def __init__(self, events: EventReader, tail: Tail, *, checkpoint_interval: timedelta) -> None:
+    def __init__(self, events: EventLog[_E], tail: Tail[_E], *, checkpoint_interval: timedelta) -> None:
         self._events = events
         self._tail = tail
+        self._text = events.cursors.text
         self._checkpoint_interval = checkpoint_interval.total_seconds()
 
-    async def follow(self, start: Start) -> AsyncGenerator[Change, None]:
+    async def follow(self, start: Start) -> AsyncGenerator[Change[_E], None]:
         """A checkpoint at once, then what happens, without end.
 
         Raises InvalidArgument for a cursor that is none of ours and OutOfRange `CURSOR_EXPIRED` for one whose events
@@ -73,21 +76,21 @@ class Watch:
         """
         epoch = self._tail.epoch
         begin = await self._begin(start)
-        yield Change(stream_cursor(begin), None)
+        yield Change(self._text(begin), None)
         if isinstance(begin, SnapshotCursor):
-            async with aclosing(self._snapshot(begin)) as tenants:
-                async for change in tenants:
+            async with aclosing(self._snapshot(begin)) as snapshot:
+                async for change in snapshot:
                     yield change
         async with aclosing(self._batches(begin.position, epoch, settled=isinstance(start, FromNow))) as batches:
             async for position, events in batches:
                 for event in events:
-                    yield Change(stream_cursor(StreamCursor(event.position)), event)
+                    yield Change(self._text(StreamCursor(event.position)), event)
                 if not events:
-                    yield Change(stream_cursor(StreamCursor(position)), None)
+                    yield Change(self._text(StreamCursor(position)), None)
 
     async def _begin(self, start: Start) -> StreamCursor | SnapshotCursor:
         if self._tail.lost:
-            raise _lost()
+            raise self._events.lost()
         match start:
             case FromNow():
                 # The log's end and not the tail's, which may lag: what was committed before is not told again.
@@ -101,7 +104,7 @@ class Watch:
 
     async def _resume(self, text: str) -> StreamCursor | SnapshotCursor:
         try:
-            cursor = open_stream_cursor(text)
+            cursor = self._events.cursors.open(text)
         except ValueError as error:
             violation = FieldViolation("cursor", "must be the cursor of an earlier message, unchanged")
             raise InvalidArgument.fields([violation]) from error
@@ -113,19 +116,18 @@ class Watch:
             raise cursor_expired()
         return cursor
 
-    async def _snapshot(self, begin: SnapshotCursor) -> AsyncGenerator[Change, None]:
-        """The tenants that have not changed since the snapshot's position; the others' events follow anyway, and an
-        older state is never sent after a newer one."""
+    async def _snapshot(self, begin: SnapshotCursor) -> AsyncGenerator[Change[_E], None]:
+        """Those that have not changed since the snapshot's position; the others' events follow anyway, and an older
+        state is never sent after a newer one."""
         after = begin.after
         while page := await self._events.snapshot(begin.position, after, _PAGE):
-            for tenant in page:
-                after = tenant.id
-                event = TenantEvent(begin.position, EventType.SNAPSHOT, tenant)
-                yield Change(stream_cursor(SnapshotCursor(begin.position, after)), event)
+            for event in page:
+                after = event.subject
+                yield Change(self._text(SnapshotCursor(begin.position, after)), event)
 
     async def _batches(
         self, position: int, epoch: int, *, settled: bool
-    ) -> AsyncGenerator[tuple[int, Sequence[TenantEvent]], None]:
+    ) -> AsyncGenerator[tuple[int, Sequence[_E]], None]:
         """The events after the position, and the position after them; none when it is time for a checkpoint.
 
         `epoch` is the tail's at the beginning. `settled` is whether the stream has caught up already; a checkpoint says
@@ -150,20 +152,12 @@ class Watch:
             yield position, events
             spoken = time.monotonic()
 
-    def _next(self, position: int, epoch: int) -> Sequence[TenantEvent]:
+    def _next(self, position: int, epoch: int) -> Sequence[_E]:
         if self._tail.lost:
-            raise _lost()
+            raise self._events.lost()
         if self._tail.epoch != epoch:
             raise cursor_expired()
         events = self._tail.since(position)
         if events is None:
             raise Aborted("WATCH_TOO_SLOW", "The stream was read too slowly and was cut. Resume from the last cursor.")
         return events
-
-
-def _lost() -> Unavailable:
-    return Unavailable(
-        "TENANT_DIRECTORY_UNAVAILABLE",
-        "Changes of tenants can't be read at the moment. Resume from the last cursor, with backoff.",
-        retry_after=timedelta(seconds=1),
-    )

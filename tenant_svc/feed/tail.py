@@ -14,18 +14,20 @@ from collections.abc import Sequence
 from contextlib import suppress
 from datetime import timedelta
 from operator import attrgetter
+from typing import Generic, TypeVar
 
 from interceptors.errors import OutOfRange, Unavailable
-from tenant_svc.tenants.events import EventReader, TenantEvent, cursor_expired
+from tenant_svc.feed.log import Event, EventLog, cursor_expired
 
 __all__ = ["Tail"]
 
 _log = logging.getLogger("tenantmesh.tenant.events")
 _BATCH = 500
 _by_position = attrgetter("position")
+_E = TypeVar("_E", bound=Event)
 
 
-class Tail:
+class Tail(Generic[_E]):
     """Follows the event log; `wake` makes it look at once, otherwise it looks every `poll_interval`.
 
     `window` is how many events it remembers; `lost_after` how long the database may be silent before streams are told.
@@ -33,7 +35,7 @@ class Tail:
 
     def __init__(
         self,
-        events: EventReader,
+        events: EventLog[_E],
         *,
         window: int = 10_000,
         poll_interval: timedelta = timedelta(seconds=2),
@@ -43,7 +45,7 @@ class Tail:
         self._window = window
         self._poll_interval = poll_interval.total_seconds()
         self._lost_after = lost_after.total_seconds()
-        self._recent: list[TenantEvent] = []
+        self._recent: list[_E] = []
         self._wake = asyncio.Event()
         self._pulse = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -60,7 +62,7 @@ class Tail:
         """Finds where the log ends and follows it from there. Raises Unavailable without a database."""
         self.floor = self.head = await self._events.head()
         self.heard = time.monotonic()
-        self._task = asyncio.create_task(self._follow(), name="tenant-event-tail")
+        self._task = asyncio.create_task(self._follow(), name=f"{self._events.name}-event-tail")
 
     async def close(self) -> None:
         """Stops following. Streams that wait stay as they are; end them first."""
@@ -78,7 +80,7 @@ class Tail:
         """Whether the database has been silent for so long that what is here may be out of date."""
         return time.monotonic() - self.heard > self._lost_after
 
-    def since(self, position: int, limit: int = _BATCH) -> Sequence[TenantEvent] | None:
+    def since(self, position: int, limit: int = _BATCH) -> Sequence[_E] | None:
         """The events after the position, oldest first; None when they have left the window."""
         if position < self.floor:
             return None
@@ -101,9 +103,9 @@ class Tail:
             except OutOfRange:
                 await self._skip()
             except Unavailable as error:
-                _log.warning("the tenant event log can't be read: %s", error.__cause__)
+                _log.warning("the %s event log can't be read: %s", self._events.name, error.__cause__)
             except Exception:
-                _log.exception("the tenant event log can't be read")
+                _log.exception("the %s event log can't be read", self._events.name)
             if self.lost:
                 self._tell()
             if not more:

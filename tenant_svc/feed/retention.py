@@ -8,7 +8,7 @@ from contextlib import suppress
 from datetime import timedelta
 
 from interceptors.errors import Unavailable
-from tenant_svc.tenants.events import StoredEvents
+from tenant_svc.feed.log import Prunable
 
 __all__ = ["EventRetention"]
 
@@ -19,7 +19,7 @@ _BATCH = 1000
 class EventRetention:
     """Prunes the log every `interval`. Every process may run one: the database lets one at a time work."""
 
-    def __init__(self, events: StoredEvents, *, keep: timedelta | None, interval: timedelta) -> None:
+    def __init__(self, events: Prunable, *, keep: timedelta | None, interval: timedelta) -> None:
         self._events = events
         self._keep = keep
         self._interval = interval.total_seconds()
@@ -28,7 +28,7 @@ class EventRetention:
     async def start(self) -> None:
         """Begins, unless everything is kept."""
         if self._keep is not None:
-            self._task = asyncio.create_task(self._run(self._keep), name="tenant-event-retention")
+            self._task = asyncio.create_task(self._run(self._keep), name=f"{self._events.name}-event-retention")
 
     async def close(self) -> None:
         """Stops; a batch under way is rolled back."""
@@ -44,7 +44,7 @@ class EventRetention:
             except Unavailable:
                 forgotten = 0  # whoever serves has said so already
             except Exception:
-                _log.exception("old tenant events can't be forgotten")
+                _log.exception("old events of the %s log can't be forgotten", self._events.name)
                 forgotten = 0
             if forgotten < _BATCH:
                 await asyncio.sleep(self._interval)
