@@ -131,4 +131,5 @@ catalog_events = catalog(
     ),
     "A feature's rollout changes for every tenant at once, and says nothing about any.",
     (Grant(APP_ROLE, ("SELECT",)), Grant(DIRECTORY_ROLE, ("SELECT", "INSERT"))),
+    secret=True,
 )

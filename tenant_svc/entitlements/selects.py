@@ -1,0 +1,130 @@
+"""The statements behind `reader.py`: all that one tenant's entitlements follow from, in one row whose lists are JSON.
+
+They are put together of the same columns, so that one tenant in its own transaction and many tenants at once are read
+alike. Every part names the tenant of its row although row security does.
+"""
+
+from __future__ import annotations
+
+from itertools import chain
+from typing import Any
+
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Label,
+    ScalarSelect,
+    Select,
+    Table,
+    Text,
+    Uuid,
+    any_,
+    bindparam,
+    func,
+    literal_column,
+    select,
+)
+from sqlalchemy import cast as sql_cast
+from sqlalchemy.dialects.postgresql import JSONB, aggregate_order_by, distinct_on
+
+from runtime.database import compiled
+from tenant_svc.entitlements.repository import GRANT, OVERRIDE
+from tenant_svc.entitlements.tables import catalog_events, entitlement_events, grants, overrides, plan_terms
+from tenant_svc.plans.tables import features, plan_versions
+from tenant_svc.quotas.tables import gauges, ledger
+from tenant_svc.tenants.tables import tenants
+
+__all__ = ["BY_SLUGS", "CATALOG", "MANY_SPENT", "ONE", "ONE_SPENT"]
+
+_now = func.statement_timestamp()
+
+
+def _object(*columns: ColumnElement[Any]) -> ColumnElement[Any]:
+    """One row as a JSON object; a jsonb column as the text that it is in a row of its table."""
+    values = [sql_cast(each, Text) if isinstance(each.type, JSONB) else each for each in columns]
+    names: list[ColumnElement[Any]] = [literal_column(f"'{each.key}'") for each in columns]
+    return func.json_build_object(*chain.from_iterable(zip(names, values, strict=True)))
+
+
+def _list(*columns: ColumnElement[Any], order: ColumnElement[Any]) -> Select[Any]:
+    return select(func.json_agg(aggregate_order_by(_object(*columns), order)))
+
+
+def _its(table: Table) -> ColumnElement[bool]:
+    """The rows that belong to the tenant of the outer row."""
+    return table.c.tenant_id == tenants.c.tenant_id
+
+
+def _part(name: str, part: Select[Any]) -> Label[Any]:
+    return part.correlate(tenants).scalar_subquery().label(name)
+
+
+def _plan(plan_id: ColumnElement[Any], version: ColumnElement[Any]) -> ScalarSelect[Any]:
+    this = (plan_versions.c.plan_id == plan_id, plan_versions.c.version == version)
+    return select(_object(*plan_versions.c)).where(*this).scalar_subquery()
+
+
+_newest = (
+    select(plan_versions)
+    .ext(distinct_on(plan_versions.c.plan_id))
+    .where(plan_versions.c.state == literal_column("'PUBLISHED'"))
+    .order_by(plan_versions.c.plan_id, plan_versions.c.version.desc())
+    .subquery()
+)
+_catalog: list[ColumnElement[Any]] = [
+    _list(*features.c, order=features.c.feature_id).scalar_subquery().label("features"),
+    _list(*_newest.c, order=_newest.c.plan_id).scalar_subquery().label("published"),
+]
+_last_change = select(func.max(entitlement_events.c.position)).where(_its(entitlement_events)).correlate(tenants)
+_last_of_catalog = select(func.max(catalog_events.c.position))
+_unexpired = overrides.c.expire_time.is_(None) | (overrides.c.expire_time > _now)
+_usable = grants.c.void_time.is_(None) & (grants.c.expire_time.is_(None) | (grants.c.expire_time > _now))
+_terms = func.json_build_object(
+    literal_column("'over_limit_policy'"),
+    plan_terms.c.over_limit_policy,
+    literal_column("'grace_until'"),
+    plan_terms.c.grace_until,
+    literal_column("'grace_plan'"),
+    _plan(plan_terms.c.grace_plan_id, plan_terms.c.grace_plan_version),
+)
+_own: list[ColumnElement[Any]] = [
+    _now.label("now"),
+    tenants.c.tenant_id,
+    tenants.c.state,
+    _plan(tenants.c.plan_id, tenants.c.plan_version).label("plan"),
+    func.greatest(_last_change.scalar_subquery(), _last_of_catalog.scalar_subquery(), literal_column("0")).label(
+        "revision"
+    ),
+    _part("overrides", _list(*OVERRIDE, order=overrides.c.feature_id).where(_its(overrides), _unexpired)),
+    _part("grants", _list(*GRANT, order=grants.c.grant_id).where(_its(grants), _usable)),
+    _part("terms", select(_terms).where(_its(plan_terms))),
+    _part("levels", select(func.json_object_agg(gauges.c.feature_id, gauges.c.level)).where(_its(gauges))),
+]
+
+# What has been given out in the period that the feature is in, of each feature.
+_this_period = func.date_trunc(func.lower(features.c.period), _now, literal_column("'UTC'"))
+_spent = _part(
+    "spent",
+    select(func.json_object_agg(ledger.c.feature_id, func.json_build_array(ledger.c.given, ledger.c.from_plan)))
+    .join_from(features, ledger, ledger.c.feature_id == features.c.feature_id)
+    .where(_its(ledger), features.c.period != literal_column("''"), ledger.c.period_start == _this_period),
+)
+
+_exists = tenants.c.state != literal_column("'DELETED'")
+_one = (tenants.c.tenant_id == bindparam("tenant_id", type_=tenants.c.tenant_id.type), _exists)
+_many = (tenants.c.tenant_id == any_(bindparam("tenant_ids", type_=ARRAY(Uuid))), _exists)
+
+# Through the tenant's door
+
+ONE = compiled(select(*_own, *_catalog).where(*_one))
+ONE_SPENT = compiled(select(*_own, *_catalog, _spent).where(*_one))
+
+# Through the system door, across tenants
+
+CATALOG = compiled(select(*_catalog))
+MANY_SPENT = compiled(select(*_own, _spent).where(*_many))
+BY_SLUGS = compiled(
+    select(tenants.c.slug, tenants.c.tenant_id).where(
+        tenants.c.slug == any_(bindparam("slugs", type_=ARRAY(Text))), _exists
+    )
+)
