@@ -15,7 +15,7 @@ from tenant_svc.doors import Doors
 from tenant_svc.operations import repository
 from tenant_svc.operations.endings import Endings
 from tenant_svc.operations.operation import CANCELLED, Operation, OperationState, not_found
-from tenant_svc.tenants.cursors import open_page_token, page_token
+from tenant_svc.sealing import seal, unseal
 
 __all__ = ["LONGEST_WAIT", "Operations", "Page"]
 
@@ -23,6 +23,7 @@ DEFAULT_PAGE = 50
 LARGEST_PAGE = 1000
 LONGEST_WAIT = timedelta(seconds=50)
 _NEWEST = uuid.UUID(int=2**128 - 1)
+_PAGE = b"tm.ops"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ class Operations:
         size, before = _checked_page(size, token)
         async with self._doors.tenant(tenant_id, read_only=True) as connection:
             found = await repository.page(connection, tenant_id, before, size + 1)
-        return Page(found[:size], page_token(found[size - 1].id) if len(found) > size else "")
+        return Page(found[:size], seal(_PAGE, found[size - 1].id.bytes) if len(found) > size else "")
 
     async def cancel(self, tenant_id: TenantId, operation_id: str) -> Operation:
         """Ends the operation before it has changed anything. One that has ended stays as it is.
@@ -105,7 +106,7 @@ def _checked_page(size: int, token: str) -> tuple[int, uuid.UUID]:
     if size < 0:
         raise InvalidArgument.fields([FieldViolation("page_size", "must not be negative")])
     try:
-        before = open_page_token(token) if token else _NEWEST
+        before = uuid.UUID(bytes=unseal(_PAGE, token)) if token else _NEWEST
     except ValueError as error:
         violation = FieldViolation("page_token", "must be the next_page_token of the page before, unchanged")
         raise InvalidArgument.fields([violation]) from error

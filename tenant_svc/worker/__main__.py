@@ -1,0 +1,32 @@
+"""`python -m tenant_svc.worker`: settings from the environment, then work until a signal."""
+
+from __future__ import annotations
+
+import sys
+
+from pydantic import ValidationError
+from pydantic_settings import SettingsError
+
+from runtime.server import REFUSED
+from runtime.settings import wrong_settings
+from runtime.telemetry import setup
+from tenant_svc.worker.app import WorkerApp
+from tenant_svc.worker.process import run
+from tenant_svc.worker.settings import WorkerSettings
+
+
+def main() -> int:
+    """Works, and returns the exit status."""
+    try:
+        settings = WorkerSettings()  # type: ignore[call-arg]  # pydantic reads the environment
+    except (ValidationError, SettingsError) as error:
+        sys.stderr.write(
+            f"the worker refuses to start; correct these settings:\n{wrong_settings(error, WorkerSettings)}\n"
+        )
+        return REFUSED
+    telemetry = setup(settings.telemetry, "tenant_worker")
+    return run(WorkerApp(settings, telemetry), telemetry, settings.worker.grace)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

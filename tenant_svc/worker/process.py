@@ -1,0 +1,76 @@
+"""The life of a worker process: open, work until a signal, finish what is under way, close.
+
+A second signal ends the waiting; what was under way is then taken up by the next worker.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import traceback
+from contextlib import AsyncExitStack, suppress
+from datetime import timedelta
+
+import structlog
+import uvloop
+
+from runtime.server import REFUSED
+from runtime.telemetry import Telemetry
+from tenant_svc.worker.app import WorkerApp
+
+__all__ = ["run"]
+
+_log = structlog.get_logger()
+
+
+def run(app: WorkerApp, telemetry: Telemetry, grace: timedelta) -> int:
+    """Works until SIGTERM or SIGINT and returns the process's exit status: 0, or REFUSED when it must not work. Jobs
+    under way get `grace` to end."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_Process(app, telemetry, grace.total_seconds()).run())
+
+
+class _Process:
+    def __init__(self, app: WorkerApp, telemetry: Telemetry, grace: float) -> None:
+        self._app = app
+        self._telemetry = telemetry
+        self._grace = grace
+        self._stop = asyncio.Event()
+        self._hurry = asyncio.Event()
+
+    async def run(self) -> int:
+        """Works until told to stop."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, self._on_signal)
+        async with AsyncExitStack() as opened:
+            opened.push_async_callback(self._app.close)
+            opened.callback(self._telemetry.close)
+            try:
+                await self._app.start()
+                self._telemetry.open()  # last: whoever can read the metrics knows that the worker works
+            except Exception as error:  # whatever is wrong, say it and do not work
+                where = traceback.extract_tb(error.__traceback__)[-1]
+                at = f"{where.filename}:{where.lineno}"
+                _log.error("refusing to work", reason=str(error), kind=type(error).__name__, where=at)
+                return REFUSED
+            _log.info("working")
+            await self._work()
+        _log.info("stopped")
+        return 0
+
+    async def _work(self) -> None:
+        working = asyncio.create_task(self._app.queue.run(), name="job-queue")
+        await self._stop.wait()
+        _log.info("draining", running=self._app.queue.running)
+        self._app.queue.stop()
+        hurry = asyncio.create_task(self._hurry.wait())
+        await asyncio.wait({working, hurry}, timeout=self._grace, return_when=asyncio.FIRST_COMPLETED)
+        for task in (working, hurry):
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+    def _on_signal(self) -> None:
+        if self._stop.is_set():
+            self._hurry.set()
+        self._stop.set()

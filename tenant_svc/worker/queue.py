@@ -1,0 +1,195 @@
+"""Taking jobs from the queue, with pgqueuer: one connection as the worker role, opened again whenever it is lost.
+
+The queue delivers at least once: a job comes back when it fails, when its worker dies or is silent for too long, and
+when the database was away as it ended. What a job does must bear that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from datetime import timedelta
+from functools import partial
+from typing import Protocol
+
+from pgqueuer import AsyncpgDriver, Job, Queries, QueueManager, RetryRequested
+from pgqueuer.adapters.persistence.qb import QueryBuilderEnvironment, QueryQueueBuilder, QuerySchedulerBuilder
+from pgqueuer.domain.settings import DBSettings
+from pgqueuer.domain.types import Channel
+
+from interceptors.errors import Unavailable
+from runtime.database import DatabaseUnavailable, TransactionConflict
+from runtime.database.pool import RawConnection
+from tenant_svc.worker.settings import JobSettings
+
+__all__ = ["SETTINGS", "Handler", "JobQueue", "Outcome"]
+
+# All by name: the library would take what is left out from variables such as CHANNEL or TRIGGER.
+SETTINGS = DBSettings(
+    prefix="",
+    db_schema="jobs",
+    channel=Channel("ch_pgqueuer"),
+    function="fn_pgqueuer_changed",
+    statistics_table="pgqueuer_statistics",
+    queue_status_type="pgqueuer_status",
+    queue_table="pgqueuer",
+    queue_table_log="pgqueuer_log",
+    trigger="tg_pgqueuer_changed",
+    schedules_table="pgqueuer_schedules",
+)
+
+_log = logging.getLogger("tenantmesh.worker")
+_FIRST_PAUSE_SECONDS = 0.1
+_LONGEST_PAUSE_SECONDS = 5.0
+_PRUNE_SECONDS = 3600.0
+_FORGET = "DELETE FROM jobs.pgqueuer_log WHERE created < now() - $1::interval"
+_TRANSIENT = (Unavailable, DatabaseUnavailable, TransactionConflict)  # gone by itself, however long it takes
+
+Outcome = tuple[str, str]
+"""The kind of a job, and how an attempt at it went: `done`, `repeated` or `given up`."""
+
+
+class Handler(Protocol):
+    """What is done about one kind of job."""
+
+    async def work(self, subject: str) -> None:
+        """Must do what the job asks for, or find that it is done; may be called again for the same job at any time,
+        even while an earlier call has not returned. An error means: try again later."""
+        ...
+
+    async def give_up(self, subject: str) -> None:
+        """Must leave the subject in a state that nobody waits for: the job has failed too often and is dropped."""
+        ...
+
+
+class JobQueue:
+    """`open` proves that the queue is there, `run` takes jobs until `stop`, and finishes those it has."""
+
+    def __init__(
+        self,
+        connect: Callable[[], Awaitable[RawConnection]],
+        handlers: Mapping[str, Handler],
+        settings: JobSettings,
+    ) -> None:
+        self._connect = connect
+        self._handlers = handlers
+        self._settings = settings
+        self._stopping = asyncio.Event()
+        self._manager: QueueManager | None = None
+        self.outcomes: Counter[Outcome] = Counter()
+        self.running = 0
+        """How many jobs are under way."""
+
+    async def open(self) -> None:
+        """Raises what is wrong when jobs can't be taken: no database, no right to, no tables."""
+        connection = await self._connect()
+        try:
+            await self._manage(connection).verify_structure()
+        finally:
+            await connection.close()
+
+    async def run(self) -> None:
+        """Takes jobs until stopped. Cancelled, it leaves those under way to whoever takes them up again."""
+        pause = _FIRST_PAUSE_SECONDS
+        while not self._stopping.is_set():
+            began = asyncio.get_running_loop().time()
+            try:
+                await self._run_once()
+            except Exception as error:  # anything: without this loop no job is done at all
+                _log.warning("the job queue was lost, trying again: %s", type(error).__name__)
+            if asyncio.get_running_loop().time() - began > _LONGEST_PAUSE_SECONDS:
+                pause = _FIRST_PAUSE_SECONDS
+            await _wait(self._stopping, pause)
+            pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+
+    def stop(self) -> None:
+        """Takes no more jobs; `run` returns when those under way have ended."""
+        self._stopping.set()
+        if self._manager is not None:
+            self._manager.shutdown.set()
+
+    async def _run_once(self) -> None:
+        connection = await self._connect()
+        settings = self._settings
+        forgetting: asyncio.Task[None] | None = None
+        try:
+            self._manager = manager = self._manage(connection)
+            if self._stopping.is_set():
+                return
+            forgetting = asyncio.create_task(self._forget(manager), name="job-log-retention")
+            await manager.run(
+                dequeue_timeout=settings.poll_interval,
+                batch_size=max(1, settings.concurrency // 2),
+                max_concurrent_tasks=max(2, settings.concurrency),
+                heartbeat_timeout=settings.lease,
+                shutdown_on_listener_failure=True,
+                log_aggregation_interval=timedelta(0),
+            )
+        finally:
+            if forgetting is not None:
+                forgetting.cancel()
+            connection.terminate()
+
+    def _manage(self, connection: RawConnection) -> QueueManager:
+        queries = Queries(
+            AsyncpgDriver(connection),
+            qbe=QueryBuilderEnvironment(SETTINGS),
+            qbq=QueryQueueBuilder(SETTINGS),
+            qbs=QuerySchedulerBuilder(SETTINGS),
+        )
+        manager = QueueManager(queries, channel=SETTINGS.channel)
+        for kind, handler in self._handlers.items():
+            manager.entrypoint(kind, accepts_context=False)(partial(self._work, handler))
+        return manager
+
+    async def _work(self, handler: Handler, job: Job) -> None:
+        """One attempt. Raises nothing but RetryRequested: after any other error the library drops the job."""
+        subject = (job.payload or b"").decode(errors="replace")
+        self.running += 1
+        try:
+            await handler.work(subject)
+            self.outcomes[job.entrypoint, "done"] += 1
+        except asyncio.CancelledError:
+            raise RetryRequested from None  # or the library takes the job itself for cancelled
+        except Exception as error:
+            await self._after(error, handler, job, subject)
+        finally:
+            self.running -= 1
+
+    async def _after(self, error: Exception, handler: Handler, job: Job, subject: str) -> None:
+        transient = isinstance(error, _TRANSIENT)
+        known = {"job": job.entrypoint, "subject": subject, "attempt": job.attempts + 1}
+        if not transient and job.attempts + 1 >= self._settings.attempts:
+            _log.error("a job has failed too often and is given up", exc_info=error, extra=known)
+            try:
+                await handler.give_up(subject)
+            except Exception:
+                _log.exception("a job can't be given up", extra=known)
+            else:
+                self.outcomes[job.entrypoint, "given up"] += 1
+                return
+        else:
+            _log.warning("a job failed and will be tried again", exc_info=None if transient else error, extra=known)
+        self.outcomes[job.entrypoint, "repeated"] += 1
+        raise RetryRequested(self._pause_after(job.attempts)) from None
+
+    def _pause_after(self, attempts: int) -> timedelta:
+        return min(timedelta(seconds=2 ** min(attempts, 30)), self._settings.longest_pause)
+
+    async def _forget(self, manager: QueueManager) -> None:
+        """Deletes what the library has noted of jobs that ended long ago."""
+        while True:
+            try:
+                await manager.queries.driver.execute(_FORGET, self._settings.log_retention)
+            except Exception as error:
+                _log.warning("old notes of jobs can't be deleted: %s", type(error).__name__)
+            await asyncio.sleep(_PRUNE_SECONDS)
+
+
+async def _wait(event: asyncio.Event, seconds: float) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()

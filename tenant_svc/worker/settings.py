@@ -1,0 +1,35 @@
+"""The settings of the worker. It serves no calls: of those that every process has, it reads mode, database and
+telemetry."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from pydantic import SecretStr
+
+from runtime.settings import Count, Duration, Group, ProcessSettings
+
+__all__ = ["JobSettings", "WorkerSettings"]
+
+
+class JobSettings(Group):
+    """How jobs are taken from the queue.
+
+    `lease` is how long a job belongs to a worker that gives no sign of life; then another takes it. A worker that lives
+    renews it twice in that time.
+    """
+
+    queue_url: SecretStr
+    concurrency: Count = 10
+    lease: Duration = timedelta(seconds=10)
+    poll_interval: Duration = timedelta(seconds=2)
+    attempts: Count = 10
+    longest_pause: Duration = timedelta(minutes=1)
+    grace: Duration = timedelta(seconds=10)
+    log_retention: Duration = timedelta(days=30)
+
+
+class WorkerSettings(ProcessSettings):
+    """Everything the worker reads from the environment; see `runtime.settings` for the names."""
+
+    worker: JobSettings
