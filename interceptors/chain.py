@@ -14,6 +14,7 @@ from interceptors.call import Call
 from interceptors.caller import Caller
 from interceptors.deadline import Deadline
 from interceptors.directory import TenantDirectory
+from interceptors.entitlements import EntitlementSource
 from interceptors.error_boundary import ErrorBoundary
 from interceptors.errors import PermissionDenied
 from interceptors.limits import DEFAULT_RATES, Rate, RateLimiter
@@ -21,8 +22,9 @@ from interceptors.link import CompiledChain, Link, Pending, compile_chain
 from interceptors.metadata_hygiene import MetadataHygiene
 from interceptors.peer_limit import PeerLimit
 from interceptors.policy import MethodPolicy, PolicyError, policies_of
-from interceptors.ports import AuditSink, EntitlementSource, QuotaCounter, UsageSink
+from interceptors.ports import AuditSink, UsageSink
 from interceptors.proxies import ForwardedOrigin
+from interceptors.quotas import QuotaLedger
 from interceptors.request_id import RequestId
 from interceptors.telemetry import AccessLog, CallObserver, CallTracer, Telemetry
 from interceptors.tenancy import Tenancy
@@ -94,7 +96,7 @@ LINKS: tuple[Row, ...] = (
     Row("audit", None, "outside the gates too: refusals are recorded", AuditSink),
     Row("entitlement", None, "the plan's features; cheap, before counters move", EntitlementSource),
     Row("tenant_limit", None, "burst", RateLimiter),
-    Row("quota", None, "period allowance; last, because it consumes", QuotaCounter),
+    Row("quota", None, "period allowance; last, because it consumes", QuotaLedger),
 )
 """Outermost first."""
 

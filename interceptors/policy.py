@@ -12,7 +12,7 @@ from tenantmesh.policy.v1 import policy_pb2
 
 from interceptors.caller import CallerKind
 
-__all__ = ["MethodPolicy", "PolicyError", "StoreDown", "TenantScope", "policies_of"]
+__all__ = ["Charge", "ChargePer", "MethodPolicy", "PolicyError", "StoreDown", "TenantScope", "policies_of"]
 
 DEFAULT_TIMEOUT = timedelta(seconds=10)
 MAX_TIMEOUT = timedelta(seconds=60)
@@ -38,6 +38,23 @@ class StoreDown(Enum):
     ALLOW = policy_pb2.STORE_DOWN_ALLOW
 
 
+class ChargePer(Enum):
+    """What a charge is for."""
+
+    CALL = policy_pb2.CHARGE_PER_CALL
+    REQUEST_MESSAGE = policy_pb2.CHARGE_PER_REQUEST_MESSAGE
+    RESPONSE_MESSAGE = policy_pb2.CHARGE_PER_RESPONSE_MESSAGE
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """An amount taken from a meter of the tenant's plan, in the meter's unit."""
+
+    meter: str
+    cost: int = 1
+    per: ChargePer = ChargePer.CALL
+
+
 @dataclass(frozen=True, slots=True)
 class MethodPolicy:
     """The policy of one method, checked and ready for use. Fields as in policy.proto."""
@@ -48,15 +65,18 @@ class MethodPolicy:
     tenant_scope: TenantScope = TenantScope.NONE
     tenant_field: str = ""
     feature: str = ""
-    meters: tuple[tuple[str, int], ...] = ()
+    meters: tuple[Charge, ...] = ()
     rate_class: str = ""
     store_down: StoreDown = StoreDown.DENY
     idempotent: bool = False
     audited: bool = False
+    mutates: bool = False
+    """Whether the method changes something: its audit class is MUTATION."""
     streams: bool = False
     default_timeout: timedelta | None = DEFAULT_TIMEOUT
     max_timeout: timedelta | None = MAX_TIMEOUT
     while_suspended: bool = False
+    while_read_only: bool = False
 
     public: bool = field(init=False)
     """Whether callers without a credential are served."""
@@ -140,16 +160,22 @@ def _read(method: MethodDescriptor) -> MethodPolicy:
         tenant_scope=TenantScope(declared.tenant_scope),
         tenant_field=declared.tenant_field,
         feature=declared.feature,
-        meters=tuple((each.meter, each.cost or 1) for each in declared.meters),
+        meters=tuple(_charge(each) for each in declared.meters),
         rate_class=declared.rate_class,
         store_down=StoreDown(declared.store_down or policy_pb2.STORE_DOWN_DENY),
         idempotent=declared.idempotency in {policy_pb2.IDEMPOTENCY_SAFE, policy_pb2.IDEMPOTENCY_BY_REQUEST_ID},
         audited=declared.audit in {policy_pb2.AUDIT_CLASS_MUTATION, policy_pb2.AUDIT_CLASS_ACCESS},
+        mutates=declared.audit == policy_pb2.AUDIT_CLASS_MUTATION,
         streams=streams,
         default_timeout=_timeout(declared, "default_timeout", None if streams else DEFAULT_TIMEOUT),
         max_timeout=_timeout(declared, "max_timeout", None if streams else MAX_TIMEOUT),
         while_suspended=declared.while_suspended,
+        while_read_only=declared.while_read_only,
     )
+
+
+def _charge(declared: policy_pb2.Charge) -> Charge:
+    return Charge(declared.meter, declared.cost or 1, ChargePer(declared.per or policy_pb2.CHARGE_PER_CALL))
 
 
 def _timeout(declared: policy_pb2.MethodPolicy, field: str, otherwise: timedelta | None) -> timedelta | None:
@@ -170,3 +196,21 @@ def _check(name: str, declared: policy_pb2.MethodPolicy, method: MethodDescripto
             raise PolicyError(f"{name}: tenant_field must name a string field of a single request message")
         if declared.tenant_scope != policy_pb2.TENANT_SCOPE_REQUIRED:
             raise PolicyError(f"{name}: a method with a tenant_field has tenant_scope REQUIRED")
+    if declared.meters or declared.feature:
+        _check_plan(name, declared, method)
+
+
+def _check_plan(name: str, declared: policy_pb2.MethodPolicy, method: MethodDescriptor) -> None:
+    """What a policy asks of the tenant's plan."""
+    if declared.tenant_scope == policy_pb2.TENANT_SCOPE_NONE:
+        raise PolicyError(f"{name}: a plan's feature or meter is a tenant's, so tenant_scope is REQUIRED or OPTIONAL")
+    asked = [(each.meter, each.per or policy_pb2.CHARGE_PER_CALL) for each in declared.meters]
+    if len(asked) != len(set(asked)):
+        raise PolicyError(f"{name}: name each meter once for each of CALL, REQUEST_MESSAGE and RESPONSE_MESSAGE")
+    for each in declared.meters:
+        if not each.meter or each.cost < 0:
+            raise PolicyError(f"{name}: a charge names a meter, and its cost is not negative")
+        if each.per == policy_pb2.CHARGE_PER_REQUEST_MESSAGE and not method.client_streaming:
+            raise PolicyError(f"{name}: {each.meter} is charged per request message, and there is one: use CALL")
+        if each.per == policy_pb2.CHARGE_PER_RESPONSE_MESSAGE and not method.server_streaming:
+            raise PolicyError(f"{name}: {each.meter} is charged per response message, and there is one: use CALL")
