@@ -53,7 +53,8 @@ class Allowances:
         value = {"unlimited": True} if limit is None else {"limit": limit}
         await self.superuser.execute(
             """insert into tenant.overrides values ($1, $2, $3, 'test', $4, now())
-            on conflict (tenant_id, feature_id) do update set value = excluded.value, expire_time = excluded.expire_time""",
+            on conflict (tenant_id, feature_id)
+            do update set value = excluded.value, expire_time = excluded.expire_time""",
             tenant, feature, json.dumps(value), expires,
         )  # fmt: skip
 

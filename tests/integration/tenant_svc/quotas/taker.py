@@ -1,0 +1,56 @@
+"""A process that takes from an allowance, for tests of several at once: `python -m … URL TENANT METER`.
+
+Leases one to seven units at a time until nothing is left, gives some back, and prints how many it kept.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import sys
+import uuid
+
+from pydantic import SecretStr
+
+from interceptors.errors import Unavailable
+from interceptors.quotas import Ask, Slice
+from interceptors.tenants import TenantId
+from runtime.database import Database
+from runtime.settings import DatabaseSettings
+from tenant_svc.doors import Doors
+from tenant_svc.quotas.ledger import Ledger
+
+_TASKS = 4
+
+
+async def take(ledger: Ledger, tenant: TenantId, meter: str) -> int:
+    kept = 0
+    while (given := await _lease(ledger, tenant, Ask(meter, random.randint(1, 7), 1))) is None or given.granted:
+        if given is None:
+            continue  # the transaction was rolled back before anything was given
+        back = random.randint(0, given.granted - 1)
+        if back:
+            await ledger.give_back(tenant, meter, back, given.period_start)
+        kept += given.granted - back
+    return kept
+
+
+async def _lease(ledger: Ledger, tenant: TenantId, ask: Ask) -> Slice | None:
+    try:
+        return (await ledger.lease(tenant, [ask]))[0]
+    except Unavailable:
+        return None
+
+
+async def main(url: str, tenant: str, meter: str) -> None:
+    database = Database(DatabaseSettings(url=SecretStr(url)), schema="tenant")
+    ledger, tenant_id = Ledger(Doors(database)), TenantId(uuid.UUID(tenant))
+    print("ready", flush=True)
+    sys.stdin.readline()
+    kept = await asyncio.gather(*(take(ledger, tenant_id, meter) for _ in range(_TASKS)))
+    await database.close()
+    print(sum(kept), flush=True)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:]))

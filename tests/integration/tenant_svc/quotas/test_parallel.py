@@ -1,0 +1,154 @@
+"""Many at once: never one more than there is, everything in the end, and nobody waits for ever."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import sys
+import uuid
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from itertools import permutations
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+from interceptors.errors import ResourceExhausted, Unavailable
+from interceptors.quotas import Ask
+from interceptors.tenants import TenantId
+from tenant_svc.quotas.allocation import Mode, NewAllocation
+from tenant_svc.quotas.allocations import Allocations
+from tenant_svc.quotas.ledger import Ledger
+from tests.fixtures.engines import WorkerDatabase
+from tests.integration.tenant_svc.quotas.conftest import Allowances
+
+TAKER = "tests.integration.tenant_svc.quotas.taker"
+PROCESSES = 3
+Given = ParamSpec("Given")
+Answer = TypeVar("Answer")
+
+
+async def taker(database: WorkerDatabase, tenant: TenantId, meter: str) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-m", TAKER, database.url("tenant_app").get_secret_value(), str(tenant), meter,
+        cwd=Path.cwd(), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+
+
+async def test_several_processes_are_given_exactly_what_there_is(
+    migrated: WorkerDatabase, allowances: Allowances
+) -> None:
+    tenant = await allowances.tenant(api_requests=700)
+    await allowances.grant(tenant, "api_requests", 200)
+    await allowances.grant(tenant, "api_requests", 100, priority=3)
+    takers = [await taker(migrated, tenant, "api_requests") for _ in range(PROCESSES)]
+    try:
+        for each in takers:
+            assert each.stdout is not None
+            assert await each.stdout.readline() == b"ready\n"
+        # All are up before any begins.
+        kept = [int(output) for output, _ in await asyncio.gather(*(each.communicate(b"go\n") for each in takers))]
+    finally:
+        for each in takers:
+            if each.returncode is None:
+                each.kill()
+    assert sum(kept) == 1000, kept
+    assert await allowances.given(tenant, "api_requests") == [(1000, 700)]
+
+
+async def test_parallel_leases_end_exactly_at_the_limit(ledger: Ledger, allowances: Allowances) -> None:
+    """The account is opened by all of them at once."""
+    for _ in range(5):
+        tenant = await allowances.tenant(api_requests=100)
+        slices = await asyncio.gather(*(insisted(ledger.lease, tenant, [Ask("api_requests", 7, 1)]) for _ in range(20)))
+        granted = [each.granted for (each,) in slices]
+        assert sorted(granted, reverse=True) == [7] * 14 + [2] + [0] * 5
+        assert await allowances.given(tenant, "api_requests") == [(100, 100)]
+
+
+async def test_leases_of_several_meters_in_any_order_never_wait_for_each_other(
+    ledger: Ledger, allowances: Allowances
+) -> None:
+    meters = [await allowances.feature() for _ in range(3)]
+    tenant = await allowances.tenant(**dict.fromkeys(meters, 60))
+    for meter in meters:
+        await allowances.grant(tenant, meter, 40)
+    orders = [list(order) for order in permutations(meters)] * 5
+    # A deadlock would be a TransactionConflict, and nothing is repeated here that one could hide behind.
+    slices = await asyncio.gather(
+        *(insisted(ledger.lease, tenant, [Ask(meter, 4, 2) for meter in order]) for order in orders)
+    )
+    for order, given in zip(orders, slices, strict=True):
+        assert [each.meter for each in given] == order
+        assert len({each.granted for each in given}) == 1
+    for meter in meters:
+        assert await allowances.given(tenant, meter) == [(100, 60)]
+
+
+class Customer:
+    """Leases, returns and reserves at random, and knows what it has kept of each meter."""
+
+    def __init__(self, ledger: Ledger, allocations: Allocations, tenant: TenantId, meters: list[str]) -> None:
+        self._ledger, self._allocations, self._tenant, self._meters = ledger, allocations, tenant, meters
+        self._chance = random.Random(7)
+        self.kept = dict.fromkeys(meters, 0)
+
+    async def act(self) -> None:
+        await self._chance.choice([self._lease, self._lease, self._reserve])()
+
+    async def _lease(self) -> None:
+        asks = [Ask(meter, 9, 1) for meter in self._chance.sample(self._meters, len(self._meters))]
+        for each in await insisted(self._ledger.lease, self._tenant, asks):
+            back = self._chance.randint(0, each.granted)
+            if back:
+                await insisted(self._ledger.give_back, self._tenant, each.meter, back, each.period_start)
+            self.kept[each.meter] += each.granted - back
+
+    async def _reserve(self) -> None:
+        amounts = {meter: self._chance.randint(1, 9) for meter in self._meters}
+        lasts = timedelta(seconds=self._chance.choice([0, 300]))
+        try:
+            made = await insisted(
+                self._allocations.allocate, self._tenant, NewAllocation(amounts, Mode.NORMAL, lasts), None
+            )
+        except ResourceExhausted:
+            return
+        # One whose time is over at once is left to whoever runs short.
+        if lasts and made.id is not None:
+            await self._end(made.id, amounts)
+
+    async def _end(self, allocation: uuid.UUID, amounts: dict[str, int]) -> None:
+        if self._chance.random() < 0.5:
+            await insisted(self._allocations.release, self._tenant, allocation)
+            return
+        used = {meter: self._chance.randint(0, amount) for meter, amount in amounts.items()}
+        await insisted(self._allocations.commit, self._tenant, allocation, used)
+        for meter, amount in used.items():
+            self.kept[meter] += amount
+
+
+async def test_everything_at_once_leaves_the_books_balanced(
+    ledger: Ledger, allocations: Allocations, allowances: Allowances
+) -> None:
+    meters = [await allowances.feature() for _ in range(2)]
+    tenant = await allowances.tenant(**dict.fromkeys(meters, 300))
+    for meter in meters:
+        await allowances.grant(tenant, meter, 100, priority=1)
+        await allowances.grant(tenant, meter, 100, priority=2)
+    customer = Customer(ledger, allocations, tenant, meters)
+    await asyncio.gather(*(customer.act() for _ in range(150)))
+    while await allocations.expire():
+        pass
+    for meter in meters:
+        ((given, _),) = await allowances.given(tenant, meter)
+        assert given == customer.kept[meter]
+    rest = await ledger.lease(tenant, [Ask(meter, 10_000, 0) for meter in meters])
+    assert {each.meter: each.granted + customer.kept[each.meter] for each in rest} == dict.fromkeys(meters, 500)
+
+
+async def insisted(call: Callable[Given, Awaitable[Answer]], *args: Given.args, **kwargs: Given.kwargs) -> Answer:
+    """The answer, however busy the database is: Unavailable means that nothing was done, since no contact is lost."""
+    while True:
+        try:
+            return await call(*args, **kwargs)
+        except Unavailable:
+            continue
