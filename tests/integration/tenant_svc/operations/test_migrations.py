@@ -1,0 +1,294 @@
+"""A tenant moves to another plan: every outcome, whole or not at all."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from interceptors.errors import Aborted, AlreadyExists, FailedPrecondition, InvalidArgument, MeshError, NotFound
+from runtime.database import Connection
+from runtime.ids import uuid7
+from tenant_svc.entitlements import reader
+from tenant_svc.entitlements.entitlement import OverLimitPolicy, TenantEntitlements
+from tenant_svc.operations.migration import OverLimit, PlanPin, Timing
+from tenant_svc.operations.migrations import Migrations
+from tenant_svc.operations.operation import Operation, OperationState
+from tenant_svc.operations.steps import MigrationSteps
+from tests.integration.tenant_svc.operations.world import ACTOR, World, request
+
+
+async def ended(steps: MigrationSteps, operation: Operation) -> Operation:
+    after = await steps.run(operation.tenant_id, operation.id)
+    assert after is not None
+    assert after.done
+    return after
+
+
+async def entitlements(world: World, operation: Operation) -> TenantEntitlements:
+    async with world.doors.tenant(operation.tenant_id, read_only=True) as connection:
+        loaded = await reader.load(connection, operation.tenant_id)
+    assert loaded is not None
+    return loaded
+
+
+async def test_it_starts_scheduled_with_its_job(world: World) -> None:
+    operation = await world.started()
+    assert operation.state is OperationState.SCHEDULED
+    assert (operation.from_plan, operation.to_plan) == (PlanPin("premium", 1), PlanPin("enterprise", 1))
+    assert operation.name == f"tenants/{operation.tenant_id}/operations/{operation.id}"
+    (job,) = await world.jobs(operation)
+    assert (job["entrypoint"], job["status"], job["headers"]) == ("migrate_tenant_plan", "queued", None)
+    assert job["execute_after"] == operation.effective_time
+
+
+async def test_it_changes_the_plan_once_and_tells_both_logs(world: World, steps: MigrationSteps) -> None:
+    before = await world.tenant()
+    operation = await world.migrations.start(before.id, request())
+    after = await ended(steps, operation)
+    tenant = await world.tenants.get(before.id)
+    assert after.state is OperationState.SUCCEEDED
+    assert after.result == tenant
+    assert (tenant.plan_id, tenant.plan_version, tenant.version) == ("enterprise", 1, before.version + 1)
+    assert tenant.etag != before.etag
+    assert await world.updates(before.id) == ["enterprise@1"]
+    assert await world.effects(before.id) == [("premium@1", "enterprise@1")]
+    (event,) = await world.rows("select * from tenant.entitlement_events where tenant_id = $1", before.id)
+    assert (event["actor"], event["feature_id"], event["plan_id"]) == (ACTOR, "", "enterprise")
+    assert (await entitlements(world, operation)).plan.id == "enterprise"
+
+
+async def test_a_second_run_finds_it_done(world: World, steps: MigrationSteps) -> None:
+    operation = await world.started()
+    first = await ended(steps, operation)
+    assert await ended(steps, operation) == first
+    assert len(await world.effects(operation.tenant_id)) == 1
+
+
+async def test_a_level_over_the_new_limit_rejects_it(world: World, steps: MigrationSteps) -> None:
+    tenant = await world.tenant()
+    await world.level(tenant.id, "users", 101)
+    after = await ended(steps, await world.migrations.start(tenant.id, request("basic")))
+    assert after.state is OperationState.FAILED
+    assert after.over_limits == (OverLimit("users", 101, 100),)
+    assert after.error is not None
+    assert (after.error.code, after.error.reason) == ("FAILED_PRECONDITION", "OVER_LIMIT")
+    assert after.error.metadata == {"plan": "basic", "features": "users"}
+    assert await world.tenants.get(tenant.id) == tenant
+    assert await world.effects(tenant.id) == []
+
+
+async def test_what_is_used_of_an_allowance_counts_with_the_grants_that_go_along(
+    world: World, steps: MigrationSteps
+) -> None:
+    tenant = await world.tenant()
+    await world.used(tenant.id, "api_requests", 1500, 1100)
+    after = await ended(steps, await world.migrations.start(tenant.id, request("basic")))
+    assert after.over_limits == (OverLimit("api_requests", 1500, 1400),)  # grants gave 400, and have nothing left
+    await world.rows(
+        "insert into tenant.grants (tenant_id, grant_id, feature_id, amount, priority, effective_time, max_rollover, "
+        "min_rollover, reason, balance, balance_period, create_time) values ($1, gen_random_uuid(), 'api_requests', "
+        "200, 1, now() - interval '1 hour', 200, 0, 'gift', 200, date_trunc('day', now(), 'UTC'), now())",
+        tenant.id,
+    )
+    assert (await ended(steps, await world.migrations.start(tenant.id, request("basic")))).over_limits == ()
+
+
+async def test_an_override_goes_along(world: World, steps: MigrationSteps) -> None:
+    tenant = await world.tenant()
+    await world.level(tenant.id, "users", 101)
+    await world.rows(
+        "insert into tenant.overrides (tenant_id, feature_id, value, reason, create_time) "
+        """values ($1, 'users', '{"limit": 101}', 'grown', now())""",
+        tenant.id,
+    )
+    after = await ended(steps, await world.migrations.start(tenant.id, request("basic")))
+    assert after.state is OperationState.SUCCEEDED
+
+
+async def test_grace_keeps_the_old_limits_for_a_while(world: World, steps: MigrationSteps) -> None:
+    tenant = await world.tenant()
+    await world.level(tenant.id, "users", 101)
+    until = datetime.now(UTC) + timedelta(days=7)
+    asked = request("basic", policy=OverLimitPolicy.GRACE, grace_until=until)
+    after = await ended(steps, await world.migrations.start(tenant.id, asked))
+    assert after.state is OperationState.SUCCEEDED
+    assert after.over_limits == (OverLimit("users", 101, 100),)
+    (terms,) = await world.rows("select * from tenant.plan_terms where tenant_id = $1", tenant.id)
+    assert (terms["grace_plan_id"], terms["grace_plan_version"], terms["grace_until"]) == ("premium", 1, until)
+    have = await entitlements(world, after)
+    assert (have.plan.id, have.features["users"].limit, have.over_limit) == ("basic", 1000, ())
+
+
+async def test_read_only_lasts_as_long_as_the_level_is_over(world: World, steps: MigrationSteps) -> None:
+    tenant = await world.tenant()
+    await world.level(tenant.id, "users", 101)
+    asked = request("basic", policy=OverLimitPolicy.READ_ONLY)
+    after = await ended(steps, await world.migrations.start(tenant.id, asked))
+    assert after.state is OperationState.SUCCEEDED
+    assert (await entitlements(world, after)).read_only
+    await world.rows("update tenant.gauges set level = 100 where tenant_id = $1", tenant.id)
+    assert not (await entitlements(world, after)).read_only
+
+
+async def test_a_later_change_ends_the_terms_of_an_earlier(world: World, steps: MigrationSteps) -> None:
+    tenant = await world.tenant()
+    asked = request("basic", policy=OverLimitPolicy.READ_ONLY)
+    await ended(steps, await world.migrations.start(tenant.id, asked))
+    await ended(steps, await world.migrations.start(tenant.id, request("premium")))
+    assert await world.rows("select * from tenant.plan_terms where tenant_id = $1", tenant.id) == []
+    assert await world.effects(tenant.id) == [("premium@1", "basic@1"), ("basic@1", "premium@1")]
+
+
+async def test_a_dry_run_says_what_would_be_over_and_writes_nothing(world: World) -> None:
+    tenant = await world.tenant()
+    await world.level(tenant.id, "users", 101)
+    refused = await world.migrations.validate(tenant.id, request("basic"))
+    assert (refused.state, refused.done, refused.name) == (OperationState.VALIDATED, True, "")
+    assert refused.over_limits == (OverLimit("users", 101, 100),)
+    assert refused.error is not None
+    assert refused.error.reason == "OVER_LIMIT"
+    allowed = await world.migrations.validate(tenant.id, request("basic", policy=OverLimitPolicy.READ_ONLY))
+    assert allowed.error is None
+    assert allowed.result is not None
+    assert allowed.result.plan_id == "basic"
+    assert await world.rows("select from tenant.operations where tenant_id = $1", tenant.id) == []
+    assert await world.jobs(refused) == []
+    assert await world.tenants.get(tenant.id) == tenant
+
+
+async def test_a_repeated_request_is_the_same_operation_whatever_has_happened_since(
+    world: World, steps: MigrationSteps
+) -> None:
+    tenant, key = await world.tenant(), uuid.uuid4()
+    asked = request(key=key, etag=tenant.etag)
+    first = await world.migrations.start(tenant.id, asked)
+    assert await world.migrations.start(tenant.id, asked) == first
+    after = await ended(steps, first)
+    assert await world.migrations.start(tenant.id, asked) == after  # though the etag is no longer the tenant's
+    assert await world.migrations.validate(tenant.id, asked) == after
+    assert len(await world.jobs(first)) == 1
+    with pytest.raises(AlreadyExists, match="request_id") as caught:
+        await world.migrations.start(tenant.id, request("basic", key=key))
+    assert caught.value.reason == "REQUEST_ID_REUSED"
+
+
+async def test_while_one_is_under_way_another_is_refused(world: World) -> None:
+    operation = await world.started()
+    for attempt in (world.migrations.start, world.migrations.validate):
+        with pytest.raises(FailedPrecondition) as caught:
+            await attempt(operation.tenant_id, request("basic"))
+        assert caught.value.reason == "MIGRATION_UNDER_WAY"
+        assert caught.value.metadata == {"operation": operation.name}
+
+
+@pytest.mark.parametrize(
+    ("plan", "version", "reason"),
+    [
+        ("never_was", 0, "PLAN_NOT_FOUND"),
+        ("never_was", 1, "PLAN_NOT_FOUND"),
+        ("basic", 99, "PLAN_NOT_FOUND"),
+        ("a draft", 0, "PLAN_NOT_PUBLISHED"),
+        ("a draft", 1, "PLAN_NOT_PUBLISHED"),
+    ],
+)
+async def test_only_a_published_version_can_be_moved_to(world: World, plan: str, version: int, reason: str) -> None:
+    plan = await world.plan("DRAFT") if plan == "a draft" else plan
+    tenant = await world.tenant()
+    for attempt in (world.migrations.start, world.migrations.validate):
+        with pytest.raises(MeshError) as caught:
+            await attempt(tenant.id, request(plan, plan_version=version))
+        assert caught.value.reason == reason
+
+
+async def test_a_version_that_was_archived_meanwhile_fails_it(world: World, steps: MigrationSteps) -> None:
+    plan = await world.plan()
+    operation = await world.started(plan)
+    await steps.begin(operation.tenant_id, operation.id)
+    await steps.check(operation.tenant_id, operation.id)
+    await world.rows("update tenant.plan_versions set state = 'ARCHIVED' where plan_id = $1", plan)
+    after = await ended(steps, operation)
+    assert after.state is OperationState.FAILED
+    assert after.error is not None
+    assert after.error.reason == "PLAN_NOT_PUBLISHED"
+    assert await world.effects(operation.tenant_id) == []
+
+
+async def test_what_is_used_is_checked_again_when_the_plan_changes(world: World, steps: MigrationSteps) -> None:
+    tenant = await world.tenant()
+    operation = await world.migrations.start(tenant.id, request("basic"))
+    await steps.begin(tenant.id, operation.id)
+    checked = await steps.check(tenant.id, operation.id)
+    assert checked is not None
+    assert (checked.state, checked.over_limits) == (OperationState.APPLYING, ())
+    await world.level(tenant.id, "users", 101)
+    after = await ended(steps, operation)
+    assert (after.state, after.over_limits) == (OperationState.FAILED, (OverLimit("users", 101, 100),))
+
+
+async def test_a_tenant_that_is_gone_fails_it(world: World, steps: MigrationSteps) -> None:
+    operation = await world.started()
+    await world.rows("update tenant.tenants set state = 'DELETED' where tenant_id = $1", operation.tenant_id)
+    after = await ended(steps, operation)
+    assert after.error is not None
+    assert after.error.reason == "TENANT_NOT_FOUND"
+    with pytest.raises(NotFound):
+        await world.migrations.start(operation.tenant_id, request())
+
+
+async def test_a_suspended_tenant_can_be_moved(world: World, steps: MigrationSteps) -> None:
+    tenant = await world.tenant()
+    await world.tenants.suspend(tenant.id, "unpaid", "")
+    after = await ended(steps, await world.migrations.start(tenant.id, request()))
+    assert after.state is OperationState.SUCCEEDED
+    assert after.result is not None
+    assert after.result.state.value == "SUSPENDED"
+
+
+async def test_an_etag_of_before_is_refused(world: World) -> None:
+    tenant = await world.tenant()
+    await world.tenants.suspend(tenant.id, "unpaid", "")
+    for attempt in (world.migrations.start, world.migrations.validate):
+        with pytest.raises(Aborted) as caught:
+            await attempt(tenant.id, request(etag=tenant.etag))
+        assert caught.value.reason == "ETAG_MISMATCH"
+
+
+async def test_the_end_of_the_billing_period_is_awaited(world: World) -> None:
+    tenant = await world.tenant()
+    operation = await world.migrations.start(tenant.id, request(timing=Timing.NEXT_PERIOD))
+    (job,) = await world.jobs(operation)
+    assert job["execute_after"] == operation.effective_time
+    start = operation.create_time.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    assert operation.effective_time == (start + timedelta(days=31)).replace(day=1)
+
+
+@pytest.mark.parametrize(
+    ("moment", "effective"),
+    [
+        (datetime(2023, 12, 31, 23, 59, 59, 999999, tzinfo=UTC), datetime(2024, 1, 1, tzinfo=UTC)),
+        (datetime(2024, 2, 1, tzinfo=UTC), datetime(2024, 3, 1, tzinfo=UTC)),
+        (datetime(2024, 2, 29, 12, tzinfo=UTC), datetime(2024, 3, 1, tzinfo=UTC)),
+    ],
+)
+async def test_billing_periods_are_those_of_the_calendar(world: World, moment: datetime, effective: datetime) -> None:
+    async def at(_connection: Connection) -> datetime:
+        return moment
+
+    tenant = await world.tenant()
+    operation = await Migrations(world.doors, uuid7, at).start(tenant.id, request(timing=Timing.NEXT_PERIOD))
+    assert operation.effective_time == effective
+    assert (await world.jobs(operation))[0]["execute_after"] == effective
+
+
+async def test_a_grace_that_is_over_before_it_begins_is_refused(world: World) -> None:
+    tenant = await world.tenant()
+    until = datetime.now(UTC) + timedelta(minutes=1)
+    asked = request(policy=OverLimitPolicy.GRACE, grace_until=until, timing=Timing.NEXT_PERIOD)
+
+    async def at(_connection: Connection) -> datetime:
+        return until + timedelta(days=1)
+
+    with pytest.raises(InvalidArgument, match="grace_until"):
+        await Migrations(world.doors, uuid7, at).start(tenant.id, asked)
