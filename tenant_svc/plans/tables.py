@@ -10,6 +10,7 @@ from tenant_svc.schema import APP_ROLE, DIRECTORY_ROLE, metadata
 
 __all__ = ["features", "plan_versions"]
 
+# What plans cost is known to whoever is granted it here, and a stray grant to another role shows nothing.
 _GRANTS = (Grant(APP_ROLE, ("SELECT",)), Grant(DIRECTORY_ROLE, ("SELECT", "INSERT", "UPDATE")))
 
 features = catalog(
@@ -32,6 +33,7 @@ features = catalog(
     ),
     "What the products offer is the same for every tenant; who has what is written elsewhere.",
     _GRANTS,
+    secret=True,
 )
 
 plan_versions = catalog(
@@ -56,4 +58,5 @@ plan_versions = catalog(
     ),
     "Plans are price lists: the same for every tenant. Which tenant pins which version is the tenant's own row.",
     _GRANTS,
+    secret=True,
 )

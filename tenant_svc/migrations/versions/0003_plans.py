@@ -6,9 +6,11 @@ Revises: 0002
 
 from __future__ import annotations
 
+import sqlalchemy as sa
 from alembic import op
 
 from runtime.migrations import script
+from runtime.row_security import Grant, catalog, ddl
 
 revision = "0003"
 down_revision = "0002"
@@ -115,8 +117,13 @@ GRANT EXECUTE ON FUNCTION tenant.get_tenant(uuid) TO tenant_app;
 def upgrade() -> None:
     script(_BEFORE)
     script(_TABLES)
-    script(_SEEDS)
+    script(_SEEDS)  # before row-level security is in force, which holds for the owner too
     script(_FUNCTION)
-    for table in ("features", "plan_versions"):
-        op.execute(f"GRANT SELECT ON tenant.{table} TO tenant_app")
-        op.execute(f"GRANT SELECT, INSERT, UPDATE ON tenant.{table} TO tenant_directory")
+    for name in ("features", "plan_versions"):
+        for statement in ddl(_catalog(name)):
+            op.execute(statement)
+
+
+def _catalog(name: str) -> sa.Table:
+    grants = [Grant("tenant_app", ("SELECT",)), Grant("tenant_directory", ("SELECT", "INSERT", "UPDATE"))]
+    return catalog(sa.Table(name, sa.MetaData(), schema="tenant"), "the same for every tenant", grants, secret=True)

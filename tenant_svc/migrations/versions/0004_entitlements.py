@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from alembic import op
 
 from runtime.migrations import script
-from runtime.row_security import Grant, ddl, tenant_owned
+from runtime.row_security import Grant, catalog, ddl, tenant_owned
 
 revision = "0004"
 down_revision = "0003"
@@ -108,11 +108,17 @@ _RIGHTS = {
 
 def upgrade() -> None:
     script(_TABLES)
-    op.execute("GRANT SELECT ON tenant.catalog_events TO tenant_app")
-    op.execute("GRANT SELECT, INSERT ON tenant.catalog_events TO tenant_directory")
     for table, (own, across) in _RIGHTS.items():
         for statement in ddl(_owned(table, own, across)):
             op.execute(statement)
+    for statement in ddl(_catalog_events()):
+        op.execute(statement)
+
+
+def _catalog_events() -> sa.Table:
+    grants = [Grant("tenant_app", ("SELECT",)), Grant("tenant_directory", ("SELECT", "INSERT"))]
+    table = sa.Table("catalog_events", sa.MetaData(), schema="tenant")
+    return catalog(table, "a change of the catalog is every tenant's", grants, secret=True)
 
 
 def _owned(name: str, own: tuple[str, ...], across: tuple[str, ...]) -> sa.Table:
