@@ -134,6 +134,7 @@ class TenantEntitlements:
 
     now: the database's clock when they were read; periods are counted by it.
     state: whether the tenant is served.
+    terms: how it came to its plan.
     levels: those of its gauges; over_limit: the gauges above their limit.
     read_only: whether methods that change something are refused because of them.
     valid_for: how long these stay true if nothing is changed; None is for ever.
@@ -146,6 +147,7 @@ class TenantEntitlements:
     revision: int
     features: Mapping[str, Effective]
     rates: Mapping[str, Rate]
+    terms: PlanTerms
     levels: Mapping[str, int]
     over_limit: tuple[str, ...]
     read_only: bool
@@ -170,6 +172,7 @@ def effective(facts: Circumstances) -> TenantEntitlements:
         revision=facts.revision,
         features=found,
         rates=facts.plan.rates,
+        terms=facts.terms,
         levels=facts.levels,
         over_limit=over_limit,
         read_only=bool(over_limit) and facts.terms.over_limit_policy is OverLimitPolicy.READ_ONLY,

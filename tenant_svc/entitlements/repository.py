@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import json
 import uuid
-from typing import Any
+from datetime import datetime
+from typing import Any, cast
 
 from sqlalchemy import bindparam, delete, func, insert, literal_column, select
 from sqlalchemy.dialects.postgresql import insert as upsert
@@ -19,7 +20,7 @@ from tenant_svc.plans.plan import FeatureValue
 from tenant_svc.tenants.repository import lock_log
 from tenant_svc.tenants.tables import positions, tenants
 
-__all__ = ["ENTITLEMENTS_CHANNEL", "lock_log", "record", "record_catalog", "set_terms"]
+__all__ = ["ENTITLEMENTS_CHANNEL", "hold", "lock_log", "record", "record_catalog", "set_terms"]
 
 ENTITLEMENTS_CHANNEL = "entitlement_events"
 """Notified, without content, by every transaction that writes an event."""
@@ -77,6 +78,13 @@ def uuid_of(stored: Any) -> uuid.UUID:
 
 # Through the tenant's door
 
+_this_tenant = tenants.c.tenant_id == bindparam("tenant_id", type_=tenants.c.tenant_id.type)
+# Without the key, which is what rows that refer to the tenant hold: nobody's lease waits for an operator.
+_HOLD = compiled(
+    select(func.statement_timestamp().label("now"))
+    .where(_this_tenant, tenants.c.state != literal_column("'DELETED'"))
+    .with_for_update(key_share=True)
+)
 _RECORD = compiled(
     insert(entitlement_events)
     .from_select(
@@ -103,7 +111,7 @@ _RECORD = compiled(
             tenants.c.plan_id,
             tenants.c.plan_version,
             func.statement_timestamp(),
-        ).where(tenants.c.tenant_id == bindparam("tenant_id", type_=tenants.c.tenant_id.type)),
+        ).where(_this_tenant),
     )
     .returning(entitlement_events.c.position, func.pg_notify(ENTITLEMENTS_CHANNEL, literal_column("''")))
 )
@@ -125,6 +133,13 @@ _SET_TERMS = compiled(
     )
 )
 _CLEAR_TERMS = compiled(delete(plan_terms).where(_own_terms))
+
+
+async def hold(connection: Connection, tenant_id: TenantId) -> datetime | None:
+    """Makes this transaction the only one that changes what the tenant is entitled to, and returns the database's
+    clock; None when the tenant is deleted or was never. Before any other lock; that of the log comes last."""
+    row = await connection.fetch_row(_HOLD, tenant_id=tenant_id)
+    return None if row is None else cast("datetime", row["now"])
 
 
 async def record(

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
-from google.protobuf.timestamp_pb2 import Timestamp
 from tenantmesh.tenant.v1 import tenant_pb2, tenant_service_pb2
 
 from interceptors.errors import MeshError
 from interceptors.status import to_status
 from interceptors.tenants import TenantState
-from tenant_svc.feed.watch import Change, Earliest, FromCursor, FromNow, Snapshot, Start
+from tenant_svc.feed.watch import Change
+from tenant_svc.moments import timestamp
 from tenant_svc.tenants.events import EventType, TenantEvent
 from tenant_svc.tenants.tenant import NewTenant, Tenant
 
-__all__ = ["draft_message", "error_message", "event_message", "start_of", "tenant_message"]
+__all__ = ["draft_message", "error_message", "event_message", "tenant_message"]
 
 _STATES = {state: tenant_pb2.TenantState.Value(f"TENANT_STATE_{state.value}") for state in TenantState}
 _TYPES = {kind: tenant_service_pb2.TenantEventType.Value(f"TENANT_EVENT_TYPE_{kind.value}") for kind in EventType}
 _CHECKPOINT = tenant_service_pb2.Checkpoint()
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def tenant_message(tenant: Tenant) -> tenant_pb2.Tenant:
@@ -31,8 +28,8 @@ def tenant_message(tenant: Tenant) -> tenant_pb2.Tenant:
         plan_id=tenant.plan_id,
         plan_version=tenant.plan_version,
         state=_STATES[tenant.state],
-        create_time=_timestamp(tenant.create_time),
-        update_time=_timestamp(tenant.update_time),
+        create_time=timestamp(tenant.create_time),
+        update_time=timestamp(tenant.update_time),
         etag=tenant.etag,
     )
 
@@ -48,18 +45,6 @@ def draft_message(new: NewTenant) -> tenant_pb2.Tenant:
     )
 
 
-def start_of(request: tenant_service_pb2.WatchTenantsRequest) -> Start:
-    """Where the stream is to begin. A start that is chosen but false means the same as none."""
-    match request.WhichOneof("start"):
-        case "cursor":
-            return FromCursor(request.cursor)
-        case "snapshot" if request.snapshot:
-            return Snapshot()
-        case "earliest" if request.earliest:
-            return Earliest()
-    return FromNow()
-
-
 def event_message(change: Change[TenantEvent]) -> tenant_service_pb2.WatchTenantsResponse:
     """One message of a stream: what happened, or a checkpoint."""
     event = change.event
@@ -72,8 +57,3 @@ def event_message(change: Change[TenantEvent]) -> tenant_service_pb2.WatchTenant
 def error_message(error: MeshError, cursor: str) -> tenant_service_pb2.WatchTenantsResponse:
     """The last message of a stream that failed, with the cursor of the last good one."""
     return tenant_service_pb2.WatchTenantsResponse(error=to_status(error), cursor=cursor)
-
-
-def _timestamp(moment: datetime) -> Timestamp:
-    since = moment - _EPOCH
-    return Timestamp(seconds=since.days * 86400 + since.seconds, nanos=since.microseconds * 1000)

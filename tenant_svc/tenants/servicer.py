@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Any
@@ -12,17 +11,17 @@ from tenantmesh.tenant.v1.tenant_pb2 import Tenant as TenantMessage
 from tenantmesh.tenant.v1.tenant_service_pb2_grpc import TenantServiceServicer
 
 from interceptors import current_call
-from interceptors.errors import FieldViolation, Internal, InvalidArgument, MeshError
+from interceptors.errors import FieldViolation, InvalidArgument
 from interceptors.tenants import parse_tenant_id
+from tenant_svc.feed.streaming import start_of, streamed
 from tenant_svc.feed.watch import Watch
 from tenant_svc.tenants.events import TenantEvent
-from tenant_svc.tenants.mapping import draft_message, error_message, event_message, start_of, tenant_message
+from tenant_svc.tenants.mapping import draft_message, error_message, event_message, tenant_message
 from tenant_svc.tenants.tenant import NewTenant, RequestKey, Tenant, checked_reason
 from tenant_svc.tenants.tenants import Tenants, not_found
 
 __all__ = ["TenantServicer"]
 
-_log = logging.getLogger("tenantmesh.tenant")
 _Context = Any  # handlers take what the call needs from current_call()
 
 
@@ -81,21 +80,8 @@ class TenantServicer(TenantServiceServicer):
     async def WatchTenants(
         self, request: pb.WatchTenantsRequest, _context: _Context
     ) -> AsyncIterator[pb.WatchTenantsResponse]:
-        """Streams what happens. Over REST a status can't follow the first message, so later errors are messages."""
-        cursor = ""
-        try:
-            async with aclosing(self._watch.follow(start_of(request))) as changes:
-                async for change in changes:
-                    cursor = change.cursor
-                    yield event_message(change)
-        except Exception as error:
-            if not cursor:
-                raise
-            yield error_message(_told(error), cursor)
-
-
-def _told(error: Exception) -> MeshError:
-    if isinstance(error, MeshError):
-        return error
-    _log.error("a tenant watch failed", exc_info=error, extra={"request_id": current_call().request_id})
-    return Internal("INTERNAL", "a tenant watch failed")
+        """Streams what happens."""
+        changes = self._watch.follow(start_of(request, request.WhichOneof("start")))
+        async with aclosing(streamed(changes, event_message, error_message)) as messages:
+            async for message in messages:
+                yield message

@@ -1,0 +1,56 @@
+"""The history of a tenant's entitlements, a page at a time."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+from interceptors.errors import FieldViolation, InvalidArgument
+from interceptors.tenants import TenantId
+from tenant_svc.doors import Doors
+from tenant_svc.entitlements import event_repository
+from tenant_svc.entitlements.change import EntitlementEvent
+from tenant_svc.plans.page_tokens import page_size
+from tenant_svc.sealing import seal, unseal
+
+__all__ = ["ChangePage", "History"]
+
+_PAGE = b"tm.ehist"
+_POSITION = struct.Struct(">Q")
+_END = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class ChangePage:
+    """Some changes, newest first, and the token of the page after them; empty when they are the last."""
+
+    changes: list[EntitlementEvent]
+    next_token: str
+
+
+class History:
+    """Raises Unavailable when the database can't be reached."""
+
+    def __init__(self, doors: Doors) -> None:
+        self._doors = doors
+
+    async def page(self, tenant_id: TenantId, size: int, token: str) -> ChangePage:
+        """The tenant's changes, newest first, from where the token says. Raises InvalidArgument for a token that is
+        none of ours."""
+        size, before = page_size(size), _opened(token)
+        async with self._doors.tenant(tenant_id, read_only=True) as connection:
+            found = await event_repository.history(connection, tenant_id, before, size + 1)
+        more = len(found) > size
+        return ChangePage(found[:size], seal(_PAGE, _POSITION.pack(found[size - 1].position)) if more else "")
+
+
+def _opened(token: str) -> int:
+    """The position before which the page begins."""
+    if not token:
+        return _END
+    try:
+        (position,) = _POSITION.unpack(unseal(_PAGE, token))
+    except (ValueError, struct.error) as error:
+        violation = FieldViolation("page_token", "must be the next_page_token of the page before, unchanged")
+        raise InvalidArgument.fields([violation]) from error
+    return min(int(position), _END)

@@ -1,0 +1,66 @@
+"""The SQL of overrides, and nothing else. All of it through the tenant's door."""
+
+from __future__ import annotations
+
+from sqlalchemy import bindparam, delete, func, select
+from sqlalchemy.dialects.postgresql import insert
+
+from interceptors.tenants import TenantId
+from runtime.database import Connection, compiled
+from tenant_svc.entitlements.entitlement import Override
+from tenant_svc.entitlements.repository import OVERRIDE, override_of
+from tenant_svc.entitlements.rules import OverrideDraft
+from tenant_svc.entitlements.tables import overrides
+from tenant_svc.plans.plan import FeatureValue
+
+_own = overrides.c.tenant_id == bindparam("tenant_id", type_=overrides.c.tenant_id.type)
+_this = (_own, overrides.c.feature_id == bindparam("feature_id", type_=overrides.c.feature_id.type))
+_LIST = compiled(select(*OVERRIDE).where(_own).order_by(overrides.c.feature_id))
+_GET = compiled(select(*OVERRIDE).where(*_this))
+_new = insert(overrides).values(
+    tenant_id=bindparam("tenant_id"),
+    feature_id=bindparam("feature_id"),
+    value=bindparam("value", type_=overrides.c.value.type),
+    reason=bindparam("reason"),
+    expire_time=bindparam("expire_time"),
+    create_time=func.statement_timestamp(),
+)
+_SET = compiled(
+    _new.on_conflict_do_update(
+        index_elements=[overrides.c.tenant_id, overrides.c.feature_id],
+        set_={name: _new.excluded[name] for name in ("value", "reason", "expire_time", "create_time")},
+    ).returning(*OVERRIDE)
+)
+_CLEAR = compiled(delete(overrides).where(*_this).returning(*OVERRIDE))
+
+
+async def all_of(connection: Connection, tenant_id: TenantId) -> list[Override]:
+    """The tenant's overrides by feature, expired ones included."""
+    return [override_of(row) for row in await connection.fetch(_LIST, tenant_id=tenant_id)]
+
+
+async def get(connection: Connection, tenant_id: TenantId, feature: str) -> Override | None:
+    """The tenant's override of the feature; None when there is none."""
+    row = await connection.fetch_row(_GET, tenant_id=tenant_id, feature_id=feature)
+    return None if row is None else override_of(row)
+
+
+async def set_(connection: Connection, tenant_id: TenantId, draft: OverrideDraft, value: FeatureValue) -> Override:
+    """Stores the override in place of the one there is."""
+    row = await connection.fetch_row(
+        _SET,
+        tenant_id=tenant_id,
+        feature_id=draft.feature,
+        value=value.to_json(),
+        reason=draft.reason,
+        expire_time=draft.expire_time,
+    )
+    if row is None:
+        raise LookupError("an override that was just written is gone")
+    return override_of(row)
+
+
+async def clear(connection: Connection, tenant_id: TenantId, feature: str) -> Override | None:
+    """Deletes the override and returns it; None when there was none."""
+    row = await connection.fetch_row(_CLEAR, tenant_id=tenant_id, feature_id=feature)
+    return None if row is None else override_of(row)

@@ -1,0 +1,91 @@
+"""What operators can do with overrides: list, set, clear. Knows neither gRPC nor SQL; opens the doors."""
+
+from __future__ import annotations
+
+from interceptors.tenants import TenantId
+from runtime.database import Connection
+from tenant_svc.doors import Doors
+from tenant_svc.entitlements import override_repository, repository
+from tenant_svc.entitlements.change import ChangeType
+from tenant_svc.entitlements.entitlement import Override
+from tenant_svc.entitlements.rules import OverrideDraft, check_override, checked_reason
+from tenant_svc.entitlements.words import override_words
+from tenant_svc.plans import feature_repository
+from tenant_svc.plans.features import feature_not_found
+from tenant_svc.tenants.tenants import not_found
+
+__all__ = ["Overrides"]
+
+
+class Overrides:
+    """The use cases. All raise Unavailable when the database can't be reached. `actor` is the credential that asks."""
+
+    def __init__(self, doors: Doors) -> None:
+        self._doors = doors
+
+    async def all_of(self, tenant_id: TenantId) -> list[Override]:
+        """The tenant's overrides by feature, also those that have expired."""
+        async with self._doors.tenant(tenant_id, read_only=True) as connection:
+            return await override_repository.all_of(connection, tenant_id)
+
+    async def set(self, tenant_id: TenantId, draft: OverrideDraft, actor: str) -> Override:
+        """Sets the override in place of the one there is; one that says the same is left as it is.
+
+        Raises InvalidArgument, NotFound `TENANT_NOT_FOUND`, `FEATURE_NOT_FOUND`.
+        """
+        async with self._doors.tenant(tenant_id) as connection:
+            now = await repository.hold(connection, tenant_id)
+            if now is None:
+                raise not_found()
+            feature = await feature_repository.by_id(connection, draft.feature)
+            if feature is None:
+                raise feature_not_found(draft.feature)
+            before = await override_repository.get(connection, tenant_id, draft.feature)
+            if before is not None and _says(before, draft):
+                return before
+            value = check_override(draft, feature, now)
+            await repository.lock_log(connection)
+            after = await override_repository.set_(connection, tenant_id, draft, value)
+            await repository.record(
+                connection,
+                tenant_id,
+                type=ChangeType.OVERRIDE_SET.value,
+                feature=draft.feature,
+                actor=actor,
+                reason=draft.reason,
+                before="" if before is None else override_words(before, feature),
+                after=override_words(after, feature),
+            )
+        return after
+
+    async def clear(self, tenant_id: TenantId, feature: str, reason: str, actor: str) -> None:
+        """Lets the plan decide again; without an override nothing happens. Raises InvalidArgument, NotFound
+        `TENANT_NOT_FOUND`."""
+        checked_reason(reason)
+        async with self._doors.tenant(tenant_id) as connection:
+            if await repository.hold(connection, tenant_id) is None:
+                raise not_found()
+            if await override_repository.get(connection, tenant_id, feature) is not None:
+                await self._clear(connection, tenant_id, feature, reason, actor)
+
+    async def _clear(self, connection: Connection, tenant_id: TenantId, feature: str, reason: str, actor: str) -> None:
+        await repository.lock_log(connection)
+        cleared = await override_repository.clear(connection, tenant_id, feature)
+        known = await feature_repository.by_id(connection, feature)
+        await repository.record(
+            connection,
+            tenant_id,
+            type=ChangeType.OVERRIDE_CLEARED.value,
+            feature=feature,
+            actor=actor,
+            reason=reason,
+            before="" if cleared is None else override_words(cleared, known),
+            after="",
+        )
+
+
+def _says(override: Override, draft: OverrideDraft) -> bool:
+    stored = (override.value, override.reason, override.expire_time)
+    same = stored == (draft.value, draft.reason, draft.expire_time)
+    # To Python true and 1 are equal too; to whoever reads a STATIC value they are not.
+    return same and repr(override.value) == repr(draft.value)

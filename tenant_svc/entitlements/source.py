@@ -1,0 +1,65 @@
+"""How tenant_svc's own chain learns entitlements: from the database, where every other process asks tenant_svc."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+
+import interceptors.entitlements as port
+from interceptors.tenants import TenantId
+from tenant_svc.entitlements.change import EntitlementEvent
+from tenant_svc.entitlements.entitlement import Effective, TenantEntitlements
+from tenant_svc.entitlements.entitlements import Entitlements
+from tenant_svc.feed.watch import FromCursor, FromNow, Watch
+
+__all__ = ["PostgresEntitlementSource", "as_the_chain_sees_them"]
+
+
+class PostgresEntitlementSource(port.EntitlementSource):
+    """Keeps the obligations of EntitlementSource on the database and the process's one tail of the event log."""
+
+    def __init__(self, entitlements: Entitlements, watch: Watch[EntitlementEvent]) -> None:
+        self._entitlements = entitlements
+        self._watch = watch
+
+    async def find(self, tenant_id: TenantId) -> port.Entitlements | None:
+        """What is in force now, None for a tenant that does not exist. Raises Unavailable."""
+        found = await self._entitlements.find(tenant_id)
+        return None if found is None else as_the_chain_sees_them(found)
+
+    async def watch(self, cursor: str | None) -> AsyncIterator[port.EntitlementChange]:
+        """Every change after the cursor, or from now; a checkpoint first. Raises OutOfRange, Unavailable."""
+        start = FromNow() if cursor is None else FromCursor(cursor)
+        async with aclosing(self._watch.follow(start)) as changes:
+            async for change in changes:
+                event = change.event
+                if event is None:
+                    yield port.EntitlementChange(change.cursor)
+                else:
+                    yield port.EntitlementChange(change.cursor, event.tenant_id, everybody=event.tenant_id is None)
+
+
+def as_the_chain_sees_them(found: TenantEntitlements) -> port.Entitlements:
+    """The same, without why."""
+    return port.Entitlements(
+        tenant_id=found.tenant_id,
+        plan_id=found.plan.id,
+        plan_version=found.plan.version,
+        revision=found.revision,
+        features={id_: _feature(each) for id_, each in found.features.items()},
+        rates=found.rates,
+        over_limit=found.over_limit,
+        read_only=found.read_only,
+        valid_for=found.valid_for,
+    )
+
+
+def _feature(each: Effective) -> port.Feature:
+    return port.Feature(
+        id=each.feature.id,
+        type=each.feature.type,
+        enabled=each.enabled,
+        limit=each.limit,
+        value=None if each.value is None else each.value.static,
+        available_in=each.available_in,
+    )

@@ -1,0 +1,77 @@
+"""A followed log as the messages of a streaming method: where it starts, and how it ends."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from typing import Protocol, TypeVar
+
+from interceptors import current_call
+from interceptors.errors import Internal, MeshError
+from tenant_svc.feed.log import Event
+from tenant_svc.feed.watch import Change, Earliest, FromCursor, FromNow, Snapshot, Start
+
+__all__ = ["start_of", "streamed"]
+
+_log = logging.getLogger("tenantmesh.tenant")
+_E = TypeVar("_E", bound=Event)
+_Message = TypeVar("_Message")
+
+
+class WatchRequest(Protocol):
+    """A request of a watch: a oneof `start` of `cursor`, `snapshot` and `earliest`."""
+
+    @property
+    def cursor(self) -> str:
+        """Resumes after the message that carried it."""
+        ...
+
+    @property
+    def snapshot(self) -> bool:
+        """Begins with everything as it is."""
+        ...
+
+    @property
+    def earliest(self) -> bool:
+        """Begins with the oldest event that is kept."""
+        ...
+
+
+def start_of(request: WatchRequest, chosen: str | None) -> Start:
+    """Where the stream is to begin; `chosen` is the field of the oneof that is set. One that is set but false means the
+    same as none."""
+    match chosen:
+        case "cursor":
+            return FromCursor(request.cursor)
+        case "snapshot" if request.snapshot:
+            return Snapshot()
+        case "earliest" if request.earliest:
+            return Earliest()
+    return FromNow()
+
+
+async def streamed(
+    changes: AsyncGenerator[Change[_E], None],
+    told: Callable[[Change[_E]], _Message],
+    failed: Callable[[MeshError, str], _Message],
+) -> AsyncGenerator[_Message, None]:
+    """The changes as messages. Over REST a status can't follow the first message, so later errors are messages too,
+    with the cursor of the last good one."""
+    cursor = ""
+    try:
+        async with aclosing(changes):
+            async for change in changes:
+                cursor = change.cursor
+                yield told(change)
+    except Exception as error:
+        if not cursor:
+            raise
+        yield failed(_told(error), cursor)
+
+
+def _told(error: Exception) -> MeshError:
+    if isinstance(error, MeshError):
+        return error
+    _log.error("a watch failed", exc_info=error, extra={"request_id": current_call().request_id})
+    return Internal("INTERNAL", "a watch failed")
