@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Any
 
+from google.longrunning.operations_pb2 import Operation
 from tenantmesh.tenant.v1 import tenant_service_pb2 as pb
 from tenantmesh.tenant.v1.tenant_pb2 import Tenant as TenantMessage
 from tenantmesh.tenant.v1.tenant_service_pb2_grpc import TenantServiceServicer
@@ -15,6 +16,9 @@ from interceptors.errors import FieldViolation, InvalidArgument
 from interceptors.tenants import parse_tenant_id
 from tenant_svc.feed.streaming import start_of, streamed
 from tenant_svc.feed.watch import Watch
+from tenant_svc.operations.mapping import migration_of, operation_message
+from tenant_svc.operations.migrations import Migrations
+from tenant_svc.operations.migrations import Request as MigrationRequest
 from tenant_svc.tenants.events import TenantEvent
 from tenant_svc.tenants.mapping import draft_message, error_message, event_message, tenant_message
 from tenant_svc.tenants.tenant import NewTenant, RequestKey, Tenant, checked_reason
@@ -28,8 +32,9 @@ _Context = Any  # handlers take what the call needs from current_call()
 class TenantServicer(TenantServiceServicer):
     """The chain has established who calls and for which tenant before any of these runs."""
 
-    def __init__(self, tenants: Tenants, watch: Watch[TenantEvent]) -> None:
+    def __init__(self, tenants: Tenants, migrations: Migrations, watch: Watch[TenantEvent]) -> None:
         self._tenants = tenants
+        self._migrations = migrations
         self._watch = watch
 
     async def CreateTenant(self, request: pb.CreateTenantRequest, _context: _Context) -> TenantMessage:
@@ -76,6 +81,14 @@ class TenantServicer(TenantServiceServicer):
     async def ResumeTenant(self, request: pb.ResumeTenantRequest, _context: _Context) -> TenantMessage:
         """Serves the tenant again."""
         return tenant_message(await self._tenants.resume(current_call().tenant_id, request.etag))
+
+    async def MigrateTenantPlan(self, request: pb.MigrateTenantPlanRequest, _context: _Context) -> Operation:
+        """Starts to put the tenant on another plan, or says what that would come to."""
+        call = current_call()
+        key = RequestKey.checked(call.caller.credential_id, request.request_id)
+        asked = MigrationRequest(migration_of(request), call.caller.credential_id, key, request.etag)
+        begin = self._migrations.validate if request.validate_only else self._migrations.start
+        return operation_message(await begin(call.tenant_id, asked))
 
     async def WatchTenants(
         self, request: pb.WatchTenantsRequest, _context: _Context

@@ -1,0 +1,85 @@
+"""What tenant_svc can do, put together from its parts: the use cases and the servicers in front of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tenantmesh.tenant.v1.entitlement_service_pb2_grpc import add_EntitlementServiceServicer_to_server
+from tenantmesh.tenant.v1.operation_service_pb2_grpc import add_OperationServiceServicer_to_server
+from tenantmesh.tenant.v1.plan_service_pb2_grpc import add_PlanServiceServicer_to_server
+from tenantmesh.tenant.v1.quota_service_pb2_grpc import add_QuotaServiceServicer_to_server
+from tenantmesh.tenant.v1.tenant_service_pb2_grpc import add_TenantServiceServicer_to_server
+
+from runtime.database import Database
+from runtime.ids import uuid7
+from runtime.server.application import Registration
+from tenant_svc.doors import Doors
+from tenant_svc.entitlements.change import EntitlementEvent
+from tenant_svc.entitlements.entitlements import Entitlements, Pooled
+from tenant_svc.entitlements.events import StoredEntitlementEvents
+from tenant_svc.entitlements.grants import Grants
+from tenant_svc.entitlements.history import History
+from tenant_svc.entitlements.overrides import Overrides
+from tenant_svc.entitlements.repository import ENTITLEMENTS_CHANNEL
+from tenant_svc.entitlements.servicer import EntitlementServicer
+from tenant_svc.entitlements.source import PostgresEntitlementSource
+from tenant_svc.feed.feed import Feed
+from tenant_svc.operations.endings import Endings
+from tenant_svc.operations.migrations import Migrations
+from tenant_svc.operations.operations import Operations
+from tenant_svc.operations.repository import OPERATIONS_CHANNEL
+from tenant_svc.operations.servicer import OperationServicer
+from tenant_svc.plans.features import Features
+from tenant_svc.plans.plans import Plans
+from tenant_svc.plans.servicer import PlanServicer
+from tenant_svc.quotas.allocations import Allocations
+from tenant_svc.quotas.gauges import Gauges
+from tenant_svc.quotas.ledger import Ledger, PostgresLedger
+from tenant_svc.quotas.servicer import QuotaServicer
+from tenant_svc.settings import EventSettings
+from tenant_svc.tenants.events import StoredEvents, TenantEvent
+from tenant_svc.tenants.repository import EVENTS_CHANNEL
+from tenant_svc.tenants.servicer import TenantServicer
+from tenant_svc.tenants.source import PostgresTenantSource
+from tenant_svc.tenants.tenants import Tenants
+
+__all__ = ["Capabilities"]
+
+
+class Capabilities:
+    """Each capability once. `pooled` says what of allowances lies ready in the pool."""
+
+    def __init__(self, database: Database, events: EventSettings, pooled: Pooled) -> None:
+        doors = Doors(database)
+        stored = StoredEvents(doors)
+        self.tenant_feed: Feed[TenantEvent] = Feed(stored, events, database, EVENTS_CHANNEL, prunable=stored)
+        # The log of entitlements is their history as well: nothing of it is forgotten.
+        self.entitlement_feed: Feed[EntitlementEvent] = Feed(
+            StoredEntitlementEvents(doors), events, database, ENTITLEMENTS_CHANNEL
+        )
+        endings = Endings()
+        self.endings_listener = database.listen(OPERATIONS_CHANNEL, endings.wake)
+        tenants = Tenants(doors, uuid7)
+        entitlements = Entitlements(doors, pooled)
+        ledger = Ledger(doors)
+        self.ledger = PostgresLedger(ledger)
+        self.tenant_source = PostgresTenantSource(tenants, self.tenant_feed.watch)
+        self.entitlement_source = PostgresEntitlementSource(entitlements, self.entitlement_feed.watch)
+        self.registrations: Sequence[Registration] = [
+            (
+                add_TenantServiceServicer_to_server,
+                TenantServicer(tenants, Migrations(doors, uuid7), self.tenant_feed.watch),
+            ),
+            (add_PlanServiceServicer_to_server, PlanServicer(Plans(doors), Features(doors))),
+            (
+                add_EntitlementServiceServicer_to_server,
+                EntitlementServicer(
+                    entitlements, Overrides(doors), Grants(doors, uuid7), History(doors), self.entitlement_feed.watch
+                ),
+            ),
+            (
+                add_QuotaServiceServicer_to_server,
+                QuotaServicer(ledger, Allocations(doors, ledger, uuid7), Gauges(doors)),
+            ),
+            (add_OperationServiceServicer_to_server, OperationServicer(Operations(doors, endings))),
+        ]

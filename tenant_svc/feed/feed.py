@@ -1,0 +1,58 @@
+"""A log as a process follows it: its tail, the streams that are made of it, and, where it may forget, its retention."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from typing import Generic, TypeVar
+
+from runtime.database import Database
+from tenant_svc.feed.log import Event, EventLog, Prunable
+from tenant_svc.feed.retention import EventRetention
+from tenant_svc.feed.tail import Tail
+from tenant_svc.feed.watch import Watch
+from tenant_svc.settings import EventSettings
+
+__all__ = ["Feed"]
+
+_E = TypeVar("_E", bound=Event)
+
+
+class Feed(Generic[_E]):
+    """Wakes at each notification of `channel`. A log that is a history as well is not `prunable`."""
+
+    def __init__(
+        self,
+        log: EventLog[_E],
+        settings: EventSettings,
+        database: Database,
+        channel: str,
+        *,
+        prunable: Prunable | None = None,
+    ) -> None:
+        self._tail = Tail(
+            log, window=settings.window, poll_interval=settings.poll_interval, lost_after=settings.lost_after
+        )
+        self.watch = Watch(log, self._tail, checkpoint_interval=settings.checkpoint_interval)
+        self._retention = (
+            EventRetention(prunable, keep=settings.retention, interval=settings.prune_interval) if prunable else None
+        )
+        self._listener = database.listen(channel, lambda _payload: self._tail.wake())
+        self._opened = AsyncExitStack()
+
+    @property
+    def lost(self) -> bool:
+        """Whether the log has not been read for too long."""
+        return self._tail.lost
+
+    async def start(self) -> None:
+        """Begins to follow. Raises Unavailable without a database."""
+        await self._tail.start()
+        self._opened.push_async_callback(self._tail.close)
+        await self._opened.enter_async_context(self._listener)
+        if self._retention is not None:
+            await self._retention.start()
+            self._opened.push_async_callback(self._retention.close)
+
+    async def close(self) -> None:
+        """Stops following, also when it was never begun."""
+        await self._opened.aclose()
