@@ -38,14 +38,15 @@ class WorkerApp:
         telemetry.collector(self._metrics)
 
     async def start(self) -> None:
-        """Opens what working needs. Raises InsecureDatabase, DatabaseError, or what the queue's connection raises: do
-        not work."""
+        """Opens what working needs, and begins. Raises InsecureDatabase, DatabaseError, or what is wrong with the
+        queue: do not work."""
         await self._database.open()
         await row_security.verify(self._database, metadata, package="tenant_svc")
-        await self.queue.open()
+        await self.queue.start()
 
     async def close(self) -> None:
-        """Ends everything, also what was never started."""
+        """Ends everything in reverse order, also what was never started."""
+        await self.queue.close()
         await self._database.close()
 
     async def _connect_queue(self) -> RawConnection:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import traceback
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from datetime import timedelta
 
 import structlog
@@ -54,21 +54,20 @@ class _Process:
                 _log.error("refusing to work", reason=str(error), kind=type(error).__name__, where=at)
                 return REFUSED
             _log.info("working")
-            await self._work()
+            await self._stop.wait()
+            await self._drain()
         _log.info("stopped")
         return 0
 
-    async def _work(self) -> None:
-        working = asyncio.create_task(self._app.queue.run(), name="job-queue")
-        await self._stop.wait()
-        _log.info("draining", running=self._app.queue.running)
-        self._app.queue.stop()
+    async def _drain(self) -> None:
+        queue = self._app.queue
+        _log.info("draining", running=queue.running)
+        queue.stop()
+        finished = asyncio.create_task(queue.finished())
         hurry = asyncio.create_task(self._hurry.wait())
-        await asyncio.wait({working, hurry}, timeout=self._grace, return_when=asyncio.FIRST_COMPLETED)
-        for task in (working, hurry):
+        await asyncio.wait({finished, hurry}, timeout=self._grace, return_when=asyncio.FIRST_COMPLETED)
+        for task in (finished, hurry):
             task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
 
     def _on_signal(self) -> None:
         if self._stop.is_set():

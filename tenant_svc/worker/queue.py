@@ -44,7 +44,10 @@ SETTINGS = DBSettings(
 _log = logging.getLogger("tenantmesh.worker")
 _FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 5.0
+_BREAK_SECONDS = 0.5
 _PRUNE_SECONDS = 3600.0
+_MIGHTY = "SELECT rolsuper OR rolbypassrls FROM pg_catalog.pg_roles WHERE rolname = current_user"
+_REMEDY = "take jobs as tenant_worker (TENANTMESH_WORKER_QUEUE_URL), and run `tenantmesh migrate` first"
 _FORGET = "DELETE FROM jobs.pgqueuer_log WHERE created < now() - $1::interval"
 _TRANSIENT = (Unavailable, DatabaseUnavailable, TransactionConflict)  # gone by itself, however long it takes
 
@@ -66,7 +69,7 @@ class Handler(Protocol):
 
 
 class JobQueue:
-    """`open` proves that the queue is there, `run` takes jobs until `stop`, and finishes those it has."""
+    """Takes jobs between `start` and `stop`, and then finishes those it has; `close` breaks off what is left."""
 
     def __init__(
         self,
@@ -79,20 +82,48 @@ class JobQueue:
         self._settings = settings
         self._stopping = asyncio.Event()
         self._manager: QueueManager | None = None
+        self._task: asyncio.Task[None] | None = None
         self.outcomes: Counter[Outcome] = Counter()
         self.running = 0
         """How many jobs are under way."""
 
-    async def open(self) -> None:
-        """Raises what is wrong when jobs can't be taken: no database, no right to, no tables."""
+    async def start(self) -> None:
+        """Begins. Raises what is wrong when jobs can't be taken: no database, another role, no tables."""
+        await self._prove()
+        self._task = asyncio.create_task(self._run(), name="job-queue")
+
+    def stop(self) -> None:
+        """Takes no more jobs."""
+        self._stopping.set()
+        if self._manager is not None:
+            self._manager.shutdown.set()
+
+    async def finished(self) -> None:
+        """Returns when it was stopped and the jobs that were under way have ended."""
+        if self._task is not None:
+            await asyncio.wait({self._task})
+
+    async def close(self) -> None:
+        """Ends at once. What was under way is left to whoever takes it up again."""
+        self.stop()
+        while self._task is not None and not self._task.done():
+            self._task.cancel()  # the library waits for its jobs once more: the next one reaches them
+            await asyncio.wait({self._task}, timeout=_BREAK_SECONDS)
+
+    async def _prove(self) -> None:
         connection = await self._connect()
         try:
-            await self._manage(connection).verify_structure()
+            role = await connection.fetchval("SELECT current_user")
+            if await connection.fetchval(_MIGHTY):
+                raise RuntimeError(f"role {role} can pass row-level security; {_REMEDY}")
+            try:
+                await self._manage(connection).verify_structure()
+            except RuntimeError as error:  # the library speaks of its own commands
+                raise RuntimeError(f"role {role} finds no job queue; {_REMEDY}") from error
         finally:
             await connection.close()
 
-    async def run(self) -> None:
-        """Takes jobs until stopped. Cancelled, it leaves those under way to whoever takes them up again."""
+    async def _run(self) -> None:
         pause = _FIRST_PAUSE_SECONDS
         while not self._stopping.is_set():
             began = asyncio.get_running_loop().time()
@@ -104,12 +135,6 @@ class JobQueue:
                 pause = _FIRST_PAUSE_SECONDS
             await _wait(self._stopping, pause)
             pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
-
-    def stop(self) -> None:
-        """Takes no more jobs; `run` returns when those under way have ended."""
-        self._stopping.set()
-        if self._manager is not None:
-            self._manager.shutdown.set()
 
     async def _run_once(self) -> None:
         connection = await self._connect()

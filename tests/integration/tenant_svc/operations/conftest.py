@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from tenant_svc.doors import Doors
@@ -25,4 +27,4 @@ def steps(doors: Doors) -> MigrationSteps:
 
 @pytest.fixture
 def operations(doors: Doors) -> Operations:
-    return Operations(doors, Endings())
+    return Operations(doors, Endings(), poll_interval=timedelta(milliseconds=50))

@@ -46,7 +46,8 @@ async def test_pages_go_from_the_newest_to_the_oldest(
         operation = await world.migrations.start(tenant.id, request(plan))
         await steps.run(tenant.id, operation.id)
         made.insert(0, operation)
-    found, token = [], ""
+    found: list[Operation] = []
+    token = ""
     for size in (2, 2, 2):
         page = await operations.page(tenant.id, size, token)
         found, token = found + page.operations, page.next_token
