@@ -1,0 +1,259 @@
+"""PlanService over gRPC, through the chain: what is answered, what is refused, and to whom."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc
+import pytest
+from google.protobuf import field_mask_pb2, json_format, struct_pb2
+from google.rpc import error_details_pb2, status_pb2
+from tenantmesh.tenant.v1 import plan_pb2, plan_service_pb2
+from tenantmesh.tenant.v1 import plan_service_pb2 as pb
+from tenantmesh.tenant.v1.plan_service_pb2_grpc import PlanServiceStub, add_PlanServiceServicer_to_server
+
+from interceptors.caller import CallerKind
+from interceptors.testing import TestMesh
+from tenant_svc.plans.features import Features
+from tenant_svc.plans.plans import Plans
+from tenant_svc.plans.servicer import PlanServicer
+from tests.fixtures.engines import WorkerDatabase
+from tests.integration.tenant_svc.plans.conftest import told
+from tests.integration.tenant_svc.serving import reason_of, refusal
+
+
+class Callers:
+    """Stubs of one running PlanService, each with a credential of its own."""
+
+    def __init__(self, mesh: TestMesh, target: str) -> None:
+        self.mesh = mesh
+        self._target = target
+        self.operator = self.stub(mesh.key())
+
+    def stub(self, credential: str | None) -> Any:
+        channel = self.mesh.client(self._target, token=credential)
+        self.mesh.closing(channel.close)
+        return PlanServiceStub(channel)
+
+
+@pytest.fixture(scope="session")
+async def callers(plans: Plans, features: Features) -> AsyncIterator[Callers]:
+    async with TestMesh() as mesh:
+        servicer = PlanServicer(plans, features)
+        target = await mesh.serve(add_PlanServiceServicer_to_server, servicer, plan_service_pb2.DESCRIPTOR)
+        yield Callers(mesh, target)
+
+
+def unused(prefix: str) -> str:
+    return f"{prefix}_{uuid.uuid4().hex[:20]}"
+
+
+def boolean(**fields: Any) -> plan_pb2.Feature:
+    made = plan_pb2.Feature(id=unused("f"), type=plan_pb2.FEATURE_TYPE_BOOLEAN, display_name="A feature")
+    made.MergeFrom(plan_pb2.Feature(**fields))
+    return made
+
+
+def plan(*features: tuple[str, plan_pb2.FeatureValue], **fields: Any) -> plan_pb2.Plan:
+    made = plan_pb2.Plan(
+        id=unused("plan"),
+        display_name="A plan",
+        features=[plan_pb2.PlanFeature(feature=name, value=value) for name, value in features],
+        billing_period=plan_pb2.PERIOD_MONTH,
+    )
+    made.MergeFrom(plan_pb2.Plan(**fields))
+    return made
+
+
+def limit(amount: int) -> plan_pb2.FeatureValue:
+    return plan_pb2.FeatureValue(limit=amount)
+
+
+ON = plan_pb2.FeatureValue(enabled=True)
+
+
+async def fields_of(call: Any) -> list[str]:
+    """The fields that the refusal names."""
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call
+    assert (caught.value.code(), reason_of(caught.value)) == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_FIELD")
+    status = status_pb2.Status.FromString(dict(caught.value.trailing_metadata() or ())["grpc-status-details-bin"])
+    listed = error_details_pb2.BadRequest()
+    assert status.details[1].Unpack(listed)
+    return [violation.field for violation in listed.field_violations]
+
+
+async def test_a_plan_from_draft_to_archive(callers: Callers) -> None:
+    stub = callers.operator
+    theme = await stub.CreateFeature(
+        pb.CreateFeatureRequest(
+            feature=plan_pb2.Feature(id=unused("theme"), type=plan_pb2.FEATURE_TYPE_STATIC, display_name="Theme")
+        )
+    )
+    dark = plan_pb2.FeatureValue(static=json_format.ParseDict({"colours": ["black", 2.5]}, struct_pb2.Value()))
+    wanted = plan(
+        ("api_requests", plan_pb2.FeatureValue(unlimited=True)),
+        ("core", ON),
+        (theme.id, dark),
+        ("users", limit(5)),
+        rates=[plan_pb2.PlanRate(rate_class="api", per_second=0.5, burst=3)],
+    )
+    made = await stub.CreatePlan(pb.CreatePlanRequest(plan=wanted))
+    assert (made.version, made.state) == (1, plan_pb2.PLAN_STATE_DRAFT)
+    assert {each.feature: each.value for each in made.features} == {
+        each.feature: each.value for each in wanted.features
+    }
+    assert (made.rates, made.billing_period) == (wanted.rates, wanted.billing_period)
+    assert (made.HasField("create_time"), made.HasField("publish_time")) == (True, False)
+    assert await stub.GetPlan(pb.GetPlanRequest(id=made.id, version=1)) == made
+
+    published = await stub.PublishPlan(pb.PublishPlanRequest(id=made.id))
+    assert (published.state, published.HasField("publish_time")) == (plan_pb2.PLAN_STATE_PUBLISHED, True)
+    assert published.etag != made.etag
+    assert await stub.GetPlan(pb.GetPlanRequest(id=made.id)) == published
+
+    # What was read can be changed and sent back whole.
+    published.features[3].value.limit = 9
+    draft = await stub.UpdatePlan(pb.UpdatePlanRequest(id=made.id, plan=published))
+    assert (draft.version, draft.state) == (2, plan_pb2.PLAN_STATE_DRAFT)
+    difference = await stub.DiffPlanVersions(pb.DiffPlanVersionsRequest(id=made.id))
+    assert difference == pb.DiffPlanVersionsResponse(
+        features=[pb.FeatureDifference(feature="users", before=limit(5), after=limit(9), direction=pb.DIRECTION_MORE)]
+    )
+    listed = await stub.ListPlans(pb.ListPlansRequest(plan_id=made.id, all_versions=True))
+    assert [(each.version, each.state) for each in listed.plans] == [
+        (1, plan_pb2.PLAN_STATE_PUBLISHED),
+        (2, plan_pb2.PLAN_STATE_DRAFT),
+    ]
+    archived = await stub.ArchivePlan(pb.ArchivePlanRequest(id=made.id, version=2))
+    assert (archived.state, archived.HasField("archive_time")) == (plan_pb2.PLAN_STATE_ARCHIVED, True)
+    failed = (grpc.StatusCode.FAILED_PRECONDITION, "PLAN_ARCHIVED")
+    assert await refusal(stub.PublishPlan(pb.PublishPlanRequest(id=made.id, version=2))) == failed
+
+
+async def test_rates_and_static_values_in_a_difference(callers: Callers) -> None:
+    answer = await callers.operator.DiffPlanVersions(pb.DiffPlanVersionsRequest(id="basic", to_plan_id="custom"))
+    assert [(each.rate_class, each.before.burst, each.HasField("after")) for each in answer.rates] == [
+        ("api", 100, False)
+    ]
+    directions = {each.feature: each.direction for each in answer.features}
+    assert directions["users"] == pb.DIRECTION_MORE
+    assert all(each.HasField("before") or each.HasField("after") for each in answer.features)
+
+
+async def test_a_feature_is_opened_to_a_share(callers: Callers, migrated: WorkerDatabase) -> None:
+    stub = callers.operator
+    made = await stub.CreateFeature(pb.CreateFeatureRequest(feature=boolean()))
+    assert not made.HasField("rollout")
+    changed = await stub.UpdateFeature(
+        pb.UpdateFeatureRequest(
+            id=made.id,
+            feature=plan_pb2.Feature(rollout=plan_pb2.Rollout(basis_points=2500, plan_ids=["basic"]), etag=made.etag),
+        )
+    )
+    assert (changed.rollout.basis_points, changed.rollout.plan_ids) == (2500, ["basic"])
+    assert changed.update_time.ToDatetime() > changed.create_time.ToDatetime()
+    stale = pb.UpdateFeatureRequest(id=made.id, feature=plan_pb2.Feature(display_name="x", etag=made.etag))
+    assert await refusal(stub.UpdateFeature(stale)) == (grpc.StatusCode.ABORTED, "ETAG_MISMATCH")
+    closed = await stub.UpdateFeature(
+        pb.UpdateFeatureRequest(id=made.id, update_mask=field_mask_pb2.FieldMask(paths=["rollout"]))
+    )
+    assert not closed.HasField("rollout")
+    assert await stub.GetFeature(pb.GetFeatureRequest(id=made.id)) == closed
+    assert len(await told(migrated, made.id)) == 3
+
+
+async def test_pages_lead_to_the_end(callers: Callers) -> None:
+    stub = callers.operator
+    features: list[str] = []
+    feature_page = pb.ListFeaturesResponse(next_page_token="")
+    while feature_page.next_page_token or not features:
+        request = pb.ListFeaturesRequest(page_size=2, page_token=feature_page.next_page_token)
+        feature_page = await stub.ListFeatures(request)
+        features += [each.id for each in feature_page.features]
+    assert {"core", "biometric_auth", "api_requests", "users", "storage_bytes"} <= set(features)
+    plans: list[str] = []
+    page = pb.ListPlansResponse(next_page_token="")
+    while page.next_page_token or not plans:
+        page = await stub.ListPlans(pb.ListPlansRequest(page_size=2, page_token=page.next_page_token))
+        plans += [each.id for each in page.plans]
+    assert {"basic", "premium", "enterprise", "custom"} <= set(plans)
+    assert len(plans) == len(set(plans))
+
+
+async def test_names_are_taken_once(callers: Callers) -> None:
+    stub, taken = callers.operator, grpc.StatusCode.ALREADY_EXISTS
+    assert await refusal(stub.CreatePlan(pb.CreatePlanRequest(plan=plan(id="basic")))) == (taken, "PLAN_EXISTS")
+    request = pb.CreateFeatureRequest(feature=boolean(id="core"))
+    assert await refusal(stub.CreateFeature(request)) == (taken, "FEATURE_EXISTS")
+
+
+@pytest.mark.parametrize("name", ["no_such_thing", "Not An Id", "a\x00b"])
+async def test_what_is_missing_is_not_found(callers: Callers, name: str) -> None:
+    stub, missing = callers.operator, grpc.StatusCode.NOT_FOUND
+    for call in (
+        stub.GetPlan(pb.GetPlanRequest(id=name)),
+        stub.UpdatePlan(pb.UpdatePlanRequest(id=name, plan=plan(id=name))),
+        stub.PublishPlan(pb.PublishPlanRequest(id=name)),
+        stub.ArchivePlan(pb.ArchivePlanRequest(id=name, version=1)),
+        stub.DiffPlanVersions(pb.DiffPlanVersionsRequest(id=name)),
+        stub.DiffPlanVersions(pb.DiffPlanVersionsRequest(id="basic", to_plan_id=name)),
+    ):
+        assert await refusal(call) == (missing, "PLAN_NOT_FOUND")
+    for call in (
+        stub.GetFeature(pb.GetFeatureRequest(id=name)),
+        stub.UpdateFeature(pb.UpdateFeatureRequest(id=name)),
+    ):
+        assert await refusal(call) == (missing, "FEATURE_NOT_FOUND")
+
+
+async def test_every_bad_field_is_named(callers: Callers) -> None:
+    stub = callers.operator
+    unnamed = pb.CreateFeatureRequest(feature=plan_pb2.Feature(unit="x"))
+    assert await fields_of(stub.CreateFeature(unnamed)) == [
+        "feature.id",
+        "feature.type",
+        "feature.display_name",
+        "feature.unit",
+    ]
+    bad = plan(("users", ON), ("no_such_feature", ON), ("core", plan_pb2.FeatureValue()), display_name="a\nb")
+    assert await fields_of(stub.CreatePlan(pb.CreatePlanRequest(plan=bad))) == [
+        "plan.display_name",
+        "plan.features[0].value",
+        "plan.features[1].feature",
+        "plan.features[2].value",
+    ]
+    very_bad = plan(*((f"none_{number}", ON) for number in range(200)))
+    assert len(await fields_of(stub.CreatePlan(pb.CreatePlanRequest(plan=very_bad)))) == 16
+    for call, field in (
+        (stub.CreatePlan(pb.CreatePlanRequest()), "plan.id"),
+        (stub.GetPlan(pb.GetPlanRequest()), "id"),
+        (stub.GetFeature(pb.GetFeatureRequest()), "id"),
+        (stub.UpdateFeature(pb.UpdateFeatureRequest()), "id"),
+        (stub.UpdatePlan(pb.UpdatePlanRequest(plan=plan())), "id"),
+        (stub.UpdatePlan(pb.UpdatePlanRequest(id="basic", plan=plan(id="premium"))), "plan.id"),
+        (stub.ArchivePlan(pb.ArchivePlanRequest(id="basic")), "version"),
+        (stub.ListPlans(pb.ListPlansRequest(page_size=-1)), "page_size"),
+        (stub.ListPlans(pb.ListPlansRequest(page_token="x")), "page_token"),
+        (stub.ListFeatures(pb.ListFeaturesRequest(page_token="x")), "page_token"),
+    ):
+        assert (await fields_of(call))[0] == field
+
+
+async def test_who_may_not_is_refused(callers: Callers) -> None:
+    mesh, denied = callers.mesh, grpc.StatusCode.PERMISSION_DENIED
+    reader = callers.stub(mesh.key(CallerKind.SERVICE, frozenset({"plans.read"})))
+    assert (await reader.GetPlan(pb.GetPlanRequest(id="basic"))).id == "basic"
+    assert (await reader.ListFeatures(pb.ListFeaturesRequest())).features
+    assert await refusal(reader.PublishPlan(pb.PublishPlanRequest(id="basic"))) == (denied, "AUDIENCE_NOT_ALLOWED")
+    stranger = callers.stub(mesh.key(CallerKind.SERVICE, frozenset({"tenants.read"})))
+    assert await refusal(stranger.GetPlan(pb.GetPlanRequest(id="basic"))) == (denied, "PERMISSION_MISSING")
+    clerk = callers.stub(mesh.key(CallerKind.OPERATOR, frozenset({"plans.read"})))
+    write = pb.UpdateFeatureRequest(id="core", feature=plan_pb2.Feature(display_name="Mine"))
+    assert await refusal(clerk.UpdateFeature(write)) == (denied, "PERMISSION_MISSING")
+    owner = callers.stub(mesh.token(mesh.add_tenant(unused("acme").replace("_", "-")), roles=("owner",)))
+    assert await refusal(owner.GetPlan(pb.GetPlanRequest(id="basic"))) == (denied, "AUDIENCE_NOT_ALLOWED")
+    nobody = callers.stub(None)
+    assert (await refusal(nobody.GetPlan(pb.GetPlanRequest(id="basic"))))[0] is grpc.StatusCode.UNAUTHENTICATED
