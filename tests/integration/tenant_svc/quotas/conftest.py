@@ -91,6 +91,14 @@ class Allowances:
         """Voids a grant."""
         await self.superuser.execute("update tenant.grants set void_time = now() where grant_id = $1", grant)
 
+    async def somebody_waits(self) -> bool:
+        """Whether a transaction waits for another's lock."""
+        return bool(
+            await self.superuser.fetchval(
+                "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
+            )
+        )
+
     async def given(self, tenant: TenantId, feature: str) -> list[tuple[int, int]]:
         """What the ledger has given, in total and from the plan, by period."""
         rows = await self.superuser.fetch(

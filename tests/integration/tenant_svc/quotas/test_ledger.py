@@ -163,13 +163,10 @@ async def test_a_limit_that_is_lowered_while_a_lease_waits_counts(
     tenant = await allowances.tenant(api_requests=1000)
     await lease_one(ledger, tenant, "api_requests", 10)
 
-    async def is_waiting() -> bool:
-        return bool(await allowances.superuser.fetchval("select count(*) from pg_locks where not granted"))
-
     async with doors.tenant(tenant) as connection:
         await repository.lock_accounts(connection, tenant, ["api_requests"], None)
         waiting = asyncio.create_task(lease_one(ledger, tenant, "api_requests", 500))
-        await eventually(is_waiting)
+        await eventually(allowances.somebody_waits)
         await allowances.limit(tenant, "api_requests", 15)
     assert (await waiting).granted == 5
 
