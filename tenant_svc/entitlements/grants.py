@@ -12,14 +12,14 @@ from interceptors.tenants import TenantId
 from runtime.database import Connection
 from tenant_svc.doors import Doors
 from tenant_svc.entitlements import grant_repository, repository
+from tenant_svc.entitlements.catalog import known_feature
 from tenant_svc.entitlements.change import ChangeType
 from tenant_svc.entitlements.grant import Grant, remaining
 from tenant_svc.entitlements.rules import GrantDraft, check_grant, checked_reason
 from tenant_svc.entitlements.words import amount_words, grant_words
-from tenant_svc.plans import feature_repository
 from tenant_svc.plans import repository as plan_repository
-from tenant_svc.plans.features import feature_not_found
 from tenant_svc.plans.plan import FeatureDef, Period
+from tenant_svc.plans.rules import id_problem
 from tenant_svc.tenants.tenant import RequestKey
 from tenant_svc.tenants.tenants import not_found
 
@@ -38,7 +38,7 @@ class Holding:
 
 def holdings(grants: Sequence[Grant], features: Mapping[str, FeatureDef], now: datetime) -> list[Holding]:
     """The grants in the order in which they are used; those of which nothing can be used stand last."""
-    listed = [_holding(grant, features.get(grant.feature), now) for grant in grants]
+    listed = [_holding(grant, features[grant.feature], now) for grant in grants]
     return sorted(listed, key=lambda each: (each.remaining == 0, each.grant.burn_key))
 
 
@@ -52,6 +52,8 @@ class Grants:
 
     async def all_of(self, tenant_id: TenantId, feature: str) -> list[Holding]:
         """The tenant's grants, of one feature or (empty) of all, at most 1,000."""
+        if feature and id_problem(feature):
+            return []
         async with self._doors.tenant(tenant_id, read_only=True) as connection:
             grants, now = await grant_repository.all_of(connection, tenant_id, feature, MOST_LISTED)
             if now is None:
@@ -67,12 +69,10 @@ class Grants:
             now = await repository.hold(connection, tenant_id)
             if now is None:
                 raise not_found()
-            feature = await feature_repository.by_id(connection, draft.feature)
+            feature = await known_feature(connection, draft.feature, "grant.feature")
             made = await self._made_by(connection, tenant_id, draft, key)
             if made is not None:
                 return _holding(made, feature, now)
-            if feature is None:
-                raise feature_not_found(draft.feature)
             check_grant(draft, feature, now)
             grant = await self._store(connection, tenant_id, _begun(self._new_id(), draft, feature, now), draft, key)
             await self._record(connection, tenant_id, ChangeType.GRANT_CREATED, feature, grant, draft.reason, actor)
@@ -89,7 +89,7 @@ class Grants:
             grant = await grant_repository.locked(connection, tenant_id, grant_id)
             if grant is None:
                 raise grant_not_found()
-            feature = await feature_repository.by_id(connection, grant.feature)
+            feature = await known_feature(connection, grant.feature, "grant.feature")
             if grant.void_time is None:
                 await repository.lock_log(connection)
                 grant = await grant_repository.void(connection, tenant_id, grant_id)
@@ -118,7 +118,7 @@ class Grants:
         connection: Connection,
         tenant_id: TenantId,
         type_: ChangeType,
-        feature: FeatureDef | None,
+        feature: FeatureDef,
         grant: Grant,
         reason: str,
         actor: str,
@@ -161,10 +161,11 @@ def _begun(id_: uuid.UUID, draft: GrantDraft, feature: FeatureDef, now: datetime
     )
 
 
-def _holding(grant: Grant, feature: FeatureDef | None, now: datetime) -> Holding:
+def _holding(grant: Grant, feature: FeatureDef, now: datetime) -> Holding:
     return Holding(grant, remaining(grant, now, _period(feature).start_of(now)))
 
 
-def _period(feature: FeatureDef | None) -> Period:
-    """Features never go and METERED ones have a period, so the shortest is only what the types ask for."""
-    return Period.HOUR if feature is None or feature.period is None else feature.period
+def _period(feature: FeatureDef) -> Period:
+    if feature.period is None:
+        raise ValueError("grants are of METERED features, which have a period")
+    return feature.period

@@ -6,7 +6,7 @@ from sqlalchemy import bindparam, delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from interceptors.tenants import TenantId
-from runtime.database import Connection, compiled
+from runtime.database import Connection, Record, compiled
 from tenant_svc.entitlements.entitlement import Override
 from tenant_svc.entitlements.repository import OVERRIDE, override_of
 from tenant_svc.entitlements.rules import OverrideDraft
@@ -55,12 +55,15 @@ async def set_(connection: Connection, tenant_id: TenantId, draft: OverrideDraft
         reason=draft.reason,
         expire_time=draft.expire_time,
     )
+    return _stored(row)
+
+
+async def clear(connection: Connection, tenant_id: TenantId, feature: str) -> Override:
+    """Deletes the override, which this transaction has seen, and returns it."""
+    return _stored(await connection.fetch_row(_CLEAR, tenant_id=tenant_id, feature_id=feature))
+
+
+def _stored(row: Record | None) -> Override:
     if row is None:
-        raise LookupError("an override that was just written is gone")
+        raise LookupError("an override that this transaction holds is gone")
     return override_of(row)
-
-
-async def clear(connection: Connection, tenant_id: TenantId, feature: str) -> Override | None:
-    """Deletes the override and returns it; None when there was none."""
-    row = await connection.fetch_row(_CLEAR, tenant_id=tenant_id, feature_id=feature)
-    return None if row is None else override_of(row)

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from interceptors.tenants import TenantId
-from runtime.database import Connection
 from tenant_svc.doors import Doors
 from tenant_svc.entitlements import override_repository, repository
+from tenant_svc.entitlements.catalog import feature_named, known_feature
 from tenant_svc.entitlements.change import ChangeType
 from tenant_svc.entitlements.entitlement import Override
 from tenant_svc.entitlements.rules import OverrideDraft, check_override, checked_reason
 from tenant_svc.entitlements.words import override_words
-from tenant_svc.plans import feature_repository
-from tenant_svc.plans.features import feature_not_found
 from tenant_svc.tenants.tenants import not_found
 
 __all__ = ["Overrides"]
@@ -37,9 +35,7 @@ class Overrides:
             now = await repository.hold(connection, tenant_id)
             if now is None:
                 raise not_found()
-            feature = await feature_repository.by_id(connection, draft.feature)
-            if feature is None:
-                raise feature_not_found(draft.feature)
+            feature = await known_feature(connection, draft.feature, "feature")
             before = await override_repository.get(connection, tenant_id, draft.feature)
             if before is not None and _says(before, draft):
                 return before
@@ -65,23 +61,21 @@ class Overrides:
         async with self._doors.tenant(tenant_id) as connection:
             if await repository.hold(connection, tenant_id) is None:
                 raise not_found()
-            if await override_repository.get(connection, tenant_id, feature) is not None:
-                await self._clear(connection, tenant_id, feature, reason, actor)
-
-    async def _clear(self, connection: Connection, tenant_id: TenantId, feature: str, reason: str, actor: str) -> None:
-        await repository.lock_log(connection)
-        cleared = await override_repository.clear(connection, tenant_id, feature)
-        known = await feature_repository.by_id(connection, feature)
-        await repository.record(
-            connection,
-            tenant_id,
-            type=ChangeType.OVERRIDE_CLEARED.value,
-            feature=feature,
-            actor=actor,
-            reason=reason,
-            before="" if cleared is None else override_words(cleared, known),
-            after="",
-        )
+            known = await feature_named(connection, feature)
+            if known is None or await override_repository.get(connection, tenant_id, feature) is None:
+                return
+            await repository.lock_log(connection)
+            cleared = await override_repository.clear(connection, tenant_id, feature)
+            await repository.record(
+                connection,
+                tenant_id,
+                type=ChangeType.OVERRIDE_CLEARED.value,
+                feature=feature,
+                actor=actor,
+                reason=reason,
+                before=override_words(cleared, known),
+                after="",
+            )
 
 
 def _says(override: Override, draft: OverrideDraft) -> bool:

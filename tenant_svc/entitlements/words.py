@@ -12,7 +12,7 @@ from tenant_svc.plans.plan import FeatureDef, FeatureValue
 __all__ = ["amount_words", "grant_words", "moment_words", "override_words", "value_words"]
 
 
-def value_words(value: FeatureValue | None, feature: FeatureDef | None) -> str:
+def value_words(value: FeatureValue | None, feature: FeatureDef) -> str:
     """Such as `on`, `1000 request a day`, `unlimited`, or a STATIC value as JSON."""
     if value is None:
         return "nothing"
@@ -22,13 +22,13 @@ def value_words(value: FeatureValue | None, feature: FeatureDef | None) -> str:
         return json.dumps(value.static, sort_keys=True)
     if value.unlimited:
         return "unlimited"
-    per = f" a {feature.period.value.lower()}" if feature is not None and feature.period else ""
+    per = f" a {feature.period.value.lower()}" if feature.period else ""
     return amount_words(value.amount or 0, feature) + per
 
 
-def amount_words(amount: int, feature: FeatureDef | None) -> str:
+def amount_words(amount: int, feature: FeatureDef) -> str:
     """Such as `1000 request`: the unit as the catalog has it."""
-    return f"{amount} {feature.unit}" if feature is not None and feature.unit else str(amount)
+    return f"{amount} {feature.unit}" if feature.unit else str(amount)
 
 
 def moment_words(moment: datetime) -> str:
@@ -36,13 +36,13 @@ def moment_words(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def override_words(override: Override, feature: FeatureDef | None) -> str:
+def override_words(override: Override, feature: FeatureDef) -> str:
     """What the override says, and until when."""
     until = f" until {moment_words(override.expire_time)}" if override.expire_time else ""
     return value_words(override.value, feature) + until
 
 
-def grant_words(grant: Grant, feature: FeatureDef | None) -> str:
+def grant_words(grant: Grant, feature: FeatureDef) -> str:
     """What the grant adds, and when."""
     until = f" until {moment_words(grant.expire_time)}" if grant.expire_time else ""
     began = moment_words(grant.effective_time)
