@@ -1,0 +1,287 @@
+"""EntitlementService as callers meet it: over gRPC, behind the chain, on a real database."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import grpc
+import pytest
+from google.protobuf.json_format import MessageToDict, ParseDict
+from google.rpc import code_pb2
+from tenantmesh.tenant.v1 import entitlement_pb2, plan_pb2
+from tenantmesh.tenant.v1 import entitlement_service_pb2 as pb
+from tenantmesh.tenant.v1.entitlement_service_pb2_grpc import (
+    EntitlementServiceStub,
+    add_EntitlementServiceServicer_to_server,
+)
+
+from interceptors.caller import CallerKind
+from interceptors.testing import TestMesh
+from runtime.database import Database
+from tenant_svc.doors import Doors
+from tenant_svc.entitlements.entitlements import Entitlements
+from tenant_svc.entitlements.events import StoredEntitlementEvents
+from tenant_svc.entitlements.grants import Grants
+from tenant_svc.entitlements.history import History
+from tenant_svc.entitlements.overrides import Overrides
+from tenant_svc.entitlements.repository import ENTITLEMENTS_CHANNEL
+from tenant_svc.entitlements.servicer import EntitlementServicer
+from tenant_svc.feed.tail import Tail
+from tenant_svc.feed.watch import Watch
+from tenant_svc.tenants.tenant import Tenant
+from tests.integration.tenant_svc.entitlements.conftest import METER, Pool, Rows
+from tests.integration.tenant_svc.serving import info_of, refusal
+
+WINDOW = 10
+
+
+class Served:
+    """The service, and stubs of its callers."""
+
+    def __init__(self, mesh: TestMesh, target: str) -> None:
+        self._mesh = mesh
+        self._target = target
+        self.operator_key = mesh.key()
+        self.operator = self.stub(self.operator_key)
+        self.service = self.stub(mesh.key(CallerKind.SERVICE, frozenset({"entitlements.read", "entitlements.watch"})))
+
+    def stub(self, credential: str) -> Any:
+        return EntitlementServiceStub(self._mesh.client(self._target, token=credential))
+
+    def user(self, tenant: Tenant, *roles: str) -> Any:
+        return self.stub(self._mesh.token(tenant.record, roles))
+
+
+@pytest.fixture
+async def served(
+    database: Database,
+    doors: Doors,
+    entitlements: Entitlements,
+    overrides: Overrides,
+    grants: Grants,
+    history: History,
+    acme: Tenant,
+    globex: Tenant,
+) -> AsyncIterator[Served]:
+    events = StoredEntitlementEvents(doors)
+    tail = Tail(events, window=WINDOW)
+    await tail.start()
+    watch = Watch(events, tail, checkpoint_interval=timedelta(milliseconds=200))
+    servicer = EntitlementServicer(entitlements, overrides, grants, history, watch)
+    async with TestMesh() as mesh, database.listen(ENTITLEMENTS_CHANNEL, lambda _payload: tail.wake()):
+        for tenant in (acme, globex):
+            mesh.tenants.set(tenant.record)
+        target = await mesh.serve(add_EntitlementServiceServicer_to_server, servicer, pb.DESCRIPTOR)
+        yield Served(mesh, target)
+    await tail.close()
+
+
+def one(found: entitlement_pb2.Entitlements, feature: str) -> entitlement_pb2.Entitlement:
+    return next(each for each in found.entitlements if each.feature == feature)
+
+
+def override(feature: str, reason: str = "why", **value: Any) -> entitlement_pb2.Override:
+    return entitlement_pb2.Override(feature=feature, value=plan_pb2.FeatureValue(**value), reason=reason)
+
+
+async def test_a_user_sees_all_that_the_tenant_is_entitled_to(
+    served: Served, acme: Tenant, rows: Rows, pool: Pool
+) -> None:
+    await rows.spent(acme.id, 12, 12)
+    await rows.level(acme.id, "users", 3)
+    pool.units[acme.id, METER] = 2
+    stub = served.user(acme, "owner")
+    found = await stub.GetEntitlements(pb.GetEntitlementsRequest(id=acme.slug))
+    assert (found.tenant_id, found.plan_id, found.plan_version) == (str(acme.id), "premium", 1)
+    assert [(each.rate_class, each.per_second, each.burst) for each in found.rates] == [("api", 200, 400)]
+    meter = one(found, METER)
+    assert (meter.type, meter.period, meter.unit) == (plan_pb2.FEATURE_TYPE_METERED, plan_pb2.PERIOD_DAY, "request")
+    assert (meter.usage.used, meter.usage.limit, meter.usage.remaining) == (10, 10_000, 9_990)
+    assert meter.usage.reset_time.seconds - meter.usage.period_start.seconds == 86_400
+    users = one(found, "users")
+    assert (users.usage.used, users.usage.limit, users.value.limit) == (3, 1000, 1000)
+    assert users.source == entitlement_pb2.ENTITLEMENT_SOURCE_PLAN
+    assert not users.HasField("override_value")
+    assert not found.HasField("valid_for")
+    basic = await stub.GetEntitlements(pb.GetEntitlementsRequest(id=acme.slug, view=pb.ENTITLEMENT_VIEW_BASIC))
+    assert not any(each.HasField("usage") for each in basic.entitlements)
+    for each in found.entitlements:
+        each.ClearField("usage")
+    assert basic == found
+
+
+async def test_what_is_nobody_elses_business_is_not_found(served: Served, acme: Tenant, globex: Tenant) -> None:
+    stub = served.user(acme, "owner")
+    for id_ in (str(globex.id), globex.slug, str(uuid.uuid4())):
+        code, _ = await refusal(stub.GetEntitlements(pb.GetEntitlementsRequest(id=id_)))
+        assert code is grpc.StatusCode.NOT_FOUND
+    request = pb.SetOverrideRequest(id=str(acme.id), feature="users", override=override("users", limit=9))
+    assert (await refusal(stub.SetOverride(request)))[0] is grpc.StatusCode.PERMISSION_DENIED
+    batch = pb.BatchCheckEntitlementsRequest(checks=[pb.CheckEntitlementRequest(id=str(acme.id), feature="core")])
+    assert (await refusal(stub.BatchCheckEntitlements(batch)))[0] is grpc.StatusCode.PERMISSION_DENIED
+
+
+async def test_an_operator_overrides_and_the_history_names_the_credential(
+    served: Served, acme: Tenant, globex: Tenant
+) -> None:
+    request = pb.SetOverrideRequest(id=acme.slug, feature="users", override=override("users", "a favour", limit=7))
+    request.override.expire_time.FromDatetime(datetime.now(UTC) + timedelta(hours=1))
+    made = await served.operator.SetOverride(request)
+    assert (made.feature, made.value.limit, made.reason) == ("users", 7, "a favour")
+    assert made.expire_time.seconds == request.override.expire_time.seconds
+    found = await served.operator.GetEntitlements(pb.GetEntitlementsRequest(id=acme.slug))
+    users = one(found, "users")
+    assert (users.value.limit, users.plan_value.limit, users.override_value.limit) == (7, 1000, 7)
+    assert users.source == entitlement_pb2.ENTITLEMENT_SOURCE_OVERRIDE
+    assert 3_500 < found.valid_for.seconds <= 3_600
+    assert list((await served.operator.ListOverrides(pb.ListOverridesRequest(id=acme.slug))).overrides) == [made]
+    await served.operator.ClearOverride(pb.ClearOverrideRequest(id=acme.slug, feature="users", reason="enough"))
+    listing = pb.ListEntitlementChangesRequest(id=acme.slug, page_size=1)
+    first = await served.operator.ListEntitlementChanges(listing)
+    listing.page_token = first.next_page_token
+    second = await served.operator.ListEntitlementChanges(listing)
+    assert not second.next_page_token
+    changes = [*first.changes, *second.changes]
+    assert [(each.type, each.feature, each.reason) for each in changes] == [
+        (entitlement_pb2.ENTITLEMENT_CHANGE_TYPE_OVERRIDE_CLEARED, "users", "enough"),
+        (entitlement_pb2.ENTITLEMENT_CHANGE_TYPE_OVERRIDE_SET, "users", "a favour"),
+    ]
+    assert {each.actor for each in changes} == {served.operator_key[4:12]}
+    theirs = await served.operator.ListEntitlementChanges(pb.ListEntitlementChangesRequest(id=globex.slug))
+    assert not theirs.changes
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "reason"),
+    [
+        ({"value": {"enabled": True}}, "INVALID_ARGUMENT", "INVALID_FIELD"),
+        ({}, "INVALID_ARGUMENT", "INVALID_FIELD"),
+        ({"value": {"unlimited": False}}, "INVALID_ARGUMENT", "INVALID_FIELD"),
+        ({"feature": "core", "value": {"limit": "1"}}, "INVALID_ARGUMENT", "INVALID_FIELD"),
+    ],
+)
+async def test_a_wrong_override_is_refused(
+    served: Served, acme: Tenant, body: dict[str, Any], code: str, reason: str
+) -> None:
+    request = pb.SetOverrideRequest(id=acme.slug, feature="users", override=ParseDict(body, entitlement_pb2.Override()))
+    found_code, found_reason = await refusal(served.operator.SetOverride(request))
+    assert (found_code.name, found_reason) == (code, reason)
+
+
+async def test_times_beyond_all_years_are_refused(served: Served, acme: Tenant) -> None:
+    request = pb.CreateGrantRequest(id=acme.slug, grant=entitlement_pb2.Grant(feature=METER, amount=1))
+    for seconds, nanos in ((10**15, 0), (-(10**15), 0), (0, -5), (0, 10**9)):
+        request.grant.expire_time.seconds, request.grant.expire_time.nanos = seconds, nanos
+        code, reason = await refusal(served.operator.CreateGrant(request))
+        assert (code.name, reason) == ("INVALID_ARGUMENT", "INVALID_FIELD"), (seconds, nanos)
+
+
+async def test_a_grant_is_made_once_listed_and_voided(served: Served, acme: Tenant, globex: Tenant) -> None:
+    request = pb.CreateGrantRequest(
+        id=acme.slug,
+        grant=entitlement_pb2.Grant(feature=METER, amount=5, priority=3, max_rollover=0, reason="top-up"),
+        request_id=str(uuid.uuid4()),
+    )
+    made = [await served.operator.CreateGrant(request) for _ in range(3)]
+    assert made[0] == made[1] == made[2]
+    assert (made[0].remaining, made[0].HasField("max_rollover"), made[0].max_rollover) == (5, True, 0)
+    request.grant.amount = 6
+    code, reason = await refusal(served.operator.CreateGrant(request))
+    assert (code.name, reason) == ("ALREADY_EXISTS", "REQUEST_ID_REUSED")
+    request.request_id = "no uuid"
+    assert (await refusal(served.operator.CreateGrant(request)))[1] == "INVALID_FIELD"
+    user = served.user(acme, "owner")
+    assert list((await user.ListGrants(pb.ListGrantsRequest(id=acme.slug))).grants) == [made[0]]
+    found = await user.GetEntitlements(pb.GetEntitlementsRequest(id=acme.slug))
+    assert one(found, METER).granted == 5
+    for tenant, grant_id in ((globex, made[0].id), (acme, str(uuid.uuid4())), (acme, "no uuid"), (acme, "")):
+        void = pb.VoidGrantRequest(id=tenant.slug, grant_id=grant_id)
+        code, reason = await refusal(served.operator.VoidGrant(void))
+        assert (code.name, reason) == ("NOT_FOUND", "GRANT_NOT_FOUND")
+    void = pb.VoidGrantRequest(id=acme.slug, grant_id=made[0].id, reason="refunded")
+    voided = await served.operator.VoidGrant(void)
+    assert voided.remaining == 0
+    assert voided.HasField("void_time")
+    assert await served.operator.VoidGrant(void) == voided
+
+
+async def test_a_check_and_an_explanation_say_the_same(served: Served, acme: Tenant, rows: Rows) -> None:
+    await rows.level(acme.id, "users", 1000)
+    user = served.user(acme, "owner")
+    decision = await user.CheckEntitlement(pb.CheckEntitlementRequest(id=acme.slug, feature="users"))
+    assert (decision.allowed, decision.reason) == (False, "LIMIT_REACHED")
+    assert decision.entitlement.usage.remaining == 0
+    told = await user.ExplainEntitlement(pb.ExplainEntitlementRequest(id=acme.slug, feature="users"))
+    assert told.decision == decision
+    assert told.steps[0] == "The plan premium, version 1, gives 1000 user for users."
+    assert "LIMIT_REACHED" in told.steps[-1]
+    request = pb.CheckEntitlementRequest(id=acme.slug, feature="no_such")
+    assert (await refusal(user.CheckEntitlement(request)))[1] == "FEATURE_NOT_FOUND"
+
+
+async def test_a_batch_of_a_thousand_is_answered_in_order_and_one_more_refused(
+    served: Served, acme: Tenant, globex: Tenant
+) -> None:
+    some = [
+        pb.CheckEntitlementRequest(id=str(acme.id), feature="biometric_auth"),
+        pb.CheckEntitlementRequest(id=globex.slug, feature=METER, amount=10_001),
+        pb.CheckEntitlementRequest(id=str(uuid.uuid4()), feature="core"),
+        pb.CheckEntitlementRequest(id=globex.slug, feature=""),
+    ]
+    answer = await served.service.BatchCheckEntitlements(pb.BatchCheckEntitlementsRequest(checks=some * 250))
+    assert len(answer.results) == 1000
+    for place in range(0, 1000, 4):
+        allowed, exhausted, unknown, invalid = answer.results[place : place + 4]
+        assert allowed.decision.allowed
+        assert exhausted.decision.reason == "QUOTA_EXHAUSTED"
+        assert exhausted.decision.entitlement.usage.limit == 10_000
+        assert (unknown.error.code, info_of(unknown.error).reason) == (code_pb2.NOT_FOUND, "TENANT_NOT_FOUND")
+        assert (invalid.error.code, info_of(invalid.error).reason) == (code_pb2.INVALID_ARGUMENT, "INVALID_FIELD")
+    for checks in (some * 250 + some[:1], []):
+        request = pb.BatchCheckEntitlementsRequest(checks=checks)
+        assert (await refusal(served.service.BatchCheckEntitlements(request)))[1] == "INVALID_FIELD"
+
+
+async def test_a_watch_begins_at_once_and_tells_what_happens(served: Served, acme: Tenant, globex: Tenant) -> None:
+    stream = served.service.WatchEntitlements(pb.WatchEntitlementsRequest())
+    first = await asyncio.wait_for(stream.read(), 30)
+    assert (first.WhichOneof("event"), bool(first.cursor)) == ("checkpoint", True)
+    for tenant, limit in ((acme, 1), (globex, 2), (acme, 3)):
+        request = pb.SetOverrideRequest(id=tenant.slug, feature="users", override=override("users", limit=limit))
+        await served.operator.SetOverride(request)
+    told = await results(stream, 3)
+    assert [(each.result.tenant_id, each.result.change.after) for each in told] == [
+        (str(acme.id), "1 user"),
+        (str(globex.id), "2 user"),
+        (str(acme.id), "3 user"),
+    ]
+    assert MessageToDict(told[0].result)["planId"] == "premium"
+    stream.cancel()
+    resumed = served.service.WatchEntitlements(pb.WatchEntitlementsRequest(cursor=told[0].cursor))
+    assert [each.result for each in await results(resumed, 2)] == [each.result for each in told[1:]]
+    resumed.cancel()
+    snapshot = served.service.WatchEntitlements(pb.WatchEntitlementsRequest(snapshot=True))
+    (some, *_) = await results(snapshot, 1)
+    assert some.result.change.type == entitlement_pb2.ENTITLEMENT_CHANGE_TYPE_SNAPSHOT
+    snapshot.cancel()
+
+
+async def results(stream: Any, count: int) -> list[pb.WatchEntitlementsResponse]:
+    """The next messages that tell of something."""
+    found: list[pb.WatchEntitlementsResponse] = []
+    async with asyncio.timeout(30):
+        while len(found) < count:
+            message = await stream.read()
+            assert message.WhichOneof("event") != "error", message
+            if message.HasField("result"):
+                found.append(message)
+    return found
+
+
+async def test_a_bad_cursor_is_a_status_and_not_a_message(served: Served) -> None:
+    stream = served.service.WatchEntitlements(pb.WatchEntitlementsRequest(cursor="garbage"))
+    assert await refusal(stream.read()) == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_FIELD")
