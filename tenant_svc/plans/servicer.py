@@ -70,13 +70,8 @@ class PlanServicer(PlanServiceServicer):
 
     async def UpdatePlan(self, request: pb.UpdatePlanRequest, _context: _Context) -> PlanMessage:
         """Replaces a plan's draft, or drafts the next version."""
-        refuse(
-            {
-                "plan.id": None
-                if not request.id or request.plan.id in {"", request.id}
-                else "must be the plan's id, or empty"
-            }
-        )
+        fits = not request.id or request.plan.id in {"", request.id}
+        refuse({"plan.id": None if fits else "must be the plan's id, or empty"})
         return plan_message(await self._plans.update(plan_draft(request.plan, request.id), request.plan.etag))
 
     async def PublishPlan(self, request: pb.PublishPlanRequest, _context: _Context) -> PlanMessage:
