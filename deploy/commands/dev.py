@@ -32,10 +32,15 @@ def dev(
         int, port_option("tenant-metrics", "tenant_svc, metrics.")
     ] = _DEFAULT.tenant_metrics,
     auth_metrics_port: Annotated[int, port_option("auth-metrics", "auth_svc, metrics.")] = _DEFAULT.auth_metrics,
+    worker_metrics_port: Annotated[
+        int, port_option("worker-metrics", "The worker, metrics.")
+    ] = _DEFAULT.worker_metrics,
 ) -> None:
-    """Start PostgreSQL, Valkey, both services and Envoy, and keep them running until Ctrl-C."""
+    """Start PostgreSQL, Valkey, both services, the worker and Envoy, and keep them running until Ctrl-C."""
     console = Console()
-    ports = Ports(edge_port, tenant_port, auth_port, admin_port, tenant_metrics_port, auth_metrics_port)
+    ports = Ports(
+        edge_port, tenant_port, auth_port, admin_port, tenant_metrics_port, auth_metrics_port, worker_metrics_port
+    )
     for number in _SIGNALS:
         signal.signal(number, _request_stop)
     stack = Stack(state, ports=ports, progress=console)
@@ -83,7 +88,12 @@ def _addresses(stack: Stack) -> list[tuple[str, str, str]]:
         *(edge if stack.has_edge else []),
         ("tenant_svc", f"{LOOPBACK}:{ports.tenant}", "gRPC, plaintext, reflection on"),
         ("auth_svc", f"{LOOPBACK}:{ports.auth}", "gRPC, plaintext, reflection on"),
-        ("metrics", f"http://{LOOPBACK}:{ports.tenant_metrics}/metrics", f"auth_svc: port {ports.auth_metrics}"),
+        ("tenant_worker", "", "works on jobs, serves no calls"),
+        (
+            "metrics",
+            f"http://{LOOPBACK}:{ports.tenant_metrics}/metrics",
+            f"auth_svc: port {ports.auth_metrics}, tenant_worker: {ports.worker_metrics}",
+        ),
         ("operator key", shown(places.operator_key), "only you can read it"),
         ("data", shown(places.data), "kept between runs; `make reset` deletes it"),
         ("logs", shown(places.logs), ""),

@@ -15,7 +15,7 @@ import redis
 from sqlalchemy import MetaData
 
 from deploy import envoy
-from deploy.embedded import binaries, identity, paths, services
+from deploy.embedded import binaries, identity, paths, services, worker
 from deploy.embedded.blocking import run_blocking
 from deploy.embedded.edge import healthz
 from deploy.embedded.engines import Engines
@@ -142,7 +142,10 @@ def _valkey(engines: Engines) -> str:
 
 def _answering(holder: Holder, log: str) -> Iterator[Finding]:
     for name, address in holder.addresses.items():
-        if name != "edge":
+        if name == worker.NAME:
+            up = worker.working(urlsplit(address).port or _HTTP_PORT)
+            yield Finding(name, "works on jobs" if up else "does not work", "" if up else log)
+        elif name != "edge":
             up = services.serving(address)
             yield Finding(name, f"{address} {'serves' if up else 'does not serve'}", "" if up else log)
     if edge := holder.addresses.get("edge"):

@@ -1,4 +1,4 @@
-"""`tenantmesh serve`: one service in this process, for containers and service managers."""
+"""`tenantmesh serve`: one service or the worker in this process, for containers and service managers."""
 
 import os
 import sys
@@ -13,8 +13,12 @@ class ServiceName(StrEnum):
 
     TENANT = "tenant"
     AUTH = "auth"
+    WORKER = "worker"
 
 
-def serve(service: Annotated[ServiceName, typer.Argument(help="Which service.")]) -> None:
-    """Run one service with the settings in TENANTMESH_* variables. Replaces this process, so signals reach it."""
-    os.execv(sys.executable, [sys.executable, "-P", "-m", f"{service.value}_svc"])
+_MODULES = {ServiceName.TENANT: "tenant_svc", ServiceName.AUTH: "auth_svc", ServiceName.WORKER: "tenant_svc.worker"}
+
+
+def serve(service: Annotated[ServiceName, typer.Argument(help="Which one.")]) -> None:
+    """Run a service or the worker, with settings in TENANTMESH_* variables. Replaces this process: signals reach it."""
+    os.execv(sys.executable, [sys.executable, "-P", "-m", _MODULES[service]])

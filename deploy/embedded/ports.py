@@ -21,6 +21,7 @@ NAMES = {
     "admin": "ADMIN_PORT",
     "tenant_metrics": "TENANT_METRICS_PORT",
     "auth_metrics": "AUTH_METRICS_PORT",
+    "worker_metrics": "WORKER_METRICS_PORT",
 }
 """Field of `Ports` → the variable that sets it, for make and the environment."""
 
@@ -35,11 +36,12 @@ class Ports:
     admin: int = 9901
     tenant_metrics: int = 9464
     auth_metrics: int = 9465
+    worker_metrics: int = 9466
 
     @classmethod
     def any(cls) -> "Ports":
         """Free ports for everything, as tests want."""
-        return cls(0, 0, 0, 0, 0, 0)
+        return cls(**dict.fromkeys(NAMES, 0))
 
     def settled(self) -> "Ports":
         """The same with each zero replaced by a port that is free now."""

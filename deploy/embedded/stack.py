@@ -1,4 +1,4 @@
-"""The whole product on one machine: engines, migrations, first keys, both services, the edge."""
+"""The whole product on one machine: engines, migrations, first keys, both services, the worker, the edge."""
 
 import time
 from collections import deque
@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from deploy import envoy
-from deploy.embedded import binaries, edge, keys, services
+from deploy.embedded import binaries, edge, keys, services, worker
 from deploy.embedded.engines import Engines
 from deploy.embedded.migrations import migrate
 from deploy.embedded.ports import LOOPBACK, Ports
@@ -55,10 +55,11 @@ class Stack:
 
     @property
     def addresses(self) -> dict[str, str]:
-        """Where each part answers, by its name; no `edge` where there is no Envoy."""
+        """Where each part answers, by its name: gRPC, or a URL. No `edge` where there is no Envoy."""
         both = services.services(self.ports, self.places.state)
         edges = {"edge": self.edge_url} if self.has_edge else {}
-        return edges | {service.package: service.target for service in both}
+        working = {worker.NAME: worker.metrics_url(self.ports)}
+        return edges | {service.package: service.target for service in both} | working
 
     def start(self) -> None:
         """Starts every part in order. Raises EmbeddedError; then nothing is left running."""
@@ -111,13 +112,22 @@ class Stack:
     def _start_services(self) -> None:
         both = services.services(self.ports, self.places.state)
         with self._progress.step("tenant_svc, auth_svc", ", ".join(service.target for service in both)):
-            for service, child in [(service, self._start_service(service)) for service in both]:
+            children = [(service, self._start_service(service)) for service in both]
+            working = self._start_worker()  # at the same time: it asks neither of them
+            for service, child in children:
                 services.wait_serving(service, child)
+        with self._progress.step(worker.NAME, "jobs, such as changing a tenant's plan"):
+            worker.wait_working(self.ports, working)
 
     def _start_service(self, service: Service) -> Child:
         variables = services.environment(service, self.ports, self.engines.postgres, self.engines.store, self._kek)
         program = services.program(service, self.places.log(service.package), variables)
         self._restart[service.package] = lambda: self._supervisor.start(program)
+        return self._supervisor.start(program)
+
+    def _start_worker(self) -> Child:
+        program = worker.program(self.ports, self.engines.postgres, self.places.log(worker.NAME))
+        self._restart[worker.NAME] = lambda: self._supervisor.start(program)
         return self._supervisor.start(program)
 
     def _start_edge(self) -> None:

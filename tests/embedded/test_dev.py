@@ -104,7 +104,7 @@ def gone(processes: list[psutil.Process]) -> bool:
 
 
 def test_each_part_has_a_line_and_a_pipe_gets_no_colour(dev: Dev) -> None:
-    for part in ("postgres", "valkey", "migrations", "keys", "tenant_svc, auth_svc", "envoy"):
+    for part in ("postgres", "valkey", "migrations", "keys", "tenant_svc, auth_svc", "tenant_worker", "envoy"):
         assert re.search(rf"^tenantmesh: {part}.* ok +\d+\.\ds$", dev.output, re.MULTILINE)
     assert "\x1b" not in dev.output
     assert f"http://127.0.0.1:{dev.ports.edge}" in dev.output
@@ -142,7 +142,15 @@ def test_the_demo_walks_through_as_often_as_one_likes(dev: Dev, run: str) -> Non
 def test_doctor_finds_nothing_wrong(dev: Dev) -> None:
     done = dev.run("doctor")
     assert done.returncode == 0, done.stdout
-    for what in ("database roles", "migrations", "row security, tenant", "row security, auth", "valkey", "edge"):
+    for what in (
+        "database roles",
+        "migrations",
+        "row security, tenant",
+        "row security, auth",
+        "valkey",
+        "tenant_worker",
+        "edge",
+    ):
         assert re.search(rf"^ok +{what}", done.stdout, re.MULTILINE)
 
 

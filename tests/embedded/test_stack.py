@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from deploy import envoy
-from deploy.embedded import keys, services
+from deploy.embedded import keys, services, worker
 from deploy.embedded.errors import EmbeddedError
 from deploy.embedded.ports import NAMES, Ports, is_free
 from deploy.embedded.processes import running
@@ -42,9 +42,10 @@ def test_without_an_envoy_one_line_says_so_and_everything_else_runs(
     recorder = Recorder()
     with Stack(tmp_path / "state", ports=Ports.any(), progress=recorder, durable=False, temporary=True) as stack:
         assert recorder.notes == [NO_ENVOY]
-        assert recorder.steps[-1] == "tenant_svc, auth_svc"
-        assert set(stack.addresses) == {"tenant_svc", "auth_svc"}
-        assert all(services.serving(target) for target in stack.addresses.values())
+        assert recorder.steps[-2:] == ["tenant_svc, auth_svc", "tenant_worker"]
+        assert set(stack.addresses) == {"tenant_svc", "auth_svc", "tenant_worker"}
+        assert all(services.serving(stack.addresses[name]) for name in ("tenant_svc", "auth_svc"))
+        assert worker.working(stack.ports.worker_metrics)
         assert is_free(stack.ports.edge)
 
 
@@ -83,6 +84,22 @@ def kill_valkey_again_and_again(stack: Stack) -> None:
         os.kill(stack.engines.valkey.child.identity.pid, signal.SIGKILL)
         time.sleep(0.05)
         stack.watch()
+
+
+def test_a_killed_worker_is_started_again(stack: Stack) -> None:
+    killed = worker_of(stack)
+    assert killed
+    os.kill(killed, signal.SIGKILL)
+    deadline = time.monotonic() + WATCH_SECONDS
+    while worker_of(stack) in {killed, None} or not worker.working(stack.ports.worker_metrics):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+        stack.watch()
+
+
+def worker_of(stack: Stack) -> int | None:
+    children = stack._supervisor._children
+    return next((each.identity.pid for each in children if each.program.name == worker.NAME), None)
 
 
 def test_lost_keys_are_replaced_and_the_new_ones_work(stack: Stack) -> None:
