@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from datetime import timedelta
 
+import grpc
 from tenantmesh.auth.v1 import auth_service_pb2, token_service_pb2
 from tenantmesh.auth.v1.auth_service_pb2_grpc import add_AuthServiceServicer_to_server
 from tenantmesh.auth.v1.token_service_pb2_grpc import add_TokenServiceServicer_to_server
@@ -16,6 +17,9 @@ from auth_svc.accounts.servicer import AccountServicer
 from auth_svc.api_keys.api_keys import SystemKeys
 from auth_svc.api_keys.repository import SystemKeyRepository
 from auth_svc.doors import Doors
+from auth_svc.gauges.reporter import GaugeReporter
+from auth_svc.gauges.reports import GrpcReports
+from auth_svc.gauges.repository import GaugeRepository
 from auth_svc.passwords.hashing import Hashing, default_hasher
 from auth_svc.passwords.passwords import PasswordRules
 from auth_svc.schema import SCHEMA, metadata
@@ -35,7 +39,7 @@ from auth_svc.tokens.tokens import AccessTokens, Discovery, Introspection
 from interceptors import Chain, ChainSettings, Mesh, Ports, TenantDirectory
 from interceptors.authentication import parse_identities
 from interceptors.backends.redis_rate_limiter import RedisRateLimiter
-from interceptors.client import tls_credentials
+from interceptors.client import Credential, channel, tls_credentials
 from interceptors.contract import CONTRACT
 from interceptors.limits import parse_rates
 from interceptors.telemetry import AccessLog
@@ -54,6 +58,8 @@ SERVICES = (
     token_service_pb2.DESCRIPTOR.services_by_name["TokenService"],
 )
 NAMES = tuple(service.full_name for service in SERVICES)
+REPORT_INTERVAL = timedelta(seconds=5)
+"""How often a process looks for levels that others have left untold."""
 
 
 async def build(settings: AuthSettings, telemetry: Telemetry) -> Application:
@@ -92,11 +98,13 @@ class AuthApp:
         self._hashing = Hashing(default_hasher())
         self._mesh = _mesh(settings)
         self._directory = TenantDirectory(self._mesh.tenant_source)
+        self._reports = GrpcReports(_to_tenant_svc(settings))
+        self._reporter = GaugeReporter(GaugeRepository(self._doors), self._reports, interval=REPORT_INTERVAL)
         self.chain = self._make_chain(telemetry)
 
     def auth_servicer(self) -> AuthServicer:
         """AuthService."""
-        accounts = Accounts(self._users, PasswordRules.load(), self._hashing)
+        accounts = Accounts(self._users, PasswordRules.load(), self._hashing, on_change=self._reporter.wake)
         sessions = Sessions(
             users=self._users,
             sessions=self._sessions,
@@ -121,6 +129,7 @@ class AuthApp:
         await row_security.verify(self.database, metadata, package="auth_svc")
         await self._keys.start()
         await self.chain.start()
+        await self._reporter.start()
 
     async def close(self) -> None:
         """Ends everything in reverse order, also what was never started."""
@@ -137,6 +146,8 @@ class AuthApp:
             self._mesh.close,
             self._keys.close,
             self.chain.close,
+            self._reports.close,
+            self._reporter.close,
         ]
 
     def _make_chain(self, telemetry: Telemetry) -> Chain:
@@ -158,13 +169,22 @@ class AuthApp:
         return Chain(SERVICES, ports, settings)
 
 
-def _mesh(settings: AuthSettings) -> Mesh:
+def _to_tenant_svc(settings: AuthSettings) -> grpc.aio.Channel:
+    credential = Credential(settings.mesh.credential.get_secret_value())
+    return channel(settings.mesh.tenant_target, credential=credential, tls=_tls(settings))
+
+
+def _tls(settings: AuthSettings) -> grpc.ChannelCredentials | None:
     ca = settings.mesh.tls_ca
+    return None if ca is None else tls_credentials(ca, settings.server.tls_cert, settings.server.tls_key)
+
+
+def _mesh(settings: AuthSettings) -> Mesh:
     return Mesh(
         tenant_target=settings.mesh.tenant_target,
         auth_target=settings.mesh.auth_target,
         credential=settings.mesh.credential.get_secret_value(),
         issuer=settings.tokens.issuer,
         audience=settings.tokens.audience,
-        tls=None if ca is None else tls_credentials(ca, settings.server.tls_cert, settings.server.tls_key),
+        tls=_tls(settings),
     )

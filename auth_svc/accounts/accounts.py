@@ -81,10 +81,12 @@ class Registration:
 class UserStore(Protocol):
     """Keeps users."""
 
-    async def add(self, account: NewAccount) -> None:
-        """Must store the account, or leave the one that has this address as it is, and take as long.
+    async def add(self, account: NewAccount, limit: int | None) -> None:
+        """Must store the account and count it, at once, or leave the one that has this address as it is, uncounted, and
+        take as long.
 
-        Raises Unavailable.
+        Must raise ResourceExhausted `LIMIT_REACHED` and store nothing when the tenant has `limit` users or more, before
+        it looks at the address: a refusal must not tell who has an account. None is unlimited. Raises Unavailable.
         """
         ...
 
@@ -102,16 +104,21 @@ class Accounts:
         rules: PasswordRules,
         hashing: Hashing,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        on_change: Callable[[], None] = lambda: None,
     ) -> None:
+        """`on_change` is told that the number of users may have changed."""
         self._users = users
         self._rules = rules
         self._hashing = hashing
         self._clock = clock
+        self._on_change = on_change
 
-    async def register(self, tenant: TenantRecord, registration: Registration) -> None:
+    async def register(self, tenant: TenantRecord, registration: Registration, limit: int | None) -> None:
         """Creates an account, unless the address has one; the caller can't tell which, by the answer or the time.
 
-        Raises InvalidArgument naming every field that breaks a rule, ResourceExhausted `HASHING_BUSY`, Unavailable.
+        A tenant that has `limit` users takes none, neither a new address nor one that is known; None is unlimited.
+        Raises InvalidArgument naming every field that breaks a rule, ResourceExhausted `LIMIT_REACHED` or
+        `HASHING_BUSY`, Unavailable.
         """
         email, password, display_name = self._checked(tenant, registration)
         password_hash = await self._hashing.hash(password)
@@ -124,7 +131,8 @@ class Accounts:
             epoch=0,
             create_time=self._clock(),
         )
-        await self._users.add(NewAccount(user, email.normalised, password_hash))
+        await self._users.add(NewAccount(user, email.normalised, password_hash), limit)
+        self._on_change()
 
     async def me(self, tenant_id: TenantId, user_id: UserId) -> User:
         """The user. Raises Unauthenticated when the account is gone, for then the token speaks for nobody."""

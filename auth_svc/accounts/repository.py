@@ -8,18 +8,21 @@ from sqlalchemy.dialects.postgresql import insert
 from auth_svc.accounts.accounts import Credentials, NewAccount, User, UserId
 from auth_svc.accounts.tables import USERS
 from auth_svc.doors import Doors
+from auth_svc.gauges import repository as gauges
+from auth_svc.gauges.gauge import USERS as USERS_GAUGE
+from auth_svc.gauges.gauge import refuse_above
 from interceptors.tenants import TenantId
 from runtime.database import Record, compiled
 
 __all__ = ["UserRepository", "user_of"]
 
 # The row of an account that exists is written without being changed: a conflict that wrote nothing would skip the wait
-# for the disk, and the time of the answer would tell that the address is known.
+# for the disk, and the time of the answer would tell that the address is known. So is the count of users.
 _INSERT = insert(USERS)
 _ADD = compiled(
     _INSERT.on_conflict_do_update(
         constraint="users_email_key", set_={"email_normalised": _INSERT.excluded.email_normalised}
-    )
+    ).returning(USERS.c.user_id)
 )
 _COLUMNS = (
     USERS.c.tenant_id,
@@ -55,11 +58,12 @@ class UserRepository:
     def __init__(self, doors: Doors) -> None:
         self._doors = doors
 
-    async def add(self, account: NewAccount) -> None:
-        """Stores the account, or writes the existing one as it is."""
+    async def add(self, account: NewAccount, limit: int | None) -> None:
+        """Stores the account and counts it, or writes the existing one and the count as they are."""
         user = account.user
         async with self._doors.tenant(user.tenant_id) as connection:
-            await connection.execute(
+            refuse_above(limit, await gauges.hold(connection, user.tenant_id, USERS_GAUGE), USERS_GAUGE)
+            row = await connection.fetch_row(
                 _ADD,
                 tenant_id=user.tenant_id,
                 user_id=user.id,
@@ -71,6 +75,8 @@ class UserRepository:
                 epoch=user.epoch,
                 create_time=user.create_time,
             )
+            added = row is not None and row["user_id"] == user.id
+            await gauges.lift(connection, user.tenant_id, USERS_GAUGE, int(added))
 
     async def by_id(self, tenant_id: TenantId, user_id: UserId) -> User | None:
         """The user, or None."""

@@ -9,6 +9,7 @@ from tenantmesh.auth.v1.user_pb2 import User as UserMessage
 
 from auth_svc.accounts.accounts import Accounts, UserId
 from auth_svc.accounts.mapping import registration, user_message
+from auth_svc.gauges.gauge import USERS
 from interceptors.call import current_call
 from interceptors.errors import Internal
 
@@ -23,10 +24,12 @@ class AccountServicer:
 
     async def Register(self, request: pb.RegisterRequest) -> pb.RegisterResponse:
         """Creates an account; the answer depends on nothing but the request."""
-        tenant = current_call().tenant
-        if tenant is None:
+        call = current_call()
+        if call.tenant is None:
             raise Internal("INTERNAL", "Register ran without a tenant; see its tenant_scope")
-        await self._accounts.register(tenant, registration(request))
+        entitlements = getattr(call, "entitled", None)
+        limit = None if entitlements is None else entitlements.limit(USERS)
+        await self._accounts.register(call.tenant, registration(request), limit)
         return pb.RegisterResponse(email=request.email)
 
     async def GetMe(self, _request: pb.GetMeRequest) -> UserMessage:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import base64
 import uuid
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,10 @@ import pytest
 from pydantic import SecretStr
 from tenantmesh.auth.v1.auth_service_pb2_grpc import AuthServiceStub
 from tenantmesh.auth.v1.token_service_pb2_grpc import TokenServiceStub
+from tenantmesh.tenant.v1 import quota_service_pb2 as quotas_pb2
 from tenantmesh.tenant.v1 import tenant_pb2
 from tenantmesh.tenant.v1 import tenant_service_pb2 as tenants_pb2
+from tenantmesh.tenant.v1.quota_service_pb2_grpc import QuotaServiceServicer, add_QuotaServiceServicer_to_server
 from tenantmesh.tenant.v1.tenant_service_pb2_grpc import TenantServiceServicer, add_TenantServiceServicer_to_server
 
 from auth_svc.api_keys.bootstrap import create_key
@@ -27,6 +30,8 @@ from auth_svc.settings import AuthSettings, MeshSettings, TokenSettings
 from auth_svc.tokens.sealing import KeyEncryptionKey
 from deploy.embedded.valkey import Valkey
 from interceptors.client import Credential, channel
+from interceptors.errors import MeshError
+from interceptors.status import refusal
 from interceptors.tenants import TenantId, TenantRecord, TenantState
 from runtime.database import Database, connect
 from runtime.server import make_server
@@ -77,10 +82,17 @@ async def as_superuser(postgres: WorkerDatabase, statement: str, *arguments: obj
 
 
 async def as_role(
-    postgres: WorkerDatabase, role: str, statement: str, *arguments: object, url: SecretStr | None = None
+    postgres: WorkerDatabase,
+    role: str,
+    statement: str,
+    *arguments: object,
+    url: SecretStr | None = None,
+    tenant: TenantRecord | None = None,
 ) -> list[dict[str, Any]]:
     connection = await connect(url or postgres.url(role))
     try:
+        if tenant is not None:
+            await connection.execute(f"SET app.tenant_id = '{tenant.id}'")
         return [dict(row) for row in await connection.fetch(statement, *arguments)]
     finally:
         await connection.close()
@@ -125,7 +137,48 @@ class StandInTenants(TenantServiceServicer):
     async def CreateTenant(self, request: Any, context: Any) -> Any:
         raise NotImplementedError
 
-    GetTenant = ListTenants = SuspendTenant = ResumeTenant = CreateTenant
+    GetTenant = ListTenants = SuspendTenant = ResumeTenant = MigrateTenantPlan = CreateTenant
+
+
+class StandInQuotas(QuotaServiceServicer):
+    """tenant_svc as the reporter of levels sees it."""
+
+    def __init__(self) -> None:
+        self.told: list[quotas_pb2.ReportGaugeRequest] = []
+        self.refusals: dict[str, MeshError] = {}
+        """By tenant; under "" for everybody."""
+        self.refused = 0
+        self._changed = asyncio.Event()
+
+    def level(self, tenant_id: uuid.UUID) -> int:
+        """The number of users by the newest report; -1 where there was none."""
+        reports = [each for each in self.told if each.id == str(tenant_id)]
+        return max(reports, key=lambda each: each.version).level if reports else -1
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Waits for reports that make the condition true."""
+        async with asyncio.timeout(60):
+            while not condition():
+                self._changed.clear()
+                await self._changed.wait()
+
+    async def ReportGauge(self, request: quotas_pb2.ReportGaugeRequest, context: Any) -> quotas_pb2.Gauge:
+        refused = self.refusals.get("") or self.refusals.get(request.id)
+        if refused is None:
+            self.told.append(request)
+        else:
+            self.refused += 1
+        self._changed.set()
+        if refused is not None:
+            answer = refusal(refused)
+            context.set_trailing_metadata(answer.metadata)
+            await context.abort(answer.code, answer.message)
+        return quotas_pb2.Gauge(gauge=request.gauge, level=request.level)
+
+    async def Lease(self, request: Any, context: Any) -> Any:
+        raise NotImplementedError
+
+    Return = Allocate = Commit = Release = AdjustGauge = Lease
 
 
 @dataclass
@@ -134,6 +187,7 @@ class Service:
 
     target: str
     tenants: StandInTenants
+    quotas: StandInQuotas
     operator_key: str
     service_key: str
 
@@ -172,15 +226,45 @@ def kek_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@dataclass
+class StandIn:
+    """tenant_svc, as far as auth_svc needs it."""
+
+    target: str
+    tenants: StandInTenants
+    quotas: StandInQuotas
+
+
+@asynccontextmanager
+async def stand_in() -> AsyncIterator[StandIn]:
+    """Serves a stand-in for tenant_svc."""
+    tenants, quotas = StandInTenants(), StandInQuotas()
+    server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
+    add_TenantServiceServicer_to_server(tenants, server)
+    add_QuotaServiceServicer_to_server(quotas, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    try:
+        yield StandIn(f"127.0.0.1:{port}", tenants, quotas)
+    finally:
+        await server.stop(None)
+
+
 @pytest.fixture(scope="session")
-async def service(postgres: WorkerDatabase, valkey: Valkey, kek_file: Path) -> AsyncIterator[Service]:
-    tenants = StandInTenants()
-    tenant_server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
-    add_TenantServiceServicer_to_server(tenants, tenant_server)
-    tenant_port = tenant_server.add_insecure_port("127.0.0.1:0")
-    await tenant_server.start()
-    settings = service_settings(postgres, valkey, kek_file, f"127.0.0.1:{tenant_port}")
-    application = await build(settings, Telemetry(settings.telemetry, "auth_svc"))
+async def tenant_svc() -> AsyncIterator[StandIn]:
+    async with stand_in() as standing_in:
+        yield standing_in
+
+
+@pytest.fixture(scope="session")
+async def service(
+    postgres: WorkerDatabase, valkey: Valkey, kek_file: Path, tenant_svc: StandIn
+) -> AsyncIterator[Service]:
+    settings = service_settings(postgres, valkey, kek_file, tenant_svc.target)
+    with pytest.MonkeyPatch.context() as patched:
+        # What is told is told because somebody registered.
+        patched.setattr("auth_svc.app.REPORT_INTERVAL", timedelta(hours=1))
+        application = await build(settings, Telemetry(settings.telemetry, "auth_svc"))
     port = free_port()
     server = make_server(application, settings.server.model_copy(update={"listen": f"127.0.0.1:{port}"}))
     await application.start()
@@ -190,11 +274,10 @@ async def service(postgres: WorkerDatabase, valkey: Valkey, kek_file: Path) -> A
         await create_key(settings.database, "operator", "OPERATOR", ["*"]),
         await create_key(settings.database, "some_svc", "SERVICE", ["tokens.introspect"]),
     ]
-    yield Service(f"127.0.0.1:{port}", tenants, *keys)
+    yield Service(f"127.0.0.1:{port}", tenant_svc.tenants, tenant_svc.quotas, *keys)
     await server.stop(None)
     await application.health.close()
     await application.close()
-    await tenant_server.stop(None)
 
 
 @pytest.fixture

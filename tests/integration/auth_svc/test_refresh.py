@@ -52,7 +52,7 @@ async def sessions(
     await keys.maintain()
     tenant = new_tenant()
     tenants.records[tenant.id] = tenant
-    await Accounts(users, PasswordRules.load(), hashing).register(tenant, Registration(EMAIL, GOOD_PASSWORD, ""))
+    await Accounts(users, PasswordRules.load(), hashing).register(tenant, Registration(EMAIL, GOOD_PASSWORD, ""), None)
     yield Sessions(
         users=users,
         sessions=SessionRepository(doors, limits),

@@ -14,6 +14,7 @@ from sqlalchemy.pool import NullPool
 
 from auth_svc.accounts.tables import USERS
 from auth_svc.api_keys.tables import SYSTEM_KEYS
+from auth_svc.gauges.tables import GAUGES
 from auth_svc.schema import metadata
 from auth_svc.sessions.tables import SESSIONS
 from auth_svc.tokens.tables import SIGNING_KEYS
@@ -23,18 +24,19 @@ from runtime.row_security import InsecureDatabase
 from tests.fixtures.engines import WorkerDatabase
 from tests.integration.auth_svc.conftest import a_copy, as_role, as_superuser, database_settings
 
-TENANT_TABLES = ("users", "sessions")
+TENANT_TABLES = ("users", "sessions", "gauges")
 MESH_TABLES = ("signing_keys", "system_keys")
 ALL_OF = {
     "users": "SELECT * FROM auth.users",
     "sessions": "SELECT * FROM auth.sessions",
+    "gauges": "SELECT * FROM auth.gauges",
     "signing_keys": "SELECT * FROM auth.signing_keys",
     "system_keys": "SELECT * FROM auth.system_keys",
 }
 
 
 def test_there_are_no_other_tables() -> None:
-    assert set(metadata.tables.values()) == {USERS, SESSIONS, SIGNING_KEYS, SYSTEM_KEYS}
+    assert set(metadata.tables.values()) == {USERS, SESSIONS, GAUGES, SIGNING_KEYS, SYSTEM_KEYS}
 
 
 async def test_the_gate_finds_nothing_wrong(database: Database) -> None:
@@ -76,7 +78,12 @@ async def test_row_security_is_enabled_and_forced_on_every_table(postgres: Worke
 
 
 @pytest.mark.parametrize(
-    ("role", "tables"), [("auth_app", MESH_TABLES), ("auth_directory", TENANT_TABLES), ("tenant_app", MESH_TABLES)]
+    ("role", "tables"),
+    [
+        ("auth_app", MESH_TABLES),
+        ("auth_directory", ("users", "sessions")),
+        ("tenant_app", (*TENANT_TABLES, *MESH_TABLES)),
+    ],
 )
 async def test_a_role_does_not_reach_what_is_not_its_own(
     postgres: WorkerDatabase, role: str, tables: tuple[str, ...]
@@ -125,6 +132,8 @@ async def test_a_stray_grant_on_the_keys_shows_nothing(postgres: WorkerDatabase)
         ("ALTER TABLE auth.system_keys NO FORCE ROW LEVEL SECURITY", "system_keys"),
         ("ALTER TABLE auth.signing_keys DISABLE ROW LEVEL SECURITY", "signing_keys"),
         ("DROP POLICY tenant_floor ON auth.users", "users"),
+        ("ALTER TABLE auth.gauges NO FORCE ROW LEVEL SECURITY", "gauges"),
+        ("GRANT UPDATE ON auth.gauges TO auth_directory", "gauges"),
         ("CREATE POLICY more ON auth.sessions USING (true)", "sessions"),
         ("CREATE POLICY more ON auth.system_keys TO auth_app USING (true)", "system_keys"),
         ("GRANT SELECT ON auth.signing_keys TO auth_app", "signing_keys"),

@@ -56,15 +56,15 @@ def session_of(user: User, **changes: object) -> Session:
 
 async def test_a_user_comes_back_as_it_was_stored(users: UserRepository, tenant: TenantRecord) -> None:
     new = account(tenant)
-    await users.add(new)
+    await users.add(new, None)
     assert await users.by_id(tenant.id, new.user.id) == new.user
     assert await users.credentials(tenant.id, "alice@example.com") == Credentials(new.user, "hash")
 
 
 async def test_the_first_account_of_an_address_stays_as_it_is(users: UserRepository, tenant: TenantRecord) -> None:
     first, second = account(tenant), account(tenant, password_hash="of somebody else")
-    await users.add(first)
-    await users.add(second)
+    await users.add(first, None)
+    await users.add(second, None)
     assert await users.credentials(tenant.id, "alice@example.com") == Credentials(first.user, "hash")
     assert await users.by_id(tenant.id, second.user.id) is None
 
@@ -72,7 +72,7 @@ async def test_the_first_account_of_an_address_stays_as_it_is(users: UserReposit
 async def test_parallel_registrations_of_an_address_make_one_account(
     users: UserRepository, tenant: TenantRecord, postgres: WorkerDatabase
 ) -> None:
-    await asyncio.gather(*(users.add(account(tenant, password_hash=f"hash {n}")) for n in range(20)))
+    await asyncio.gather(*(users.add(account(tenant, password_hash=f"hash {n}"), None) for n in range(20)))
     rows = await as_superuser(postgres, "SELECT user_id FROM auth.users WHERE tenant_id = $1", tenant.id)
     assert len(rows) == 1
 
@@ -81,18 +81,18 @@ async def test_registering_a_known_address_writes_as_much_as_an_unknown_one(
     users: UserRepository, tenant: TenantRecord, postgres: WorkerDatabase
 ) -> None:
     """What makes the answer wait for the disk in both cases: the row is written, the transaction has an id."""
-    await users.add(account(tenant))
+    await users.add(account(tenant), None)
     version = "SELECT xmin::text AS version FROM auth.users WHERE tenant_id = $1"
     before = await as_superuser(postgres, version, tenant.id)
-    await users.add(account(tenant))
+    await users.add(account(tenant), None)
     assert await as_superuser(postgres, version, tenant.id) != before
 
 
 async def test_the_same_address_in_two_tenants_is_two_people(users: UserRepository) -> None:
     here, there = new_tenant(), new_tenant()
     mine, theirs = account(here), account(there, password_hash="another")
-    await users.add(mine)
-    await users.add(theirs)
+    await users.add(mine, None)
+    await users.add(theirs, None)
     assert await users.credentials(here.id, "alice@example.com") == Credentials(mine.user, "hash")
     assert await users.credentials(there.id, "alice@example.com") == Credentials(theirs.user, "another")
     assert await users.by_id(here.id, theirs.user.id) is None
@@ -102,7 +102,7 @@ async def test_a_hash_is_replaced_only_if_it_is_still_the_one_that_was_checked(
     users: UserRepository, tenant: TenantRecord
 ) -> None:
     new = account(tenant)
-    await users.add(new)
+    await users.add(new, None)
     for checked, stored in (("stale", "hash"), ("hash", "newer")):
         await users.replace_hash(Credentials(new.user, checked), "newer")
         assert await users.credentials(tenant.id, "alice@example.com") == Credentials(new.user, stored)
@@ -114,7 +114,7 @@ async def test_row_security_hides_other_tenants_even_from_queries_without_a_pred
     here, there = new_tenant(), new_tenant()
     mine, theirs = account(here), account(there)
     for each in (mine, theirs):
-        await users.add(each)
+        await users.add(each, None)
         await sessions.add(session_of(each.user))
     mine_only = f"SET LOCAL app.tenant_id = '{here.id}'"
     connection = await connect(postgres.url("auth_app"))
@@ -138,7 +138,7 @@ async def test_a_session_of_one_tenant_can_not_belong_to_a_user_of_another(
 ) -> None:
     here, there = new_tenant(), new_tenant()
     theirs = account(there)
-    await users.add(theirs)
+    await users.add(theirs, None)
     with pytest.raises(Exception, match="sessions_user_fkey"):
         await sessions.add(session_of(theirs.user, tenant_id=here.id))
 
@@ -147,7 +147,7 @@ async def test_a_session_comes_back_as_it_was_stored_and_changed(
     users: UserRepository, sessions: SessionRepository, tenant: TenantRecord
 ) -> None:
     new = account(tenant)
-    await users.add(new)
+    await users.add(new, None)
     session = session_of(new.user)
     await sessions.add(session)
     changed = session.rotated(b"second".ljust(32), b"\x00sealed\xff", NOW + timedelta(seconds=1), LIMITS)
@@ -165,7 +165,7 @@ async def test_what_was_saved_before_an_error_is_not_kept(
     users: UserRepository, sessions: SessionRepository, tenant: TenantRecord
 ) -> None:
     new = account(tenant)
-    await users.add(new)
+    await users.add(new, None)
     session = session_of(new.user)
     await sessions.add(session)
 
@@ -186,7 +186,7 @@ async def test_one_at_a_time_holds_a_session(
     users: UserRepository, sessions: SessionRepository, tenant: TenantRecord
 ) -> None:
     new = account(tenant)
-    await users.add(new)
+    await users.add(new, None)
     session = session_of(new.user)
     await sessions.add(session)
     inside = 0
@@ -205,7 +205,7 @@ async def test_one_at_a_time_holds_a_session(
 async def test_a_session_of_another_tenant_does_not_exist(users: UserRepository, sessions: SessionRepository) -> None:
     here, there = new_tenant(), new_tenant()
     theirs = account(there)
-    await users.add(theirs)
+    await users.add(theirs, None)
     session = session_of(theirs.user, begin_time=datetime.now(UTC), use_time=datetime.now(UTC))
     await sessions.add(session)
     async with sessions.hold(here.id, session.id) as held:
@@ -218,7 +218,7 @@ async def test_only_a_session_that_has_not_ended_is_live(
     users: UserRepository, sessions: SessionRepository, tenant: TenantRecord
 ) -> None:
     new, now = account(tenant), datetime.now(UTC)
-    await users.add(new)
+    await users.add(new, None)
     good = session_of(new.user, begin_time=now, use_time=now, expire_time=now + timedelta(days=1))
     ended = session_of(new.user, begin_time=now, use_time=now, revoke_time=now, revoke_reason="test")
     for session in (good, ended):
@@ -233,7 +233,7 @@ async def test_signing_in_forgets_the_same_users_dead_sessions_only(
 ) -> None:
     alice, bob = account(tenant), account(tenant, "bob@example.com")
     for each in (alice, bob):
-        await users.add(each)
+        await users.add(each, None)
     idle = session_of(alice.user, use_time=NOW - LIMITS.idle)
     over = session_of(alice.user, expire_time=NOW)
     alive = session_of(alice.user)

@@ -84,7 +84,7 @@ class World:
         )
 
     async def register(self, tenant: TenantRecord, email: str = ALICE, password: str = GOOD_PASSWORD) -> None:
-        await self.accounts.register(tenant, Registration(email, password, ""))
+        await self.accounts.register(tenant, Registration(email, password, ""), None)
 
     async def sign_in(self) -> SignedIn:
         return await self.sessions.login(self.acme.id, ALICE, GOOD_PASSWORD)

@@ -1,0 +1,58 @@
+"""Levels for tenant_svc, over gRPC."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import grpc
+from google.rpc import error_details_pb2, status_pb2
+from tenantmesh.tenant.v1 import quota_service_pb2 as pb
+from tenantmesh.tenant.v1.quota_service_pb2_grpc import QuotaServiceStub
+
+from auth_svc.gauges.gauge import Level
+from interceptors.errors import FailedPrecondition, Unavailable
+
+__all__ = ["GrpcReports"]
+
+_TIMEOUT = 5.0
+_GONE = "TENANT_NOT_FOUND"
+_LATER = "TENANT_SUSPENDED"
+
+
+class GrpcReports:
+    """As Reports. Closes its channel."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._channel = channel
+        self._stub: Any = QuotaServiceStub(channel)
+
+    async def report(self, level: Level) -> None:
+        """Says where the level stands. Levels of tenants that are gone matter to nobody."""
+        request = pb.ReportGaugeRequest(
+            id=str(level.tenant_id), gauge=level.gauge, level=level.level, version=level.version
+        )
+        try:
+            await self._stub.ReportGauge(request, timeout=_TIMEOUT)
+        except grpc.aio.AioRpcError as error:
+            reason = _reason(error)
+            if reason == _LATER:
+                raise FailedPrecondition(_LATER, "The tenant is suspended.") from error
+            if reason != _GONE:
+                raise Unavailable(
+                    "QUOTA_UNAVAILABLE", f"tenant_svc takes no levels: {error.code().name} {reason}"
+                ) from error
+
+    async def close(self) -> None:
+        """Closes the channel."""
+        await self._channel.close()
+
+
+def _reason(error: grpc.aio.AioRpcError) -> str:
+    """The reason in the refusal's details, empty where there is none."""
+    for key, value in error.trailing_metadata() or ():
+        if key == "grpc-status-details-bin" and isinstance(value, bytes):
+            for detail in status_pb2.Status.FromString(value).details:
+                info = error_details_pb2.ErrorInfo()
+                if detail.Unpack(info):
+                    return str(info.reason)
+    return ""

@@ -1,0 +1,201 @@
+"""The number of users of a tenant: exact, in the transaction that adds one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import asyncpg
+import pytest
+
+from auth_svc.accounts.repository import UserRepository
+from auth_svc.doors import Doors
+from auth_svc.gauges.gauge import USERS
+from auth_svc.gauges.repository import GaugeRepository
+from auth_svc.schema import metadata
+from interceptors.errors import ResourceExhausted
+from interceptors.tenants import TenantRecord
+from runtime import migrations, row_security
+from runtime.database import Connection, Statement
+from tests.fixtures.engines import WorkerDatabase
+from tests.integration.auth_svc.conftest import a_copy, as_role, as_superuser, new_tenant
+from tests.integration.auth_svc.people import account, add, opened
+
+
+@pytest.fixture(scope="module")
+async def users(postgres: WorkerDatabase) -> AsyncIterator[UserRepository]:
+    async with opened(postgres) as database:
+        yield UserRepository(Doors(database))
+
+
+async def counted(postgres: WorkerDatabase, tenant: TenantRecord) -> tuple[int, int]:
+    """The level, and how many users there are."""
+    (row,) = await as_superuser(
+        postgres,
+        "SELECT coalesce((SELECT level FROM auth.gauges WHERE tenant_id = $1 AND gauge = 'users'), 0) AS level,"
+        " (SELECT count(*) FROM auth.users WHERE tenant_id = $1) AS users",
+        tenant.id,
+    )
+    return row["level"], row["users"]
+
+
+async def test_of_fifty_at_once_exactly_the_rest_gets_in_and_another_tenant_is_not_concerned(
+    users: UserRepository, postgres: WorkerDatabase
+) -> None:
+    here, there = new_tenant(), new_tenant()
+    for n in range(93):
+        assert await add(users, here, f"early{n}@example.com", 100)
+    crowd = [add(users, here, f"late{n}@example.com", 100) for n in range(50)]
+    others = [add(users, there, f"late{n}@example.com", None) for n in range(20)]
+    admitted = await asyncio.gather(*crowd, *others)
+    assert sum(admitted[:50]) == 7
+    assert all(admitted[50:])
+    assert await counted(postgres, here) == (100, 100)
+    assert await counted(postgres, there) == (20, 20)
+
+
+async def test_known_addresses_count_once_however_many_register_them_at_once(
+    users: UserRepository, tenant: TenantRecord, postgres: WorkerDatabase
+) -> None:
+    emails = [f"person{n % 5}@example.com" for n in range(50)]
+    assert all(await asyncio.gather(*(add(users, tenant, email, 6) for email in emails)))
+    assert await counted(postgres, tenant) == (5, 5)
+
+
+async def test_a_full_tenant_refuses_known_and_unknown_addresses_in_the_same_words(
+    users: UserRepository, tenant: TenantRecord, postgres: WorkerDatabase
+) -> None:
+    assert await add(users, tenant, "alice@example.com", 1)
+    refusals = []
+    for email in ("alice@example.com", "bob@example.com"):
+        with pytest.raises(ResourceExhausted) as refused:
+            await users.add(account(tenant, email), 1)
+        refusals.append((refused.value.message, refused.value.metadata))
+    assert refusals[0] == refusals[1]
+    assert refusals[0][1] == {"gauge": "users", "limit": "1", "level": "1", "scope": "tenant"}
+    assert await counted(postgres, tenant) == (1, 1)
+
+
+async def test_a_known_address_costs_the_statements_of_an_unknown_one_and_changes_nothing(
+    users: UserRepository, tenant: TenantRecord, postgres: WorkerDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that neither the time nor a report tells of it."""
+    ran: list[str] = []
+
+    def noting(method: Callable[..., Any]) -> Callable[..., Any]:
+        async def run(connection: Connection, statement: Statement, /, **parameters: Any) -> Any:
+            ran.append(statement.sql)
+            return await method(connection, statement, **parameters)
+
+        return run
+
+    for name in ("fetch", "fetch_row", "execute"):
+        monkeypatch.setattr(Connection, name, noting(getattr(Connection, name)))
+    await add(users, tenant, "alice@example.com", None)
+    unknown, (before,) = ran.copy(), await gauge_row(postgres, tenant)
+    ran.clear()
+    await add(users, tenant, "alice@example.com", None)
+    (after,) = await gauge_row(postgres, tenant)
+    assert ran == unknown
+    assert after == before
+
+
+async def gauge_row(postgres: WorkerDatabase, tenant: TenantRecord) -> list[dict[str, Any]]:
+    return await as_superuser(postgres, "SELECT * FROM auth.gauges WHERE tenant_id = $1", tenant.id)
+
+
+async def test_a_limit_below_the_level_takes_nobody_and_a_higher_one_does(
+    users: UserRepository, tenant: TenantRecord, postgres: WorkerDatabase
+) -> None:
+    for n in range(3):
+        assert await add(users, tenant, f"{n}@example.com", None)
+    assert not await add(users, tenant, "more@example.com", 2)
+    assert not await add(users, tenant, "more@example.com", 3)
+    assert await add(users, tenant, "more@example.com", 4)
+    assert await counted(postgres, tenant) == (4, 4)
+
+
+_REFUSE = "CREATE FUNCTION auth.fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'broken'; END $$"
+
+
+@pytest.mark.parametrize(
+    "trigger",
+    [
+        "CREATE TRIGGER fail AFTER INSERT ON auth.users FOR EACH ROW EXECUTE FUNCTION auth.fail()",
+        (
+            "CREATE CONSTRAINT TRIGGER fail AFTER INSERT ON auth.users DEFERRABLE INITIALLY DEFERRED"
+            " FOR EACH ROW EXECUTE FUNCTION auth.fail()"
+        ),
+    ],
+    ids=["at the row", "at the commit"],
+)
+async def test_a_registration_that_fails_later_leaves_the_level(postgres: WorkerDatabase, trigger: str) -> None:
+    tenant = new_tenant()
+    with a_copy(postgres) as own:
+        async with opened(own) as database:
+            users = UserRepository(Doors(database))
+            assert await add(users, tenant, "first@example.com", 2)
+            for statement in (_REFUSE, "GRANT EXECUTE ON FUNCTION auth.fail() TO auth_app", trigger):
+                await as_superuser(own, statement)
+            for _ in range(3):
+                with pytest.raises(Exception, match="refused the statement"):
+                    await users.add(account(tenant, "second@example.com"), 2)
+            assert await counted(own, tenant) == (1, 1)
+            await as_superuser(own, "DROP TRIGGER fail ON auth.users")
+            assert await add(users, tenant, "second@example.com", 2)
+            assert await counted(own, tenant) == (2, 2)
+
+
+async def test_a_tenants_levels_are_its_own(users: UserRepository, postgres: WorkerDatabase) -> None:
+    here, there = new_tenant(), new_tenant()
+    for tenant in (here, there):
+        await add(users, tenant, "alice@example.com", None)
+    for statement in ("SELECT tenant_id FROM auth.gauges", "UPDATE auth.gauges SET level = 0 RETURNING tenant_id"):
+        rows = await as_role(postgres, "auth_app", statement, tenant=here)
+        assert [row["tenant_id"] for row in rows] == [here.id]
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await as_role(
+            postgres,
+            "auth_app",
+            "INSERT INTO auth.gauges VALUES ($1, 'storage', 0, 0, 0)",
+            there.id,
+            tenant=here,
+        )
+
+
+async def test_the_migration_counts_those_who_are_there(postgres: WorkerDatabase) -> None:
+    here, there = new_tenant(), new_tenant()
+    with a_copy(postgres) as own:
+        async with opened(own) as database:
+            users = UserRepository(Doors(database))
+            for tenant, count in ((here, 3), (there, 1)):
+                for n in range(count):
+                    await add(users, tenant, f"{n}@example.com", None)
+            for statement in ("DROP TABLE auth.gauges", "UPDATE auth.alembic_version SET version_num = '0002'"):
+                await as_superuser(own, statement)
+            await migrations.upgrade("auth_svc", own.url("tenantmesh_migrate"), "auth_owner")
+            await row_security.verify(database, metadata, package="auth_svc")
+            unreported = await GaugeRepository(Doors(database)).unreported(None, 10)
+    found = {each.tenant_id: (each.gauge, each.level, each.version) for each in unreported}
+    assert found == {here.id: (USERS, 3, 1), there.id: (USERS, 1, 1)}
+
+
+async def test_what_is_unreported_comes_in_order_and_once(postgres: WorkerDatabase) -> None:
+    with a_copy(postgres) as own:
+        async with opened(own) as database:
+            users, gauges = UserRepository(Doors(database)), GaugeRepository(Doors(database))
+            tenants = sorted((new_tenant() for _ in range(5)), key=lambda tenant: tenant.id)
+            for tenant in tenants:
+                await add(users, tenant, "alice@example.com", None)
+            first = await gauges.unreported(None, 3)
+            rest = await gauges.unreported(first[-1], 3)
+            assert [each.tenant_id for each in (*first, *rest)] == [tenant.id for tenant in tenants]
+            await add(users, tenants[0], "bob@example.com", None)
+            for level in (*first, *rest):
+                await gauges.reported(level)
+            (changed,) = await gauges.unreported(None, 10)
+            assert (changed.tenant_id, changed.level, changed.version) == (tenants[0].id, 2, 2)
+            await gauges.reported(changed)
+            await gauges.reported(first[0])  # late, and older than what is known
+            assert await gauges.unreported(None, 10) == []
