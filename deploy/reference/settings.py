@@ -1,4 +1,4 @@
-"""docs/reference/settings.md: every setting of both services, from the classes that read them.
+"""docs/reference/settings.md: every setting of both services and the worker, from the classes that read them.
 
 What each means stands in meanings.toml beside this file; a setting without a meaning, or a meaning without a setting,
 is an error.
@@ -21,14 +21,22 @@ from auth_svc.settings import AuthSettings
 from deploy.reference.tables import code, table
 from runtime.settings import ENVIRONMENT_PREFIX, ProcessSettings
 from tenant_svc.settings import TenantSettings
+from tenant_svc.worker.settings import WorkerSettings
 
 MEANINGS = Path(__file__).with_name("meanings.toml")
-SERVICES: Mapping[str, type[ProcessSettings]] = {"tenant_svc": TenantSettings, "auth_svc": AuthSettings}
+SERVICES: Mapping[str, type[ProcessSettings]] = {
+    "tenant_svc": TenantSettings,
+    "auth_svc": AuthSettings,
+    "worker": WorkerSettings,
+}
+_ALL_OF = {tuple(SERVICES): "all", ("tenant_svc", "auth_svc"): ""}
+IDLE = {"worker": {"redis", "server"}}
+"""Groups that every process has by its class, and that this one makes no use of."""
 
 HEAD = """# Settings
 
-A service reads these variables once, when it starts, and nothing later. A wrong one ends the process with status 78 and
-a line that names it. *For* says which service has it; empty: both. Which ones production needs is in
+A process reads these variables once, when it starts, and nothing later. A wrong one ends it with status 78 and a line
+that names it. *For* says which has it; empty: both services; all: the worker too. Which ones production needs is in
 [Use your own PostgreSQL and Redis](../how-to/use-your-own-postgres-and-redis.md).
 
 Durations are written `250ms`, `5s`, `10m`, `1h`, `7d` or as a number of seconds; booleans `true` or `false`; addresses
@@ -53,6 +61,8 @@ def _settings() -> dict[str, dict[str, FieldInfo]]:
     found: dict[str, dict[str, FieldInfo]] = {}
     for service, settings in SERVICES.items():
         for group, outer in settings.model_fields.items():
+            if group in IDLE.get(service, ()):
+                continue
             for name, field in _fields(outer).items():
                 found.setdefault(f"{group}.{name}", {})[service] = field
     return found
@@ -90,7 +100,7 @@ def _row(name: str, meaning: str, fields: Mapping[str, FieldInfo]) -> tuple[str,
         default = next(iter(defaults))
     else:
         default = ", ".join(f"{text} ({service})" for text, service in defaults.items())
-    return code(variable), default, "" if len(fields) == len(SERVICES) else ", ".join(fields), meaning
+    return code(variable), default, _ALL_OF.get(tuple(fields), ", ".join(fields)), meaning
 
 
 def _default(field: FieldInfo) -> str:
