@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from auth_svc.api_keys.bootstrap import create_key, list_keys
 from deploy import envoy
 from deploy.embedded import keys, services, worker
+from deploy.embedded.blocking import run_blocking
 from deploy.embedded.errors import EmbeddedError
 from deploy.embedded.ports import NAMES, Ports, is_free
 from deploy.embedded.processes import running
@@ -109,3 +111,19 @@ def test_lost_keys_are_replaced_and_the_new_ones_work(stack: Stack) -> None:
     keys.ensure(stack.places.state, stack.engines.postgres, renew=False)
     assert operator.read_text() != before
     assert operator.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_key_that_may_do_less_than_its_service_needs_is_replaced_and_no_other(stack: Stack) -> None:
+    folder, postgres = stack.places.state, stack.engines.postgres
+    before = {key.file: (folder / key.file).read_text() for key in keys.KEYS}
+    keys.ensure(folder, postgres, renew=False)
+    assert {key.file: (folder / key.file).read_text() for key in keys.KEYS} == before
+    old = run_blocking(create_key(keys.settings(postgres), "auth_svc", "SERVICE", ["tenants.read"]))
+    (folder / "auth_svc.key").write_text(old)
+    keys.ensure(folder, postgres, renew=False)
+    now = {key.file: (folder / key.file).read_text() for key in keys.KEYS}
+    assert now["auth_svc.key"] not in {old, before["auth_svc.key"]}
+    assert {**now, "auth_svc.key": ""} == {**before, "auth_svc.key": ""}
+    stored = {key.id.hex: key for key in run_blocking(list_keys(keys.settings(postgres)))}
+    assert stored[old.split("_")[1]].revoke_time is not None
+    assert "quota.gauges" in stored[now["auth_svc.key"].split("_")[1]].permissions
