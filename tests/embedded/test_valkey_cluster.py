@@ -11,6 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from deploy.embedded.engines import Engines
 from deploy.embedded.ports import LOOPBACK
@@ -70,7 +72,8 @@ def test_a_killed_server_is_started_again_and_finds_its_slots(engines: Engines) 
 def test_strangers_stay_out(engines: Engines) -> None:
     cluster = engines.valkey_cluster
     for port in cluster.ports[:NODES]:
-        with redis.Redis(host=LOOPBACK, port=port) as client, pytest.raises(redis.AuthenticationError):
+        client = redis.Redis(host=LOOPBACK, port=port, retry=Retry(NoBackoff(), 0))
+        with client, pytest.raises(redis.AuthenticationError):
             client.get("x")
     for node in range(NODES):
         process = psutil.Process(cluster.pid_of(node))
