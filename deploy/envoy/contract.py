@@ -17,6 +17,8 @@ from tenantmesh.policy.v1 import policy_pb2
 # What a policy means when it leaves max_timeout out.
 UNARY_MAX_TIMEOUT = timedelta(seconds=60)
 OWN = "tenantmesh."
+IMPORTED = "google."
+"""Packages that we import messages from. Some declare services too, which nobody here serves."""
 VERBS = ("get", "put", "post", "delete", "patch")
 
 
@@ -80,10 +82,11 @@ class Contract:
 def read(path: Path, upstreams: Collection[str]) -> Contract:
     """Reads a descriptor set. Raises UnusableContract when a service has no upstream or a binding can't be served."""
     files = descriptor_pb2.FileDescriptorSet.FromString(path.read_bytes()).file
-    services = tuple(_service(file, service, upstreams) for file in files for service in file.service)
+    served = [file for file in files if not file.package.startswith(IMPORTED)]
+    services = tuple(_service(file, service, upstreams) for file in served for service in file.service)
     if not services:
         raise UnusableContract(f"{path} declares no service; regenerate it with `make gen`")
-    _refuse_tenant_parameter(files)
+    _refuse_tenant_parameter(served)
     return Contract(services, tuple(file.name for file in files if file.package.startswith(OWN)))
 
 

@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 BASE = Path(__file__).with_name("base.json")
 DOCUMENT = ROOT / "docs" / "reference" / "openapi.json"
 TOOLS = ROOT / ".tools" / "bin"
+STATUS = "google.rpc.Status"
 TIMEOUT_SECONDS = 60
 
 Json = dict[str, Any]
@@ -31,6 +32,7 @@ def generate(settings: EdgeSettings) -> Json:
     contract = read(settings.descriptors, settings.upstreams)
     with tempfile.TemporaryDirectory() as scratch:
         parts = documents(settings.descriptors, contract, Path(scratch))
+        agree_on(STATUS, parts)
         merged = run([tool("openapiv3-merge"), str(BASE), *map(str, parts)])
     document: Json = json.loads(merged)
     for method in contract.methods:
@@ -47,6 +49,19 @@ def documents(descriptors: Path, contract: Contract, folder: Path) -> list[Path]
     options = [f"--descriptor_set_in={descriptors}", plugin, f"--openapiv3_out={packages}:{folder}"]
     run([sys.executable, "-m", "grpc_tools.protoc", *options, *contract.files])
     return sorted(folder.rglob("*.json"))
+
+
+def agree_on(schema: str, parts: list[Path]) -> None:
+    """Has all documents describe the schema as the first does: where a file's messages contain a type that the plugin
+    also knows by itself, it describes it in other words, and the merge wants one."""
+    first: Json | None = None
+    for part in parts:
+        document: Json = json.loads(part.read_text(encoding="utf-8"))
+        schemas = document.get("components", {}).get("schemas", {})
+        if schema in schemas:
+            first = first or schemas[schema]
+            schemas[schema] = first
+            part.write_text(json.dumps(document), encoding="utf-8")
 
 
 def complete(operation: Json, method: Method) -> None:

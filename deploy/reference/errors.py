@@ -31,6 +31,7 @@ HTTP: Mapping[str, int] = {
     "ALREADY_EXISTS": 409,
     "ABORTED": 409,
     "RESOURCE_EXHAUSTED": 429,
+    "CANCELLED": 499,
     "INTERNAL": 500,
     "UNAVAILABLE": 503,
     "DEADLINE_EXCEEDED": 504,
@@ -108,18 +109,20 @@ def codes_by_reason() -> dict[str, set[str]]:
     found: dict[str, set[str]] = defaultdict(set)
     for package in PACKAGES:
         for path in sorted((ROOT / package).rglob("*.py")):
-            for name, reason in _given(ast.parse(path.read_text(encoding="utf-8"))):
-                found[reason].add(KINDS[name])
+            for given, reason in _given(ast.parse(path.read_text(encoding="utf-8"))):
+                found[reason].add(given)
     return found
 
 
 def _given(node: ast.AST, inside: str = "") -> Iterator[tuple[str, str]]:
-    """Yields error class and reason wherever an error is made; `cls` is the class around it."""
+            said = [each.value for each in child.args if isinstance(each, ast.Constant)]
     for child in ast.iter_child_nodes(node):
         within = child.name if isinstance(child, ast.ClassDef) else inside
         if isinstance(child, ast.Call) and isinstance(child.func, ast.Name) and child.args:
             name = inside if child.func.id == "cls" else child.func.id
-            reason = child.args[0]
-            if name in KINDS and isinstance(reason, ast.Constant) and isinstance(reason.value, str):
-                yield name, reason.value
+            said = [each.value for each in child.args if isinstance(each, ast.Constant) and isinstance(each.value, str)]
+            if name in KINDS and said and isinstance(child.args[0], ast.Constant):
+                yield KINDS[name], said[0]
+            elif name == "Failure" and len(said) > 1:
+                yield said[0], said[1]
         yield from _given(child, within)
