@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import grpc
 
 from interceptors._handlers import Handler, Parse, answered, malformed, parsed, refusing
+from interceptors._messages import watching_messages
 from interceptors._watchdog import AioWatchdog
 from interceptors.call import Call, current_call, enter_call
 from interceptors.error_boundary import Aborted
@@ -67,8 +68,12 @@ class AioInterceptor(grpc.aio.ServerInterceptor):
         own, grpcs = (None, refusing(parse)) if handler.request_streaming else (parse, None)
         if handler.response_streaming:
             answers = _stream(handler.stream_stream if handler.request_streaming else handler.unary_stream)
+            if chain.reads or chain.writes:
+                answers = watching_messages(chain, answers)
             return grpc.stream_stream_rpc_method_handler(self._around(chain, own, answers), grpcs, serialize)
         answers = _one(handler.stream_unary if handler.request_streaming else handler.unary_unary, serialize)
+        if chain.reads:
+            answers = watching_messages(chain, answers)
         return grpc.stream_unary_rpc_method_handler(self._around(chain, own, answers), grpcs, None)
 
     async def _read(self, call: Call, context: Context, parse: Parse) -> Any:
@@ -173,4 +178,4 @@ async def _refuse(call: Call, context: Context) -> None:
     task = asyncio.current_task()
     if call.ended_by is not None and task is not None:
         task.uncancel()
-    await context.abort(code, message, ((REQUEST_ID, call.request_id), *metadata))
+    await context.abort(code, message, ((REQUEST_ID, call.request_id), *call.trailing, *metadata))

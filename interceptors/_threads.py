@@ -6,17 +6,17 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Self
 
 import grpc
 
 from interceptors._handlers import Handler, Parse, answered, malformed, parsed, refusing
 from interceptors._watchdog import ThreadWatchdog
-from interceptors.call import Call, enter_call
+from interceptors.call import Call, current_call, enter_call
 from interceptors.error_boundary import Aborted
 from interceptors.errors import DeadlineExceeded, Internal, MeshError
-from interceptors.link import CompiledChain, leave_all
+from interceptors.link import CompiledChain, Pending, leave_all
 from interceptors.metadata import REQUEST_ID
 from interceptors.status import refusal
 
@@ -97,10 +97,11 @@ class ThreadInterceptor(grpc.ServerInterceptor):
         parse, serialize = handler.request_deserializer, handler.response_serializer
         if handler.response_streaming:
             behavior = handler.stream_stream if handler.request_streaming else handler.unary_stream
-            streaming = self._streaming(chain, *_reading(handler, behavior, parse))
+            behavior = self._writing(chain, behavior)
+            streaming = self._streaming(chain, *self._reading(chain, handler, behavior, parse))
             return grpc.stream_stream_rpc_method_handler(streaming, None, serialize)
         behavior = handler.stream_unary if handler.request_streaming else handler.unary_unary
-        unary = self._unary(chain, *_reading(handler, behavior, parse), serialize)
+        unary = self._unary(chain, *self._reading(chain, handler, behavior, parse), serialize)
         return grpc.stream_unary_rpc_method_handler(unary, None, None)
 
     def _unary(self, chain: CompiledChain, behavior: Any, parse: Parse | None, serialize: Any) -> Any:
@@ -144,6 +145,7 @@ class ThreadInterceptor(grpc.ServerInterceptor):
     def _admit(self, chain: CompiledChain, call: Call, request: Any, parse: Parse | None, context: Any) -> Any:
         """Passes the gates, in two steps with the parsing between them, and returns the request."""
         call.context = context
+        call.blocks = self._wait
         self._watchdog.calls[call] = context.cancel
         enter_call(call)
         entered = 0
@@ -169,17 +171,44 @@ class ThreadInterceptor(grpc.ServerInterceptor):
             raise malformed()
         return parsed(parse, body)
 
+    def _reading(
+        self, chain: CompiledChain, handler: Handler, behavior: Any, parse: Parse | None
+    ) -> tuple[Any, Parse | None]:
+        """The behavior, and how to parse its one request; None where it reads a stream, which is parsed as it reads."""
+        if not handler.request_streaming:
+            return behavior, parse
+        read = refusing(parse)
+        if not chain.reads:
+            return (behavior if read is None else lambda bodies, context: behavior(map(read, bodies), context)), None
+
+        def messages(call: Call, bodies: Iterator[Any]) -> Iterator[Any]:
+            for body in bodies:
+                message = body if read is None else read(body)
+                self._pass(chain.reads, call, message)
+                yield message
+
+        return (lambda bodies, context: behavior(messages(current_call(), bodies), context)), None
+
+    def _writing(self, chain: CompiledChain, behavior: Any) -> Any:
+        """The behavior of a stream of answers, with what links do about each."""
+        if not chain.writes:
+            return behavior
+
+        def answers(request: Any, context: Any) -> Iterator[Any]:
+            for message in behavior(request, context):
+                self._pass(chain.writes, current_call(), message)
+                yield message
+
+        return answers
+
+    def _pass(self, moments: Iterable[Callable[[Call, Any], Pending]], call: Call, message: Any) -> None:
+        for moment in moments:
+            if (pending := moment(call, message)) is not None:
+                self._wait(call, pending)
+
     def _wait(self, call: Call, pending: Coroutine[Any, Any, None]) -> None:
         remaining = call.time_remaining()
         self._loop.wait(pending, LONGEST_WAIT if remaining is None else min(remaining, LONGEST_WAIT))
-
-
-def _reading(handler: Handler, behavior: Any, parse: Parse | None) -> tuple[Any, Parse | None]:
-    """The behavior, and how to parse its one request; None where it reads a stream, which is parsed as it reads."""
-    if not handler.request_streaming:
-        return behavior, parse
-    read = refusing(parse)
-    return (behavior if read is None else lambda bodies, context: behavior(map(read, bodies), context)), None
 
 
 def _outcome(error: BaseException, context: Any) -> BaseException:
@@ -202,5 +231,5 @@ def _refuse(call: Call, context: Any) -> None:
         raise Exception  # gRPC's own way of leaving an aborted handler
     known = error if isinstance(error, MeshError) else Internal("INTERNAL", "a link failed outside the error boundary")
     code, message, metadata = refusal(known)
-    context.set_trailing_metadata(((REQUEST_ID, call.request_id), *metadata))
+    context.set_trailing_metadata(((REQUEST_ID, call.request_id), *call.trailing, *metadata))
     context.abort(code, message)

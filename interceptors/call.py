@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Any, Protocol
 import grpc
 
 from interceptors.caller import ANONYMOUS, Caller
-from interceptors.errors import Internal, MeshError
-from interceptors.policy import MethodPolicy
+from interceptors.entitlements import Entitlements
+from interceptors.errors import Internal, MeshError, Unavailable
+from interceptors.policy import Charge, MethodPolicy
 from interceptors.tenants import TenantId, TenantRecord
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from interceptors._quota_holdings import Taken
 
 __all__ = ["Call", "Metadata", "current_call"]
 
@@ -31,6 +34,12 @@ class ServerContext(Protocol):
     def set_trailing_metadata(self, trailing_metadata: Any) -> None: ...
 
 
+class Charger(Protocol):
+    """Takes from the tenant's allowances."""
+
+    def charge(self, call: Call, charges: Sequence[Charge], now: float) -> Coroutine[Any, Any, None] | None: ...
+
+
 class Call:
     """A call in progress. Links fill it in; a handler reads it through `current_call()`.
 
@@ -44,9 +53,27 @@ class Call:
     traceparent: str | None = None
     caller: Caller = ANONYMOUS
     tenant: TenantRecord | None = None
+    entitled: Entitlements | None = None
+    """What the tenant is entitled to, where that is known; handlers read `entitlements`."""
+    entitlements_missed: bool = False
+    """Whether it could not be found out."""
+    charger: Charger | None = None
+    """Charges meters; see `charge`."""
+    taken: Sequence[Taken] = ()
+    """What the call was charged, to be given back when it is not counted."""
+    taken_by_messages: Sequence[Taken] = ()
+    """The same of the messages that it was sent."""
+    cut_short: bool = False
+    """Whether a stream was ended because an allowance did."""
+    over: bool = False
+    """Whether nothing that is charged now will be given back by itself."""
+    blocks: Callable[[Call, Coroutine[Any, Any, None]], None] | None = None
+    """Waits in this thread, on servers whose handlers have a thread each."""
     peer_ip: str | None = None
     deadline: float | None = None
     """When the call must be over, on the monotonic clock."""
+    deadline_chosen: bool = False
+    """Whether that is what the client asked for."""
     cancel_at: float = float("inf")
     """When the watchdog ends the call, on the monotonic clock."""
     ended_by: MeshError | None = None
@@ -56,6 +83,10 @@ class Call:
     recheck_at: float = 0.0
     degraded: bool = False
     """Whether something answered from less than the truth: a local limiter, a stale directory."""
+    trailing: tuple[tuple[str, str], ...] = ()
+    """What answer and refusal say of the limit that is nearest to its end; see `limit_headers`."""
+    remaining: float = float("inf")
+    """How much that limit has left."""
     entered: int = 0
     """How many links have been entered, where the adapter keeps that here."""
     error: BaseException | None = None
@@ -80,6 +111,53 @@ class Call:
         if self.tenant is None:
             raise Internal("INTERNAL", f"{self.method} read the tenant of a call that has none; see its tenant_scope")
         return self.tenant.id
+
+    @property
+    def entitlements(self) -> Entitlements:
+        """What the tenant is entitled to. Raises Unavailable when that can't be found out, and Internal where the chain
+        or the method's policy has nothing that says it."""
+        if self.entitled is not None:
+            return self.entitled
+        if self.tenant is not None and self.entitlements_missed:
+            raise Unavailable(
+                "ENTITLEMENTS_UNAVAILABLE",
+                "What the tenant is entitled to can't be found out right now. Retry with backoff.",
+            )
+        raise Internal(
+            "INTERNAL",
+            f"{self.method} read the entitlements of a call that has none: it has no tenant, or its chain was made "
+            "without the port `entitlements`",
+        )
+
+    async def charge(self, meter: str, amount: int = 1) -> None:
+        """Charges the tenant for what a handler found out to cost more, in the meter's unit; given back when the call
+        is not counted, as the charges of its policy are.
+
+        Raises ResourceExhausted `QUOTA_EXHAUSTED`, and Unavailable where the method's policy wants it. For handlers on
+        `grpc.server` there is `charge_blocking`.
+        """
+        pending = self._charging(meter, amount)
+        if pending is not None:
+            await pending
+
+    def charge_blocking(self, meter: str, amount: int = 1) -> None:
+        """The same for handlers that run in a thread of their own."""
+        if self.blocks is None:
+            raise Internal("INTERNAL", f"{self.method} waits in its event loop: use `await call.charge(…)` there")
+        pending = self._charging(meter, amount)
+        if pending is not None:
+            self.blocks(self, pending)
+
+    def _charging(self, meter: str, amount: int) -> Coroutine[Any, Any, None] | None:
+        if self.charger is None:
+            raise Internal(
+                "INTERNAL",
+                f"{self.method} charged {meter}, and there is nobody to: it has no tenant, or its chain was made "
+                "without the port `quotas`",
+            )
+        if amount < 0:
+            raise Internal("INTERNAL", f"{self.method} charged {amount} of {meter}: raise an error to give back")
+        return self.charger.charge(self, (Charge(meter, amount),), time.perf_counter()) if amount else None
 
     @property
     def peer_address(self) -> str:

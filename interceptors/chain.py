@@ -14,20 +14,23 @@ from interceptors.call import Call
 from interceptors.caller import Caller
 from interceptors.deadline import Deadline
 from interceptors.directory import TenantDirectory
-from interceptors.entitlements import EntitlementSource
+from interceptors.entitlement import Entitlement
+from interceptors.entitlement_directory import EntitlementDirectory
 from interceptors.error_boundary import ErrorBoundary
 from interceptors.errors import PermissionDenied
+from interceptors.leased_quota import LeasedQuota
 from interceptors.limits import DEFAULT_RATES, Rate, RateLimiter
 from interceptors.link import CompiledChain, Link, Pending, compile_chain
 from interceptors.metadata_hygiene import MetadataHygiene
 from interceptors.peer_limit import PeerLimit
-from interceptors.policy import MethodPolicy, PolicyError, policies_of
+from interceptors.policy import MethodPolicy, policies_of
 from interceptors.ports import AuditSink, UsageSink
 from interceptors.proxies import ForwardedOrigin
-from interceptors.quotas import QuotaLedger
+from interceptors.quota import Quota
 from interceptors.request_id import RequestId
 from interceptors.telemetry import AccessLog, CallObserver, CallTracer, Telemetry
 from interceptors.tenancy import Tenancy
+from interceptors.tenant_limit import TenantLimit
 from interceptors.tokens import TokenVerifier
 
 if TYPE_CHECKING:
@@ -64,7 +67,9 @@ class Ports:
     tokens: TokenVerifier | None = None
     api_keys: ApiKeyVerifier | None = None
     directory: TenantDirectory | None = None
+    entitlements: EntitlementDirectory | None = None
     limiter: RateLimiter | None = None
+    quotas: LeasedQuota | None = None
     observer: CallObserver | None = None
     tracer: CallTracer | None = None
 
@@ -75,7 +80,7 @@ class Row:
 
     name: str
     build: Callable[[Ports, ChainSettings], Link] | None
-    """None: the place is kept, and policies that ask for the link are refused."""
+    """None: the place is kept."""
     reason: str
     port: type | None = None
     """What a link whose place is kept will ask."""
@@ -94,18 +99,11 @@ LINKS: tuple[Row, ...] = (
     Row("authorization", lambda _p, s: Authorization(s.roles), "audience and permission of the policy"),
     Row("usage", None, "outside the gates: refusals are counted, only served calls are billable", UsageSink),
     Row("audit", None, "outside the gates too: refusals are recorded", AuditSink),
-    Row("entitlement", None, "the plan's features; cheap, before counters move", EntitlementSource),
-    Row("tenant_limit", None, "burst", RateLimiter),
-    Row("quota", None, "period allowance; last, because it consumes", QuotaLedger),
+    Row("entitlement", lambda p, _s: Entitlement(p.entitlements), "the plan's features; cheap, before counters move"),
+    Row("tenant_limit", lambda p, s: TenantLimit(p.limiter, s.rates), "burst"),
+    Row("quota", lambda p, _s: Quota(p.quotas, p.entitlements), "period allowance; last, because it consumes"),
 )
 """Outermost first."""
-
-_ASKED_BY: Mapping[str, Callable[[MethodPolicy], bool]] = {
-    "entitlement": lambda policy: bool(policy.feature),
-    "tenant_limit": lambda policy: bool(policy.rate_class) and not policy.public,
-    "quota": lambda policy: bool(policy.meters),
-}
-"""Which policies can't be kept without a link. Usage and audit are asked for by none: they only record."""
 
 
 class Chain:
@@ -127,7 +125,6 @@ class Chain:
         self.settings = settings or ChainSettings()
         self.ports = ports
         policies = policies_of(services, complete=complete)
-        self._refuse_unkept(policies.values())
         links = tuple(row.build(ports, self.settings) for row in LINKS if row.build is not None)
         self._compiled = {method: compile_chain(links, policy) for method, policy in policies.items()}
         self._denied = links[:3]
@@ -153,21 +150,19 @@ class Chain:
         return ThreadInterceptor(self)
 
     async def start(self) -> None:
-        """Begins to follow the tenants. Call it on the loop that serves."""
-        if self.ports.directory is not None:
-            await self.ports.directory.start()
+        """Begins to follow the tenants and what they are entitled to. Call it on the loop that serves."""
+        ports = self.ports
+        for port in (ports.directory, ports.entitlements, ports.quotas):
+            if port is not None:
+                await port.start()
 
     async def close(self) -> None:
-        """Stops what `start` began."""
-        if self.ports.directory is not None:
-            await self.ports.directory.close()
-
-    def _refuse_unkept(self, policies: Iterable[MethodPolicy]) -> None:
-        missing = {row.name for row in LINKS if row.build is None}
-        for policy in policies:
-            for name in missing & _ASKED_BY.keys():
-                if _ASKED_BY[name](policy):
-                    raise PolicyError(f"{policy.method}: its policy asks for the {name} link, which this chain lacks")
+        """Stops what `start` began, and gives back what is left of allowances. Call it when the server has stopped, or
+        stops: calls that are still served take no more than they need."""
+        ports = self.ports
+        for port in (ports.quotas, ports.entitlements, ports.directory):
+            if port is not None:
+                await port.close()
 
 
 class _Deny(Link):

@@ -5,12 +5,26 @@ from __future__ import annotations
 
 from google.protobuf.descriptor import ServiceDescriptor
 from tenantmesh.auth.v1 import auth_service_pb2, token_service_pb2
-from tenantmesh.tenant.v1 import tenant_service_pb2
+from tenantmesh.tenant.v1 import (
+    entitlement_service_pb2,
+    operation_service_pb2,
+    plan_service_pb2,
+    quota_service_pb2,
+    tenant_service_pb2,
+)
 
 __all__ = ["CONTRACT"]
 
 CONTRACT: tuple[ServiceDescriptor, ...] = tuple(
     service
-    for proto in (tenant_service_pb2, auth_service_pb2, token_service_pb2)
+    for proto in (
+        tenant_service_pb2,
+        plan_service_pb2,
+        entitlement_service_pb2,
+        quota_service_pb2,
+        operation_service_pb2,
+        auth_service_pb2,
+        token_service_pb2,
+    )
     for service in proto.DESCRIPTOR.services_by_name.values()
 )

@@ -34,6 +34,7 @@ class Deadline(Link):
             seconds = self._maximum
         else:
             call.deadline = time.monotonic() + remaining
+            call.deadline_chosen = True
             call.cancel_at = call.deadline + DEADLINE_SLACK
             return None
         if seconds is None:

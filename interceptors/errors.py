@@ -39,6 +39,7 @@ __all__ = [
     "NotFound",
     "OutOfRange",
     "PermissionDenied",
+    "QuotaViolation",
     "ResourceExhausted",
     "Unauthenticated",
     "Unavailable",
@@ -70,6 +71,22 @@ class FieldViolation:
     description: str
 
 
+@dataclass(frozen=True, slots=True)
+class QuotaViolation:
+    """A limit that was reached.
+
+    subject: whose it is, as `tenant:<id>`.
+    metric: the meter, gauge or rate class.
+    id: which limit of it, such as `allowance` or `burst`.
+    """
+
+    subject: str
+    description: str
+    metric: str = ""
+    id: str = ""
+    limit: int = 0
+
+
 class MeshError(Exception):
     """A refusal: kind, reason, and a message that tells the caller what to do next.
 
@@ -86,6 +103,7 @@ class MeshError(Exception):
         *,
         metadata: Mapping[str, str] | None = None,
         violations: Sequence[FieldViolation] = (),
+        quota_violations: Sequence[QuotaViolation] = (),
         retry_after: timedelta | None = None,
     ) -> None:
         super().__init__(message)
@@ -93,6 +111,7 @@ class MeshError(Exception):
         self.message = message
         self.metadata = dict(metadata or {})
         self.violations = tuple(violations)
+        self.quota_violations = tuple(quota_violations)
         self.retry_after = retry_after
 
 

@@ -1,14 +1,18 @@
 """What a link of the chain is.
 
-A link is written once and serves all four RPC kinds on both Python servers. It has up to three moments:
+A link is written once and serves all four RPC kinds on both Python servers. It has up to six moments:
 
     enter(call)             before the request is read; in the order of the list
-    receive(call, request)  once the first request message is there; in the order of the list
+    admit(call)             once the tenant is known: with `enter`, or with `receive` where a field of the request names
+                            the tenant
+    receive(call, request)  once the one request message is there; in the order of the list
+    read(call, message)     before the handler gets a message of a request stream
+    write(call, message)    before a message of a response stream is sent
     leave(call)             when the call is over, however it ended; in reverse, for each link that was entered
 
-`enter` and `receive` are synchronous where they can decide at once, and that is nearly always. Where they can't, they
+All but the last are synchronous where they can decide at once, and that is nearly always. Where they can't, they
 return a coroutine, which the asyncio server awaits and the thread-pool server runs on the chain's loop. Raising a
-MeshError refuses the call. `leave` never waits and never raises.
+MeshError refuses the call, or ends it. `leave` never waits and never raises.
 """
 
 from __future__ import annotations
@@ -38,8 +42,17 @@ class Link:
     def enter(self, call: Call) -> Pending:
         """Decides from the metadata alone."""
 
+    def admit(self, call: Call) -> Pending:
+        """Decides from what is known of the tenant and the caller."""
+
     def receive(self, call: Call, request: Any) -> Pending:
-        """Decides from the first request message."""
+        """Decides from the request message."""
+
+    def read(self, call: Call, message: Any) -> Pending:
+        """Decides about one message of a request stream."""
+
+    def write(self, call: Call, message: Any) -> Pending:
+        """Decides about one message of a response stream."""
 
     def leave(self, call: Call) -> None:
         """Sees how the call ended: `call.error` inside the error boundary, `call.code` outside."""
@@ -52,6 +65,8 @@ class CompiledChain:
     policy: MethodPolicy
     enters: tuple[Callable[[Call], Pending], ...]
     receives: tuple[Callable[[Call, Any], Pending], ...]
+    reads: tuple[Callable[[Call, Any], Pending], ...]
+    writes: tuple[Callable[[Call, Any], Pending], ...]
     unwind: tuple[tuple[Callable[[Call], None], ...], ...]
     """`unwind[n]`: what to leave, in order, when n of `enters` have completed."""
 
@@ -60,18 +75,32 @@ def compile_chain(links: tuple[Link, ...], policy: MethodPolicy) -> CompiledChai
     """The links that have something to do for the policy, in order, by moment."""
     bound = [each for link in links if (each := link.bind(policy)) is not None]
     enters: list[Callable[[Call], Pending]] = []
+    receives: list[Callable[[Call, Any], Pending]] = []
     leaves: list[Callable[[Call], None]] = []
     unwind: list[tuple[Callable[[Call], None], ...]] = []
     for link in bound:
-        if _overrides(link, "enter"):
+        entering = [link.enter] if _overrides(link, "enter") else []
+        if _overrides(link, "admit"):
+            if policy.tenant_field:
+                receives.append(_admitting(link))
+            else:
+                entering.append(link.admit)
+        for enter in entering:
             # Whoever fails to enter is not left; those before it are, innermost first.
             unwind.append(tuple(reversed(leaves)))
-            enters.append(link.enter)
+            enters.append(enter)
+        if _overrides(link, "receive"):
+            receives.append(link.receive)
         if _overrides(link, "leave"):
             leaves.append(link.leave)
     unwind.append(tuple(reversed(leaves)))
-    receives = tuple(link.receive for link in bound if _overrides(link, "receive"))
-    return CompiledChain(policy, tuple(enters), receives, tuple(unwind))
+    reads = tuple(link.read for link in bound if _overrides(link, "read"))
+    writes = tuple(link.write for link in bound if _overrides(link, "write"))
+    return CompiledChain(policy, tuple(enters), tuple(receives), reads, writes, tuple(unwind))
+
+
+def _admitting(link: Link) -> Callable[[Call, Any], Pending]:
+    return lambda call, _request: link.admit(call)
 
 
 def leave_all(leaves: tuple[Callable[[Call], None], ...], call: Call) -> None:

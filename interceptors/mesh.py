@@ -18,6 +18,8 @@ from tenantmesh.auth.v1.token_service_pb2_grpc import TokenServiceStub
 from tenantmesh.policy.v1 import policy_pb2
 from tenantmesh.tenant.v1 import tenant_pb2
 from tenantmesh.tenant.v1 import tenant_service_pb2 as tenants_pb2
+from tenantmesh.tenant.v1.entitlement_service_pb2_grpc import EntitlementServiceStub
+from tenantmesh.tenant.v1.quota_service_pb2_grpc import QuotaServiceStub
 from tenantmesh.tenant.v1.tenant_service_pb2_grpc import TenantServiceStub
 
 from interceptors.backends.memory import MemoryRateLimiter
@@ -25,8 +27,12 @@ from interceptors.caller import Caller, CallerKind
 from interceptors.chain import Chain, ChainSettings, Ports
 from interceptors.client import Credential, channel
 from interceptors.directory import TenantDirectory
+from interceptors.entitlement_directory import EntitlementDirectory
 from interceptors.errors import OutOfRange, Unavailable
+from interceptors.leased_quota import LeasedQuota
 from interceptors.limits import RateLimiter
+from interceptors.mesh_plans import GrpcEntitlementSource, GrpcQuotaLedger
+from interceptors.quotas import QuotaPool
 from interceptors.telemetry import CallObserver, CallTracer
 from interceptors.tenants import TenantChange, TenantRecord, TenantState, parse_tenant_id
 from interceptors.tokens import TokenVerifier
@@ -66,24 +72,31 @@ class Mesh:
         self._issuer = issuer
         self._audience = audience
         own = Credential(credential)
-        self._tenants: Final = _Lazy(lambda: channel(tenant_target, credential=own, tls=tls), TenantServiceStub)
+        stubs = (TenantServiceStub, EntitlementServiceStub, QuotaServiceStub)
+        self._tenant_svc: Final = _Lazy(lambda: channel(tenant_target, credential=own, tls=tls), *stubs)
         self._tokens: Final = _Lazy(lambda: channel(auth_target, credential=own, tls=tls), TokenServiceStub)
-        self.tenant_source = GrpcTenantSource(self._tenants)
-        self.key_set = GrpcKeySet(self._tokens)
-        self.api_keys = GrpcApiKeyVerifier(self._tokens)
+        self.tenant_source = GrpcTenantSource(self._tenant_svc.stub(0))
+        self.entitlement_source = GrpcEntitlementSource(self._tenant_svc.stub(1))
+        self.quota_ledger = GrpcQuotaLedger(self._tenant_svc.stub(2))
+        self.key_set = GrpcKeySet(self._tokens.stub(0))
+        self.api_keys = GrpcApiKeyVerifier(self._tokens.stub(0))
 
     def ports(
         self,
         *,
         limiter: RateLimiter | None = None,
+        pool: QuotaPool | None = None,
         observer: CallObserver | None = None,
         tracer: CallTracer | None = None,
     ) -> Ports:
-        """The ports that a chain needs, with a fresh directory. Without a limiter each process limits by itself."""
+        """The ports that a chain needs, with fresh directories. Without a limiter each process limits by itself.
+        Without a pool each leases allowances from tenant_svc by itself, which is as exact and asks it more often."""
         return Ports(
             tokens=TokenVerifier(self._issuer, self._audience, self.key_set),
             api_keys=self.api_keys,
             directory=TenantDirectory(self.tenant_source),
+            entitlements=EntitlementDirectory(self.entitlement_source),
+            quotas=LeasedQuota(self.quota_ledger, pool),
             limiter=limiter or MemoryRateLimiter(),
             observer=observer,
             tracer=tracer,
@@ -97,7 +110,7 @@ class Mesh:
 
     async def close(self) -> None:
         """Closes the channels."""
-        await self._tenants.close()
+        await self._tenant_svc.close()
         await self._tokens.close()
 
 
@@ -109,19 +122,24 @@ def _services(protos: Iterable[FileDescriptor | ServiceDescriptor]) -> list[Serv
 
 
 class _Lazy:
-    """A stub whose channel is opened on first use, since a channel belongs to the loop it is made on."""
+    """Stubs of a channel that is opened on first use, since a channel belongs to the loop it is made on."""
 
-    def __init__(self, connect: Callable[[], grpc.aio.Channel], stub: Callable[[Any], Any]) -> None:
+    def __init__(self, connect: Callable[[], grpc.aio.Channel], *stubs: Callable[[Any], Any]) -> None:
         self._connect = connect
-        self._stub = stub
+        self._stubs = stubs
         self._channel: grpc.aio.Channel | None = None
-        self._made: Any = None
+        self._made: list[Any] = []
 
-    def __call__(self) -> Any:
-        if self._channel is None:
-            self._channel = self._connect()
-            self._made = self._stub(self._channel)
-        return self._made
+    def stub(self, place: int) -> Callable[[], Any]:
+        """What returns the stub that was named at this place."""
+
+        def made() -> Any:
+            if self._channel is None:
+                self._channel = self._connect()
+                self._made = [stub(self._channel) for stub in self._stubs]
+            return self._made[place]
+
+        return made
 
     async def close(self) -> None:
         if self._channel is not None:

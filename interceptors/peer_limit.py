@@ -1,4 +1,4 @@
-"""Link 6: how often one address may call a public method. Before any secret is compared."""
+"""Link 7: how often one address may call a public method. Before any secret is compared."""
 
 from __future__ import annotations
 
@@ -7,15 +7,12 @@ from collections.abc import Mapping
 
 from interceptors.backends.memory import MemoryRateLimiter
 from interceptors.call import Call
-from interceptors.errors import ResourceExhausted, Unavailable
-from interceptors.limits import Decision, Rate, RateLimiter, StoreUnavailable
+from interceptors.limits import Decision, Rate, RateLimiter
 from interceptors.link import Link, Pending
-from interceptors.policy import MethodPolicy, PolicyError, StoreDown
+from interceptors.policy import MethodPolicy, PolicyError
+from interceptors.rate_gate import RateGate
 
 __all__ = ["PeerLimit"]
-
-LOCAL_SHARE = 0.25
-"""The part of a rate that one process admits by itself while the store is away: as if four of them shared it."""
 
 
 class PeerLimit(Link):
@@ -34,43 +31,25 @@ class PeerLimit(Link):
             raise PolicyError(f"{policy.method} is limited by address: give the chain a limiter")
         if policy.rate_class not in self._rates:
             raise PolicyError(f"{policy.method}: rate_class {policy.rate_class!r} is not among {sorted(self._rates)}")
-        return _BoundPeerLimit(self._limiter, self._local, self._rates[policy.rate_class], policy)
+        return _BoundPeerLimit(self._limiter, self._local, policy, self._rates[policy.rate_class])
 
 
-class _BoundPeerLimit(Link):
-    def __init__(self, limiter: RateLimiter, local: MemoryRateLimiter, rate: Rate, policy: MethodPolicy) -> None:
-        self._limiter = limiter
-        self._local = local
+class _BoundPeerLimit(RateGate):
+    def __init__(self, limiter: RateLimiter, local: MemoryRateLimiter, policy: MethodPolicy, rate: Rate) -> None:
+        super().__init__(limiter, local, policy)
         self._rate = rate
-        self._local_rate = Rate(rate.per_second * LOCAL_SHARE, max(1, int(rate.burst * LOCAL_SHARE)))
-        self._policy = policy
 
     def enter(self, call: Call) -> Pending:
-        return self._take(call)
-
-    async def _take(self, call: Call) -> None:
         key = f"tm:peer:{{{network_of(call.peer_address)}}}:{self._policy.rate_class}"
-        try:
-            decision = await self._limiter.take(key, self._rate)
-        except StoreUnavailable as error:
-            call.degraded = True
-            if self._policy.store_down is StoreDown.DENY:
-                raise Unavailable(
-                    "LIMITER_UNAVAILABLE", "The rate limiter can't be reached. Retry with backoff."
-                ) from error
-            if self._policy.store_down is StoreDown.ALLOW:
-                return
-            decision = self._local.take_now(key, self._local_rate)
-        if not decision.allowed:
-            raise self._refusal(decision)
+        return self._take(call, key, self._rate)
 
-    def _refusal(self, decision: Decision) -> ResourceExhausted:
-        return ResourceExhausted(
-            "RATE_LIMITED",
-            "Too many calls from this address in too short a time. Wait as long as RetryInfo says.",
-            metadata={"limit": str(decision.limit), "rate_class": self._policy.rate_class, "scope": "peer"},
-            retry_after=decision.retry_after,
-        )
+    def _settle(self, call: Call, rate: Rate, decision: Decision) -> None:  # noqa: ARG002  # the same for every caller
+        if not decision.allowed:
+            raise self._refusal(
+                "Too many calls from this address in too short a time. Wait as long as RetryInfo says.",
+                decision,
+                "peer",
+            )
 
 
 def network_of(address: str) -> str:

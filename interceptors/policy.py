@@ -202,8 +202,8 @@ def _check(name: str, declared: policy_pb2.MethodPolicy, method: MethodDescripto
 
 def _check_plan(name: str, declared: policy_pb2.MethodPolicy, method: MethodDescriptor) -> None:
     """What a policy asks of the tenant's plan."""
-    if declared.tenant_scope == policy_pb2.TENANT_SCOPE_NONE:
-        raise PolicyError(f"{name}: a plan's feature or meter is a tenant's, so tenant_scope is REQUIRED or OPTIONAL")
+    if declared.tenant_scope != policy_pb2.TENANT_SCOPE_REQUIRED:
+        raise PolicyError(f"{name}: features and meters are of a tenant's plan, so its tenant_scope is REQUIRED")
     asked = [(each.meter, each.per or policy_pb2.CHARGE_PER_CALL) for each in declared.meters]
     if len(asked) != len(set(asked)):
         raise PolicyError(f"{name}: name each meter once for each of CALL, REQUEST_MESSAGE and RESPONSE_MESSAGE")

@@ -15,7 +15,7 @@ from typing import Protocol
 
 from interceptors.tenants import TenantId
 
-__all__ = ["Ask", "PoolSlice", "QuotaLedger", "QuotaPool", "Slice"]
+__all__ = ["Ask", "Drained", "PoolAnswer", "PoolSlice", "QuotaLedger", "QuotaPool", "Slice"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +67,7 @@ class PoolSlice:
 
     meter: str
     granted: int
+    """Zero where another meter that was asked for had too little."""
     pooled: int
     """What is left in the pool."""
     left: int
@@ -76,27 +77,47 @@ class PoolSlice:
     ends_in: timedelta
 
 
-class QuotaPool(Protocol):
-    """Holds units for all processes. Adapters: Redis and memory. All methods raise StoreUnavailable."""
+@dataclass(frozen=True, slots=True)
+class PoolAnswer:
+    """What the pool gave, in the order of the asks; None for a meter of which it has too little."""
 
-    async def take(self, tenant_id: TenantId, asks: Sequence[Ask], limits: Sequence[int]) -> Sequence[PoolSlice | None]:
-        """Must take from all meters or none, at once; None for a meter whose pool has nothing for this period.
+    slices: Sequence[PoolSlice | None]
+    clock: float
+    """The pool's own clock when it answered, in seconds. Says nothing to anybody but the pool."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drained:
+    """What was in a pool, and the period it belongs to."""
+
+    amount: int
+    period_start: datetime
+
+
+class QuotaPool(Protocol):
+    """Holds units for all processes. Adapters: Redis and memory. All methods raise StoreUnavailable; then the caller
+    must take it that the units concerned are gone."""
+
+    async def take(self, tenant_id: TenantId, asks: Sequence[Ask], limits: Sequence[int]) -> PoolAnswer:
+        """Must take from all meters or none, at once.
 
         `limits` are the limits the caller knows of: a pool that was filled under a higher one must not be taken from
         and is left for `drain`. The slice must be adaptive: never more than an eighth of what the pool and the ledger
-        have left together, and at least `need`.
+        have left together, unless that is less than `need`. Units must never come out of it twice, whatever the store
+        forgets or remembers when it is restarted or replaced.
         """
         ...
 
-    async def add(self, tenant_id: TenantId, units: Slice, amount: int) -> None:
-        """Must add units of the ledger's slice to the pool of its period, whose end is the pool's own clock plus
-        `units.ends_in`."""
+    async def add(self, tenant_id: TenantId, units: Slice, amount: int, until: float) -> bool:
+        """Must add so many of the ledger's units to the pool of their period, to be used until then on the pool's
+        clock. False, and nothing done, where the pool is of another limit or a later period."""
         ...
 
     async def give_back(self, tenant_id: TenantId, meter: str, amount: int, period_start: datetime) -> bool:
         """Must return units to the pool of that period; False when there is none, and then nothing was done."""
         ...
 
-    async def drain(self, tenant_id: TenantId, meter: str) -> tuple[int, datetime] | None:
-        """Must empty the meter's pool and return what was in it, with its period; None when there was none."""
+    async def drain(self, tenant_id: TenantId, meter: str, idle_for: timedelta = timedelta()) -> Drained | None:
+        """Must empty the meter's pool and say what was in it; None when there was nothing, or when somebody took from
+        it less than `idle_for` ago."""
         ...

@@ -25,7 +25,7 @@ from interceptors.metadata_hygiene import duplicate
 from interceptors.policy import MethodPolicy, PolicyError, TenantScope
 from interceptors.tenants import TenantRecord, TenantState, is_slug, parse_tenant_id
 
-__all__ = ["Tenancy"]
+__all__ = ["Tenancy", "no_such_tenant"]
 
 _security = logging.getLogger("tenantmesh.security")
 
@@ -114,7 +114,7 @@ class _BoundTenancy(Link):
     def _confirm(self, call: Call, tenant: TenantRecord | None, sources: tuple[_Source, ...]) -> None:
         """Rule 1: every source must name the credential's tenant. Compared by value: nothing is learnt of others."""
         if tenant is None:
-            raise _not_found()
+            raise no_such_tenant()
         for source in sources:
             if source.key not in (tenant.id, tenant.slug):
                 raise _refused(
@@ -160,7 +160,7 @@ class _BoundTenancy(Link):
                 ),
             )
         if first is None:
-            raise _not_found()
+            raise no_such_tenant()
         self._admit(call, first)
 
     def _admit(self, call: Call, tenant: TenantRecord) -> None:
@@ -173,7 +173,7 @@ class _BoundTenancy(Link):
 
     def _admit_inactive(self, call: Call, tenant: TenantRecord) -> None:
         if tenant.state is TenantState.DELETED:
-            raise _not_found()
+            raise no_such_tenant()
         operator = call.caller.kind is CallerKind.OPERATOR
         if not (operator or self._policy.while_suspended):
             raise PermissionDenied(
@@ -193,10 +193,10 @@ class _TenancyByField(_BoundTenancy):
         if call.caller.tenant_id is not None:
             # `enter` has established the caller's own tenant; any other does not exist for it.
             if call.tenant is None or key not in (call.tenant.id, call.tenant.slug):
-                raise _not_found()
+                raise no_such_tenant()
             return None
         if key is None:
-            raise _not_found()
+            raise no_such_tenant()
         tenant = self._directory.peek(key)
         if tenant is None or isinstance(tenant, TenantRecord):
             self._take(call, tenant)
@@ -208,7 +208,7 @@ class _TenancyByField(_BoundTenancy):
 
     def _take(self, call: Call, tenant: TenantRecord | None) -> None:
         if tenant is None:
-            raise _not_found()
+            raise no_such_tenant()
         if call.tenant is not None and call.tenant != tenant:
             raise _refused(
                 call,
@@ -221,7 +221,8 @@ class _TenancyByField(_BoundTenancy):
         self._admit(call, tenant)
 
 
-def _not_found() -> NotFound:
+def no_such_tenant() -> NotFound:
+    """The refusal of a tenant that does not exist, or that the caller may not know of."""
     # Says nothing of what was asked for: a foreign tenant and a missing one must answer byte for byte the same.
     return NotFound("TENANT_NOT_FOUND", "No such tenant. Check the id or slug.")
 

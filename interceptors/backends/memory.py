@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
@@ -10,6 +11,8 @@ from datetime import timedelta
 from interceptors.limits import Decision, Rate
 
 __all__ = ["MemoryRateLimiter"]
+
+AT_ONCE = timedelta()
 
 
 class MemoryRateLimiter:
@@ -23,30 +26,33 @@ class MemoryRateLimiter:
         self._arrival: OrderedDict[str, float] = OrderedDict()
         self._capacity = capacity
         self._clock = clock
+        self._lock = threading.Lock()
 
     async def take(self, key: str, rate: Rate, cost: int = 1) -> Decision:
         """As `RateLimiter.take`; never unavailable."""
         return self.take_now(key, rate, cost)
 
     def take_now(self, key: str, rate: Rate, cost: int = 1) -> Decision:
-        """The same without waiting."""
+        """The same without waiting, from any thread."""
         now = self._clock()
-        arrival = max(self._arrival.get(key, now), now)
-        full_at = arrival + cost * rate.interval
-        room = now + rate.burst * rate.interval
-        if full_at > room + 1e-9:
-            wait = timedelta(seconds=full_at - room)
-            return Decision(False, rate.burst, _whole((room - arrival) / rate.interval), wait)
-        self._arrival[key] = full_at
-        self._arrival.move_to_end(key)
-        if len(self._arrival) > self._capacity:
-            self._arrival.popitem(last=False)
-        return Decision(True, rate.burst, _whole((room - full_at) / rate.interval), timedelta())
+        with self._lock:
+            arrival = max(self._arrival.get(key, now), now)
+            full_at = arrival + cost * rate.interval
+            room = now + rate.burst * rate.interval
+            if full_at > room + 1e-9:
+                wait = timedelta(seconds=full_at - room)
+                return Decision(False, rate.burst, _whole((room - arrival) / rate.interval), wait)
+            self._arrival[key] = full_at
+            self._arrival.move_to_end(key)
+            if len(self._arrival) > self._capacity:
+                self._arrival.popitem(last=False)
+        return Decision(True, rate.burst, _whole((room - full_at) / rate.interval), AT_ONCE)
 
     def give_back(self, key: str, rate: Rate, cost: int = 1) -> None:
         """Returns what was taken for something that did not need it after all."""
-        if key in self._arrival:
-            self._arrival[key] -= cost * rate.interval
+        with self._lock:
+            if key in self._arrival:
+                self._arrival[key] -= cost * rate.interval
 
 
 def _whole(calls: float) -> int:

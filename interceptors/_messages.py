@@ -1,0 +1,74 @@
+"""Messages of streams on grpc.aio, where links have something to do about each. Handlers may iterate and yield, or call
+`context.read()` and `context.write()`: both pass through here."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from typing import Any
+
+import grpc
+
+from interceptors.call import Call
+from interceptors.errors import MeshError
+from interceptors.link import CompiledChain, Pending
+
+__all__ = ["watching_messages"]
+
+Serve = Callable[[Call, Any, Any], Awaitable[Any]]
+
+
+def watching_messages(chain: CompiledChain, serve: Serve) -> Serve:
+    """Serves with the links' `read` and `write` around each message."""
+
+    async def watched(call: Call, request: Any, context: Any) -> Any:
+        around = _Context(context, call, chain)
+        answer = await serve(call, around.messages(request) if chain.reads else request, around)
+        if around.ended is not None:
+            raise around.ended  # the handler went on, or took it for the end of the stream
+        return answer
+
+    return watched
+
+
+class _Context:
+    """gRPC's context, but for messages."""
+
+    def __init__(self, context: Any, call: Call, chain: CompiledChain) -> None:
+        self._context = context
+        self._call = call
+        self._reads = chain.reads
+        self._writes = chain.writes
+        self.ended: MeshError | None = None
+        """Why a link has ended the stream."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._context, name)
+
+    async def read(self) -> Any:
+        """The next message, or grpc.aio.EOF."""
+        message = await self._context.read()
+        if message is not grpc.aio.EOF:
+            await self._pass(self._reads, message)
+        return message
+
+    async def write(self, message: Any) -> None:
+        """Sends a message."""
+        await self._pass(self._writes, message)
+        await self._context.write(message)
+
+    async def messages(self, received: AsyncIterator[Any]) -> AsyncIterator[Any]:
+        """What the handler iterates over."""
+        async for message in received:
+            await self._pass(self._reads, message)
+            yield message
+
+    async def _pass(self, moments: Iterable[Callable[[Call, Any], Pending]], message: Any) -> None:
+        if self.ended is not None:
+            raise self.ended
+        try:
+            for moment in moments:
+                if (pending := moment(self._call, message)) is not None:
+                    await pending
+        except MeshError as error:
+            self.ended = error
+            raise

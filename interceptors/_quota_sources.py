@@ -1,0 +1,158 @@
+"""The conversation with pool and ledger: where a process gets units of allowances, and where it leaves them.
+
+What was asked for and not answered is forfeited, never asked for again: units can be lost, but none is given twice.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from interceptors._quota_holdings import Pending
+from interceptors.errors import Internal, MeshError, NotFound
+from interceptors.limits import StoreUnavailable
+from interceptors.quotas import Ask, Drained, PoolAnswer, QuotaLedger, QuotaPool, Slice
+from interceptors.tenants import TenantId
+
+__all__ = ["QuotaStats", "Sources"]
+
+_log = logging.getLogger("tenantmesh.quota")
+_T = TypeVar("_T")
+
+DOWN_FOR = 1.0
+"""Seconds for which a store that did not answer is not asked again."""
+KEPT_FOR = 5.0
+"""Seconds for which units are kept instead of returned, after the ledger did not answer: a return that fails is
+forfeited, so returning is not what should find out whether it is there again."""
+
+
+@dataclass(slots=True)
+class QuotaStats:
+    """What it took so far to charge calls."""
+
+    charged_here: int = 0
+    """Charges decided from memory, refusals included."""
+    waited: int = 0
+    """Charges that had to wait for pool or ledger."""
+    pool_calls: int = 0
+    ledger_calls: int = 0
+    forfeited: int = 0
+    """Units that were given to this process and are lost."""
+
+
+class _Breaker:
+    """Leaves a store alone for a moment after it did not answer."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._failed_at = float("-inf")
+
+    def closed(self, after: float = DOWN_FOR) -> bool:
+        """Whether the store answered when it was asked last, or so many seconds have passed since."""
+        return self._clock() >= self._failed_at + after
+
+    async def ask(self, question: Coroutine[Any, Any, _T]) -> _T:
+        """The answer. Raises what the question raises."""
+        try:
+            answer = await question
+        except StoreUnavailable:
+            self._failed_at = self._clock()
+            raise
+        self._failed_at = float("-inf")
+        return answer
+
+
+class Sources:
+    """Pool and ledger, each with its breaker. Without a pool the ledger is asked each time."""
+
+    def __init__(self, pool: QuotaPool | None, ledger: QuotaLedger, clock: Callable[[], float]) -> None:
+        self._pool = pool
+        self._ledger = ledger
+        self._pool_breaker = _Breaker(clock)
+        self._ledger_breaker = _Breaker(clock)
+        self.stats = QuotaStats()
+
+    @property
+    def pooling(self) -> bool:
+        """Whether there is a pool that answers."""
+        return self._pool is not None and self._pool_breaker.closed()
+
+    async def take(self, tenant_id: TenantId, asks: Sequence[Ask], limits: Sequence[int]) -> PoolAnswer | None:
+        """As `QuotaPool.take`; None where there is no pool that answers."""
+        if self._pool is None or not self._pool_breaker.closed():
+            return None
+        self.stats.pool_calls += 1
+        try:
+            return await self._pool_breaker.ask(self._pool.take(tenant_id, asks, limits))
+        except StoreUnavailable:
+            _log.info("the pool of allowances is away: asking the ledger instead")
+            return None
+
+    async def lease(self, tenant_id: TenantId, asks: Sequence[Ask]) -> Sequence[Slice]:
+        """As `QuotaLedger.lease`. Raises Internal for meters that are none, since a policy or a handler names them."""
+        if not self._ledger_breaker.closed():
+            raise StoreUnavailable("the ledger of allowances did not answer a moment ago")
+        self.stats.ledger_calls += 1
+        try:
+            return await self._ledger_breaker.ask(self._ledger.lease(tenant_id, asks))
+        except NotFound as error:
+            if error.reason != "FEATURE_NOT_FOUND":
+                raise
+            meters = ", ".join(ask.meter for ask in asks)
+            raise Internal("INTERNAL", f"one of these is charged and is no METERED feature: {meters}") from error
+
+    async def add(self, tenant_id: TenantId, units: Slice, amount: int, until: float | None) -> Pending | None:
+        """Leaves the rest of a lease in the pool, or gives it back; says what has to be kept for now. Never raises."""
+        if amount <= 0:
+            return None
+        if self._pool is not None and self.pooling and until is not None:
+            self.stats.pool_calls += 1
+            try:
+                if await self._pool_breaker.ask(self._pool.add(tenant_id, units, amount, until)):
+                    return None
+            except StoreUnavailable:
+                self.stats.forfeited += amount  # it may be in the pool all the same
+                return None
+            await self.drain(tenant_id, units.meter)  # it was filled under another limit
+        return await self.give_back(tenant_id, Pending(units.meter, amount, units.period_start, to_ledger=True))
+
+    async def give_back(self, tenant_id: TenantId, units: Pending) -> Pending | None:
+        """Returns units to where others can use them, and says what has to be kept for now. Never raises."""
+        if not units.to_ledger and self.pooling:
+            assert self._pool is not None  # noqa: S101  # pooling says so
+            self.stats.pool_calls += 1
+            question = self._pool.give_back(tenant_id, units.meter, units.amount, units.period_start)
+            try:
+                if await self._pool_breaker.ask(question):
+                    return None
+            except StoreUnavailable:
+                self.stats.forfeited += units.amount  # it may be in the pool all the same
+                return None
+        if not self._ledger_breaker.closed(KEPT_FOR):
+            return units
+        await self._return(tenant_id, units)
+        return None
+
+    async def drain(self, tenant_id: TenantId, meter: str, idle_for: timedelta = timedelta()) -> None:
+        """Returns what is in the pool to the ledger. Never raises."""
+        if self._pool is None or not self.pooling or not self._ledger_breaker.closed(KEPT_FOR):
+            return
+        self.stats.pool_calls += 1
+        try:
+            drained: Drained | None = await self._pool_breaker.ask(self._pool.drain(tenant_id, meter, idle_for))
+        except StoreUnavailable:
+            return
+        if drained is not None:
+            await self._return(tenant_id, Pending(meter, drained.amount, drained.period_start))
+
+    async def _return(self, tenant_id: TenantId, units: Pending) -> None:
+        self.stats.ledger_calls += 1
+        question = self._ledger.give_back(tenant_id, units.meter, units.amount, units.period_start)
+        try:
+            await self._ledger_breaker.ask(question)
+        except (StoreUnavailable, MeshError):
+            self.stats.forfeited += units.amount
+            _log.warning("units could not be given back", extra={"tenant_id": str(tenant_id), "meter": units.meter})

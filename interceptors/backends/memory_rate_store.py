@@ -1,0 +1,62 @@
+"""The in-memory twin of `redis_rate_store`: for tests, and as the plainest statement of the rules."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+
+from interceptors.limits import LEASE_SHARE, Rate, RateGrant, Takers, slot_of
+
+__all__ = ["MemoryRateStore"]
+
+
+class _Key:
+    """A rate's state: when it would be full again, and what is leased until when."""
+
+    __slots__ = ("arrival", "leases")
+
+    def __init__(self) -> None:
+        self.arrival = 0.0
+        self.leases: dict[float, int] = {}
+
+
+class MemoryRateStore:
+    """Rates of one process, kept for ever."""
+
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._keys: dict[str, _Key] = {}
+        self._clock = clock
+
+    async def take(self, key: str, rate: Rate, takers: Sequence[Takers], lease: int) -> RateGrant:
+        """As `RateStore.take`; never unavailable."""
+        now = self._clock()
+        state = self._keys.setdefault(key, _Key())
+        state.arrival = max(state.arrival, now)
+        state.leases = {end: units for end, units in state.leases.items() if end > now}
+        room = now + rate.burst * rate.interval
+        served = []
+        for cost, number in takers:
+            fit = min(number, _whole((room - state.arrival) / rate.interval / cost))
+            state.arrival += fit * cost * rate.interval
+            served.append(fit)
+        wanted = lease if all(fit == row.number for fit, row in zip(served, takers, strict=True)) else 0
+        leased, valid_for = self._lease(state, rate, now, wanted)
+        return RateGrant(tuple(served), leased, state.arrival - now, valid_for)
+
+    def _lease(self, state: _Key, rate: Rate, now: float, wanted: int) -> tuple[int, float]:
+        slot, out, room = slot_of(rate), sum(state.leases.values()), now + rate.burst * rate.interval
+        fits = _whole((room - state.arrival) / rate.interval)
+        kept = _whole((room - now - 2 * slot) / rate.interval) - out
+        leased = min(wanted, rate.burst // LEASE_SHARE - out, fits, kept)
+        if leased <= 0:
+            return 0, 0.0
+        grown = now + (out + leased) * rate.interval + 2 * slot
+        state.arrival = max(state.arrival + leased * rate.interval, grown)
+        expires = (math.floor(now / slot) + 2) * slot
+        state.leases[expires] = state.leases.get(expires, 0) + leased
+        return leased, expires - now
+
+
+def _whole(units: float) -> int:
+    return max(0, math.floor(units + 1e-6))

@@ -1,0 +1,89 @@
+"""Units of allowances that the ledger has given out and no process has taken yet, in Redis or Valkey."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Sequence
+from datetime import UTC, datetime, timedelta
+from importlib import resources
+from typing import Any, Protocol
+
+from redis.exceptions import RedisError
+
+from interceptors.limits import StoreUnavailable
+from interceptors.quotas import Ask, Drained, PoolAnswer, PoolSlice, Slice
+from interceptors.tenants import TenantId
+
+__all__ = ["RedisQuotaPool"]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class _Scripts(Protocol):
+    """The one thing asked of a client; single-node and cluster clients have it."""
+
+    def register_script(self, script: str) -> Any: ...
+
+
+class RedisQuotaPool:
+    """One script call per operation, on the store's clock. The pools of a tenant lie in one slot of a Redis Cluster.
+
+    The product's user of the store needs `+info`, beside what scripts need: see `quota_pool.lua`.
+    """
+
+    def __init__(self, client: _Scripts) -> None:
+        def script(name: str) -> Callable[..., Coroutine[Any, Any, Any]]:
+            folder = resources.files(__package__)
+            parts = [folder.joinpath(f"quota_{part}.lua").read_text() for part in ("pool", name)]
+            registered: Callable[..., Coroutine[Any, Any, Any]] = client.register_script("\n".join(parts))
+            return registered
+
+        self._take, self._add = script("take"), script("add")
+        self._give_back, self._drain = script("give_back"), script("drain")
+
+    async def take(self, tenant_id: TenantId, asks: Sequence[Ask], limits: Sequence[int]) -> PoolAnswer:
+        """As `QuotaPool.take`."""
+        keys = [_key(tenant_id, ask.meter) for ask in asks]
+        arguments = [number for ask, limit in zip(asks, limits, strict=True) for number in (ask.want, ask.need, limit)]
+        clock, *found = await _asked(self._take(keys=keys, args=arguments))
+        slices = [_slice(ask.meter, fields) if fields else None for ask, fields in zip(asks, found, strict=True)]
+        return PoolAnswer(slices, int(clock) / 1e6)
+
+    async def add(self, tenant_id: TenantId, units: Slice, amount: int, until: float) -> bool:
+        """As `QuotaPool.add`."""
+        arguments = [_period(units.period_start), int(until * 1e6), amount, units.left, units.limit]
+        return bool(await _asked(self._add(keys=[_key(tenant_id, units.meter)], args=arguments)))
+
+    async def give_back(self, tenant_id: TenantId, meter: str, amount: int, period_start: datetime) -> bool:
+        """As `QuotaPool.give_back`."""
+        arguments = [_period(period_start), amount]
+        return bool(await _asked(self._give_back(keys=[_key(tenant_id, meter)], args=arguments)))
+
+    async def drain(self, tenant_id: TenantId, meter: str, idle_for: timedelta = timedelta()) -> Drained | None:
+        """As `QuotaPool.drain`."""
+        found = await _asked(self._drain(keys=[_key(tenant_id, meter)], args=[idle_for // _MICROSECOND]))
+        return Drained(int(found[0]), _moment(found[1])) if found and int(found[0]) else None
+
+
+async def _asked(answer: Coroutine[Any, Any, Any]) -> Any:
+    try:
+        return await answer
+    except (RedisError, OSError, TimeoutError) as error:
+        raise StoreUnavailable("the pool of allowances did not answer") from error
+
+
+def _key(tenant_id: TenantId, meter: str) -> str:
+    return f"tm:{{{tenant_id}}}:quota:{meter}"
+
+
+def _slice(meter: str, fields: Sequence[Any]) -> PoolSlice:
+    granted, pooled, left, limit = map(int, fields[:4])
+    return PoolSlice(meter, granted, pooled, left, limit, _moment(fields[4]), timedelta(microseconds=int(fields[5])))
+
+
+def _period(start: datetime) -> int:
+    return (start - _EPOCH) // _MICROSECOND
+
+
+def _moment(period: Any) -> datetime:
+    return _EPOCH + timedelta(microseconds=int(period))

@@ -1,0 +1,79 @@
+"""Link 13: what the tenant's plan includes. A look-up in memory, before anything is counted."""
+
+from __future__ import annotations
+
+from interceptors.call import Call
+from interceptors.caller import CallerKind
+from interceptors.entitlement_directory import EntitlementDirectory
+from interceptors.entitlements import Entitlements
+from interceptors.errors import PermissionDenied, Unavailable
+from interceptors.link import Link, Pending
+from interceptors.policy import MethodPolicy, PolicyError, TenantScope
+from interceptors.tenancy import no_such_tenant
+from interceptors.tenants import TenantId
+
+__all__ = ["Entitlement"]
+
+
+class Entitlement(Link):
+    """Establishes `call.entitlements` for calls that are for a tenant, and refuses what its plan does not include."""
+
+    def __init__(self, directory: EntitlementDirectory | None) -> None:
+        self._directory = directory
+
+    def bind(self, policy: MethodPolicy) -> Link | None:
+        """The link for one policy. Raises PolicyError when a feature is asked for and nothing knows of any."""
+        if self._directory is None:
+            if policy.feature:
+                raise PolicyError(f"{policy.method} needs the feature {policy.feature}: give the chain entitlements")
+            return None
+        if policy.tenant_scope is TenantScope.NONE:
+            return None
+        return _BoundEntitlement(self._directory, policy)
+
+
+class _BoundEntitlement(Link):
+    def __init__(self, directory: EntitlementDirectory, policy: MethodPolicy) -> None:
+        self._directory = directory
+        self._feature = policy.feature
+        self._adds = policy.mutates and not policy.while_read_only
+
+    def admit(self, call: Call) -> Pending:
+        if call.tenant is None:
+            return None
+        known = self._directory.peek(call.tenant.id)
+        if type(known) is not Entitlements:
+            return self._find_and_decide(call, call.tenant.id)
+        self._decide(call, known)
+        return None
+
+    async def _find_and_decide(self, call: Call, tenant_id: TenantId) -> None:
+        """Only what the policy asks can be refused because nothing is known: everybody else is served without."""
+        try:
+            found = await self._directory.find(tenant_id)
+        except Unavailable:
+            call.degraded = call.entitlements_missed = True
+            if (self._feature or self._adds) and call.caller.kind is not CallerKind.OPERATOR:
+                raise
+            return
+        if found is None:
+            raise no_such_tenant()
+        self._decide(call, found)
+
+    def _decide(self, call: Call, entitled: Entitlements) -> None:
+        call.entitled = entitled
+        if not self._directory.live:
+            call.degraded = True
+        if self._feature and not entitled.has(self._feature) and call.caller.kind is not CallerKind.OPERATOR:
+            entitled.require(self._feature)
+        if entitled.read_only and self._adds and call.caller.kind is not CallerKind.OPERATOR:
+            raise _read_only(entitled)
+
+
+def _read_only(entitled: Entitlements) -> PermissionDenied:
+    over = ",".join(entitled.over_limit)
+    return PermissionDenied(
+        "OVER_LIMIT_READ_ONLY",
+        f"The tenant is over its limits ({over}), so nothing that adds is served. Lower them, or choose a larger plan.",
+        metadata={"over_limit": over, "plan": entitled.plan_id, "scope": "tenant"},
+    )

@@ -1,0 +1,248 @@
+"""Charges calls to tenants' allowances over all processes, exactly, and nearly always without asking anybody.
+
+A process holds a slice of what the ledger gave out, and a charge takes from it in memory. An empty slice is filled from
+the pool, and the pool from the ledger, in one conversation for everybody who waits. Slices are as large as what came in
+the last moments, shrink to single units near the limit, and go back when no calls come. See `quotas` for why that can
+never give a unit twice, and `_quota_refill` for what happens while a store is away.
+
+State is changed under one lock and only between waits, so that the threads of a `grpc.server` may charge and refund;
+everything else happens on the chain's loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import threading
+import time
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from datetime import timedelta
+from typing import Any
+
+from interceptors._quota_conversation import Conversation
+from interceptors._quota_holdings import Holding, Pending, Shortage, Taken, TenantHoldings, Waiter
+from interceptors._quota_sources import QuotaStats, Sources
+from interceptors.policy import Charge
+from interceptors.quotas import QuotaLedger, QuotaPool
+from interceptors.tenants import TenantId
+
+__all__ = ["LeasedQuota", "QuotaStats", "Shortage", "Taken"]
+
+CAPACITY = 20_000
+"""Tenants whose holdings are kept while they are empty."""
+LOOK_SECONDS = 0.2
+"""A slice that nothing was taken from between two looks goes back."""
+IDLE_LOOKS = 5
+"""How long to look whether the pool has become idle as well."""
+POOL_IDLE = timedelta(seconds=0.5)
+CLOSING_SECONDS = 5.0
+AT_ONCE = 32
+"""Conversations with the stores at a time, of those that nobody waits for."""
+
+
+class LeasedQuota:
+    """See the module. Without a pool each process leases from the ledger by itself."""
+
+    def __init__(
+        self, ledger: QuotaLedger, pool: QuotaPool | None = None, *, clock: Callable[[], float] = time.perf_counter
+    ) -> None:
+        self._clock = clock
+        self._sources = Sources(pool, ledger, clock)
+        self._tenants: dict[int, TenantHoldings] = {}
+        self._lock = threading.Lock()
+        self._conversation = Conversation(self._sources, self._lock, clock, self._hold)
+        self._active: dict[Holding, TenantHoldings] = {}
+        """Holdings that may have something to give back."""
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._walker: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._resting = False
+        self._closed = False
+
+    @property
+    def stats(self) -> QuotaStats:
+        """What it took so far."""
+        return self._sources.stats
+
+    def charge_now(self, tenant_id: TenantId, charges: Sequence[Charge], now: float) -> list[Taken] | Shortage | None:
+        """Takes all charges from what is held here, or says that there is nothing anywhere; None when `charge` must be
+        awaited. `now` is a moment of the engine's clock: the call belongs to the period that it began in."""
+        tenant = self._tenants.get(tenant_id.int)
+        if tenant is None:
+            return None
+        with self._lock:
+            outcome = tenant.decide(charges, now)
+            if outcome is not None:
+                self.stats.charged_here += 1
+        return outcome
+
+    async def charge(self, tenant_id: TenantId, charges: Sequence[Charge]) -> list[Taken] | Shortage:
+        """Takes all charges or none, waiting for more where too little is held here.
+
+        Raises StoreUnavailable when neither pool nor ledger can be asked, NotFound for a tenant that does not exist,
+        Internal for a meter that is none.
+        """
+        with self._lock:
+            now = self._clock()
+            tenant = self._tenant(tenant_id)
+            for charge in charges:
+                tenant.holding(charge.meter, now)
+            outcome = tenant.decide(charges, now)
+            if outcome is not None:
+                return outcome
+            self.stats.waited += 1
+            waiter = Waiter(charges)
+            tenant.enqueue(waiter)
+        self._converse(tenant)
+        try:
+            return await waiter.answer
+        except asyncio.CancelledError:
+            if waiter.answer.done() and not waiter.answer.cancelled() and waiter.answer.exception() is None:
+                outcome = waiter.answer.result()
+                self.refund(outcome if isinstance(outcome, list) else ())
+            raise
+
+    def refund(self, taken: Iterable[Taken]) -> None:
+        """Gives back what a call took and is not to be charged. May be called from any thread."""
+        now = self._clock()
+        for each in taken:
+            holding = each.holding
+            with self._lock:
+                of_now = holding.limit is not None and holding.period_start == each.period_start
+                if of_now and now < holding.ends_at and not self._closed:
+                    holding.units += each.amount
+                elif each.period_start is not None:
+                    late = Pending(holding.meter, each.amount, each.period_start, to_ledger=True)
+                    each.tenant.returning.append(late)
+                self._active[holding] = each.tenant
+        self._wake()
+
+    def forget(self, tenant_id: TenantId | None) -> None:
+        """Stops using what was leased under entitlements that may have changed, and gives it back. Call it on the loop.
+        None is every tenant."""
+        tenants = list(self._tenants.values()) if tenant_id is None else [self._tenants.get(tenant_id.int)]
+        for tenant in filter(None, tenants):
+            with self._lock:
+                tenant.forget()
+                active = [holding for holding in tenant.holdings.values() if holding in self._active]
+            if active or tenant.returning:
+                self._spawn(self._settle(tenant, [holding.meter for holding in active]))
+
+    async def start(self) -> None:
+        """Notes the loop on which everything happens that has to wait."""
+        self._loop = asyncio.get_running_loop()
+        self._closed = False
+
+    async def close(self) -> None:
+        """Gives everything back. Charges that come later take no more than they need."""
+        self._closed = True
+        if self._walker is not None:
+            if self._resting:
+                self._walker.cancel()
+            await asyncio.gather(self._walker, return_exceptions=True)
+        talking = [tenant.refill for tenant in self._tenants.values() if tenant.refill is not None]
+        if talking or self._tasks:
+            await asyncio.wait([*talking, *self._tasks], timeout=CLOSING_SECONDS)
+        by_tenant: dict[TenantHoldings, list[str]] = {}
+        with self._lock:
+            for holding, tenant in self._active.items():
+                by_tenant.setdefault(tenant, []).append(holding.meter)
+                tenant.give_up(holding.release(to_ledger=True))
+            self._active.clear()
+        settling = [self._settle(tenant, meters) for tenant, meters in by_tenant.items()]
+        await _some_at_a_time(settling, CLOSING_SECONDS)
+
+    def _tenant(self, tenant_id: TenantId) -> TenantHoldings:
+        tenant = self._tenants.get(tenant_id.int)
+        if tenant is None:
+            if len(self._tenants) >= CAPACITY:
+                idle = next((key for key, each in self._tenants.items() if each.idle), None)
+                self._tenants.pop(-1 if idle is None else idle, None)
+            tenant = self._tenants[tenant_id.int] = TenantHoldings(tenant_id)
+        return tenant
+
+    def _converse(self, tenant: TenantHoldings) -> None:
+        if tenant.refill is None:
+            # In a context of its own: it serves everybody who waits, and must not end with the first one's deadline.
+            talk = self._conversation.until_all_are_answered(tenant, modest=self._closed)
+            tenant.refill = asyncio.create_task(talk, context=contextvars.Context())
+
+    def _hold(self, tenant: TenantHoldings, holding: Holding) -> None:
+        """Told by the conversation of a holding that may have something to give back some time."""
+        holding.looks = IDLE_LOOKS
+        self._active[holding] = tenant
+        self._wake()
+
+    def _wake(self) -> None:
+        """Has the looks begin, unless they are under way."""
+        if self._walker is not None and not self._walker.done() and not self._closed:
+            return
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+        try:
+            self._loop.call_soon_threadsafe(self._walk_or_settle)
+        except RuntimeError:
+            self.stats.forfeited += 1  # the loop is closed: the process is about to end
+
+    def _walk_or_settle(self) -> None:
+        if self._closed:
+            for tenant in {id(each): each for each in self._active.values()}.values():
+                self._spawn(self._settle(tenant, []))
+            self._active.clear()
+        elif self._walker is None or self._walker.done():
+            self._walker = asyncio.get_running_loop().create_task(self._walk(), name="tenantmesh-quota")
+            # A refund in another thread may come when the walk has just ended.
+            self._walker.add_done_callback(lambda _: self._wake() if self._active and not self._closed else None)
+
+    async def _walk(self) -> None:
+        while self._active and not self._closed:
+            self._resting = True
+            await asyncio.sleep(LOOK_SECONDS)
+            self._resting = False
+            await _some_at_a_time(self._look())
+
+    def _look(self) -> list[Coroutine[Any, Any, None]]:
+        """What is idle, on its way back: slices at once, pools when nobody has taken from them for a while."""
+        settling = []
+        for holding, tenant in list(self._active.items()):
+            with self._lock:
+                if holding.used or holding.wanted:
+                    holding.used, holding.looks = False, IDLE_LOOKS
+                    continue
+                released = holding.release()
+                if released is not None:
+                    holding.pooled += released.amount  # that is where it goes
+                tenant.give_up(released)
+                holding.looks -= 1
+                if (holding.looks <= 0 or not holding.pooled) and not tenant.returning:
+                    del self._active[holding]
+            pooled = [holding.meter] if holding.pooled and holding.looks < IDLE_LOOKS - 1 else []
+            if pooled or tenant.returning:
+                settling.append(self._settle(tenant, pooled, POOL_IDLE))
+        return settling
+
+    async def _settle(self, tenant: TenantHoldings, meters: Sequence[str], idle_for: timedelta = timedelta()) -> None:
+        """Gives back what is on its way, and what is in pools that nobody takes from."""
+        await self._conversation.give_back(tenant)
+        for meter in meters:
+            await self._sources.drain(tenant.id, meter, idle_for)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+async def _some_at_a_time(work: Iterable[Coroutine[Any, Any, None]], seconds: float | None = None) -> None:
+    """Does the work, not all of it at once. What takes longer than so many seconds is dropped."""
+    places = asyncio.Semaphore(AT_ONCE)
+
+    async def one(each: Coroutine[Any, Any, None]) -> None:
+        async with places:
+            await each
+
+    tasks = [asyncio.ensure_future(one(each)) for each in work]
+    if tasks:
+        _, late = await asyncio.wait(tasks, timeout=seconds)
+        for task in late:
+            task.cancel()

@@ -1,0 +1,205 @@
+"""Link 15: the allowances of the tenant's plan. Last of the gates, because it consumes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from interceptors.backends.memory import MemoryRateLimiter
+from interceptors.call import Call
+from interceptors.caller import CallerKind
+from interceptors.entitlement_directory import EntitlementDirectory
+from interceptors.errors import QuotaViolation, ResourceExhausted, Unavailable
+from interceptors.leased_quota import LeasedQuota, Shortage, Taken
+from interceptors.limit_headers import tell_limit
+from interceptors.limits import Rate, StoreUnavailable
+from interceptors.link import Link, Pending
+from interceptors.outcome import Outcome, outcome_of
+from interceptors.policy import Charge, ChargePer, MethodPolicy, PolicyError, StoreDown, TenantScope
+
+__all__ = ["Quota"]
+
+LOCAL_SHARE = 0.25
+"""The part of an allowance that one process serves by itself while neither pool nor ledger answers: as if four of them
+shared it, spread over the day."""
+DAY = 86_400.0
+
+
+class Quota(Link):
+    """Charges the meters of a method's policy, all or nothing, and gives back what was taken for calls that are not
+    counted. Lets handlers charge by `call.charge`."""
+
+    def __init__(self, quotas: LeasedQuota | None, entitlements: EntitlementDirectory | None) -> None:
+        self._quotas = quotas
+        self._local = MemoryRateLimiter()
+        if quotas is not None and entitlements is not None:
+            entitlements.on_forgotten(quotas.forget)
+        self._told_of_changes = entitlements is not None
+
+    def bind(self, policy: MethodPolicy) -> Link | None:
+        """The link for one policy. Raises PolicyError when meters are charged and there is nothing to charge."""
+        if policy.meters and (self._quotas is None or not self._told_of_changes):
+            missing = "quotas" if self._quotas is None else "entitlements"
+            raise PolicyError(f"{policy.method} charges {policy.meters[0].meter}: give the chain {missing}")
+        if self._quotas is None or policy.tenant_scope is TenantScope.NONE:
+            return None
+        kinds = {charge.per for charge in policy.meters}
+        bound = _METERED[ChargePer.REQUEST_MESSAGE in kinds, ChargePer.RESPONSE_MESSAGE in kinds]
+        return bound(self._quotas, self._local, policy)
+
+
+class _Metered(Link):
+    """For one policy. Also for those that charge nothing by themselves, since their handlers may."""
+
+    def __init__(self, quotas: LeasedQuota, local: MemoryRateLimiter, policy: MethodPolicy) -> None:
+        self._quotas = quotas
+        self._local = local
+        self._policy = policy
+        self._each_call, self._each_request, self._each_response = (
+            tuple(charge for charge in policy.meters if charge.per is per) for per in ChargePer
+        )
+
+    def admit(self, call: Call) -> Pending:
+        call.charger = self
+        return self.charge(call, self._each_call, call.started) if self._each_call else None
+
+    def charge(self, call: Call, charges: Sequence[Charge], now: float, per: ChargePer = ChargePer.CALL) -> Pending:
+        """Charges the call's tenant. Raises ResourceExhausted, or Unavailable where the policy wants it."""
+        tenant = call.tenant
+        if tenant is None or call.caller.kind is CallerKind.OPERATOR:
+            return None
+        found = self._quotas.charge_now(tenant.id, charges, now)
+        if found is None:
+            limited = [charge for charge in charges if not _unlimited(call, charge)]
+            return self._ask(call, limited, per) if limited else None
+        self._note(call, found, now, per)
+        return None
+
+    def leave(self, call: Call) -> None:
+        call.over = True  # first: what comes later is given back by whoever brings it
+        if not (call.taken or call.taken_by_messages):
+            return
+        outcome = outcome_of(call)
+        if outcome is Outcome.SERVED:
+            return
+        if outcome is Outcome.FAILED:
+            self._quotas.refund(call.taken_by_messages)
+        if outcome is Outcome.FAILED or not call.cut_short:
+            self._quotas.refund(call.taken)
+
+    async def _ask(self, call: Call, charges: Sequence[Charge], per: ChargePer) -> None:
+        assert call.tenant is not None  # noqa: S101  # charge() has looked
+        try:
+            found = await self._quotas.charge(call.tenant.id, charges)
+        except StoreUnavailable as error:
+            self._do_without(call, charges, error)
+            return
+        if call.over and isinstance(found, list):
+            self._quotas.refund(found)  # the call did not wait for it
+        else:
+            self._note(call, found, time.perf_counter(), per)
+
+    def _note(self, call: Call, found: list[Taken] | Shortage, now: float, per: ChargePer) -> None:
+        if isinstance(found, Shortage):
+            tell_limit(call, f'{found.limit};name="{found.meter}"', found.limit, 0, found.resets_in)
+            # Of a stream, what was served until now stays charged.
+            call.cut_short = self._policy.streams
+            raise _exhausted(call, found)
+        for each in found:
+            holding = each.holding
+            tell_limit(call, holding.text, holding.limit or 0, holding.remaining, holding.ends_at - now)
+        if per is ChargePer.RESPONSE_MESSAGE:
+            pass  # what was answered stays charged
+        elif per is ChargePer.REQUEST_MESSAGE:
+            call.taken_by_messages = _added(call.taken_by_messages, found)
+        elif call.taken:
+            call.taken = _added(call.taken, found)
+        else:
+            call.taken = found
+
+    def _do_without(self, call: Call, charges: Sequence[Charge], error: StoreUnavailable) -> None:
+        """Neither pool nor ledger answers."""
+        call.degraded = True
+        if self._policy.store_down is StoreDown.ALLOW:
+            return
+        if self._policy.store_down is StoreDown.LOCAL and all(self._local_share(call, charge) for charge in charges):
+            return
+        raise Unavailable(
+            "QUOTA_UNAVAILABLE", "What is left of the tenant's allowance can't be found out. Retry with backoff."
+        ) from error
+
+    def _local_share(self, call: Call, charge: Charge) -> bool:
+        limit = 0 if call.entitled is None else call.entitled.limit(charge.meter)
+        if not limit:
+            return limit is None
+        share = Rate(limit * LOCAL_SHARE / DAY, max(1, int(limit * LOCAL_SHARE / 24)))
+        return self._local.take_now(f"{call.tenant_id}:{charge.meter}", share, charge.cost).allowed
+
+
+class _MeteredRequests(_Metered):
+    def read(self, call: Call, message: Any) -> Pending:  # noqa: ARG002  # each costs the same
+        return self.charge(call, self._each_request, time.perf_counter(), ChargePer.REQUEST_MESSAGE)
+
+
+class _MeteredResponses(_Metered):
+    def write(self, call: Call, message: Any) -> Pending:  # noqa: ARG002  # each costs the same
+        return self.charge(call, self._each_response, time.perf_counter(), ChargePer.RESPONSE_MESSAGE)
+
+
+class _MeteredBothWays(_MeteredRequests, _MeteredResponses):
+    pass
+
+
+_METERED: dict[tuple[bool, bool], type[_Metered]] = {
+    (False, False): _Metered,
+    (True, False): _MeteredRequests,
+    (False, True): _MeteredResponses,
+    (True, True): _MeteredBothWays,
+}
+
+
+def _unlimited(call: Call, charge: Charge) -> bool:
+    entitled = call.entitled
+    return entitled is not None and charge.meter in entitled.features and entitled.limit(charge.meter) is None
+
+
+def _added(taken: Sequence[Taken], more: Sequence[Taken]) -> Sequence[Taken]:
+    """Adds up what was taken of the same meter and period, so that long streams stay small."""
+    found = list(taken)
+    for each in more:
+        same = next((t for t in found if t.holding is each.holding and t.period_start == each.period_start), None)
+        if same is None:
+            found.append(each)
+        else:
+            same.amount += each.amount
+    return found
+
+
+def _exhausted(call: Call, short: Shortage) -> ResourceExhausted:
+    resets_at = datetime.now(UTC) + timedelta(seconds=short.resets_in + 0.5)
+    metadata = {
+        "meter": short.meter,
+        "limit": str(short.limit),
+        "scope": "tenant",
+        "resets_at": resets_at.strftime("%Y-%m-%dT%H:%M:%SZ"),
+    }
+    if call.entitled is not None:
+        metadata["plan"] = call.entitled.plan_id
+    return ResourceExhausted(
+        "QUOTA_EXHAUSTED",
+        f"The tenant has used up its allowance of {short.meter}, which is {short.limit}. Wait for the next period, or "
+        "ask for a larger plan or a grant.",
+        metadata=metadata,
+        quota_violations=[
+            QuotaViolation(
+                subject=f"tenant:{call.tenant_id}",
+                description=f"{short.limit} of {short.meter} in a period",
+                metric=short.meter,
+                id="allowance",
+                limit=short.limit,
+            )
+        ],
+        retry_after=timedelta(seconds=short.resets_in),
+    )

@@ -1,0 +1,96 @@
+"""Link 14: how often one tenant may call, over all methods of a rate class and all processes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from interceptors.backends.memory import MemoryRateLimiter
+from interceptors.call import Call
+from interceptors.caller import CallerKind
+from interceptors.errors import QuotaViolation
+from interceptors.limit_headers import tell_limit
+from interceptors.limits import Decision, Rate, RateLimiter
+from interceptors.link import Link, Pending
+from interceptors.policy import MethodPolicy, PolicyError, TenantScope
+from interceptors.rate_gate import RateGate
+from interceptors.tenants import TenantId
+
+__all__ = ["TenantLimit"]
+
+CAPACITY = 20_000
+
+
+class TenantLimit(Link):
+    """Limits methods that are not public by rate class and tenant. The rate is the one of the tenant's plan, or else
+    the one of the chain's settings. Operators are not limited."""
+
+    def __init__(self, limiter: RateLimiter | None, rates: Mapping[str, Rate]) -> None:
+        self._limiter = limiter
+        self._rates = rates
+        self._local = MemoryRateLimiter()
+
+    def bind(self, policy: MethodPolicy) -> Link | None:
+        """The link for one rate class. Raises PolicyError for a class without a rate, where there is no limiter, and
+        for methods that are for no tenant."""
+        if policy.public or not policy.rate_class:
+            return None
+        if policy.tenant_scope is TenantScope.NONE:
+            raise PolicyError(f"{policy.method} is limited by tenant, and its tenant_scope is NONE")
+        if self._limiter is None:
+            raise PolicyError(f"{policy.method} is limited by tenant: give the chain a limiter")
+        if policy.rate_class not in self._rates:
+            raise PolicyError(f"{policy.method}: rate_class {policy.rate_class!r} is not among {sorted(self._rates)}")
+        return _BoundTenantLimit(self._limiter, self._local, policy, self._rates[policy.rate_class])
+
+
+class _BoundTenantLimit(RateGate):
+    def __init__(self, limiter: RateLimiter, local: MemoryRateLimiter, policy: MethodPolicy, rate: Rate) -> None:
+        super().__init__(limiter, local, policy)
+        self._class = policy.rate_class
+        self._rate = rate
+        self._keys: dict[int, str] = {}
+        self._texts: dict[Rate, str] = {}
+
+    def admit(self, call: Call) -> Pending:
+        tenant = call.tenant
+        if tenant is None or call.caller.kind is CallerKind.OPERATOR:
+            return None
+        entitled = call.entitled
+        rate = self._rate if entitled is None else entitled.rates.get(self._class, self._rate)
+        return self._take(call, self._keys.get(tenant.id.int) or self._key(tenant.id), rate)
+
+    def _key(self, tenant_id: TenantId) -> str:
+        """The tenant's key, made once: writing out a UUID costs more than the decision."""
+        if len(self._keys) >= CAPACITY:
+            self._keys.clear()
+        key = self._keys[tenant_id.int] = f"tm:{{{tenant_id}}}:burst:{self._class}"
+        return key
+
+    def _settle(self, call: Call, rate: Rate, decision: Decision) -> None:
+        reset = (rate.burst - decision.remaining) * rate.interval
+        tell_limit(call, self._texts.get(rate) or self._text(rate), rate.burst, decision.remaining, reset)
+        if not decision.allowed:
+            raise self._limited(call, rate, decision)
+
+    def _text(self, rate: Rate) -> str:
+        window = math.ceil(rate.burst * rate.interval)
+        text = self._texts[rate] = f'{rate.burst};w={window};name="{self._class}"'
+        return text
+
+    def _limited(self, call: Call, rate: Rate, decision: Decision) -> Exception:
+        refusal = self._refusal(
+            "The tenant makes too many calls in too short a time. Wait as long as RetryInfo says.", decision, "tenant"
+        )
+        refusal.quota_violations = (
+            QuotaViolation(
+                subject=f"tenant:{call.tenant_id}",
+                description=f"{rate.per_second:g} calls a second, {rate.burst} at once",
+                metric=self._class,
+                id="burst",
+                limit=rate.burst,
+            ),
+        )
+        if call.entitled is not None:
+            refusal.metadata["plan"] = call.entitled.plan_id
+        return refusal
