@@ -115,12 +115,12 @@ def codes_by_reason() -> dict[str, set[str]]:
 
 
 def _given(node: ast.AST, inside: str = "") -> Iterator[tuple[str, str]]:
-            said = [each.value for each in child.args if isinstance(each, ast.Constant)]
+    """Yields code and reason wherever an error is made, or the failure of an operation; `cls` is the class around."""
     for child in ast.iter_child_nodes(node):
         within = child.name if isinstance(child, ast.ClassDef) else inside
         if isinstance(child, ast.Call) and isinstance(child.func, ast.Name) and child.args:
             name = inside if child.func.id == "cls" else child.func.id
-            said = [each.value for each in child.args if isinstance(each, ast.Constant) and isinstance(each.value, str)]
+            said = [str(each.value) for each in child.args if isinstance(each, ast.Constant)]
             if name in KINDS and said and isinstance(child.args[0], ast.Constant):
                 yield KINDS[name], said[0]
             elif name == "Failure" and len(said) > 1:
