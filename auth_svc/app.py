@@ -38,9 +38,14 @@ from auth_svc.tokens.signing_keys import KeyRing, KeySchedule
 from auth_svc.tokens.tokens import AccessTokens, Discovery, Introspection
 from interceptors import Chain, ChainSettings, Mesh, Ports, TenantDirectory
 from interceptors.authentication import parse_identities
+from interceptors.backends.redis_quota_pool import RedisQuotaPool
 from interceptors.backends.redis_rate_limiter import RedisRateLimiter
+from interceptors.backends.redis_rate_store import RedisRateStore
 from interceptors.client import Credential, channel, tls_credentials
 from interceptors.contract import CONTRACT
+from interceptors.entitlement_directory import EntitlementDirectory
+from interceptors.leased_quota import LeasedQuota
+from interceptors.leased_rate_limiter import LeasedRateLimiter
 from interceptors.limits import parse_rates
 from interceptors.telemetry import AccessLog
 from interceptors.tokens import TokenVerifier
@@ -58,6 +63,8 @@ SERVICES = (
     token_service_pb2.DESCRIPTOR.services_by_name["TokenService"],
 )
 NAMES = tuple(service.full_name for service in SERVICES)
+ALLOWANCE_EVENTS = "Charges to allowances decided in memory or waited for, calls of pool and ledger, units forfeited."
+BURST_EVENTS = "Burst limits decided in memory, calls of the store, units leased."
 REPORT_INTERVAL = timedelta(seconds=5)
 """How often a process looks for levels that others have left untold."""
 
@@ -85,7 +92,8 @@ class AuthApp:
         self._settings = settings
         self._kek = read_kek(settings.tokens.kek_file)
         self._redis = redis_client.connect(settings.redis)
-        self._limiter = RedisRateLimiter(self._redis)
+        self._attempts = LoginAttempts(RedisRateLimiter(self._redis))
+        self._limiter = LeasedRateLimiter(RedisRateStore(self._redis))
         self.database = Database(settings.database, schema=SCHEMA)
         self._doors = Doors(self.database)
         self._limits = Limits(settings.sessions.idle, settings.sessions.absolute, settings.sessions.grace)
@@ -100,6 +108,9 @@ class AuthApp:
         self._directory = TenantDirectory(self._mesh.tenant_source)
         self._reports = GrpcReports(_to_tenant_svc(settings))
         self._reporter = GaugeReporter(GaugeRepository(self._doors), self._reports, interval=REPORT_INTERVAL)
+        self._quotas = LeasedQuota(self._mesh.quota_ledger, RedisQuotaPool(self._redis))
+        telemetry.counters("tenantmesh_allowance", ALLOWANCE_EVENTS, self._quotas.stats)
+        telemetry.counters("tenantmesh_burst", BURST_EVENTS, self._limiter.stats)
         self.chain = self._make_chain(telemetry)
 
     def auth_servicer(self) -> AuthServicer:
@@ -110,7 +121,7 @@ class AuthApp:
             sessions=self._sessions,
             tenants=self._directory,
             hashing=self._hashing,
-            attempts=LoginAttempts(self._limiter),
+            attempts=self._attempts,
             access=AccessTokens(self._settings.tokens.issuer, self._settings.tokens.audience, self._keys),
             refresh=RefreshTokens(self._kek.derive("refresh-tokens")),
             kek=self._kek,
@@ -155,6 +166,8 @@ class AuthApp:
             tokens=self._verifier,
             api_keys=self._system_keys,
             directory=self._directory,
+            entitlements=EntitlementDirectory(self._mesh.entitlement_source),
+            quotas=self._quotas,
             limiter=self._limiter,
             observer=telemetry.record_call,
             tracer=CallSpans(telemetry.tracer) if telemetry.tracer is not None else None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 from tenantmesh.tenant.v1.entitlement_service_pb2_grpc import add_EntitlementServiceServicer_to_server
 from tenantmesh.tenant.v1.operation_service_pb2_grpc import add_OperationServiceServicer_to_server
@@ -36,6 +37,7 @@ from tenant_svc.quotas.allocations import Allocations
 from tenant_svc.quotas.gauges import Gauges
 from tenant_svc.quotas.ledger import Ledger, PostgresLedger
 from tenant_svc.quotas.servicer import QuotaServicer
+from tenant_svc.quotas.sweeper import Sweeper
 from tenant_svc.settings import EventSettings
 from tenant_svc.tenants.events import StoredEvents, TenantEvent
 from tenant_svc.tenants.repository import EVENTS_CHANNEL
@@ -44,6 +46,10 @@ from tenant_svc.tenants.source import PostgresTenantSource
 from tenant_svc.tenants.tenants import Tenants
 
 __all__ = ["Capabilities"]
+
+EXPIRY_INTERVAL = timedelta(seconds=1)
+"""How often reservations are looked for that have expired. Who is short of units doesn't wait for it."""
+KEYS_INTERVAL = timedelta(minutes=10)
 
 
 class Capabilities:
@@ -65,6 +71,11 @@ class Capabilities:
         self.ledger = PostgresLedger(ledger)
         self.tenant_source = PostgresTenantSource(tenants, self.tenant_feed.watch)
         self.entitlement_source = PostgresEntitlementSource(entitlements, self.entitlement_feed.watch)
+        allocations, gauges = Allocations(doors, ledger, uuid7), Gauges(doors)
+        self.sweepers = [
+            Sweeper("quota-expiry", allocations.expire, EXPIRY_INTERVAL),
+            Sweeper("gauge-keys", gauges.forget_keys, KEYS_INTERVAL),
+        ]
         self.registrations: Sequence[Registration] = [
             (
                 add_TenantServiceServicer_to_server,
@@ -79,7 +90,7 @@ class Capabilities:
             ),
             (
                 add_QuotaServiceServicer_to_server,
-                QuotaServicer(ledger, Allocations(doors, ledger, uuid7), Gauges(doors)),
+                QuotaServicer(ledger, allocations, gauges),
             ),
             (add_OperationServiceServicer_to_server, OperationServicer(Operations(doors, endings))),
         ]

@@ -196,7 +196,8 @@ def rest_call(method: MethodDescriptor, request: dict[str, Any]) -> tuple[str, s
     verb = rule.WhichOneof("pattern")
     template = getattr(rule, verb)
     rest = dict(request)
-    path = re.sub(r"\{(\w+)\}", lambda found: quote(str(rest.pop(found[1], "")), safe=""), template)
+    names = {field.name: field.json_name for field in method.input_type.fields}
+    path = re.sub(r"\{(\w+)\}", lambda found: quote(str(rest.pop(names[found[1]], "")), safe=""), template)
     if rule.body == "*":
         return verb.upper(), path, rest
     body = None

@@ -14,7 +14,7 @@ from prometheus_client.metrics_core import Metric
 
 from runtime.settings import TelemetrySettings, moved_address, split_address
 from runtime.telemetry.logs import LogContext, configure
-from runtime.telemetry.metrics import CallableCollector, CallMetrics
+from runtime.telemetry.metrics import CallableCollector, CallMetrics, fields_as_counter
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
@@ -50,6 +50,10 @@ class Telemetry:
     def collector(self, collect: Callable[[], Iterable[Metric]]) -> None:
         """Add metrics: the function runs at each scrape, in the scraping thread, and returns metric families."""
         self.registry.register(CallableCollector(collect))
+
+    def counters(self, name: str, documentation: str, counted: object) -> None:
+        """Add a counter per field of a dataclass of numbers that only grow, told apart by the label `event`."""
+        self.collector(lambda: [fields_as_counter(name, documentation, counted)])
 
     def open(self, worker: int = 0) -> None:
         """Serve metrics on the configured port + `worker`, and export traces. Raises OSError for a taken port."""

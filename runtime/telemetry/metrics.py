@@ -4,10 +4,11 @@
 prometheus_client's own histogram, with its locks and labels, costs several times that.
 """
 
+import dataclasses
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 
-from prometheus_client.core import HistogramMetricFamily
+from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
@@ -66,6 +67,14 @@ class CallableCollector(Collector):
     def collect(self) -> Iterable[Metric]:
         """Return the function's metrics."""
         return self._collect()
+
+
+def fields_as_counter(name: str, documentation: str, counted: object) -> Metric:
+    """A counter family made of a dataclass: a series for each of its fields."""
+    family = CounterMetricFamily(name, documentation, labels=["event"])
+    for field in dataclasses.fields(counted):  # type: ignore[arg-type]  # there is no type that says "a dataclass"
+        family.add_metric([field.name], getattr(counted, field.name))
+    return family
 
 
 def _cumulative(series: _Series) -> Iterator[tuple[str, float]]:

@@ -17,7 +17,7 @@ from interceptors.tenants import TenantId
 from runtime.row_security import InsecureDatabase
 from runtime.settings import TelemetrySettings
 from runtime.telemetry import Telemetry
-from tenant_svc.app import SERVICE, build
+from tenant_svc.app import SERVICES, build
 from tests.fixtures.engines import WorkerDatabase
 from tests.integration.tenant_svc.conftest import as_superuser
 from tests.integration.tenant_svc.serving import OWN_KEY, Service, reason_of, refusal, request
@@ -155,7 +155,7 @@ async def test_pages_lead_to_the_end(service: Service) -> None:
 
 async def test_health_serves_by_the_services_name(service: Service) -> None:
     stub: Any = health_pb2_grpc.HealthStub(service.channel())
-    for name in ("", SERVICE.full_name):
+    for name in ("", SERVICES[0].full_name):
         answer = await stub.Check(health_pb2.HealthCheckRequest(service=name))
         assert answer.status == health_pb2.HealthCheckResponse.SERVING
 

@@ -1,0 +1,33 @@
+"""How much of a tenant's allowances was given out and lies ready in the pool: it is not used yet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from interceptors.limits import StoreUnavailable
+from interceptors.quotas import Ask, QuotaPool
+from interceptors.tenants import TenantId
+
+__all__ = ["PoolReader"]
+
+_ANY_LIMIT = 2**53
+"""What the pool was filled under does not matter to who only looks."""
+
+
+class PoolReader:
+    """Looks into the pool. While that is away nothing lies ready, as for everybody else."""
+
+    def __init__(self, pool: QuotaPool) -> None:
+        self._pool = pool
+
+    async def __call__(self, tenant_id: TenantId, meters: Sequence[str]) -> Mapping[str, int]:
+        """Units by meter."""
+        if not meters:
+            return {}
+        try:
+            answer = await self._pool.take(
+                tenant_id, [Ask(meter, 0, 0) for meter in meters], [_ANY_LIMIT] * len(meters)
+            )
+        except StoreUnavailable:
+            return {}
+        return {each.meter: each.pooled for each in answer.slices if each is not None}
