@@ -208,7 +208,8 @@ async def test_a_version_that_was_archived_meanwhile_fails_it(world: World, step
     await steps.begin(operation.tenant_id, operation.id)
     await steps.check(operation.tenant_id, operation.id)
     await world.rows("update tenant.plan_versions set state = 'ARCHIVED' where plan_id = $1", plan)
-    after = await ended(steps, operation)
+    after = await steps.apply(operation.tenant_id, operation.id)
+    assert after is not None
     assert after.state is OperationState.FAILED
     assert after.error is not None
     assert after.error.reason == "PLAN_NOT_PUBLISHED"
@@ -223,7 +224,8 @@ async def test_what_is_used_is_checked_again_when_the_plan_changes(world: World,
     assert checked is not None
     assert (checked.state, checked.over_limits) == (OperationState.APPLYING, ())
     await world.level(tenant.id, "users", 101)
-    after = await ended(steps, operation)
+    after = await steps.apply(tenant.id, operation.id)
+    assert after is not None
     assert (after.state, after.over_limits) == (OperationState.FAILED, (OverLimit("users", 101, 100),))
 
 

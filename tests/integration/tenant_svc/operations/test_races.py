@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any
 
-from interceptors.errors import FailedPrecondition, MeshError
+from interceptors.errors import FailedPrecondition, MeshError, Unavailable
+from interceptors.tenants import TenantId
+from runtime.database import Connection
+from tenant_svc.doors import Doors
 from tenant_svc.operations.operation import Operation, OperationState
 from tenant_svc.operations.operations import Operations
 from tenant_svc.operations.steps import MigrationSteps
+from tenant_svc.tenants import repository
+from tenant_svc.tenants.tenant import Tenant
+from tests.integration.tenant_svc.conftest import eventually
 from tests.integration.tenant_svc.operations.world import World, request
 
 ROUNDS = 25
@@ -86,6 +95,85 @@ async def test_what_has_ended_is_not_cancelled(world: World, steps: MigrationSte
     operation = await world.started()
     after = await steps.run(operation.tenant_id, operation.id)
     assert await operations.cancel(operation.tenant_id, str(operation.id)) == after
+
+
+class HeldSteps(MigrationSteps):
+    """Stays within the last transaction until it is let go."""
+
+    def __init__(self, doors: Doors) -> None:
+        super().__init__(doors)
+        self.held = asyncio.Event()
+        self.go = asyncio.Event()
+
+    async def change(self, connection: Connection, operation: Operation, tenant: Tenant) -> Operation:
+        changed = await super().change(connection, operation, tenant)
+        self.held.set()
+        await self.go.wait()
+        return changed
+
+
+async def blocked_or_done(world: World, task: asyncio.Task[Any]) -> None:
+    """Returns when somebody waits for a lock in this database, or when the task has ended."""
+
+    async def holds() -> bool:
+        query = (
+            "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' "
+            "and usename = 'tenant_app'"
+        )
+        return task.done() or bool(await world.rows(query))
+
+    await eventually(holds)
+
+
+async def test_a_cancel_waits_for_an_effect_that_is_about_to_be_and_then_is_too_late(
+    world: World, operations: Operations
+) -> None:
+    steps, operation = HeldSteps(world.doors), await world.started()
+    async with asyncio.timeout(60), asyncio.TaskGroup() as group:
+        running = group.create_task(steps.run(operation.tenant_id, operation.id))
+        await steps.held.wait()
+        cancelling = group.create_task(patient(operations.cancel, operation))
+        await blocked_or_done(world, cancelling)
+        steps.go.set()
+    assert running.result() == cancelling.result()
+    assert cancelling.result().state is OperationState.SUCCEEDED
+    assert await world.effects(operation.tenant_id) == [("premium@1", "enterprise@1")]
+
+
+async def patient(cancel: Callable[[TenantId, str], Awaitable[Operation]], operation: Operation) -> Operation:
+    """Asks again when the lock was not to be had in time, as a caller does."""
+    while True:
+        with suppress(Unavailable):
+            return await cancel(operation.tenant_id, str(operation.id))
+
+
+async def test_who_waits_for_the_tenant_does_not_hold_up_the_log(world: World, steps: MigrationSteps) -> None:
+    """As suspending does: the tenant's row, then the log's lock. In two orders they would wait for each other."""
+    operation = await world.started()
+    async with world.superuser() as connection, connection.transaction():
+        await connection.fetch(
+            "select from tenant.tenants where tenant_id = $1 for no key update", operation.tenant_id
+        )
+        applying = asyncio.create_task(steps.apply(operation.tenant_id, operation.id))
+        await blocked_or_done(world, applying)
+        assert await connection.fetchval("select pg_try_advisory_xact_lock($1)", repository._LOG_LOCK)
+    with suppress(Unavailable):  # it may have waited for too long
+        await applying
+    assert (await steps.run(operation.tenant_id, operation.id) or operation).state is OperationState.SUCCEEDED
+    assert len(await world.effects(operation.tenant_id)) == 1
+
+
+async def test_a_change_under_way_does_not_hold_up_what_only_points_to_the_tenant(world: World) -> None:
+    steps, operation = HeldSteps(world.doors), await world.started()
+    async with asyncio.timeout(60), asyncio.TaskGroup() as group:
+        group.create_task(steps.run(operation.tenant_id, operation.id))
+        await steps.held.wait()
+        await world.rows(
+            "insert into tenant.overrides (tenant_id, feature_id, value, reason, create_time) "
+            """values ($1, 'users', '{"limit": 5}', 'beside', now())""",
+            operation.tenant_id,
+        )
+        steps.go.set()
 
 
 async def test_plans_change_beside_suspensions(world: World, steps: MigrationSteps) -> None:
