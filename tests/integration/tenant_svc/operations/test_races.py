@@ -98,7 +98,7 @@ async def test_what_has_ended_is_not_cancelled(world: World, steps: MigrationSte
 
 
 class HeldSteps(MigrationSteps):
-    """Stays within the last transaction until it is let go."""
+    """Stays in the last transaction, where everything is read and nothing written, until it is let go."""
 
     def __init__(self, doors: Doors) -> None:
         super().__init__(doors)
@@ -106,10 +106,9 @@ class HeldSteps(MigrationSteps):
         self.go = asyncio.Event()
 
     async def change(self, connection: Connection, operation: Operation, tenant: Tenant) -> Operation:
-        changed = await super().change(connection, operation, tenant)
         self.held.set()
         await self.go.wait()
-        return changed
+        return await super().change(connection, operation, tenant)
 
 
 async def blocked_or_done(world: World, task: asyncio.Task[Any]) -> None:
