@@ -9,11 +9,13 @@ import asyncio
 import random
 import sys
 import uuid
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
 
 from pydantic import SecretStr
 
 from interceptors.errors import Unavailable
-from interceptors.quotas import Ask, Slice
+from interceptors.quotas import Ask
 from interceptors.tenants import TenantId
 from runtime.database import Database
 from runtime.settings import DatabaseSettings
@@ -21,25 +23,26 @@ from tenant_svc.doors import Doors
 from tenant_svc.quotas.ledger import Ledger
 
 _TASKS = 4
+Answer = TypeVar("Answer")
 
 
 async def take(ledger: Ledger, tenant: TenantId, meter: str) -> int:
     kept = 0
-    while (given := await _lease(ledger, tenant, Ask(meter, random.randint(1, 7), 1))) is None or given.granted:
-        if given is None:
-            continue  # the transaction was rolled back before anything was given
+    while (given := (await insisted(ledger.lease, tenant, [Ask(meter, random.randint(1, 7), 1)]))[0]).granted:
         back = random.randint(0, given.granted - 1)
         if back:
-            await ledger.give_back(tenant, meter, back, given.period_start)
+            await insisted(ledger.give_back, tenant, meter, back, given.period_start)
         kept += given.granted - back
     return kept
 
 
-async def _lease(ledger: Ledger, tenant: TenantId, ask: Ask) -> Slice | None:
-    try:
-        return (await ledger.lease(tenant, [ask]))[0]
-    except Unavailable:
-        return None
+async def insisted(call: Callable[..., Awaitable[Answer]], *arguments: Any) -> Answer:
+    """The answer, however busy the database is. No contact is lost here, so Unavailable means that nothing was done."""
+    while True:
+        try:
+            return await call(*arguments)
+        except Unavailable:
+            continue
 
 
 async def main(url: str, tenant: str, meter: str) -> None:

@@ -14,6 +14,7 @@ from interceptors.errors import AlreadyExists, FailedPrecondition, InvalidArgume
 from interceptors.tenants import TenantId
 from runtime.ids import uuid7
 from tenant_svc.doors import Doors
+from tenant_svc.quotas import allocation_repository
 from tenant_svc.quotas.allocation import Allocation, AllocationState, Mode, NewAllocation
 from tenant_svc.quotas.allocations import Allocations
 from tenant_svc.quotas.ledger import Ledger
@@ -85,6 +86,25 @@ async def test_committing_twice_charges_once_and_otherwise_is_refused(
             await refused
         assert (caught.value.reason, caught.value.metadata) == ("ALLOCATION_CLOSED", {"state": "COMMITTED"})
     assert await allowances.given(tenant, "api_requests") == [(6, 6)]
+
+
+async def test_of_a_commit_and_a_release_at_once_one_counts(
+    doors: Doors, allocations: Allocations, allowances: Allowances
+) -> None:
+    tenant = await allowances.tenant(api_requests=10)
+    made = await allocations.allocate(tenant, new(api_requests=8), None)
+    async with doors.tenant(tenant) as connection:
+        await allocation_repository.lock(connection, tenant, id_of(made), None)
+        commit = asyncio.create_task(allocations.commit(tenant, id_of(made), {"api_requests": 6}))
+        await eventually(allowances.somebody_waits)
+        release = asyncio.create_task(allocations.release(tenant, id_of(made)))
+    committed, released = await asyncio.gather(commit, release, return_exceptions=True)
+    if isinstance(committed, Allocation):
+        assert isinstance(released, FailedPrecondition)
+        assert await allowances.given(tenant, "api_requests") == [(6, 6)]
+    else:
+        assert isinstance(released, Allocation)
+        assert await allowances.given(tenant, "api_requests") == [(0, 0)]
 
 
 async def test_releasing_returns_everything_once(

@@ -18,6 +18,7 @@ from tenant_svc.doors import Doors
 from tenant_svc.plans.plan import Period
 from tenant_svc.quotas import repository
 from tenant_svc.quotas.ledger import Ledger, PostgresLedger
+from tests.fixtures.engines import WorkerDatabase
 from tests.integration.tenant_svc.conftest import eventually
 from tests.integration.tenant_svc.quotas.conftest import Allowances, lease_one
 
@@ -122,6 +123,22 @@ async def test_a_period_is_the_databases_and_utcs(
         assert moment + given.ends_in == period.end_of(moment)
     clock = await allowances.superuser.fetchval("select now()")
     assert (await lease_one(ledger, tenant, meter, 1)).period_start >= period.start_of(clock)
+
+
+async def test_a_period_is_utcs_wherever_the_database_stands(migrated: WorkerDatabase, allowances: Allowances) -> None:
+    moved = f"alter role tenant_app in database {migrated.name} {{}} timezone"
+    await allowances.superuser.execute(moved.format("set") + " = 'America/New_York'")
+    database = Database(DatabaseSettings(url=migrated.url("tenant_app")), schema="tenant")
+    moment = datetime(2026, 3, 8, 12, tzinfo=UTC)  # the day on which clocks are put forward there
+    try:
+        ledger = Ledger(Doors(database), moment)
+        for period in Period:
+            meter = await allowances.feature(period=period.value)
+            given = await lease_one(ledger, await allowances.tenant(**{meter: 10}), meter, 1)
+            assert (given.period_start, moment + given.ends_in) == (period.start_of(moment), period.end_of(moment))
+    finally:
+        await allowances.superuser.execute(moved.format("reset"))
+        await database.close()
 
 
 async def test_a_new_period_begins_with_the_whole_allowance(doors: Doors, allowances: Allowances) -> None:

@@ -245,7 +245,7 @@ async def test_the_shortest_and_the_longest_reservation(quotas: Quotas, allowanc
     assert made.expire_time.seconds - made.create_time.seconds == seconds
 
 
-@pytest.mark.parametrize("allocation", ["", "x", str(uuid.UUID(int=0)), str(uuid.uuid4())])
+@pytest.mark.parametrize("allocation", ["", "x", str(uuid.UUID(int=0)), "0192aaaa-0000-7000-8000-000000000001"])
 async def test_what_was_never_reserved_is_not_found(quotas: Quotas, allowances: Allowances, allocation: str) -> None:
     id_ = quotas.knows(await allowances.tenant())
     missing = (grpc.StatusCode.NOT_FOUND, "ALLOCATION_NOT_FOUND")
