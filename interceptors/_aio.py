@@ -22,6 +22,7 @@ from interceptors._watchdog import AioWatchdog
 from interceptors.call import Call, current_call, enter_call
 from interceptors.error_boundary import Aborted
 from interceptors.errors import Internal, MeshError
+from interceptors.limit_headers import limit_headers, tell_limit
 from interceptors.link import CompiledChain, leave_all
 from interceptors.metadata import REQUEST_ID
 from interceptors.status import refusal
@@ -111,8 +112,7 @@ class AioInterceptor(grpc.aio.ServerInterceptor):
                         if (pending := receive(call, request)) is not None:
                             await pending
                 answer = await serve(call, request, context)
-                if context.code():
-                    call.code = _code(context)
+                _answered(call, context)
             except (Exception, asyncio.CancelledError) as error:  # the error boundary decides
                 call.error = _outcome(error, context)
             finally:
@@ -150,6 +150,14 @@ def _stream(behavior: Any) -> Serve:
     return serve
 
 
+def _answered(call: Call, context: Context) -> None:
+    """Notes the code that the handler has set, and tells the caller of its limits."""
+    if context.code():
+        call.code = _code(context)
+    if call.taken or call.limited is not None:
+        tell_limit(call, context)
+
+
 def _outcome(error: BaseException, context: Context) -> BaseException:
     if isinstance(error, grpc.aio.AbortError):
         aborted = Aborted(_code(context))
@@ -178,4 +186,4 @@ async def _refuse(call: Call, context: Context) -> None:
     task = asyncio.current_task()
     if call.ended_by is not None and task is not None:
         task.uncancel()
-    await context.abort(code, message, ((REQUEST_ID, call.request_id), *call.trailing, *metadata))
+    await context.abort(code, message, ((REQUEST_ID, call.request_id), *limit_headers(call), *metadata))

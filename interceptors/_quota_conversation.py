@@ -152,13 +152,15 @@ class Conversation:
                 if units.granted > kept:
                     holding.pooled = units.granted - kept
                     rests.append((units, units.granted - kept, ends_at))
-                if units.granted < lack.need and units.left < lack.need:
-                    dry.append(lack)
+                if units.granted < lack.need:
+                    dry.append((lack, units.left))
             tenant.serve(self._clock())
         for units, rest, ends_at in rests:
             until = None if heard is None else heard.shown + ends_at - heard.at
             self._keep(tenant, await self._sources.add(tenant.id, units, rest, until))
-        return dry
+        # Where one is short all get nothing, and the others are not to blame.
+        short = [lack for lack, left in dry if left < lack.need]
+        return short or [lack for lack, _ in dry]
 
     def _receive(
         self,

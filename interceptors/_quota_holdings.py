@@ -199,15 +199,16 @@ class TenantHoldings:
 
     def take(self, charges: Sequence[Charge], now: float, *, in_turn: bool) -> list[Taken] | None:
         """Takes all charges or none. `in_turn` is for those who have waited, whom nobody may pass."""
+        found = []
         for charge in charges:
             holding = self.holdings.get(charge.meter)
             if holding is None or holding.units < charge.cost or now >= holding.ends_at:
                 return None
             if holding.wanted and not in_turn:
                 return None
+            found.append(holding)
         taken = []
-        for charge in charges:
-            holding = self.holdings[charge.meter]
+        for holding, charge in zip(found, charges, strict=True):
             holding.units -= charge.cost
             if not in_turn:
                 holding.taken += charge.cost  # of those who waited it was counted when they came

@@ -16,6 +16,7 @@ from interceptors._watchdog import ThreadWatchdog
 from interceptors.call import Call, current_call, enter_call
 from interceptors.error_boundary import Aborted
 from interceptors.errors import DeadlineExceeded, Internal, MeshError
+from interceptors.limit_headers import limit_headers, tell_limit
 from interceptors.link import CompiledChain, Pending, leave_all
 from interceptors.metadata import REQUEST_ID
 from interceptors.status import refusal
@@ -112,6 +113,8 @@ class ThreadInterceptor(grpc.ServerInterceptor):
             try:
                 message = admit(chain, call, request, parse, context)
                 answer = serialize(answered(call, behavior(message, context)))
+                if call.taken or call.limited is not None:
+                    tell_limit(call, context)
                 call.code = context.code() or grpc.StatusCode.OK
             except Exception as error:  # the error boundary decides
                 call.error = _outcome(error, context)
@@ -131,6 +134,8 @@ class ThreadInterceptor(grpc.ServerInterceptor):
             call = Call(policy, context.invocation_metadata())
             try:
                 yield from behavior(admit(chain, call, request, parse, context), context)
+                if call.taken or call.limited is not None:
+                    tell_limit(call, context)
                 call.code = context.code() or grpc.StatusCode.OK
             except (Exception, GeneratorExit) as error:
                 call.error = _outcome(error, context)
@@ -231,5 +236,5 @@ def _refuse(call: Call, context: Any) -> None:
         raise Exception  # gRPC's own way of leaving an aborted handler
     known = error if isinstance(error, MeshError) else Internal("INTERNAL", "a link failed outside the error boundary")
     code, message, metadata = refusal(known)
-    context.set_trailing_metadata(((REQUEST_ID, call.request_id), *call.trailing, *metadata))
+    context.set_trailing_metadata(((REQUEST_ID, call.request_id), *limit_headers(call), *metadata))
     context.abort(code, message)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from interceptors._quota_holdings import Taken
+    from interceptors.limit_headers import Limited
 
 __all__ = ["Call", "Metadata", "current_call"]
 
@@ -83,10 +84,8 @@ class Call:
     recheck_at: float = 0.0
     degraded: bool = False
     """Whether something answered from less than the truth: a local limiter, a stale directory."""
-    trailing: tuple[tuple[str, str], ...] = ()
-    """What answer and refusal say of the limit that is nearest to its end; see `limit_headers`."""
-    remaining: float = float("inf")
-    """How much that limit has left."""
+    limited: Limited | None = None
+    """A limit that the caller is told of; see `limit_headers`."""
     entered: int = 0
     """How many links have been entered, where the adapter keeps that here."""
     error: BaseException | None = None

@@ -72,8 +72,8 @@ class LeasedQuota:
             return None
         with self._lock:
             outcome = tenant.decide(charges, now)
-            if outcome is not None:
-                self.stats.charged_here += 1
+        if outcome is not None:
+            self.stats.charged_here += 1
         return outcome
 
     async def charge(self, tenant_id: TenantId, charges: Sequence[Charge]) -> list[Taken] | Shortage:

@@ -3,25 +3,47 @@ and refusals, named as in the IETF's draft "RateLimit header fields for HTTP".""
 
 from __future__ import annotations
 
+import time
+from typing import Any, NamedTuple
+
 from interceptors.call import Call
-from interceptors.metadata import REQUEST_ID
 
-__all__ = ["tell_limit"]
+__all__ = ["Limited", "limit_headers", "tell_limit"]
 
 
-def tell_limit(call: Call, policy: str, limit: int, remaining: int, reset: float) -> None:
-    """Says a limit to the caller, unless one that has less left has been said already.
+class Limited(NamedTuple):
+    """A limit as a caller is told of it.
 
     policy: the limit and its name, such as `1000;name="api_requests"`.
     reset: seconds until the whole limit is there again.
     """
-    if remaining >= call.remaining:
-        return
-    call.remaining = remaining
-    call.trailing = (
-        ("ratelimit-limit", str(limit)),
-        ("ratelimit-remaining", str(remaining)),
-        ("ratelimit-reset", str(int(reset + 0.999))),
-        ("ratelimit-policy", policy),
+
+    policy: str
+    limit: int
+    remaining: int
+    reset: float
+
+
+def limit_headers(call: Call) -> tuple[tuple[str, str], ...]:
+    """What there is to say to the caller of its limits; nothing where none applied."""
+    told: Limited | None = call.limited
+    for each in call.taken:
+        holding = each.holding
+        remaining = holding.remaining
+        if told is None or remaining < told.remaining:
+            told = Limited(holding.text, holding.limit or 0, remaining, max(0.0, holding.ends_at - time.perf_counter()))
+    if told is None:
+        return ()
+    return (
+        ("ratelimit-limit", str(told.limit)),
+        ("ratelimit-remaining", str(told.remaining)),
+        ("ratelimit-reset", str(int(told.reset + 0.999))),
+        ("ratelimit-policy", told.policy),
     )
-    call.context.set_trailing_metadata(((REQUEST_ID, call.request_id), *call.trailing))
+
+
+def tell_limit(call: Call, context: Any) -> None:
+    """Adds the headers to whatever an answer's trailing metadata is."""
+    headers = limit_headers(call)
+    if headers:
+        context.set_trailing_metadata((*(context.trailing_metadata() or ()), *headers))

@@ -13,7 +13,7 @@ from interceptors.caller import CallerKind
 from interceptors.entitlement_directory import EntitlementDirectory
 from interceptors.errors import QuotaViolation, ResourceExhausted, Unavailable
 from interceptors.leased_quota import LeasedQuota, Shortage, Taken
-from interceptors.limit_headers import tell_limit
+from interceptors.limit_headers import Limited
 from interceptors.limits import Rate, StoreUnavailable
 from interceptors.link import Link, Pending
 from interceptors.outcome import Outcome, outcome_of
@@ -74,7 +74,7 @@ class _Metered(Link):
         if found is None:
             limited = [charge for charge in charges if not _unlimited(call, charge)]
             return self._ask(call, limited, per) if limited else None
-        self._note(call, found, now, per)
+        self._note(call, found, per)
         return None
 
     def leave(self, call: Call) -> None:
@@ -99,17 +99,15 @@ class _Metered(Link):
         if call.over and isinstance(found, list):
             self._quotas.refund(found)  # the call did not wait for it
         else:
-            self._note(call, found, time.perf_counter(), per)
+            self._note(call, found, per)
 
-    def _note(self, call: Call, found: list[Taken] | Shortage, now: float, per: ChargePer) -> None:
+    def _note(self, call: Call, found: list[Taken] | Shortage, per: ChargePer) -> None:
+        """Keeps what was taken with the call. Raises ResourceExhausted when it was nothing."""
         if isinstance(found, Shortage):
-            tell_limit(call, f'{found.limit};name="{found.meter}"', found.limit, 0, found.resets_in)
             # Of a stream, what was served until now stays charged.
             call.cut_short = self._policy.streams
+            call.limited = Limited(f'{found.limit};name="{found.meter}"', found.limit, 0, found.resets_in)
             raise _exhausted(call, found)
-        for each in found:
-            holding = each.holding
-            tell_limit(call, holding.text, holding.limit or 0, holding.remaining, holding.ends_at - now)
         if per is ChargePer.RESPONSE_MESSAGE:
             pass  # what was answered stays charged
         elif per is ChargePer.REQUEST_MESSAGE:

@@ -9,7 +9,7 @@ from interceptors.backends.memory import MemoryRateLimiter
 from interceptors.call import Call
 from interceptors.caller import CallerKind
 from interceptors.errors import QuotaViolation
-from interceptors.limit_headers import tell_limit
+from interceptors.limit_headers import Limited
 from interceptors.limits import Decision, Rate, RateLimiter
 from interceptors.link import Link, Pending
 from interceptors.policy import MethodPolicy, PolicyError, TenantScope
@@ -50,7 +50,7 @@ class _BoundTenantLimit(RateGate):
         self._class = policy.rate_class
         self._rate = rate
         self._keys: dict[int, str] = {}
-        self._texts: dict[Rate, str] = {}
+        self._text = _policy(self._class, rate)
 
     def admit(self, call: Call) -> Pending:
         tenant = call.tenant
@@ -69,14 +69,10 @@ class _BoundTenantLimit(RateGate):
 
     def _settle(self, call: Call, rate: Rate, decision: Decision) -> None:
         reset = (rate.burst - decision.remaining) * rate.interval
-        tell_limit(call, self._texts.get(rate) or self._text(rate), rate.burst, decision.remaining, reset)
+        text = self._text if rate is self._rate else _policy(self._class, rate)
+        call.limited = Limited(text, rate.burst, decision.remaining, reset)
         if not decision.allowed:
             raise self._limited(call, rate, decision)
-
-    def _text(self, rate: Rate) -> str:
-        window = math.ceil(rate.burst * rate.interval)
-        text = self._texts[rate] = f'{rate.burst};w={window};name="{self._class}"'
-        return text
 
     def _limited(self, call: Call, rate: Rate, decision: Decision) -> Exception:
         refusal = self._refusal(
@@ -94,3 +90,8 @@ class _BoundTenantLimit(RateGate):
         if call.entitled is not None:
             refusal.metadata["plan"] = call.entitled.plan_id
         return refusal
+
+
+def _policy(rate_class: str, rate: Rate) -> str:
+    """The rate as `ratelimit-policy` says it."""
+    return f'{rate.burst};w={math.ceil(rate.burst * rate.interval)};name="{rate_class}"'

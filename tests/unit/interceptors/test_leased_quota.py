@@ -1,0 +1,330 @@
+"""Allowances as one process, and several, charge them: exact whatever fails, and served to the last unit when nothing
+does."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from interceptors.backends.memory_quotas import MemoryQuotaLedger, MemoryQuotaPool
+from interceptors.errors import Internal, NotFound
+from interceptors.leased_quota import LeasedQuota, Shortage
+from interceptors.limits import StoreUnavailable
+from interceptors.policy import Charge
+from interceptors.quotas import Ask, QuotaLedger, QuotaPool, Slice
+from interceptors.tenants import TenantId
+
+READS = (Charge("reads"),)
+BOTH = (Charge("reads"), Charge("writes", 2))
+
+
+class Mesh:
+    """Several processes, one pool, one ledger."""
+
+    def __init__(self, **limits: int | None) -> None:
+        self.limits: dict[str, int | None] = dict(limits)
+        self.ledger: Any = MemoryQuotaLedger(self._limit)
+        self.pool: Any = MemoryQuotaPool()
+        self.tenant = TenantId(uuid.uuid4())
+        self.processes: list[LeasedQuota] = []
+
+    def _limit(self, _tenant: TenantId, meter: str) -> int | None:
+        if meter not in self.limits:
+            raise NotFound("FEATURE_NOT_FOUND", "No such feature.")
+        return self.limits[meter]
+
+    async def process(self, *, pool: QuotaPool | None = None, ledger: QuotaLedger | None = None) -> LeasedQuota:
+        made = LeasedQuota(ledger or self.ledger, pool or self.pool)
+        await made.start()
+        self.processes.append(made)
+        return made
+
+    async def charge(self, process: LeasedQuota, charges: Sequence[Charge] = READS) -> bool:
+        found = process.charge_now(self.tenant, charges, process._clock())
+        if found is None:
+            found = await process.charge(self.tenant, charges)
+        return not isinstance(found, Shortage)
+
+    def given(self, meter: str = "reads") -> int:
+        return int(self.ledger.given(self.tenant, meter))
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        async with asyncio.timeout(10):
+            while not condition():  # noqa: ASYNC110  # a condition of the engine's, which has no event
+                await asyncio.sleep(0.01)
+
+
+@pytest.fixture
+async def mesh() -> AsyncIterator[Mesh]:
+    made = Mesh(reads=100, writes=10, much=1_000_000, open=None, nothing=0)
+    yield made
+    for process in made.processes:
+        await process.close()
+
+
+async def test_exactly_the_allowance_is_served(mesh: Mesh) -> None:
+    process = await mesh.process()
+    served = [await mesh.charge(process) for _ in range(103)]
+    assert served == [True] * 100 + [False] * 3
+
+
+async def test_exactly_the_allowance_is_served_by_many(mesh: Mesh) -> None:
+    processes = [await mesh.process() for _ in range(4)]
+    served = 0
+
+    async def caller(process: LeasedQuota) -> None:
+        nonlocal served
+        for _ in range(200):
+            passed = await mesh.charge(process)
+            served += passed
+            await asyncio.sleep(0)
+
+    await asyncio.gather(*(caller(process) for process in processes for _ in range(5)))
+    assert served <= 100
+    # What a process holds and does not use comes back, and is served to whoever asks then.
+    async with asyncio.timeout(10):
+        while served < 100:
+            served += await mesh.charge(processes[0])
+            await asyncio.sleep(0.01)
+    assert not await mesh.charge(processes[1])
+    assert mesh.given() == 100
+
+
+async def test_most_charges_ask_nobody(mesh: Mesh) -> None:
+    process = await mesh.process()
+    for _ in range(20_000):
+        assert await mesh.charge(process, (Charge("much"),))
+        if _ % 100 == 0:
+            await asyncio.sleep(0.001)
+    stats = process.stats
+    assert stats.charged_here > 19_000
+    assert stats.pool_calls + stats.ledger_calls < 1_000
+
+
+async def test_several_meters_are_charged_all_or_nothing(mesh: Mesh) -> None:
+    process = await mesh.process()
+    served = [await mesh.charge(process, BOTH) for _ in range(7)]
+    assert served == [True] * 5 + [False] * 2
+    assert [await mesh.charge(process) for _ in range(96)] == [True] * 95 + [False], "the refused ones took no reads"
+
+
+async def test_a_refusal_says_which_meter(mesh: Mesh) -> None:
+    process = await mesh.process()
+    short = await process.charge(mesh.tenant, (Charge("reads"), Charge("nothing")))
+    assert isinstance(short, Shortage)
+    assert (short.meter, short.limit) == ("nothing", 0)
+    assert 0 < short.resets_in <= 86_400
+
+
+async def test_a_smaller_charge_fits_where_a_larger_one_does_not(mesh: Mesh) -> None:
+    process = await mesh.process()
+    assert await mesh.charge(process, (Charge("writes", 8),))
+    assert not await mesh.charge(process, (Charge("writes", 3),))
+    assert await mesh.charge(process, (Charge("writes", 2),))
+
+
+async def test_pool_and_ledger_together_have_enough(mesh: Mesh) -> None:
+    process = await mesh.process()
+    (units,) = await mesh.ledger.lease(mesh.tenant, [Ask("writes", 5, 5)])
+    assert await mesh.pool.add(mesh.tenant, units, 5, mesh.pool._clock() + 100)
+    assert await mesh.charge(process, (Charge("writes", 7),))
+    assert not await mesh.charge(process, (Charge("writes", 4),))
+    assert await mesh.charge(process, (Charge("writes", 3),))
+
+
+async def test_the_unlimited_is_asked_for_once(mesh: Mesh) -> None:
+    process = await mesh.process()
+    assert all([await mesh.charge(process, (Charge("open", 1000),)) for _ in range(50)])
+    assert process.stats.ledger_calls == 1
+    process.refund(await process.charge(mesh.tenant, (Charge("open"),)))  # type: ignore[arg-type]
+
+
+async def test_a_meter_that_is_none_is_our_fault(mesh: Mesh) -> None:
+    process = await mesh.process()
+    with pytest.raises(Internal, match="typo"):
+        await process.charge(mesh.tenant, (Charge("typo"),))
+    assert await mesh.charge(process), "and nobody else's"
+
+
+async def test_what_is_given_back_can_be_taken_again(mesh: Mesh) -> None:
+    process = await mesh.process()
+    taken = [await process.charge(mesh.tenant, READS) for _ in range(100)]
+    assert not await mesh.charge(process)
+    process.refund(taken[0])  # type: ignore[arg-type]
+    assert [await mesh.charge(process) for _ in range(2)] == [True, False]
+
+
+async def test_idle_units_go_back(mesh: Mesh) -> None:
+    process = await mesh.process()
+    for _ in range(2_000):
+        assert await mesh.charge(process, (Charge("much"),))
+    assert mesh.given("much") > 2_000, "so that there is something to return"
+    await mesh.until(lambda: mesh.given("much") == 2_000)
+    assert process.stats.forfeited == 0
+
+
+async def test_closing_gives_everything_back(mesh: Mesh) -> None:
+    process = await mesh.process()
+    for _ in range(2_000):
+        assert await mesh.charge(process, (Charge("much"),))
+    taken = await process.charge(mesh.tenant, (Charge("much"),))
+    await process.close()
+    assert mesh.given("much") == 2_001
+    assert await mesh.charge(process, (Charge("much"),)), "what is still served takes what it needs"
+    assert mesh.given("much") == 2_002
+    process.refund(taken)  # type: ignore[arg-type]
+    await mesh.until(lambda: mesh.given("much") == 2_001)
+
+
+async def test_a_change_of_the_entitlements_is_heard(mesh: Mesh) -> None:
+    first, second = await mesh.process(), await mesh.process()
+    for _ in range(50):
+        assert await mesh.charge(first)
+    mesh.limits["reads"] = 60
+    for process in mesh.processes:
+        process.forget(mesh.tenant)
+    assert [await mesh.charge(second) for _ in range(11)] == [True] * 10 + [False]
+    mesh.limits["reads"] = 40
+    for process in mesh.processes:
+        process.forget(mesh.tenant)
+    assert not await mesh.charge(first)
+    mesh.limits["reads"] = 62
+    for process in mesh.processes:
+        process.forget(None)
+    assert [await mesh.charge(second) for _ in range(3)] == [True, True, False], "a refusal is not remembered"
+
+
+async def test_a_pool_of_a_higher_limit_is_not_used(mesh: Mesh) -> None:
+    (units,) = await mesh.ledger.lease(mesh.tenant, [Ask("reads", 80, 80)])
+    assert await mesh.pool.add(mesh.tenant, units, 80, mesh.pool._clock() + 100)
+    mesh.limits["reads"] = 50
+    process = await mesh.process()
+    assert not await mesh.charge(process)
+
+
+class Away:
+    """A store that can be away, before what it was asked or after it, and forget."""
+
+    def __init__(self, store: Any) -> None:
+        self.store = store
+        self.before = self.after = False
+
+    def __getattr__(self, name: str) -> Any:
+        async def asked(*args: Any) -> Any:
+            if self.before:
+                raise StoreUnavailable("away")
+            answer = await getattr(self.store, name)(*args)
+            if self.after:
+                raise StoreUnavailable("away")
+            return answer
+
+        return asked
+
+
+async def test_without_its_pool_the_ledger_is_asked(mesh: Mesh) -> None:
+    pool = Away(mesh.pool)
+    process = await mesh.process(pool=pool)
+    assert await mesh.charge(process)
+    pool.before = True
+    assert [await mesh.charge(process) for _ in range(100)] == [True] * 99 + [False]
+
+
+async def test_without_both_nothing_is_known(mesh: Mesh) -> None:
+    pool, ledger = Away(mesh.pool), Away(mesh.ledger)
+    process = await mesh.process(pool=pool, ledger=ledger)
+    assert await mesh.charge(process)
+    pool.before = ledger.before = True
+    with pytest.raises(StoreUnavailable):
+        await process.charge(mesh.tenant, (Charge("reads", 50),))
+
+
+async def test_what_had_no_answer_is_gone(mesh: Mesh) -> None:
+    ledger = Away(mesh.ledger)
+    process = await mesh.process(ledger=ledger)
+    ledger.after = True
+    with pytest.raises(StoreUnavailable):
+        await process.charge(mesh.tenant, (Charge("reads", 60),))
+    assert mesh.given() == 60
+    ledger.after = False
+    process._sources._ledger_breaker._failed_at = float("-inf")
+    assert not await mesh.charge(process, (Charge("reads", 41),))
+    assert await mesh.charge(process, (Charge("reads", 40),))
+
+
+async def test_units_are_kept_while_they_cant_be_returned(mesh: Mesh) -> None:
+    pool, ledger = Away(mesh.pool), Away(mesh.ledger)
+    process = await mesh.process(pool=pool, ledger=ledger)
+    for _ in range(2_000):
+        assert await mesh.charge(process, (Charge("much"),))
+    pool.before = ledger.before = True
+    holding = process._tenants[mesh.tenant.int].holdings["much"]
+    held = holding.units
+    with pytest.raises(StoreUnavailable):
+        await process.charge(mesh.tenant, (Charge("much", 100_000),))
+    await asyncio.sleep(0.5)
+    assert holding.units == held
+    assert process.stats.forfeited == 0
+
+
+async def test_whoever_gives_up_waiting_takes_nothing(mesh: Mesh) -> None:
+    process = await mesh.process()
+    waiting = [asyncio.create_task(mesh.charge(process)) for _ in range(50)]
+    await asyncio.sleep(0)
+    for task in waiting[::2]:
+        task.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+    served = 0
+    while await mesh.charge(process):
+        served += 1
+    assert served == 75
+
+
+class Clocked(MemoryQuotaLedger):
+    """A ledger whose time is the test's."""
+
+    def __init__(self, limits: Any) -> None:
+        self.time = datetime.fromisoformat("2026-11-23T23:59:59Z")
+        super().__init__(limits, now=lambda: self.time)
+
+
+async def test_a_period_that_ends_takes_its_units_with_it(mesh: Mesh) -> None:
+    seconds = 0.0
+    ledger = Clocked(mesh._limit)
+    process = LeasedQuota(ledger, MemoryQuotaPool(clock=lambda: seconds), clock=lambda: seconds)
+    await process.start()
+    mesh.processes.append(process)
+    for _ in range(3):
+        assert await mesh.charge(process)
+    seconds, ledger.time = 1.0, ledger.time + timedelta(seconds=1)
+    assert [await mesh.charge(process) for _ in range(101)] == [True] * 100 + [False]
+    assert ledger.given(mesh.tenant, "reads") == 100
+
+
+async def test_the_ledgers_clock_may_be_set_back(mesh: Mesh) -> None:
+    ledger = Clocked(mesh._limit)
+    process = await mesh.process(ledger=ledger)
+    assert await mesh.charge(process)
+    ledger.time += timedelta(days=1)
+    process.forget(mesh.tenant)
+    assert await mesh.charge(process)
+    ledger.time -= timedelta(days=1)
+    process.forget(mesh.tenant)
+    assert [await mesh.charge(process) for _ in range(100)] == [True] * 99 + [False]
+
+
+class Promising(MemoryQuotaLedger):
+    """A ledger that breaks its word: there is enough left, and it gives nothing."""
+
+    async def lease(self, tenant_id: TenantId, asks: Sequence[Ask]) -> Sequence[Slice]:
+        return [self._slice(tenant_id, ask.meter) for ask in asks]
+
+
+async def test_a_ledger_that_breaks_its_word_is_not_asked_for_ever(mesh: Mesh) -> None:
+    process = await mesh.process(ledger=Promising(mesh._limit))
+    async with asyncio.timeout(5):
+        assert not await mesh.charge(process)
