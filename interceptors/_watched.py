@@ -212,13 +212,15 @@ class Watched(Generic[K, V, C]):
         """Follows the source for ever; each loss of contact is noticed, waited out and caught up with."""
         cursor: str | None = None
         pause = RECONNECT_FIRST
-        # The flag, since a time-out that fires together with the cancellation swallows it.
+        # The flag, since what waits with a time-out may swallow a cancellation that comes together with its event.
         while not self._closing:
             try:
                 async with contextlib.aclosing(self._watch_from(cursor)) as changes:  # type: ignore[type-var]
                     if cursor is None:
                         self._forget_everything()
                     async for change in self._timely(changes):
+                        if self._closing:
+                            return
                         cursor, pause = change.cursor, RECONNECT_FIRST
                         self._lost_at = None
                         self._apply(change)

@@ -20,7 +20,7 @@ from datetime import timedelta
 from typing import Any
 
 from interceptors._quota_conversation import Conversation
-from interceptors._quota_holdings import Holding, Pending, Shortage, Taken, TenantHoldings, Waiter
+from interceptors._quota_holdings import UNLIMITED, Holding, Pending, Shortage, Taken, TenantHoldings, Waiter
 from interceptors._quota_sources import QuotaStats, Sources
 from interceptors.policy import Charge
 from interceptors.quotas import QuotaLedger, QuotaPool
@@ -101,6 +101,13 @@ class LeasedQuota:
                 outcome = waiter.answer.result()
                 self.refund(outcome if isinstance(outcome, list) else ())
             raise
+
+    def held(self, tenant_id: TenantId, meter: str) -> int:
+        """How many units of a meter this process holds ready."""
+        tenant = self._tenants.get(tenant_id.int)
+        holding = None if tenant is None else tenant.holdings.get(meter)
+        units = 0 if holding is None else holding.units
+        return 0 if units == UNLIMITED else int(units)
 
     def refund(self, taken: Iterable[Taken]) -> None:
         """Gives back what a call took and is not to be charged. May be called from any thread."""

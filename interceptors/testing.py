@@ -6,15 +6,17 @@ socket, on loopback.
         target = await mesh.serve(add_NotesServiceServicer_to_server, Notes(), notes_service_pb2.DESCRIPTOR)
         async with mesh.client(target, token=mesh.token(acme, roles=("member",))) as channel:
             …
+
+Plans are what a test says they are: `mesh.plan("premium", features=["export"], limits={"reads": 1000})`, and for one
+tenant `mesh.entitle(acme, limits={"reads": 3})`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent import futures
 from dataclasses import replace
 from typing import Any, Literal, Self
@@ -25,65 +27,24 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from google.protobuf.descriptor import FileDescriptor
 
 from interceptors.backends.memory import MemoryRateLimiter
+from interceptors.backends.memory_quotas import MemoryQuotaLedger, MemoryQuotaPool
+from interceptors.backends.memory_sources import MemoryEntitlementSource, MemoryTenantSource
 from interceptors.caller import Caller, CallerKind
 from interceptors.chain import Chain, ChainSettings, Ports
 from interceptors.client import Credential, channel
 from interceptors.directory import TenantDirectory
+from interceptors.entitlement_directory import EntitlementDirectory
+from interceptors.entitlements import Entitlements, Feature, FeatureType
+from interceptors.leased_quota import LeasedQuota
+from interceptors.limits import Rate
 from interceptors.telemetry import CallObserver
-from interceptors.tenants import TenantChange, TenantId, TenantRecord, TenantState
+from interceptors.tenants import TenantId, TenantRecord, TenantState
 from interceptors.tokens import AccessClaims, StaticKeySet, TokenVerifier
 
-__all__ = ["MemoryApiKeys", "MemoryTenantSource", "TestMesh", "TokenSigner"]
+__all__ = ["MemoryApiKeys", "MemoryEntitlementSource", "MemoryTenantSource", "TestMesh", "TokenSigner"]
 
 ISSUER = "https://issuer.test"
 AUDIENCE = "tenantmesh-test"
-
-
-class MemoryTenantSource:
-    """A TenantSource in memory. `set` changes a tenant and tells every watcher."""
-
-    def __init__(self) -> None:
-        self._tenants: dict[TenantId, TenantRecord] = {}
-        self._log: list[TenantChange] = []
-        self._watchers: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
-        self.lookups = 0
-        """How often the source was asked."""
-
-    def set(self, tenant: TenantRecord) -> None:
-        """Adds or replaces the tenant."""
-        self._tenants[tenant.id] = tenant
-        self._log.append(TenantChange(str(len(self._log) + 1), tenant))
-        # A chain on the thread-pool server watches from a loop of its own.
-        for loop, changed in self._watchers:
-            loop.call_soon_threadsafe(changed.set)
-
-    async def by_id(self, tenant_id: uuid.UUID) -> TenantRecord | None:
-        """As `TenantSource.by_id`."""
-        self.lookups += 1
-        return self._tenants.get(TenantId(tenant_id))
-
-    async def by_slug(self, slug: str) -> TenantRecord | None:
-        """As `TenantSource.by_slug`."""
-        self.lookups += 1
-        return next((tenant for tenant in self._tenants.values() if tenant.slug == slug), None)
-
-    async def watch(self, cursor: str | None) -> AsyncIterator[TenantChange]:
-        """As `TenantSource.watch`."""
-        position = len(self._log) if cursor is None else int(cursor)
-        watcher = (asyncio.get_running_loop(), changed := asyncio.Event())
-        self._watchers.append(watcher)
-        try:
-            yield TenantChange(str(position), None)
-            while True:
-                changed.clear()
-                for change in self._log[position:]:
-                    yield change
-                    position += 1
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(changed.wait(), 1)
-                yield TenantChange(str(position), None)
-        finally:
-            self._watchers.remove(watcher)
 
 
 class MemoryApiKeys:
@@ -131,6 +92,24 @@ class TokenSigner:
         return jwt.encode(payload, self._key, "EdDSA", headers={"typ": "at+jwt", "kid": "test", **header})
 
 
+_Terms = tuple[dict[str, Feature], dict[str, Rate]]
+
+
+def _terms(
+    features: Iterable[str],
+    limits: Mapping[str, int | None] | None,
+    gauges: Mapping[str, int | None] | None,
+    values: Mapping[str, Any] | None,
+) -> dict[str, Feature]:
+    found = {each: Feature(each, FeatureType.BOOLEAN, enabled=True) for each in features}
+    for type_, amounts in ((FeatureType.METERED, limits), (FeatureType.GAUGE, gauges)):
+        for each, limit in (amounts or {}).items():
+            found[each] = Feature(each, type_, limit != 0, limit)
+    for each, value in (values or {}).items():
+        found[each] = Feature(each, FeatureType.STATIC, enabled=True, value=value)
+    return found
+
+
 class TestMesh:
     """Everything a chain asks, in memory, and servers of either kind that use it."""
 
@@ -139,6 +118,11 @@ class TestMesh:
     def __init__(self, settings: ChainSettings | None = None) -> None:
         self.settings = settings or ChainSettings()
         self.tenants = MemoryTenantSource()
+        self.entitlements = MemoryEntitlementSource()
+        self.pool = MemoryQuotaPool()
+        self.ledger = MemoryQuotaLedger(self.entitlements.limit)
+        self._plans: dict[str, _Terms] = {}
+        self._quotas: list[LeasedQuota] = []
         self.api_keys = MemoryApiKeys()
         self.signer = TokenSigner()
         self.observed: list[tuple[str, str]] = []
@@ -169,11 +153,64 @@ class TestMesh:
                 await asyncio.sleep(0.005)
         return list(self.observed)
 
-    def add_tenant(self, slug: str, *, plan_id: str = "basic", state: TenantState = TenantState.ACTIVE) -> TenantRecord:
-        """A new tenant."""
-        tenant = TenantRecord(TenantId(uuid.uuid4()), slug, state, plan_id)
+    def plan(
+        self,
+        plan: str,
+        *,
+        features: Iterable[str] = (),
+        limits: Mapping[str, int | None] | None = None,
+        gauges: Mapping[str, int | None] | None = None,
+        values: Mapping[str, Any] | None = None,
+        rates: Mapping[str, Rate] | None = None,
+    ) -> None:
+        """Says what a plan includes, for tenants that are added to it later.
+
+        features: BOOLEAN features. limits: allowances by METERED feature, None being unlimited. gauges: highest levels
+        by GAUGE feature. values: STATIC features. rates: burst limits by rate class.
+        """
+        self._plans[plan] = _terms(features, limits, gauges, values), dict(rates or {})
+
+    def add_tenant(self, slug: str, *, plan: str = "basic", state: TenantState = TenantState.ACTIVE) -> TenantRecord:
+        """A new tenant. A plan that no test has spoken of includes nothing."""
+        tenant = TenantRecord(TenantId(uuid.uuid4()), slug, state, plan)
+        features, rates = self._plans.get(plan, ({}, {}))
+        self.entitlements.set(Entitlements(tenant.id, plan, 1, 1, features, rates))
         self.tenants.set(tenant)
         return tenant
+
+    def entitle(
+        self,
+        tenant: TenantRecord,
+        *features: str,
+        without: Iterable[str] = (),
+        limits: Mapping[str, int | None] | None = None,
+        gauges: Mapping[str, int | None] | None = None,
+        values: Mapping[str, Any] | None = None,
+        rates: Mapping[str, Rate] | None = None,
+        over_limit: Iterable[str] = (),
+    ) -> None:
+        """Changes what one tenant is entitled to, as an override would; see `plan`. `without` takes features away, and
+        `over_limit` makes it read-only because of these gauges."""
+        now = self.entitlements.entitled(tenant.id)
+        changed = {**now.features, **_terms(features, limits, gauges, values)}
+        for feature in without:
+            changed[feature] = Feature(feature, FeatureType.BOOLEAN, enabled=False)
+        over = tuple(over_limit)
+        self.entitlements.set(
+            replace(
+                now,
+                revision=now.revision + 1,
+                features=changed,
+                rates={**now.rates, **(rates or {})},
+                over_limit=over,
+                read_only=bool(over),
+            )
+        )
+
+    def used(self, tenant: TenantRecord, meter: str) -> int:
+        """How much of a meter's allowance was charged: what the ledger has given, without what servers hold ready."""
+        ready = sum(quotas.held(tenant.id, meter) for quotas in self._quotas)
+        return self.ledger.given(tenant.id, meter) - self.pool.held(tenant.id, meter) - ready
 
     def suspend(self, tenant: TenantRecord) -> None:
         """Suspends the tenant, as an operator would."""
@@ -193,10 +230,13 @@ class TestMesh:
 
     def ports(self) -> Ports:
         """The ports of a new chain."""
+        self._quotas.append(LeasedQuota(self.ledger, self.pool))
         return Ports(
             tokens=self.signer.verifier(),
             api_keys=self.api_keys,
             directory=TenantDirectory(self.tenants),
+            entitlements=EntitlementDirectory(self.entitlements),
+            quotas=self._quotas[-1],
             limiter=MemoryRateLimiter(),
             observer=self.observer,
         )

@@ -86,6 +86,11 @@ class MemoryQuotaPool:
         del self._pools[tenant_id, meter]
         return Drained(pool.units, pool.period_start) if pool.units else None
 
+    def held(self, tenant_id: TenantId, meter: str) -> int:
+        """What is in the meter's pool."""
+        pool = self._pool(tenant_id, meter)
+        return 0 if pool is None else pool.units
+
     def _pool(self, tenant_id: TenantId, meter: str) -> _Pool | None:
         pool = self._pools.get((tenant_id, meter))
         if pool is not None and pool.until <= self._clock():

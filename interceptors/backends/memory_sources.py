@@ -1,0 +1,115 @@
+"""Tenants and what they are entitled to, in memory: for tests and for processes without a mesh. `set` changes one and
+tells every watcher, on whatever loop it is."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import uuid
+from collections.abc import AsyncIterator
+from typing import Generic, TypeVar
+
+from interceptors.entitlements import EntitlementChange, Entitlements
+from interceptors.tenants import TenantChange, TenantId, TenantRecord
+
+__all__ = ["MemoryEntitlementSource", "MemoryTenantSource"]
+
+_T = TypeVar("_T")
+CHECKPOINT_SECONDS = 1.0
+
+
+class _Log(Generic[_T]):
+    """What happened, and who wants to know. A chain on the thread-pool server watches from a loop of its own."""
+
+    def __init__(self) -> None:
+        self._entries: list[_T] = []
+        self._watchers: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
+
+    def append(self, entry: _T) -> None:
+        self._entries.append(entry)
+        for loop, changed in self._watchers:
+            loop.call_soon_threadsafe(changed.set)
+
+    async def after(self, cursor: str | None) -> AsyncIterator[tuple[str, _T | None]]:
+        """The entries after the cursor with theirs; None is a checkpoint."""
+        position = len(self._entries) if cursor is None else int(cursor)
+        watcher = (asyncio.get_running_loop(), changed := asyncio.Event())
+        self._watchers.append(watcher)
+        try:
+            yield str(position), None
+            while True:
+                changed.clear()
+                for entry in self._entries[position:]:
+                    position += 1
+                    yield str(position), entry
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(changed.wait(), CHECKPOINT_SECONDS)
+                yield str(position), None
+        finally:
+            self._watchers.remove(watcher)
+
+
+class MemoryTenantSource:
+    """A TenantSource over a dictionary."""
+
+    def __init__(self) -> None:
+        self._tenants: dict[TenantId, TenantRecord] = {}
+        self._log = _Log[TenantRecord]()
+        self.lookups = 0
+        """How often the source was asked."""
+
+    def set(self, tenant: TenantRecord) -> None:
+        """Adds or replaces the tenant."""
+        self._tenants[tenant.id] = tenant
+        self._log.append(tenant)
+
+    async def by_id(self, tenant_id: uuid.UUID) -> TenantRecord | None:
+        """As `TenantSource.by_id`."""
+        self.lookups += 1
+        return self._tenants.get(TenantId(tenant_id))
+
+    async def by_slug(self, slug: str) -> TenantRecord | None:
+        """As `TenantSource.by_slug`."""
+        self.lookups += 1
+        return next((tenant for tenant in self._tenants.values() if tenant.slug == slug), None)
+
+    async def watch(self, cursor: str | None) -> AsyncIterator[TenantChange]:
+        """As `TenantSource.watch`."""
+        async with contextlib.aclosing(self._log.after(cursor)) as entries:  # type: ignore[type-var]
+            async for position, tenant in entries:
+                yield TenantChange(position, tenant)
+
+
+class MemoryEntitlementSource:
+    """An EntitlementSource over a dictionary."""
+
+    def __init__(self) -> None:
+        self._entitlements: dict[TenantId, Entitlements] = {}
+        self._log = _Log[TenantId]()
+        self.lookups = 0
+        """How often the source was asked."""
+
+    def set(self, entitled: Entitlements) -> None:
+        """Adds or replaces a tenant's entitlements."""
+        self._entitlements[entitled.tenant_id] = entitled
+        self._log.append(entitled.tenant_id)
+
+    def entitled(self, tenant_id: TenantId) -> Entitlements:
+        """What is in force. Raises KeyError for a tenant that nobody has spoken of."""
+        return self._entitlements[tenant_id]
+
+    def limit(self, tenant_id: TenantId, meter: str) -> int | None:
+        """The allowance of a meter, as MemoryQuotaLedger asks for it."""
+        entitled = self._entitlements.get(tenant_id)
+        return 0 if entitled is None else entitled.limit(meter)
+
+    async def find(self, tenant_id: TenantId) -> Entitlements | None:
+        """As `EntitlementSource.find`."""
+        self.lookups += 1
+        return self._entitlements.get(tenant_id)
+
+    async def watch(self, cursor: str | None) -> AsyncIterator[EntitlementChange]:
+        """As `EntitlementSource.watch`."""
+        async with contextlib.aclosing(self._log.after(cursor)) as entries:  # type: ignore[type-var]
+            async for position, tenant_id in entries:
+                yield EntitlementChange(position, tenant_id)
