@@ -79,7 +79,7 @@ class Capabilities:
         self.registrations: Sequence[Registration] = [
             (
                 add_TenantServiceServicer_to_server,
-                TenantServicer(tenants, Migrations(doors, uuid7), self.tenant_feed.watch),
+                TenantServicer(tenants, Migrations(doors, uuid7, pooled), self.tenant_feed.watch),
             ),
             (add_PlanServiceServicer_to_server, PlanServicer(Plans(doors), Features(doors))),
             (

@@ -126,7 +126,7 @@ class Stack:
         return self._supervisor.start(program)
 
     def _start_worker(self) -> Child:
-        program = worker.program(self.ports, self.engines.postgres, self.places.log(worker.NAME))
+        program = worker.program(self.ports, self.engines.postgres, self.engines.store, self.places.log(worker.NAME))
         self._restart[worker.NAME] = lambda: self._supervisor.start(program)
         return self._supervisor.start(program)
 

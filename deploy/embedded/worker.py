@@ -9,6 +9,7 @@ from pathlib import Path
 from deploy.embedded.ports import LOOPBACK, Ports
 from deploy.embedded.postgres import Postgres
 from deploy.embedded.processes import Child, Program
+from deploy.embedded.valkey import Store
 
 NAME = "tenant_worker"
 _START_SECONDS = 60.0
@@ -22,13 +23,15 @@ def metrics_url(ports: Ports) -> str:
     return f"http://{LOOPBACK}:{ports.worker_metrics}/metrics"
 
 
-def program(ports: Ports, postgres: Postgres, log: Path) -> Program:
+def program(ports: Ports, postgres: Postgres, store: Store, log: Path) -> Program:
     """The worker as something to start. It gets what it needs to change tenants' rows and to take jobs, and no more."""
     inherited = {name: value for name, value in os.environ.items() if name not in _NOT_FOR_IT}
     fixed = {
         "TENANTMESH_MODE": "development",
         "TENANTMESH_DATABASE_URL": postgres.url("tenant_app").get_secret_value(),
         "TENANTMESH_WORKER_QUEUE_URL": postgres.url("tenant_worker").get_secret_value(),
+        "TENANTMESH_REDIS_URL": store.url.get_secret_value(),
+        "TENANTMESH_REDIS_CLUSTER": str(store.cluster).lower(),
         "TENANTMESH_TELEMETRY_METRICS_LISTEN": f"{LOOPBACK}:{ports.worker_metrics}",
     }
     argv = (sys.executable, "-P", "-m", "tenant_svc.worker")

@@ -30,7 +30,7 @@ SERVICES: Mapping[str, type[ProcessSettings]] = {
     "worker": WorkerSettings,
 }
 _ALL_OF = {tuple(SERVICES): "all", ("tenant_svc", "auth_svc"): ""}
-IDLE = {"worker": {"redis", "server"}}
+IDLE = {"worker": {"server"}}
 """Groups that every process has by its class, and that this one makes no use of."""
 
 HEAD = """# Settings

@@ -127,10 +127,12 @@ _GRACE_PROBLEM = "is required for the over-limit policy GRACE, and only there"
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What has been given out of an allowance in this period, and how much of it came from the plan."""
+    """What has been given out of an allowance in this period: how much of it came from the plan, and how much lies
+    ready for any process and is not used yet."""
 
     given: int
     from_plan: int
+    ready: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +180,7 @@ def _over_limit(
             used = levels.get(feature.id, 0)
         case FeatureType.METERED:
             spent = usage.get(feature.id, Usage(0, 0))
-            used = spent.given
+            used = max(0, spent.given - spent.ready)
             limit += spent.given - spent.from_plan + each.granted  # what grants gave, and still have
         case _:
             return None

@@ -4,16 +4,18 @@ change itself is a job's (`steps.py`)."""
 from __future__ import annotations
 
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from interceptors.errors import Aborted, AlreadyExists
+from interceptors.limits import StoreUnavailable
 from interceptors.tenants import TenantId
 from runtime.database import Connection, UniqueViolation
 from tenant_svc.doors import Doors
 from tenant_svc.entitlements import reader
 from tenant_svc.entitlements.entitlement import OverLimitPolicy, TenantEntitlements
+from tenant_svc.entitlements.entitlements import Pooled
 from tenant_svc.operations import queue, repository
 from tenant_svc.operations.migration import (
     NewMigration,
@@ -33,7 +35,7 @@ from tenant_svc.tenants import repository as tenants
 from tenant_svc.tenants.tenant import RequestKey, Tenant
 from tenant_svc.tenants.tenants import not_found
 
-__all__ = ["Migrations", "Request", "beyond", "plan_to_move_to"]
+__all__ = ["Migrations", "Request", "beyond", "plan_to_move_to", "ready_units"]
 
 _FIRST_VERSION = 1
 
@@ -49,17 +51,22 @@ class Request:
 
 
 class Migrations:
-    """The use cases. Both raise Unavailable when the database can't be reached. `new_id` makes time-ordered UUIDs;
-    `moment` says what time it is, by default the database's."""
+    """The use cases. Both raise Unavailable when the database can't be reached. `new_id` makes time-ordered UUIDs.
+
+    `pooled` says which units of allowances were given out and lie ready; without it they count as used. `moment` says
+    what time it is, by default the database's.
+    """
 
     def __init__(
         self,
         doors: Doors,
         new_id: Callable[[], uuid.UUID],
+        pooled: Pooled | None = None,
         moment: Callable[[Connection], Awaitable[datetime]] = repository.now,
     ) -> None:
         self._doors = doors
         self._new_id = new_id
+        self._pooled = pooled
         self._moment = moment
 
     async def start(self, tenant_id: TenantId, request: Request) -> Operation:
@@ -81,6 +88,7 @@ class Migrations:
 
     async def validate(self, tenant_id: TenantId, request: Request) -> Operation:
         """What `start` and the job after it would come to now, without changing anything. Raises what `start` does."""
+        ready = await ready_units(self._doors, self._pooled, tenant_id)
         async with self._doors.tenant(tenant_id, read_only=True) as connection:
             made = await _made_by(connection, tenant_id, request)
             if made is not None:
@@ -91,7 +99,7 @@ class Migrations:
             entitlements = await reader.load(connection, tenant_id)
             if entitlements is None:
                 raise not_found()
-            over = await beyond(connection, entitlements, plan)
+            over = await beyond(connection, entitlements, plan, ready)
         return _validated(draft, tenant, over)
 
     async def _store(self, tenant_id: TenantId, request: Request) -> Operation:
@@ -151,7 +159,23 @@ async def plan_to_move_to(connection: Connection, plan_id: str, version: int) ->
     return plan
 
 
-async def beyond(connection: Connection, entitlements: TenantEntitlements, plan: PlanVersion) -> tuple[OverLimit, ...]:
+async def ready_units(doors: Doors, pooled: Pooled | None, tenant_id: TenantId) -> Mapping[str, int]:
+    """What lies ready of the tenant's allowances, by METERED feature; empty where that can't be told. Ask before a
+    transaction is open: it may take as long as the store's timeout."""
+    if pooled is None:
+        return {}
+    async with doors.tenant(tenant_id, read_only=True) as connection:
+        features = await plans.features(connection)
+    meters = [each.id for each in features.values() if each.type is FeatureType.METERED]
+    try:
+        return await pooled(tenant_id, meters)
+    except StoreUnavailable:
+        return {}
+
+
+async def beyond(
+    connection: Connection, entitlements: TenantEntitlements, plan: PlanVersion, ready: Mapping[str, int]
+) -> tuple[OverLimit, ...]:
     """What the tenant would use beyond the plan, as of `entitlements.now`."""
     starts = {
         each.feature.id: each.feature.period.start_of(entitlements.now)
@@ -159,6 +183,7 @@ async def beyond(connection: Connection, entitlements: TenantEntitlements, plan:
         if each.feature.type is FeatureType.METERED and each.feature.period is not None
     }
     used = await repository.usage(connection, entitlements.tenant_id, starts)
+    used = {meter: replace(usage, ready=ready.get(meter, 0)) for meter, usage in used.items()}
     return over_limits(entitlements, plan, used)
 
 

@@ -8,6 +8,7 @@ the operation ended.
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from dataclasses import replace
 
 from interceptors.errors import MeshError
@@ -17,9 +18,10 @@ from tenant_svc.doors import Doors
 from tenant_svc.entitlements import reader
 from tenant_svc.entitlements import repository as entitlements
 from tenant_svc.entitlements.entitlement import OverLimitPolicy
+from tenant_svc.entitlements.entitlements import Pooled
 from tenant_svc.operations import repository
 from tenant_svc.operations.migration import over_limit, terms_after
-from tenant_svc.operations.migrations import beyond, plan_to_move_to
+from tenant_svc.operations.migrations import beyond, plan_to_move_to, ready_units
 from tenant_svc.operations.operation import Failure, Operation, OperationState, ended_by_us
 from tenant_svc.plans import repository as plans
 from tenant_svc.plans.plan import PlanVersion
@@ -32,10 +34,14 @@ __all__ = ["MigrationSteps"]
 
 
 class MigrationSteps:
-    """Changes plans. All methods raise Unavailable when the database can't be reached; the job is then tried again."""
+    """Changes plans. All methods raise Unavailable when the database can't be reached; the job is then tried again.
 
-    def __init__(self, doors: Doors) -> None:
+    `pooled` says which units of allowances were given out and lie ready; without it they count as used.
+    """
+
+    def __init__(self, doors: Doors, pooled: Pooled | None = None) -> None:
         self._doors = doors
+        self._pooled = pooled
 
     async def run(self, tenant_id: TenantId, operation_id: uuid.UUID) -> Operation | None:
         """Takes the operation to its end, from wherever it is, and returns it. One that has ended stays as it is; None
@@ -58,11 +64,12 @@ class MigrationSteps:
 
     async def check(self, tenant_id: TenantId, operation_id: uuid.UUID) -> Operation | None:
         """Compares what the tenant uses with the new limits, and ends an operation that can't succeed."""
+        ready = await ready_units(self._doors, self._pooled, tenant_id)
         async with self._doors.tenant(tenant_id) as connection:
             operation = await repository.get_locked(connection, tenant_id, operation_id)
             if operation is None or operation.done:
                 return operation
-            checked, _ = await self._checked(connection, operation)
+            checked, _ = await self._checked(connection, operation, ready)
             if checked.error is not None:
                 return await repository.end(connection, checked)
             await repository.advance(connection, checked)
@@ -71,6 +78,7 @@ class MigrationSteps:
     async def apply(self, tenant_id: TenantId, operation_id: uuid.UUID) -> Operation | None:
         """Changes the plan and ends the operation, both or neither. Everything is checked again: what was true before
         may not be."""
+        ready = await ready_units(self._doors, self._pooled, tenant_id)
         async with self._doors.tenant(tenant_id) as connection:
             tenant = await tenants.get_locked(connection, tenant_id)
             operation = await repository.get_locked(connection, tenant_id, operation_id)
@@ -79,7 +87,7 @@ class MigrationSteps:
             # Before the plan is read: versions are published and archived under this lock, so none is pinned that was
             # just archived.
             await tenants.lock_log(connection)
-            checked, plan = await self._checked(connection, operation)
+            checked, plan = await self._checked(connection, operation, ready)
             if plan is None or tenant is None:
                 return await repository.end(connection, checked)
             return await self.change(connection, checked, tenant)
@@ -115,7 +123,9 @@ class MigrationSteps:
         )
         return await repository.end(connection, replace(operation, state=OperationState.SUCCEEDED, result=after))
 
-    async def _checked(self, connection: Connection, operation: Operation) -> tuple[Operation, PlanVersion | None]:
+    async def _checked(
+        self, connection: Connection, operation: Operation, ready: Mapping[str, int]
+    ) -> tuple[Operation, PlanVersion | None]:
         """The operation as it goes on, with the plan to move to; or as it ends, with None."""
         try:
             plan = await plan_to_move_to(connection, operation.to_plan.id, operation.to_plan.version)
@@ -124,7 +134,7 @@ class MigrationSteps:
                 raise not_found()
         except MeshError as error:
             return _failed(operation, error), None
-        over = await beyond(connection, have, plan)
+        over = await beyond(connection, have, plan, ready)
         checked = replace(operation, state=OperationState.APPLYING, over_limits=over)
         if over and operation.migration.policy is OverLimitPolicy.REJECT:
             return _failed(checked, over_limit(operation.to_plan, over)), None

@@ -7,13 +7,16 @@ from collections.abc import Callable, Iterable
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
-from runtime import row_security
+from interceptors.backends.redis_quota_pool import RedisQuotaPool
+from runtime import redis_client, row_security
 from runtime.database import Database, connect
 from runtime.database.pool import RawConnection
 from runtime.telemetry import Telemetry
 from tenant_svc.doors import Doors
+from tenant_svc.entitlements.entitlements import Pooled
 from tenant_svc.operations.queue import MIGRATE_TENANT_PLAN
 from tenant_svc.operations.steps import MigrationSteps
+from tenant_svc.quotas.pooled import PoolReader
 from tenant_svc.schema import SCHEMA, metadata
 from tenant_svc.worker.migrating import MigrationJobs
 from tenant_svc.worker.queue import SETTINGS, JobQueue
@@ -29,11 +32,14 @@ class WorkerApp:
         self,
         settings: WorkerSettings,
         telemetry: Telemetry,
-        make_steps: Callable[[Doors], MigrationSteps] = MigrationSteps,
+        make_steps: Callable[[Doors, Pooled | None], MigrationSteps] = MigrationSteps,
     ) -> None:
         self._settings = settings
         self._database = Database(settings.database, schema=SCHEMA)
-        handlers = {MIGRATE_TENANT_PLAN: MigrationJobs(make_steps(Doors(self._database)))}
+        # Without a store, units that lie ready in it count as used: too careful, never too generous.
+        self._redis = None if settings.redis.url is None else redis_client.connect(settings.redis)
+        pooled = None if self._redis is None else PoolReader(RedisQuotaPool(self._redis))
+        handlers = {MIGRATE_TENANT_PLAN: MigrationJobs(make_steps(Doors(self._database), pooled))}
         self.queue = JobQueue(self._connect_queue, handlers, settings.worker)
         telemetry.collector(self._metrics)
 
@@ -47,6 +53,8 @@ class WorkerApp:
     async def close(self) -> None:
         """Ends everything in reverse order, also what was never started."""
         await self.queue.close()
+        if self._redis is not None:
+            await self._redis.aclose()
         await self._database.close()
 
     async def _connect_queue(self) -> RawConnection:

@@ -1,5 +1,4 @@
-"""The settings of the worker. It serves no calls: of those that every process has, it reads mode, database and
-telemetry."""
+"""The settings of the worker. It serves no calls: of the groups that every process has, `server` says nothing to it."""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ from interceptors.tenants import TenantId
 from runtime.database import Connection
 from runtime.telemetry import setup
 from tenant_svc.doors import Doors
+from tenant_svc.entitlements.entitlements import Pooled
 from tenant_svc.operations.operation import Operation
 from tenant_svc.operations.steps import MigrationSteps
 from tenant_svc.tenants.tenant import Tenant
@@ -23,8 +24,8 @@ PLACES = ("taken", "begun", "checked", "changed", "committed")
 
 
 class StoppingSteps(MigrationSteps):
-    def __init__(self, doors: Doors, place: str, operation_id: uuid.UUID) -> None:
-        super().__init__(doors)
+    def __init__(self, doors: Doors, pooled: Pooled | None, place: str, operation_id: uuid.UUID) -> None:
+        super().__init__(doors, pooled)
         self._place = place
         self._operation_id = operation_id
 
@@ -59,7 +60,7 @@ def main() -> int:
     place, operation_id = sys.argv[1], uuid.UUID(sys.argv[2])
     settings = WorkerSettings()  # type: ignore[call-arg]  # pydantic reads the environment
     telemetry = setup(settings.telemetry, "stopping")
-    app = WorkerApp(settings, telemetry, lambda doors: StoppingSteps(doors, place, operation_id))
+    app = WorkerApp(settings, telemetry, lambda doors, pooled: StoppingSteps(doors, pooled, place, operation_id))
     return run(app, telemetry, settings.worker.grace)
 
 

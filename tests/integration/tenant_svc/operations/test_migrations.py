@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from interceptors.errors import Aborted, AlreadyExists, FailedPrecondition, InvalidArgument, MeshError, NotFound
+from interceptors.limits import StoreUnavailable
+from interceptors.tenants import TenantId
 from runtime.database import Connection
 from runtime.ids import uuid7
 from tenant_svc.entitlements import reader
@@ -93,6 +96,32 @@ async def test_what_is_used_of_an_allowance_counts_with_the_grants_that_go_along
         tenant.id,
     )
     assert (await ended(steps, await world.migrations.start(tenant.id, request("basic")))).over_limits == ()
+
+
+async def test_units_that_lie_ready_are_not_used(world: World) -> None:
+    tenant = await world.tenant()
+    await world.used(tenant.id, "api_requests", 1100, 1100)
+    ready: dict[str, int] = {"api_requests": 101}
+
+    async def pooled(asked: TenantId, meters: Sequence[str]) -> Mapping[str, int]:
+        assert (asked, "api_requests" in meters, "users" in meters) == (tenant.id, True, False)
+        return ready
+
+    async def lost(_asked: TenantId, _meters: Sequence[str]) -> Mapping[str, int]:
+        raise StoreUnavailable("down")
+
+    enough = await Migrations(world.doors, uuid7, pooled).validate(tenant.id, request("basic"))
+    assert enough.over_limits == ()
+    ready["api_requests"] = 99
+    short = await Migrations(world.doors, uuid7, pooled).validate(tenant.id, request("basic"))
+    assert short.over_limits == (OverLimit("api_requests", 1001, 1000),)
+    unknown = await Migrations(world.doors, uuid7, lost).validate(tenant.id, request("basic"))
+    assert unknown.over_limits == (OverLimit("api_requests", 1100, 1000),)
+    operation = await world.migrations.start(tenant.id, request("basic"))
+    assert (await ended(MigrationSteps(world.doors, pooled), operation)).over_limits == short.over_limits
+    ready["api_requests"] = 101
+    operation = await world.migrations.start(tenant.id, request("basic"))
+    assert (await ended(MigrationSteps(world.doors, pooled), operation)).state is OperationState.SUCCEEDED
 
 
 async def test_an_override_goes_along(world: World, steps: MigrationSteps) -> None:
@@ -279,7 +308,7 @@ async def test_billing_periods_are_those_of_the_calendar(world: World, moment: d
         return moment
 
     tenant = await world.tenant()
-    operation = await Migrations(world.doors, uuid7, at).start(tenant.id, request(timing=Timing.NEXT_PERIOD))
+    operation = await Migrations(world.doors, uuid7, moment=at).start(tenant.id, request(timing=Timing.NEXT_PERIOD))
     assert operation.effective_time == effective
     assert (await world.jobs(operation))[0]["execute_after"] == effective
 
@@ -293,4 +322,4 @@ async def test_a_grace_that_is_over_before_it_begins_is_refused(world: World) ->
         return until + timedelta(days=1)
 
     with pytest.raises(InvalidArgument, match="grace_until"):
-        await Migrations(world.doors, uuid7, at).start(tenant.id, asked)
+        await Migrations(world.doors, uuid7, moment=at).start(tenant.id, asked)

@@ -18,6 +18,7 @@ from interceptors.tenants import TenantId
 from runtime.settings import DatabaseSettings, TelemetrySettings
 from runtime.telemetry import Telemetry
 from tenant_svc.doors import Doors
+from tenant_svc.entitlements.entitlements import Pooled
 from tenant_svc.operations.operation import Operation, OperationState
 from tenant_svc.operations.operations import Operations
 from tenant_svc.operations.steps import MigrationSteps
@@ -33,7 +34,7 @@ FAST = {"lease": "2s", "poll_interval": "100ms", "longest_pause": "50ms"}
 @asynccontextmanager
 async def working(
     world: World,
-    make_steps: Callable[[Doors], MigrationSteps] = MigrationSteps,
+    make_steps: Callable[[Doors, Pooled | None], MigrationSteps] = MigrationSteps,
     *,
     break_off: bool = False,
     **more: object,
@@ -116,7 +117,7 @@ async def test_jobs_are_done_as_they_come(world: World, operations: Operations) 
 @pytest.mark.parametrize("error", [Unavailable("TENANT_DIRECTORY_UNAVAILABLE", "away"), ZeroDivisionError()])
 async def test_what_fails_is_tried_again(world: World, operations: Operations, error: Exception) -> None:
     operation = await world.started()
-    async with working(world, lambda doors: FailingSteps(doors, operation, error, 3)):
+    async with working(world, lambda doors, _: FailingSteps(doors, operation, error, 3)):
         assert (await ended(operations, operation)).state is OperationState.SUCCEEDED
     assert len(await world.effects(operation.tenant_id)) == 1
 
@@ -124,7 +125,7 @@ async def test_what_fails_is_tried_again(world: World, operations: Operations, e
 async def test_what_fails_too_often_is_given_up_and_says_so(world: World, operations: Operations) -> None:
     operation = await world.started()
     secret = ZeroDivisionError("a secret")
-    async with working(world, lambda doors: FailingSteps(doors, operation, secret, 1000), attempts=3) as app:
+    async with working(world, lambda doors, _: FailingSteps(doors, operation, secret, 1000), attempts=3) as app:
         after = await ended(operations, operation)
         await eventually(gone(world, operation))
         assert app.queue.outcomes["migrate_tenant_plan", "given up"] == 1
@@ -139,7 +140,7 @@ async def test_what_fails_too_often_is_given_up_and_says_so(world: World, operat
 async def test_an_outage_is_never_given_up(world: World, operations: Operations) -> None:
     operation = await world.started()
     away = Unavailable("TENANT_DIRECTORY_UNAVAILABLE", "away")
-    async with working(world, lambda doors: FailingSteps(doors, operation, away, 8), attempts=2):
+    async with working(world, lambda doors, _: FailingSteps(doors, operation, away, 8), attempts=2):
         assert (await ended(operations, operation)).state is OperationState.SUCCEEDED
 
 
@@ -156,7 +157,7 @@ async def test_what_is_under_way_is_finished_before_it_stops(world: World, opera
     operation = await world.started()
     steps: list[HeldSteps] = []
 
-    def make(doors: Doors) -> MigrationSteps:
+    def make(doors: Doors, _pooled: Pooled | None) -> MigrationSteps:
         steps.append(HeldSteps(doors, operation))
         return steps[0]
 
@@ -175,7 +176,7 @@ async def test_a_job_that_is_broken_off_stays_in_the_queue(world: World, operati
     operation = await world.started()
     steps: list[HeldSteps] = []
 
-    def make(doors: Doors) -> MigrationSteps:
+    def make(doors: Doors, _pooled: Pooled | None) -> MigrationSteps:
         steps.append(HeldSteps(doors, operation))
         return steps[0]
 

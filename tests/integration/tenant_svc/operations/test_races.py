@@ -150,9 +150,7 @@ async def test_who_waits_for_the_tenant_does_not_hold_up_the_log(world: World, s
     """As suspending does: the tenant's row, then the log's lock. In two orders they would wait for each other."""
     operation = await world.started()
     async with world.superuser() as connection, connection.transaction():
-        await connection.fetch(
-            "select from tenant.tenants where tenant_id = $1 for no key update", operation.tenant_id
-        )
+        await connection.fetch("select from tenant.tenants where tenant_id = $1 for no key update", operation.tenant_id)
         applying = asyncio.create_task(steps.apply(operation.tenant_id, operation.id))
         await blocked_or_done(world, applying)
         assert await connection.fetchval("select pg_try_advisory_xact_lock($1)", repository._LOG_LOCK)
