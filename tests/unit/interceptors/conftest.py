@@ -41,7 +41,7 @@ SETTINGS = ChainSettings(
     base_domain="mesh.test",
     trusted_proxies=("127.0.0.0/8",),
     roles={"owner": frozenset({"*"}), "reader": frozenset({"notes.read"})},
-    rates={"public": Rate(per_second=0.1, burst=5)},
+    rates={"public": Rate(per_second=0.1, burst=5), "api": Rate(per_second=0.01, burst=3)},
     read_timeout=0.5,
 )
 

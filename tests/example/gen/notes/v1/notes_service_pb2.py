@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from tenantmesh.policy.v1 import policy_pb2 as tenantmesh_dot_policy_dot_v1_dot_policy__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cnotes/v1/notes_service.proto\x12\x08notes.v1\x1a!tenantmesh/policy/v1/policy.proto\"\x1e\n\x0eGetNoteRequest\x12\x0c\n\x04text\x18\x01 \x01(\t\"B\n\x0fGetNoteResponse\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x11\n\ttenant_id\x18\x02 \x01(\t\x12\x0e\n\x06\x63\x61ller\x18\x03 \x01(\t\"\"\n\x11WatchNotesRequest\x12\r\n\x05\x63ount\x18\x01 \x01(\x05\"\"\n\x12WatchNotesResponse\x12\x0c\n\x04text\x18\x01 \x01(\t\"\"\n\x12ImportNotesRequest\x12\x0c\n\x04text\x18\x01 \x01(\t\"$\n\x13ImportNotesResponse\x12\r\n\x05\x63ount\x18\x01 \x01(\x05\" \n\x10\x45\x63hoNotesRequest\x12\x0c\n\x04text\x18\x01 \x01(\t\"!\n\x11\x45\x63hoNotesResponse\x12\x0c\n\x04text\x18\x01 \x01(\t\"\x16\n\x14\x46orgottenNoteRequest\"\x17\n\x15\x46orgottenNoteResponse2\xfb\x04\n\x0cNotesService\x12~\n\x07GetNote\x12\x18.notes.v1.GetNoteRequest\x1a\x19.notes.v1.GetNoteResponse\">\xaa\xed\x18:\n\x03\x02\x03\x04\x12\nnotes.read\x18\x01P\x02j#internal: called through stubs only\x12\x87\x01\n\nWatchNotes\x12\x1b.notes.v1.WatchNotesRequest\x1a\x1c.notes.v1.WatchNotesResponse\"<\xaa\xed\x18\x38\n\x01\x02\x12\nnotes.read\x18\x01P\x02j#internal: called through stubs only0\x01\x12\x89\x01\n\x0bImportNotes\x12\x1c.notes.v1.ImportNotesRequest\x1a\x1d.notes.v1.ImportNotesResponse\";\xaa\xed\x18\x37\n\x01\x02\x12\x0bnotes.write\x18\x01j#internal: called through stubs only(\x01\x12\x82\x01\n\tEchoNotes\x12\x1a.notes.v1.EchoNotesRequest\x1a\x1b.notes.v1.EchoNotesResponse\"8\xaa\xed\x18\x34\n\x01\x01\x18\x02:\x06public@\x02j#internal: called through stubs only(\x01\x30\x01\x12P\n\rForgottenNote\x12\x1e.notes.v1.ForgottenNoteRequest\x1a\x1f.notes.v1.ForgottenNoteResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cnotes/v1/notes_service.proto\x12\x08notes.v1\x1a!tenantmesh/policy/v1/policy.proto\"\x1e\n\x0eGetNoteRequest\x12\x0c\n\x04text\x18\x01 \x01(\t\"B\n\x0fGetNoteResponse\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x11\n\ttenant_id\x18\x02 \x01(\t\x12\x0e\n\x06\x63\x61ller\x18\x03 \x01(\t\"\"\n\x11WatchNotesRequest\x12\r\n\x05\x63ount\x18\x01 \x01(\x05\"\"\n\x12WatchNotesResponse\x12\x0c\n\x04text\x18\x01 \x01(\t\"\"\n\x12ImportNotesRequest\x12\x0c\n\x04text\x18\x01 \x01(\t\"$\n\x13ImportNotesResponse\x12\r\n\x05\x63ount\x18\x01 \x01(\x05\" \n\x10\x45\x63hoNotesRequest\x12\x0c\n\x04text\x18\x01 \x01(\t\"!\n\x11\x45\x63hoNotesResponse\x12\x0c\n\x04text\x18\x01 \x01(\t\"\x1e\n\x0e\x41\x64\x64NoteRequest\x12\x0c\n\x04text\x18\x01 \x01(\t\"\x1f\n\x0f\x41\x64\x64NoteResponse\x12\x0c\n\x04plan\x18\x01 \x01(\t\"7\n\x12\x45xportNotesRequest\x12\r\n\x05\x63ount\x18\x01 \x01(\x05\x12\x12\n\nfail_after\x18\x02 \x01(\x05\"#\n\x13\x45xportNotesResponse\x12\x0c\n\x04\x66ile\x18\x01 \x01(\x0c\"\"\n\x12UploadNotesRequest\x12\x0c\n\x04text\x18\x01 \x01(\t\"#\n\x13UploadNotesResponse\x12\x0c\n\x04text\x18\x01 \x01(\t\"5\n\x15SummarizeNotesRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\"\'\n\x16SummarizeNotesResponse\x12\r\n\x05words\x18\x01 \x01(\x05\"\x16\n\x14\x46orgottenNoteRequest\"\x17\n\x15\x46orgottenNoteResponse2\x9c\n\n\x0cNotesService\x12~\n\x07GetNote\x12\x18.notes.v1.GetNoteRequest\x1a\x19.notes.v1.GetNoteResponse\">\xaa\xed\x18:\n\x03\x02\x03\x04\x12\nnotes.read\x18\x01P\x02j#internal: called through stubs only\x12\x87\x01\n\nWatchNotes\x12\x1b.notes.v1.WatchNotesRequest\x1a\x1c.notes.v1.WatchNotesResponse\"<\xaa\xed\x18\x38\n\x01\x02\x12\nnotes.read\x18\x01P\x02j#internal: called through stubs only0\x01\x12\x89\x01\n\x0bImportNotes\x12\x1c.notes.v1.ImportNotesRequest\x1a\x1d.notes.v1.ImportNotesResponse\";\xaa\xed\x18\x37\n\x01\x02\x12\x0bnotes.write\x18\x01j#internal: called through stubs only(\x01\x12\x82\x01\n\tEchoNotes\x12\x1a.notes.v1.EchoNotesRequest\x1a\x1b.notes.v1.EchoNotesResponse\"8\xaa\xed\x18\x34\n\x01\x01\x18\x02:\x06public@\x02j#internal: called through stubs only(\x01\x30\x01\x12\x8f\x01\n\x07\x41\x64\x64Note\x12\x18.notes.v1.AddNoteRequest\x1a\x19.notes.v1.AddNoteResponse\"O\xaa\xed\x18K\n\x03\x02\x03\x04\x12\x0bnotes.write\x18\x01\x32\x07\n\x05notes:\x03\x61pi@\x01H\x02j#internal: called through stubs only\x12\xa9\x01\n\x0b\x45xportNotes\x12\x1c.notes.v1.ExportNotesRequest\x1a\x1d.notes.v1.ExportNotesResponse\"[\xaa\xed\x18W\n\x02\x02\x04\x12\nnotes.read\x18\x01*\x06\x65xport2\x12\n\x0e\x65xported_notes\x18\x03@\x02P\x02j#internal: called through stubs only0\x01\x12\xaa\x01\n\x0bUploadNotes\x12\x1c.notes.v1.UploadNotesRequest\x1a\x1d.notes.v1.UploadNotesResponse\"Z\xaa\xed\x18V\n\x01\x02\x12\x0bnotes.write\x18\x01\x32\x0c\n\x08requests\x10\x02\x32\t\n\x05notes\x18\x02@\x03H\x02j#internal: called through stubs onlyx\x01(\x01\x30\x01\x12\xb3\x01\n\x0eSummarizeNotes\x12\x1f.notes.v1.SummarizeNotesRequest\x1a .notes.v1.SummarizeNotesResponse\"^\xaa\xed\x18Z\n\x02\x02\x03\x12\nnotes.read\x18\x01\"\x06tenant*\tsummaries2\n\n\x08requests@\x02P\x02j#internal: called through stubs only\x12P\n\rForgottenNote\x12\x1e.notes.v1.ForgottenNoteRequest\x1a\x1f.notes.v1.ForgottenNoteResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,6 +40,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_NOTESSERVICE'].methods_by_name['ImportNotes']._serialized_options = b'\252\355\0307\n\001\002\022\013notes.write\030\001j#internal: called through stubs only'
   _globals['_NOTESSERVICE'].methods_by_name['EchoNotes']._loaded_options = None
   _globals['_NOTESSERVICE'].methods_by_name['EchoNotes']._serialized_options = b'\252\355\0304\n\001\001\030\002:\006public@\002j#internal: called through stubs only'
+  _globals['_NOTESSERVICE'].methods_by_name['AddNote']._loaded_options = None
+  _globals['_NOTESSERVICE'].methods_by_name['AddNote']._serialized_options = b'\252\355\030K\n\003\002\003\004\022\013notes.write\030\0012\007\n\005notes:\003api@\001H\002j#internal: called through stubs only'
+  _globals['_NOTESSERVICE'].methods_by_name['ExportNotes']._loaded_options = None
+  _globals['_NOTESSERVICE'].methods_by_name['ExportNotes']._serialized_options = b'\252\355\030W\n\002\002\004\022\nnotes.read\030\001*\006export2\022\n\016exported_notes\030\003@\002P\002j#internal: called through stubs only'
+  _globals['_NOTESSERVICE'].methods_by_name['UploadNotes']._loaded_options = None
+  _globals['_NOTESSERVICE'].methods_by_name['UploadNotes']._serialized_options = b'\252\355\030V\n\001\002\022\013notes.write\030\0012\014\n\010requests\020\0022\t\n\005notes\030\002@\003H\002j#internal: called through stubs onlyx\001'
+  _globals['_NOTESSERVICE'].methods_by_name['SummarizeNotes']._loaded_options = None
+  _globals['_NOTESSERVICE'].methods_by_name['SummarizeNotes']._serialized_options = b'\252\355\030Z\n\002\002\003\022\nnotes.read\030\001\"\006tenant*\tsummaries2\n\n\010requests@\002P\002j#internal: called through stubs only'
   _globals['_GETNOTEREQUEST']._serialized_start=77
   _globals['_GETNOTEREQUEST']._serialized_end=107
   _globals['_GETNOTERESPONSE']._serialized_start=109
@@ -56,10 +64,26 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ECHONOTESREQUEST']._serialized_end=355
   _globals['_ECHONOTESRESPONSE']._serialized_start=357
   _globals['_ECHONOTESRESPONSE']._serialized_end=390
-  _globals['_FORGOTTENNOTEREQUEST']._serialized_start=392
-  _globals['_FORGOTTENNOTEREQUEST']._serialized_end=414
-  _globals['_FORGOTTENNOTERESPONSE']._serialized_start=416
-  _globals['_FORGOTTENNOTERESPONSE']._serialized_end=439
-  _globals['_NOTESSERVICE']._serialized_start=442
-  _globals['_NOTESSERVICE']._serialized_end=1077
+  _globals['_ADDNOTEREQUEST']._serialized_start=392
+  _globals['_ADDNOTEREQUEST']._serialized_end=422
+  _globals['_ADDNOTERESPONSE']._serialized_start=424
+  _globals['_ADDNOTERESPONSE']._serialized_end=455
+  _globals['_EXPORTNOTESREQUEST']._serialized_start=457
+  _globals['_EXPORTNOTESREQUEST']._serialized_end=512
+  _globals['_EXPORTNOTESRESPONSE']._serialized_start=514
+  _globals['_EXPORTNOTESRESPONSE']._serialized_end=549
+  _globals['_UPLOADNOTESREQUEST']._serialized_start=551
+  _globals['_UPLOADNOTESREQUEST']._serialized_end=585
+  _globals['_UPLOADNOTESRESPONSE']._serialized_start=587
+  _globals['_UPLOADNOTESRESPONSE']._serialized_end=622
+  _globals['_SUMMARIZENOTESREQUEST']._serialized_start=624
+  _globals['_SUMMARIZENOTESREQUEST']._serialized_end=677
+  _globals['_SUMMARIZENOTESRESPONSE']._serialized_start=679
+  _globals['_SUMMARIZENOTESRESPONSE']._serialized_end=718
+  _globals['_FORGOTTENNOTEREQUEST']._serialized_start=720
+  _globals['_FORGOTTENNOTEREQUEST']._serialized_end=742
+  _globals['_FORGOTTENNOTERESPONSE']._serialized_start=744
+  _globals['_FORGOTTENNOTERESPONSE']._serialized_end=767
+  _globals['_NOTESSERVICE']._serialized_start=770
+  _globals['_NOTESSERVICE']._serialized_end=2078
 # @@protoc_insertion_point(module_scope)

@@ -55,6 +55,26 @@ class NotesServiceStub:
                 request_serializer=notes_dot_v1_dot_notes__service__pb2.EchoNotesRequest.SerializeToString,
                 response_deserializer=notes_dot_v1_dot_notes__service__pb2.EchoNotesResponse.FromString,
                 _registered_method=True)
+        self.AddNote = channel.unary_unary(
+                '/notes.v1.NotesService/AddNote',
+                request_serializer=notes_dot_v1_dot_notes__service__pb2.AddNoteRequest.SerializeToString,
+                response_deserializer=notes_dot_v1_dot_notes__service__pb2.AddNoteResponse.FromString,
+                _registered_method=True)
+        self.ExportNotes = channel.unary_stream(
+                '/notes.v1.NotesService/ExportNotes',
+                request_serializer=notes_dot_v1_dot_notes__service__pb2.ExportNotesRequest.SerializeToString,
+                response_deserializer=notes_dot_v1_dot_notes__service__pb2.ExportNotesResponse.FromString,
+                _registered_method=True)
+        self.UploadNotes = channel.stream_stream(
+                '/notes.v1.NotesService/UploadNotes',
+                request_serializer=notes_dot_v1_dot_notes__service__pb2.UploadNotesRequest.SerializeToString,
+                response_deserializer=notes_dot_v1_dot_notes__service__pb2.UploadNotesResponse.FromString,
+                _registered_method=True)
+        self.SummarizeNotes = channel.unary_unary(
+                '/notes.v1.NotesService/SummarizeNotes',
+                request_serializer=notes_dot_v1_dot_notes__service__pb2.SummarizeNotesRequest.SerializeToString,
+                response_deserializer=notes_dot_v1_dot_notes__service__pb2.SummarizeNotesResponse.FromString,
+                _registered_method=True)
         self.ForgottenNote = channel.unary_unary(
                 '/notes.v1.NotesService/ForgottenNote',
                 request_serializer=notes_dot_v1_dot_notes__service__pb2.ForgottenNoteRequest.SerializeToString,
@@ -94,6 +114,34 @@ class NotesServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def AddNote(self, request, context):
+        """AddNote stores one note: it changes something, costs one of the tenant's `notes`, and counts against a rate.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExportNotes(self, request, context):
+        """ExportNotes sends notes as files, for plans that have `export`. Each file costs one of `exported_notes`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UploadNotes(self, request_iterator, context):
+        """UploadNotes stores notes as they come. The call costs two of `requests`, and each note one of `notes`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SummarizeNotes(self, request, context):
+        """SummarizeNotes costs as many of `words` as its handler finds, and serves the tenant that its request names.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ForgottenNote(self, request, context):
         """ForgottenNote has no policy: nobody may call it.
         """
@@ -123,6 +171,26 @@ def add_NotesServiceServicer_to_server(servicer, server):
                     servicer.EchoNotes,
                     request_deserializer=notes_dot_v1_dot_notes__service__pb2.EchoNotesRequest.FromString,
                     response_serializer=notes_dot_v1_dot_notes__service__pb2.EchoNotesResponse.SerializeToString,
+            ),
+            'AddNote': grpc.unary_unary_rpc_method_handler(
+                    servicer.AddNote,
+                    request_deserializer=notes_dot_v1_dot_notes__service__pb2.AddNoteRequest.FromString,
+                    response_serializer=notes_dot_v1_dot_notes__service__pb2.AddNoteResponse.SerializeToString,
+            ),
+            'ExportNotes': grpc.unary_stream_rpc_method_handler(
+                    servicer.ExportNotes,
+                    request_deserializer=notes_dot_v1_dot_notes__service__pb2.ExportNotesRequest.FromString,
+                    response_serializer=notes_dot_v1_dot_notes__service__pb2.ExportNotesResponse.SerializeToString,
+            ),
+            'UploadNotes': grpc.stream_stream_rpc_method_handler(
+                    servicer.UploadNotes,
+                    request_deserializer=notes_dot_v1_dot_notes__service__pb2.UploadNotesRequest.FromString,
+                    response_serializer=notes_dot_v1_dot_notes__service__pb2.UploadNotesResponse.SerializeToString,
+            ),
+            'SummarizeNotes': grpc.unary_unary_rpc_method_handler(
+                    servicer.SummarizeNotes,
+                    request_deserializer=notes_dot_v1_dot_notes__service__pb2.SummarizeNotesRequest.FromString,
+                    response_serializer=notes_dot_v1_dot_notes__service__pb2.SummarizeNotesResponse.SerializeToString,
             ),
             'ForgottenNote': grpc.unary_unary_rpc_method_handler(
                     servicer.ForgottenNote,
@@ -239,6 +307,114 @@ class NotesService:
             '/notes.v1.NotesService/EchoNotes',
             notes_dot_v1_dot_notes__service__pb2.EchoNotesRequest.SerializeToString,
             notes_dot_v1_dot_notes__service__pb2.EchoNotesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AddNote(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/notes.v1.NotesService/AddNote',
+            notes_dot_v1_dot_notes__service__pb2.AddNoteRequest.SerializeToString,
+            notes_dot_v1_dot_notes__service__pb2.AddNoteResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportNotes(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/notes.v1.NotesService/ExportNotes',
+            notes_dot_v1_dot_notes__service__pb2.ExportNotesRequest.SerializeToString,
+            notes_dot_v1_dot_notes__service__pb2.ExportNotesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UploadNotes(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/notes.v1.NotesService/UploadNotes',
+            notes_dot_v1_dot_notes__service__pb2.UploadNotesRequest.SerializeToString,
+            notes_dot_v1_dot_notes__service__pb2.UploadNotesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SummarizeNotes(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/notes.v1.NotesService/SummarizeNotes',
+            notes_dot_v1_dot_notes__service__pb2.SummarizeNotesRequest.SerializeToString,
+            notes_dot_v1_dot_notes__service__pb2.SummarizeNotesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -41,6 +41,14 @@ class NotesServiceStub:
     """ImportNotes stores many notes."""
     EchoNotes: _grpc.StreamStreamMultiCallable[_notes_service_pb2.EchoNotesRequest, _notes_service_pb2.EchoNotesResponse]
     """EchoNotes answers each note with itself."""
+    AddNote: _grpc.UnaryUnaryMultiCallable[_notes_service_pb2.AddNoteRequest, _notes_service_pb2.AddNoteResponse]
+    """AddNote stores one note: it changes something, costs one of the tenant's `notes`, and counts against a rate."""
+    ExportNotes: _grpc.UnaryStreamMultiCallable[_notes_service_pb2.ExportNotesRequest, _notes_service_pb2.ExportNotesResponse]
+    """ExportNotes sends notes as files, for plans that have `export`. Each file costs one of `exported_notes`."""
+    UploadNotes: _grpc.StreamStreamMultiCallable[_notes_service_pb2.UploadNotesRequest, _notes_service_pb2.UploadNotesResponse]
+    """UploadNotes stores notes as they come. The call costs two of `requests`, and each note one of `notes`."""
+    SummarizeNotes: _grpc.UnaryUnaryMultiCallable[_notes_service_pb2.SummarizeNotesRequest, _notes_service_pb2.SummarizeNotesResponse]
+    """SummarizeNotes costs as many of `words` as its handler finds, and serves the tenant that its request names."""
     ForgottenNote: _grpc.UnaryUnaryMultiCallable[_notes_service_pb2.ForgottenNoteRequest, _notes_service_pb2.ForgottenNoteResponse]
     """ForgottenNote has no policy: nobody may call it."""
 
@@ -57,6 +65,14 @@ class NotesServiceAsyncStub(NotesServiceStub):
     """ImportNotes stores many notes."""
     EchoNotes: _aio.StreamStreamMultiCallable[_notes_service_pb2.EchoNotesRequest, _notes_service_pb2.EchoNotesResponse]  # type: ignore[assignment]
     """EchoNotes answers each note with itself."""
+    AddNote: _aio.UnaryUnaryMultiCallable[_notes_service_pb2.AddNoteRequest, _notes_service_pb2.AddNoteResponse]  # type: ignore[assignment]
+    """AddNote stores one note: it changes something, costs one of the tenant's `notes`, and counts against a rate."""
+    ExportNotes: _aio.UnaryStreamMultiCallable[_notes_service_pb2.ExportNotesRequest, _notes_service_pb2.ExportNotesResponse]  # type: ignore[assignment]
+    """ExportNotes sends notes as files, for plans that have `export`. Each file costs one of `exported_notes`."""
+    UploadNotes: _aio.StreamStreamMultiCallable[_notes_service_pb2.UploadNotesRequest, _notes_service_pb2.UploadNotesResponse]  # type: ignore[assignment]
+    """UploadNotes stores notes as they come. The call costs two of `requests`, and each note one of `notes`."""
+    SummarizeNotes: _aio.UnaryUnaryMultiCallable[_notes_service_pb2.SummarizeNotesRequest, _notes_service_pb2.SummarizeNotesResponse]  # type: ignore[assignment]
+    """SummarizeNotes costs as many of `words` as its handler finds, and serves the tenant that its request names."""
     ForgottenNote: _aio.UnaryUnaryMultiCallable[_notes_service_pb2.ForgottenNoteRequest, _notes_service_pb2.ForgottenNoteResponse]  # type: ignore[assignment]
     """ForgottenNote has no policy: nobody may call it."""
 
@@ -94,6 +110,38 @@ class NotesServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_notes_service_pb2.EchoNotesResponse], _abc.AsyncIterator[_notes_service_pb2.EchoNotesResponse]]:
         """EchoNotes answers each note with itself."""
+
+    @_abc_1.abstractmethod
+    def AddNote(
+        self,
+        request: _notes_service_pb2.AddNoteRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_notes_service_pb2.AddNoteResponse, _abc.Awaitable[_notes_service_pb2.AddNoteResponse]]:
+        """AddNote stores one note: it changes something, costs one of the tenant's `notes`, and counts against a rate."""
+
+    @_abc_1.abstractmethod
+    def ExportNotes(
+        self,
+        request: _notes_service_pb2.ExportNotesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_notes_service_pb2.ExportNotesResponse], _abc.AsyncIterator[_notes_service_pb2.ExportNotesResponse]]:
+        """ExportNotes sends notes as files, for plans that have `export`. Each file costs one of `exported_notes`."""
+
+    @_abc_1.abstractmethod
+    def UploadNotes(
+        self,
+        request_iterator: _MaybeAsyncIterator[_notes_service_pb2.UploadNotesRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_notes_service_pb2.UploadNotesResponse], _abc.AsyncIterator[_notes_service_pb2.UploadNotesResponse]]:
+        """UploadNotes stores notes as they come. The call costs two of `requests`, and each note one of `notes`."""
+
+    @_abc_1.abstractmethod
+    def SummarizeNotes(
+        self,
+        request: _notes_service_pb2.SummarizeNotesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_notes_service_pb2.SummarizeNotesResponse, _abc.Awaitable[_notes_service_pb2.SummarizeNotesResponse]]:
+        """SummarizeNotes costs as many of `words` as its handler finds, and serves the tenant that its request names."""
 
     @_abc_1.abstractmethod
     def ForgottenNote(
