@@ -81,6 +81,12 @@ class Rows:
         statement = f"select count(*) from tenant.{table} where tenant_id = $1"  # noqa: S608
         return int(await self.superuser.fetchval(statement, tenant))
 
+    async def somebody_waits_for_the_log(self) -> bool:
+        """Whether a transaction waits for the lock under which positions are drawn."""
+        statement = """select count(*) from pg_locks where locktype = 'advisory' and not granted
+            and database = (select oid from pg_database where datname = current_database())"""
+        return bool(await self.superuser.fetchval(statement))
+
 
 class Pool:
     """What lies ready, as the founder's function would say it; `down` makes it fail."""

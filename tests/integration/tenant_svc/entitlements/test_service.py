@@ -30,6 +30,7 @@ from tenant_svc.entitlements.history import History
 from tenant_svc.entitlements.overrides import Overrides
 from tenant_svc.entitlements.repository import ENTITLEMENTS_CHANNEL
 from tenant_svc.entitlements.servicer import EntitlementServicer
+from tenant_svc.entitlements.source import as_the_chain_sees_them
 from tenant_svc.feed.tail import Tail
 from tenant_svc.feed.watch import Watch
 from tenant_svc.tenants.tenant import Tenant
@@ -74,7 +75,10 @@ async def served(
     servicer = EntitlementServicer(entitlements, overrides, grants, history, watch)
     async with TestMesh() as mesh, database.listen(ENTITLEMENTS_CHANNEL, lambda _payload: tail.wake()):
         for tenant in (acme, globex):
+            found = await entitlements.find(tenant.id)
+            assert found is not None
             mesh.tenants.set(tenant.record)
+            mesh.entitlements.set(as_the_chain_sees_them(found))
         target = await mesh.serve(add_EntitlementServiceServicer_to_server, servicer, pb.DESCRIPTOR)
         yield Served(mesh, target)
     await tail.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
 from datetime import timedelta
 
@@ -28,7 +28,7 @@ from tenant_svc.plans.plan import FeatureValue
 from tenant_svc.tenants import cursors as tenant_cursors
 from tenant_svc.tenants.tenant import Tenant
 from tenant_svc.tenants.tenants import Tenants
-from tests.integration.tenant_svc.conftest import new_tenant
+from tests.integration.tenant_svc.conftest import eventually, new_tenant
 from tests.integration.tenant_svc.entitlements.conftest import ACTOR, Rows, grant_draft, override_draft
 
 NEVER = timedelta(hours=1)
@@ -267,6 +267,29 @@ async def test_whoever_has_read_a_position_has_read_all_before_it(
     await writing
     assert seen == list(await events.after(start, 1000))
     assert len(seen) == 40
+
+
+@pytest.mark.parametrize("change", ["set", "clear", "create", "void"])
+async def test_every_change_waits_for_whoever_writes_to_the_log(
+    doors: Doors, acme: Tenant, overrides: Overrides, grants: Grants, rows: Rows, change: str
+) -> None:
+    """A position that was drawn without the log's lock could become visible after a higher one."""
+    await set_users(overrides, acme, 1)
+    grant = (await grants.create(acme.id, grant_draft(), None, ACTOR)).grant
+    changes: dict[str, Callable[[], Awaitable[object]]] = {
+        "set": lambda: set_users(overrides, acme, 2),
+        "clear": lambda: overrides.clear(acme.id, "users", "", ACTOR),
+        "create": lambda: grants.create(acme.id, grant_draft(), None, ACTOR),
+        "void": lambda: grants.void(acme.id, grant.id, "", ACTOR),
+    }
+    async with doors.system("somebody writes to the log") as connection:
+        await repository.lock_log(connection)
+        changing = asyncio.ensure_future(changes[change]())
+        await eventually(rows.somebody_waits_for_the_log)
+        position = await repository.record_catalog(connection, feature="core", actor=ACTOR, before="", after="x")
+    await changing
+    newest = await StoredEntitlementEvents(doors).after(position, 10)
+    assert [event.tenant_id for event in newest] == [acme.id]
 
 
 async def test_the_chain_of_this_service_learns_whose_entitlements_changed(

@@ -129,6 +129,7 @@ def test_grace_is_about_limits_and_nothing_else() -> None:
     facts = circumstances(plan(theme=FeatureValue.of_static("light")), terms=terms)
     assert not one(facts, "flag").enabled
     assert one(facts, "theme").value == FeatureValue.of_static("light")
+    assert one(circumstances(plan(), terms=terms), "theme").value is None
 
 
 @given(st.lists(grants(), max_size=5, unique_by=lambda each: each.id))
