@@ -57,10 +57,16 @@ async def read(stream: AsyncGenerator[Change[TenantEvent], None], count: int) ->
         return [await anext(stream) for _ in range(count)]
 
 
-async def until_settled(watch: Watch[TenantEvent], start: Start) -> list[Change[TenantEvent]]:
-    """From the start to the checkpoint that says that the stream has caught up."""
+async def until_settled(follow: Following, start: Start) -> list[Change[TenantEvent]]:
+    """From the start to the checkpoint that says that the stream has caught up with what is committed by now."""
+    committed = await follow.events.head()
+
+    async def seen() -> bool:
+        return follow.tail.head >= committed
+
+    await eventually(seen)
     changes: list[Change[TenantEvent]] = []
-    async with asyncio.timeout(10), aclosing(watch.follow(start)) as stream:
+    async with asyncio.timeout(10), aclosing(follow.watch.follow(start)) as stream:
         async for change in stream:
             changes.append(change)
             if change.event is None and len(changes) > 1:
@@ -108,14 +114,14 @@ async def test_a_cursor_resumes_in_another_process(database: Database, tenants: 
         assert change.event.tenant == first
     missed = [await tenants.create(new_tenant(), None) for _ in range(3)]
     async with following(database) as other:
-        told = await until_settled(other.watch, FromCursor(change.cursor))
+        told = await until_settled(other, FromCursor(change.cursor))
     assert [each.event.tenant for each in told if each.event] == missed
 
 
 async def test_a_snapshot_holds_every_tenant_as_it_is(follow: Following, tenants: Tenants) -> None:
     made = await tenants.create(new_tenant(), None)
     suspended = await tenants.suspend(made.id, "why", "")
-    told = [change.event for change in await until_settled(follow.watch, Snapshot()) if change.event]
+    told = [change.event for change in await until_settled(follow, Snapshot()) if change.event]
     assert {event.type for event in told} == {EventType.SNAPSHOT}
     everybody = (await tenants.page(1000, "")).tenants
     assert [event.tenant for event in told] == everybody
@@ -131,7 +137,7 @@ async def test_a_slow_reader_is_cut_and_goes_on_from_its_cursor(database: Databa
         with pytest.raises(Aborted) as caught:
             await read(stream, 30)
         assert caught.value.reason == "WATCH_TOO_SLOW"
-        told = await until_settled(made.watch, FromCursor(last.cursor))
+        told = await until_settled(made, FromCursor(last.cursor))
         assert [change.event.tenant.id for change in told if change.event] == missed
 
 
@@ -139,7 +145,7 @@ async def test_pruned_events_expire_the_cursors_before_them_and_no_others(
     database: Database, follow: Following, tenants: Tenants, migrated: WorkerDatabase
 ) -> None:
     old = [await tenants.create(new_tenant(), None) for _ in range(3)]
-    told = await until_settled(follow.watch, Earliest())
+    told = await until_settled(follow, Earliest())
     before, after = (cursor_of(told, tenant.id) for tenant in (old[1], old[2]))
     await as_superuser(migrated, "update tenant.tenant_events set update_time = update_time - interval '2 days'")
     kept = await tenants.create(new_tenant(), None)
@@ -149,10 +155,10 @@ async def test_pruned_events_expire_the_cursors_before_them_and_no_others(
         await follow.events.after(0, 10)
     async with following(database) as fresh:
         with pytest.raises(OutOfRange) as caught:
-            await until_settled(fresh.watch, FromCursor(before))
+            await until_settled(fresh, FromCursor(before))
         assert caught.value.reason == "CURSOR_EXPIRED"
         for start in (FromCursor(after), Earliest()):
-            changes = await until_settled(fresh.watch, start)
+            changes = await until_settled(fresh, start)
             assert [change.event.tenant for change in changes if change.event] == [kept]
     assert await follow.events.prune(timedelta(days=1), 1_000_000) == 0
     assert kept.id in {tenant.id for tenant in (await tenants.page(1000, "")).tenants}

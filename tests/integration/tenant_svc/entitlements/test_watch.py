@@ -64,10 +64,16 @@ async def read(stream: AsyncGenerator[Change[EntitlementEvent], None], count: in
         return [await anext(stream) for _ in range(count)]
 
 
-async def until_settled(watch: Watch[EntitlementEvent], start: Start) -> Changes:
-    """From the start to the checkpoint that says that the stream has caught up."""
+async def until_settled(follow: Following, start: Start) -> Changes:
+    """From the start to the checkpoint that says that the stream has caught up with what is committed by now."""
+    committed = await follow.events.head()
+
+    async def seen() -> bool:
+        return follow.tail.head >= committed
+
+    await eventually(seen)
     changes: Changes = []
-    async with asyncio.timeout(30), aclosing(watch.follow(start)) as stream:
+    async with asyncio.timeout(30), aclosing(follow.watch.follow(start)) as stream:
         async for change in stream:
             changes.append(change)
             if change.event is None and len(changes) > 1:
@@ -133,8 +139,9 @@ async def test_a_cursor_resumes_in_another_process(
         (change,) = await read(stream, 1)
     await set_users(overrides, acme, 2)
     position = await change_catalog(doors)
+    assert await StoredEntitlementEvents(doors).head() == position
     async with following(database) as other:
-        missed = await until_settled(other.watch, FromCursor(change.cursor))
+        missed = await until_settled(other, FromCursor(change.cursor))
     assert told(missed) == [(ChangeType.OVERRIDE_SET, acme.id), (ChangeType.CATALOG_CHANGED, None)]
     assert missed[-1].cursor == CURSORS.text(StreamCursor(position))
 
@@ -166,16 +173,16 @@ async def test_a_snapshot_resumes_in_its_middle_without_those_that_changed_since
 ) -> None:
     """The tenant that changed is told once, as the event that it is: nothing older comes after something newer."""
     later = await tenants.create(new_tenant(), None)
-    whole = await until_settled(follow.watch, Snapshot())
+    whole = await until_settled(follow, Snapshot())
     at_acme = next(change for change in whole if change.event and change.event.tenant_id == acme.id)
     await set_users(overrides, later, 5)
-    resumed = await until_settled(follow.watch, FromCursor(at_acme.cursor))
+    resumed = await until_settled(follow, FromCursor(at_acme.cursor))
     assert told(resumed) == [(ChangeType.SNAPSHOT, globex.id), (ChangeType.OVERRIDE_SET, later.id)]
 
 
 async def test_the_whole_log_is_kept(follow: Following, acme: Tenant, overrides: Overrides) -> None:
     await set_users(overrides, acme, 5)
-    changes = await until_settled(follow.watch, Earliest())
+    changes = await until_settled(follow, Earliest())
     positions = [change.event.position for change in changes if change.event]
     assert positions == sorted(set(positions))
     assert told(changes)[-1] == (ChangeType.OVERRIDE_SET, acme.id)
@@ -185,7 +192,7 @@ async def test_a_cursor_from_ahead_of_the_log_is_expired(follow: Following) -> N
     """What a database that was restored from a backup makes of a good cursor."""
     ahead = CURSORS.text(StreamCursor(await follow.events.head() + 10_000))
     with pytest.raises(OutOfRange) as caught:
-        await until_settled(follow.watch, FromCursor(ahead))
+        await until_settled(follow, FromCursor(ahead))
     assert caught.value.reason == "CURSOR_EXPIRED"
 
 
@@ -193,7 +200,7 @@ async def test_a_cursor_of_the_tenants_log_is_none_of_this_one(follow: Following
     foreign = tenant_cursors.CURSORS.text(StreamCursor(await follow.events.head()))
     for bad in (foreign, "garbage"):
         with pytest.raises(InvalidArgument):
-            await until_settled(follow.watch, FromCursor(bad))
+            await until_settled(follow, FromCursor(bad))
 
 
 async def test_a_slow_reader_is_cut_and_goes_on_from_its_cursor(
@@ -208,7 +215,7 @@ async def test_a_slow_reader_is_cut_and_goes_on_from_its_cursor(
         with pytest.raises(Aborted) as caught:
             await read(stream, 30)
         assert caught.value.reason == "WATCH_TOO_SLOW"
-        missed = await until_settled(made.watch, FromCursor(last.cursor))
+        missed = await until_settled(made, FromCursor(last.cursor))
     assert [change.event.after for change in missed if change.event] == [f"{limit} user" for limit in range(1, 31)]
 
 
