@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import NewType, Protocol
 
 from auth_svc.accounts.emails import EmailAddress, EmailRefused, parse_email
+from auth_svc.gauges.gauge import USERS, GaugeFull, limit_reached
 from auth_svc.passwords.hashing import Hashing
 from auth_svc.passwords.passwords import LENGTH, PasswordRules, normalise
 from interceptors.errors import FieldViolation, InvalidArgument, Unauthenticated
@@ -85,8 +86,8 @@ class UserStore(Protocol):
         """Must store the account and count it, at once, or leave the one that has this address as it is, uncounted, and
         take as long.
 
-        Must raise ResourceExhausted `LIMIT_REACHED` and store nothing when the tenant has `limit` users or more, before
-        it looks at the address: a refusal must not tell who has an account. None is unlimited. Raises Unavailable.
+        Must raise GaugeFull and store nothing when the tenant has `limit` users or more, before it looks at the
+        address: a refusal must not tell who has an account. None is unlimited. Raises Unavailable.
         """
         ...
 
@@ -131,7 +132,10 @@ class Accounts:
             epoch=0,
             create_time=self._clock(),
         )
-        await self._users.add(NewAccount(user, email.normalised, password_hash), limit)
+        try:
+            await self._users.add(NewAccount(user, email.normalised, password_hash), limit)
+        except GaugeFull as full:
+            raise limit_reached(USERS, full, tenant) from full
         self._on_change()
 
     async def me(self, tenant_id: TenantId, user_id: UserId) -> User:

@@ -10,7 +10,7 @@ from auth_svc.accounts.tables import USERS
 from auth_svc.doors import Doors
 from auth_svc.gauges import repository as gauges
 from auth_svc.gauges.gauge import USERS as USERS_GAUGE
-from auth_svc.gauges.gauge import refuse_above
+from auth_svc.gauges.gauge import require_room
 from interceptors.tenants import TenantId
 from runtime.database import Record, compiled
 
@@ -59,10 +59,10 @@ class UserRepository:
         self._doors = doors
 
     async def add(self, account: NewAccount, limit: int | None) -> None:
-        """Stores the account and counts it, or writes the existing one and the count as they are."""
+        """Stores the account and counts it, or writes the existing one and the count as they are. Raises GaugeFull."""
         user = account.user
         async with self._doors.tenant(user.tenant_id) as connection:
-            refuse_above(limit, await gauges.hold(connection, user.tenant_id, USERS_GAUGE), USERS_GAUGE)
+            require_room(await gauges.hold(connection, user.tenant_id, USERS_GAUGE), limit)
             row = await connection.fetch_row(
                 _ADD,
                 tenant_id=user.tenant_id,

@@ -27,9 +27,7 @@ class AccountServicer:
         call = current_call()
         if call.tenant is None:
             raise Internal("INTERNAL", "Register ran without a tenant; see its tenant_scope")
-        entitlements = getattr(call, "entitled", None)
-        limit = None if entitlements is None else entitlements.limit(USERS)
-        await self._accounts.register(call.tenant, registration(request), limit)
+        await self._accounts.register(call.tenant, registration(request), call.entitlements.limit(USERS))
         return pb.RegisterResponse(email=request.email)
 
     async def GetMe(self, _request: pb.GetMeRequest) -> UserMessage:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from interceptors.errors import ResourceExhausted
-from interceptors.tenants import TenantId
+from interceptors.errors import QuotaViolation, ResourceExhausted
+from interceptors.tenants import TenantId, TenantRecord
 
-__all__ = ["USERS", "Level", "refuse_above"]
+__all__ = ["USERS", "GaugeFull", "Level", "limit_reached", "require_room"]
 
 USERS = "users"
 """The gauge of accounts in a tenant."""
@@ -23,12 +23,40 @@ class Level:
     version: int
 
 
-def refuse_above(limit: int | None, level: int, gauge: str) -> None:
-    """Raises ResourceExhausted `LIMIT_REACHED` where one more would be above the limit. None is unlimited."""
-    if limit is None or level < limit:
-        return
-    raise ResourceExhausted(
+class GaugeFull(Exception):
+    """A level that is at its limit, or above it."""
+
+    def __init__(self, level: int, limit: int) -> None:
+        super().__init__(f"the level is {level}, the limit {limit}")
+        self.level = level
+        self.limit = limit
+
+
+def require_room(level: int, limit: int | None) -> None:
+    """Raises GaugeFull where one more would be above the limit. None is unlimited."""
+    if limit is not None and level >= limit:
+        raise GaugeFull(level, limit)
+
+
+def limit_reached(gauge: str, full: GaugeFull, tenant: TenantRecord) -> ResourceExhausted:
+    """What is said to whoever would raise it."""
+    return ResourceExhausted(
         "LIMIT_REACHED",
-        f"The tenant has {level} {gauge}, and its plan allows {limit}. Ask its administrator for a larger plan.",
-        metadata={"gauge": gauge, "limit": str(limit), "level": str(level), "scope": "tenant"},
+        f"The tenant has {full.level} {gauge} and may have {full.limit}. Its administrator can ask for a higher limit.",
+        metadata={
+            "gauge": gauge,
+            "limit": str(full.limit),
+            "level": str(full.level),
+            "scope": "tenant",
+            "plan": tenant.plan_id,
+        },
+        quota_violations=[
+            QuotaViolation(
+                subject=f"tenant:{tenant.id}",
+                description=f"at most {full.limit} {gauge} at a time",
+                metric=gauge,
+                id="level",
+                limit=full.limit,
+            )
+        ],
     )

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -17,11 +16,6 @@ import pytest
 from pydantic import SecretStr
 from tenantmesh.auth.v1.auth_service_pb2_grpc import AuthServiceStub
 from tenantmesh.auth.v1.token_service_pb2_grpc import TokenServiceStub
-from tenantmesh.tenant.v1 import quota_service_pb2 as quotas_pb2
-from tenantmesh.tenant.v1 import tenant_pb2
-from tenantmesh.tenant.v1 import tenant_service_pb2 as tenants_pb2
-from tenantmesh.tenant.v1.quota_service_pb2_grpc import QuotaServiceServicer, add_QuotaServiceServicer_to_server
-from tenantmesh.tenant.v1.tenant_service_pb2_grpc import TenantServiceServicer, add_TenantServiceServicer_to_server
 
 from auth_svc.api_keys.bootstrap import create_key
 from auth_svc.app import build
@@ -30,14 +24,13 @@ from auth_svc.settings import AuthSettings, MeshSettings, TokenSettings
 from auth_svc.tokens.sealing import KeyEncryptionKey
 from deploy.embedded.valkey import Valkey
 from interceptors.client import Credential, channel
-from interceptors.errors import MeshError
-from interceptors.status import refusal
-from interceptors.tenants import TenantId, TenantRecord, TenantState
+from interceptors.tenants import TenantRecord
 from runtime.database import Database, connect
 from runtime.server import make_server
 from runtime.settings import DatabaseSettings, RedisSettings, ServerSettings, TelemetrySettings
 from runtime.telemetry import Telemetry
 from tests.fixtures.engines import WorkerDatabase
+from tests.integration.auth_svc.stand_in import StandIn, StandInQuotas, StandInTenants, new_tenant, stand_in
 from tests.ports import free_port
 
 ISSUER = "http://issuer.test"
@@ -69,11 +62,6 @@ def kek() -> KeyEncryptionKey:
 @pytest.fixture
 def tenant() -> TenantRecord:
     return new_tenant()
-
-
-def new_tenant(state: TenantState = TenantState.ACTIVE) -> TenantRecord:
-    """A tenant that no other test has: tests share the database."""
-    return TenantRecord(TenantId(uuid.uuid4()), f"t{uuid.uuid4().hex[:20]}", state, "basic")
 
 
 async def as_superuser(postgres: WorkerDatabase, statement: str, *arguments: object) -> list[dict[str, Any]]:
@@ -109,87 +97,22 @@ def a_copy(postgres: WorkerDatabase) -> Iterator[WorkerDatabase]:
         postgres.engines.postgres.drop(name)
 
 
-class StandInTenants(TenantServiceServicer):
-    """tenant_svc as auth_svc sees it: resolving, and a watch on which nothing happens."""
-
-    def __init__(self) -> None:
-        self.records: dict[str, TenantRecord] = {}
-
-    def add(self, state: TenantState = TenantState.ACTIVE) -> TenantRecord:
-        record = new_tenant(state)
-        self.records[str(record.id)] = self.records[record.slug] = record
-        return record
-
-    async def ResolveTenant(self, request: tenants_pb2.ResolveTenantRequest, context: Any) -> tenant_pb2.Tenant:
-        record = self.records.get(request.tenant_id or request.slug)
-        if record is None:
-            await context.abort(grpc.StatusCode.NOT_FOUND, "no such tenant")
-            raise AssertionError
-        state = tenant_pb2.TenantState.Value(f"TENANT_STATE_{record.state.name}")
-        return tenant_pb2.Tenant(id=str(record.id), slug=record.slug, state=state, plan_id=record.plan_id)
-
-    async def WatchTenants(
-        self, request: tenants_pb2.WatchTenantsRequest, context: Any
-    ) -> AsyncIterator[tenants_pb2.WatchTenantsResponse]:
-        yield tenants_pb2.WatchTenantsResponse(cursor="1")
-        await asyncio.Event().wait()
-
-    async def CreateTenant(self, request: Any, context: Any) -> Any:
-        raise NotImplementedError
-
-    GetTenant = ListTenants = SuspendTenant = ResumeTenant = MigrateTenantPlan = CreateTenant
-
-
-class StandInQuotas(QuotaServiceServicer):
-    """tenant_svc as the reporter of levels sees it."""
-
-    def __init__(self) -> None:
-        self.told: list[quotas_pb2.ReportGaugeRequest] = []
-        self.refusals: dict[str, MeshError] = {}
-        """By tenant; under "" for everybody."""
-        self.refused = 0
-        self._changed = asyncio.Event()
-
-    def level(self, tenant_id: uuid.UUID) -> int:
-        """The number of users by the newest report; -1 where there was none."""
-        reports = [each for each in self.told if each.id == str(tenant_id)]
-        return max(reports, key=lambda each: each.version).level if reports else -1
-
-    async def until(self, condition: Callable[[], bool]) -> None:
-        """Waits for reports that make the condition true."""
-        async with asyncio.timeout(60):
-            while not condition():
-                self._changed.clear()
-                await self._changed.wait()
-
-    async def ReportGauge(self, request: quotas_pb2.ReportGaugeRequest, context: Any) -> quotas_pb2.Gauge:
-        refused = self.refusals.get("") or self.refusals.get(request.id)
-        if refused is None:
-            self.told.append(request)
-        else:
-            self.refused += 1
-        self._changed.set()
-        if refused is not None:
-            answer = refusal(refused)
-            context.set_trailing_metadata(answer.metadata)
-            await context.abort(answer.code, answer.message)
-        return quotas_pb2.Gauge(gauge=request.gauge, level=request.level)
-
-    async def Lease(self, request: Any, context: Any) -> Any:
-        raise NotImplementedError
-
-    Return = Allocate = Commit = Release = AdjustGauge = Lease
-
-
 @dataclass
 class Service:
     """A running auth_svc."""
 
     target: str
-    tenants: StandInTenants
-    quotas: StandInQuotas
+    tenant_svc: StandIn
     operator_key: str
     service_key: str
+
+    @property
+    def tenants(self) -> StandInTenants:
+        return self.tenant_svc.tenants
+
+    @property
+    def quotas(self) -> StandInQuotas:
+        return self.tenant_svc.quotas
 
     def channel(self, credential: str | None = None, tenant: TenantRecord | None = None) -> grpc.aio.Channel:
         return channel(self.target, credential=Credential(credential) if credential else None)
@@ -226,30 +149,6 @@ def kek_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@dataclass
-class StandIn:
-    """tenant_svc, as far as auth_svc needs it."""
-
-    target: str
-    tenants: StandInTenants
-    quotas: StandInQuotas
-
-
-@asynccontextmanager
-async def stand_in() -> AsyncIterator[StandIn]:
-    """Serves a stand-in for tenant_svc."""
-    tenants, quotas = StandInTenants(), StandInQuotas()
-    server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
-    add_TenantServiceServicer_to_server(tenants, server)
-    add_QuotaServiceServicer_to_server(quotas, server)
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    try:
-        yield StandIn(f"127.0.0.1:{port}", tenants, quotas)
-    finally:
-        await server.stop(None)
-
-
 @pytest.fixture(scope="session")
 async def tenant_svc() -> AsyncIterator[StandIn]:
     async with stand_in() as standing_in:
@@ -274,7 +173,7 @@ async def service(
         await create_key(settings.database, "operator", "OPERATOR", ["*"]),
         await create_key(settings.database, "some_svc", "SERVICE", ["tokens.introspect"]),
     ]
-    yield Service(f"127.0.0.1:{port}", tenant_svc.tenants, tenant_svc.quotas, *keys)
+    yield Service(f"127.0.0.1:{port}", tenant_svc, *keys)
     await server.stop(None)
     await application.health.close()
     await application.close()

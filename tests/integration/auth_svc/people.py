@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 from auth_svc.accounts.accounts import NewAccount, User, UserId
 from auth_svc.accounts.repository import UserRepository
-from interceptors.errors import ResourceExhausted
+from auth_svc.gauges.gauge import GaugeFull
 from interceptors.tenants import TenantRecord
 from runtime.database import Database
 from tests.fixtures.engines import WorkerDatabase
@@ -38,8 +38,6 @@ async def add(users: UserRepository, tenant: TenantRecord, email: str, limit: in
     """Whether there was room."""
     try:
         await users.add(account(tenant, email), limit)
-    except ResourceExhausted as refused:
-        if refused.reason != "LIMIT_REACHED":
-            raise
+    except GaugeFull:
         return False
     return True

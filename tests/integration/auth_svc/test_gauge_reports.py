@@ -27,17 +27,9 @@ from interceptors.errors import FailedPrecondition, NotFound, Unavailable
 from interceptors.tenants import TenantRecord
 from tests.fixtures.engines import WorkerDatabase
 from tests.integration.auth_svc.calls import register
-from tests.integration.auth_svc.conftest import (
-    ISSUER,
-    Service,
-    StandIn,
-    a_copy,
-    as_superuser,
-    database_settings,
-    new_tenant,
-    stand_in,
-)
+from tests.integration.auth_svc.conftest import ISSUER, Service, a_copy, as_superuser, database_settings
 from tests.integration.auth_svc.people import add, opened
+from tests.integration.auth_svc.stand_in import StandIn, new_tenant, stand_in
 from tests.ports import free_port
 
 AWAY = Unavailable("QUOTA_UNAVAILABLE", "tenant_svc is away")
@@ -136,7 +128,7 @@ async def program(
         async with channel(f"127.0.0.1:{port}") as connection:
             stub: Any = TokenServiceStub(connection)
             await stub.GetJwks(tokens.GetJwksRequest(), timeout=60, wait_for_ready=True)
-        yield Service(f"127.0.0.1:{port}", standing_in.tenants, standing_in.quotas, "", "")
+        yield Service(f"127.0.0.1:{port}", standing_in, "", "")
     finally:
         process.send_signal(signal.SIGKILL)
         await process.wait()

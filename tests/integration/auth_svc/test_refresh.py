@@ -25,7 +25,7 @@ from auth_svc.tokens.tokens import AccessTokens
 from interceptors.backends.memory import MemoryRateLimiter
 from interceptors.errors import Unauthenticated
 from interceptors.tenants import TenantRecord
-from tests.integration.auth_svc.conftest import new_tenant
+from tests.integration.auth_svc.stand_in import new_tenant
 from tests.unit.auth_svc.memory import GOOD_PASSWORD, Clock, CountingHasher, MemoryTenants
 
 EMAIL = "alice@example.com"

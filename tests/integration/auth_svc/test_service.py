@@ -62,6 +62,40 @@ async def test_unknown_addresses_and_wrong_passwords_answer_the_same_bytes(
             assert here == there
 
 
+async def test_a_full_tenant_refuses_known_and_unknown_addresses_in_the_same_bytes(
+    service: Service, acme: TenantRecord
+) -> None:
+    service.tenant_svc.entitlements.users[acme.id] = 2
+    for email in ("alice@example.com", "alice@example.com", "bob@example.com"):
+        await register(service, acme, email)
+    *_, known = await refused(register(service, acme))
+    *_, unknown = await refused(register(service, acme, "carol@example.com"))
+    assert (known.code(), reason_of(known)) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "LIMIT_REACHED")
+    assert (known.code(), known.details()) == (unknown.code(), unknown.details())
+    assert [each.SerializeToString() for each in details_of(known)] == [
+        each.SerializeToString() for each in details_of(unknown)
+    ]
+    told = error_details_pb2.QuotaFailure()
+    assert any(detail.Unpack(told) for detail in details_of(known))
+    assert told.violations[0].subject == f"tenant:{acme.id}"
+    await login(service, acme)
+    await register(service, service.tenants.add(), "carol@example.com")
+
+
+async def test_nobody_is_added_while_the_limit_can_not_be_known(service: Service, acme: TenantRecord) -> None:
+    await register(service, acme)
+    umbrella = service.tenants.add()
+    service.tenant_svc.entitlements.away = True
+    try:
+        assert (await refused(register(service, umbrella)))[:2] == (
+            grpc.StatusCode.UNAVAILABLE, "ENTITLEMENTS_UNAVAILABLE",
+        )  # fmt: skip
+        await register(service, acme, "bob@example.com")
+    finally:
+        service.tenant_svc.entitlements.away = False
+    await register(service, umbrella)
+
+
 async def test_every_broken_field_is_named_at_once(service: Service, acme: TenantRecord) -> None:
     code, reason, error = await refused(register(service, acme, "nonsense", password="short", display_name="x" * 201))
     assert (code, reason) == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_FIELD")

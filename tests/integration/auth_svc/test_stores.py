@@ -20,7 +20,8 @@ from interceptors.tenants import TenantId, TenantRecord
 from runtime.database import Database, connect
 from runtime.settings import DatabaseSettings
 from tests.fixtures.engines import WorkerDatabase
-from tests.integration.auth_svc.conftest import as_superuser, new_tenant
+from tests.integration.auth_svc.conftest import as_superuser
+from tests.integration.auth_svc.stand_in import new_tenant
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 LIMITS = Limits()

@@ -14,7 +14,7 @@ from argon2 import PasswordHasher
 
 from auth_svc.accounts.accounts import Credentials, NewAccount, User, UserId
 from auth_svc.api_keys.api_keys import SystemKey
-from auth_svc.gauges.gauge import USERS, refuse_above
+from auth_svc.gauges.gauge import require_room
 from auth_svc.sessions.session import Session
 from auth_svc.tokens.signing_keys import SigningKey
 from interceptors.tenants import TenantId, TenantRecord, TenantState
@@ -63,7 +63,7 @@ class MemoryUsers:
 
     async def add(self, account: NewAccount, limit: int | None) -> None:
         users = sum(tenant_id == account.user.tenant_id for tenant_id, _ in self.accounts)
-        refuse_above(limit, users, USERS)
+        require_room(users, limit)
         self.accounts.setdefault((account.user.tenant_id, account.email_normalised), account)
 
     async def by_id(self, tenant_id: TenantId, user_id: UserId) -> User | None:

@@ -12,7 +12,7 @@ from datetime import timedelta
 import pytest
 
 from auth_svc.accounts.accounts import Accounts, Registration
-from auth_svc.gauges.gauge import USERS, Level, refuse_above
+from auth_svc.gauges.gauge import USERS, GaugeFull, Level, limit_reached, require_room
 from auth_svc.gauges.reporter import GaugeReporter
 from auth_svc.passwords.hashing import Hashing
 from auth_svc.passwords.passwords import PasswordRules
@@ -25,17 +25,21 @@ SOON, LATER = timedelta(milliseconds=1), timedelta(hours=1)
 
 @pytest.mark.parametrize(("limit", "level"), [(None, 10**9), (3, 2), (1, 0)])
 def test_below_the_limit_there_is_room(limit: int | None, level: int) -> None:
-    refuse_above(limit, level, USERS)
+    require_room(level, limit)
 
 
 @pytest.mark.parametrize(("limit", "level"), [(3, 3), (3, 4), (0, 0)])
-def test_a_full_gauge_says_which_it_is_and_how_full(limit: int, level: int) -> None:
-    with pytest.raises(ResourceExhausted) as refused:
-        refuse_above(limit, level, USERS)
-    assert refused.value.reason == "LIMIT_REACHED"
-    assert refused.value.metadata == {
-        "gauge": "users", "limit": str(limit), "level": str(level), "scope": "tenant",
+def test_a_full_gauge_says_which_it_is_whose_and_how_full(limit: int, level: int) -> None:
+    tenant = MemoryTenants().make("acme")
+    with pytest.raises(GaugeFull) as full:
+        require_room(level, limit)
+    refused = limit_reached(USERS, full.value, tenant)
+    assert refused.reason == "LIMIT_REACHED"
+    assert refused.metadata == {
+        "gauge": "users", "limit": str(limit), "level": str(level), "scope": "tenant", "plan": "basic",
     }  # fmt: skip
+    (violation,) = refused.quota_violations
+    assert (violation.subject, violation.metric, violation.limit) == (f"tenant:{tenant.id}", "users", limit)
 
 
 async def test_a_full_tenant_refuses_known_and_unknown_addresses_alike() -> None:

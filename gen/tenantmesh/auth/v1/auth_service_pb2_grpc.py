@@ -64,8 +64,10 @@ class AuthServiceServicer:
 
     def Register(self, request, context):
         """Register creates an account in the tenant that the identification rules select. The answer is the same whether the
-        address had an account or not, in bytes and in work; an existing account is left as it is.
-        Fails with INVALID_ARGUMENT `INVALID_FIELD`, `TENANT_REQUIRED`, RESOURCE_EXHAUSTED `RATE_LIMITED`.
+        address had an account or not, in bytes and in work; an existing account is left as it is and counts once. A tenant
+        that has as many users as it may have answers every address with the same refusal, those that have an account too.
+        Fails with INVALID_ARGUMENT `INVALID_FIELD`, `TENANT_REQUIRED`, RESOURCE_EXHAUSTED `RATE_LIMITED`, `HASHING_BUSY`,
+        `LIMIT_REACHED` with metadata `gauge`, `limit`, `level` and `plan`, PERMISSION_DENIED `OVER_LIMIT_READ_ONLY`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

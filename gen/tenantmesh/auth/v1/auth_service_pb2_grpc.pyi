@@ -36,8 +36,10 @@ class AuthServiceStub:
     def __new__(cls, channel: _aio.Channel) -> AuthServiceAsyncStub: ...
     Register: _grpc.UnaryUnaryMultiCallable[_auth_service_pb2.RegisterRequest, _auth_service_pb2.RegisterResponse]
     """Register creates an account in the tenant that the identification rules select. The answer is the same whether the
-    address had an account or not, in bytes and in work; an existing account is left as it is.
-    Fails with INVALID_ARGUMENT `INVALID_FIELD`, `TENANT_REQUIRED`, RESOURCE_EXHAUSTED `RATE_LIMITED`.
+    address had an account or not, in bytes and in work; an existing account is left as it is and counts once. A tenant
+    that has as many users as it may have answers every address with the same refusal, those that have an account too.
+    Fails with INVALID_ARGUMENT `INVALID_FIELD`, `TENANT_REQUIRED`, RESOURCE_EXHAUSTED `RATE_LIMITED`, `HASHING_BUSY`,
+    `LIMIT_REACHED` with metadata `gauge`, `limit`, `level` and `plan`, PERMISSION_DENIED `OVER_LIMIT_READ_ONLY`.
     """
     Login: _grpc.UnaryUnaryMultiCallable[_auth_service_pb2.LoginRequest, _auth_service_pb2.LoginResponse]
     """Login exchanges an address and a password for tokens. Fails with UNAUTHENTICATED `INVALID_CREDENTIALS`, the same for
@@ -57,8 +59,10 @@ class AuthServiceAsyncStub(AuthServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     Register: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.RegisterRequest, _auth_service_pb2.RegisterResponse]  # type: ignore[assignment]
     """Register creates an account in the tenant that the identification rules select. The answer is the same whether the
-    address had an account or not, in bytes and in work; an existing account is left as it is.
-    Fails with INVALID_ARGUMENT `INVALID_FIELD`, `TENANT_REQUIRED`, RESOURCE_EXHAUSTED `RATE_LIMITED`.
+    address had an account or not, in bytes and in work; an existing account is left as it is and counts once. A tenant
+    that has as many users as it may have answers every address with the same refusal, those that have an account too.
+    Fails with INVALID_ARGUMENT `INVALID_FIELD`, `TENANT_REQUIRED`, RESOURCE_EXHAUSTED `RATE_LIMITED`, `HASHING_BUSY`,
+    `LIMIT_REACHED` with metadata `gauge`, `limit`, `level` and `plan`, PERMISSION_DENIED `OVER_LIMIT_READ_ONLY`.
     """
     Login: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.LoginRequest, _auth_service_pb2.LoginResponse]  # type: ignore[assignment]
     """Login exchanges an address and a password for tokens. Fails with UNAUTHENTICATED `INVALID_CREDENTIALS`, the same for
@@ -81,8 +85,10 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_auth_service_pb2.RegisterResponse, _abc.Awaitable[_auth_service_pb2.RegisterResponse]]:
         """Register creates an account in the tenant that the identification rules select. The answer is the same whether the
-        address had an account or not, in bytes and in work; an existing account is left as it is.
-        Fails with INVALID_ARGUMENT `INVALID_FIELD`, `TENANT_REQUIRED`, RESOURCE_EXHAUSTED `RATE_LIMITED`.
+        address had an account or not, in bytes and in work; an existing account is left as it is and counts once. A tenant
+        that has as many users as it may have answers every address with the same refusal, those that have an account too.
+        Fails with INVALID_ARGUMENT `INVALID_FIELD`, `TENANT_REQUIRED`, RESOURCE_EXHAUSTED `RATE_LIMITED`, `HASHING_BUSY`,
+        `LIMIT_REACHED` with metadata `gauge`, `limit`, `level` and `plan`, PERMISSION_DENIED `OVER_LIMIT_READ_ONLY`.
         """
 
     @_abc_1.abstractmethod
