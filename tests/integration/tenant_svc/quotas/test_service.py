@@ -17,6 +17,7 @@ from tenantmesh.tenant.v1 import quota_service_pb2 as pb
 from tenantmesh.tenant.v1.quota_service_pb2_grpc import QuotaServiceStub, add_QuotaServiceServicer_to_server
 
 from interceptors.caller import CallerKind
+from interceptors.entitlements import Entitlements
 from interceptors.tenants import TenantId, TenantRecord, TenantState
 from interceptors.testing import TestMesh
 from tenant_svc.quotas.allocations import Allocations
@@ -45,6 +46,7 @@ class Quotas:
 
     def knows(self, tenant: TenantId) -> str:
         """Makes the chain know the tenant, and returns its id as callers write it."""
+        self.mesh.entitlements.set(Entitlements(tenant, "premium", 1, 1, {}, {}))
         self.mesh.tenants.set(TenantRecord(tenant, f"t-{tenant.hex}"[:40], TenantState.ACTIVE, "premium"))
         return str(tenant)
 
