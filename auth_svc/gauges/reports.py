@@ -37,7 +37,7 @@ class GrpcReports:
             reason = _reason(error)
             if reason == _LATER:
                 raise FailedPrecondition(_LATER, "The tenant is suspended.") from error
-            if True:
+            if reason != _GONE:
                 raise Unavailable(
                     "QUOTA_UNAVAILABLE", f"tenant_svc takes no levels: {error.code().name} {reason}"
                 ) from error
