@@ -24,7 +24,7 @@ from interceptors.error_boundary import Aborted
 from interceptors.errors import Internal, MeshError
 from interceptors.limit_headers import limit_headers, tell_limit
 from interceptors.link import CompiledChain, leave_all
-from interceptors.metadata import REQUEST_ID
+from interceptors.metadata import REQUEST_ID, TRANSCODED
 from interceptors.status import refusal
 
 if TYPE_CHECKING:
@@ -129,9 +129,19 @@ def _one(behavior: Any, serialize: Any) -> Serve:
     """Serves a handler that answers with one message."""
 
     async def serve(call: Call, request: Any, context: Context) -> Any:
-        return serialize(answered(call, await behavior(request, context)))
+        answer = serialize(answered(call, await behavior(request, context)))
+        if TRANSCODED in call.headers:
+            await _tell_rest_caller(call, context)
+        return answer
 
     return serve
+
+
+async def _tell_rest_caller(call: Call, context: Context) -> None:
+    """REST callers see no trailers of an answer, since the edge drops them: they are told in its headers."""
+    if headers := limit_headers(call):
+        with contextlib.suppress(grpc.aio.UsageError):  # the handler has sent headers of its own
+            await context.send_initial_metadata(headers)
 
 
 def _stream(behavior: Any) -> Serve:

@@ -14,6 +14,8 @@ FORWARDED_HOST = "x-forwarded-host"
 """The host of the original request, put there by the edge: `:authority` is invisible in Python."""
 FORWARDED_FOR = "x-forwarded-for"
 """The addresses the call came through; the last is what the edge itself saw."""
+TRANSCODED = "x-envoy-original-path"
+"""The path of the REST call that the edge made this call of. What it changes is harmless: where limits are told."""
 INTERNAL_PREFIX = "x-tenantmesh-"
 """Keys that only parts of the mesh may set. The edge strips them; elsewhere they are refused."""
 

@@ -10,6 +10,7 @@ from sqlalchemy import MetaData, Table, UniqueConstraint
 
 import auth_svc.accounts.tables
 import auth_svc.api_keys.tables
+import auth_svc.gauges.tables
 import auth_svc.schema
 import auth_svc.sessions.tables
 import auth_svc.tokens.tables

@@ -27,6 +27,7 @@ class Tenants(tenant_service_pb2_grpc.TenantServiceServicer):
 
 async def main():
     async with TestMesh() as mesh:
+        mesh.plan("basic", limits={"api_requests": None})
         acme = mesh.add_tenant("acme")
         add = tenant_service_pb2_grpc.add_TenantServiceServicer_to_server
         target = await mesh.serve(add, Tenants(), tenant_service_pb2.DESCRIPTOR)

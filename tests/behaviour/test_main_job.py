@@ -192,7 +192,7 @@ async def test_tenants_are_listed_a_page_at_a_time(mesh: Mesh, transport: Transp
 
 async def test_fields_that_break_their_rules_are_all_named(mesh: Mesh, transport: Transport) -> None:
     refused = await transport.call(
-        f"{TENANTS}/CreateTenant", {"slug": "Not A Slug", "planId": "imaginary"}, token=mesh.operator_key
+        f"{TENANTS}/CreateTenant", {"slug": "Not A Slug", "planId": "No Plan"}, token=mesh.operator_key
     )
     assert (refused.code, refused.reason) == ("INVALID_ARGUMENT", "INVALID_FIELD")
     violations = next(each["fieldViolations"] for each in refused.details if "fieldViolations" in each)

@@ -167,7 +167,7 @@ async def test_what_a_restarted_server_remembers_counts_for_nothing(valkey: Stor
     pool = RedisQuotaPool(client)
     await fill(pool, tenant, 5)
     key = f"tm:{{{tenant}}}:quota:reads"
-    assert await client.hset(key, "run", "0" * 40) == 0  # type: ignore[misc]  # redis-py's type is for both its clients
+    assert await client.hset(key, "run", "0" * 40) == 0
     assert await taken(pool, tenant, 1) is None
     assert not await client.exists(key)
     await client.aclose()

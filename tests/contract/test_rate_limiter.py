@@ -12,20 +12,26 @@ import redis.asyncio
 from deploy.embedded.valkey import Store
 from interceptors import Rate, RateLimiter, StoreUnavailable
 from interceptors.backends.memory import MemoryRateLimiter
+from interceptors.backends.memory_rate_store import MemoryRateStore
 from interceptors.backends.redis_rate_limiter import RedisRateLimiter
+from interceptors.backends.redis_rate_store import RedisRateStore
+from interceptors.leased_rate_limiter import LeasedRateLimiter
 from runtime.redis_client import connect
 from runtime.settings import RedisSettings
 
 
-@pytest.fixture(params=["memory", "valkey", "valkey_cluster"])
+@pytest.fixture(
+    params=["memory", "valkey", "valkey_cluster", "leased memory", "leased valkey", "leased valkey_cluster"]
+)
 async def limiter(request: pytest.FixtureRequest) -> AsyncIterator[RateLimiter]:
-    if request.param == "memory":
-        yield MemoryRateLimiter()
+    leased, store_name = request.param.startswith("leased "), request.param.removeprefix("leased ")
+    if store_name == "memory":
+        yield LeasedRateLimiter(MemoryRateStore()) if leased else MemoryRateLimiter()
         return
-    store: Store = request.getfixturevalue(request.param)
+    store: Store = request.getfixturevalue(store_name)
     store.flush()
     client = connect(RedisSettings(url=store.url, cluster=store.cluster, timeout=timedelta(seconds=10)))
-    yield RedisRateLimiter(client)
+    yield LeasedRateLimiter(RedisRateStore(client)) if leased else RedisRateLimiter(client)
     await client.aclose()
 
 

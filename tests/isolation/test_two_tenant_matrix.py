@@ -7,10 +7,12 @@ other, by any source or field, gets what a missing tenant gets; and nothing of t
 
 from __future__ import annotations
 
+import re
 import uuid
 from typing import Any
 
 import pytest
+from google.api import annotations_pb2
 from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor
 from tenantmesh.policy.v1 import policy_pb2
 
@@ -18,6 +20,7 @@ from interceptors.policy import policies_of
 from tests.fixtures.mesh import Mesh, Tenant, User, World
 from tests.transports import SERVICES, UNARY, Answer, Transport, full_name
 
+NOTHING = "0192aaaa-0000-7000-8000-000000000001"
 POLICIES = policies_of(SERVICES)
 AUDIENCES = {
     "user": policy_pb2.AUDIENCE_USER,
@@ -84,8 +87,17 @@ def here(kind: str, pair: Pair) -> list[tuple[str, str]]:
 
 
 def own_request(method: MethodDescriptor, pair: Pair) -> dict[str, Any]:
+    """A request about ada's own tenant; what else is in its path names nothing that exists."""
     field = declared(method).tenant_field
-    return {json_name(method, field): pair.acme.id} if field else {}
+    named = {json_name(method, each): NOTHING if each.endswith("_id") else "nothing_such" for each in in_path(method)}
+    return named | ({json_name(method, field): pair.acme.id} if field else {})
+
+
+def in_path(method: MethodDescriptor) -> list[str]:
+    """The fields in the method's REST path."""
+    rule = method.GetOptions().Extensions[annotations_pb2.http]
+    verb = rule.WhichOneof("pattern")
+    return re.findall(r"\{(\w+)\}", getattr(rule, verb)) if verb else []
 
 
 def json_name(method: MethodDescriptor, field: str) -> str:
@@ -111,9 +123,10 @@ FOR_USERS = [method for method in UNARY if policy_pb2.AUDIENCE_USER in declared(
 async def test_foreign_ids_answer_as_missing_ones(method: MethodDescriptor, transport: Transport, pair: Pair) -> None:
     for field in id_fields(method):
         key = json_name(method, field)
-        missing = await transport.call(full_name(method), {key: str(uuid.uuid4())}, token=pair.ada.token)
+        own = own_request(method, pair)
+        missing = await transport.call(full_name(method), {**own, key: str(uuid.uuid4())}, token=pair.ada.token)
         for foreign in (pair.globex.id, pair.globex.slug, pair.grace.id):
-            answer = await transport.call(full_name(method), {key: foreign}, token=pair.ada.token)
+            answer = await transport.call(full_name(method), {**own, key: foreign}, token=pair.ada.token)
             assert answer.code != "OK", f"{field} reached another tenant's {foreign}"
             assert (answer.code, answer.message, answer.details) == (missing.code, missing.message, missing.details)
 
