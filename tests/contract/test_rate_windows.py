@@ -1,0 +1,104 @@
+"""However many processes lease from a rate, in any window no more is admitted than it says."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import sys
+import uuid
+from typing import Any
+
+import pytest
+
+from deploy.embedded.valkey import Store
+from interceptors.backends.memory_rate_store import MemoryRateStore
+from interceptors.limits import Rate, Takers
+
+PROCESSES = 4
+SECONDS = 2.0
+
+
+async def start(url: str, key: str, rate: Rate) -> asyncio.subprocess.Process:
+    arguments = [url, key, str(rate.per_second), str(rate.burst), str(SECONDS)]
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.contract.rate_taker", *arguments,
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+
+
+async def line(process: asyncio.subprocess.Process) -> str:
+    assert process.stdout is not None
+    return (await process.stdout.readline()).decode()
+
+
+def most_over(admitted: list[tuple[float, float]], rate: Rate) -> float:
+    """By how much the window that is worst is above what it may admit; never, if not above zero.
+
+    A call counts in a window that holds both its question and its answer: when in between it was admitted, only the
+    store knows.
+    """
+    worst = float("-inf")
+    starts = sorted(asked for asked, _ in admitted)
+    for start in starts[:: max(1, len(starts) // 300)]:
+        answered = sorted(answer for asked, answer in admitted if asked >= start)
+        for number, end in enumerate(answered, start=1):
+            worst = max(worst, number - (rate.per_second * (end - start) + rate.burst))
+    return worst
+
+
+@pytest.mark.parametrize("rate", [Rate(1000, 200), Rate(300, 40), Rate(40, 10), Rate(20, 5)], ids=str)
+async def test_no_window_admits_more_over_four_processes(valkey: Store, rate: Rate) -> None:
+    key, url = f"tm:{{{uuid.uuid4()}}}:burst:api", valkey.url.get_secret_value()
+    processes = [await start(url, key, rate) for _ in range(PROCESSES)]
+    for process in processes:
+        assert await line(process) == "ready\n"
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write(b"go\n")
+        await process.stdin.drain()
+    found: list[dict[str, Any]] = [json.loads(await line(process)) for process in processes]
+    for process in processes:
+        await process.wait()
+    admitted = sorted((asked, answer) for each in found for asked, answer in each["admitted"])
+    decided = len(admitted) + sum(each["refused"] for each in found)
+    asked = sum(each["asked"] for each in found)
+    allowed = rate.per_second * SECONDS + rate.burst
+    print(
+        f"{rate}: {len(admitted)} of {allowed:.0f} admitted, {decided} decided, "
+        f"{asked / decided:.3f} questions a decision, worst window {most_over(admitted, rate):+.1f}"
+    )
+    assert most_over(admitted, rate) <= 0
+    assert len(admitted) >= rate.burst, "and what the rate gives is used"
+
+
+async def test_no_window_uses_more_however_leases_are_used() -> None:
+    """The store's promise by itself: whoever leases uses everything at the worst moment, in simulated time."""
+    chance = random.Random(7)
+    for _ in range(1000):
+        rate = Rate(chance.choice([20, 100, 400, 1000]), chance.choice([10, 20, 57, 200]))
+        now = 1000.0
+        store = MemoryRateStore(clock=lambda: now)  # noqa: B023  # called while the loop is at this turn
+        used: list[float] = []
+        held: list[tuple[float, int]] = []
+        for _ in range(chance.randint(10, 120)):
+            now += chance.choice([0.0, 0.0, 0.001, 0.004, 0.02, 0.06, 0.3])
+            expired = [each for each in held if each[0] <= now]
+            held = [each for each in held if each[0] > now]
+            # Leases are used at the last moment, or with everything else.
+            used += [end for end, units in expired for _ in range(units)]
+            if chance.random() < 0.2:
+                used += [now for _, units in held for _ in range(units)]
+                held = []
+            grant = await store.take("key", rate, [Takers(1, chance.randint(0, 30))], chance.randint(0, rate.burst))
+            used += [now] * grant.served[0]
+            if grant.leased:
+                held.append((now + grant.valid_for, grant.leased))
+        used = sorted([*used, *(end for end, units in held for _ in range(units))])
+        # In the window from one use to a later one there are `place` less `first` and one more. The worst start is the
+        # one with the least place in what the rate has given by then.
+        least = float("inf")
+        for place, moment in enumerate(used):
+            least = min(least, place - rate.per_second * moment)
+            over = place + 1 - rate.per_second * moment - least - rate.burst
+            assert over <= 1e-3, (rate, moment, over)
