@@ -98,7 +98,11 @@ async def test_users_are_limited_where_they_are_made(transport: Transport, world
 
     async def register() -> Answer:
         account = {"email": f"{uuid.uuid4().hex[:12]}@people.example", "password": PASSWORD}
-        return await transport.call(f"{AUTH}/Register", account, metadata=[("x-tenant-slug", acme.slug)])
+        async with asyncio.timeout(60):
+            while True:
+                answer = await transport.call(f"{AUTH}/Register", account, metadata=[("x-tenant-slug", acme.slug)])
+                if answer.reason != "HASHING_BUSY":  # another limit, of one machine's processors
+                    return answer
 
     answers = await asyncio.gather(*(register() for _ in range(8)))
     assert sorted(answer.code for answer in answers) == ["OK"] * 3 + ["RESOURCE_EXHAUSTED"] * 5
