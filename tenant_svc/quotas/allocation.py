@@ -41,6 +41,11 @@ class NewAllocation:
     mode: Mode
     time_to_live: timedelta
 
+    def __post_init__(self) -> None:
+        # One that had expired when it was made would be taken back to make room for itself, for ever.
+        if self.time_to_live <= timedelta(0):
+            raise ValueError("a reservation lasts some time")
+
     @property
     def digest(self) -> str:
         """The same for the same fields, so that a repeated request can be told from another with its id."""

@@ -67,7 +67,7 @@ def paths(value: Any) -> set[str]:
 
 def test_every_service_has_its_route() -> None:
     rendered = paths(render(EdgeSettings()))
-    for file in contract().file:
+    for file in (each for each in contract().file if each.package.startswith("tenantmesh.")):
         for service in file.service:
             assert f"/{file.package}.{service.name}/" in rendered
             streams = (method for method in service.method if method.server_streaming or method.client_streaming)

@@ -40,6 +40,7 @@ async def test_zeros_and_empty_strings_are_there_and_enums_are_names(edge: Edge)
         "slug": "",
         "displayName": "",
         "planId": "",
+        "planVersion": 0,
         "state": "TENANT_STATE_ACTIVE",
         "etag": "",
     }

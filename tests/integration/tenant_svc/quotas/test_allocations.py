@@ -25,6 +25,7 @@ from tests.integration.tenant_svc.conftest import eventually
 from tests.integration.tenant_svc.quotas.conftest import Allowances, lease_one
 
 NOON = datetime(2026, 3, 31, 12, tzinfo=UTC)
+MOMENTARY = timedelta(microseconds=1)
 RESERVER = "tests.integration.tenant_svc.quotas.reserver"
 
 
@@ -294,7 +295,7 @@ async def test_several_sweepers_end_each_reservation_once(allocations: Allocatio
     tenants = [await allowances.tenant(api_requests=500) for _ in range(3)]
     for tenant in tenants:
         for _ in range(5):
-            await allocations.allocate(tenant, new(Mode.NORMAL, timedelta(0), api_requests=10), None)
+            await allocations.allocate(tenant, new(Mode.NORMAL, MOMENTARY, api_requests=10), None)
         await allocations.allocate(tenant, new(api_requests=7), None)
     sweepers = [Sweeper("quota-expiry", allocations.expire, timedelta(milliseconds=20)) for _ in range(3)]
     for each in sweepers:

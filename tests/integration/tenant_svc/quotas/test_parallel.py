@@ -23,6 +23,7 @@ from tests.integration.tenant_svc.quotas.conftest import Allowances
 
 TAKER = "tests.integration.tenant_svc.quotas.taker"
 PROCESSES = 3
+MOMENTARY = timedelta(microseconds=1)
 Answer = TypeVar("Answer")
 
 
@@ -102,13 +103,13 @@ class Customer:
 
     async def _reserve(self) -> None:
         amounts = {meter: self._chance.randint(1, 9) for meter in self._meters}
-        lasts = timedelta(seconds=self._chance.choice([0, 300]))
+        lasts = self._chance.choice([MOMENTARY, timedelta(minutes=5)])
         try:
             made = await self._allocations.allocate(self._tenant, NewAllocation(amounts, Mode.NORMAL, lasts), None)
         except ResourceExhausted:
             return
-        # One whose time is over at once is left to whoever runs short.
-        if lasts and made.id is not None:
+        # The others are left to whoever runs short.
+        if lasts > MOMENTARY and made.id is not None:
             await self._end(made.id, amounts)
 
     async def _end(self, allocation: uuid.UUID, amounts: dict[str, int]) -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from tenant_svc.entitlements.grant import Grant, burn_order
 from tenant_svc.quotas.account import MOST_GIVEN, Account, returned
+from tenant_svc.quotas.allocation import Mode, NewAllocation
 
 NOON = datetime(2026, 3, 31, 12, tzinfo=UTC)
 TODAY = NOON.replace(hour=0)
@@ -103,3 +104,8 @@ def test_a_balance_never_goes_back_to_an_earlier_period() -> None:
     ahead = replace(grant(5), balance_period=TODAY + timedelta(days=1))
     _, (burn,) = account(0, ahead).taken(2)
     assert (burn.balance, burn.balance_period) == (3, TODAY + timedelta(days=1))
+
+
+def test_a_reservation_lasts_some_time() -> None:
+    with pytest.raises(ValueError, match="lasts"):
+        NewAllocation({"m": 1}, Mode.NORMAL, timedelta(0))
