@@ -150,6 +150,8 @@ class Holding:
     def release(self, *, to_ledger: bool = False) -> Pending | None:
         """Takes all units out, to be given back."""
         over = self._pending(self.units, to_ledger=to_ledger)
+        if over is not None:
+            self.units = 0
         return over
 
     def forget(self) -> Pending | None:
