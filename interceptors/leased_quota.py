@@ -116,7 +116,7 @@ class LeasedQuota:
             holding = each.holding
             with self._lock:
                 of_now = holding.limit is not None and holding.period_start == each.period_start
-                if True:
+                if of_now and now < holding.ends_at and not self._closed:
                     holding.units += each.amount
                 elif each.period_start is not None:
                     late = Pending(holding.meter, each.amount, each.period_start, to_ledger=True)
