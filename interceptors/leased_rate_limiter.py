@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import itertools
-import math
 import threading
 import time
 from collections import deque
@@ -34,7 +33,8 @@ __all__ = ["LeasedRateLimiter", "RateStats"]
 
 CAPACITY = 20_000
 DOWN_FOR = 1.0
-"""Seconds for which a store that did not answer is not asked again."""
+"""Seconds for which a store that did not answer is not asked about the same key again. Other keys may be another
+server's, where the store is a cluster; a client with a breaker of its own spares them the wait."""
 LONGEST_HOLD_OFF = 0.025
 """Seconds for which a refused key is left alone, where its rate gives enough in them to be worth a question."""
 AT_ONCE = timedelta()
@@ -63,14 +63,14 @@ class _Key:
     """What this process holds of one rate, and who waits for more."""
 
     __slots__ = (
-        "asking", "demand", "measured_at", "rate", "refused_cost", "refused_until", "remaining", "taken", "units",
-        "usable_until", "waiting",
+        "asking", "demand", "down_until", "measured_at", "rate", "refused_cost", "refused_until", "remaining", "taken",
+        "units", "usable_until", "waiting",
     )  # fmt: skip
 
     def __init__(self, rate: Rate, now: float) -> None:
         self.rate = rate
         self.units = 0
-        self.usable_until = self.refused_until = now
+        self.usable_until = self.refused_until = self.down_until = now
         self.refused_cost = 0
         self.remaining = rate.burst
         self.taken = 0
@@ -89,7 +89,6 @@ class LeasedRateLimiter:
         self._clock = clock
         self._keys: dict[str, _Key] = {}
         self._lock = threading.Lock()
-        self._down_until = -math.inf
         self.stats = RateStats()
 
     def take_now(self, key: str, rate: Rate, cost: int = 1) -> Decision | None:
@@ -116,9 +115,9 @@ class LeasedRateLimiter:
         decided = self.take_now(key, rate, cost)
         if decided is not None:
             return decided
-        if self._clock() < self._down_until:
-            raise StoreUnavailable("the rate limiter's store did not answer a moment ago")
         known = self._known(key, rate)
+        if self._clock() < known.down_until:
+            raise StoreUnavailable("the rate limiter's store did not answer a moment ago")
         waiter = _Waiter(cost)
         known.waiting.append(waiter)
         if known.asking is None:
@@ -155,7 +154,7 @@ class LeasedRateLimiter:
                 try:
                     grant = await self._store.take(key, known.rate, rows, lease)
                 except StoreUnavailable as error:
-                    self._down_until = self._clock() + DOWN_FOR
+                    known.down_until = self._clock() + DOWN_FOR
                     self._fail([*waiters, *known.waiting], error)
                     return
                 self.stats.asked += 1
