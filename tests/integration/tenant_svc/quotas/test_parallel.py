@@ -15,10 +15,13 @@ from typing import Any, TypeVar
 from interceptors.errors import ResourceExhausted
 from interceptors.quotas import Ask
 from interceptors.tenants import TenantId
+from tenant_svc.doors import Doors
+from tenant_svc.quotas import repository
 from tenant_svc.quotas.allocation import Mode, NewAllocation
 from tenant_svc.quotas.allocations import Allocations
 from tenant_svc.quotas.ledger import Ledger
 from tests.fixtures.engines import WorkerDatabase
+from tests.integration.tenant_svc.conftest import eventually
 from tests.integration.tenant_svc.quotas.conftest import Allowances
 
 TAKER = "tests.integration.tenant_svc.quotas.taker"
@@ -80,6 +83,22 @@ async def test_leases_of_several_meters_in_any_order_never_wait_for_each_other(
             assert len({each.granted for each in given}) == 1
         for meter in meters:
             assert await allowances.given(tenant, meter) == [(100, 60)]
+
+
+async def test_accounts_are_opened_in_one_order(doors: Doors, allowances: Allowances) -> None:
+    first, *later = sorted([await allowances.feature() for _ in range(7)])
+    tenant = await allowances.tenant()
+
+    async def opened(meters: list[str]) -> None:
+        async with doors.tenant(tenant) as connection:
+            await repository.open_accounts(connection, tenant, meters, None)
+
+    async with doors.tenant(tenant) as connection:
+        await repository.open_accounts(connection, tenant, [first], None)
+        waiting = asyncio.create_task(opened([*later, first]))
+        await eventually(allowances.somebody_waits)
+        await asyncio.create_task(opened(later))  # at once: whoever waits for the first has none of these
+    await waiting
 
 
 class Customer:
