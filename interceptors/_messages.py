@@ -9,7 +9,6 @@ from typing import Any
 import grpc
 
 from interceptors.call import Call
-from interceptors.errors import MeshError
 from interceptors.link import CompiledChain, Pending
 
 __all__ = ["watching_messages"]
@@ -22,10 +21,7 @@ def watching_messages(chain: CompiledChain, serve: Serve) -> Serve:
 
     async def watched(call: Call, request: Any, context: Any) -> Any:
         around = _Context(context, call, chain)
-        answer = await serve(call, around.messages(request) if chain.reads else request, around)
-        if around.ended is not None:
-            raise around.ended  # the handler went on, or took it for the end of the stream
-        return answer
+        return await serve(call, around.messages(request) if chain.reads else request, around)
 
     return watched
 
@@ -38,8 +34,6 @@ class _Context:
         self._call = call
         self._reads = chain.reads
         self._writes = chain.writes
-        self.ended: MeshError | None = None
-        """Why a link has ended the stream."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._context, name)
@@ -63,12 +57,6 @@ class _Context:
             yield message
 
     async def _pass(self, moments: Iterable[Callable[[Call, Any], Pending]], message: Any) -> None:
-        if self.ended is not None:
-            raise self.ended
-        try:
-            for moment in moments:
-                if (pending := moment(self._call, message)) is not None:
-                    await pending
-        except MeshError as error:
-            self.ended = error
-            raise
+        for moment in moments:
+            if (pending := moment(self._call, message)) is not None:
+                await pending

@@ -66,6 +66,8 @@ class Call:
     """The same of the messages that it was sent."""
     cut_short: bool = False
     """Whether a stream was ended because an allowance did."""
+    ends_with: MeshError | None = None
+    """The refusal that ends a stream, whatever its handler makes of it."""
     over: bool = False
     """Whether nothing that is charged now will be given back by itself."""
     blocks: Callable[[Call, Coroutine[Any, Any, None]], None] | None = None

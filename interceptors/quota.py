@@ -79,6 +79,8 @@ class _Metered(Link):
 
     def leave(self, call: Call) -> None:
         call.over = True  # first: what comes later is given back by whoever brings it
+        if call.error is None and call.ends_with is not None:
+            call.error = call.ends_with  # the handler took it for the end of the stream
         if not (call.taken or call.taken_by_messages):
             return
         outcome = outcome_of(call)
@@ -107,7 +109,10 @@ class _Metered(Link):
             # Of a stream, what was served until now stays charged.
             call.cut_short = self._policy.streams
             call.limited = Limited(f'{found.limit};name="{found.meter}"', found.limit, 0, found.resets_in)
-            raise _exhausted(call, found)
+            refusal = _exhausted(call, found)
+            if per is not ChargePer.CALL:
+                call.ends_with = refusal
+            raise refusal
         if per is ChargePer.RESPONSE_MESSAGE:
             pass  # what was answered stays charged
         elif per is ChargePer.REQUEST_MESSAGE:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from interceptors._quota_holdings import Pending
 from interceptors.backends.memory_quotas import MemoryQuotaLedger, MemoryQuotaPool
 from interceptors.errors import Internal, NotFound
 from interceptors.leased_quota import LeasedQuota, Shortage
@@ -251,7 +252,7 @@ async def test_what_had_no_answer_is_gone(mesh: Mesh) -> None:
         await process.charge(mesh.tenant, (Charge("reads", 60),))
     assert mesh.given() == 60
     ledger.after = False
-    process._sources._ledger_breaker._failed_at = float("-inf")
+    process = await mesh.process(ledger=ledger)  # one that has not seen it fail
     assert not await mesh.charge(process, (Charge("reads", 41),))
     assert await mesh.charge(process, (Charge("reads", 40),))
 
@@ -282,6 +283,97 @@ async def test_whoever_gives_up_waiting_takes_nothing(mesh: Mesh) -> None:
     while await mesh.charge(process):
         served += 1
     assert served == 75
+
+
+async def test_whoever_gives_up_as_it_is_served_gives_it_back(mesh: Mesh) -> None:
+    process = await mesh.process()
+    loop, waiting = asyncio.get_running_loop(), asyncio.create_task(mesh.charge(process))
+    told = process._conversation._hold
+
+    def hold(*arguments: Any) -> None:
+        loop.call_soon(waiting.cancel)  # comes before the waiter hears that it was served
+        told(*arguments)
+
+    process._conversation._hold = hold
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    process._conversation._hold = told
+    assert [await mesh.charge(process) for _ in range(101)] == [True] * 100 + [False]
+
+
+async def test_nobody_passes_those_who_wait(mesh: Mesh) -> None:
+    process = await mesh.process()
+    process.refund(await process.charge(mesh.tenant, (Charge("reads", 3),)))  # type: ignore[arg-type]
+    waiting = asyncio.create_task(mesh.charge(process, (Charge("reads", 5),)))
+    await asyncio.sleep(0)
+    assert process.held(mesh.tenant, "reads") == 3
+    assert process.charge_now(mesh.tenant, READS, process._clock()) is None
+    assert await waiting
+    assert await mesh.charge(process)
+
+
+class Slow(MemoryQuotaLedger):
+    """A ledger that answers when it is told to."""
+
+    def __init__(self, limits: Any) -> None:
+        super().__init__(limits)
+        self.may_answer = asyncio.Event()
+        self.asked = 0
+
+    async def lease(self, tenant_id: TenantId, asks: Sequence[Ask]) -> Sequence[Slice]:
+        answer = await super().lease(tenant_id, asks)
+        self.asked += 1
+        await self.may_answer.wait()
+        return answer
+
+
+async def test_what_was_leased_before_a_change_is_not_used_after_it(mesh: Mesh) -> None:
+    ledger = Slow(mesh._limit)
+    process = await mesh.process(ledger=ledger)
+    waiting = asyncio.create_task(mesh.charge(process))
+    await mesh.until(lambda: ledger.asked == 1)
+    mesh.limits["reads"] = 0
+    process.forget(mesh.tenant)
+    ledger.may_answer.set()
+    assert not await waiting
+    await mesh.until(lambda: ledger.given(mesh.tenant, "reads") == 0)
+
+
+async def test_a_process_keeps_its_share_and_leaves_the_rest_to_the_others(mesh: Mesh) -> None:
+    process = await mesh.process()
+    for _ in range(5_000):
+        assert await mesh.charge(process, (Charge("much"),))
+    held, pooled = process.held(mesh.tenant, "much"), mesh.pool.held(mesh.tenant, "much")
+    assert 0 < held + 5_000 < mesh.given("much")
+    assert pooled == mesh.given("much") - held - 5_000
+
+
+async def test_without_answers_nothing_is_given_twice(mesh: Mesh) -> None:
+    """The pool has what it was given, and says nothing."""
+    pool = Away(mesh.pool)
+    pool.after = True
+    (units,) = await mesh.ledger.lease(mesh.tenant, [Ask("reads", 9, 9)])
+    sources = (await mesh.process(pool=pool))._sources
+    assert await sources.add(mesh.tenant, units, 9, mesh.pool._clock() + 100) is None
+    sources = (await mesh.process(pool=pool))._sources
+    assert await sources.give_back(mesh.tenant, Pending("reads", 9, units.period_start)) is None
+    assert (mesh.given(), mesh.pool.held(mesh.tenant, "reads")) == (9, 18), "not returned to the ledger as well"
+
+
+async def test_units_of_a_period_that_is_over_are_returned_to_it(mesh: Mesh) -> None:
+    seconds = 0.0
+    ledger = Clocked(mesh._limit)
+    process = LeasedQuota(ledger, MemoryQuotaPool(clock=lambda: seconds), clock=lambda: seconds)
+    await process.start()
+    mesh.processes.append(process)
+    process.refund(await process.charge(mesh.tenant, (Charge("reads", 30),)))  # type: ignore[arg-type]
+    first = ledger._started()
+    seconds, ledger.time = 1.0, ledger.time + timedelta(seconds=1)
+    assert process.charge_now(mesh.tenant, READS, seconds) is None, "they are of no use now"
+    assert await mesh.charge(process)
+    await process.close()
+    assert ledger._given[mesh.tenant, "reads", first] == 0
+    assert ledger.given(mesh.tenant, "reads") == 1
 
 
 class Clocked(MemoryQuotaLedger):
