@@ -6,6 +6,7 @@ What was asked for and not answered is forfeited, never asked for again: units c
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -22,6 +23,8 @@ __all__ = ["QuotaStats", "Sources"]
 _log = logging.getLogger("tenantmesh.quota")
 _T = TypeVar("_T")
 
+PARTS = 10_000
+"""How many parts of a store are remembered as down."""
 DOWN_FOR = 1.0
 """Seconds for which a store that did not answer is not asked again."""
 KEPT_FOR = 5.0
@@ -44,24 +47,27 @@ class QuotaStats:
 
 
 class _Breaker:
-    """Leaves a store alone for a moment after it did not answer."""
+    """Leaves a store alone for a moment after it did not answer: all of it, or its part that is named."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._failed_at = float("-inf")
+        self._failed_at: dict[object, float] = {}
 
-    def closed(self, after: float = DOWN_FOR) -> bool:
-        """Whether the store answered when it was asked last, or so many seconds have passed since."""
-        return self._clock() >= self._failed_at + after
+    def closed(self, part: object = None, *, after: float = DOWN_FOR) -> bool:
+        """Whether the part answered when it was asked last, or so many seconds have passed since."""
+        return self._clock() >= self._failed_at.get(part, -math.inf) + after
 
-    async def ask(self, question: Coroutine[Any, Any, _T]) -> _T:
+    async def ask(self, question: Coroutine[Any, Any, _T], part: object = None) -> _T:
         """The answer. Raises what the question raises."""
         try:
             answer = await question
         except StoreUnavailable:
-            self._failed_at = self._clock()
+            self._failed_at.pop(part, None)  # so that the oldest stand first
+            self._failed_at[part] = self._clock()
+            if len(self._failed_at) > PARTS:
+                del self._failed_at[next(iter(self._failed_at))]
             raise
-        self._failed_at = float("-inf")
+        self._failed_at.pop(part, None)
         return answer
 
 
@@ -75,18 +81,14 @@ class Sources:
         self._ledger_breaker = _Breaker(clock)
         self.stats = QuotaStats()
 
-    @property
-    def pooling(self) -> bool:
-        """Whether there is a pool that answers."""
-        return self._pool is not None and self._pool_breaker.closed()
-
     async def take(self, tenant_id: TenantId, asks: Sequence[Ask], limits: Sequence[int]) -> PoolAnswer | None:
         """As `QuotaPool.take`; None where there is no pool that answers."""
-        if self._pool is None or not self._pool_breaker.closed():
+        pool = self._pool_of(tenant_id)
+        if pool is None:
             return None
         self.stats.pool_calls += 1
         try:
-            return await self._pool_breaker.ask(self._pool.take(tenant_id, asks, limits))
+            return await self._pool_breaker.ask(pool.take(tenant_id, asks, limits), tenant_id)
         except StoreUnavailable:
             _log.info("the pool of allowances is away: asking the ledger instead")
             return None
@@ -108,10 +110,11 @@ class Sources:
         """Leaves the rest of a lease in the pool, or gives it back; says what has to be kept for now. Never raises."""
         if amount <= 0:
             return None
-        if self._pool is not None and self.pooling and until is not None:
+        pool = self._pool_of(tenant_id)
+        if pool is not None and until is not None:
             self.stats.pool_calls += 1
             try:
-                if await self._pool_breaker.ask(self._pool.add(tenant_id, units, amount, until)):
+                if await self._pool_breaker.ask(pool.add(tenant_id, units, amount, until), tenant_id):
                     return None
             except StoreUnavailable:
                 self.stats.forfeited += amount  # it may be in the pool all the same
@@ -121,32 +124,38 @@ class Sources:
 
     async def give_back(self, tenant_id: TenantId, units: Pending) -> Pending | None:
         """Returns units to where others can use them, and says what has to be kept for now. Never raises."""
-        if not units.to_ledger and self.pooling:
-            assert self._pool is not None  # noqa: S101  # pooling says so
+        pool = None if units.to_ledger else self._pool_of(tenant_id)
+        if pool is not None:
             self.stats.pool_calls += 1
-            question = self._pool.give_back(tenant_id, units.meter, units.amount, units.period_start)
+            question = pool.give_back(tenant_id, units.meter, units.amount, units.period_start)
             try:
-                if await self._pool_breaker.ask(question):
+                if await self._pool_breaker.ask(question, tenant_id):
                     return None
             except StoreUnavailable:
                 self.stats.forfeited += units.amount  # it may be in the pool all the same
                 return None
-        if not self._ledger_breaker.closed(KEPT_FOR):
+        if not self._ledger_breaker.closed(after=KEPT_FOR):
             return units
         await self._return(tenant_id, units)
         return None
 
     async def drain(self, tenant_id: TenantId, meter: str, idle_for: timedelta = timedelta()) -> None:
         """Returns what is in the pool to the ledger. Never raises."""
-        if self._pool is None or not self.pooling or not self._ledger_breaker.closed(KEPT_FOR):
+        pool = self._pool_of(tenant_id)
+        if pool is None or not self._ledger_breaker.closed(after=KEPT_FOR):
             return
         self.stats.pool_calls += 1
         try:
-            drained: Drained | None = await self._pool_breaker.ask(self._pool.drain(tenant_id, meter, idle_for))
+            drained: Drained | None = await self._pool_breaker.ask(pool.drain(tenant_id, meter, idle_for), tenant_id)
         except StoreUnavailable:
             return
         if drained is not None:
             await self._return(tenant_id, Pending(meter, drained.amount, drained.period_start))
+
+    def _pool_of(self, tenant_id: TenantId) -> QuotaPool | None:
+        """The pool, if what is the tenant's in it can be asked for. In a cluster that is one server's: while it is down
+        the units of other servers' tenants must not lie idle."""
+        return self._pool if self._pool_breaker.closed(tenant_id) else None
 
     async def _return(self, tenant_id: TenantId, units: Pending) -> None:
         self.stats.ledger_calls += 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import uuid
 from collections.abc import Iterator
 from datetime import timedelta
 
@@ -11,12 +12,20 @@ import pytest
 
 from deploy.embedded.valkey_cluster import NODES, ValkeyCluster
 from interceptors import Rate, StoreUnavailable
+from interceptors._quota_sources import Sources
+from interceptors.backends.memory_quotas import MemoryQuotaLedger
+from interceptors.backends.redis_quota_pool import RedisQuotaPool
 from interceptors.backends.redis_rate_store import RedisRateStore
+from interceptors.leased_quota import LeasedQuota, Shortage
 from interceptors.leased_rate_limiter import LeasedRateLimiter
+from interceptors.policy import Charge
+from interceptors.quotas import Ask
+from interceptors.tenants import TenantId
 from runtime.redis_client import connect
 from runtime.settings import RedisSettings
 from tests.fixtures.engines import started_cluster
 
+_UUIDS = [f"{n:032x}" for n in range(1, 100)]
 SLOW = Rate(per_second=0.001, burst=5)
 DOWN = 1
 
@@ -41,4 +50,25 @@ async def test_tenants_of_other_nodes_are_limited_exactly(cluster: ValkeyCluster
             except StoreUnavailable:
                 assert node == DOWN
     assert admitted == {node: 0 if node == DOWN else SLOW.burst for node in range(NODES)}
+    await client.aclose()
+
+
+async def test_pooled_units_of_tenants_of_other_nodes_are_found_and_allowances_of_all_are_served(
+    cluster: ValkeyCluster,
+) -> None:
+    client = connect(RedisSettings(url=cluster.url, cluster=True, timeout=timedelta(seconds=10)))
+    ledger, pool = MemoryQuotaLedger(lambda _tenant, _meter: 10), RedisQuotaPool(client)
+    sources = Sources(pool, ledger, clock=lambda: 0.0)  # what is down stays so
+    tenants = {cluster.node_of(f"tm:{{{each}}}:quota:reads"): TenantId(each) for each in map(uuid.UUID, _UUIDS)}
+    ask = [Ask("reads", 5, 5)]
+    for _ in range(2):
+        for node, tenant in tenants.items():
+            answer = await sources.take(tenant, ask, [10])
+            assert (answer is None) is (node == DOWN)
+    quotas = LeasedQuota(ledger, pool)
+    await quotas.start()
+    for tenant in tenants.values():
+        served = [await quotas.charge(tenant, (Charge("reads"),)) for _ in range(12)]
+        assert [isinstance(each, Shortage) for each in served] == [False] * 10 + [True] * 2
+    await quotas.close()
     await client.aclose()
