@@ -10,9 +10,14 @@ from interceptors.call import Call, current_call
 from interceptors.caller import Caller, CallerKind
 from interceptors.chain import Chain, ChainSettings, Ports
 from interceptors.directory import TenantDirectory
+from interceptors.entitlement_directory import EntitlementDirectory
+from interceptors.entitlements import Entitlements, EntitlementSource
+from interceptors.leased_quota import LeasedQuota
+from interceptors.leased_rate_limiter import LeasedRateLimiter
 from interceptors.limits import Decision, Rate, RateLimiter, StoreUnavailable
 from interceptors.mesh import Mesh
 from interceptors.policy import PolicyError
+from interceptors.quotas import QuotaLedger, QuotaPool
 from interceptors.tenants import TenantChange, TenantId, TenantRecord, TenantSource, TenantState
 
 __all__ = [
@@ -22,9 +27,16 @@ __all__ = [
     "Chain",
     "ChainSettings",
     "Decision",
+    "EntitlementDirectory",
+    "EntitlementSource",
+    "Entitlements",
+    "LeasedQuota",
+    "LeasedRateLimiter",
     "Mesh",
     "PolicyError",
     "Ports",
+    "QuotaLedger",
+    "QuotaPool",
     "Rate",
     "RateLimiter",
     "StoreUnavailable",

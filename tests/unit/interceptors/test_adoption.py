@@ -9,10 +9,13 @@ from typing import Any
 
 from notes.v1 import notes_service_pb2 as pb
 from notes.v1.notes_service_pb2_grpc import NotesServiceStub, add_NotesServiceServicer_to_server
+from tenantmesh.policy.v1 import policy_pb2
 
 from interceptors import ChainSettings
 from interceptors.chain import LINKS
+from interceptors.contract import CONTRACT
 from interceptors.limits import DEFAULT_RATES
+from interceptors.policy import policies_of
 from interceptors.testing import TestMesh
 from tests.example.notes import Notes
 from tests.example.serve import ROLES, serve
@@ -55,3 +58,47 @@ async def test_the_test_kit_serves_as_the_readme_shows() -> None:
     assert answer.tenant_id == str(acme.id)
     served = await mesh.served(1)
     assert served == [("/notes.v1.NotesService/GetNote", "OK")]
+
+
+async def offline_plans() -> tuple[list[Any], int]:
+    """What the README shows of plans in tests."""
+    async with TestMesh(ChainSettings(roles=ROLES)) as mesh:
+        mesh.plan("basic", features=["export"], limits={"exported_notes": 2}, gauges={"users": 10})
+        acme = mesh.add_tenant("acme", plan="basic")
+        target = await mesh.serve(add_NotesServiceServicer_to_server, Notes(), pb.DESCRIPTOR)
+        async with mesh.client(target, token=mesh.token(acme)) as opened:
+            stub: Any = NotesServiceStub(opened)
+            exported = [file async for file in stub.ExportNotes(pb.ExportNotesRequest(count=2))]
+        used = mesh.used(acme, "exported_notes")
+        mesh.entitle(acme, without=["export"], limits={"exported_notes": None})
+    return exported, used
+
+
+async def test_plans_are_what_a_test_says_they_are() -> None:
+    shown = inspect.getsource(offline_plans).splitlines()[2:-1]
+    assert "\n".join(line[4:] for line in shown) in README
+    exported, used = await offline_plans()
+    assert (len(exported), used) == (2, 2)
+
+
+def test_the_key_in_the_readme_may_do_what_the_ports_ask() -> None:
+    asked = {
+        "/tenantmesh.tenant.v1.TenantService/ResolveTenant",
+        "/tenantmesh.tenant.v1.TenantService/WatchTenants",
+        "/tenantmesh.tenant.v1.EntitlementService/GetEntitlements",
+        "/tenantmesh.tenant.v1.EntitlementService/WatchEntitlements",
+        "/tenantmesh.tenant.v1.QuotaService/Lease",
+        "/tenantmesh.tenant.v1.QuotaService/Return",
+        "/tenantmesh.auth.v1.TokenService/IntrospectToken",
+    }
+    policies = policies_of(CONTRACT)
+    shown = set(re.findall(r"--permission (\S+)", README))
+    assert {policies[method].permission for method in asked} == shown
+
+
+def test_the_policy_in_the_readme_names_what_there_is() -> None:
+    shown = re.search(r"Four lines.*?```proto\n(.*?)```", README, re.DOTALL)
+    assert shown is not None
+    fields = {line.partition(":")[0] for line in shown[1].splitlines()}
+    assert len(fields) == 4
+    assert fields <= set(policy_pb2.MethodPolicy.DESCRIPTOR.fields_by_name)
