@@ -42,9 +42,14 @@ _SETTINGS = {
     "log_timezone": "UTC",
     "log_line_prefix": "%m [%p] %q%u@%d ",
 }
+# The lock is the one of roles.sql: what is the server's and not a database's is changed by one at a time.
+_TAKE_TURNS = "LOCK TABLE pg_catalog.pg_authid IN SHARE ROW EXCLUSIVE MODE;\n"
 _CREATE_DATABASE = """
 SELECT format('CREATE DATABASE %I', :'name') WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = :'name') \\gexec
+BEGIN;
+LOCK TABLE pg_catalog.pg_authid IN SHARE ROW EXCLUSIVE MODE;
 REVOKE ALL ON DATABASE postgres, template1 FROM PUBLIC;
+COMMIT;
 """
 # The same order of text on every machine: it depends neither on the C library nor on ICU.
 _LOCALE = ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
@@ -123,7 +128,7 @@ class Postgres:
         self.sql(_CREATE_DATABASE, name=database)
         verifiers = {role: scram_verifier(self._credentials[role]) for role in LOGIN_ROLES}
         passwords = "".join(f"ALTER ROLE {role} PASSWORD '{value}';\n" for role, value in verifiers.items())
-        self.sql(roles_sql() + passwords, database)
+        self.sql(f"{roles_sql()}BEGIN;\n{_TAKE_TURNS}{passwords}COMMIT;\n", database)
 
     def clone(self, database: str, template: str = DATABASE) -> None:
         """Makes a database as a copy of another, to which nobody may be connected; rights on the database included."""

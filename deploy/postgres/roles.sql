@@ -12,7 +12,8 @@ DO $roles$
 DECLARE
     role_name text;
 BEGIN
-    PERFORM pg_advisory_xact_lock(7093110452);  -- two installers in one database take turns
+    -- Installers on one server take turns, also in different databases: roles are the server's, advisory locks are not.
+    LOCK TABLE pg_catalog.pg_authid IN SHARE ROW EXCLUSIVE MODE;
     FOREACH role_name IN ARRAY ARRAY[
         'tenant_owner', 'auth_owner', 'tenantmesh_migrate',
         'tenant_app', 'tenant_directory', 'tenant_worker', 'auth_app', 'auth_directory'

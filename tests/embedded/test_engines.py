@@ -4,6 +4,7 @@ import os
 import stat
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -133,6 +134,16 @@ def test_installing_the_roles_again_changes_nothing(tmp_path: Path) -> None:
         before = own.postgres.sql(query)
         own.postgres.install()
         assert own.postgres.sql(query) == before
+
+
+def test_databases_are_installed_side_by_side(engines: Engines) -> None:
+    """Roles are the server's: whoever installs a database changes those of all."""
+    names = [f"beside_{n}" for n in range(12)]
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(engines.postgres.install, names))
+    for name in names:
+        assert engines.postgres.sql("SELECT count(*) FROM pg_namespace WHERE nspname = 'auth'", name) == "1"
+        engines.postgres.drop(name)
 
 
 def test_roles_and_migrations_work_on_the_older_postgres_too(tmp_path: Path) -> None:
