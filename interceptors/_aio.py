@@ -164,7 +164,7 @@ def _answered(call: Call, context: Context) -> None:
     """Notes the code that the handler has set, and tells the caller of its limits."""
     if context.code():
         call.code = _code(context)
-    if call.taken or call.limited is not None:
+    if call.taken or call.burst is not None or call.limited is not None:
         tell_limit(call, context)
 
 

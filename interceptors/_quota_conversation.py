@@ -7,8 +7,9 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from interceptors._quota_holdings import Holding, Pending, TenantHoldings
+from interceptors._quota_holdings import Holding, Pending
 from interceptors._quota_sources import Sources
+from interceptors._quota_tenants import TenantHoldings
 from interceptors.errors import MeshError
 from interceptors.limits import StoreUnavailable
 from interceptors.quotas import Ask, PoolSlice, Slice

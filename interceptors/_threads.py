@@ -113,7 +113,7 @@ class ThreadInterceptor(grpc.ServerInterceptor):
             try:
                 message = admit(chain, call, request, parse, context)
                 answer = serialize(answered(call, behavior(message, context)))
-                if call.taken or call.limited is not None:
+                if call.taken or call.burst is not None or call.limited is not None:
                     tell_limit(call, context)
                 call.code = context.code() or grpc.StatusCode.OK
             except Exception as error:  # the error boundary decides
@@ -134,7 +134,7 @@ class ThreadInterceptor(grpc.ServerInterceptor):
             call = Call(policy, context.invocation_metadata())
             try:
                 yield from behavior(admit(chain, call, request, parse, context), context)
-                if call.taken or call.limited is not None:
+                if call.taken or call.burst is not None or call.limited is not None:
                     tell_limit(call, context)
                 call.code = context.code() or grpc.StatusCode.OK
             except (Exception, GeneratorExit) as error:

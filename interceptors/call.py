@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from interceptors._quota_holdings import Taken
     from interceptors.limit_headers import Limited
+    from interceptors.limits import Decision, Rate
 
 __all__ = ["Call", "Metadata", "current_call"]
 
@@ -33,6 +34,12 @@ class ServerContext(Protocol):
     def time_remaining(self) -> float | None: ...
     def auth_context(self) -> Mapping[str, Any]: ...
     def set_trailing_metadata(self, trailing_metadata: Any) -> None: ...
+
+
+class TellsBurst(Protocol):
+    """Says what the caller is told of a decision about its burst."""
+
+    def told(self, rate: Rate, decision: Decision) -> Limited: ...
 
 
 class Charger(Protocol):
@@ -86,6 +93,8 @@ class Call:
     recheck_at: float = 0.0
     degraded: bool = False
     """Whether something answered from less than the truth: a local limiter, a stale directory."""
+    burst: tuple[TellsBurst, Rate, Decision] | None = None
+    """What was decided of the tenant's burst, and who can say it."""
     limited: Limited | None = None
     """A limit that the caller is told of; see `limit_headers`."""
     entered: int = 0

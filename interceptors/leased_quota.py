@@ -20,8 +20,9 @@ from datetime import timedelta
 from typing import Any
 
 from interceptors._quota_conversation import Conversation
-from interceptors._quota_holdings import UNLIMITED, Holding, Pending, Shortage, Taken, TenantHoldings, Waiter
+from interceptors._quota_holdings import UNLIMITED, Holding, Pending, Shortage, Taken
 from interceptors._quota_sources import QuotaStats, Sources
+from interceptors._quota_tenants import Decided, TenantHoldings, Waiter
 from interceptors.policy import Charge
 from interceptors.quotas import QuotaLedger, QuotaPool
 from interceptors.tenants import TenantId
@@ -48,6 +49,7 @@ class LeasedQuota:
     ) -> None:
         self._clock = clock
         self._sources = Sources(pool, ledger, clock)
+        self.stats = self._sources.stats
         self._tenants: dict[int, TenantHoldings] = {}
         self._lock = threading.Lock()
         self._conversation = Conversation(self._sources, self._lock, clock, self._hold)
@@ -59,24 +61,24 @@ class LeasedQuota:
         self._resting = False
         self._closed = False
 
-    @property
-    def stats(self) -> QuotaStats:
-        """What it took so far."""
-        return self._sources.stats
-
-    def charge_now(self, tenant_id: TenantId, charges: Sequence[Charge], now: float) -> list[Taken] | Shortage | None:
+    def charge_now(self, tenant_id: TenantId, charges: Sequence[Charge], now: float) -> Decided | None:
         """Takes all charges from what is held here, or says that there is nothing anywhere; None when `charge` must be
         awaited. `now` is a moment of the engine's clock: the call belongs to the period that it began in."""
         tenant = self._tenants.get(tenant_id.int)
         if tenant is None:
             return None
         with self._lock:
-            outcome = tenant.decide(charges, now)
-        if outcome is not None:
+            outcome: Decided | None = None
+            if len(charges) == 1:
+                outcome = tenant.take_one(charges[0], now)
+            if outcome is None:
+                outcome = tenant.decide(charges, now)
+                if outcome is None:
+                    return None
             self.stats.charged_here += 1
-        return outcome
+            return outcome
 
-    async def charge(self, tenant_id: TenantId, charges: Sequence[Charge]) -> list[Taken] | Shortage:
+    async def charge(self, tenant_id: TenantId, charges: Sequence[Charge]) -> Decided:
         """Takes all charges or none, waiting for more where too little is held here.
 
         Raises StoreUnavailable when neither pool nor ledger can be asked, NotFound for a tenant that does not exist,
@@ -99,7 +101,7 @@ class LeasedQuota:
         except asyncio.CancelledError:
             if waiter.answer.done() and not waiter.answer.cancelled() and waiter.answer.exception() is None:
                 outcome = waiter.answer.result()
-                self.refund(outcome if isinstance(outcome, list) else ())
+                self.refund(() if isinstance(outcome, Shortage) else outcome)
             raise
 
     def held(self, tenant_id: TenantId, meter: str) -> int:

@@ -27,6 +27,10 @@ class Limited(NamedTuple):
 def limit_headers(call: Call) -> tuple[tuple[str, str], ...]:
     """What there is to say to the caller of its limits; nothing where none applied."""
     told: Limited | None = call.limited
+    if call.burst is not None:
+        teller, rate, decision = call.burst
+        burst = teller.told(rate, decision)
+        told = burst if told is None or burst.remaining < told.remaining else told
     for each in call.taken:
         holding = each.holding
         remaining = holding.remaining

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
+
+import grpc
 
 from interceptors.backends.memory import MemoryRateLimiter
 from interceptors.call import Call
@@ -25,6 +28,8 @@ LOCAL_SHARE = 0.25
 """The part of an allowance that one process serves by itself while neither pool nor ledger answers: as if four of them
 shared it, spread over the day."""
 DAY = 86_400.0
+_OPERATOR = CallerKind.OPERATOR
+_OK = grpc.StatusCode.OK
 
 
 class Quota(Link):
@@ -63,14 +68,25 @@ class _Metered(Link):
 
     def admit(self, call: Call) -> Pending:
         call.charger = self
-        return self.charge(call, self._each_call, call.started) if self._each_call else None
+        tenant = call.tenant
+        if not self._each_call or tenant is None or call.caller.kind is _OPERATOR:
+            return None
+        found = self._quotas.charge_now(tenant.id, self._each_call, call.started)
+        if type(found) is tuple:
+            call.taken = found
+            return None
+        return self._settle(call, self._each_call, found, ChargePer.CALL)
 
     def charge(self, call: Call, charges: Sequence[Charge], now: float, per: ChargePer = ChargePer.CALL) -> Pending:
         """Charges the call's tenant. Raises ResourceExhausted, or Unavailable where the policy wants it."""
         tenant = call.tenant
-        if tenant is None or call.caller.kind is CallerKind.OPERATOR:
+        if tenant is None or call.caller.kind is _OPERATOR:
             return None
-        found = self._quotas.charge_now(tenant.id, charges, now)
+        return self._settle(call, charges, self._quotas.charge_now(tenant.id, charges, now), per)
+
+    def _settle(
+        self, call: Call, charges: Sequence[Charge], found: tuple[Taken, ...] | Shortage | None, per: ChargePer
+    ) -> Pending:
         if found is None:
             limited = [charge for charge in charges if not _unlimited(call, charge)]
             return self._ask(call, limited, per) if limited else None
@@ -79,8 +95,11 @@ class _Metered(Link):
 
     def leave(self, call: Call) -> None:
         call.over = True  # first: what comes later is given back by whoever brings it
-        if call.error is None and call.ends_with is not None:
-            call.error = call.ends_with  # the handler took it for the end of the stream
+        if call.error is None:
+            if call.ends_with is not None:
+                call.error = call.ends_with  # the handler took it for the end of the stream
+            elif call.code is _OK:
+                return
         if not (call.taken or call.taken_by_messages):
             return
         outcome = outcome_of(call)
@@ -98,12 +117,12 @@ class _Metered(Link):
         except StoreUnavailable as error:
             self._do_without(call, charges, error)
             return
-        if call.over and isinstance(found, list):
+        if call.over and not isinstance(found, Shortage):
             self._quotas.refund(found)  # the call did not wait for it
         else:
             self._note(call, found, per)
 
-    def _note(self, call: Call, found: list[Taken] | Shortage, per: ChargePer) -> None:
+    def _note(self, call: Call, found: tuple[Taken, ...] | Shortage, per: ChargePer) -> None:
         """Keeps what was taken with the call. Raises ResourceExhausted when it was nothing."""
         if isinstance(found, Shortage):
             # Of a stream, what was served until now stays charged.
@@ -170,14 +189,13 @@ def _unlimited(call: Call, charge: Charge) -> bool:
 
 def _added(taken: Sequence[Taken], more: Sequence[Taken]) -> Sequence[Taken]:
     """Adds up what was taken of the same meter and period, so that long streams stay small."""
-    found = list(taken)
+    amounts = {(each.holding, each.period_start): each for each in taken}
     for each in more:
-        same = next((t for t in found if t.holding is each.holding and t.period_start == each.period_start), None)
-        if same is None:
-            found.append(each)
-        else:
-            same.amount += each.amount
-    return found
+        same = amounts.get((each.holding, each.period_start))
+        amounts[each.holding, each.period_start] = (
+            each if same is None else replace(same, amount=same.amount + each.amount)
+        )
+    return tuple(amounts.values())
 
 
 def _exhausted(call: Call, short: Shortage) -> ResourceExhausted:

@@ -25,9 +25,10 @@ class RateGate(Link):
         self._local = local
         self._policy = policy
 
-    def _take(self, call: Call, key: str, rate: Rate) -> Pending:
-        """Decides at once where the limiter can. Raises ResourceExhausted, or Unavailable where the policy wants it."""
-        decision = None if self._instant is None else self._instant.take_now(key, rate)
+    def _take(self, call: Call, key: str, rate: Rate, decision: Decision | None = None) -> Pending:
+        """Decides at once where the limiter can, or has. Raises ResourceExhausted, or Unavailable by policy."""
+        if decision is None and self._instant is not None:
+            decision = self._instant.take_now(key, rate)
         if decision is None:
             return self._ask(call, key, rate)
         self._settle(call, rate, decision)

@@ -58,7 +58,12 @@ class _BoundTenantLimit(RateGate):
             return None
         entitled = call.entitled
         rate = self._rate if entitled is None else entitled.rates.get(self._class, self._rate)
-        return self._take(call, self._keys.get(tenant.id.int) or self._key(tenant.id), rate)
+        key = self._keys.get(tenant.id.int) or self._key(tenant.id)
+        decision = None if self._instant is None else self._instant.take_now(key, rate)
+        if decision is not None and decision.allowed:
+            call.burst = (self, rate, decision)
+            return None
+        return self._take(call, key, rate, decision)
 
     def _key(self, tenant_id: TenantId) -> str:
         """The tenant's key, made once: writing out a UUID costs more than the decision."""
@@ -68,11 +73,14 @@ class _BoundTenantLimit(RateGate):
         return key
 
     def _settle(self, call: Call, rate: Rate, decision: Decision) -> None:
-        reset = (rate.burst - decision.remaining) * rate.interval
-        text = self._text if rate is self._rate else _policy(self._class, rate)
-        call.limited = Limited(text, rate.burst, decision.remaining, reset)
+        call.burst = (self, rate, decision)
         if not decision.allowed:
             raise self._limited(call, rate, decision)
+
+    def told(self, rate: Rate, decision: Decision) -> Limited:
+        """The limit as the caller is told of it."""
+        text = self._text if rate is self._rate else _policy(self._class, rate)
+        return Limited(text, rate.burst, decision.remaining, (rate.burst - decision.remaining) * rate.interval)
 
     def _limited(self, call: Call, rate: Rate, decision: Decision) -> Exception:
         refusal = self._refusal(

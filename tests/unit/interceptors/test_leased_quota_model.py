@@ -64,7 +64,7 @@ class World:
         self.served: Counter[tuple[str, datetime]] = Counter()
         self.most: dict[tuple[str, datetime], int] = {}
         """The highest limit that each period has had."""
-        self.taken: list[tuple[LeasedQuota, list[Taken]]] = []
+        self.taken: list[tuple[LeasedQuota, tuple[Taken, ...]]] = []
 
     def _now(self) -> datetime:
         return BEGIN + timedelta(seconds=self.seconds)
