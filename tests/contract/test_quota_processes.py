@@ -1,0 +1,64 @@
+"""Exactly the allowance is served, by however many processes, with the real pool and the real ledger."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from typing import Any
+
+import pytest
+
+from deploy.embedded.valkey import Store
+from runtime.database import Database, connect
+from runtime.ids import uuid7
+from runtime.settings import DatabaseSettings
+from tenant_svc.doors import Doors
+from tenant_svc.tenants.tenants import Tenants
+from tests.fixtures.engines import WorkerDatabase
+from tests.integration.tenant_svc.quotas.conftest import Allowances
+
+PROCESSES = 4
+METER = "api_requests"
+
+
+async def start(*arguments: str) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.contract.quota_taker", *arguments,
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+
+
+async def line(process: asyncio.subprocess.Process) -> str:
+    assert process.stdout is not None
+    return (await process.stdout.readline()).decode()
+
+
+@pytest.mark.parametrize("limit", [7, 1_000, 50_000])
+async def test_four_processes_serve_exactly_the_allowance(postgres: WorkerDatabase, valkey: Store, limit: int) -> None:
+    settings = DatabaseSettings(url=postgres.url("tenant_app"), system_url=postgres.url("tenant_directory"))
+    database, superuser = Database(settings, schema="tenant"), await connect(postgres.admin_url)
+    await database.open()
+    allowances = Allowances(superuser, Tenants(Doors(database), uuid7))
+    tenant = await allowances.tenant(**{METER: limit})
+    urls = [each.get_secret_value() for each in (postgres.url("tenant_app"), valkey.url)]
+    processes = [await start(*urls, str(tenant), METER) for _ in range(PROCESSES)]
+    for process in processes:
+        assert await line(process) == "ready\n"
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write(b"go\n")
+        await process.stdin.drain()
+    found: list[dict[str, Any]] = [json.loads(await line(process)) for process in processes]
+    for process in processes:
+        await process.wait()
+    given = await allowances.given(tenant, METER)
+    await superuser.close()
+    await database.close()
+    served = sum(each["served"] for each in found)
+    asked = sum(each["pool_calls"] for each in found), sum(each["ledger_calls"] for each in found)
+    lost = sum(each["forfeited"] for each in found)
+    print(f"limit {limit}: served {served}, asked pool and ledger {asked}, forfeited {lost}")
+    assert served + lost <= limit, "never one too many"
+    assert served + lost == limit, "and never one too few but for what was lost"
+    assert [total for total, _ in given] == [limit]
