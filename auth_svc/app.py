@@ -63,8 +63,6 @@ SERVICES = (
     token_service_pb2.DESCRIPTOR.services_by_name["TokenService"],
 )
 NAMES = tuple(service.full_name for service in SERVICES)
-ALLOWANCE_EVENTS = "Charges to allowances decided in memory or waited for, calls of pool and ledger, units forfeited."
-BURST_EVENTS = "Burst limits decided in memory, calls of the store, units leased."
 REPORT_INTERVAL = timedelta(seconds=5)
 """How often a process looks for levels that others have left untold."""
 
@@ -109,8 +107,8 @@ class AuthApp:
         self._reports = GrpcReports(_to_tenant_svc(settings))
         self._reporter = GaugeReporter(GaugeRepository(self._doors), self._reports, interval=REPORT_INTERVAL)
         self._quotas = LeasedQuota(self._mesh.quota_ledger, RedisQuotaPool(self._redis))
-        telemetry.counters("tenantmesh_allowance", ALLOWANCE_EVENTS, self._quotas.stats)
-        telemetry.counters("tenantmesh_burst", BURST_EVENTS, self._limiter.stats)
+        telemetry.counters("tenantmesh_allowance", self._quotas.stats)
+        telemetry.counters("tenantmesh_burst", self._limiter.stats)
         self.chain = self._make_chain(telemetry)
 
     def auth_servicer(self) -> AuthServicer:

@@ -34,7 +34,7 @@ forfeited, so returning is not what should find out whether it is there again.""
 
 @dataclass(slots=True)
 class QuotaStats:
-    """What it took so far to charge calls."""
+    """What it took to charge calls: charges decided in memory or waited for, calls of the stores, units forfeited."""
 
     charged_here: int = 0
     """Charges decided from memory, refusals included."""

@@ -42,7 +42,7 @@ AT_ONCE = timedelta()
 
 @dataclass(slots=True)
 class RateStats:
-    """What the limiter did so far."""
+    """What it took to limit calls: units decided on in memory, calls of the store, units leased."""
 
     decided_here: int = 0
     asked: int = 0

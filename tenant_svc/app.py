@@ -34,10 +34,6 @@ __all__ = ["TenantApp", "build"]
 SERVICES = tuple(service for service in CONTRACT if service.full_name.startswith("tenantmesh.tenant."))
 
 
-ALLOWANCE_EVENTS = "Charges to allowances decided in memory or waited for, calls of pool and ledger, units forfeited."
-BURST_EVENTS = "Burst limits decided in memory, calls of the store, units leased."
-
-
 async def build(settings: TenantSettings, telemetry: Telemetry) -> Application:
     """The service, made but not started. Raises ValueError for settings that are missing."""
     app = TenantApp(settings, telemetry)
@@ -63,8 +59,8 @@ class TenantApp:
         self.capabilities = Capabilities(self._database, settings.events, PoolReader(pool))
         self._quotas = LeasedQuota(self.capabilities.ledger, pool)
         self._limiter = LeasedRateLimiter(RedisRateStore(self._redis))
-        telemetry.counters("tenantmesh_allowance", ALLOWANCE_EVENTS, self._quotas.stats)
-        telemetry.counters("tenantmesh_burst", BURST_EVENTS, self._limiter.stats)
+        telemetry.counters("tenantmesh_allowance", self._quotas.stats)
+        telemetry.counters("tenantmesh_burst", self._limiter.stats)
         self.chain = self._make_chain(telemetry)
         self._opened = AsyncExitStack()
 

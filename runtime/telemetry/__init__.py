@@ -51,9 +51,10 @@ class Telemetry:
         """Add metrics: the function runs at each scrape, in the scraping thread, and returns metric families."""
         self.registry.register(CallableCollector(collect))
 
-    def counters(self, name: str, documentation: str, counted: object) -> None:
-        """Add a counter per field of a dataclass of numbers that only grow, told apart by the label `event`."""
-        self.collector(lambda: [fields_as_counter(name, documentation, counted)])
+    def counters(self, name: str, counted: object) -> None:
+        """Add a counter per field of a dataclass of numbers that only grow, told apart by the label `event`. The first
+        line of its docstring is what a scrape says of it."""
+        self.collector(lambda: [fields_as_counter(name, counted)])
 
     def open(self, worker: int = 0) -> None:
         """Serve metrics on the configured port + `worker`, and export traces. Raises OSError for a taken port."""

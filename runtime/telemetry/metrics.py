@@ -69,8 +69,9 @@ class CallableCollector(Collector):
         return self._collect()
 
 
-def fields_as_counter(name: str, documentation: str, counted: object) -> Metric:
+def fields_as_counter(name: str, counted: object) -> Metric:
     """A counter family made of a dataclass: a series for each of its fields."""
+    documentation, *_ = (counted.__doc__ or "").splitlines()
     family = CounterMetricFamily(name, documentation, labels=["event"])
     for field in dataclasses.fields(counted):  # type: ignore[arg-type]  # there is no type that says "a dataclass"
         family.add_metric([field.name], getattr(counted, field.name))

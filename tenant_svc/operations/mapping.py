@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 from google.longrunning import operations_pb2
 from google.protobuf.duration_pb2 import Duration
-from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from tenantmesh.tenant.v1 import tenant_service_pb2 as pb
 
-from interceptors.errors import FieldViolation, InvalidArgument
 from interceptors.status import DOMAIN
 from tenant_svc.entitlements.entitlement import OverLimitPolicy
+from tenant_svc.moments import moment, timestamp
 from tenant_svc.operations.migration import NewMigration, OverLimit, Timing
 from tenant_svc.operations.operation import Failure, Operation, OperationState
 from tenant_svc.operations.operations import LONGEST_WAIT
@@ -34,7 +31,7 @@ _DEFAULT_WAIT_SECONDS = 10.0
 
 def migration_of(request: pb.MigrateTenantPlanRequest) -> NewMigration:
     """What is asked for. Raises InvalidArgument that names every field at fault."""
-    grace_until = _moment(request.grace_until) if request.HasField("grace_until") else None
+    grace_until = moment(request.grace_until, "grace_until") if request.HasField("grace_until") else None
     return NewMigration.checked(
         plan_id=request.plan_id,
         plan_version=request.plan_version,
@@ -70,10 +67,10 @@ def _metadata(operation: Operation) -> pb.MigrateTenantPlanMetadata:
         from_plan_version=operation.from_plan.version,
         to_plan_id=operation.to_plan.id,
         to_plan_version=operation.to_plan.version,
-        effective_time=_timestamp(operation.effective_time),
+        effective_time=timestamp(operation.effective_time),
         over_limits=[_over_limit(each) for each in operation.over_limits],
-        create_time=_timestamp(operation.create_time),
-        end_time=None if operation.end_time is None else _timestamp(operation.end_time),
+        create_time=timestamp(operation.create_time),
+        end_time=None if operation.end_time is None else timestamp(operation.end_time),
     )
 
 
@@ -87,16 +84,3 @@ def _status(failure: Failure) -> status_pb2.Status:
     info = error_details_pb2.ErrorInfo(reason=failure.reason, domain=DOMAIN, metadata=dict(failure.metadata))
     status.details.add().Pack(info)
     return status
-
-
-def _moment(stamp: Timestamp) -> datetime:
-    try:
-        return stamp.ToDatetime(UTC)
-    except (ValueError, OverflowError) as error:
-        raise InvalidArgument.fields([FieldViolation("grace_until", "must be a time from year 1 to 9999")]) from error
-
-
-def _timestamp(moment: datetime) -> Timestamp:
-    message = Timestamp()
-    message.FromDatetime(moment.astimezone(UTC))
-    return message

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 
-from google.protobuf.duration_pb2 import Duration
-from google.protobuf.timestamp_pb2 import Timestamp
 from tenantmesh.tenant.v1 import quota_service_pb2 as pb
 
 from interceptors.quotas import Ask, Slice
+from tenant_svc.moments import duration, timestamp
 from tenant_svc.quotas.allocation import Allocation, AllocationState, Mode
 from tenant_svc.quotas.gauge import Gauge
 
@@ -47,8 +46,8 @@ def _slice_message(each: Slice) -> pb.LeaseSlice:
         left=each.left,
         limit=each.limit or 0,
         unlimited=each.limit is None,
-        period_start=_timestamp(each.period_start),
-        ends_in=_duration(each.ends_in),
+        period_start=timestamp(each.period_start),
+        ends_in=duration(each.ends_in),
     )
 
 
@@ -95,9 +94,9 @@ def allocation_message(allocation: Allocation) -> pb.Allocation:
     if allocation.state is AllocationState.COMMITTED:
         made.committed.extend(_amount_messages([(item.meter, item.committed) for item in items]))
     if allocation.expire_time is not None:
-        made.expire_time.CopyFrom(_timestamp(allocation.expire_time))
+        made.expire_time.CopyFrom(timestamp(allocation.expire_time))
     if allocation.create_time is not None:
-        made.create_time.CopyFrom(_timestamp(allocation.create_time))
+        made.create_time.CopyFrom(timestamp(allocation.create_time))
     return made
 
 
@@ -108,12 +107,3 @@ def gauge_message(gauge: Gauge) -> pb.Gauge:
 
 def _amount_messages(amounts: Sequence[tuple[str, int]]) -> list[pb.Amount]:
     return [pb.Amount(meter=meter, amount=amount) for meter, amount in amounts]
-
-
-def _timestamp(moment: datetime) -> Timestamp:
-    since = moment - _EPOCH
-    return Timestamp(seconds=since.days * 86400 + since.seconds, nanos=since.microseconds * 1000)
-
-
-def _duration(length: timedelta) -> Duration:
-    return Duration(seconds=length.days * 86400 + length.seconds, nanos=length.microseconds * 1000)
