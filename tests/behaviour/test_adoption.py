@@ -23,7 +23,9 @@ from interceptors.client import Credential, channel
 from tests.fixtures.mesh import Mesh, World
 
 ROOT = Path(__file__).resolve().parents[2]
-GRANTS = ("tenants.resolve", "tenants.watch", "tokens.introspect")
+GRANTS = (
+    "tenants.resolve", "tenants.watch", "entitlements.read", "entitlements.watch", "quota.lease", "tokens.introspect",
+)  # fmt: skip
 # A shell starts what runs in the background with SIGINT ignored. Every child inherits that, and asyncio.run respects
 # it: the program would never hear of the interrupt when these tests themselves run in the background.
 PROGRAM = """

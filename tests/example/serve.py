@@ -21,11 +21,11 @@ async def serve() -> None:
     server = grpc.aio.server(interceptors=[chain.aio_interceptor()])
     add_NotesServiceServicer_to_server(Notes(), server)
     server.add_insecure_port(env["LISTEN"])
-    await chain.start()
-    await server.start()
+    await asyncio.gather(chain.start(), server.start())
     with suppress(asyncio.CancelledError):
         await asyncio.shield(server.wait_for_termination())
-    await asyncio.gather(server.stop(5), chain.close(), mesh.close())
+    await asyncio.gather(server.stop(5), chain.close())  # what is left of allowances goes back …
+    await mesh.close()  # … through the mesh
 
 
 if __name__ == "__main__":
