@@ -116,7 +116,7 @@ class Stack:
             working = self._start_worker()  # at the same time: it asks neither of them
             for service, child in children:
                 services.wait_serving(service, child)
-        with self._progress.step(worker.NAME, "jobs, such as changing a tenant's plan"):
+        with self._progress.step(worker.NAME, "jobs such as plan changes"):
             worker.wait_working(self.ports, working)
 
     def _start_service(self, service: Service) -> Child:
