@@ -130,7 +130,7 @@ def _one(behavior: Any, serialize: Any) -> Serve:
 
     async def serve(call: Call, request: Any, context: Context) -> Any:
         answer = serialize(answered(call, await behavior(request, context)))
-        if TRANSCODED in call.headers:
+        if (call.taken or call.limited is not None) and TRANSCODED in call.headers:
             await _tell_rest_caller(call, context)
         return answer
 

@@ -23,8 +23,9 @@ from tests.benchmarks.product import product
 
 ROOT = Path(__file__).resolve().parents[2]
 PRODUCT = "GetTenant through the tenant door"
-METHOD = "/notes.v1.NotesService/GetNote"
-MESSAGE = pb.GetNoteRequest(text="n" * 99)
+METHOD = "/notes.v1.NotesService/AddNote"
+"""Has a burst limit and is charged, so that every link has something to do."""
+MESSAGE = pb.AddNoteRequest(text="n" * 99)
 console = Console()
 
 
@@ -68,9 +69,9 @@ class Server:
     def verify(self) -> None:
         """Asks once with a real client: h2load counts any HTTP 200 as success."""
         with grpc.insecure_channel(f"127.0.0.1:{self.port}") as channel:
-            call = channel.unary_unary(METHOD, pb.GetNoteRequest.SerializeToString, pb.GetNoteResponse.FromString)
+            call = channel.unary_unary(METHOD, pb.AddNoteRequest.SerializeToString, pb.AddNoteResponse.FromString)
             answer = call(MESSAGE, metadata=(("authorization", f"Bearer {self.token()}"),), timeout=10)
-        assert answer.text == MESSAGE.text
+        assert answer.plan == MESSAGE.text
 
     def target(self, name: str) -> Target:
         """What h2load is told."""

@@ -22,6 +22,7 @@ from notes.v1.notes_service_pb2_grpc import add_NotesServiceServicer_to_server
 
 import interceptors.chain
 from interceptors import Chain, ChainSettings
+from interceptors.limits import Rate
 from interceptors.testing import TestMesh
 from runtime.server.application import Registration
 from runtime.server.handlers import collected
@@ -35,19 +36,20 @@ SERVICES = tuple(pb.DESCRIPTOR.services_by_name.values())
 class Echo(Notes):
     """Answers a message with itself, and does nothing else."""
 
-    async def GetNote(self, request: pb.GetNoteRequest, context: Any) -> pb.GetNoteResponse:
-        return pb.GetNoteResponse(text=request.text)
+    async def AddNote(self, request: pb.AddNoteRequest, context: Any) -> pb.AddNoteResponse:
+        return pb.AddNoteResponse(plan=request.text)
 
 
 class ThreadEcho(ThreadNotes):
     """The same for the thread-pool server."""
 
-    def GetNote(self, request: pb.GetNoteRequest, context: grpc.ServicerContext) -> pb.GetNoteResponse:
-        return pb.GetNoteResponse(text=request.text)
+    def AddNote(self, request: pb.AddNoteRequest, context: grpc.ServicerContext) -> pb.AddNoteResponse:
+        return pb.AddNoteResponse(plan=request.text)
 
 
 def announce(port: int, mesh: TestMesh) -> None:
     """Prints the port, then a fresh token for each line that is read: tokens live five minutes, a run for longer."""
+    mesh.plan("basic", limits={"notes": 10**12}, rates={"api": Rate(1_000_000, 1_000_000)})
     acme = mesh.add_tenant("acme")
     print(port, flush=True)
     for _ in sys.stdin:
