@@ -164,7 +164,6 @@ def main() -> None:
     )
     options = parser.parse_args()
     require_h2load()
-    built = [row.name for row in LINKS if row.build is not None]
     comparisons = {
         "chain": ("The chain on grpc.aio", {"bare": "bare", "tuned": "tuned", "chain": "chain"}),
         "links": (
@@ -172,7 +171,7 @@ def main() -> None:
             {
                 "tuned": "tuned",
                 "+ adapter": "links:0",
-                **{f"+ {name}": f"links:{count + 1}" for count, name in enumerate(built)},
+                **{f"+ {row.name}": f"links:{place + 1}" for place, row in enumerate(LINKS) if row.build is not None},
             },
         ),
         "product": (PRODUCT, {"bare": "bare"}),

@@ -11,6 +11,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tenantmesh.tenant.v1 import tenant_service_pb2
@@ -22,6 +23,17 @@ from tests.benchmarks.load import Target, pin
 METHOD = "/tenantmesh.tenant.v1.TenantService/GetTenant"
 TOKEN_AGE = 200.0
 """Seconds after which a new token is asked for; one lives for 300."""
+PLAN = {
+    "id": "bench",
+    "displayName": "Bench",
+    "billingPeriod": "PERIOD_MONTH",
+    "features": [
+        {"feature": "api_requests", "value": {"limit": 10**12}},
+        {"feature": "users", "value": {"limit": 10}},
+    ],
+    "rates": [{"rateClass": "api", "perSecond": 1_000_000, "burst": 1_000_000}],
+}
+"""Limits and charges every call, and refuses none."""
 ACCOUNT = {"email": "bench@people.example", "password": "a long walk over warm stones"}
 
 
@@ -33,10 +45,13 @@ class Product:
         self._edge = stack.edge_url
         self._tenant_target = stack.addresses["tenant_svc"]
         key = (stack.places.state / "operator.key").read_text().strip()
-        self._post("/api/v1/tenants/create", {"slug": "bench"}, {"authorization": f"Bearer {key}"})
+        operator = {"authorization": f"Bearer {key}"}
+        self._post("/api/v1/plans", PLAN, operator)
+        self._post("/api/v1/plans/bench:publish", {}, operator)
+        self._post("/api/v1/tenants/create", {"slug": "bench", "planId": "bench"}, operator)
         self._post("/api/v1/auth/register?tenant=bench", ACCOUNT, {})
 
-    def _post(self, path: str, body: dict[str, str], headers: dict[str, str]) -> dict[str, str]:
+    def _post(self, path: str, body: dict[str, Any], headers: dict[str, str]) -> dict[str, str]:
         request = urllib.request.Request(  # noqa: S310  # loopback
             self._edge + path, json.dumps(body).encode(), {"content-type": "application/json", **headers}
         )
