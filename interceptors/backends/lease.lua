@@ -16,11 +16,15 @@ if stored then
   arrival, first_end, first = tonumber(a), tonumber(e1), tonumber(n1)
   second_end, second = tonumber(e2), tonumber(n2)
 end
-arrival = math.max(arrival, now)
+local room = now + burst * interval
+local expires = (math.floor(now / slot) + 2) * slot
+-- Nothing owes more than the whole burst, or is leased for longer than two slots: neither after this clock was set back,
+-- nor after the burst became smaller.
+arrival = math.min(math.max(arrival, now), room)
+first_end, second_end = math.min(first_end, expires), math.min(second_end, expires)
 if first_end <= now then first_end, first, second_end, second = second_end, second, 0, 0 end
 if first_end <= now then first_end, first = 0, 0 end
 
-local room = now + burst * interval
 local answer, all_served = {0, 0, 0}, true
 for row = 6, #ARGV, 2 do
   local cost, count = tonumber(ARGV[row]), tonumber(ARGV[row + 1])
@@ -31,7 +35,6 @@ for row = 6, #ARGV, 2 do
 end
 
 -- What is leased counts as taken until it expires: nothing of it may have grown back by then.
-local expires = (math.floor(now / slot) + 2) * slot
 if want > 0 and all_served then
   local out = first + second
   local fits = math.floor((room - arrival) / interval + 0.000001)

@@ -36,10 +36,13 @@ class MemoryRateLimiter:
         """The same without waiting, from any thread."""
         now = self._clock()
         with self._lock:
-            arrival = max(self._arrival.get(key, now), now)
-            full_at = arrival + cost * rate.interval
             room = now + rate.burst * rate.interval
+            known = self._arrival.get(key, now)
+            arrival = min(max(known, now), room)
+            full_at = arrival + cost * rate.interval
             if full_at > room + 1e-9:
+                if known > room:
+                    self._arrival[key] = room
                 wait = timedelta(seconds=full_at - room)
                 return Decision(False, rate.burst, _whole((room - arrival) / rate.interval), wait)
             self._arrival[key] = full_at

@@ -20,6 +20,14 @@ class _Key:
         self.arrival = 0.0
         self.leases: dict[float, int] = {}
 
+    def keep_leases(self, now: float, latest: float) -> None:
+        """Drops those that have expired; none lasts for longer than a new one, whatever became of the clock."""
+        kept: dict[float, int] = {}
+        for end, units in self.leases.items():
+            if end > now:
+                kept[min(end, latest)] = kept.get(min(end, latest), 0) + units
+        self.leases = kept
+
 
 class MemoryRateStore:
     """Rates of one process, kept for ever."""
@@ -32,9 +40,9 @@ class MemoryRateStore:
         """As `RateStore.take`; never unavailable."""
         now = self._clock()
         state = self._keys.setdefault(key, _Key())
-        state.arrival = max(state.arrival, now)
-        state.leases = {end: units for end, units in state.leases.items() if end > now}
         room = now + rate.burst * rate.interval
+        state.arrival = min(max(state.arrival, now), room)
+        state.keep_leases(now, _expiry(rate, now))
         served = []
         for cost, number in takers:
             fit = min(number, _whole((room - state.arrival) / rate.interval / cost))
@@ -53,9 +61,14 @@ class MemoryRateStore:
             return 0, 0.0
         grown = now + (out + leased) * rate.interval + 2 * slot
         state.arrival = max(state.arrival + leased * rate.interval, grown)
-        expires = (math.floor(now / slot) + 2) * slot
+        expires = _expiry(rate, now)
         state.leases[expires] = state.leases.get(expires, 0) + leased
         return leased, expires - now
+
+
+def _expiry(rate: Rate, now: float) -> float:
+    slot = slot_of(rate)
+    return (math.floor(now / slot) + 2) * slot
 
 
 def _whole(units: float) -> int:
