@@ -6,4 +6,4 @@ import os
 # gRPC, now and then end such a child before it becomes its program.
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
-pytest_plugins = ["tests.fixtures.engines", "tests.fixtures.stack", "tests.fixtures.mesh"]
+pytest_plugins = ["tests.fixtures.engines", "tests.fixtures.stack", "tests.fixtures.mesh", "tests.fixtures.processes"]

@@ -11,12 +11,20 @@ from dataclasses import dataclass, field
 import grpc
 from google.rpc import error_details_pb2
 
-from tests.transports import rich_status
+from tests.transports import Answer, rich_status
 
 SETTLED = 1.5
 """Seconds without a served call after which nothing more will be served: what is held ready comes back sooner."""
 LONGEST = 90.0
 PAUSE = 0.02
+
+
+class Refused(Exception):
+    """A call over REST was refused."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(answer)
+        self.reason = answer.reason or answer.code
 
 
 @dataclass(frozen=True)
@@ -75,4 +83,6 @@ async def outcome(call: Callable[[], Awaitable[object]]) -> str:
                 detail.Unpack(info)
                 return str(info.reason)
         return error.code().name
+    except Refused as refused:
+        return refused.reason
     return "OK"
