@@ -130,7 +130,7 @@ def _one(behavior: Any, serialize: Any) -> Serve:
 
     async def serve(call: Call, request: Any, context: Context) -> Any:
         answer = serialize(answered(call, await behavior(request, context)))
-        if (call.taken or call.limited is not None) and TRANSCODED in call.headers:
+        if TRANSCODED in call.headers:
             await _tell_rest_caller(call, context)
         return answer
 
@@ -138,7 +138,7 @@ def _one(behavior: Any, serialize: Any) -> Serve:
 
 
 async def _tell_rest_caller(call: Call, context: Context) -> None:
-    """REST callers see no trailers of an answer, since the edge drops them: they are told in its headers."""
+    """REST callers see no trailers of an answer, since the edge drops them: they are told in its headers, and all."""
     if headers := limit_headers(call):
         with contextlib.suppress(grpc.aio.UsageError):  # the handler has sent headers of its own
             await context.send_initial_metadata(headers)

@@ -74,7 +74,6 @@ class Holding:
         "refused_cost",
         "refused_until",
         "taken",
-        "text",
         "units",
         "used",
         "wanted",
@@ -100,8 +99,6 @@ class Holding:
         """Whether something was taken since the last look."""
         self.looks = 0
         """How many looks are left at whether the pool is idle."""
-        self.text = ""
-        """For `ratelimit-policy`."""
         self.receipts: dict[int, tuple[Taken, ...]] = {}
         """What calls that take so much of this period have taken: made once, since nearly all take the same."""
 
@@ -141,9 +138,7 @@ class Holding:
 
     def learn(self, limit: int, left: int, pooled: int) -> None:
         """Notes what ledger and pool said."""
-        if limit != self.limit or not self.text:
-            self.limit, self.text = limit, f'{limit};name="{self.meter}"'
-        self.left, self.pooled = left, pooled
+        self.limit, self.left, self.pooled = limit, left, pooled
 
     def hold(self, units: int, period_start: datetime, ends_at: float, *, ledgers: bool) -> Pending | None:
         """Adds units of a period, and returns those of another one, which are of no use here any more.
@@ -172,7 +167,7 @@ class Holding:
     def forget(self) -> Pending | None:
         """Takes all units out and forgets what was known, since the entitlements may be others now."""
         over = self.release(to_ledger=True)
-        self.units, self.limit, self.text, self.left, self.pooled = 0, None, "", 0, 0
+        self.units, self.limit, self.left, self.pooled = 0, None, 0, 0
         self.receipts = {}
         self.refused_until = -math.inf
         return over

@@ -127,7 +127,7 @@ class _Metered(Link):
         if isinstance(found, Shortage):
             # Of a stream, what was served until now stays charged.
             call.cut_short = self._policy.streams
-            call.limited = Limited(f'{found.limit};name="{found.meter}"', found.limit, 0, found.resets_in)
+            call.limited = Limited(found.meter, found.limit, 0, found.resets_in)
             refusal = _exhausted(call, found)
             if per is not ChargePer.CALL:
                 call.ends_with = refusal

@@ -50,7 +50,6 @@ class _BoundTenantLimit(RateGate):
         self._class = policy.rate_class
         self._rate = rate
         self._keys: dict[int, str] = {}
-        self._text = _policy(self._class, rate)
 
     def admit(self, call: Call) -> Pending:
         tenant = call.tenant
@@ -79,8 +78,8 @@ class _BoundTenantLimit(RateGate):
 
     def told(self, rate: Rate, decision: Decision) -> Limited:
         """The limit as the caller is told of it."""
-        text = self._text if rate is self._rate else _policy(self._class, rate)
-        return Limited(text, rate.burst, decision.remaining, (rate.burst - decision.remaining) * rate.interval)
+        resets_in = (rate.burst - decision.remaining) * rate.interval
+        return Limited(self._class, rate.burst, decision.remaining, resets_in, math.ceil(rate.burst * rate.interval))
 
     def _limited(self, call: Call, rate: Rate, decision: Decision) -> Exception:
         refusal = self._refusal(
@@ -98,8 +97,3 @@ class _BoundTenantLimit(RateGate):
         if call.entitled is not None:
             refusal.metadata["plan"] = call.entitled.plan_id
         return refusal
-
-
-def _policy(rate_class: str, rate: Rate) -> str:
-    """The rate as `ratelimit-policy` says it."""
-    return f'{rate.burst};w={math.ceil(rate.burst * rate.interval)};name="{rate_class}"'

@@ -152,7 +152,7 @@ def cors(origins: Collection[str]) -> Json:
         ),
         expose_headers=(
             "grpc-status,grpc-message,grpc-status-details-bin,x-request-id,retry-after,"
-            "ratelimit-limit,ratelimit-remaining,ratelimit-reset,ratelimit-policy"
+            "ratelimit,ratelimit-policy,ratelimit-limit,ratelimit-remaining,ratelimit-reset"
         ),
         max_age="600",
     )
