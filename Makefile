@@ -2,7 +2,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .PHONY: help run demo doctor reset setup setup-dev check fmt fmt-check lint types imports gen gen-check proto-check \
-        openapi openapi-check docs shell test test-cluster test-fast bench tools lock baseline clean
+        openapi openapi-check docs shell test test-cluster test-exactness test-fast bench tools lock baseline clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -44,6 +44,9 @@ test: setup-dev ## Run every test that gates a change, on real PostgreSQL, Valke
 test-cluster: setup-dev ## Run what uses the store with a Redis Cluster of three nodes as the store
 	TENANTMESH_TEST_STORE=cluster $(BIN)/pytest -n $(WORKERS) --dist loadfile -q tests/behaviour tests/contract \
 	    tests/isolation
+
+test-exactness: setup-dev ## Spend the whole allowance of every plan, call by call, over four processes (about 6 minutes)
+	TENANTMESH_TEST_UNITS=100000 $(BIN)/pytest -q tests/behaviour/test_exactness.py -k every_plan --timeout 1500
 
 test-fast: setup-dev ## Run the tests that need no engine
 	$(BIN)/pytest -q tests/unit tests/architecture

@@ -51,10 +51,13 @@ class Tally:
         return self.served.total()
 
 
-async def exhaust(ways: Sequence[Way], *, tasks: int = 8, tally: Tally | None = None) -> Tally:
-    """Calls in every way from so many tasks each until nothing has been served for a while. Raises TimeoutError."""
+async def exhaust(
+    ways: Sequence[Way], *, tasks: int = 8, tally: Tally | None = None, longest: float = LONGEST
+) -> Tally:
+    """Calls in every way from so many tasks each until nothing has been served for a while. Raises TimeoutError when
+    that takes longer than so many seconds."""
     tally = tally or Tally()
-    async with asyncio.timeout(LONGEST):
+    async with asyncio.timeout(longest):
         await asyncio.gather(*(_call_until_settled(way, tally) for way in ways for _ in range(tasks)))
     return tally
 
