@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import struct
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,11 +17,11 @@ from rich.console import Console
 from rich.table import Table
 
 from interceptors.chain import LINKS
-from tests.benchmarks.load import Measured, Target, alternate, pin, require_h2load
+from tests.benchmarks.load import Endpoint, Load, Measured, Target, alternate, framed, pin, require_h2load
 from tests.benchmarks.product import product
 
 ROOT = Path(__file__).resolve().parents[2]
-PRODUCT = "GetTenant through the tenant door"
+PRODUCT = "The product, on PostgreSQL and Valkey"
 METHOD = "/notes.v1.NotesService/AddNote"
 """Has a burst limit and is charged, so that every link has something to do."""
 MESSAGE = pb.AddNoteRequest(text="n" * 99)
@@ -75,10 +74,7 @@ class Server:
 
     def target(self, name: str) -> Target:
         """What h2load is told."""
-        raw = MESSAGE.SerializeToString()
-        return Target(
-            name, f"http://127.0.0.1:{self.port}{METHOD}", self.headers, struct.pack(">BI", 0, len(raw)) + raw
-        )
+        return Endpoint(name, f"http://127.0.0.1:{self.port}{METHOD}", self.headers, framed(MESSAGE))
 
     def close(self) -> None:
         """Ends the process."""
@@ -130,9 +126,7 @@ def measure(title: str, targets: list[Target], options: argparse.Namespace) -> l
         measured = alternate(
             targets,
             pairs=options.pairs,
-            calls=options.calls,
-            clients=8,
-            streams=8,
+            load=Load(options.calls),
             note=lambda text: status.update(f"{title}: {text}"),
         )
     return show(title, measured, options.pairs)
