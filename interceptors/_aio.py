@@ -22,8 +22,8 @@ from interceptors._watchdog import AioWatchdog
 from interceptors.call import Call, current_call, enter_call
 from interceptors.error_boundary import Aborted
 from interceptors.errors import Internal, MeshError
-from interceptors.limit_headers import limit_headers, tell_limit
-from interceptors.link import CompiledChain, leave_all
+from interceptors.limit_headers import limit_headers, runs_short, tell_limit
+from interceptors.link import CompiledChain, Pending, leave_all
 from interceptors.metadata import REQUEST_ID, TRANSCODED
 from interceptors.status import refusal
 
@@ -31,7 +31,10 @@ if TYPE_CHECKING:
     from interceptors.chain import Chain
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
-Serve: TypeAlias = Callable[[Call, Any, Context], Awaitable[Any]]
+Behavior: TypeAlias = Callable[[Any, Context], Awaitable[Any]]
+"""A handler, as a coroutine function of gRPC's two arguments."""
+Finish: TypeAlias = Callable[[Call, Any], Any]
+"""Makes what gRPC sends of what a handler returned."""
 
 
 class AioInterceptor(grpc.aio.ServerInterceptor):
@@ -65,33 +68,27 @@ class AioInterceptor(grpc.aio.ServerInterceptor):
     def _wrap(self, chain: CompiledChain, handler: Handler) -> Handler:
         """The handler with the links around it."""
         parse, serialize = handler.request_deserializer, handler.response_serializer
+        behavior: Any
         # Where the handler reads the request stream itself, gRPC parses each message for it.
         own, grpcs = (None, refusing(parse)) if handler.request_streaming else (parse, None)
         if handler.response_streaming:
-            answers = _stream(handler.stream_stream if handler.request_streaming else handler.unary_stream)
+            behavior = _stream(handler.stream_stream if handler.request_streaming else handler.unary_stream)
             if chain.reads or chain.writes:
-                answers = watching_messages(chain, answers)
-            return grpc.stream_stream_rpc_method_handler(self._around(chain, own, answers), grpcs, serialize)
-        answers = _one(handler.stream_unary if handler.request_streaming else handler.unary_unary, serialize)
+                behavior = watching_messages(chain, behavior)
+            around = self._around(chain, own, behavior, _written)
+            return grpc.stream_stream_rpc_method_handler(around, grpcs, serialize)
+        behavior = handler.stream_unary if handler.request_streaming else handler.unary_unary
         if chain.reads:
-            answers = watching_messages(chain, answers)
-        return grpc.stream_unary_rpc_method_handler(self._around(chain, own, answers), grpcs, None)
+            behavior = watching_messages(chain, behavior)
+        return grpc.stream_unary_rpc_method_handler(
+            self._around(chain, own, behavior, _serialized(serialize)), grpcs, None
+        )
 
-    async def _read(self, call: Call, context: Context, parse: Parse) -> Any:
-        """The one message of a unary request, within the read timeout."""
-        limit = call.cancel_at
-        call.cancel_at = min(limit, time.monotonic() + self._read_timeout)
-        body = await context.read()
-        call.cancel_at = limit
-        if body is grpc.aio.EOF:
-            raise malformed()
-        return parsed(parse, body)
-
-    def _around(self, chain: CompiledChain, parse: Parse | None, serve: Serve) -> Any:
-        """What grpc.aio calls for a method: the gates, the handler, and the way out. One function on purpose: a call
-        per step would cost more than the steps."""
+    def _around(self, chain: CompiledChain, parse: Parse | None, behavior: Behavior, finish: Finish) -> Any:
+        """What grpc.aio calls for a method: the gates, the handler, and the way out. One coroutine on purpose: one per
+        step would cost more than the steps. Without `parse` the handler reads the requests itself."""
         enters, receives, unwind = chain.enters, chain.receives, chain.unwind
-        calls, wake, read = self._watchdog.calls, self._watchdog.wake, self._read
+        calls, wake, read_timeout = self._watchdog.calls, self._watchdog.wake, self._read_timeout
 
         async def handle(request: Any, context: Context) -> Any:
             call = current_call()
@@ -107,12 +104,14 @@ class AioInterceptor(grpc.aio.ServerInterceptor):
                         await pending
                     entered += 1
                 if parse is not None:
-                    request = await read(call, context, parse)
+                    limit = _hurry(call, read_timeout)
+                    request = _received(call, limit, parse, await context.read())
                     for receive in receives:
                         if (pending := receive(call, request)) is not None:
                             await pending
-                answer = await serve(call, request, context)
-                _answered(call, context)
+                answer = finish(call, await behavior(request, context))
+                if (pending := _answering(call, context)) is not None:
+                    await pending
             except (Exception, asyncio.CancelledError) as error:  # the error boundary decides
                 call.error = _outcome(error, context)
             finally:
@@ -125,30 +124,11 @@ class AioInterceptor(grpc.aio.ServerInterceptor):
         return handle
 
 
-def _one(behavior: Any, serialize: Any) -> Serve:
-    """Serves a handler that answers with one message."""
+def _stream(behavior: Any) -> Behavior:
+    """A handler that answers with many: a generator, or a coroutine that calls `context.write`. A generator is closed
+    here, so that its `finally` runs in the RPC's own task."""
 
-    async def serve(call: Call, request: Any, context: Context) -> Any:
-        answer = serialize(answered(call, await behavior(request, context)))
-        if TRANSCODED in call.headers:
-            await _tell_rest_caller(call, context)
-        return answer
-
-    return serve
-
-
-async def _tell_rest_caller(call: Call, context: Context) -> None:
-    """REST callers see no trailers of an answer, since the edge drops them: they are told in its headers, and all."""
-    if headers := limit_headers(call):
-        with contextlib.suppress(grpc.aio.UsageError):  # the handler has sent headers of its own
-            await context.send_initial_metadata(headers)
-
-
-def _stream(behavior: Any) -> Serve:
-    """Serves a handler that answers with many: a generator, or a coroutine that calls `context.write`. A generator is
-    closed here, so that its `finally` runs in the RPC's own task."""
-
-    async def serve(_call: Call, request: Any, context: Context) -> None:
+    async def write_all(request: Any, context: Context) -> None:
         answers = behavior(request, context)
         if not isinstance(answers, AsyncIterator):
             await answers
@@ -157,15 +137,49 @@ def _stream(behavior: Any) -> Serve:
             async for message in messages:
                 await context.write(message)
 
-    return serve
+    return write_all
 
 
-def _answered(call: Call, context: Context) -> None:
+def _serialized(serialize: Any) -> Finish:
+    """What a handler that answers with one message returned, as bytes."""
+    return answered if serialize is None else lambda call, answer: serialize(answered(call, answer))
+
+
+def _written(_call: Call, _answer: Any) -> None:
+    """Nothing is left to send: the handler has written its answers."""
+
+
+def _hurry(call: Call, read_timeout: float) -> float:
+    """Gives the one message of a unary request so many seconds to come; returns what the call had."""
+    limit = call.cancel_at
+    call.cancel_at = min(limit, time.monotonic() + read_timeout)
+    return limit
+
+
+def _received(call: Call, limit: float, parse: Parse, body: Any) -> Any:
+    """The message that has come, with the call's time given back to it."""
+    call.cancel_at = limit
+    if body is grpc.aio.EOF:
+        raise malformed()
+    return parsed(parse, body)
+
+
+def _answering(call: Call, context: Context) -> Pending:
     """Notes the code that the handler has set, and tells the caller of its limits."""
     if context.code():
         call.code = _code(context)
-    if call.taken or call.burst is not None or call.limited is not None:
+    if TRANSCODED in call.headers:
+        return _tell_rest_caller(call, context)
+    if runs_short(call):
         tell_limit(call, context)
+    return None
+
+
+async def _tell_rest_caller(call: Call, context: Context) -> None:
+    """REST callers see no trailers of an answer, since the edge drops them: they are told in its headers."""
+    if headers := limit_headers(call):
+        with contextlib.suppress(grpc.aio.UsageError):  # they have been sent: a stream, or a handler's own
+            await context.send_initial_metadata(headers)
 
 
 def _outcome(error: BaseException, context: Context) -> BaseException:

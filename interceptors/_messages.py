@@ -8,20 +8,20 @@ from typing import Any
 
 import grpc
 
-from interceptors.call import Call
+from interceptors.call import Call, current_call
 from interceptors.link import CompiledChain, Pending
 
 __all__ = ["watching_messages"]
 
-Serve = Callable[[Call, Any, Any], Awaitable[Any]]
+Behavior = Callable[[Any, Any], Awaitable[Any]]
 
 
-def watching_messages(chain: CompiledChain, serve: Serve) -> Serve:
-    """Serves with the links' `read` and `write` around each message."""
+def watching_messages(chain: CompiledChain, behavior: Behavior) -> Behavior:
+    """The handler with the links' `read` and `write` around each message."""
 
-    async def watched(call: Call, request: Any, context: Any) -> Any:
-        around = _Context(context, call, chain)
-        return await serve(call, around.messages(request) if chain.reads else request, around)
+    async def watched(request: Any, context: Any) -> Any:
+        around = _Context(context, current_call(), chain)
+        return await behavior(around.messages(request) if chain.reads else request, around)
 
     return watched
 

@@ -16,7 +16,7 @@ from interceptors._watchdog import ThreadWatchdog
 from interceptors.call import Call, current_call, enter_call
 from interceptors.error_boundary import Aborted
 from interceptors.errors import DeadlineExceeded, Internal, MeshError
-from interceptors.limit_headers import limit_headers, tell_limit
+from interceptors.limit_headers import limit_headers, runs_short, tell_limit
 from interceptors.link import CompiledChain, Pending, leave_all
 from interceptors.metadata import REQUEST_ID
 from interceptors.status import refusal
@@ -113,7 +113,7 @@ class ThreadInterceptor(grpc.ServerInterceptor):
             try:
                 message = admit(chain, call, request, parse, context)
                 answer = serialize(answered(call, behavior(message, context)))
-                if call.taken or call.burst is not None or call.limited is not None:
+                if runs_short(call):
                     tell_limit(call, context)
                 call.code = context.code() or grpc.StatusCode.OK
             except Exception as error:  # the error boundary decides
@@ -134,7 +134,7 @@ class ThreadInterceptor(grpc.ServerInterceptor):
             call = Call(policy, context.invocation_metadata())
             try:
                 yield from behavior(admit(chain, call, request, parse, context), context)
-                if call.taken or call.burst is not None or call.limited is not None:
+                if runs_short(call):
                     tell_limit(call, context)
                 call.code = context.code() or grpc.StatusCode.OK
             except (Exception, GeneratorExit) as error:

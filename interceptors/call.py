@@ -48,6 +48,9 @@ class Charger(Protocol):
     def charge(self, call: Call, charges: Sequence[Charge], now: float) -> Coroutine[Any, Any, None] | None: ...
 
 
+_NO_HEADERS: dict[str, str] = {}
+
+
 class Call:
     """A call in progress. Links fill it in; a handler reads it through `current_call()`.
 
@@ -55,7 +58,7 @@ class Call:
     """
 
     context: ServerContext
-    headers: dict[str, str]
+    headers: dict[str, str] = _NO_HEADERS
     """The metadata by key. Only the keys in `metadata.SINGLE` are known to have had one value."""
     request_id: str = ""
     traceparent: str | None = None

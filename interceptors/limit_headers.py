@@ -1,19 +1,23 @@
 """The `ratelimit` headers: what is left of the limit that is nearest to its end, in the metadata of answers and
 refusals. Source: IETF draft "RateLimit header fields for HTTP" (httpapi-ratelimit-headers), revision 10.
 
-An answer over gRPC has the one field that changes from call to call, since every header costs 5 µs there (decision
-0021). Refusals and answers over REST have the policy too, and the three fields of earlier revisions, which most HTTP
-clients read.
+Refusals and answers over REST always say all: the field, its policy, and the three fields of earlier revisions that
+most HTTP clients read. An answer over gRPC says the field alone, once a limit runs short: a header that nobody needs to
+see yet would cost every call more than deciding about its limits does (decision 0021).
 """
 
 from __future__ import annotations
 
+import math
 import time
 from typing import Any, NamedTuple
 
 from interceptors.call import Call
 
-__all__ = ["Limited", "limit_field", "limit_headers", "tell_limit"]
+__all__ = ["Limited", "limit_headers", "runs_short", "tell_limit"]
+
+SHORT = 4
+"""What is less than this part of a limit is worth telling."""
 
 
 class Limited(NamedTuple):
@@ -30,52 +34,63 @@ class Limited(NamedTuple):
     reset: float
     window: int | None = None
 
-    def field(self) -> tuple[str, str]:
-        """`ratelimit`: what remains, and the seconds until it is all there again."""
-        return "ratelimit", f'"{self.name}";r={self.remaining};t={int(self.reset + 0.999)}'
-
-    def headers(self) -> tuple[tuple[str, str], ...]:
-        """All that there is to say."""
-        window = "" if self.window is None else f";w={self.window}"
-        return (
-            self.field(),
-            ("ratelimit-policy", f'"{self.name}";q={self.limit}{window}'),
-            ("ratelimit-limit", str(self.limit)),
-            ("ratelimit-remaining", str(self.remaining)),
-            ("ratelimit-reset", str(int(self.reset + 0.999))),
-        )
-
 
 def limit_headers(call: Call) -> tuple[tuple[str, str], ...]:
     """What a refusal or an answer over REST says; nothing where no limit applied."""
     nearest = _nearest(call)
-    return () if nearest is None else nearest.headers()
+    if nearest is None:
+        return ()
+    window = "" if nearest.window is None else f";w={nearest.window}"
+    return (
+        ("ratelimit", _field(nearest)),
+        ("ratelimit-policy", f'"{nearest.name}";q={nearest.limit}{window}'),
+        ("ratelimit-limit", str(nearest.limit)),
+        ("ratelimit-remaining", str(nearest.remaining)),
+        ("ratelimit-reset", str(_whole_seconds(nearest.reset))),
+    )
 
 
-def limit_field(call: Call) -> tuple[tuple[str, str], ...]:
-    """What an answer over gRPC says; nothing where no limit applied."""
-    nearest = _nearest(call)
-    return () if nearest is None else (nearest.field(),)
+def runs_short(call: Call) -> bool:
+    """Whether less than a quarter of a limit remains."""
+    if call.burst is not None and call.burst[2].remaining * SHORT < call.burst[1].burst:
+        return True
+    for each in call.taken:
+        holding = each.holding
+        if holding.limit is not None and holding.remaining * SHORT < holding.limit:
+            return True
+    return call.limited is not None
 
 
 def tell_limit(call: Call, context: Any) -> None:
-    """Adds the field to whatever an answer's trailing metadata is."""
-    if field := limit_field(call):
-        already = context.trailing_metadata()
-        context.set_trailing_metadata((*already, *field) if already else field)
+    """Says what remains in an answer's trailing metadata, beside whatever is there."""
+    nearest = _nearest(call)
+    if nearest is not None:
+        context.set_trailing_metadata((*(context.trailing_metadata() or ()), ("ratelimit", _field(nearest))))
+
+
+def _field(limited: Limited) -> str:
+    return f'"{limited.name}";r={limited.remaining};t={_whole_seconds(limited.reset)}'
+
+
+def _whole_seconds(seconds: float) -> int:
+    return int(seconds + 0.999)
 
 
 def _nearest(call: Call) -> Limited | None:
     """The limit of which the least remains."""
-    nearest: Limited | None = call.limited
-    if call.burst is not None:
-        teller, rate, decision = call.burst
-        if nearest is None or decision.remaining < nearest.remaining:
-            nearest = teller.told(rate, decision)
+    nearest = call.limited
+    least = math.inf if nearest is None else nearest.remaining
+    if call.burst is not None and call.burst[2].remaining < least:
+        least, nearest = call.burst[2].remaining, None
+    lowest = None
     for each in call.taken:
-        holding = each.holding
-        remaining = holding.remaining
-        if nearest is None or remaining < nearest.remaining:
-            resets_in = max(0.0, holding.ends_at - time.perf_counter())
-            nearest = Limited(holding.meter, holding.limit or 0, remaining, resets_in)
+        remaining = each.holding.remaining
+        if remaining < least:
+            lowest, least = each.holding, remaining
+    if lowest is not None:
+        resets_in = max(0.0, lowest.ends_at - time.perf_counter())
+        return Limited(lowest.meter, lowest.limit or 0, int(least), resets_in)
+    if nearest is None and call.burst is not None:
+        teller, rate, decision = call.burst
+        return teller.told(rate, decision)
     return nearest

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import NamedTuple, Protocol, runtime_checkable
 
@@ -37,15 +37,13 @@ class Rate:
 
     per_second: float
     burst: int
+    interval: float = field(init=False, repr=False, compare=False)
+    """Seconds that one call takes to grow back."""
 
     def __post_init__(self) -> None:
         if self.per_second <= 0 or self.burst < 1:
             raise ValueError(f"a rate admits something: {self}")
-
-    @property
-    def interval(self) -> float:
-        """Seconds that one call takes to grow back."""
-        return 1 / self.per_second
+        object.__setattr__(self, "interval", 1 / self.per_second)
 
 
 DEFAULT_RATES: Mapping[str, Rate] = {"credential": Rate(5, 20), "public": Rate(50, 200), "api": Rate(50, 100)}

@@ -11,6 +11,8 @@ from interceptors.errors import InvalidArgument, ResourceExhausted
 from interceptors.link import Link, Pending
 from interceptors.metadata import INTERNAL_PREFIX, MAX_BYTES, MAX_ENTRIES, SINGLE
 
+_PRINTABLE = bytes(range(0x20, 0x7F))
+
 
 class MetadataHygiene(Link):
     """Checks sizes, characters and repetitions. Metadata as clients normally send it is recognised in a few steps;
@@ -27,17 +29,16 @@ def _plainly_harmless(headers: dict[str, str], entries: int) -> bool:
     """Whether nothing is repeated, binary, overlong, unprintable or internal; False is no verdict."""
     if len(headers) != entries or entries > MAX_ENTRIES:
         return False
-    keys = "".join(headers)
     try:
-        values = "".join(headers.values())
+        text = "".join((*headers, *headers.values()))
     except TypeError:
         return False
-    return (
-        len(keys) + len(values) <= MAX_BYTES
-        and values.isascii()
-        and values.isprintable()
-        and INTERNAL_PREFIX not in keys
-    )
+    return len(text) <= MAX_BYTES and _is_printable_ascii(text) and INTERNAL_PREFIX not in text
+
+
+def _is_printable_ascii(text: str) -> bool:
+    """As `isascii() and isprintable()`, in half the time."""
+    return text.isascii() and not text.encode().translate(None, _PRINTABLE)
 
 
 def _examine(metadata: Metadata) -> None:
@@ -47,7 +48,7 @@ def _examine(metadata: Metadata) -> None:
     seen: set[str] = set()
     for key, value in metadata:
         size += len(key) + len(value)
-        if isinstance(value, str) and not (value.isascii() and value.isprintable()):
+        if isinstance(value, str) and not _is_printable_ascii(value):
             raise _invalid(key, "holds characters other than printable ASCII")
         if key.startswith(INTERNAL_PREFIX):
             raise _invalid(key, "is set by the mesh only")

@@ -34,22 +34,22 @@ class MemoryRateLimiter:
 
     def take_now(self, key: str, rate: Rate, cost: int = 1) -> Decision:
         """The same without waiting, from any thread."""
-        now = self._clock()
+        now, interval = self._clock(), rate.interval
+        room = now + rate.burst * interval
         with self._lock:
-            room = now + rate.burst * rate.interval
             known = self._arrival.get(key, now)
-            arrival = min(max(known, now), room)
-            full_at = arrival + cost * rate.interval
+            arrival = now if known < now else min(known, room)
+            full_at = arrival + cost * interval
             if full_at > room + 1e-9:
                 if known > room:
                     self._arrival[key] = room
                 wait = timedelta(seconds=full_at - room)
-                return Decision(False, rate.burst, _whole((room - arrival) / rate.interval), wait)
+                return Decision(False, rate.burst, _whole((room - arrival) / interval), wait)
             self._arrival[key] = full_at
             self._arrival.move_to_end(key)
             if len(self._arrival) > self._capacity:
                 self._arrival.popitem(last=False)
-        return Decision(True, rate.burst, _whole((room - full_at) / rate.interval), AT_ONCE)
+        return Decision(True, rate.burst, _whole((room - full_at) / interval), AT_ONCE)
 
     def give_back(self, key: str, rate: Rate, cost: int = 1) -> None:
         """Returns what was taken for something that did not need it after all."""

@@ -6,7 +6,6 @@ What changes the catalog for tenants is told by `entitlements.repository.record_
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import BindParameter, Text, bindparam, func, insert, literal, or_, select, tuple_, update
@@ -200,6 +199,8 @@ def _stored_content(draft: PlanDraft) -> dict[str, Any]:
         "new_display_name": draft.display_name,
         "new_features": {name: value.to_json() for name, value in draft.values.items()},
         "new_all_features": draft.all_features,
-        "new_rates": {name: asdict(rate) for name, rate in draft.limits.items()},
+        "new_rates": {
+            name: {"per_second": rate.per_second, "burst": rate.burst} for name, rate in draft.limits.items()
+        },
         "new_billing_period": draft.period.value,
     }

@@ -202,11 +202,17 @@ async def test_a_used_up_allowance_says_which_and_until_when(generous: Running) 
     assert 0 < int(headers["retry-after"]) <= 86_400
 
 
-async def test_answers_tell_of_the_limit_that_ends_first(generous: Running) -> None:
-    acme = entitled(generous, notes=3000)
-    call = stub_of(generous, acme).AddNote(pb.AddNoteRequest())
-    await call
-    assert dict(await call.trailing_metadata())["ratelimit"].startswith('"api";r=999;')
+async def test_answers_tell_of_the_limit_that_ends_first_once_it_runs_short(running: Running) -> None:
+    acme, globex = running.mesh.add_tenant("acme"), running.mesh.add_tenant("globex")
+    running.mesh.entitle(acme, limits={**LIMITS, "notes": 8}, rates={"api": Rate(0.01, 100)})
+    running.mesh.entitle(globex, limits={**LIMITS, "notes": 100}, rates={"api": Rate(0.01, 8)})
+    for tenant, limit in ((acme, "notes"), (globex, "api")):
+        said = []
+        for _ in range(8):
+            call = stub_of(running, tenant).AddNote(pb.AddNoteRequest())
+            await call
+            said.append(dict(await call.trailing_metadata()).get("ratelimit", "").partition(";t=")[0])
+        assert said == [""] * 6 + [f'"{limit}";r=1', f'"{limit}";r=0'], "less than a quarter is short"
 
 
 async def test_unlimited_is_unlimited(generous: Running) -> None:
