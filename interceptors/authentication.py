@@ -36,7 +36,7 @@ CAPACITY_REFUSED = 2_000
 """Apart from the good ones, so that made-up credentials can't displace them."""
 LONGEST = 1024
 """The longest credential that is remembered: with CAPACITY it bounds the memory that strangers can fill."""
-
+SCHEME = "Bearer "
 
 FAILURES = Rate(per_second=5, burst=100)
 """API keys that fail, from one network: each costs a look-up, so that guessing must not be free."""
@@ -83,6 +83,7 @@ class Authentication(Link):
         self._identities = identities
         self._clock = clock
         self._known: dict[str, tuple[float, Caller]] = {}
+        """By the whole header, so that a look-up need not cut the credential out."""
         self._refused: dict[str, tuple[float, MeshError]] = {}
         self._verifying: dict[str, asyncio.Task[Caller | None]] = {}
         self._failures = MemoryRateLimiter(capacity=CAPACITY_REFUSED)
@@ -99,12 +100,12 @@ class Authentication(Link):
         if header is None:
             self._without_credential(call)
             return None
+        if self._recall(call, header):
+            return None
         if header[:7].lower() != "bearer ":
             raise Unauthenticated("CREDENTIALS_INVALID", "Send the credential as `authorization: Bearer <credential>`.")
         credential = header[7:]
-        remembered = self._known.get(credential)
-        if remembered is not None and remembered[0] > self._clock():
-            call.caller = remembered[1]
+        if not header.startswith(SCHEME) and self._recall(call, SCHEME + credential):
             return None
         refused = self._refused.get(credential)
         if refused is not None and refused[0] > self._clock():
@@ -113,6 +114,14 @@ class Authentication(Link):
         if credential.startswith(API_KEY_PREFIX):
             return self._verify_key(call, credential)
         return self._verify_token(call, credential)
+
+    def _recall(self, call: Call, header: str) -> bool:
+        """Whether the credential in the header, as it is usually spelt, is one that is known to be good."""
+        remembered = self._known.get(header)
+        if remembered is None or remembered[0] <= self._clock():
+            return False
+        call.caller = remembered[1]
+        return True
 
     async def recheck(self, call: Call) -> None:
         """Raises Unauthenticated when the credential that the call came with is no longer good for its caller."""
@@ -207,7 +216,7 @@ class Authentication(Link):
         until = self._clock() + seconds
         if caller.expires_at is not None:
             until = min(until, caller.expires_at)
-        _put(self._known, credential, (until, caller), CAPACITY)
+        _put(self._known, SCHEME + credential, (until, caller), CAPACITY)
 
     def _refuse(self, credential: str, error: MeshError) -> None:
         _put(self._refused, credential, (self._clock() + REMEMBER_REFUSED, error), CAPACITY_REFUSED)
