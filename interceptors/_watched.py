@@ -216,11 +216,11 @@ class Watched(Generic[K, V, C]):
         while not self._closing:
             try:
                 async with contextlib.aclosing(self._watch_from(cursor)) as changes:  # type: ignore[type-var]
-                    if cursor is None:
-                        self._forget_everything()
                     async for change in self._timely(changes):
                         if self._closing:
                             return
+                        if cursor is None:
+                            self._forget_everything()
                         cursor, pause = change.cursor, RECONNECT_FIRST
                         self._lost_at = None
                         self._apply(change)
@@ -252,6 +252,7 @@ class Watched(Generic[K, V, C]):
         self._overtaken.update(key for key in keys if key in self._fetches)
 
     def _forget_everything(self) -> None:
-        # What was learnt before the watch began may have changed unseen, what is being fetched too.
+        # What was learnt before a watch began may have changed unseen, what is being fetched too. It has begun when its
+        # first message is here: the source draws its "now" somewhere between the request and that.
         self._entries.clear()
         self._overtaken.update(self._fetches)

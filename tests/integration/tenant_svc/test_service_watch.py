@@ -11,8 +11,9 @@ import grpc
 from tenantmesh.tenant.v1 import tenant_service_pb2 as pb
 from tenantmesh.tenant.v1.tenant_service_pb2_grpc import TenantServiceStub
 
-from interceptors.mesh import Mesh
-from interceptors.tenants import TenantId
+from interceptors.directory import TenantDirectory
+from interceptors.mesh import GrpcTenantSource, Mesh
+from interceptors.tenants import TenantChange, TenantId, TenantState
 from tests.integration.tenant_svc.serving import Service, info_of, refusal, request
 
 
@@ -99,3 +100,35 @@ async def test_another_process_learns_of_a_suspension_within_a_second(service: S
             await asyncio.sleep(0.005)
     await directory.close()
     await mesh.close()
+
+
+class Late(GrpcTenantSource):
+    """Another process's source, whose watch is long on its way, as on a busy network or through a slow handshake."""
+
+    def __init__(self, stub: Any) -> None:
+        super().__init__(lambda: stub)
+        self.arrives = asyncio.Event()
+
+    async def watch(self, cursor: str | None) -> AsyncIterator[TenantChange]:
+        await self.arrives.wait()
+        async for change in super().watch(cursor):
+            yield change
+
+
+async def test_a_suspension_while_the_watch_is_on_its_way_is_seen(service: Service) -> None:
+    made = await service.operator.CreateTenant(request())
+    source = Late(service.stub(service.service_key("tenants.resolve", "tenants.watch")))
+    directory = TenantDirectory(source)
+    await directory.start()
+    tenant_id = TenantId(uuid.UUID(made.id))
+    before = await directory.find(tenant_id)
+    await service.operator.SuspendTenant(pb.SuspendTenantRequest(id=made.id, reason="unpaid"))
+    source.arrives.set()
+    async with asyncio.timeout(5):
+        while not directory.live:  # noqa: ASYNC110  # the directory has no event
+            await asyncio.sleep(0.005)
+    after = await directory.find(tenant_id)
+    await directory.close()
+    assert before is not None
+    assert after is not None
+    assert (before.state, after.state) == (TenantState.ACTIVE, TenantState.SUSPENDED)

@@ -150,8 +150,13 @@ async def test_the_directory_tells_whose_entitlements_may_have_changed() -> None
         await source.changes.put(EntitlementChange("3", everybody=True))
         await until(lambda: told[2:] == [None])
         assert not isinstance(directory.peek(ACME.id), Entitlements)
+        await directory.find(ACME.id)
         await source.changes.put(OutOfRange("CURSOR_EXPIRED", "gone"))
+        await until(lambda: not directory.live)
+        assert told[3:] == [], "lost, and nobody has said yet that something changed"
+        await source.changes.put(EntitlementChange("4"))
         await until(lambda: told[3:] == [None])
+        assert not isinstance(directory.peek(ACME.id), Entitlements)
     finally:
         await directory.close()
 

@@ -117,22 +117,44 @@ async def test_an_old_event_that_is_replayed_revives_nothing() -> None:
         await directory.close()
 
 
-async def test_a_fetch_that_a_restart_overtakes_is_repeated() -> None:
+async def test_what_was_learnt_before_a_watch_arrived_is_forgotten_when_it_has() -> None:
+    """The source draws its "now" when the request arrives: what was learnt since then may have changed unseen."""
     mesh, source = TestMesh(), Scripted()
-    mesh.tenants, source.seconds = source, 0.2
+    mesh.tenants = source
     acme = mesh.add_tenant("acme")
     directory = TenantDirectory(source)
     await directory.start()
     try:
+        assert await directory.find(acme.id) == acme
+        mesh.suspend(acme)
         await source.changes.put(TenantChange("1", None))
         await _until(lambda: directory.live)
+        found = await directory.find(acme.id)
+        assert found is not None
+        assert found.state is TenantState.SUSPENDED
+    finally:
+        await directory.close()
+
+
+@pytest.mark.parametrize("before", [[], [TenantChange("0", None), OutOfRange("CURSOR_EXPIRED", "gone")]])
+async def test_a_fetch_that_a_new_watch_overtakes_is_repeated(before: list[TenantChange | Exception]) -> None:
+    mesh, source = TestMesh(), Scripted()
+    mesh.tenants, source.seconds = source, 0.5
+    acme = mesh.add_tenant("acme")
+    directory = TenantDirectory(source)
+    await directory.start()
+    try:
+        for each in before:
+            await source.changes.put(each)
+        await _until(source.changes.empty)
         finding = asyncio.create_task(directory.find(acme.id))
         await asyncio.sleep(0.05)
         mesh.suspend(acme)
-        await source.changes.put(OutOfRange("CURSOR_EXPIRED", "gone"))
+        await source.changes.put(TenantChange("1", None))
         found = await finding
         assert found is not None
         assert found.state is TenantState.SUSPENDED
+        assert directory.peek(acme.id) == found
     finally:
         await directory.close()
 
