@@ -4,8 +4,9 @@ of entitlements are made of.
 A check is a dictionary look-up. A miss costs one coalesced call and never a refusal. What does not exist is remembered
 as such, in the same bounded cache, so that probing neither grows memory nor reaches the source.
 
-While the watch is connected every answer is true. When it has lost contact, answers are stale: they serve for
-`fresh_for` without question, then the source is asked again, and if it can't be reached they serve until `stale_for`.
+While the watch is connected and has caught up every answer is true. From when it loses contact until it has caught up
+again, answers are stale: they serve for `fresh_for` without question, then the source is asked again, and if it can't
+be reached they serve until `stale_for`.
 """
 
 from __future__ import annotations
@@ -43,6 +44,11 @@ class Change(Protocol):
 
     @property
     def cursor(self) -> str: ...
+
+    @property
+    def caught_up(self) -> bool:
+        """Whether nothing that has happened is still to come."""
+        ...
 
 
 K = TypeVar("K", bound=Hashable)
@@ -128,7 +134,7 @@ class Watched(Generic[K, V, C]):
 
     @property
     def live(self) -> bool:
-        """Whether the watch is connected, so that every answer is true."""
+        """Whether the watch is connected and has caught up, so that every answer is true."""
         return self._lost_at is None
 
     async def start(self) -> None:
@@ -219,11 +225,8 @@ class Watched(Generic[K, V, C]):
                     async for change in self._timely(changes):
                         if self._closing:
                             return
-                        if cursor is None:
-                            self._forget_everything()
+                        self._follow(change, anew=cursor is None)
                         cursor, pause = change.cursor, RECONNECT_FIRST
-                        self._lost_at = None
-                        self._apply(change)
             except OutOfRange:
                 cursor = None
             except MeshError as error:
@@ -236,6 +239,14 @@ class Watched(Generic[K, V, C]):
                 self._lost_at = self._clock()
             await asyncio.sleep(pause)
             pause = min(pause * 2, RECONNECT_LAST)
+
+    def _follow(self, change: C, *, anew: bool) -> None:
+        """One message of the watch; `anew` is the first of one that resumes nothing."""
+        if anew:
+            self._forget_everything()
+        self._apply(change)
+        if change.caught_up:
+            self._lost_at = None
 
     async def _timely(self, changes: AsyncIterator[C]) -> AsyncIterator[C]:
         """The changes. Raises TimeoutError when not even a checkpoint comes: a source can be stuck and connected."""

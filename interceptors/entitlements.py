@@ -99,6 +99,8 @@ class EntitlementChange:
     tenant_id: TenantId | None = None
     everybody: bool = False
     """Whether the catalog changed, which concerns every tenant."""
+    caught_up: bool = False
+    """Whether nothing that has happened is still to come. Only checkpoints say so."""
 
 
 class EntitlementSource(Protocol):

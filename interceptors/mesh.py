@@ -180,7 +180,7 @@ class GrpcTenantSource:
                 if message.WhichOneof("event") == "error":
                     _raise_event(message.error.code)
                 record = _record(message.result.tenant) if message.HasField("result") else None
-                yield TenantChange(message.cursor, record)
+                yield TenantChange(message.cursor, record, caught_up=message.checkpoint.caught_up)
         except grpc.aio.AioRpcError as error:
             if error.code() is grpc.StatusCode.OUT_OF_RANGE:
                 raise OutOfRange("CURSOR_EXPIRED", "the watch's cursor has expired") from error

@@ -62,7 +62,7 @@ class GrpcEntitlementSource:
 
 def _change(message: entitlements_pb2.WatchEntitlementsResponse) -> EntitlementChange:
     if not message.HasField("result"):
-        return EntitlementChange(message.cursor)
+        return EntitlementChange(message.cursor, caught_up=message.checkpoint.caught_up)
     tenant_id = parse_tenant_id(message.result.tenant_id) if message.result.tenant_id else None
     # What can't be read may concern anybody.
     return EntitlementChange(message.cursor, tenant_id, everybody=tenant_id is None)

@@ -45,6 +45,8 @@ class TenantChange:
 
     cursor: str
     record: TenantRecord | None
+    caught_up: bool = False
+    """Whether nothing that has happened is still to come. Only checkpoints say so."""
 
 
 class TenantSource(Protocol):
@@ -61,8 +63,9 @@ class TenantSource(Protocol):
     def watch(self, cursor: str | None) -> AsyncIterator[TenantChange]:
         """Must yield every change committed after the cursor, in commit order; from now when it is None.
 
-        The first item must come promptly, as a checkpoint if nothing happened, since it tells the reader that it is
-        connected. Raises OutOfRange for a cursor whose changes are gone, Unavailable when the contact is lost.
+        A checkpoint that has caught up must come as soon as everything that has happened has been yielded, since only
+        then the reader can rely on what it knows, and another every few seconds. Raises OutOfRange for a cursor whose
+        changes are gone, Unavailable when the contact is lost.
         """
         ...
 

@@ -31,20 +31,19 @@ class _Log(Generic[_T]):
             loop.call_soon_threadsafe(changed.set)
 
     async def after(self, cursor: str | None) -> AsyncIterator[tuple[str, _T | None]]:
-        """The entries after the cursor with theirs; None is a checkpoint."""
+        """The entries after the cursor with theirs; None is a checkpoint, after which no entry is still to come."""
         position = len(self._entries) if cursor is None else int(cursor)
         watcher = (asyncio.get_running_loop(), changed := asyncio.Event())
         self._watchers.append(watcher)
         try:
-            yield str(position), None
             while True:
                 changed.clear()
                 for entry in self._entries[position:]:
                     position += 1
                     yield str(position), entry
+                yield str(position), None
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(changed.wait(), CHECKPOINT_SECONDS)
-                yield str(position), None
         finally:
             self._watchers.remove(watcher)
 
@@ -77,7 +76,7 @@ class MemoryTenantSource:
         """As `TenantSource.watch`."""
         async with contextlib.aclosing(self._log.after(cursor)) as entries:  # type: ignore[type-var]
             async for position, tenant in entries:
-                yield TenantChange(position, tenant)
+                yield TenantChange(position, tenant, caught_up=tenant is None)
 
 
 class MemoryEntitlementSource:
@@ -112,4 +111,4 @@ class MemoryEntitlementSource:
         """As `EntitlementSource.watch`."""
         async with contextlib.aclosing(self._log.after(cursor)) as entries:  # type: ignore[type-var]
             async for position, tenant_id in entries:
-                yield EntitlementChange(position, tenant_id)
+                yield EntitlementChange(position, tenant_id, caught_up=tenant_id is None)

@@ -38,7 +38,6 @@ _SOURCES = {source: entitlement_pb2.EntitlementSource.Value(f"ENTITLEMENT_SOURCE
 _CHANGES = {
     kind: entitlement_pb2.EntitlementChangeType.Value(f"ENTITLEMENT_CHANGE_TYPE_{kind.value}") for kind in ChangeType
 }
-_CHECKPOINT = tenant_service_pb2.Checkpoint()
 
 
 def entitlements_message(standing: Standing, *, with_usage: bool) -> entitlement_pb2.Entitlements:
@@ -135,7 +134,8 @@ def event_message(change: Change[EntitlementEvent]) -> pb.WatchEntitlementsRespo
     """One message of a stream: what happened, or a checkpoint."""
     event = change.event
     if event is None:
-        return pb.WatchEntitlementsResponse(checkpoint=_CHECKPOINT, cursor=change.cursor)
+        checkpoint = tenant_service_pb2.Checkpoint(caught_up=change.caught_up)
+        return pb.WatchEntitlementsResponse(checkpoint=checkpoint, cursor=change.cursor)
     result = pb.EntitlementEvent(
         tenant_id="" if event.tenant_id is None else str(event.tenant_id),
         change=change_message(event),

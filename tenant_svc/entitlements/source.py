@@ -34,7 +34,7 @@ class PostgresEntitlementSource(port.EntitlementSource):
             async for change in changes:
                 event = change.event
                 if event is None:
-                    yield port.EntitlementChange(change.cursor)
+                    yield port.EntitlementChange(change.cursor, caught_up=change.caught_up)
                 else:
                     yield port.EntitlementChange(change.cursor, event.tenant_id, everybody=event.tenant_id is None)
 

@@ -52,10 +52,12 @@ Start = FromNow | Snapshot | Earliest | FromCursor
 
 @dataclass(frozen=True, slots=True)
 class Change(Generic[_E]):
-    """One message of a stream: an event, or (None) that everything up to the cursor has been sent."""
+    """One message of a stream: an event, or (None) that everything up to the cursor has been sent. `caught_up` is said
+    with the latter when nothing that has happened is still to come."""
 
     cursor: str
     event: _E | None
+    caught_up: bool = False
 
 
 class Watch(Generic[_E]):
@@ -76,17 +78,18 @@ class Watch(Generic[_E]):
         """
         epoch = self._tail.epoch
         begin = await self._begin(start)
-        yield Change(self._text(begin), None)
+        settled = isinstance(start, FromNow)
+        yield Change(self._text(begin), None, caught_up=settled)
         if isinstance(begin, SnapshotCursor):
             async with aclosing(self._snapshot(begin)) as snapshot:
                 async for change in snapshot:
                     yield change
-        async with aclosing(self._batches(begin.position, epoch, settled=isinstance(start, FromNow))) as batches:
+        async with aclosing(self._batches(begin.position, epoch, settled=settled)) as batches:
             async for position, events in batches:
                 for event in events:
                     yield Change(self._text(StreamCursor(event.position)), event)
                 if not events:
-                    yield Change(self._text(StreamCursor(position)), None)
+                    yield Change(self._text(StreamCursor(position)), None, caught_up=True)
 
     async def _begin(self, start: Start) -> StreamCursor | SnapshotCursor:
         if self._tail.lost:

@@ -16,7 +16,6 @@ __all__ = ["draft_message", "error_message", "event_message", "tenant_message"]
 
 _STATES = {state: tenant_pb2.TenantState.Value(f"TENANT_STATE_{state.value}") for state in TenantState}
 _TYPES = {kind: tenant_service_pb2.TenantEventType.Value(f"TENANT_EVENT_TYPE_{kind.value}") for kind in EventType}
-_CHECKPOINT = tenant_service_pb2.Checkpoint()
 
 
 def tenant_message(tenant: Tenant) -> tenant_pb2.Tenant:
@@ -49,7 +48,8 @@ def event_message(change: Change[TenantEvent]) -> tenant_service_pb2.WatchTenant
     """One message of a stream: what happened, or a checkpoint."""
     event = change.event
     if event is None:
-        return tenant_service_pb2.WatchTenantsResponse(checkpoint=_CHECKPOINT, cursor=change.cursor)
+        checkpoint = tenant_service_pb2.Checkpoint(caught_up=change.caught_up)
+        return tenant_service_pb2.WatchTenantsResponse(checkpoint=checkpoint, cursor=change.cursor)
     result = tenant_service_pb2.TenantEvent(type=_TYPES[event.type], tenant=tenant_message(event.tenant))
     return tenant_service_pb2.WatchTenantsResponse(result=result, cursor=change.cursor)
 

@@ -36,4 +36,5 @@ class PostgresTenantSource(TenantSource):
         start = FromNow() if cursor is None else FromCursor(cursor)
         async with aclosing(self._watch.follow(start)) as changes:
             async for change in changes:
-                yield TenantChange(change.cursor, None if change.event is None else change.event.tenant.record)
+                record = None if change.event is None else change.event.tenant.record
+                yield TenantChange(change.cursor, record, caught_up=change.caught_up)

@@ -25,6 +25,8 @@ from interceptors.errors import MeshError, Unavailable
 from interceptors.status import refusal
 from interceptors.tenants import TenantId, TenantRecord, TenantState
 
+CAUGHT_UP = tenants_pb2.Checkpoint(caught_up=True)
+
 
 def new_tenant(state: TenantState = TenantState.ACTIVE) -> TenantRecord:
     """A tenant that no other test has: tests share the database."""
@@ -59,7 +61,7 @@ class StandInTenants(TenantServiceServicer):
     async def WatchTenants(
         self, request: tenants_pb2.WatchTenantsRequest, context: Any
     ) -> AsyncIterator[tenants_pb2.WatchTenantsResponse]:
-        yield tenants_pb2.WatchTenantsResponse(cursor="1")
+        yield tenants_pb2.WatchTenantsResponse(checkpoint=CAUGHT_UP, cursor="1")
         await asyncio.Event().wait()
 
     async def CreateTenant(self, request: Any, context: Any) -> Any:
@@ -139,7 +141,7 @@ class StandInEntitlements(EntitlementServiceServicer):
     async def WatchEntitlements(
         self, request: entitlements_pb2.WatchEntitlementsRequest, context: Any
     ) -> AsyncIterator[entitlements_pb2.WatchEntitlementsResponse]:
-        yield entitlements_pb2.WatchEntitlementsResponse(cursor="1")
+        yield entitlements_pb2.WatchEntitlementsResponse(checkpoint=CAUGHT_UP, cursor="1")
         await asyncio.Event().wait()
 
     async def CheckEntitlement(self, request: Any, context: Any) -> Any:

@@ -21,7 +21,7 @@ async def test_a_watch_begins_at_once_and_tells_what_happens(service: Service) -
     stub = service.operator
     stream = stub.WatchTenants(pb.WatchTenantsRequest())
     first = await asyncio.wait_for(stream.read(), 2)
-    assert (first.WhichOneof("event"), bool(first.cursor)) == ("checkpoint", True)
+    assert (first.checkpoint.caught_up, bool(first.cursor)) == (True, True)
     made = await stub.CreateTenant(request())
     suspended = await stub.SuspendTenant(pb.SuspendTenantRequest(id=made.id, reason="unpaid"))
     told = [message async for message in events(stream, 2)]
@@ -30,7 +30,7 @@ async def test_a_watch_begins_at_once_and_tells_what_happens(service: Service) -
         (pb.TENANT_EVENT_TYPE_SUSPENDED, suspended),
     ]
     idle = [await asyncio.wait_for(stream.read(), 2) for _ in range(2)]
-    assert [message.WhichOneof("event") for message in idle] == ["checkpoint", "checkpoint"]
+    assert [message.checkpoint.caught_up for message in idle] == [True, True]
     stream.cancel()
     resumed = stub.WatchTenants(pb.WatchTenantsRequest(cursor=told[0].cursor))
     (again,) = [message async for message in events(resumed, 1)]
@@ -51,6 +51,22 @@ async def events(stream: Any, count: int) -> AsyncIterator[pb.WatchTenantsRespon
 async def test_a_bad_cursor_is_a_status_and_not_a_message(service: Service) -> None:
     stream = service.operator.WatchTenants(pb.WatchTenantsRequest(cursor="garbage"))
     assert await refusal(stream.read()) == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_FIELD")
+
+
+async def test_another_process_is_told_when_a_watch_that_resumes_has_caught_up(service: Service) -> None:
+    stub = service.stub(service.service_key("tenants.watch"))
+    source, told = GrpcTenantSource(lambda: stub), []
+    async with asyncio.timeout(5):
+        watch = source.watch(None)
+        start = await anext(watch)
+        made = await service.operator.CreateTenant(request())
+        await anext(watch)
+        async for change in source.watch(start.cursor):
+            told.append((change.record and str(change.record.id), change.caught_up))
+            if change.caught_up:
+                break
+    assert start.caught_up
+    assert told == [(None, False), (made.id, False), (None, True)]
 
 
 SMALL_WINDOW = [("grpc.http2.bdp_probe", 0), ("grpc.http2.lookahead_bytes", 1024)]

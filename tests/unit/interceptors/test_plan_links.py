@@ -138,7 +138,7 @@ async def test_the_directory_tells_whose_entitlements_may_have_changed() -> None
     directory.on_forgotten(told.append)
     await directory.start()
     try:
-        await source.changes.put(EntitlementChange("1"))
+        await source.changes.put(EntitlementChange("1", caught_up=True))
         await until(lambda: directory.live)
         assert told == [None], "whatever was there before the watch"
         await directory.find(ACME.id)
@@ -154,7 +154,7 @@ async def test_the_directory_tells_whose_entitlements_may_have_changed() -> None
         await source.changes.put(OutOfRange("CURSOR_EXPIRED", "gone"))
         await until(lambda: not directory.live)
         assert told[3:] == [], "lost, and nobody has said yet that something changed"
-        await source.changes.put(EntitlementChange("4"))
+        await source.changes.put(EntitlementChange("4", caught_up=True))
         await until(lambda: told[3:] == [None])
         assert not isinstance(directory.peek(ACME.id), Entitlements)
     finally:
@@ -168,7 +168,7 @@ async def test_entitlements_that_end_by_themselves_are_asked_for_again() -> None
     directory.on_forgotten(told.append)
     await directory.start()
     try:
-        await source.changes.put(EntitlementChange("1"))
+        await source.changes.put(EntitlementChange("1", caught_up=True))
         await until(lambda: directory.live)
         told.clear()
         first = entitlements(export=True)

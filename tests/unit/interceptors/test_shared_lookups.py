@@ -17,6 +17,7 @@ from tenantmesh.auth.v1 import token_service_pb2 as pb
 from interceptors import TenantDirectory, TenantState
 from interceptors.call import Call, enter_call
 from interceptors.client import _timeout
+from interceptors.directory import MISS
 from interceptors.errors import OutOfRange, Unavailable
 from interceptors.mesh import KEYS_FRESH, KEYS_STALE, GrpcKeySet
 from interceptors.policy import MethodPolicy
@@ -47,6 +48,11 @@ class Scripted(MemoryTenantSource):
             yield change
 
 
+def caught_up(cursor: str) -> TenantChange:
+    """A checkpoint after which nothing is still to come."""
+    return TenantChange(cursor, None, caught_up=True)
+
+
 async def test_a_hasty_caller_does_not_hurry_the_others() -> None:
     mesh, source = TestMesh(), Scripted()
     mesh.tenants, source.seconds = source, 0.1
@@ -72,7 +78,7 @@ async def test_a_silent_watch_is_a_lost_one() -> None:
     directory = TenantDirectory(source, silence=timedelta(seconds=0.1))
     await directory.start()
     try:
-        await source.changes.put(TenantChange("1", None))
+        await source.changes.put(caught_up("1"))
         await _until(lambda: directory.live)
         await _until(lambda: not directory.live)
     finally:
@@ -104,7 +110,7 @@ async def test_an_old_event_that_is_replayed_revives_nothing() -> None:
     directory = TenantDirectory(source)
     await directory.start()
     try:
-        await source.changes.put(TenantChange("1", None))
+        await source.changes.put(caught_up("1"))
         await _until(lambda: directory.live)
         found = await directory.find(acme.id)
         assert found is not None
@@ -127,7 +133,7 @@ async def test_what_was_learnt_before_a_watch_arrived_is_forgotten_when_it_has()
     try:
         assert await directory.find(acme.id) == acme
         mesh.suspend(acme)
-        await source.changes.put(TenantChange("1", None))
+        await source.changes.put(caught_up("1"))
         await _until(lambda: directory.live)
         found = await directory.find(acme.id)
         assert found is not None
@@ -136,7 +142,37 @@ async def test_what_was_learnt_before_a_watch_arrived_is_forgotten_when_it_has()
         await directory.close()
 
 
-@pytest.mark.parametrize("before", [[], [TenantChange("0", None), OutOfRange("CURSOR_EXPIRED", "gone")]])
+async def test_a_watch_that_resumes_is_lost_until_it_has_caught_up() -> None:
+    now = 0.0
+    mesh, source = TestMesh(), Scripted()
+    mesh.tenants = source
+    acme = mesh.add_tenant("acme")
+    directory = TenantDirectory(source, clock=lambda: now)
+    await directory.start()
+    try:
+        await source.changes.put(caught_up("1"))
+        await _until(lambda: directory.live)
+        await directory.find(acme.id)
+        await source.changes.put(Unavailable("TENANT_DIRECTORY_UNAVAILABLE", "away"))
+        await _until(lambda: not directory.live)
+        mesh.suspend(acme)
+        now = 3600.0
+        await source.changes.put(TenantChange("1", None))  # connected again; what was missed is being read
+        await _until(source.changes.empty)
+        assert (directory.live, directory.peek(acme.id)) == (False, MISS), "an hour old, and changed meanwhile"
+        await source.changes.put(TenantChange("2", acme))
+        await _until(source.changes.empty)
+        assert not directory.live, "there may be more"
+        await source.changes.put(caught_up("2"))
+        await _until(lambda: directory.live)
+        found = await directory.find(acme.id)
+        assert found is not None
+        assert found.state is TenantState.SUSPENDED
+    finally:
+        await directory.close()
+
+
+@pytest.mark.parametrize("before", [[], [caught_up("0"), OutOfRange("CURSOR_EXPIRED", "gone")]])
 async def test_a_fetch_that_a_new_watch_overtakes_is_repeated(before: list[TenantChange | Exception]) -> None:
     mesh, source = TestMesh(), Scripted()
     mesh.tenants, source.seconds = source, 0.5
@@ -150,7 +186,7 @@ async def test_a_fetch_that_a_new_watch_overtakes_is_repeated(before: list[Tenan
         finding = asyncio.create_task(directory.find(acme.id))
         await asyncio.sleep(0.05)
         mesh.suspend(acme)
-        await source.changes.put(TenantChange("1", None))
+        await source.changes.put(caught_up("1"))
         found = await finding
         assert found is not None
         assert found.state is TenantState.SUSPENDED

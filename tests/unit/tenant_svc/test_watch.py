@@ -88,6 +88,14 @@ async def test_earliest_tells_the_whole_log_and_says_when_it_has(setting: Settin
     assert numbers(await first(setting, Earliest(), 5)) == [None, 1, 2, 3, None]
 
 
+async def test_a_stream_says_when_it_has_caught_up(setting: Setting) -> None:
+    told = await first(setting, Earliest(), 5)
+    assert [change.caught_up for change in told] == [False, False, False, False, True]
+    assert [change.caught_up for change in await first(setting, Snapshot(), 5)] == [False, False, False, False, True]
+    assert [change.caught_up for change in await first(setting, FromCursor(told[2].cursor), 3)] == [False, False, True]
+    assert [change.caught_up for change in await first(setting, FromNow(), 1)] == [True], "it has missed nothing"
+
+
 async def test_every_cursor_resumes_after_its_message(setting: Setting) -> None:
     told = await first(setting, Earliest(), 5)
     await setting.commit(4, 5)
@@ -150,6 +158,7 @@ async def test_an_idle_stream_says_that_it_lives() -> None:
     changes = await first(setting, FromNow(), 4)
     assert numbers(changes) == [None, None, None, None]
     assert len({change.cursor for change in changes}) == 1
+    assert all(change.caught_up for change in changes)
     await setting.tail.close()
 
 

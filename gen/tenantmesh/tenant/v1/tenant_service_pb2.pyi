@@ -614,16 +614,24 @@ Global___TenantEvent: _TypeAlias = TenantEvent  # noqa: Y015
 
 @_typing.final
 class Checkpoint(_message.Message):
-    """Checkpoint carries no data of its own: the message's cursor is its meaning."""
+    """Checkpoint says that everything up to the message's cursor has been sent."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    CAUGHT_UP_FIELD_NUMBER: _builtins.int
+    caught_up: _builtins.bool
+    """caught_up says that nothing which has happened by now is still to be sent. Only the first message of a stream that
+    resumes, or begins with a snapshot or the oldest event, lacks it. Who keeps what it learns and reconnects may hold
+    something that has changed meanwhile until a checkpoint says this.
+    """
     def __init__(
         self,
+        *,
+        caught_up: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["caught_up", b"caught_up"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -143,10 +143,15 @@ class TenantServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def WatchTenants(self, request, context):
-        """WatchTenants follows what happens to tenants, in commit order. Every message carries a cursor to resume from;
-        checkpoints come while nothing happens. An error after the first message arrives as the `error` event and ends the
-        stream, since HTTP can't carry a status there. Fails with INVALID_ARGUMENT `INVALID_FIELD` for a bad cursor,
-        OUT_OF_RANGE `CURSOR_EXPIRED` for one whose events are gone, ABORTED `WATCH_TOO_SLOW` when the reader lags.
+        """WatchTenants follows what happens to tenants, in commit order. Every message carries a cursor to resume from. The
+        first is a checkpoint, sent at once; more come while nothing happens. An error after the first message arrives as the
+        `error` event and ends the stream, since HTTP can't carry a status there. Fails with INVALID_ARGUMENT `INVALID_FIELD`
+        for a bad cursor, OUT_OF_RANGE `CURSOR_EXPIRED` for one whose events are gone, ABORTED `WATCH_TOO_SLOW` when the
+        reader lags.
+
+        To keep what you learn true: without a cursor, forget everything when the first message arrives, since "now" is when
+        the request arrived and not when it was sent; with one, trust what you know from the first checkpoint on that has
+        `caught_up`; in between and after a loss of contact, what you know may be out of date.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -67,10 +67,15 @@ class TenantServiceStub:
     `MIGRATION_UNDER_WAY`, ALREADY_EXISTS `REQUEST_ID_REUSED`, ABORTED `ETAG_MISMATCH`.
     """
     WatchTenants: _grpc.UnaryStreamMultiCallable[_tenant_service_pb2.WatchTenantsRequest, _tenant_service_pb2.WatchTenantsResponse]
-    """WatchTenants follows what happens to tenants, in commit order. Every message carries a cursor to resume from;
-    checkpoints come while nothing happens. An error after the first message arrives as the `error` event and ends the
-    stream, since HTTP can't carry a status there. Fails with INVALID_ARGUMENT `INVALID_FIELD` for a bad cursor,
-    OUT_OF_RANGE `CURSOR_EXPIRED` for one whose events are gone, ABORTED `WATCH_TOO_SLOW` when the reader lags.
+    """WatchTenants follows what happens to tenants, in commit order. Every message carries a cursor to resume from. The
+    first is a checkpoint, sent at once; more come while nothing happens. An error after the first message arrives as the
+    `error` event and ends the stream, since HTTP can't carry a status there. Fails with INVALID_ARGUMENT `INVALID_FIELD`
+    for a bad cursor, OUT_OF_RANGE `CURSOR_EXPIRED` for one whose events are gone, ABORTED `WATCH_TOO_SLOW` when the
+    reader lags.
+
+    To keep what you learn true: without a cursor, forget everything when the first message arrives, since "now" is when
+    the request arrived and not when it was sent; with one, trust what you know from the first checkpoint on that has
+    `caught_up`; in between and after a loss of contact, what you know may be out of date.
     """
 
 @_typing.type_check_only
@@ -110,10 +115,15 @@ class TenantServiceAsyncStub(TenantServiceStub):
     `MIGRATION_UNDER_WAY`, ALREADY_EXISTS `REQUEST_ID_REUSED`, ABORTED `ETAG_MISMATCH`.
     """
     WatchTenants: _aio.UnaryStreamMultiCallable[_tenant_service_pb2.WatchTenantsRequest, _tenant_service_pb2.WatchTenantsResponse]  # type: ignore[assignment]
-    """WatchTenants follows what happens to tenants, in commit order. Every message carries a cursor to resume from;
-    checkpoints come while nothing happens. An error after the first message arrives as the `error` event and ends the
-    stream, since HTTP can't carry a status there. Fails with INVALID_ARGUMENT `INVALID_FIELD` for a bad cursor,
-    OUT_OF_RANGE `CURSOR_EXPIRED` for one whose events are gone, ABORTED `WATCH_TOO_SLOW` when the reader lags.
+    """WatchTenants follows what happens to tenants, in commit order. Every message carries a cursor to resume from. The
+    first is a checkpoint, sent at once; more come while nothing happens. An error after the first message arrives as the
+    `error` event and ends the stream, since HTTP can't carry a status there. Fails with INVALID_ARGUMENT `INVALID_FIELD`
+    for a bad cursor, OUT_OF_RANGE `CURSOR_EXPIRED` for one whose events are gone, ABORTED `WATCH_TOO_SLOW` when the
+    reader lags.
+
+    To keep what you learn true: without a cursor, forget everything when the first message arrives, since "now" is when
+    the request arrived and not when it was sent; with one, trust what you know from the first checkpoint on that has
+    `caught_up`; in between and after a loss of contact, what you know may be out of date.
     """
 
 class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -198,10 +208,15 @@ class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _tenant_service_pb2.WatchTenantsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_tenant_service_pb2.WatchTenantsResponse], _abc.AsyncIterator[_tenant_service_pb2.WatchTenantsResponse]]:
-        """WatchTenants follows what happens to tenants, in commit order. Every message carries a cursor to resume from;
-        checkpoints come while nothing happens. An error after the first message arrives as the `error` event and ends the
-        stream, since HTTP can't carry a status there. Fails with INVALID_ARGUMENT `INVALID_FIELD` for a bad cursor,
-        OUT_OF_RANGE `CURSOR_EXPIRED` for one whose events are gone, ABORTED `WATCH_TOO_SLOW` when the reader lags.
+        """WatchTenants follows what happens to tenants, in commit order. Every message carries a cursor to resume from. The
+        first is a checkpoint, sent at once; more come while nothing happens. An error after the first message arrives as the
+        `error` event and ends the stream, since HTTP can't carry a status there. Fails with INVALID_ARGUMENT `INVALID_FIELD`
+        for a bad cursor, OUT_OF_RANGE `CURSOR_EXPIRED` for one whose events are gone, ABORTED `WATCH_TOO_SLOW` when the
+        reader lags.
+
+        To keep what you learn true: without a cursor, forget everything when the first message arrives, since "now" is when
+        the request arrived and not when it was sent; with one, trust what you know from the first checkpoint on that has
+        `caught_up`; in between and after a loss of contact, what you know may be out of date.
         """
 
 def add_TenantServiceServicer_to_server(servicer: TenantServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -20,6 +20,7 @@ from tenantmesh.tenant.v1.entitlement_service_pb2_grpc import (
 )
 
 from interceptors.caller import CallerKind
+from interceptors.mesh_plans import GrpcEntitlementSource
 from interceptors.testing import TestMesh
 from runtime.database import Database
 from tenant_svc.doors import Doors
@@ -253,7 +254,7 @@ async def test_a_batch_of_a_thousand_is_answered_in_order_and_one_more_refused(
 async def test_a_watch_begins_at_once_and_tells_what_happens(served: Served, acme: Tenant, globex: Tenant) -> None:
     stream = served.service.WatchEntitlements(pb.WatchEntitlementsRequest())
     first = await asyncio.wait_for(stream.read(), 30)
-    assert (first.WhichOneof("event"), bool(first.cursor)) == ("checkpoint", True)
+    assert (first.checkpoint.caught_up, bool(first.cursor)) == (True, True)
     for tenant, limit in ((acme, 1), (globex, 2), (acme, 3)):
         request = pb.SetOverrideRequest(id=tenant.slug, feature="users", override=override("users", limit=limit))
         await served.operator.SetOverride(request)
@@ -272,6 +273,22 @@ async def test_a_watch_begins_at_once_and_tells_what_happens(served: Served, acm
     (some, *_) = await results(snapshot, 1)
     assert some.result.change.type == entitlement_pb2.ENTITLEMENT_CHANGE_TYPE_SNAPSHOT
     snapshot.cancel()
+
+
+async def test_another_process_is_told_when_a_watch_that_resumes_has_caught_up(served: Served, acme: Tenant) -> None:
+    source, told = GrpcEntitlementSource(lambda: served.service), []
+    request = pb.SetOverrideRequest(id=acme.slug, feature="users", override=override("users", limit=1))
+    async with asyncio.timeout(30):
+        watch = source.watch(None)
+        start = await anext(watch)
+        await served.operator.SetOverride(request)
+        await anext(watch)
+        async for change in source.watch(start.cursor):
+            told.append((change.tenant_id, change.caught_up))
+            if change.caught_up:
+                break
+    assert start.caught_up
+    assert told == [(None, False), (acme.id, False), (None, True)]
 
 
 async def results(stream: Any, count: int) -> list[pb.WatchEntitlementsResponse]:
