@@ -28,8 +28,8 @@ class FeatureType(Enum):
 class Feature:
     """One feature as a tenant has it.
 
-    enabled: whether a BOOLEAN feature is on; the other types count as on where the tenant has a value or a limit above
-    zero.
+    enabled: whether a BOOLEAN feature is on; the other types count as on where the tenant has a value, a limit above
+    zero or a grant.
     limit: a METERED feature's allowance without grants, or the highest level of a GAUGE; None is unlimited.
     value: what a STATIC feature says, as JSON values.
     available_in: the plans that have a BOOLEAN feature which is off.

@@ -107,12 +107,8 @@ def _feature(found: entitlement_pb2.Entitlement) -> Feature | None:
         return None
     type_, value = FeatureType[name], found.value
     limit = None if value.unlimited else value.limit
-    enabled = {
-        FeatureType.BOOLEAN: value.enabled,
-        FeatureType.STATIC: value.WhichOneof("value") == "static",
-    }.get(type_, limit is None or limit > 0)
     static = json_format.MessageToDict(value.static) if value.WhichOneof("value") == "static" else None
-    return Feature(found.feature, type_, enabled, limit, static, tuple(found.available_in))
+    return Feature(found.feature, type_, found.enabled, limit, static, tuple(found.available_in))
 
 
 class GrpcQuotaLedger:

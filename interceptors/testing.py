@@ -165,8 +165,8 @@ class TestMesh:
     ) -> None:
         """Says what a plan includes, for tenants that are added to it later.
 
-        features: BOOLEAN features. limits: allowances by METERED feature, None being unlimited. gauges: highest levels
-        by GAUGE feature. values: STATIC features. rates: burst limits by rate class.
+        features: BOOLEAN features. limits: allowances by METERED feature, what grants would add included, None being
+        unlimited. gauges: highest levels by GAUGE feature. values: STATIC features. rates: burst limits by rate class.
         """
         self._plans[plan] = _terms(features, limits, gauges, values), dict(rates or {})
 

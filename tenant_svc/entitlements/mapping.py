@@ -191,6 +191,7 @@ def _entitlement_message(each: Effective, usage: Usage | None) -> entitlement_pb
         available_in=each.available_in,
         period=period_message(feature.period),
         unit=feature.unit,
+        enabled=each.enabled,
     )
     if each.value is not None:
         message.value.CopyFrom(value_message(each.value))

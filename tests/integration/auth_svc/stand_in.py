@@ -129,11 +129,17 @@ class StandInEntitlements(EntitlementServiceServicer):
             plan_version=1,
             revision=1,
             entitlements=[
-                entitlement_pb2.Entitlement(feature="users", type=plan_pb2.FEATURE_TYPE_GAUGE, value=value),
+                entitlement_pb2.Entitlement(
+                    feature="users",
+                    type=plan_pb2.FEATURE_TYPE_GAUGE,
+                    value=value,
+                    enabled=limit is None or limit > 0,
+                ),
                 entitlement_pb2.Entitlement(
                     feature="api_requests",
                     type=plan_pb2.FEATURE_TYPE_METERED,
                     value=plan_pb2.FeatureValue(unlimited=True),
+                    enabled=True,
                 ),
             ],
         )

@@ -185,6 +185,7 @@ class Entitlement(_message.Message):
     AVAILABLE_IN_FIELD_NUMBER: _builtins.int
     PERIOD_FIELD_NUMBER: _builtins.int
     UNIT_FIELD_NUMBER: _builtins.int
+    ENABLED_FIELD_NUMBER: _builtins.int
     feature: _builtins.str
     """feature is the feature's id."""
     type: _plan_pb2.FeatureType.ValueType
@@ -197,6 +198,10 @@ class Entitlement(_message.Message):
     """period is how long the allowance lasts. METERED features only."""
     unit: _builtins.str
     """unit is what amounts are counted in. METERED and GAUGE features only."""
+    enabled: _builtins.bool
+    """enabled says whether the tenant has the feature: a BOOLEAN one that is on, a STATIC one with a value, a METERED or
+    GAUGE one with a limit above zero or a grant in force.
+    """
     @_builtins.property
     def value(self) -> _plan_pb2.FeatureValue:
         """value is what is in force, grants not included."""
@@ -231,10 +236,11 @@ class Entitlement(_message.Message):
         available_in: _abc.Iterable[_builtins.str] | None = ...,
         period: _plan_pb2.Period.ValueType = ...,
         unit: _builtins.str = ...,
+        enabled: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["override_value", b"override_value", "plan_value", b"plan_value", "usage", b"usage", "value", b"value"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["available_in", b"available_in", "feature", b"feature", "granted", b"granted", "override_value", b"override_value", "period", b"period", "plan_value", b"plan_value", "source", b"source", "type", b"type", "unit", b"unit", "usage", b"usage", "value", b"value"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["available_in", b"available_in", "enabled", b"enabled", "feature", b"feature", "granted", b"granted", "override_value", b"override_value", "period", b"period", "plan_value", b"plan_value", "source", b"source", "type", b"type", "unit", b"unit", "usage", b"usage", "value", b"value"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -63,12 +63,12 @@ class Rows:
             tenant,
         )
 
-    async def feature(self, type_: str = "BOOLEAN", share: int | None = None) -> str:
+    async def feature(self, type_: str = "BOOLEAN", share: int | None = None, period: str = "") -> str:
         """A feature that no plan speaks of, but those that have all."""
         id_ = f"f_{uuid.uuid4().hex[:20]}"
         await self.superuser.execute(
-            """insert into tenant.features values ($1, $2, 'A feature', '', '', $3, '[]', now(), now(), 1)""",
-            id_, type_, share,
+            """insert into tenant.features values ($1, $2, 'A feature', '', $4, $3, '[]', now(), now(), 1)""",
+            id_, type_, share, period,
         )  # fmt: skip
         return id_
 

@@ -35,7 +35,7 @@ from tenant_svc.entitlements.source import as_the_chain_sees_them
 from tenant_svc.feed.tail import Tail
 from tenant_svc.feed.watch import Watch
 from tenant_svc.tenants.tenant import Tenant
-from tests.integration.tenant_svc.entitlements.conftest import METER, Pool, Rows
+from tests.integration.tenant_svc.entitlements.conftest import ACTOR, METER, Pool, Rows, grant_draft
 from tests.integration.tenant_svc.serving import info_of, refusal
 
 WINDOW = 10
@@ -273,6 +273,19 @@ async def test_a_watch_begins_at_once_and_tells_what_happens(served: Served, acm
     (some, *_) = await results(snapshot, 1)
     assert some.result.change.type == entitlement_pb2.ENTITLEMENT_CHANGE_TYPE_SNAPSHOT
     snapshot.cancel()
+
+
+async def test_another_process_sees_what_this_one_does(
+    served: Served, acme: Tenant, rows: Rows, entitlements: Entitlements, grants: Grants
+) -> None:
+    granted, barred = await rows.feature("METERED", period="DAY"), await rows.feature("METERED", period="DAY")
+    await grants.create(acme.id, grant_draft(100, granted), None, ACTOR)
+    own = await entitlements.find(acme.id)
+    told = await GrpcEntitlementSource(lambda: served.service).find(acme.id)
+    assert own is not None
+    assert told is not None
+    assert told == as_the_chain_sees_them(own)
+    assert (told.has(granted), told.has(barred)) == (True, False), "a grant alone gives the feature"
 
 
 async def test_another_process_is_told_when_a_watch_that_resumes_has_caught_up(served: Served, acme: Tenant) -> None:
