@@ -10,9 +10,14 @@ import pytest
 from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tenantmesh.policy.v1 import policy_pb2
+from tenantmesh.tenant.v1 import entitlement_service_pb2 as entitlements_pb2
 from tenantmesh.tenant.v1 import tenant_pb2
 from tenantmesh.tenant.v1 import tenant_service_pb2 as pb
+from tenantmesh.tenant.v1.entitlement_service_pb2_grpc import EntitlementServiceStub
+from tenantmesh.tenant.v1.quota_service_pb2_grpc import QuotaServiceStub
 
+from interceptors.mesh_plans import GrpcEntitlementSource, GrpcQuotaLedger
+from interceptors.quotas import Ask
 from interceptors.tenants import TenantId
 from runtime.row_security import InsecureDatabase
 from runtime.settings import TelemetrySettings
@@ -56,6 +61,35 @@ async def test_a_user_reads_its_own_tenant_and_no_other(service: Service) -> Non
         )
     assert len(set(answers)) == 1
     assert answers[0][0] is grpc.StatusCode.NOT_FOUND
+
+
+async def test_other_services_learn_what_a_suspended_tenant_may_still_do(service: Service) -> None:
+    """Their methods that serve it all the same, such as paying, are gated and charged like all others."""
+    tenant = await service.operator.CreateTenant(request())
+    await service.operator.SuspendTenant(pb.SuspendTenantRequest(id=tenant.id, reason="unpaid"))
+    channel = service.channel(service.service_key("entitlements.read", "quota.lease"))
+    tenant_id, ledger = TenantId(uuid.UUID(tenant.id)), GrpcQuotaLedger(lambda: QuotaServiceStub(channel))
+    found = await GrpcEntitlementSource(lambda: EntitlementServiceStub(channel)).find(tenant_id)
+    assert found is not None
+    assert found.has("core")
+    (taken,) = await ledger.lease(tenant_id, [Ask("api_requests", 5, 1)])
+    assert (taken.granted, taken.left) == (5, 995)
+    await ledger.give_back(tenant_id, "api_requests", 5, taken.period_start)
+
+
+async def test_users_of_a_suspended_tenant_read_what_it_is_entitled_to_and_nothing_else(service: Service) -> None:
+    tenant = await service.operator.CreateTenant(request())
+    await service.operator.SuspendTenant(pb.SuspendTenantRequest(id=tenant.id, reason="unpaid"))
+    token = service.auth.token(TenantId(uuid.UUID(tenant.id)), "owner")
+    entitlements = EntitlementServiceStub(service.channel(token))
+    found = await entitlements.GetEntitlements(entitlements_pb2.GetEntitlementsRequest(id=tenant.id))
+    assert found.plan_id == "basic"
+    for refused in (
+        entitlements.ListGrants(entitlements_pb2.ListGrantsRequest(id=tenant.id)),
+        entitlements.CheckEntitlement(entitlements_pb2.CheckEntitlementRequest(id=tenant.id, feature="core")),
+        service.stub(token).GetTenant(pb.GetTenantRequest(id=tenant.id)),
+    ):
+        assert await refusal(refused) == (grpc.StatusCode.PERMISSION_DENIED, "TENANT_SUSPENDED")
 
 
 async def test_missing_says_the_same_whoever_says_it(service: Service) -> None:

@@ -15,7 +15,7 @@ from interceptors import ChainSettings
 from interceptors.chain import LINKS
 from interceptors.contract import CONTRACT
 from interceptors.limits import DEFAULT_RATES
-from interceptors.policy import policies_of
+from interceptors.policy import TenantScope, policies_of
 from interceptors.testing import TestMesh
 from tests.example.notes import Notes
 from tests.example.serve import ROLES, serve
@@ -81,19 +81,29 @@ async def test_plans_are_what_a_test_says_they_are() -> None:
     assert (len(exported), used) == (2, 2)
 
 
+ASKED_BY_PORTS = {
+    "/tenantmesh.tenant.v1.TenantService/ResolveTenant",
+    "/tenantmesh.tenant.v1.TenantService/WatchTenants",
+    "/tenantmesh.tenant.v1.EntitlementService/GetEntitlements",
+    "/tenantmesh.tenant.v1.EntitlementService/WatchEntitlements",
+    "/tenantmesh.tenant.v1.QuotaService/Lease",
+    "/tenantmesh.tenant.v1.QuotaService/Return",
+    "/tenantmesh.auth.v1.TokenService/IntrospectToken",
+}
+
+
 def test_the_key_in_the_readme_may_do_what_the_ports_ask() -> None:
-    asked = {
-        "/tenantmesh.tenant.v1.TenantService/ResolveTenant",
-        "/tenantmesh.tenant.v1.TenantService/WatchTenants",
-        "/tenantmesh.tenant.v1.EntitlementService/GetEntitlements",
-        "/tenantmesh.tenant.v1.EntitlementService/WatchEntitlements",
-        "/tenantmesh.tenant.v1.QuotaService/Lease",
-        "/tenantmesh.tenant.v1.QuotaService/Return",
-        "/tenantmesh.auth.v1.TokenService/IntrospectToken",
-    }
     policies = policies_of(CONTRACT)
     shown = set(re.findall(r"--permission (\S+)", README))
-    assert {policies[method].permission for method in asked} == shown
+    assert {policies[method].permission for method in ASKED_BY_PORTS} == shown
+
+
+def test_what_the_ports_ask_is_answered_about_suspended_tenants() -> None:
+    """Else no method of another service could be `while_suspended`: its chain would know nothing of the tenant."""
+    policies = [policies_of(CONTRACT)[method] for method in ASKED_BY_PORTS]
+    about_a_tenant = [each for each in policies if each.tenant_scope is not TenantScope.NONE]
+    refused = [each.method for each in about_a_tenant if not each.while_suspended]
+    assert not refused
 
 
 def test_the_policy_in_the_readme_names_what_there_is() -> None:

@@ -103,7 +103,8 @@ class EntitlementServiceServicer:
     """
 
     def GetEntitlements(self, request, context):
-        """GetEntitlements returns all that a tenant is entitled to. Fails with NOT_FOUND `TENANT_NOT_FOUND`.
+        """GetEntitlements returns all that a tenant is entitled to, also while it is suspended: services gate by it what they
+        serve all the same, and its users see what they have when they come to pay. Fails with NOT_FOUND `TENANT_NOT_FOUND`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -35,7 +35,9 @@ class EntitlementServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> EntitlementServiceAsyncStub: ...
     GetEntitlements: _grpc.UnaryUnaryMultiCallable[_entitlement_service_pb2.GetEntitlementsRequest, _entitlement_pb2.Entitlements]
-    """GetEntitlements returns all that a tenant is entitled to. Fails with NOT_FOUND `TENANT_NOT_FOUND`."""
+    """GetEntitlements returns all that a tenant is entitled to, also while it is suspended: services gate by it what they
+    serve all the same, and its users see what they have when they come to pay. Fails with NOT_FOUND `TENANT_NOT_FOUND`.
+    """
     CheckEntitlement: _grpc.UnaryUnaryMultiCallable[_entitlement_service_pb2.CheckEntitlementRequest, _entitlement_service_pb2.Decision]
     """CheckEntitlement says whether a tenant may use a feature, by an amount. It takes nothing. Fails with NOT_FOUND
     `TENANT_NOT_FOUND`, `FEATURE_NOT_FOUND`.
@@ -78,7 +80,9 @@ class EntitlementServiceAsyncStub(EntitlementServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetEntitlements: _aio.UnaryUnaryMultiCallable[_entitlement_service_pb2.GetEntitlementsRequest, _entitlement_pb2.Entitlements]  # type: ignore[assignment]
-    """GetEntitlements returns all that a tenant is entitled to. Fails with NOT_FOUND `TENANT_NOT_FOUND`."""
+    """GetEntitlements returns all that a tenant is entitled to, also while it is suspended: services gate by it what they
+    serve all the same, and its users see what they have when they come to pay. Fails with NOT_FOUND `TENANT_NOT_FOUND`.
+    """
     CheckEntitlement: _aio.UnaryUnaryMultiCallable[_entitlement_service_pb2.CheckEntitlementRequest, _entitlement_service_pb2.Decision]  # type: ignore[assignment]
     """CheckEntitlement says whether a tenant may use a feature, by an amount. It takes nothing. Fails with NOT_FOUND
     `TENANT_NOT_FOUND`, `FEATURE_NOT_FOUND`.
@@ -124,7 +128,9 @@ class EntitlementServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _entitlement_service_pb2.GetEntitlementsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_entitlement_pb2.Entitlements, _abc.Awaitable[_entitlement_pb2.Entitlements]]:
-        """GetEntitlements returns all that a tenant is entitled to. Fails with NOT_FOUND `TENANT_NOT_FOUND`."""
+        """GetEntitlements returns all that a tenant is entitled to, also while it is suspended: services gate by it what they
+        serve all the same, and its users see what they have when they come to pay. Fails with NOT_FOUND `TENANT_NOT_FOUND`.
+        """
 
     @_abc_1.abstractmethod
     def CheckEntitlement(
