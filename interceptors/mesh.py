@@ -49,6 +49,8 @@ KEYS_PAUSE = 5.0
 """Least seconds between loads, so that tokens with made-up key ids can't flood auth_svc."""
 KEYS_PAUSE_AFTER_FAILURE = 1.0
 
+_STATES = {tenant_pb2.TenantState.Value(f"TENANT_STATE_{state.value}"): state for state in TenantState}
+
 
 class Mesh:
     """What a service needs of the mesh.
@@ -195,10 +197,11 @@ def _raise_event(code: int) -> None:
 
 def _record(tenant: tenant_pb2.Tenant) -> TenantRecord:
     tenant_id = parse_tenant_id(tenant.id)
-    state = tenant_pb2.TenantState.Name(tenant.state).removeprefix("TENANT_STATE_")
-    if tenant_id is None or state not in TenantState.__members__:
+    if tenant_id is None:
         raise Unavailable("TENANT_DIRECTORY_UNAVAILABLE", "tenant_svc gave a tenant that this version can't read")
-    return TenantRecord(tenant_id, tenant.slug, TenantState[state], tenant.plan_id)
+    # A state that this version does not know is at least not ACTIVE.
+    state = _STATES.get(tenant.state, TenantState.SUSPENDED)
+    return TenantRecord(tenant_id, tenant.slug, state, tenant.plan_id)
 
 
 class GrpcKeySet:

@@ -26,6 +26,8 @@ TIMEOUT = 2.0
 LEASE_TIMEOUT = 1.0
 """Seconds that a lease may take. It is not asked again: what has no answer is forfeited."""
 
+_TYPES = {plan_pb2.FeatureType.Value(f"FEATURE_TYPE_{type_.value}"): type_ for type_ in FeatureType}
+
 
 class GrpcEntitlementSource:
     """Entitlements as tenant_svc knows them."""
@@ -102,10 +104,9 @@ def read_entitlements(found: entitlement_pb2.Entitlements) -> Entitlements:
 
 def _feature(found: entitlement_pb2.Entitlement) -> Feature | None:
     """None for a type that this version does not know: nobody can have asked for it here."""
-    name = plan_pb2.FeatureType.Name(found.type).removeprefix("FEATURE_TYPE_")
-    if name not in FeatureType.__members__:
+    type_, value = _TYPES.get(found.type), found.value
+    if type_ is None:
         return None
-    type_, value = FeatureType[name], found.value
     limit = None if value.unlimited else value.limit
     static = json_format.MessageToDict(value.static) if value.WhichOneof("value") == "static" else None
     return Feature(found.feature, type_, found.enabled, limit, static, tuple(found.available_in))

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
+import uuid
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from tenantmesh.tenant.v1 import tenant_service_pb2
+from tenantmesh.tenant.v1 import tenant_pb2, tenant_service_pb2
 
 from interceptors import CallerKind, StoreUnavailable, TenantDirectory, TenantState
 from interceptors.call import Call, address_of
@@ -15,6 +17,7 @@ from interceptors.chain import LINKS, Chain, ChainSettings, Ports
 from interceptors.directory import MISS
 from interceptors.errors import InvalidArgument, MeshError, ResourceExhausted, Unauthenticated, Unavailable
 from interceptors.limits import Rate
+from interceptors.mesh import GrpcTenantSource
 from interceptors.metadata_hygiene import MetadataHygiene
 from interceptors.peer_limit import PeerLimit, network_of
 from interceptors.policy import MethodPolicy, PolicyError, StoreDown
@@ -266,6 +269,30 @@ async def _until(condition: Any) -> None:
     async with asyncio.timeout(5):
         while not condition():  # noqa: ASYNC110  # the condition is the directory's, which has no event
             await asyncio.sleep(0.005)
+
+
+class TenantsOfTomorrow:
+    """tenant_svc of a version that knows a state which this one does not."""
+
+    def __init__(self) -> None:
+        unknown: Any = max(tenant_pb2.TenantState.values()) + 1
+        self.tenant = tenant_pb2.Tenant(id=str(uuid.uuid4()), slug="acme", state=unknown, plan_id="basic")
+
+    async def ResolveTenant(self, _request: Any, **_options: Any) -> tenant_pb2.Tenant:
+        return self.tenant
+
+    async def WatchTenants(self, _request: Any) -> AsyncIterator[tenant_service_pb2.WatchTenantsResponse]:
+        result = tenant_service_pb2.TenantEvent(tenant=self.tenant)
+        yield tenant_service_pb2.WatchTenantsResponse(result=result, cursor="1")
+
+
+async def test_a_tenant_in_a_state_from_the_future_is_not_served_and_breaks_no_watch() -> None:
+    source = GrpcTenantSource(TenantsOfTomorrow)
+    found = await source.by_slug("acme")
+    assert found is not None
+    assert found.state is TenantState.SUSPENDED
+    (change,) = [change async for change in source.watch(None)]
+    assert change.record is not None
 
 
 class Breakable(MemoryTenantSource):

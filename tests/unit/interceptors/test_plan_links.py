@@ -13,6 +13,7 @@ import grpc
 import pytest
 from notes.v1 import notes_service_pb2 as pb
 from notes.v1.notes_service_pb2_grpc import add_NotesServiceServicer_to_server
+from tenantmesh.tenant.v1 import entitlement_pb2, plan_pb2
 
 from interceptors import CallerKind
 from interceptors.backends.memory_quotas import MemoryQuotaLedger, MemoryQuotaPool
@@ -37,6 +38,7 @@ from interceptors.errors import (
 )
 from interceptors.leased_quota import LeasedQuota
 from interceptors.limits import Rate
+from interceptors.mesh_plans import read_entitlements
 from interceptors.outcome import Outcome, outcome_of
 from interceptors.policy import Charge, ChargePer, MethodPolicy, PolicyError, TenantScope, policies_of
 from interceptors.quota import Quota
@@ -73,6 +75,17 @@ async def until(condition: Any) -> None:
     async with asyncio.timeout(5):
         while not condition():  # noqa: ASYNC110  # the condition is the directory's, which has no event
             await asyncio.sleep(0.005)
+
+
+# --- what other versions say ------------------------------------------------------------------------------------------
+
+
+def test_a_feature_of_a_type_from_the_future_is_left_out() -> None:
+    found = entitlement_pb2.Entitlements(tenant_id=str(ACME.id), plan_id="basic")
+    found.entitlements.add(feature="export", type=plan_pb2.FEATURE_TYPE_BOOLEAN, enabled=True)
+    found.entitlements.add(feature="of_tomorrow", type=max(plan_pb2.FeatureType.values()) + 1, enabled=True)
+    found.entitlements.add(feature="untyped", enabled=True)
+    assert read_entitlements(found).features == {"export": Feature("export", FeatureType.BOOLEAN, enabled=True)}
 
 
 # --- at start ---------------------------------------------------------------------------------------------------------
