@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import grpc
-from google.protobuf import json_format
 from google.rpc import error_details_pb2, status_pb2
 from tenantmesh.tenant.v1 import entitlement_pb2, plan_pb2
 from tenantmesh.tenant.v1 import entitlement_service_pb2 as entitlements_pb2
@@ -15,6 +14,7 @@ from tenantmesh.tenant.v1 import quota_service_pb2 as quotas_pb2
 
 from interceptors.entitlements import EntitlementChange, Entitlements, Feature, FeatureType
 from interceptors.errors import NotFound, OutOfRange, Unavailable
+from interceptors.json_values import json_of
 from interceptors.limits import Rate, StoreUnavailable
 from interceptors.quotas import Ask, Slice
 from interceptors.tenants import TenantId, parse_tenant_id
@@ -108,8 +108,7 @@ def _feature(found: entitlement_pb2.Entitlement) -> Feature | None:
     if type_ is None:
         return None
     limit = None if value.unlimited else value.limit
-    static = json_format.MessageToDict(value.static) if value.WhichOneof("value") == "static" else None
-    return Feature(found.feature, type_, found.enabled, limit, static, tuple(found.available_in))
+    return Feature(found.feature, type_, found.enabled, limit, json_of(value.static), tuple(found.available_in))
 
 
 class GrpcQuotaLedger:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from google.protobuf import json_format, struct_pb2
 from tenantmesh.tenant.v1 import plan_pb2, plan_service_pb2
 
+from interceptors.json_values import json_of
 from interceptors.limits import Rate
 from tenant_svc.plans.difference import Difference, Direction
 from tenant_svc.plans.features import FeatureChange
@@ -35,8 +35,6 @@ _STATES = {state: plan_pb2.PlanState.Value(f"PLAN_STATE_{state.value}") for stat
 _DIRECTIONS = {direction: plan_service_pb2.Direction.Value(f"DIRECTION_{direction.value}") for direction in Direction}
 _TYPE_OF = {number: kind for kind, number in _TYPES.items()}
 _PERIOD_OF = {number: period for period, number in _PERIODS.items()}
-_EXACT = 2**53
-"""Up to here a JSON number is an integer and not merely near one."""
 
 
 def feature_type_message(type_: FeatureType) -> plan_pb2.FeatureType.ValueType:
@@ -80,25 +78,8 @@ def value_of(message: plan_pb2.FeatureValue) -> FeatureValue | None:
         case "unlimited" if message.unlimited:
             return FeatureValue.of_limit(None)
         case "static":
-            static = _json_of(message.static)
+            static = json_of(message.static)
             return None if static is None else FeatureValue.of_static(static)
-    return None
-
-
-def _json_of(value: struct_pb2.Value) -> Any:
-    """The JSON value; its integers as such, which the message holds as floating-point numbers."""
-    match value.WhichOneof("kind"):
-        case "number_value":
-            number = value.number_value
-            return int(number) if number.is_integer() and abs(number) <= _EXACT else number
-        case "string_value":
-            return value.string_value
-        case "bool_value":
-            return value.bool_value
-        case "struct_value":
-            return {name: _json_of(each) for name, each in value.struct_value.fields.items()}
-        case "list_value":
-            return [_json_of(each) for each in value.list_value.values]
     return None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import uuid
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -275,9 +276,18 @@ async def test_a_watch_begins_at_once_and_tells_what_happens(served: Served, acm
     snapshot.cancel()
 
 
+def as_json(value: Any) -> str:
+    """Says 5 for 5 and 5.0 for 5.0, which are equal."""
+    return json.dumps(value, sort_keys=True)
+
+
 async def test_another_process_sees_what_this_one_does(
     served: Served, acme: Tenant, rows: Rows, entitlements: Entitlements, grants: Grants
 ) -> None:
+    theme = await rows.feature("STATIC")
+    told_of_theme = {"columns": 5, "ratio": 0.5, "names": ["a", True, {"deep": [2**53, -1]}]}
+    override = entitlement_pb2.Override(value=ParseDict({"static": told_of_theme}, plan_pb2.FeatureValue()))
+    await served.operator.SetOverride(pb.SetOverrideRequest(id=acme.slug, feature=theme, override=override))
     granted, barred = await rows.feature("METERED", period="DAY"), await rows.feature("METERED", period="DAY")
     await grants.create(acme.id, grant_draft(100, granted), None, ACTOR)
     own = await entitlements.find(acme.id)
@@ -286,6 +296,7 @@ async def test_another_process_sees_what_this_one_does(
     assert told is not None
     assert told == as_the_chain_sees_them(own)
     assert (told.has(granted), told.has(barred)) == (True, False), "a grant alone gives the feature"
+    assert as_json(told.value(theme)) == as_json(told_of_theme), "integers are no floats"
 
 
 async def test_another_process_is_told_when_a_watch_that_resumes_has_caught_up(served: Served, acme: Tenant) -> None:

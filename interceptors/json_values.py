@@ -1,0 +1,29 @@
+"""JSON values out of messages: what a STATIC feature says is the same in every process."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from google.protobuf import struct_pb2
+
+__all__ = ["json_of"]
+
+_EXACT = 2**53
+"""Up to here a JSON number is an integer and not merely near one."""
+
+
+def json_of(value: struct_pb2.Value) -> Any:
+    """The JSON value; its integers as such, which the message holds as floating-point numbers."""
+    match value.WhichOneof("kind"):
+        case "number_value":
+            number = value.number_value
+            return int(number) if number.is_integer() and abs(number) <= _EXACT else number
+        case "string_value":
+            return value.string_value
+        case "bool_value":
+            return value.bool_value
+        case "struct_value":
+            return {name: json_of(each) for name, each in value.struct_value.fields.items()}
+        case "list_value":
+            return [json_of(each) for each in value.list_value.values]
+    return None
