@@ -187,15 +187,16 @@ class TestMesh:
         gauges: Mapping[str, int | None] | None = None,
         values: Mapping[str, Any] | None = None,
         rates: Mapping[str, Rate] | None = None,
-        over_limit: Iterable[str] = (),
+        over_limit: Iterable[str] | None = None,
     ) -> None:
-        """Changes what one tenant is entitled to, as an override would; see `plan`. `without` takes features away, and
-        `over_limit` makes it read-only because of these gauges."""
+        """Changes what one tenant is entitled to, as an override would; see `plan`. What is not spoken of stays as it
+        was. `without` takes features away; `over_limit` makes the tenant read-only because of these gauges, and no
+        longer when there are none."""
         now = self.entitlements.entitled(tenant.id)
         changed = {**now.features, **_terms(features, limits, gauges, values)}
         for feature in without:
             changed[feature] = Feature(feature, FeatureType.BOOLEAN, enabled=False)
-        over = tuple(over_limit)
+        over = now.over_limit if over_limit is None else tuple(over_limit)
         self.entitlements.set(
             replace(
                 now,

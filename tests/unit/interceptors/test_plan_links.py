@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import uuid
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -86,6 +87,22 @@ def test_a_feature_of_a_type_from_the_future_is_left_out() -> None:
     found.entitlements.add(feature="of_tomorrow", type=max(plan_pb2.FeatureType.values()) + 1, enabled=True)
     found.entitlements.add(feature="untyped", enabled=True)
     assert read_entitlements(found).features == {"export": Feature("export", FeatureType.BOOLEAN, enabled=True)}
+
+
+# --- the test kit -----------------------------------------------------------------------------------------------------
+
+
+async def test_entitling_keeps_what_is_not_spoken_of() -> None:
+    async with TestMesh() as mesh:
+        acme = mesh.add_tenant("acme")
+        mesh.entitle(acme, "export", limits={"reads": 3}, rates={"api": Rate(1, 1)}, over_limit=["users"])
+        before = mesh.entitlements.entitled(acme.id)
+        assert (before.over_limit, before.read_only) == (("users",), True)
+        mesh.entitle(acme)
+        assert mesh.entitlements.entitled(acme.id) == replace(before, revision=before.revision + 1)
+        mesh.entitle(acme, over_limit=())
+        after = mesh.entitlements.entitled(acme.id)
+        assert (after.over_limit, after.read_only, after.has("export")) == ((), False, True)
 
 
 # --- at start ---------------------------------------------------------------------------------------------------------
