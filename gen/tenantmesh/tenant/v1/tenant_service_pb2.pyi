@@ -620,9 +620,9 @@ class Checkpoint(_message.Message):
 
     CAUGHT_UP_FIELD_NUMBER: _builtins.int
     caught_up: _builtins.bool
-    """caught_up says that nothing which has happened by now is still to be sent. Only the first message of a stream that
-    resumes, or begins with a snapshot or the oldest event, lacks it. Who keeps what it learns and reconnects may hold
-    something that has changed meanwhile until a checkpoint says this.
+    """caught_up says that nothing the server knows of is still to be sent; from here on the stream tells what happens within
+    a moment. Only the first message of a stream that resumes, or begins with a snapshot or the oldest event, lacks it.
+    Who keeps what it learns and reconnects may hold something that has changed meanwhile until a checkpoint says this.
     """
     def __init__(
         self,
