@@ -62,15 +62,20 @@ async def connect(
 ) -> RawConnection:
     """Open one connection; times are in seconds. A `host` in the URL's query (a socket folder) wins over the host part.
 
+    Its time zone is UTC, whatever role, database and server say: they are the operator's, and in another zone the last
+    hours of the year 9999 are of the year 10000, which is no time to Python.
+
     Raises asyncpg's and the socket's errors; see `errors.translated`.
     """
     query = parse_qs(urlsplit(url.get_secret_value()).query)
+    # As settings of the connection's start both survive RESET ALL.
+    settings = {"timezone": "UTC"} | ({"search_path": search_path} if search_path else {})
     return await asyncpg.connect(
         url.get_secret_value(),
         host=query["host"][-1] if "host" in query else None,
         timeout=timeout,
         command_timeout=command_timeout,
-        server_settings={"search_path": search_path} if search_path else None,
+        server_settings=settings,
     )
 
 

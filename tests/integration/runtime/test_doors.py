@@ -168,6 +168,25 @@ async def test_no_session_setting_reaches_the_next_transaction(open_database: Op
         assert (after["value"] or None) == (before["value"] or None)
 
 
+async def test_times_are_told_in_utc_whatever_the_database_says(
+    demo: DemoDatabase, open_database: OpenDatabase
+) -> None:
+    await demo.as_superuser(f"ALTER DATABASE {demo.name} SET timezone = 'Europe/Berlin'")
+    try:
+        database = await open_database(pool_size=1)
+        for _ in range(2):  # the second time on a connection that was reset
+            for door in (
+                database.tenant_transaction(uuid.uuid4()),
+                database.system_transaction("the test of the zone"),
+            ):
+                async with door as connection:
+                    zone = await connection.fetch_row(SETTING, name="timezone")
+                assert zone is not None
+                assert zone["value"] == "UTC"
+    finally:
+        await demo.as_superuser(f"ALTER DATABASE {demo.name} RESET timezone")
+
+
 async def test_one_statement_is_one_statement(database: Database) -> None:
     """Without parameters a driver may use the protocol that runs whatever follows a semicolon."""
     smuggler = Statement("SELECT 1; COMMIT; SET app.tenant_id = 'x'", (), {}, {})

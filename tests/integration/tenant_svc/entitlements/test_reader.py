@@ -12,7 +12,8 @@ import pytest
 from interceptors.entitlements import FeatureType
 from interceptors.limits import Rate
 from interceptors.tenants import TenantId
-from runtime.database import Connection, Record, Statement
+from runtime.database import Connection, Database, Record, Statement
+from runtime.settings import DatabaseSettings
 from tenant_svc.doors import Doors
 from tenant_svc.entitlements import reader, repository
 from tenant_svc.entitlements.entitlement import OverLimitPolicy, PlanTerms, Source, TenantEntitlements
@@ -22,6 +23,8 @@ from tenant_svc.entitlements.usage import Spent
 from tenant_svc.plans import repository as plans
 from tenant_svc.plans.plan import FeatureValue
 from tenant_svc.tenants.tenant import Tenant
+from tests.fixtures.engines import WorkerDatabase
+from tests.integration.tenant_svc.conftest import as_superuser
 from tests.integration.tenant_svc.entitlements.conftest import ACTOR, METER, Rows, grant_draft, override_draft
 
 
@@ -206,3 +209,23 @@ async def test_only_what_was_given_in_this_period_is_spent(doors: Doors, acme: T
         found = await reader.load_with_spent(connection, acme.id)
     assert found is not None
     assert found.spent == {METER: Spent(7, 5)}
+
+
+async def test_the_last_second_there_is_can_be_read_where_the_database_is_east_of_utc(
+    migrated: WorkerDatabase, acme: Tenant, overrides: Overrides
+) -> None:
+    """There it is of the year 10000, which Python can't tell."""
+    end = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+    await overrides.set(acme.id, override_draft("users", expire=end), ACTOR)
+    await as_superuser(migrated, f"alter database {migrated.name} set timezone = 'Europe/Berlin'")
+    east = Database(
+        DatabaseSettings(url=migrated.url("tenant_app"), system_url=migrated.url("tenant_directory")), schema="tenant"
+    )
+    try:
+        found = await load(Doors(east), acme)
+    finally:
+        await east.close()
+        await as_superuser(migrated, f"alter database {migrated.name} reset timezone")
+    override = found.features["users"].override
+    assert override is not None
+    assert override.expire_time == end
