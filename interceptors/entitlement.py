@@ -8,6 +8,7 @@ from interceptors.entitlement_directory import EntitlementDirectory
 from interceptors.entitlements import Entitlements
 from interceptors.errors import PermissionDenied, Unavailable
 from interceptors.link import Link, Pending
+from interceptors.naming import in_metadata, in_words
 from interceptors.policy import MethodPolicy, PolicyError, TenantScope
 from interceptors.tenancy import no_such_tenant
 from interceptors.tenants import TenantId
@@ -71,9 +72,10 @@ class _BoundEntitlement(Link):
 
 
 def _read_only(entitled: Entitlements) -> PermissionDenied:
-    over = ",".join(entitled.over_limit)
+    over = entitled.over_limit
     return PermissionDenied(
         "OVER_LIMIT_READ_ONLY",
-        f"The tenant is over its limits ({over}), so nothing that adds is served. Lower them, or choose a larger plan.",
-        metadata={"over_limit": over, "plan": entitled.plan_id, "scope": "tenant"},
+        f"The tenant is over its limits ({in_words(over)}), so nothing that adds is served. Lower them, or choose a "
+        "larger plan.",
+        metadata={**in_metadata("over_limit", over), "plan": entitled.plan_id, "scope": "tenant"},
     )

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from interceptors.errors import PermissionDenied
 from interceptors.limits import Rate
+from interceptors.naming import in_metadata, in_words
 from interceptors.tenants import TenantId
 
 __all__ = ["EntitlementChange", "EntitlementSource", "Entitlements", "Feature", "FeatureType"]
@@ -73,11 +74,11 @@ class Entitlements:
         if known is not None and known.enabled:
             return
         plans = known.available_in if known is not None else ()
-        advice = f"Plans that have it: {', '.join(plans)}." if plans else "Ask whoever runs the mesh for it."
+        advice = f"Plans that have it: {in_words(plans)}." if plans else "Ask whoever runs the mesh for it."
         raise PermissionDenied(
             "FEATURE_NOT_IN_PLAN",
             f"The plan {self.plan_id} does not include {feature}. {advice}",
-            metadata={"feature": feature, "plan": self.plan_id, "plans": ",".join(plans)},
+            metadata={"feature": feature, "plan": self.plan_id, **in_metadata("plans", plans)},
         )
 
     def value(self, feature: str, default: Any = None) -> Any:

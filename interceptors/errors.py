@@ -26,6 +26,8 @@ from datetime import timedelta
 from enum import Enum
 from typing import ClassVar
 
+from interceptors.naming import MOST_NAMED
+
 __all__ = [
     "Aborted",
     "AlreadyExists",
@@ -122,10 +124,18 @@ class InvalidArgument(MeshError):
 
     @classmethod
     def fields(cls, violations: Iterable[FieldViolation]) -> InvalidArgument:
-        """The error that names every field which breaks its rules."""
-        listed = tuple(violations)
+        """The error that names the fields which break their rules; of very many the first, and how many more."""
+        listed = _first(tuple(violations))
         summary = "; ".join(f"{each.field}: {each.description}" for each in listed)
         return cls("INVALID_FIELD", f"Correct these fields and send the request again: {summary}", violations=listed)
+
+
+def _first(violations: tuple[FieldViolation, ...]) -> tuple[FieldViolation, ...]:
+    if len(violations) <= MOST_NAMED:
+        return violations
+    *named, last = violations[:MOST_NAMED]
+    more = f"{last.description}; {len(violations) - MOST_NAMED} more fields break their rules"
+    return (*named, FieldViolation(last.field, more))
 
 
 class OutOfRange(MeshError):

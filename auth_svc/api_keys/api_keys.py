@@ -16,6 +16,7 @@ from typing import Protocol
 from interceptors.authentication import API_KEY_PREFIX
 from interceptors.caller import Caller, CallerKind
 from interceptors.errors import FieldViolation, InvalidArgument
+from interceptors.naming import in_words
 from runtime.ids import uuid7
 
 __all__ = ["KeyAudience", "SystemKey", "SystemKeyStore", "SystemKeys"]
@@ -125,7 +126,7 @@ def _check(name: str, permissions: tuple[str, ...], lifetime: timedelta | None) 
     if not _NAME.fullmatch(name):
         broken.append(FieldViolation("name", "must be 2 to 63 of a-z, 0-9, _, . and -, starting with a letter"))
     if wrong := [each for each in permissions if not _PERMISSION.fullmatch(each)]:
-        broken.append(FieldViolation("permissions", f"must be like tenants.read, or *: {', '.join(wrong)}"))
+        broken.append(FieldViolation("permissions", f"must be like tenants.read, or *: {in_words(wrong)}"))
     if lifetime is not None and lifetime <= timedelta():
         broken.append(FieldViolation("lifetime", "must be positive"))
     if broken:

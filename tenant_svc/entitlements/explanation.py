@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from interceptors.entitlements import FeatureType
+from interceptors.naming import in_words
 from interceptors.tenants import TenantState
 from tenant_svc.entitlements.decision import Decision
 from tenant_svc.entitlements.entitlement import Effective, Source, TenantEntitlements
@@ -80,7 +81,7 @@ def _override(each: Effective) -> Iterator[str]:
 
 def _elsewhere(each: Effective) -> Iterator[str]:
     if each.available_in:
-        yield f"Plans that have it: {', '.join(each.available_in)}."
+        yield f"Plans that have it: {in_words(each.available_in)}."
 
 
 def _grants(each: Effective) -> Iterator[str]:

@@ -12,6 +12,7 @@ from hashlib import sha256
 
 from interceptors.entitlements import FeatureType
 from interceptors.errors import FailedPrecondition, FieldViolation, InvalidArgument, NotFound
+from interceptors.naming import in_metadata, in_words
 from tenant_svc.entitlements.entitlement import Effective, OverLimitPolicy, PlanTerms, TenantEntitlements
 from tenant_svc.plans.plan import PlanVersion
 from tenant_svc.plans.rules import id_problem
@@ -30,8 +31,6 @@ __all__ = [
     "plan_not_published",
     "terms_after",
 ]
-
-_MOST_NAMED = 10  # of what is over, in a message; the operation lists all of it
 
 
 class Timing(Enum):
@@ -214,11 +213,9 @@ def plan_not_published(plan_id: str, version: int) -> FailedPrecondition:
 
 def over_limit(plan: PlanPin, over: Sequence[OverLimit]) -> FailedPrecondition:
     """The error for a tenant that uses more than the plan allows."""
-    listed = ", ".join(f"{each.feature} ({each.used} of {each.limit})" for each in over[:_MOST_NAMED])
-    more = f" and {len(over) - _MOST_NAMED} more" if len(over) > _MOST_NAMED else ""
+    listed = in_words([f"{each.feature} ({each.used} of {each.limit})" for each in over])
     return FailedPrecondition(
         "OVER_LIMIT",
-        f"The tenant uses more than {plan} allows: {listed}{more}. "
-        "Lower its usage, or choose another over-limit policy.",
-        metadata={"plan": plan.id, "features": ",".join(each.feature for each in over)},
+        f"The tenant uses more than {plan} allows: {listed}. Lower its usage, or choose another over-limit policy.",
+        metadata={"plan": plan.id, **in_metadata("features", [each.feature for each in over])},
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from interceptors.errors import Aborted, AlreadyExists, FailedPrecondition, NotFound
+from interceptors.naming import in_words
 from runtime.database import Connection, UniqueViolation
 from tenant_svc.doors import Doors
 from tenant_svc.entitlements.repository import record_catalog
@@ -150,7 +151,7 @@ async def plan_for_tenants(connection: Connection, plan_id: str) -> PlanVersion:
         there_are = [plan.id for plan in await repository.published(connection)]
         raise NotFound(
             "PLAN_NOT_FOUND",
-            f"No plan of this id is published. Choose one of these: {', '.join(there_are)}.",
+            f"No plan of this id is published. Choose one of these: {in_words(there_are)}.",
             metadata={"plan": plan_id},
         )
     return found

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -42,7 +42,6 @@ _MAX_PLANS = 50
 _MAX_STATIC = 4096
 _RATES = (0.001, 1_000_000.0)
 _MAX_BURST = 1_000_000
-_MAX_NAMED = 16
 
 _SAID = {
     FeatureType.BOOLEAN: "`enabled`",
@@ -266,18 +265,7 @@ def _rate_problems(rates: Sequence[RateDraft]) -> Problems:
 
 
 def refuse(problems: Problems) -> None:
-    """Raises InvalidArgument that names the fields with a problem, unless there is none.
-
-    Of very many only the first are named, and how many more there are: an answer that is too long is never delivered.
-    """
+    """Raises InvalidArgument that names the fields with a problem, unless there is none."""
     violations = [FieldViolation(field, problem) for field, problem in problems.items() if problem]
     if violations:
-        raise InvalidArgument.fields(_first(violations))
-
-
-def _first(violations: Sequence[FieldViolation]) -> Iterable[FieldViolation]:
-    if len(violations) <= _MAX_NAMED:
-        return violations
-    last, rest = violations[_MAX_NAMED - 1], len(violations) - _MAX_NAMED
-    more = FieldViolation(last.field, f"{last.description}; {rest} more fields break their rules")
-    return [*violations[: _MAX_NAMED - 1], more]
+        raise InvalidArgument.fields(violations)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import grpc
@@ -13,6 +14,7 @@ from google.rpc import error_details_pb2
 from notes.v1 import notes_service_pb2 as pb
 
 from interceptors import CallerKind, Rate, StoreUnavailable
+from interceptors.entitlements import Feature, FeatureType
 from interceptors.tenants import TenantRecord
 from tests.transports import rich_status
 from tests.unit.interceptors.conftest import Running
@@ -99,6 +101,20 @@ async def test_a_feature_that_the_plan_lacks_is_refused_with_the_way_to_it(runni
     await until("OK", lambda: drained(stub.ExportNotes(pb.ExportNotesRequest(count=1))))
 
 
+async def test_a_refusal_that_could_name_a_thousand_plans_is_delivered(running: Running) -> None:
+    """Whole it would not fit into the trailers, and the client's own gRPC would say RESOURCE_EXHAUSTED instead."""
+    acme = entitled(running)
+    plans = tuple(f"custom_of_company_{number:04}" for number in range(1000))
+    export = Feature("export", FeatureType.BOOLEAN, False, available_in=plans)
+    now = running.mesh.entitlements.entitled(acme.id)
+    running.mesh.entitlements.set(replace(now, features={**now.features, "export": export}))
+    error = await failed(drained(stub_of(running, acme).ExportNotes(pb.ExportNotesRequest(count=1))))
+    assert reason(error) == ("PERMISSION_DENIED", "FEATURE_NOT_IN_PLAN")
+    assert (error.details() or "").endswith(f"Plans that have it: {', '.join(plans[:10])} and 990 more.")
+    metadata = dict(told(error, error_details_pb2.ErrorInfo()).metadata)
+    assert (metadata["plans"], metadata["plans_more"]) == (",".join(plans[:10]), "990")
+
+
 async def test_operators_pass_features_rates_and_allowances(running: Running) -> None:
     acme = entitled(running, notes=0)
     running.mesh.entitle(acme, rates={"api": Rate(0.001, 1)}, over_limit=["users"])
@@ -119,6 +135,16 @@ async def test_a_tenant_over_its_limits_is_read_only(running: Running) -> None:
     assert dict(told(error, error_details_pb2.ErrorInfo()).metadata)["over_limit"] == "users,bytes"
     assert len(await drained(stub.ExportNotes(pb.ExportNotesRequest(count=1)))) == 1, "reading goes on"
     assert len(await drained(stub.UploadNotes(notes("a")))) == 1, "so does what its policy says must"
+
+
+async def test_a_tenant_over_very_many_limits_is_told_so(running: Running) -> None:
+    acme = entitled(running)
+    over = [f"a_gauge_of_some_length_{number:04}" for number in range(1000)]
+    running.mesh.entitle(acme, over_limit=over)
+    error = await failed(stub_of(running, acme).AddNote(pb.AddNoteRequest()))
+    assert reason(error) == ("PERMISSION_DENIED", "OVER_LIMIT_READ_ONLY")
+    metadata = dict(told(error, error_details_pb2.ErrorInfo()).metadata)
+    assert (metadata["over_limit"], metadata["over_limit_more"]) == (",".join(over[:10]), "990")
 
 
 # --- bursts -----------------------------------------------------------------------------------------------------------

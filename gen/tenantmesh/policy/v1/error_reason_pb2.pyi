@@ -81,15 +81,15 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """ERROR_REASON_LIMITER_UNAVAILABLE: the limiter's store is down and the method may not run without it. Retry."""
     ERROR_REASON_FEATURE_NOT_IN_PLAN: _ErrorReason.ValueType  # 40
     """ERROR_REASON_FEATURE_NOT_IN_PLAN: the tenant's plan lacks the feature in metadata `feature`; `plans` lists those that
-    have it.
+    have it, at most ten, and `plans_more` says how many others do.
     """
     ERROR_REASON_QUOTA_EXHAUSTED: _ErrorReason.ValueType  # 41
     """ERROR_REASON_QUOTA_EXHAUSTED: the allowance of the period is used up; `google.rpc.RetryInfo` says when the next begins."""
     ERROR_REASON_LIMIT_REACHED: _ErrorReason.ValueType  # 42
     """ERROR_REASON_LIMIT_REACHED: the level in metadata `gauge` is at its limit. Lower it, or ask for a higher limit."""
     ERROR_REASON_OVER_LIMIT_READ_ONLY: _ErrorReason.ValueType  # 43
-    """ERROR_REASON_OVER_LIMIT_READ_ONLY: the tenant is over the limits in metadata `over_limit`, so that nothing that adds
-    is served. Lower its levels, or choose a larger plan.
+    """ERROR_REASON_OVER_LIMIT_READ_ONLY: the tenant is over the limits in metadata `over_limit`, at most ten, and
+    `over_limit_more` others, so that nothing that adds is served. Lower its levels, or choose a larger plan.
     """
     ERROR_REASON_ENTITLEMENTS_UNAVAILABLE: _ErrorReason.ValueType  # 44
     """ERROR_REASON_ENTITLEMENTS_UNAVAILABLE: what the tenant is entitled to can't be found out right now. Retry."""
@@ -149,15 +149,15 @@ ERROR_REASON_LIMITER_UNAVAILABLE: ErrorReason.ValueType  # 31
 """ERROR_REASON_LIMITER_UNAVAILABLE: the limiter's store is down and the method may not run without it. Retry."""
 ERROR_REASON_FEATURE_NOT_IN_PLAN: ErrorReason.ValueType  # 40
 """ERROR_REASON_FEATURE_NOT_IN_PLAN: the tenant's plan lacks the feature in metadata `feature`; `plans` lists those that
-have it.
+have it, at most ten, and `plans_more` says how many others do.
 """
 ERROR_REASON_QUOTA_EXHAUSTED: ErrorReason.ValueType  # 41
 """ERROR_REASON_QUOTA_EXHAUSTED: the allowance of the period is used up; `google.rpc.RetryInfo` says when the next begins."""
 ERROR_REASON_LIMIT_REACHED: ErrorReason.ValueType  # 42
 """ERROR_REASON_LIMIT_REACHED: the level in metadata `gauge` is at its limit. Lower it, or ask for a higher limit."""
 ERROR_REASON_OVER_LIMIT_READ_ONLY: ErrorReason.ValueType  # 43
-"""ERROR_REASON_OVER_LIMIT_READ_ONLY: the tenant is over the limits in metadata `over_limit`, so that nothing that adds
-is served. Lower its levels, or choose a larger plan.
+"""ERROR_REASON_OVER_LIMIT_READ_ONLY: the tenant is over the limits in metadata `over_limit`, at most ten, and
+`over_limit_more` others, so that nothing that adds is served. Lower its levels, or choose a larger plan.
 """
 ERROR_REASON_ENTITLEMENTS_UNAVAILABLE: ErrorReason.ValueType  # 44
 """ERROR_REASON_ENTITLEMENTS_UNAVAILABLE: what the tenant is entitled to can't be found out right now. Retry."""
