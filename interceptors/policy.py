@@ -69,6 +69,7 @@ class MethodPolicy:
     rate_class: str = ""
     store_down: StoreDown = StoreDown.DENY
     idempotent: bool = False
+    """Whether any call may be repeated, whatever is in its request."""
     audited: bool = False
     mutates: bool = False
     """Whether the method changes something: its audit class is MUTATION."""
@@ -163,7 +164,7 @@ def _read(method: MethodDescriptor) -> MethodPolicy:
         meters=tuple(_charge(each) for each in declared.meters),
         rate_class=declared.rate_class,
         store_down=StoreDown(declared.store_down or policy_pb2.STORE_DOWN_DENY),
-        idempotent=declared.idempotency in {policy_pb2.IDEMPOTENCY_SAFE, policy_pb2.IDEMPOTENCY_BY_REQUEST_ID},
+        idempotent=declared.idempotency == policy_pb2.IDEMPOTENCY_SAFE,
         audited=declared.audit in {policy_pb2.AUDIT_CLASS_MUTATION, policy_pb2.AUDIT_CLASS_ACCESS},
         mutates=declared.audit == policy_pb2.AUDIT_CLASS_MUTATION,
         streams=streams,

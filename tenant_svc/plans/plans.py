@@ -68,8 +68,7 @@ class Plans:
         async with self._doors.system("replace the draft of a plan") as connection:
             check_plan(draft, await repository.features(connection))
             newest = await _held(connection, draft.id)
-            if etag and etag != newest.etag:
-                raise Aborted("ETAG_MISMATCH", "The plan has changed since it was read. Read it again and repeat.")
+            _refuse_stale(etag, newest)
             if newest.state is not PlanState.DRAFT:
                 return await repository.insert_draft(connection, draft, newest.version + 1)
             if draft.says(newest):
@@ -95,15 +94,16 @@ class Plans:
         last = found[:size][-1:]
         return PlanPage(found[:size], plan_token(last[0].id, last[0].version) if len(found) > size else "")
 
-    async def publish(self, which: Which, actor: str) -> PlanVersion:
+    async def publish(self, which: Which, actor: str, etag: str = "") -> PlanVersion:
         """Makes the draft the version that new tenants get; version 0 is the draft, or else the newest version. One
-        that is published stays as it is, so that a request may be repeated.
+        that is published stays as it is.
 
-        Raises NotFound `PLAN_NOT_FOUND`, FailedPrecondition `PLAN_ARCHIVED`.
+        Raises NotFound `PLAN_NOT_FOUND`, FailedPrecondition `PLAN_ARCHIVED`, Aborted `ETAG_MISMATCH`.
         """
         _require(which.plan_id)
         async with self._doors.system("publish a plan") as connection:
             plan = await _held(connection, which.plan_id, which.version)
+            _refuse_stale(etag, plan)
             if plan.state is PlanState.ARCHIVED:
                 raise FailedPrecondition(
                     "PLAN_ARCHIVED",
@@ -199,6 +199,11 @@ def _found(plan: PlanVersion | None) -> PlanVersion:
     if plan is None:
         raise plan_not_found()
     return plan
+
+
+def _refuse_stale(etag: str, plan: PlanVersion) -> None:
+    if etag and etag != plan.etag:
+        raise Aborted("ETAG_MISMATCH", "The plan has changed since it was read. Read it again and repeat.")
 
 
 async def _record(connection: Connection, before: PlanVersion | None, after: PlanVersion | None, actor: str) -> None:

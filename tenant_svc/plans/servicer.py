@@ -76,7 +76,8 @@ class PlanServicer(PlanServiceServicer):
 
     async def PublishPlan(self, request: pb.PublishPlanRequest, _context: _Context) -> PlanMessage:
         """Makes the draft the version that new tenants get."""
-        return plan_message(await self._plans.publish(Which(request.id, request.version), _actor()))
+        which = Which(request.id, request.version)
+        return plan_message(await self._plans.publish(which, _actor(), request.etag))
 
     async def ArchivePlan(self, request: pb.ArchivePlanRequest, _context: _Context) -> PlanMessage:
         """Closes a version for new tenants."""

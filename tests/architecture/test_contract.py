@@ -49,6 +49,16 @@ def test_public_methods_have_a_rate_class(method: MethodDescriptor) -> None:
         assert policy.rate_class, "a public method is limited by address: name its rate_class"
 
 
+@pytest.mark.parametrize("method", METHODS, ids=full_name)
+def test_what_takes_an_etag_is_not_repeated_blindly(method: MethodDescriptor) -> None:
+    policy = method.GetOptions().Extensions[policy_pb2.method]
+    resources = [field.message_type for field in method.input_type.fields if field.message_type]
+    takes_etag = any("etag" in message.fields_by_name for message in (method.input_type, *resources))
+    assert not takes_etag or policy.idempotency != policy_pb2.IDEMPOTENCY_SAFE, (
+        "what succeeded would answer a retry with ETAG_MISMATCH: make it IDEMPOTENCY_UNSAFE or …_BY_REQUEST_ID"
+    )
+
+
 def test_the_paths_that_clients_rely_on_exist() -> None:
     annotated = [method.GetOptions() for method in METHODS if method.GetOptions().HasExtension(annotations_pb2.http)]
     rules = [options.Extensions[annotations_pb2.http] for options in annotated]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,11 @@ from typing import Any
 from notes.v1 import notes_service_pb2 as pb
 from notes.v1.notes_service_pb2_grpc import NotesServiceStub, add_NotesServiceServicer_to_server
 from tenantmesh.policy.v1 import policy_pb2
+from tenantmesh.tenant.v1 import entitlement_service_pb2, plan_service_pb2
 
 from interceptors import ChainSettings
 from interceptors.chain import LINKS
+from interceptors.client import retry_config
 from interceptors.contract import CONTRACT
 from interceptors.limits import DEFAULT_RATES
 from interceptors.policy import TenantScope, policies_of
@@ -112,3 +115,13 @@ def test_the_policy_in_the_readme_names_what_there_is() -> None:
     fields = {line.partition(":")[0] for line in shown[1].splitlines()}
     assert len(fields) == 4
     assert fields <= set(policy_pb2.MethodPolicy.DESCRIPTOR.fields_by_name)
+
+
+def test_only_what_may_be_repeated_whatever_is_asked_is_retried() -> None:
+    """CreateGrant may with a `request_id`, which a channel can't see: without one a retry would grant twice."""
+    modules = (plan_service_pb2, entitlement_service_pb2)
+    services = [each for module in modules for each in module.DESCRIPTOR.services_by_name.values()]
+    (retried,) = json.loads(retry_config(services))["methodConfig"]
+    names = {each["method"] for each in retried["name"]}
+    assert {"GetPlan", "ArchivePlan", "SetOverride"} <= names
+    assert not {"CreatePlan", "UpdatePlan", "PublishPlan", "CreateGrant", "WatchEntitlements"} & names

@@ -179,11 +179,15 @@ class _IdempotencyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Idempoten
     IDEMPOTENCY_UNSPECIFIED: _Idempotency.ValueType  # 0
     """IDEMPOTENCY_UNSPECIFIED is UNSAFE."""
     IDEMPOTENCY_UNSAFE: _Idempotency.ValueType  # 1
-    """IDEMPOTENCY_UNSAFE must not be repeated by a machine."""
+    """IDEMPOTENCY_UNSAFE must not be repeated by a machine: the second time it may do something else, or fail although the
+    first time it succeeded, as with an `etag` that is not the current one any more.
+    """
     IDEMPOTENCY_SAFE: _Idempotency.ValueType  # 2
-    """IDEMPOTENCY_SAFE has no effect; clients may retry it."""
+    """IDEMPOTENCY_SAFE has no effect, or the second time none that the first had not; clients retry it."""
     IDEMPOTENCY_BY_REQUEST_ID: _Idempotency.ValueType  # 3
-    """IDEMPOTENCY_BY_REQUEST_ID may be repeated with the same `request_id` (AIP-155)."""
+    """IDEMPOTENCY_BY_REQUEST_ID may be repeated with the same `request_id` (AIP-155). Clients don't retry it by
+    themselves: they don't see whether a request has one.
+    """
 
 class Idempotency(_Idempotency, metaclass=_IdempotencyEnumTypeWrapper):
     """Idempotency says whether a call may be repeated."""
@@ -191,11 +195,15 @@ class Idempotency(_Idempotency, metaclass=_IdempotencyEnumTypeWrapper):
 IDEMPOTENCY_UNSPECIFIED: Idempotency.ValueType  # 0
 """IDEMPOTENCY_UNSPECIFIED is UNSAFE."""
 IDEMPOTENCY_UNSAFE: Idempotency.ValueType  # 1
-"""IDEMPOTENCY_UNSAFE must not be repeated by a machine."""
+"""IDEMPOTENCY_UNSAFE must not be repeated by a machine: the second time it may do something else, or fail although the
+first time it succeeded, as with an `etag` that is not the current one any more.
+"""
 IDEMPOTENCY_SAFE: Idempotency.ValueType  # 2
-"""IDEMPOTENCY_SAFE has no effect; clients may retry it."""
+"""IDEMPOTENCY_SAFE has no effect, or the second time none that the first had not; clients retry it."""
 IDEMPOTENCY_BY_REQUEST_ID: Idempotency.ValueType  # 3
-"""IDEMPOTENCY_BY_REQUEST_ID may be repeated with the same `request_id` (AIP-155)."""
+"""IDEMPOTENCY_BY_REQUEST_ID may be repeated with the same `request_id` (AIP-155). Clients don't retry it by
+themselves: they don't see whether a request has one.
+"""
 Global___Idempotency: _TypeAlias = Idempotency  # noqa: Y015
 
 @_typing.final

@@ -158,7 +158,7 @@ class PlanServiceServicer:
 
     def PublishPlan(self, request, context):
         """PublishPlan makes the draft the newest version for tenants. Those on older versions stay there. A published version
-        stays published. Fails with NOT_FOUND `PLAN_NOT_FOUND`, FAILED_PRECONDITION `PLAN_ARCHIVED`.
+        stays published. Fails with NOT_FOUND `PLAN_NOT_FOUND`, FAILED_PRECONDITION `PLAN_ARCHIVED`, ABORTED `ETAG_MISMATCH`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -58,7 +58,7 @@ class PlanServiceStub:
     """
     PublishPlan: _grpc.UnaryUnaryMultiCallable[_plan_service_pb2.PublishPlanRequest, _plan_pb2.Plan]
     """PublishPlan makes the draft the newest version for tenants. Those on older versions stay there. A published version
-    stays published. Fails with NOT_FOUND `PLAN_NOT_FOUND`, FAILED_PRECONDITION `PLAN_ARCHIVED`.
+    stays published. Fails with NOT_FOUND `PLAN_NOT_FOUND`, FAILED_PRECONDITION `PLAN_ARCHIVED`, ABORTED `ETAG_MISMATCH`.
     """
     ArchivePlan: _grpc.UnaryUnaryMultiCallable[_plan_service_pb2.ArchivePlanRequest, _plan_pb2.Plan]
     """ArchivePlan closes a version for new tenants; those on it stay. An archived version stays archived. Fails with
@@ -98,7 +98,7 @@ class PlanServiceAsyncStub(PlanServiceStub):
     """
     PublishPlan: _aio.UnaryUnaryMultiCallable[_plan_service_pb2.PublishPlanRequest, _plan_pb2.Plan]  # type: ignore[assignment]
     """PublishPlan makes the draft the newest version for tenants. Those on older versions stay there. A published version
-    stays published. Fails with NOT_FOUND `PLAN_NOT_FOUND`, FAILED_PRECONDITION `PLAN_ARCHIVED`.
+    stays published. Fails with NOT_FOUND `PLAN_NOT_FOUND`, FAILED_PRECONDITION `PLAN_ARCHIVED`, ABORTED `ETAG_MISMATCH`.
     """
     ArchivePlan: _aio.UnaryUnaryMultiCallable[_plan_service_pb2.ArchivePlanRequest, _plan_pb2.Plan]  # type: ignore[assignment]
     """ArchivePlan closes a version for new tenants; those on it stay. An archived version stays archived. Fails with
@@ -189,7 +189,7 @@ class PlanServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_plan_pb2.Plan, _abc.Awaitable[_plan_pb2.Plan]]:
         """PublishPlan makes the draft the newest version for tenants. Those on older versions stay there. A published version
-        stays published. Fails with NOT_FOUND `PLAN_NOT_FOUND`, FAILED_PRECONDITION `PLAN_ARCHIVED`.
+        stays published. Fails with NOT_FOUND `PLAN_NOT_FOUND`, FAILED_PRECONDITION `PLAN_ARCHIVED`, ABORTED `ETAG_MISMATCH`.
         """
 
     @_abc_1.abstractmethod

@@ -99,6 +99,27 @@ async def test_publishing_moves_new_tenants_on_and_is_told_once(plans: Plans, mi
     ]
 
 
+async def test_what_was_reviewed_is_what_is_published(plans: Plans) -> None:
+    draft = plan_draft()
+    reviewed = await plans.create(draft)
+    changed = await plans.update(dataclasses.replace(draft, display_name="Changed since"), "")
+    with pytest.raises(Aborted) as caught:
+        await plans.publish(Which(draft.id), ACTOR, reviewed.etag)
+    assert caught.value.reason == "ETAG_MISMATCH"
+    assert await plans.get(Which(draft.id, 1)) == changed
+    assert (await plans.publish(Which(draft.id), ACTOR, changed.etag)).state is PlanState.PUBLISHED
+
+
+async def test_publishing_again_does_not_publish_the_draft_that_was_begun_meanwhile(plans: Plans) -> None:
+    draft = plan_draft()
+    made = await plans.create(draft)
+    await plans.publish(Which(draft.id), ACTOR, made.etag)
+    unfinished = await plans.update(dataclasses.replace(draft, display_name="Unfinished"), "")
+    with pytest.raises(Aborted):
+        await plans.publish(Which(draft.id), ACTOR, made.etag)
+    assert await plans.get(Which(draft.id, 2)) == unfinished
+
+
 async def test_archiving_closes_a_version_and_the_one_before_takes_its_place(
     plans: Plans, migrated: WorkerDatabase
 ) -> None:
