@@ -92,11 +92,22 @@ def _both(of_tenants: Select[Any], of_catalog: Select[Any], *, newest_first: boo
 
 # Through the tenant's door
 
-_own = _log.tenant_id == bindparam("tenant_id", type_=Uuid)
+_tenant_id = bindparam("tenant_id", type_=Uuid)
+_own = _log.tenant_id == _tenant_id
+_before = bindparam("before_position", type_=BigInteger)
+_born = select(tenants.c.create_time).where(tenants.c.tenant_id == _tenant_id).scalar_subquery()
+# Of the catalog what changed features under the tenant. That a plan has a new version changes nothing for whoever is on
+# an old one, and names plans that may be another customer's.
 _HISTORY = compiled(
-    _of_tenants.where(_own, _log.position < bindparam("before_position", type_=BigInteger))
-    .order_by(_log.position.desc())
-    .limit(bindparam("size", type_=Integer))
+    _both(
+        _of_tenants.where(_own, _log.position < _before),
+        _of_catalog.where(
+            catalog_events.c.position < _before,
+            catalog_events.c.feature_id != _nothing,
+            catalog_events.c.create_time >= _born,
+        ),
+        newest_first=True,
+    )
 )
 _feature = bindparam("feature_id", type_=Text)
 _CONCERNING = compiled(
@@ -109,7 +120,8 @@ _CONCERNING = compiled(
 
 
 async def history(connection: Connection, tenant_id: TenantId, before: int, size: int) -> list[EntitlementEvent]:
-    """The tenant's events that precede the position, newest first."""
+    """What precedes the position, newest first: the tenant's events, and the features that changed for everybody since
+    the tenant was created."""
     rows = await connection.fetch(_HISTORY, tenant_id=tenant_id, before_position=before, size=size)
     return [event_of(row) for row in rows]
 

@@ -35,8 +35,8 @@ class History:
         self._doors = doors
 
     async def page(self, tenant_id: TenantId, size: int, token: str) -> ChangePage:
-        """The tenant's changes, newest first, from where the token says. Raises InvalidArgument for a token that is
-        none of ours."""
+        """The tenant's changes and those of features that concern all tenants, newest first, from where the token says.
+        Raises InvalidArgument for a token that is none of ours."""
         size, before = page_size(size), _opened(token)
         async with self._doors.tenant(tenant_id, read_only=True) as connection:
             found = await event_repository.history(connection, tenant_id, before, size + 1)

@@ -40,9 +40,10 @@ class TenantServicer(TenantServiceServicer):
     async def CreateTenant(self, request: pb.CreateTenantRequest, _context: _Context) -> TenantMessage:
         """Creates a tenant, once per request id."""
         new = NewTenant.checked(slug=request.slug, display_name=request.display_name, plan_id=request.plan_id)
-        key = RequestKey.checked(current_call().caller.credential_id, request.request_id)
+        actor = current_call().caller.credential_id
+        key = RequestKey.checked(actor, request.request_id)
         if not request.validate_only:
-            return tenant_message(await self._tenants.create(new, key))
+            return tenant_message(await self._tenants.create(new, key, actor))
         made = await self._tenants.validate(new, key)
         return tenant_message(made) if made is not None else draft_message(new)
 

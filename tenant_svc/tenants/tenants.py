@@ -10,6 +10,7 @@ from interceptors.errors import Aborted, AlreadyExists, FieldViolation, InvalidA
 from interceptors.tenants import TenantId, TenantState, is_slug
 from runtime.database import UniqueViolation
 from tenant_svc.doors import Doors
+from tenant_svc.entitlements import repository as entitlements
 from tenant_svc.plans.plans import plan_for_tenants
 from tenant_svc.tenants import repository
 from tenant_svc.tenants.cursors import open_page_token, page_token
@@ -38,14 +39,15 @@ class Tenants:
         self._doors = doors
         self._new_id = new_id
 
-    async def create(self, new: NewTenant, key: RequestKey | None) -> Tenant:
-        """Creates the tenant; a request that is repeated gets the tenant that it made the first time.
+    async def create(self, new: NewTenant, key: RequestKey | None, actor: str = "") -> Tenant:
+        """Creates the tenant; a request that is repeated gets the tenant that it made the first time. `actor` is the
+        credential that asks.
 
         It pins the newest published version of its plan. Raises AlreadyExists: `SLUG_TAKEN`, or `REQUEST_ID_REUSED` for
         a key used with other fields; and NotFound `PLAN_NOT_FOUND`.
         """
         try:
-            return await self._store(TenantId(self._new_id()), new, key)
+            return await self._store(TenantId(self._new_id()), new, key, actor)
         except (UniqueViolation, NotFound) as refusal:
             # Whichever constraint spoke first: where the request is a repetition, its slug is taken by itself. And its
             # plan may have been archived since.
@@ -103,7 +105,7 @@ class Tenants:
         """Serves the tenant again; an active one stays as it is. Raises NotFound, Aborted `ETAG_MISMATCH`."""
         return await self._change(tenant_id, TenantState.ACTIVE, EventType.RESUMED, "", etag)
 
-    async def _store(self, tenant_id: TenantId, new: NewTenant, key: RequestKey | None) -> Tenant:
+    async def _store(self, tenant_id: TenantId, new: NewTenant, key: RequestKey | None, actor: str) -> Tenant:
         async with self._doors.tenant(tenant_id) as connection:
             await repository.lock_log(connection)
             # After the lock: versions are published and archived under it, so none is pinned that was just archived.
@@ -112,6 +114,17 @@ class Tenants:
             if key is not None:
                 await repository.remember_request(connection, tenant_id, key, new.digest)
             await repository.record_event(connection, tenant_id, EventType.CREATED.value)
+            # So that whoever follows entitlements from a snapshot meets the tenants that come after it.
+            await entitlements.record(
+                connection,
+                tenant_id,
+                type="PLAN_CHANGED",
+                feature="",
+                actor=actor,
+                reason="",
+                before="",
+                after=f"{plan.id}@{plan.version}",
+            )
         return tenant
 
     async def _made_by(self, new: NewTenant, key: RequestKey | None) -> Tenant | None:

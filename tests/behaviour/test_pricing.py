@@ -170,7 +170,7 @@ async def test_a_tenant_moves_to_another_plan(transport: Transport, mesh: Mesh, 
     assert again.body["name"] == ended["name"], "the same request is the same operation"
     assert (await entitlement(transport, acme, "users", ada.token))["value"]["limit"] == "1000"
     history = await operate(transport, mesh, f"{ENTITLEMENTS}/ListEntitlementChanges", {"id": acme.id})
-    assert [each["type"] for each in history.body["changes"]].count("ENTITLEMENT_CHANGE_TYPE_PLAN_CHANGED") == 1
+    assert [each["type"] for each in history.body["changes"]].count("ENTITLEMENT_CHANGE_TYPE_PLAN_CHANGED") == 2
     listed = await operate(transport, mesh, f"{OPERATIONS}/ListOperations", {"id": acme.id})
     assert [each["name"] for each in listed.body["operations"]] == [ended["name"]]
 

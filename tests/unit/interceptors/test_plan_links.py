@@ -17,6 +17,7 @@ from notes.v1.notes_service_pb2_grpc import add_NotesServiceServicer_to_server
 from tenantmesh.tenant.v1 import entitlement_pb2, plan_pb2
 
 from interceptors import CallerKind
+from interceptors._watched import MISS
 from interceptors.backends.memory_quotas import MemoryQuotaLedger, MemoryQuotaPool
 from interceptors.backends.memory_sources import MemoryEntitlementSource
 from interceptors.call import Call
@@ -187,6 +188,25 @@ async def test_the_directory_tells_whose_entitlements_may_have_changed() -> None
         await source.changes.put(EntitlementChange("4", caught_up=True))
         await until(lambda: told[3:] == [None])
         assert not isinstance(directory.peek(ACME.id), Entitlements)
+    finally:
+        await directory.close()
+
+
+async def test_a_tenant_that_is_new_costs_no_question_until_it_calls() -> None:
+    source = Source()
+    directory = EntitlementDirectory(source)
+    await directory.start()
+    try:
+        await source.changes.put(EntitlementChange("1"))
+        await until(lambda: directory.live)
+        assert await directory.find(ACME.id) is None, "it is not there yet"
+        source.set(entitlements(export=True))
+        for number in range(2, 1000):
+            await source.changes.put(EntitlementChange(str(number), TenantId(uuid.uuid4())))
+        await source.changes.put(EntitlementChange("1000", ACME.id))
+        await until(lambda: directory.peek(ACME.id) is MISS)
+        assert source.lookups == 1
+        assert await directory.find(ACME.id) is not None, "and is not missing for as long as that is believed"
     finally:
         await directory.close()
 

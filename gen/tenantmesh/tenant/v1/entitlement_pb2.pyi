@@ -65,7 +65,9 @@ class _EntitlementChangeTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[
     ENTITLEMENT_CHANGE_TYPE_SNAPSHOT: _EntitlementChangeType.ValueType  # 1
     """ENTITLEMENT_CHANGE_TYPE_SNAPSHOT is a tenant as it was when a stream began; not part of the history."""
     ENTITLEMENT_CHANGE_TYPE_PLAN_CHANGED: _EntitlementChangeType.ValueType  # 2
-    """ENTITLEMENT_CHANGE_TYPE_PLAN_CHANGED: the tenant is on another plan or version."""
+    """ENTITLEMENT_CHANGE_TYPE_PLAN_CHANGED: the tenant is on another plan or version; on its first, with an empty `before`,
+    when it is created.
+    """
     ENTITLEMENT_CHANGE_TYPE_OVERRIDE_SET: _EntitlementChangeType.ValueType  # 3
     """ENTITLEMENT_CHANGE_TYPE_OVERRIDE_SET: an override was set."""
     ENTITLEMENT_CHANGE_TYPE_OVERRIDE_CLEARED: _EntitlementChangeType.ValueType  # 4
@@ -87,7 +89,9 @@ ENTITLEMENT_CHANGE_TYPE_UNSPECIFIED: EntitlementChangeType.ValueType  # 0
 ENTITLEMENT_CHANGE_TYPE_SNAPSHOT: EntitlementChangeType.ValueType  # 1
 """ENTITLEMENT_CHANGE_TYPE_SNAPSHOT is a tenant as it was when a stream began; not part of the history."""
 ENTITLEMENT_CHANGE_TYPE_PLAN_CHANGED: EntitlementChangeType.ValueType  # 2
-"""ENTITLEMENT_CHANGE_TYPE_PLAN_CHANGED: the tenant is on another plan or version."""
+"""ENTITLEMENT_CHANGE_TYPE_PLAN_CHANGED: the tenant is on another plan or version; on its first, with an empty `before`,
+when it is created.
+"""
 ENTITLEMENT_CHANGE_TYPE_OVERRIDE_SET: EntitlementChangeType.ValueType  # 3
 """ENTITLEMENT_CHANGE_TYPE_OVERRIDE_SET: an override was set."""
 ENTITLEMENT_CHANGE_TYPE_OVERRIDE_CLEARED: EntitlementChangeType.ValueType  # 4

@@ -179,7 +179,8 @@ class EntitlementServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListEntitlementChanges(self, request, context):
-        """ListEntitlementChanges returns the history of a tenant's entitlements, newest first, a page at a time.
+        """ListEntitlementChanges returns the history of a tenant's entitlements, newest first, a page at a time. It begins with
+        the tenant's first plan, and holds the changes of features that concern every tenant, such as rollouts.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -67,7 +67,9 @@ class EntitlementServiceStub:
     VoidGrant: _grpc.UnaryUnaryMultiCallable[_entitlement_service_pb2.VoidGrantRequest, _entitlement_pb2.Grant]
     """VoidGrant ends a grant now. A voided grant stays voided. Fails with NOT_FOUND `TENANT_NOT_FOUND`, `GRANT_NOT_FOUND`."""
     ListEntitlementChanges: _grpc.UnaryUnaryMultiCallable[_entitlement_service_pb2.ListEntitlementChangesRequest, _entitlement_service_pb2.ListEntitlementChangesResponse]
-    """ListEntitlementChanges returns the history of a tenant's entitlements, newest first, a page at a time."""
+    """ListEntitlementChanges returns the history of a tenant's entitlements, newest first, a page at a time. It begins with
+    the tenant's first plan, and holds the changes of features that concern every tenant, such as rollouts.
+    """
     WatchEntitlements: _grpc.UnaryStreamMultiCallable[_entitlement_service_pb2.WatchEntitlementsRequest, _entitlement_service_pb2.WatchEntitlementsResponse]
     """WatchEntitlements follows what changes in tenants' entitlements, in commit order, as WatchTenants does. Fails with
     INVALID_ARGUMENT `INVALID_FIELD` for a bad cursor, OUT_OF_RANGE `CURSOR_EXPIRED` for one whose events are gone,
@@ -112,7 +114,9 @@ class EntitlementServiceAsyncStub(EntitlementServiceStub):
     VoidGrant: _aio.UnaryUnaryMultiCallable[_entitlement_service_pb2.VoidGrantRequest, _entitlement_pb2.Grant]  # type: ignore[assignment]
     """VoidGrant ends a grant now. A voided grant stays voided. Fails with NOT_FOUND `TENANT_NOT_FOUND`, `GRANT_NOT_FOUND`."""
     ListEntitlementChanges: _aio.UnaryUnaryMultiCallable[_entitlement_service_pb2.ListEntitlementChangesRequest, _entitlement_service_pb2.ListEntitlementChangesResponse]  # type: ignore[assignment]
-    """ListEntitlementChanges returns the history of a tenant's entitlements, newest first, a page at a time."""
+    """ListEntitlementChanges returns the history of a tenant's entitlements, newest first, a page at a time. It begins with
+    the tenant's first plan, and holds the changes of features that concern every tenant, such as rollouts.
+    """
     WatchEntitlements: _aio.UnaryStreamMultiCallable[_entitlement_service_pb2.WatchEntitlementsRequest, _entitlement_service_pb2.WatchEntitlementsResponse]  # type: ignore[assignment]
     """WatchEntitlements follows what changes in tenants' entitlements, in commit order, as WatchTenants does. Fails with
     INVALID_ARGUMENT `INVALID_FIELD` for a bad cursor, OUT_OF_RANGE `CURSOR_EXPIRED` for one whose events are gone,
@@ -220,7 +224,9 @@ class EntitlementServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _entitlement_service_pb2.ListEntitlementChangesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_entitlement_service_pb2.ListEntitlementChangesResponse, _abc.Awaitable[_entitlement_service_pb2.ListEntitlementChangesResponse]]:
-        """ListEntitlementChanges returns the history of a tenant's entitlements, newest first, a page at a time."""
+        """ListEntitlementChanges returns the history of a tenant's entitlements, newest first, a page at a time. It begins with
+        the tenant's first plan, and holds the changes of features that concern every tenant, such as rollouts.
+        """
 
     @_abc_1.abstractmethod
     def WatchEntitlements(

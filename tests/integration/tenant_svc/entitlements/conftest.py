@@ -81,6 +81,10 @@ class Rows:
         statement = f"select count(*) from tenant.{table} where tenant_id = $1"  # noqa: S608
         return int(await self.superuser.fetchval(statement, tenant))
 
+    async def changes(self, tenant: TenantId) -> int:
+        """How many entries the tenant's history has after its first plan."""
+        return await self.count("entitlement_events", tenant) - 1
+
     async def somebody_waits_for_the_log(self) -> bool:
         """Whether a transaction waits for the lock under which positions are drawn."""
         statement = """select count(*) from pg_locks where locktype = 'advisory' and not granted

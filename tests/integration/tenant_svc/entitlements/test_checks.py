@@ -216,6 +216,7 @@ async def test_an_explanation_has_the_grants_and_what_changed_last(
         ChangeType.GRANT_CREATED,
         ChangeType.GRANT_VOIDED,
         ChangeType.GRANT_CREATED,
+        ChangeType.PLAN_CHANGED,
     ]
     assert {each.tenant_id for each in told.recent} == {acme.id}
     assert told.steps[0] == "The plan premium, version 1, gives 10000 request a day for api_requests."
@@ -240,6 +241,7 @@ async def test_an_explanation_tells_of_the_plan_and_of_the_catalog_but_of_no_oth
     told = await entitlements.explain(acme.id, flag)
     assert [(each.type, each.feature) for each in told.recent] == [
         (ChangeType.CATALOG_CHANGED, flag),
+        (ChangeType.PLAN_CHANGED, ""),
         (ChangeType.PLAN_CHANGED, ""),
     ]
     assert told.decision.reason == "FEATURE_NOT_IN_PLAN"

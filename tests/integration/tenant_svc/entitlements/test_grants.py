@@ -40,7 +40,7 @@ async def test_a_grant_is_whole_when_it_is_made(acme: Tenant, globex: Tenant, gr
     assert grant.balance_period == Period.DAY.start_of(grant.effective_time)
     assert await grants.all_of(acme.id, "") == [made]
     assert await grants.all_of(globex.id, "") == []
-    (change,) = (await history.page(acme.id, 10, "")).changes
+    (change, _first_plan) = (await history.page(acme.id, 10, "")).changes
     assert (change.type, change.feature, change.actor, change.reason) == (
         ChangeType.GRANT_CREATED,
         METER,
@@ -48,7 +48,7 @@ async def test_a_grant_is_whole_when_it_is_made(acme: Tenant, globex: Tenant, gr
         "top-up",
     )
     assert change.after.startswith("30 request at priority 0 from ")
-    assert (await history.page(globex.id, 10, "")).changes == []
+    assert [each.type for each in (await history.page(globex.id, 10, "")).changes] == [ChangeType.PLAN_CHANGED]
 
 
 async def test_a_grant_for_later_is_whole_in_the_period_in_which_it_begins(acme: Tenant, grants: Grants) -> None:
@@ -64,7 +64,7 @@ async def test_fifty_at_once_with_one_request_id_make_one_grant(
     request = key()
     made = await asyncio.gather(*(grants.create(acme.id, grant_draft(), request, ACTOR) for _ in range(50)))
     assert len({each.grant.id for each in made}) == 1
-    assert await rows.count("grants", acme.id) == await rows.count("entitlement_events", acme.id) == 1
+    assert await rows.count("grants", acme.id) == await rows.changes(acme.id) == 1
     elsewhere = await grants.create(globex.id, grant_draft(), request, ACTOR)
     assert elsewhere.grant.id != made[0].grant.id, "request ids of two tenants never meet"
     somebody_else = await grants.create(acme.id, grant_draft(), RequestKey("another", request.request_id), "another")
@@ -143,7 +143,7 @@ async def test_what_is_wrong_is_named_and_nothing_is_written(
     with pytest.raises(InvalidArgument) as caught:
         await grants.create(acme.id, grant_draft(**fields), key(), ACTOR)
     assert field in [violation.field for violation in caught.value.violations]
-    assert await rows.count("grants", acme.id) == await rows.count("entitlement_events", acme.id) == 0
+    assert await rows.count("grants", acme.id) == await rows.changes(acme.id) == 0
 
 
 async def test_tenants_and_features_that_are_not_there_are_not_found(acme: Tenant, grants: Grants, rows: Rows) -> None:
@@ -211,7 +211,7 @@ async def test_a_voided_grant_stays_voided_and_what_was_used_stays_used(
     voided = await asyncio.gather(*(grants.void(acme.id, made.grant.id, "refunded", ACTOR) for _ in range(10)))
     assert len({each.grant.void_time for each in voided}) == 1
     assert (voided[0].remaining, voided[0].grant.balance) == (0, 60)
-    newest, _ = (await history.page(acme.id, 10, "")).changes
+    (newest, *_) = (await history.page(acme.id, 10, "")).changes
     assert (newest.type, newest.reason) == (ChangeType.GRANT_VOIDED, "refunded")
     assert newest.before.startswith("60 request of 100 request at priority 0")
     with pytest.raises(NotFound):

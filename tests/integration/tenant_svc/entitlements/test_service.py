@@ -150,7 +150,9 @@ async def test_an_operator_overrides_and_the_history_names_the_credential(
     first = await served.operator.ListEntitlementChanges(listing)
     listing.page_token = first.next_page_token
     second = await served.operator.ListEntitlementChanges(listing)
-    assert not second.next_page_token
+    listing.page_token = second.next_page_token
+    (begun,) = (await served.operator.ListEntitlementChanges(listing)).changes
+    assert (begun.type, begun.after) == (entitlement_pb2.ENTITLEMENT_CHANGE_TYPE_PLAN_CHANGED, "premium@1")
     changes = [*first.changes, *second.changes]
     assert [(each.type, each.feature, each.reason) for each in changes] == [
         (entitlement_pb2.ENTITLEMENT_CHANGE_TYPE_OVERRIDE_CLEARED, "users", "enough"),
@@ -158,7 +160,7 @@ async def test_an_operator_overrides_and_the_history_names_the_credential(
     ]
     assert {each.actor for each in changes} == {served.operator_key[4:12]}
     theirs = await served.operator.ListEntitlementChanges(pb.ListEntitlementChangesRequest(id=globex.slug))
-    assert not theirs.changes
+    assert [each.after for each in theirs.changes] == ["premium@1"]
 
 
 @pytest.mark.parametrize(

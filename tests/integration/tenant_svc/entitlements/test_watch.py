@@ -120,6 +120,17 @@ async def test_every_change_wakes_the_stream_in_commit_order(
     assert (catalog.feature, catalog.plan_id, catalog.plan_version) == ("core", "", 0)
 
 
+async def test_whoever_follows_from_a_snapshot_meets_the_tenants_that_come_after_it(
+    follow: Following, tenants: Tenants
+) -> None:
+    snapshot = await until_settled(follow, Snapshot())
+    made = await tenants.create(new_tenant(), None)
+    followed = await until_settled(follow, FromCursor(snapshot[-1].cursor))
+    (met,) = [change.event for change in followed if change.event]
+    assert (met.tenant_id, met.type) == (made.id, ChangeType.PLAN_CHANGED)
+    assert (met.plan_id, met.plan_version) == ("premium", 1)
+
+
 async def test_suspending_a_tenant_is_no_change_of_its_entitlements(
     follow: Following, tenants: Tenants, acme: Tenant, overrides: Overrides
 ) -> None:

@@ -57,7 +57,9 @@ async def test_it_changes_the_plan_once_and_tells_both_logs(world: World, steps:
     assert tenant.etag != before.etag
     assert await world.updates(before.id) == ["enterprise@1"]
     assert await world.effects(before.id) == [("premium@1", "enterprise@1")]
-    (event,) = await world.rows("select * from tenant.entitlement_events where tenant_id = $1", before.id)
+    (_, event) = await world.rows(
+        "select * from tenant.entitlement_events where tenant_id = $1 order by position", before.id
+    )
     assert (event["actor"], event["feature_id"], event["plan_id"]) == (ACTOR, "", "enterprise")
     assert (await entitlements(world, operation)).plan.id == "enterprise"
 

@@ -65,8 +65,9 @@ class World:
             await connection.close()
 
     async def effects(self, tenant_id: TenantId) -> list[tuple[str, str]]:
-        """Every change of the tenant's plan that its history tells: before and after."""
-        query = "select before, after from tenant.entitlement_events where tenant_id = $1 and type = 'PLAN_CHANGED'"
+        """Every change of the tenant's plan that its history tells, but for its first plan: before and after."""
+        query = """select before, after from tenant.entitlement_events
+            where tenant_id = $1 and type = 'PLAN_CHANGED' and before <> ''"""
         return [(row["before"], row["after"]) for row in await self.rows(query, tenant_id)]
 
     async def updates(self, tenant_id: TenantId) -> list[str]:
