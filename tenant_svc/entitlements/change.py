@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
 
@@ -47,6 +47,10 @@ class EntitlementEvent:
     after: str = ""
     plan_id: str = ""
     plan_version: int = 0
+
+    def for_users(self) -> EntitlementEvent:
+        """What happened, without why and by whose credential."""
+        return replace(self, actor="", reason="")
 
     @property
     def subject(self) -> uuid.UUID:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from interceptors.entitlements import FeatureType
 from interceptors.tenants import TenantState
@@ -24,6 +24,13 @@ class Decision:
     def allowed(self) -> bool:
         """Whether it may."""
         return not self.reason
+
+    def for_users(self) -> Decision:
+        """The same answer, without why the tenant has an override."""
+        override = self.entitlement.override
+        if override is None:
+            return self
+        return replace(self, entitlement=replace(self.entitlement, override=replace(override, reason="")))
 
 
 def decide(standing: Standing, each: Effective, amount: int) -> Decision:

@@ -39,9 +39,22 @@ class Explanation:
 
     decision: Decision
     standing: Standing
-    steps: list[str]
     grants: list[Holding]
     recent: list[EntitlementEvent]
+
+    @property
+    def steps(self) -> list[str]:
+        """What was weighed, as sentences."""
+        return steps(self.standing.entitlements, self.decision)
+
+    def for_users(self) -> Explanation:
+        """How it was decided, without why operators had it so and by whose credentials."""
+        return Explanation(
+            self.decision.for_users(),
+            self.standing,
+            [each.for_users() for each in self.grants],
+            [each.for_users() for each in self.recent],
+        )
 
 
 async def _nothing_pooled(_tenant_id: TenantId, _meters: Sequence[str]) -> Mapping[str, int]:
@@ -116,7 +129,7 @@ class Entitlements:
         standing = await self._with_pooled(found, [feature])
         decision = decide(standing, each, 1)
         listed = holdings(grants, {feature: each.feature}, found.entitlements.now)
-        return Explanation(decision, standing, steps(found.entitlements, decision), listed, recent)
+        return Explanation(decision, standing, listed, recent)
 
     async def _named(self, names: set[str]) -> dict[str, TenantId]:
         """The tenants that ids and slugs name; slugs of nobody are left out."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from interceptors.errors import AlreadyExists, NotFound
@@ -34,6 +34,10 @@ class Holding:
 
     grant: Grant
     remaining: int
+
+    def for_users(self) -> Holding:
+        """The grant, without why it was made."""
+        return replace(self, grant=replace(self.grant, reason=""))
 
 
 def holdings(grants: Sequence[Grant], features: Mapping[str, FeatureDef], now: datetime) -> list[Holding]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from typing import Any
+from typing import Any, Protocol, Self, TypeVar
 
 from tenantmesh.tenant.v1 import entitlement_pb2
 from tenantmesh.tenant.v1 import entitlement_service_pb2 as pb
 from tenantmesh.tenant.v1.entitlement_service_pb2_grpc import EntitlementServiceServicer
 
-from interceptors import current_call
+from interceptors import CallerKind, current_call
 from interceptors.errors import FieldViolation, InvalidArgument
 from interceptors.tenants import parse_tenant_id
 from tenant_svc.entitlements import mapping
@@ -27,6 +27,15 @@ __all__ = ["EntitlementServicer"]
 
 _Context = Any  # handlers take what the call needs from current_call()
 _MOST_CHECKS = 1000
+
+
+class _Told(Protocol):
+    """What holds operators' reasons, which are notes among themselves, and their credentials."""
+
+    def for_users(self) -> Self: ...
+
+
+_T = TypeVar("_T", bound=_Told)
 
 
 class EntitlementServicer(EntitlementServiceServicer):
@@ -73,7 +82,8 @@ class EntitlementServicer(EntitlementServiceServicer):
         self, request: pb.ExplainEntitlementRequest, _context: _Context
     ) -> pb.ExplainEntitlementResponse:
         """Says why the tenant may or may not use a feature."""
-        return mapping.explanation_message(await self._entitlements.explain(current_call().tenant_id, request.feature))
+        found = await self._entitlements.explain(current_call().tenant_id, request.feature)
+        return mapping.explanation_message(_as_told(found))
 
     async def ListOverrides(self, _request: pb.ListOverridesRequest, _context: _Context) -> pb.ListOverridesResponse:
         """Returns the tenant's overrides."""
@@ -103,7 +113,7 @@ class EntitlementServicer(EntitlementServiceServicer):
     async def ListGrants(self, request: pb.ListGrantsRequest, _context: _Context) -> pb.ListGrantsResponse:
         """Returns the tenant's grants."""
         grants = await self._grants.all_of(current_call().tenant_id, request.feature)
-        return pb.ListGrantsResponse(grants=[mapping.grant_message(each) for each in grants])
+        return pb.ListGrantsResponse(grants=[mapping.grant_message(_as_told(each)) for each in grants])
 
     async def VoidGrant(self, request: pb.VoidGrantRequest, _context: _Context) -> entitlement_pb2.Grant:
         """Ends a grant now."""
@@ -120,7 +130,7 @@ class EntitlementServicer(EntitlementServiceServicer):
         """Returns a page of the history."""
         page = await self._history.page(current_call().tenant_id, request.page_size, request.page_token)
         return pb.ListEntitlementChangesResponse(
-            changes=[mapping.change_message(each) for each in page.changes], next_page_token=page.next_token
+            changes=[mapping.change_message(_as_told(each)) for each in page.changes], next_page_token=page.next_token
         )
 
     async def WatchEntitlements(
@@ -131,3 +141,8 @@ class EntitlementServicer(EntitlementServiceServicer):
         async with aclosing(streamed(changes, mapping.event_message, mapping.error_message)) as messages:
             async for message in messages:
                 yield message
+
+
+def _as_told(found: _T) -> _T:
+    """What the caller may read of it."""
+    return found.for_users() if current_call().caller.kind is CallerKind.USER else found

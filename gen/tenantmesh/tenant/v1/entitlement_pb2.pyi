@@ -312,7 +312,7 @@ class Override(_message.Message):
     feature: _builtins.str
     """feature is the feature's id."""
     reason: _builtins.str
-    """reason says why, for the people who read the history, up to 500 characters."""
+    """reason says why, for the operators and services that read the history, up to 500 characters."""
     @_builtins.property
     def value(self) -> _plan_pb2.FeatureValue:
         """value is what the tenant has instead, of the feature's type."""
@@ -379,7 +379,7 @@ class Grant(_message.Message):
     the grant is renewed each period.
     """
     reason: _builtins.str
-    """reason says why, up to 500 characters."""
+    """reason says why, up to 500 characters. It is a note among operators: users don't see it."""
     remaining: _builtins.int
     """remaining is what is left of it."""
     @_builtins.property
@@ -426,7 +426,7 @@ Global___Grant: _TypeAlias = Grant  # noqa: Y015
 
 @_typing.final
 class EntitlementChange(_message.Message):
-    """EntitlementChange is an entry of the history: who changed what, when and why."""
+    """EntitlementChange is an entry of the history: who changed what, when and why. Users see what and when."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -445,9 +445,9 @@ class EntitlementChange(_message.Message):
     feature: _builtins.str
     """feature is the feature's id. Empty for changes of the plan."""
     actor: _builtins.str
-    """actor is the credential that did it."""
+    """actor is the credential that did it. Empty for users."""
     reason: _builtins.str
-    """reason is what the actor said."""
+    """reason is what the actor said. Empty for users."""
     before: _builtins.str
     """before describes the state before, as text."""
     after: _builtins.str

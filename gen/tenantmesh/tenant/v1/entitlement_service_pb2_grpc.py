@@ -126,8 +126,9 @@ class EntitlementServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ExplainEntitlement(self, request, context):
-        """ExplainEntitlement says step by step why a tenant may or may not use a feature. Fails with NOT_FOUND
-        `TENANT_NOT_FOUND`, `FEATURE_NOT_FOUND`.
+        """ExplainEntitlement says step by step why a tenant may or may not use a feature. Users learn how it was decided, but
+        neither the reasons that operators noted nor their credentials. Fails with NOT_FOUND `TENANT_NOT_FOUND`,
+        `FEATURE_NOT_FOUND`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -165,7 +166,8 @@ class EntitlementServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListGrants(self, request, context):
-        """ListGrants returns a tenant's grants in the order in which they are used; used up, expired and voided ones last.
+        """ListGrants returns a tenant's grants in the order in which they are used; used up, expired and voided ones last. Users
+        see them without the reasons that operators noted.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -180,7 +182,8 @@ class EntitlementServiceServicer:
 
     def ListEntitlementChanges(self, request, context):
         """ListEntitlementChanges returns the history of a tenant's entitlements, newest first, a page at a time. It begins with
-        the tenant's first plan, and holds the changes of features that concern every tenant, such as rollouts.
+        the tenant's first plan, and holds the changes of features that concern every tenant, such as rollouts. Users learn
+        what changed and when, but neither the reasons that operators noted nor their credentials.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

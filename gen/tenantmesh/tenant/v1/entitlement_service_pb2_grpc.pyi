@@ -45,8 +45,9 @@ class EntitlementServiceStub:
     BatchCheckEntitlements: _grpc.UnaryUnaryMultiCallable[_entitlement_service_pb2.BatchCheckEntitlementsRequest, _entitlement_service_pb2.BatchCheckEntitlementsResponse]
     """BatchCheckEntitlements answers up to 1,000 checks, each with a decision or a status of its own."""
     ExplainEntitlement: _grpc.UnaryUnaryMultiCallable[_entitlement_service_pb2.ExplainEntitlementRequest, _entitlement_service_pb2.ExplainEntitlementResponse]
-    """ExplainEntitlement says step by step why a tenant may or may not use a feature. Fails with NOT_FOUND
-    `TENANT_NOT_FOUND`, `FEATURE_NOT_FOUND`.
+    """ExplainEntitlement says step by step why a tenant may or may not use a feature. Users learn how it was decided, but
+    neither the reasons that operators noted nor their credentials. Fails with NOT_FOUND `TENANT_NOT_FOUND`,
+    `FEATURE_NOT_FOUND`.
     """
     ListOverrides: _grpc.UnaryUnaryMultiCallable[_entitlement_service_pb2.ListOverridesRequest, _entitlement_service_pb2.ListOverridesResponse]
     """ListOverrides returns a tenant's overrides, expired ones included until they are cleared or replaced."""
@@ -63,12 +64,15 @@ class EntitlementServiceStub:
     NOT_FOUND `TENANT_NOT_FOUND`, `FEATURE_NOT_FOUND`, ALREADY_EXISTS `REQUEST_ID_REUSED`.
     """
     ListGrants: _grpc.UnaryUnaryMultiCallable[_entitlement_service_pb2.ListGrantsRequest, _entitlement_service_pb2.ListGrantsResponse]
-    """ListGrants returns a tenant's grants in the order in which they are used; used up, expired and voided ones last."""
+    """ListGrants returns a tenant's grants in the order in which they are used; used up, expired and voided ones last. Users
+    see them without the reasons that operators noted.
+    """
     VoidGrant: _grpc.UnaryUnaryMultiCallable[_entitlement_service_pb2.VoidGrantRequest, _entitlement_pb2.Grant]
     """VoidGrant ends a grant now. A voided grant stays voided. Fails with NOT_FOUND `TENANT_NOT_FOUND`, `GRANT_NOT_FOUND`."""
     ListEntitlementChanges: _grpc.UnaryUnaryMultiCallable[_entitlement_service_pb2.ListEntitlementChangesRequest, _entitlement_service_pb2.ListEntitlementChangesResponse]
     """ListEntitlementChanges returns the history of a tenant's entitlements, newest first, a page at a time. It begins with
-    the tenant's first plan, and holds the changes of features that concern every tenant, such as rollouts.
+    the tenant's first plan, and holds the changes of features that concern every tenant, such as rollouts. Users learn
+    what changed and when, but neither the reasons that operators noted nor their credentials.
     """
     WatchEntitlements: _grpc.UnaryStreamMultiCallable[_entitlement_service_pb2.WatchEntitlementsRequest, _entitlement_service_pb2.WatchEntitlementsResponse]
     """WatchEntitlements follows what changes in tenants' entitlements, in commit order, as WatchTenants does. Fails with
@@ -92,8 +96,9 @@ class EntitlementServiceAsyncStub(EntitlementServiceStub):
     BatchCheckEntitlements: _aio.UnaryUnaryMultiCallable[_entitlement_service_pb2.BatchCheckEntitlementsRequest, _entitlement_service_pb2.BatchCheckEntitlementsResponse]  # type: ignore[assignment]
     """BatchCheckEntitlements answers up to 1,000 checks, each with a decision or a status of its own."""
     ExplainEntitlement: _aio.UnaryUnaryMultiCallable[_entitlement_service_pb2.ExplainEntitlementRequest, _entitlement_service_pb2.ExplainEntitlementResponse]  # type: ignore[assignment]
-    """ExplainEntitlement says step by step why a tenant may or may not use a feature. Fails with NOT_FOUND
-    `TENANT_NOT_FOUND`, `FEATURE_NOT_FOUND`.
+    """ExplainEntitlement says step by step why a tenant may or may not use a feature. Users learn how it was decided, but
+    neither the reasons that operators noted nor their credentials. Fails with NOT_FOUND `TENANT_NOT_FOUND`,
+    `FEATURE_NOT_FOUND`.
     """
     ListOverrides: _aio.UnaryUnaryMultiCallable[_entitlement_service_pb2.ListOverridesRequest, _entitlement_service_pb2.ListOverridesResponse]  # type: ignore[assignment]
     """ListOverrides returns a tenant's overrides, expired ones included until they are cleared or replaced."""
@@ -110,12 +115,15 @@ class EntitlementServiceAsyncStub(EntitlementServiceStub):
     NOT_FOUND `TENANT_NOT_FOUND`, `FEATURE_NOT_FOUND`, ALREADY_EXISTS `REQUEST_ID_REUSED`.
     """
     ListGrants: _aio.UnaryUnaryMultiCallable[_entitlement_service_pb2.ListGrantsRequest, _entitlement_service_pb2.ListGrantsResponse]  # type: ignore[assignment]
-    """ListGrants returns a tenant's grants in the order in which they are used; used up, expired and voided ones last."""
+    """ListGrants returns a tenant's grants in the order in which they are used; used up, expired and voided ones last. Users
+    see them without the reasons that operators noted.
+    """
     VoidGrant: _aio.UnaryUnaryMultiCallable[_entitlement_service_pb2.VoidGrantRequest, _entitlement_pb2.Grant]  # type: ignore[assignment]
     """VoidGrant ends a grant now. A voided grant stays voided. Fails with NOT_FOUND `TENANT_NOT_FOUND`, `GRANT_NOT_FOUND`."""
     ListEntitlementChanges: _aio.UnaryUnaryMultiCallable[_entitlement_service_pb2.ListEntitlementChangesRequest, _entitlement_service_pb2.ListEntitlementChangesResponse]  # type: ignore[assignment]
     """ListEntitlementChanges returns the history of a tenant's entitlements, newest first, a page at a time. It begins with
-    the tenant's first plan, and holds the changes of features that concern every tenant, such as rollouts.
+    the tenant's first plan, and holds the changes of features that concern every tenant, such as rollouts. Users learn
+    what changed and when, but neither the reasons that operators noted nor their credentials.
     """
     WatchEntitlements: _aio.UnaryStreamMultiCallable[_entitlement_service_pb2.WatchEntitlementsRequest, _entitlement_service_pb2.WatchEntitlementsResponse]  # type: ignore[assignment]
     """WatchEntitlements follows what changes in tenants' entitlements, in commit order, as WatchTenants does. Fails with
@@ -160,8 +168,9 @@ class EntitlementServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _entitlement_service_pb2.ExplainEntitlementRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_entitlement_service_pb2.ExplainEntitlementResponse, _abc.Awaitable[_entitlement_service_pb2.ExplainEntitlementResponse]]:
-        """ExplainEntitlement says step by step why a tenant may or may not use a feature. Fails with NOT_FOUND
-        `TENANT_NOT_FOUND`, `FEATURE_NOT_FOUND`.
+        """ExplainEntitlement says step by step why a tenant may or may not use a feature. Users learn how it was decided, but
+        neither the reasons that operators noted nor their credentials. Fails with NOT_FOUND `TENANT_NOT_FOUND`,
+        `FEATURE_NOT_FOUND`.
         """
 
     @_abc_1.abstractmethod
@@ -208,7 +217,9 @@ class EntitlementServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _entitlement_service_pb2.ListGrantsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_entitlement_service_pb2.ListGrantsResponse, _abc.Awaitable[_entitlement_service_pb2.ListGrantsResponse]]:
-        """ListGrants returns a tenant's grants in the order in which they are used; used up, expired and voided ones last."""
+        """ListGrants returns a tenant's grants in the order in which they are used; used up, expired and voided ones last. Users
+        see them without the reasons that operators noted.
+        """
 
     @_abc_1.abstractmethod
     def VoidGrant(
@@ -225,7 +236,8 @@ class EntitlementServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_entitlement_service_pb2.ListEntitlementChangesResponse, _abc.Awaitable[_entitlement_service_pb2.ListEntitlementChangesResponse]]:
         """ListEntitlementChanges returns the history of a tenant's entitlements, newest first, a page at a time. It begins with
-        the tenant's first plan, and holds the changes of features that concern every tenant, such as rollouts.
+        the tenant's first plan, and holds the changes of features that concern every tenant, such as rollouts. Users learn
+        what changed and when, but neither the reasons that operators noted nor their credentials.
         """
 
     @_abc_1.abstractmethod

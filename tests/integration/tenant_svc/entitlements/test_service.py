@@ -163,6 +163,34 @@ async def test_an_operator_overrides_and_the_history_names_the_credential(
     assert [each.after for each in theirs.changes] == ["premium@1"]
 
 
+async def test_users_learn_what_changed_but_not_why_and_by_whose_credential(served: Served, acme: Tenant) -> None:
+    private = "a discount, do not tell"
+    request = pb.SetOverrideRequest(id=acme.slug, feature=METER, override=override(METER, private, limit=7))
+    await served.operator.SetOverride(request)
+    grant = entitlement_pb2.Grant(feature=METER, amount=5, reason=private)
+    await served.operator.CreateGrant(pb.CreateGrantRequest(id=acme.slug, grant=grant))
+
+    async def answers(stub: Any) -> list[Any]:
+        return [
+            await stub.ListEntitlementChanges(pb.ListEntitlementChangesRequest(id=acme.slug)),
+            await stub.ExplainEntitlement(pb.ExplainEntitlementRequest(id=acme.slug, feature=METER)),
+            await stub.ListGrants(pb.ListGrantsRequest(id=acme.slug)),
+        ]
+
+    for stub in (served.operator, served.service):
+        assert all(private in str(each) for each in await answers(stub))
+        history, explained, _ = await answers(stub)
+        assert history.changes[0].actor == explained.recent_changes[0].actor == served.operator_key[4:12]
+    user = served.user(acme, "owner")
+    history, explained, grants = await answers(user)
+    assert not any(told in str([history, explained, grants]) for told in (private, served.operator_key[4:12]))
+    set_ = history.changes[1]
+    assert (set_.type, set_.feature) == (entitlement_pb2.ENTITLEMENT_CHANGE_TYPE_OVERRIDE_SET, METER)
+    assert (set_.after, set_.HasField("create_time")) == ("7 request a day", True)
+    assert "An override for this tenant says 7 request a day instead." in explained.steps
+    assert (explained.grants[0].amount, grants.grants[0].remaining) == (5, 5)
+
+
 @pytest.mark.parametrize(
     ("body", "code", "reason"),
     [
@@ -202,8 +230,9 @@ async def test_a_grant_is_made_once_listed_and_voided(served: Served, acme: Tena
     assert (code.name, reason) == ("ALREADY_EXISTS", "REQUEST_ID_REUSED")
     request.request_id = "no uuid"
     assert (await refusal(served.operator.CreateGrant(request)))[1] == "INVALID_FIELD"
+    listing = pb.ListGrantsRequest(id=acme.slug)
+    assert list((await served.service.ListGrants(listing)).grants) == [made[0]]
     user = served.user(acme, "owner")
-    assert list((await user.ListGrants(pb.ListGrantsRequest(id=acme.slug))).grants) == [made[0]]
     found = await user.GetEntitlements(pb.GetEntitlementsRequest(id=acme.slug))
     assert one(found, METER).granted == 5
     for tenant, grant_id in ((globex, made[0].id), (acme, str(uuid.uuid4())), (acme, "no uuid"), (acme, "")):
