@@ -45,7 +45,7 @@ test-cluster: setup-dev ## Run what uses the store with a Redis Cluster of three
 	TENANTMESH_TEST_STORE=cluster $(BIN)/pytest -n $(WORKERS) --dist loadfile -q tests/behaviour tests/contract \
 	    tests/isolation
 
-test-exactness: setup-dev ## Spend the whole allowance of every plan, call by call, over four processes (about 6 minutes)
+test-exactness: setup-dev ## Spend the whole allowance of every plan, call by call, over four processes (about 2 minutes)
 	TENANTMESH_TEST_UNITS=100000 $(BIN)/pytest -q tests/behaviour/test_exactness.py -k every_plan --timeout 1500
 
 test-fast: setup-dev ## Run the tests that need no engine
