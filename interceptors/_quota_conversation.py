@@ -186,8 +186,12 @@ class Conversation:
         """Gives back what is on its way, and keeps what can't be returned now."""
         with self._lock:
             returning, tenant.returning = tenant.returning, []
-        for units in returning:
-            self._keep(tenant, await self._sources.give_back(tenant.id, units))
+        try:
+            while returning:
+                self._keep(tenant, await self._sources.give_back(tenant.id, returning.pop()))
+        finally:
+            with self._lock:
+                tenant.returning += returning  # where this was ended before it came to them
 
     def _keep(self, tenant: TenantHoldings, units: Pending | None) -> None:
         with self._lock:

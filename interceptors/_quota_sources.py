@@ -5,9 +5,10 @@ What was asked for and not answered is forfeited, never asked for again: units c
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -23,8 +24,10 @@ __all__ = ["QuotaStats", "Sources"]
 _log = logging.getLogger("tenantmesh.quota")
 _T = TypeVar("_T")
 
-PARTS = 10_000
-"""How many parts of a store are remembered as down."""
+TENANTS = 10_000
+"""For how many tenants it is remembered that a store did not answer."""
+LOST_AFTER = 3
+"""Tenants in a row that the ledger does not answer about before it is taken to be away."""
 DOWN_FOR = 1.0
 """Seconds for which a store that did not answer is not asked again."""
 KEPT_FOR = 5.0
@@ -47,28 +50,54 @@ class QuotaStats:
 
 
 class _Breaker:
-    """Leaves a store alone for a moment after it did not answer: all of it, or its part that is named."""
+    """Leaves a store alone for a moment after it did not answer about a tenant: for that tenant, since others may be
+    another server's, and a locked row is one tenant's.
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    No single silence tells a locked row from lost contact, whatever the code that it ends with. Silence about
+    `lost_after` tenants, and no answer about anybody in between, counts as lost contact: the store is left alone
+    altogether.
+    """
+
+    def __init__(self, clock: Callable[[], float], *, lost_after: float = math.inf) -> None:
         self._clock = clock
-        self._failed_at: dict[object, float] = {}
+        self._lost_after = lost_after
+        self._failed_at: dict[TenantId, float] = {}
+        self._silent_about: set[TenantId] = set()
+        """Tenants that it was asked about and did not answer, since it answered last."""
+        self._lost_at = -math.inf
 
-    def closed(self, part: object = None, *, after: float = DOWN_FOR) -> bool:
-        """Whether the part answered when it was asked last, or so many seconds have passed since."""
-        return self._clock() >= self._failed_at.get(part, -math.inf) + after
+    def closed(self, tenant_id: TenantId, *, after: float = DOWN_FOR) -> bool:
+        """Whether it may be asked about the tenant: it answered last time, or so many seconds have passed since."""
+        failed_at = self._failed_at.get(tenant_id, -math.inf)
+        return self._clock() >= max(failed_at, self._lost_at) + after
 
-    async def ask(self, question: Coroutine[Any, Any, _T], part: object = None) -> _T:
-        """The answer. Raises what the question raises."""
+    async def ask(self, tenant_id: TenantId, question: Coroutine[Any, Any, _T]) -> _T:
+        """The answer. Raises what the question raises; a refusal is an answer too."""
         try:
             answer = await question
         except StoreUnavailable:
-            self._failed_at.pop(part, None)  # so that the oldest stand first
-            self._failed_at[part] = self._clock()
-            if len(self._failed_at) > PARTS:
-                del self._failed_at[next(iter(self._failed_at))]
+            self._fail(tenant_id)
             raise
-        self._failed_at.pop(part, None)
+        except MeshError:
+            self._answered(tenant_id)
+            raise
+        self._answered(tenant_id)
         return answer
+
+    def _answered(self, tenant_id: TenantId) -> None:
+        self._failed_at.pop(tenant_id, None)
+        self._silent_about.clear()
+
+    def _fail(self, tenant_id: TenantId) -> None:
+        now = self._clock()
+        self._failed_at.pop(tenant_id, None)  # so that the oldest stand first
+        self._failed_at[tenant_id] = now
+        if len(self._failed_at) > TENANTS:
+            del self._failed_at[next(iter(self._failed_at))]
+        if len(self._silent_about) < self._lost_after:
+            self._silent_about.add(tenant_id)
+        if len(self._silent_about) >= self._lost_after:
+            self._lost_at = now
 
 
 class Sources:
@@ -78,7 +107,7 @@ class Sources:
         self._pool = pool
         self._ledger = ledger
         self._pool_breaker = _Breaker(clock)
-        self._ledger_breaker = _Breaker(clock)
+        self._ledger_breaker = _Breaker(clock, lost_after=LOST_AFTER)
         self.stats = QuotaStats()
 
     async def take(self, tenant_id: TenantId, asks: Sequence[Ask], limits: Sequence[int]) -> PoolAnswer | None:
@@ -88,18 +117,18 @@ class Sources:
             return None
         self.stats.pool_calls += 1
         try:
-            return await self._pool_breaker.ask(pool.take(tenant_id, asks, limits), tenant_id)
+            return await self._pool_breaker.ask(tenant_id, pool.take(tenant_id, asks, limits))
         except StoreUnavailable:
             _log.info("the pool of allowances is away: asking the ledger instead")
             return None
 
     async def lease(self, tenant_id: TenantId, asks: Sequence[Ask]) -> Sequence[Slice]:
         """As `QuotaLedger.lease`. Raises Internal for meters that are none, since a policy or a handler names them."""
-        if not self._ledger_breaker.closed():
+        if not self._ledger_breaker.closed(tenant_id):
             raise StoreUnavailable("the ledger of allowances did not answer a moment ago")
         self.stats.ledger_calls += 1
         try:
-            return await self._ledger_breaker.ask(self._ledger.lease(tenant_id, asks))
+            return await self._ledger_breaker.ask(tenant_id, self._ledger.lease(tenant_id, asks))
         except NotFound as error:
             if error.reason != "FEATURE_NOT_FOUND":
                 raise
@@ -114,10 +143,10 @@ class Sources:
         if pool is not None and until is not None:
             self.stats.pool_calls += 1
             try:
-                if await self._pool_breaker.ask(pool.add(tenant_id, units, amount, until), tenant_id):
-                    return None
+                with self._forfeiting(amount):
+                    if await self._pool_breaker.ask(tenant_id, pool.add(tenant_id, units, amount, until)):
+                        return None
             except StoreUnavailable:
-                self.stats.forfeited += amount  # it may be in the pool all the same
                 return None
             await self.drain(tenant_id, units.meter)  # it was filled under another limit
         return await self.give_back(tenant_id, Pending(units.meter, amount, units.period_start, to_ledger=True))
@@ -129,12 +158,12 @@ class Sources:
             self.stats.pool_calls += 1
             question = pool.give_back(tenant_id, units.meter, units.amount, units.period_start)
             try:
-                if await self._pool_breaker.ask(question, tenant_id):
-                    return None
+                with self._forfeiting(units.amount):
+                    if await self._pool_breaker.ask(tenant_id, question):
+                        return None
             except StoreUnavailable:
-                self.stats.forfeited += units.amount  # it may be in the pool all the same
                 return None
-        if not self._ledger_breaker.closed(after=KEPT_FOR):
+        if not self._ledger_breaker.closed(tenant_id, after=KEPT_FOR):
             return units
         await self._return(tenant_id, units)
         return None
@@ -142,11 +171,11 @@ class Sources:
     async def drain(self, tenant_id: TenantId, meter: str, idle_for: timedelta = timedelta()) -> None:
         """Returns what is in the pool to the ledger. Never raises."""
         pool = self._pool_of(tenant_id)
-        if pool is None or not self._ledger_breaker.closed(after=KEPT_FOR):
+        if pool is None or not self._ledger_breaker.closed(tenant_id, after=KEPT_FOR):
             return
         self.stats.pool_calls += 1
         try:
-            drained: Drained | None = await self._pool_breaker.ask(pool.drain(tenant_id, meter, idle_for), tenant_id)
+            drained: Drained | None = await self._pool_breaker.ask(tenant_id, pool.drain(tenant_id, meter, idle_for))
         except StoreUnavailable:
             return
         if drained is not None:
@@ -161,7 +190,17 @@ class Sources:
         self.stats.ledger_calls += 1
         question = self._ledger.give_back(tenant_id, units.meter, units.amount, units.period_start)
         try:
-            await self._ledger_breaker.ask(question)
-        except (StoreUnavailable, MeshError):
-            self.stats.forfeited += units.amount
-            _log.warning("units could not be given back", extra={"tenant_id": str(tenant_id), "meter": units.meter})
+            with self._forfeiting(units.amount):
+                await self._ledger_breaker.ask(tenant_id, question)
+        except (StoreUnavailable, MeshError) as error:
+            where = {"tenant_id": str(tenant_id), "meter": units.meter}
+            _log.warning("units could not be given back: %s", error, extra=where)
+
+    @contextlib.contextmanager
+    def _forfeiting(self, amount: int) -> Iterator[None]:
+        """Counts units as lost when leaving them somewhere fails: they may be there all the same."""
+        try:
+            yield
+        except BaseException:
+            self.stats.forfeited += amount
+            raise

@@ -144,6 +144,13 @@ class TenantHoldings:
         holding.units += units.amount
         return True
 
+    def lose(self) -> int:
+        """Takes out whatever is left, and says how many units that was."""
+        for holding in self.holdings.values():
+            self.give_up(holding.release())
+        lost, self.returning = self.returning, []
+        return sum(units.amount for units in lost)
+
     @property
     def idle(self) -> bool:
         """Whether nothing would be lost if this were forgotten."""

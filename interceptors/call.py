@@ -13,6 +13,7 @@ from interceptors.caller import ANONYMOUS, Caller
 from interceptors.entitlements import Entitlements
 from interceptors.errors import Internal, MeshError, Unavailable
 from interceptors.policy import Charge, MethodPolicy
+from interceptors.quotas import LARGEST_AMOUNT
 from interceptors.tenants import TenantId, TenantRecord
 
 if TYPE_CHECKING:
@@ -170,6 +171,12 @@ class Call:
             )
         if amount < 0:
             raise Internal("INTERNAL", f"{self.method} charged {amount} of {meter}: raise an error to give back")
+        if amount > LARGEST_AMOUNT:
+            raise Internal(
+                "INTERNAL",
+                f"{self.method} charged {amount} of {meter}, and at most {LARGEST_AMOUNT} can be counted exactly: give "
+                "the meter a larger unit, or charge in parts",
+            )
         return self.charger.charge(self, (Charge(meter, amount),), time.perf_counter()) if amount else None
 
     @property

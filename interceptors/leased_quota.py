@@ -152,14 +152,20 @@ class LeasedQuota:
         talking = [tenant.refill for tenant in self._tenants.values() if tenant.refill is not None]
         if talking or self._tasks:
             await asyncio.wait([*talking, *self._tasks], timeout=CLOSING_SECONDS)
-        by_tenant: dict[TenantHoldings, list[str]] = {}
+        settling = [self._settle(tenant, meters) for tenant, meters in self._release_everything().items()]
+        await _some_at_a_time(settling, CLOSING_SECONDS)
+        with self._lock:
+            self.stats.forfeited += sum(tenant.lose() for tenant in self._tenants.values())
+
+    def _release_everything(self) -> dict[TenantHoldings, list[str]]:
+        """Starts everything that is held on its way back to the ledger, and says whose meters those are."""
+        released: dict[TenantHoldings, list[str]] = {}
         with self._lock:
             for holding, tenant in self._active.items():
-                by_tenant.setdefault(tenant, []).append(holding.meter)
+                released.setdefault(tenant, []).append(holding.meter)
                 tenant.give_up(holding.release(to_ledger=True))
             self._active.clear()
-        settling = [self._settle(tenant, meters) for tenant, meters in by_tenant.items()]
-        await _some_at_a_time(settling, CLOSING_SECONDS)
+        return released
 
     def _tenant(self, tenant_id: TenantId) -> TenantHoldings:
         tenant = self._tenants.get(tenant_id.int)
@@ -195,9 +201,8 @@ class LeasedQuota:
 
     def _walk_or_settle(self) -> None:
         if self._closed:
-            for tenant in {id(each): each for each in self._active.values()}.values():
+            for tenant in self._release_everything():
                 self._spawn(self._settle(tenant, []))
-            self._active.clear()
         elif self._walker is None or self._walker.done():
             self._walker = asyncio.get_running_loop().create_task(self._walk(), name="tenantmesh-quota")
             # A refund in another thread may come when the walk has just ended.
@@ -255,3 +260,4 @@ async def _some_at_a_time(work: Iterable[Coroutine[Any, Any, None]], seconds: fl
         _, late = await asyncio.wait(tasks, timeout=seconds)
         for task in late:
             task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)

@@ -13,13 +13,33 @@ from tenantmesh.tenant.v1 import entitlement_service_pb2 as entitlements_pb2
 from tenantmesh.tenant.v1 import quota_service_pb2 as quotas_pb2
 
 from interceptors.entitlements import EntitlementChange, Entitlements, Feature, FeatureType
-from interceptors.errors import NotFound, OutOfRange, Unavailable
+from interceptors.errors import (
+    FailedPrecondition,
+    Internal,
+    MeshError,
+    NotFound,
+    OutOfRange,
+    PermissionDenied,
+    Unavailable,
+)
 from interceptors.json_values import json_of
 from interceptors.limits import Rate, StoreUnavailable
 from interceptors.quotas import Ask, Slice
 from interceptors.tenants import TenantId, parse_tenant_id
 
 __all__ = ["GrpcEntitlementSource", "GrpcQuotaLedger"]
+
+_NO_ANSWER = {
+    grpc.StatusCode.UNAVAILABLE,
+    grpc.StatusCode.DEADLINE_EXCEEDED,
+    grpc.StatusCode.CANCELLED,
+    grpc.StatusCode.UNKNOWN,
+}
+_OF_THE_TENANT: dict[grpc.StatusCode, type[MeshError]] = {
+    grpc.StatusCode.NOT_FOUND: NotFound,
+    grpc.StatusCode.PERMISSION_DENIED: PermissionDenied,
+    grpc.StatusCode.FAILED_PRECONDITION: FailedPrecondition,
+}
 
 TIMEOUT = 2.0
 """Seconds that a look-up may take: a miss waits for it, also for a service that is just starting."""
@@ -151,11 +171,15 @@ def _slice(found: quotas_pb2.LeaseSlice) -> Slice:
 
 
 def _ledger_failure(error: grpc.aio.AioRpcError) -> Exception:
-    """What tenant_svc says does not exist, or else an answer that is missing."""
-    reason = _reason(error)
-    if error.code() is grpc.StatusCode.NOT_FOUND and reason in {"FEATURE_NOT_FOUND", "TENANT_NOT_FOUND"}:
-        return NotFound(reason, error.details() or "")
-    return StoreUnavailable(f"the ledger of allowances answered {error.code().name}")
+    """What tenant_svc says of the tenant or the meter, for whoever asked; an answer that is missing; or else something
+    that only this process can have done wrong, such as a key that may not lease."""
+    code, reason = error.code(), _reason(error)
+    if code in _NO_ANSWER:
+        return StoreUnavailable(f"the ledger of allowances answered {code.name}")
+    refusal = _OF_THE_TENANT.get(code)
+    if refusal is not None and reason.startswith(("TENANT_", "FEATURE_")):
+        return refusal(reason, error.details() or "")
+    return Internal("INTERNAL", f"the ledger of allowances answered {code.name} {reason}: {error.details()}")
 
 
 def _reason(error: grpc.aio.AioRpcError) -> str:

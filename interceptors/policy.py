@@ -11,6 +11,7 @@ from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor, Servic
 from tenantmesh.policy.v1 import policy_pb2
 
 from interceptors.caller import CallerKind
+from interceptors.quotas import LARGEST_AMOUNT
 
 __all__ = ["Charge", "ChargePer", "MethodPolicy", "PolicyError", "StoreDown", "TenantScope", "policies_of"]
 
@@ -209,8 +210,8 @@ def _check_plan(name: str, declared: policy_pb2.MethodPolicy, method: MethodDesc
     if len(asked) != len(set(asked)):
         raise PolicyError(f"{name}: name each meter once for each of CALL, REQUEST_MESSAGE and RESPONSE_MESSAGE")
     for each in declared.meters:
-        if not each.meter or each.cost < 0:
-            raise PolicyError(f"{name}: a charge names a meter, and its cost is not negative")
+        if not each.meter or not 0 <= each.cost <= LARGEST_AMOUNT:
+            raise PolicyError(f"{name}: a charge names a meter, and costs 0 (which is 1) to {LARGEST_AMOUNT}")
         if each.per == policy_pb2.CHARGE_PER_REQUEST_MESSAGE and not method.client_streaming:
             raise PolicyError(f"{name}: {each.meter} is charged per request message, and there is one: use CALL")
         if each.per == policy_pb2.CHARGE_PER_RESPONSE_MESSAGE and not method.server_streaming:

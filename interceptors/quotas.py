@@ -15,7 +15,10 @@ from typing import Protocol
 
 from interceptors.tenants import TenantId
 
-__all__ = ["Ask", "Drained", "PoolAnswer", "PoolSlice", "QuotaLedger", "QuotaPool", "Slice"]
+__all__ = ["LARGEST_AMOUNT", "Ask", "Drained", "PoolAnswer", "PoolSlice", "QuotaLedger", "QuotaPool", "Slice"]
+
+LARGEST_AMOUNT = 2**53 - 1
+"""The largest amount: up to here JSON readers and Redis scripts, which count in floating point, are exact."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +53,9 @@ class QuotaLedger(Protocol):
         """Must take from all meters or none: from each at least `need`, at most `want`; in the order of the asks.
 
         Where one has less than needed, every `granted` is 0 and `left` says what there is. Must raise NotFound
-        `FEATURE_NOT_FOUND` for what is no METERED feature, and StoreUnavailable when it can't know; then the caller
-        must take it that everything it asked for is gone.
+        `FEATURE_NOT_FOUND` for what is no METERED feature, another MeshError where it refuses, and StoreUnavailable
+        when it can't know, for this tenant or at all; then the caller must take it that everything it asked for is
+        gone.
         """
         ...
 

@@ -9,8 +9,9 @@ from datetime import datetime
 from hashlib import sha256
 
 from interceptors.entitlements import FeatureType
+from interceptors.quotas import LARGEST_AMOUNT
 from tenant_svc.plans.plan import FeatureDef, FeatureValue
-from tenant_svc.plans.rules import LARGEST_AMOUNT, refuse, value_problem
+from tenant_svc.plans.rules import refuse, value_problem
 from tenant_svc.texts import text_problem
 
 __all__ = ["Check", "GrantDraft", "OverrideDraft", "check_check", "check_grant", "check_override", "checked_reason"]

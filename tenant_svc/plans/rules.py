@@ -14,11 +14,11 @@ from typing import Any, TypeVar
 
 from interceptors.errors import FieldViolation, InvalidArgument
 from interceptors.limits import Rate
+from interceptors.quotas import LARGEST_AMOUNT
 from tenant_svc.plans.plan import WHOLE, FeatureDef, FeatureType, FeatureValue, Period, PlanVersion, Rollout
 from tenant_svc.texts import text_problem
 
 __all__ = [
-    "LARGEST_AMOUNT",
     "FeatureDraft",
     "PlanDraft",
     "RateDraft",
@@ -29,9 +29,6 @@ __all__ = [
     "rollout_problems",
     "value_problem",
 ]
-
-LARGEST_AMOUNT = 2**53 - 1
-"""The largest limit: up to here JSON readers and Redis scripts, which count in floating point, are exact."""
 
 _ID = re.compile(r"[a-z][a-z0-9_]{1,63}")
 _MAX_DISPLAY_NAME = 200

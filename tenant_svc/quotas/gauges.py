@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 
 from interceptors.entitlements import FeatureType
+from interceptors.quotas import LARGEST_AMOUNT
 from interceptors.tenants import TenantId
 from runtime.database import Connection, ForeignKeyViolation
 from tenant_svc.doors import Doors
 from tenant_svc.entitlements import reader
 from tenant_svc.entitlements import repository as entitlements_repository
 from tenant_svc.entitlements.entitlement import TenantEntitlements
-from tenant_svc.plans.rules import LARGEST_AMOUNT
 from tenant_svc.quotas import gauge_repository as repository
 from tenant_svc.quotas.gauge import Adjustment, Gauge, Report
 from tenant_svc.quotas.refusals import gauge_not_found, gauge_reported, limit_reached, request_reused

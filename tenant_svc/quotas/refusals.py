@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC
 
 from interceptors.errors import AlreadyExists, FailedPrecondition, NotFound, ResourceExhausted
-from tenant_svc.plans.rules import LARGEST_AMOUNT
+from interceptors.quotas import LARGEST_AMOUNT
 from tenant_svc.quotas.account import Account
 from tenant_svc.quotas.allocation import Allocation, AllocationState
 from tenant_svc.quotas.gauge import Gauge

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from interceptors.errors import FieldViolation, InvalidArgument
-from interceptors.quotas import Ask
-from tenant_svc.plans.rules import LARGEST_AMOUNT, id_problem
+from interceptors.quotas import LARGEST_AMOUNT, Ask
+from tenant_svc.plans.rules import id_problem
 from tenant_svc.quotas.allocation import Mode, NewAllocation
 from tenant_svc.quotas.gauge import Adjustment, Report
 from tenant_svc.texts import text_problem

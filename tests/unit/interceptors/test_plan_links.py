@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import grpc
 import pytest
+from google.rpc import error_details_pb2, status_pb2
 from notes.v1 import notes_service_pb2 as pb
 from notes.v1.notes_service_pb2_grpc import add_NotesServiceServicer_to_server
+from tenantmesh.policy.v1 import policy_pb2
 from tenantmesh.tenant.v1 import entitlement_pb2, plan_pb2
 
 from interceptors import CallerKind
@@ -30,6 +32,7 @@ from interceptors.entitlements import EntitlementChange, Entitlements, Feature, 
 from interceptors.error_boundary import Aborted
 from interceptors.errors import (
     DeadlineExceeded,
+    FailedPrecondition,
     Internal,
     MeshError,
     NotFound,
@@ -39,11 +42,12 @@ from interceptors.errors import (
     Unavailable,
 )
 from interceptors.leased_quota import LeasedQuota
-from interceptors.limits import Rate
-from interceptors.mesh_plans import read_entitlements
+from interceptors.limits import Rate, StoreUnavailable
+from interceptors.mesh_plans import GrpcQuotaLedger, read_entitlements
 from interceptors.outcome import Outcome, outcome_of
-from interceptors.policy import Charge, ChargePer, MethodPolicy, PolicyError, TenantScope, policies_of
+from interceptors.policy import Charge, ChargePer, MethodPolicy, PolicyError, TenantScope, _check_plan, policies_of
 from interceptors.quota import Quota
+from interceptors.quotas import LARGEST_AMOUNT, Ask
 from interceptors.tenant_limit import TenantLimit
 from interceptors.tenants import TenantId, TenantRecord, TenantState
 from interceptors.testing import TestMesh
@@ -290,6 +294,84 @@ def test_a_handler_is_told_what_its_chain_lacks() -> None:
         made._charging("reads", 1)
     with pytest.raises(Internal, match="in its event loop"):
         made.charge_blocking("reads", 1)
+
+
+def test_a_handler_is_told_which_amounts_can_be_charged() -> None:
+    made = call(policy())
+    made.charger = Charges()
+    made._charging("reads", LARGEST_AMOUNT)
+    with pytest.raises(Internal, match="charge in parts"):
+        made._charging("reads", LARGEST_AMOUNT + 1)
+    with pytest.raises(Internal, match="raise an error"):
+        made._charging("reads", -1)
+    assert [charge.cost for charge in made.charger.seen] == [LARGEST_AMOUNT]
+
+
+class Charges:
+    """Charges whatever it is asked for."""
+
+    def __init__(self) -> None:
+        self.seen: list[Charge] = []
+
+    def charge(self, _call: Call, charges: Sequence[Charge], _now: float) -> None:
+        self.seen += charges
+
+
+def test_costs_that_cant_be_counted_are_refused_at_start() -> None:
+    declared = policy_pb2.MethodPolicy(tenant_scope=policy_pb2.TENANT_SCOPE_REQUIRED)
+    declared.meters.add(meter="reads", cost=LARGEST_AMOUNT)
+    method = pb.DESCRIPTOR.services_by_name["NotesService"].methods[0]
+    _check_plan("x", declared, method)
+    for cost in (-1, LARGEST_AMOUNT + 1):
+        declared.meters[0].cost = cost
+        with pytest.raises(PolicyError, match="costs 0"):
+            _check_plan("x", declared, method)
+
+
+# --- what the ledger answers over gRPC --------------------------------------------------------------------------------
+
+
+def rpc_error(code: grpc.StatusCode, reason: str) -> grpc.aio.AioRpcError:
+    status = status_pb2.Status()
+    status.details.add().Pack(error_details_pb2.ErrorInfo(reason=reason))
+    details = grpc.aio.Metadata(("grpc-status-details-bin", status.SerializeToString()))
+    return grpc.aio.AioRpcError(code, grpc.aio.Metadata(), details if reason else grpc.aio.Metadata(), "what to do")
+
+
+@pytest.mark.parametrize(
+    ("code", "reason", "error"),
+    [
+        (grpc.StatusCode.UNAVAILABLE, "", StoreUnavailable),
+        (grpc.StatusCode.UNAVAILABLE, "TENANT_DIRECTORY_UNAVAILABLE", StoreUnavailable),
+        (grpc.StatusCode.DEADLINE_EXCEEDED, "", StoreUnavailable),
+        (grpc.StatusCode.CANCELLED, "", StoreUnavailable),
+        (grpc.StatusCode.UNKNOWN, "", StoreUnavailable),
+        (grpc.StatusCode.NOT_FOUND, "TENANT_NOT_FOUND", NotFound),
+        (grpc.StatusCode.NOT_FOUND, "FEATURE_NOT_FOUND", NotFound),
+        (grpc.StatusCode.PERMISSION_DENIED, "TENANT_SUSPENDED", PermissionDenied),
+        (grpc.StatusCode.FAILED_PRECONDITION, "TENANT_DELETED", FailedPrecondition),
+        (grpc.StatusCode.PERMISSION_DENIED, "PERMISSION_MISSING", Internal),
+        (grpc.StatusCode.UNAUTHENTICATED, "CREDENTIALS_INVALID", Internal),
+        (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_FIELD", Internal),
+        (grpc.StatusCode.UNIMPLEMENTED, "", Internal),
+    ],
+)
+async def test_only_a_missing_answer_is_silence(code: grpc.StatusCode, reason: str, error: type[Exception]) -> None:
+    class Stub:
+        async def Lease(self, *_: Any, **__: Any) -> None:
+            raise rpc_error(code, reason)
+
+        Return = Lease
+
+    ledger = GrpcQuotaLedger(Stub)
+    for question in (
+        ledger.lease(ACME.id, [Ask("reads", 1, 1)]),
+        ledger.give_back(ACME.id, "reads", 1, datetime.now(UTC)),
+    ):
+        with pytest.raises(error) as caught:
+            await question
+        if isinstance(caught.value, NotFound | PermissionDenied | FailedPrecondition):
+            assert (caught.value.reason, caught.value.message) == (reason, "what to do")
 
 
 # --- what counts ------------------------------------------------------------------------------------------------------

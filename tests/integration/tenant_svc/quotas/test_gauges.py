@@ -8,10 +8,10 @@ from datetime import timedelta
 import pytest
 
 from interceptors.errors import AlreadyExists, FailedPrecondition, NotFound, ResourceExhausted, Unavailable
+from interceptors.quotas import LARGEST_AMOUNT
 from interceptors.tenants import TenantId
 from runtime.ids import uuid7
 from tenant_svc.doors import Doors
-from tenant_svc.plans.rules import LARGEST_AMOUNT
 from tenant_svc.quotas import gauge_repository
 from tenant_svc.quotas.gauge import Adjustment, Gauge, Report
 from tenant_svc.quotas.gauges import Gauges

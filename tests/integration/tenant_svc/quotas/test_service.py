@@ -16,8 +16,15 @@ from google.rpc import error_details_pb2, status_pb2
 from tenantmesh.tenant.v1 import quota_service_pb2 as pb
 from tenantmesh.tenant.v1.quota_service_pb2_grpc import QuotaServiceStub, add_QuotaServiceServicer_to_server
 
+from interceptors._quota_sources import LOST_AFTER
 from interceptors.caller import CallerKind
 from interceptors.entitlements import Entitlements
+from interceptors.errors import Internal, NotFound
+from interceptors.leased_quota import LeasedQuota
+from interceptors.limits import StoreUnavailable
+from interceptors.mesh_plans import GrpcQuotaLedger
+from interceptors.policy import Charge
+from interceptors.quotas import Ask
 from interceptors.tenants import TenantId, TenantRecord, TenantState
 from interceptors.testing import TestMesh
 from tenant_svc.quotas.allocations import Allocations
@@ -106,6 +113,36 @@ async def test_leasing_and_returning(quotas: Quotas, allowances: Allowances) -> 
     assert await quotas.stub.Return(back) == pb.ReturnResponse()
     answer = await quotas.stub.Lease(pb.LeaseRequest(id=id_, asks=asks(("api_requests", 100, 1))))
     assert answer.slices[0].granted == 7
+
+
+async def test_what_is_answered_about_one_tenant_concerns_nobody_else(quotas: Quotas, allowances: Allowances) -> None:
+    """A process that leases over gRPC: some tenants are refused, one waits for a lock until nobody answers."""
+    stuck, other = await allowances.tenant(api_requests=1000), await allowances.tenant(api_requests=1000)
+    for tenant in (stuck, other):
+        quotas.knows(tenant)
+    process = LeasedQuota(GrpcQuotaLedger(lambda: quotas.stub))
+    await process.start()
+    assert isinstance(await process.charge(stuck, (Charge("api_requests"),)), tuple)
+    for _ in range(LOST_AFTER):
+        with pytest.raises(NotFound):
+            await process.charge(TenantId(uuid.uuid4()), (Charge("api_requests"),))
+    with pytest.raises(Internal, match="INVALID_ARGUMENT"):
+        await process.charge(stuck, (Charge("api_requests", TOO_MUCH),))
+    async with allowances.superuser.transaction():
+        await allowances.superuser.execute("select from tenant.quota_ledger where tenant_id = $1 for update", stuck)
+        with pytest.raises(StoreUnavailable, match="the ledger of allowances answered"):
+            await process.charge(stuck, (Charge("api_requests", 5),))
+        assert isinstance(await process.charge(other, (Charge("api_requests"),)), tuple)
+        with pytest.raises(StoreUnavailable, match="a moment ago"):
+            await process.charge(stuck, (Charge("api_requests", 5),))
+    await process.close()
+
+
+async def test_a_process_that_may_not_lease_is_told_so(quotas: Quotas, allowances: Allowances) -> None:
+    quotas.knows(tenant := await allowances.tenant(api_requests=1000))
+    powerless = quotas.caller(CallerKind.SERVICE, "tenants.read")
+    with pytest.raises(Internal, match="PERMISSION_MISSING"):
+        await GrpcQuotaLedger(lambda: powerless).lease(tenant, [Ask("api_requests", 1, 1)])
 
 
 async def test_reserving(quotas: Quotas, allowances: Allowances) -> None:

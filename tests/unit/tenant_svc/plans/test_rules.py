@@ -9,9 +9,9 @@ import pytest
 from interceptors.entitlements import FeatureType
 from interceptors.errors import InvalidArgument
 from interceptors.limits import Rate
+from interceptors.quotas import LARGEST_AMOUNT
 from tenant_svc.plans.plan import FeatureValue, Period, Rollout
 from tenant_svc.plans.rules import (
-    LARGEST_AMOUNT,
     FeatureDraft,
     PlanDraft,
     RateDraft,
