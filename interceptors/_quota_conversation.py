@@ -78,10 +78,10 @@ class Conversation:
             holding = tenant.holdings[charge.meter]
             if modest:
                 holding.demand, holding.taken = 0.0, 0
-            units = int(holding.units) if now < holding.ends_at else 0
+            units = holding.units if now < holding.ends_at else 0
             if units < charge.cost:
                 holding.measure(now)
-                found.append(Lack(holding, charge.cost - units))
+                found.append(Lack(holding, charge.cost - int(units)))
         return found
 
     async def _provide(self, tenant: TenantHoldings, lacks: list[Lack]) -> None:
@@ -146,7 +146,7 @@ class Conversation:
                 holding, ends_at = lack.holding, sent + units.ends_in.total_seconds()
                 if units.limit is None:
                     if changes == tenant.changes:
-                        holding.unlimited()
+                        tenant.give_up(holding.unlimited(ends_at))
                     continue
                 kept = holding.share(lack.need, units.granted, units.left) if pooling else units.granted
                 self._receive(tenant, holding, units, kept, ends_at, changes)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from interceptors.quotas import LARGEST_AMOUNT
+
 if TYPE_CHECKING:
     from interceptors._quota_tenants import TenantHoldings
 
@@ -125,7 +127,7 @@ class Holding:
     @property
     def remaining(self) -> int:
         """An estimate of what is left over all processes."""
-        return int(self.units) + self.left + self.pooled
+        return int(min(self.units, LARGEST_AMOUNT)) + self.left + self.pooled
 
     def receipt(self, tenant: TenantHoldings, amount: int) -> tuple[Taken, ...]:
         """What a call that takes the amount has to give back if need be."""
@@ -181,8 +183,9 @@ class Holding:
             return None
         return Pending(self.meter, int(units), self.period_start, to_ledger)
 
-    def unlimited(self) -> None:
-        """Needs nothing from anybody until the entitlements change."""
-        self.units = self.ends_at = UNLIMITED
-        self.receipts = {}
-        self.limit = None
+    def unlimited(self, ends_at: float) -> Pending | None:
+        """Needs nothing from anybody until then, and returns what is held."""
+        over = self._pending(self.units)
+        self.units, self.period_start, self.ends_at = UNLIMITED, None, ends_at
+        self.limit, self.receipts = None, {}
+        return over

@@ -14,6 +14,7 @@ from interceptors.backends.memory import MemoryRateLimiter
 from interceptors.call import Call
 from interceptors.caller import CallerKind
 from interceptors.entitlement_directory import EntitlementDirectory
+from interceptors.entitlements import Entitlements
 from interceptors.errors import QuotaViolation, ResourceExhausted, Unavailable
 from interceptors.leased_quota import LeasedQuota, Shortage, Taken
 from interceptors.limit_headers import Limited
@@ -38,28 +39,35 @@ class Quota(Link):
 
     def __init__(self, quotas: LeasedQuota | None, entitlements: EntitlementDirectory | None) -> None:
         self._quotas = quotas
+        self._entitlements = entitlements
         self._local = MemoryRateLimiter()
         if quotas is not None and entitlements is not None:
             entitlements.on_forgotten(quotas.forget)
-        self._told_of_changes = entitlements is not None
 
     def bind(self, policy: MethodPolicy) -> Link | None:
         """The link for one policy. Raises PolicyError when meters are charged and there is nothing to charge."""
-        if policy.meters and (self._quotas is None or not self._told_of_changes):
+        if policy.meters and (self._quotas is None or self._entitlements is None):
             missing = "quotas" if self._quotas is None else "entitlements"
             raise PolicyError(f"{policy.method} charges {policy.meters[0].meter}: give the chain {missing}")
         if self._quotas is None or policy.tenant_scope is TenantScope.NONE:
             return None
         kinds = {charge.per for charge in policy.meters}
         bound = _METERED[ChargePer.REQUEST_MESSAGE in kinds, ChargePer.RESPONSE_MESSAGE in kinds]
-        return bound(self._quotas, self._local, policy)
+        return bound(self._quotas, self._entitlements, self._local, policy)
 
 
 class _Metered(Link):
     """For one policy. Also for those that charge nothing by themselves, since their handlers may."""
 
-    def __init__(self, quotas: LeasedQuota, local: MemoryRateLimiter, policy: MethodPolicy) -> None:
+    def __init__(
+        self,
+        quotas: LeasedQuota,
+        entitlements: EntitlementDirectory | None,
+        local: MemoryRateLimiter,
+        policy: MethodPolicy,
+    ) -> None:
         self._quotas = quotas
+        self._entitlements = entitlements
         self._local = local
         self._policy = policy
         self._each_call, self._each_request, self._each_response = (
@@ -88,10 +96,16 @@ class _Metered(Link):
         self, call: Call, charges: Sequence[Charge], found: tuple[Taken, ...] | Shortage | None, per: ChargePer
     ) -> Pending:
         if found is None:
-            limited = [charge for charge in charges if not _unlimited(call, charge)]
+            known = self._entitled_now(call)
+            limited = [charge for charge in charges if not _unlimited(known, charge)]
             return self._ask(call, limited, per) if limited else None
         self._note(call, found, per)
         return None
+
+    def _entitled_now(self, call: Call) -> Entitlements | None:
+        """What the tenant is entitled to, if that is known. What a stream began with may be over."""
+        known = None if self._entitlements is None else self._entitlements.peek(call.tenant_id)
+        return known if isinstance(known, Entitlements) else None
 
     def leave(self, call: Call) -> None:
         call.over = True  # first: what comes later is given back by whoever brings it
@@ -146,16 +160,19 @@ class _Metered(Link):
         call.degraded = True
         if self._policy.store_down is StoreDown.ALLOW:
             return
-        if self._policy.store_down is StoreDown.LOCAL and all(self._local_share(call, charge) for charge in charges):
+        limited = [charge for charge in charges if not _unlimited(call.entitled, charge)]
+        if not limited:
+            return
+        if self._policy.store_down is StoreDown.LOCAL and all(self._local_share(call, charge) for charge in limited):
             return
         raise Unavailable(
             "QUOTA_UNAVAILABLE", "What is left of the tenant's allowance can't be found out. Retry with backoff."
         ) from error
 
     def _local_share(self, call: Call, charge: Charge) -> bool:
-        limit = 0 if call.entitled is None else call.entitled.limit(charge.meter)
+        limit = None if call.entitled is None else call.entitled.limit(charge.meter)
         if not limit:
-            return limit is None
+            return False
         share = Rate(limit * LOCAL_SHARE / DAY, max(1, int(limit * LOCAL_SHARE / 24)))
         return self._local.take_now(f"{call.tenant_id}:{charge.meter}", share, charge.cost).allowed
 
@@ -182,8 +199,7 @@ _METERED: dict[tuple[bool, bool], type[_Metered]] = {
 }
 
 
-def _unlimited(call: Call, charge: Charge) -> bool:
-    entitled = call.entitled
+def _unlimited(entitled: Entitlements | None, charge: Charge) -> bool:
     return entitled is not None and charge.meter in entitled.features and entitled.limit(charge.meter) is None
 
 

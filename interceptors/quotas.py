@@ -43,7 +43,8 @@ class Slice:
     period_start: datetime
     """Names the period, on the ledger's clock."""
     ends_in: timedelta
-    """How long the units can be used, from when they were asked for."""
+    """How long the units can be used, from when they were asked for: until the period ends. What is unlimited must be
+    asked for again then, or sooner where it is so for a time only."""
 
 
 class QuotaLedger(Protocol):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from interceptors.tenants import TenantId
 from runtime.database import Connection, Record
@@ -26,9 +26,11 @@ class NotOpened(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Accounts:
-    """The accounts that a transaction has locked, by meter."""
+    """The accounts that a transaction has locked, by meter. `valid_for` is how long the tenant is entitled to the same
+    if nothing is changed; None is for ever."""
 
     plan_id: str
+    valid_for: timedelta | None
     by_meter: Mapping[str, Account]
 
     def left(self, meter: str) -> int:
@@ -55,7 +57,7 @@ async def lock(
     found = {meter: _account(rows[meter], entitlements) for meter in wanted}
     if any(rows[meter]["given"] is None and (all_ or found[meter].allowance is not None) for meter in wanted):
         raise NotOpened
-    return Accounts(entitlements.plan.id, found)
+    return Accounts(entitlements.plan.id, entitlements.valid_for, found)
 
 
 def _account(row: Record, entitlements: TenantEntitlements) -> Account:

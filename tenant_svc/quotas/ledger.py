@@ -7,7 +7,7 @@ period is the one of the database's clock when the transaction began.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 from interceptors.errors import Unavailable
@@ -97,12 +97,16 @@ class Ledger:
         found, enough = await self.within_reach(connection, tenant_id, found, limited)
         amounts = {ask.meter: min(ask.want, found.left(ask.meter)) for ask in limited} if enough else {}
         after = await accounts.take(connection, tenant_id, found, amounts)
-        return [_slice(after.by_meter[ask.meter], amounts.get(ask.meter, ask.want if enough else 0)) for ask in asks]
+        granted = {ask.meter: amounts.get(ask.meter, ask.want if enough else 0) for ask in asks}
+        return [_slice(after.by_meter[meter], amount, found.valid_for) for meter, amount in granted.items()]
 
 
-def _slice(account: Account, granted: int) -> Slice:
-    left = 0 if account.allowance is None else account.left
-    return Slice(account.meter, granted, left, account.limit, account.period_start, account.ends_in)
+def _slice(account: Account, granted: int, valid_for: timedelta | None) -> Slice:
+    if account.allowance is not None:
+        return Slice(account.meter, granted, account.left, account.limit, account.period_start, account.ends_in)
+    # Units end with their period whatever else ends; that there is no limit has to be asked again.
+    ends_in = account.ends_in if valid_for is None else min(account.ends_in, valid_for)
+    return Slice(account.meter, granted, 0, None, account.period_start, ends_in)
 
 
 class PostgresLedger:

@@ -523,6 +523,36 @@ async def test_the_ledgers_clock_may_be_set_back(mesh: Mesh) -> None:
     assert [await mesh.charge(process) for _ in range(100)] == [True] * 99 + [False]
 
 
+async def test_the_unlimited_ends_when_the_ledger_says_so(mesh: Mesh) -> None:
+    """As with an override that expires, or at the end of a period: nobody may tell of it."""
+    seconds = 0.0
+    ledger = Clocked(mesh._limit)
+    process = LeasedQuota(ledger, MemoryQuotaPool(clock=lambda: seconds), clock=lambda: seconds)
+    await process.start()
+    mesh.processes.append(process)
+    mesh.limits["reads"] = None
+    assert all([await mesh.charge(process) for _ in range(200)])
+    seconds, mesh.limits["reads"] = 0.9, 10
+    assert await mesh.charge(process)
+    seconds, ledger.time = 1.0, ledger.time + timedelta(seconds=1)
+    assert process.charge_now(mesh.tenant, READS, seconds) is None
+    assert [await mesh.charge(process) for _ in range(11)] == [True] * 10 + [False]
+
+
+async def test_what_was_held_goes_back_when_there_is_no_limit_any_more(mesh: Mesh) -> None:
+    process = await mesh.process()
+    process.refund(await taken_of(process, mesh, (Charge("reads", 30),)))
+    mesh.limits["reads"] = None
+    assert await mesh.charge(process, (Charge("reads", 31),)), "asks for one more, and hears that there is no limit"
+    await mesh.until(lambda: mesh.given() == 0)
+
+
+async def test_one_of_several_meters_is_unlimited(mesh: Mesh) -> None:
+    process = await mesh.process()
+    served = [await mesh.charge(process, (Charge("open"), Charge("writes", 2))) for _ in range(6)]
+    assert served == [True] * 5 + [False]
+
+
 class Promising(MemoryQuotaLedger):
     """A ledger that breaks its word: there is enough left, and it gives nothing."""
 

@@ -77,6 +77,9 @@ def entitlements(**features: int | bool) -> Entitlements:
     return Entitlements(ACME.id, "basic", 1, 1, found)
 
 
+UNLIMITED = Feature("reads", FeatureType.METERED, enabled=True, limit=None)
+
+
 async def until(condition: Any) -> None:
     async with asyncio.timeout(5):
         while not condition():  # noqa: ASYNC110  # the condition is the directory's, which has no event
@@ -449,6 +452,45 @@ async def test_what_is_charged_after_the_call_is_over_is_given_back() -> None:
     assert quotas.held(ACME.id, "reads") == 5
     assert not made.taken
     await quotas.close()
+
+
+async def test_a_stream_that_began_unlimited_is_charged_when_that_is_over() -> None:
+    of = policy(meters=(Charge("reads", 1, ChargePer.REQUEST_MESSAGE),))
+    source = Source()
+    directory, quotas = EntitlementDirectory(source), LeasedQuota(MemoryQuotaLedger(source.limit))
+    source.set(replace(entitlements(reads=0), features={"reads": UNLIMITED}, valid_for=timedelta(seconds=0.1)))
+    await directory.find(ACME.id)
+    bound, gate = Quota(quotas, directory).bind(of), Entitlement(directory).bind(of)
+    assert bound is not None
+    assert gate is not None
+    made = call(of)
+    gate.admit(made)
+    bound.admit(made)
+    assert bound.read(made, None) is None
+    source.set(entitlements(reads=0))  # and no watch tells of it
+    await asyncio.sleep(0.1)
+    pending = bound.read(made, None)
+    assert pending is not None
+    with pytest.raises(ResourceExhausted):
+        await pending
+
+
+class AwayLedger(MemoryQuotaLedger):
+    async def lease(self, *_: Any) -> Any:
+        raise StoreUnavailable("away")
+
+
+async def test_what_was_unlimited_stays_so_while_nobody_can_be_asked() -> None:
+    of = policy(meters=(Charge("reads"),))
+    quotas = LeasedQuota(AwayLedger(lambda *_: None))
+    bound = Quota(quotas, EntitlementDirectory(Source())).bind(of)
+    assert bound is not None
+    made = call(of)
+    made.entitled = replace(entitlements(reads=0), features={"reads": UNLIMITED})
+    pending = bound.admit(made)
+    assert pending is not None
+    await pending
+    assert made.degraded
 
 
 async def test_operators_and_calls_without_a_tenant_are_not_charged() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -53,6 +54,23 @@ async def test_an_unlimited_meter_needs_no_account(ledger: Ledger, allowances: A
     given = await lease_one(ledger, tenant, "api_requests", 10**15)
     assert (given.granted, given.limit) == (10**15, None)
     assert await allowances.given(tenant, "api_requests") == []
+
+
+async def test_what_is_unlimited_for_a_time_is_so_until_then(ledger: Ledger, allowances: Allowances) -> None:
+    tenant = await allowances.tenant(api_requests=None)
+    assert (await lease_one(ledger, tenant, "api_requests", 1)).ends_in == await until_midnight(allowances)
+    soon = datetime.now(UTC) + timedelta(seconds=5)
+    await allowances.limit(tenant, "api_requests", None, expires=soon)
+    assert (await lease_one(ledger, tenant, "api_requests", 1)).ends_in <= timedelta(seconds=5)
+    await allowances.limit(tenant, "api_requests", 10, expires=soon)
+    assert (await lease_one(ledger, tenant, "api_requests", 1)).ends_in == await until_midnight(allowances)
+
+
+async def until_midnight(allowances: Allowances) -> Any:
+    """What is left of the day by the database's clock, but for a few seconds."""
+    now: datetime = await allowances.superuser.fetchval("select now()")
+    tomorrow = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+    return pytest.approx(tomorrow - now, abs=timedelta(seconds=5))
 
 
 async def test_several_meters_are_given_all_or_nothing(ledger: Ledger, allowances: Allowances) -> None:
