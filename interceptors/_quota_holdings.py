@@ -125,6 +125,11 @@ class Holding:
         return min(granted, self.slice(need), max(need, (granted + left) // SLICE_SHARE))
 
     @property
+    def limited(self) -> bool:
+        """Whether units are held that somebody else could use."""
+        return 0 < self.units < UNLIMITED
+
+    @property
     def remaining(self) -> int:
         """An estimate of what is left over all processes."""
         return int(min(self.units, LARGEST_AMOUNT)) + self.left + self.pooled

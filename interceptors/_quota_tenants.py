@@ -153,5 +153,12 @@ class TenantHoldings:
 
     @property
     def idle(self) -> bool:
-        """Whether nothing would be lost if this were forgotten."""
-        return not (self.waiting or self.returning or self.refill or any(h.units for h in self.holdings.values()))
+        """Whether nothing would be lost if this were forgotten. That there is no limit can be asked again."""
+        return not (self.waiting or self.returning or self.refill or any(h.limited for h in self.holdings.values()))
+
+    def in_demand(self, now: float) -> bool:
+        """Whether something was taken since demand was measured, which is done again then."""
+        taken = [holding for holding in self.holdings.values() if holding.taken]
+        for holding in taken:
+            holding.measure(now)
+        return bool(taken)

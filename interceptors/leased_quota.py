@@ -15,6 +15,7 @@ import asyncio
 import contextvars
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from datetime import timedelta
 from typing import Any
@@ -31,6 +32,8 @@ __all__ = ["LeasedQuota", "QuotaStats", "Shortage", "Taken"]
 
 CAPACITY = 20_000
 """Tenants whose holdings are kept while they are empty."""
+STEPS = 8
+"""How many tenants are looked at when room is needed for one."""
 LOOK_SECONDS = 0.2
 """A slice that nothing was taken from between two looks goes back."""
 IDLE_LOOKS = 5
@@ -51,6 +54,8 @@ class LeasedQuota:
         self._sources = Sources(pool, ledger, clock)
         self.stats = self._sources.stats
         self._tenants: dict[int, TenantHoldings] = {}
+        self._queue: deque[int] = deque()
+        """The same tenants; whoever may be forgotten next stands first. An OrderedDict would cost each charge 30 ns."""
         self._lock = threading.Lock()
         self._conversation = Conversation(self._sources, self._lock, clock, self._hold)
         self._active: dict[Holding, TenantHoldings] = {}
@@ -170,11 +175,24 @@ class LeasedQuota:
     def _tenant(self, tenant_id: TenantId) -> TenantHoldings:
         tenant = self._tenants.get(tenant_id.int)
         if tenant is None:
-            if len(self._tenants) >= CAPACITY:
-                idle = next((key for key, each in self._tenants.items() if each.idle), None)
-                self._tenants.pop(-1 if idle is None else idle, None)
+            self._make_room(self._clock())
             tenant = self._tenants[tenant_id.int] = TenantHoldings(tenant_id)
+            self._queue.append(tenant_id.int)
         return tenant
+
+    def _make_room(self, now: float) -> None:
+        """Forgets tenants from which nothing was taken since they stood first the last time: nearly those that were
+        used least recently, and charges need not keep an order. A few steps at most: where too many are in use there
+        will be more of them for a while."""
+        for _ in range(STEPS):
+            if len(self._tenants) < CAPACITY:
+                return
+            key = self._queue.popleft()
+            tenant = self._tenants[key]
+            if tenant.idle and not tenant.in_demand(now):
+                del self._tenants[key]
+            else:
+                self._queue.append(key)
 
     def _converse(self, tenant: TenantHoldings) -> None:
         if tenant.refill is None:

@@ -14,6 +14,7 @@ import pytest
 from interceptors import leased_quota
 from interceptors._quota_holdings import Pending
 from interceptors._quota_sources import LOST_AFTER
+from interceptors._quota_tenants import TenantHoldings
 from interceptors.backends.memory_quotas import MemoryQuotaLedger, MemoryQuotaPool
 from interceptors.errors import Internal, NotFound, PermissionDenied
 from interceptors.leased_quota import LeasedQuota, Shortage, Taken
@@ -551,6 +552,46 @@ async def test_one_of_several_meters_is_unlimited(mesh: Mesh) -> None:
     process = await mesh.process()
     served = [await mesh.charge(process, (Charge("open"), Charge("writes", 2))) for _ in range(6)]
     assert served == [True] * 5 + [False]
+
+
+async def test_memory_is_bounded_and_keeps_whom_it_hears_from(mesh: Mesh, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leased_quota, "CAPACITY", 100)
+    process = await mesh.process()
+    for meter in ("open", "reads", "nothing"):
+        for _ in range(300):
+            assert await process.charge(TenantId(uuid.uuid4()), (Charge(meter),)) is not None
+            assert await mesh.charge(process, (Charge("open"),))
+        assert len(process._tenants) == 100
+    assert process.stats.ledger_calls == 900 + 1, "the one that calls all the time was asked for once"
+
+
+async def test_what_is_held_is_not_forgotten(mesh: Mesh, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leased_quota, "CAPACITY", 10)
+    process = await mesh.process()
+    tenants = [TenantId(uuid.uuid4()) for _ in range(30)]
+    for tenant in tenants:
+        process.refund(await process.charge(tenant, READS))  # type: ignore[arg-type]
+    assert [process.held(tenant, "reads") for tenant in tenants] == [1] * 30
+    await mesh.until(lambda: not process._active)
+    for _ in range(10):
+        await process.charge(TenantId(uuid.uuid4()), READS)
+    assert len(process._tenants) == 10, "and room is made when it has gone back"
+
+
+async def test_room_costs_the_same_however_many_are_in_use(mesh: Mesh, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leased_quota, "CAPACITY", 1000)
+    process = await mesh.process()
+    looked = 0
+
+    def idle(_tenant: TenantHoldings) -> bool:
+        nonlocal looked
+        looked += 1
+        return False
+
+    monkeypatch.setattr(TenantHoldings, "idle", property(idle))
+    for _ in range(1100):
+        await process.charge(TenantId(uuid.uuid4()), (Charge("open"),))
+    assert looked <= 100 * leased_quota.STEPS
 
 
 class Promising(MemoryQuotaLedger):
