@@ -126,8 +126,10 @@ class LeasedRateLimiter:
         return await waiter.answer
 
     def _known(self, key: str, rate: Rate) -> _Key:
+        """What is held of the key under this rate. Under another one it begins anew at once: who asks for those that
+        wait under the old rate is left to answer them, and under load would never have done."""
         known = self._keys.get(key)
-        if known is None or (known.rate != rate and known.asking is None):
+        if known is None or known.rate != rate:
             known = _Key(rate, self._clock())
             with self._lock:
                 self._keys.pop(key, None)
@@ -146,9 +148,7 @@ class LeasedRateLimiter:
         try:
             while waiters := [waiter for waiter in known.waiting if not waiter.answer.done()]:
                 known.waiting.clear()
-                rows = [
-                    Takers(cost, len(list(row))) for cost, row in itertools.groupby(waiter.cost for waiter in waiters)
-                ]
+                rows = _rows(waiters)
                 sent = self._clock()
                 lease = self._worth_leasing(known, sum(waiter.cost for waiter in waiters), sent)
                 try:
