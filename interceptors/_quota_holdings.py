@@ -47,6 +47,15 @@ class Taken:
     holding: Holding
     amount: int
     period_start: datetime | None
+    changes: int
+    """How often the tenant's entitlements had changed: units of before a change are not used after it."""
+
+    @property
+    def usable(self) -> bool:
+        """Whether the units are of the period and the entitlements that are in force, and may be taken again."""
+        holding = self.holding
+        unchanged = self.changes == self.tenant.changes and holding.limit is not None
+        return unchanged and self.period_start == holding.period_start
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +147,7 @@ class Holding:
         """What a call that takes the amount has to give back if need be."""
         known = self.receipts.get(amount)
         if known is None:
-            known = () if self.units == UNLIMITED else (Taken(tenant, self, amount, self.period_start),)
+            known = () if self.units == UNLIMITED else (Taken(tenant, self, amount, self.period_start, tenant.changes),)
             if len(self.receipts) < RECEIPTS:
                 self.receipts[amount] = known
         return known

@@ -122,8 +122,7 @@ class LeasedQuota:
         for each in taken:
             holding = each.holding
             with self._lock:
-                of_now = holding.limit is not None and holding.period_start == each.period_start
-                if of_now and now < holding.ends_at and not self._closed:
+                if each.usable and now < holding.ends_at and not self._closed:
                     holding.units += each.amount
                 elif each.period_start is not None:
                     late = Pending(holding.meter, each.amount, each.period_start, to_ledger=True)

@@ -10,6 +10,7 @@ from typing import Any
 
 import grpc
 
+from interceptors._quota_holdings import Holding
 from interceptors.backends.memory import MemoryRateLimiter
 from interceptors.call import Call
 from interceptors.caller import CallerKind
@@ -204,14 +205,16 @@ def _unlimited(entitled: Entitlements | None, charge: Charge) -> bool:
 
 
 def _added(taken: Sequence[Taken], more: Sequence[Taken]) -> Sequence[Taken]:
-    """Adds up what was taken of the same meter and period, so that long streams stay small."""
-    amounts = {(each.holding, each.period_start): each for each in taken}
+    """Adds up what was taken of the same meter, period and entitlements, so that long streams stay small."""
+    added = {_kind(each): each for each in taken}
     for each in more:
-        same = amounts.get((each.holding, each.period_start))
-        amounts[each.holding, each.period_start] = (
-            each if same is None else replace(same, amount=same.amount + each.amount)
-        )
-    return tuple(amounts.values())
+        same = added.get(_kind(each))
+        added[_kind(each)] = each if same is None else replace(same, amount=same.amount + each.amount)
+    return tuple(added.values())
+
+
+def _kind(taken: Taken) -> tuple[Holding, datetime | None, int]:
+    return taken.holding, taken.period_start, taken.changes
 
 
 def _exhausted(call: Call, short: Shortage) -> ResourceExhausted:

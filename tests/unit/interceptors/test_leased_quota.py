@@ -203,6 +203,24 @@ async def test_a_change_of_the_entitlements_is_heard(mesh: Mesh) -> None:
     assert [await mesh.charge(second) for _ in range(3)] == [True, True, False], "a refusal is not remembered"
 
 
+async def test_what_is_refunded_after_a_limit_was_lowered_goes_back(mesh: Mesh) -> None:
+    process = await mesh.process()
+    taken = [await taken_of(process, mesh, READS) for _ in range(50)]
+    mesh.limits["reads"] = 10
+    process.forget(mesh.tenant)
+    assert not await mesh.charge(process)
+    for each in taken[:20]:
+        process.refund(each)
+    assert process.held(mesh.tenant, "reads") == 0
+    assert not await mesh.charge(process), "30 of 10 are used"
+    await mesh.until(lambda: mesh.given() == 30)
+    for each in taken[20:45]:
+        process.refund(each)
+    await mesh.until(lambda: mesh.given() == 5)
+    await asyncio.sleep(1)  # the refusal is remembered for a second
+    assert [await mesh.charge(process) for _ in range(6)] == [True] * 5 + [False]
+
+
 async def test_a_pool_of_a_higher_limit_is_not_used(mesh: Mesh) -> None:
     (units,) = await mesh.ledger.lease(mesh.tenant, [Ask("reads", 80, 80)])
     assert await mesh.pool.add(mesh.tenant, units, 80, mesh.pool._clock() + 100)
