@@ -63,6 +63,7 @@ class LeasedQuota:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._walker: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._places = asyncio.Semaphore(AT_ONCE)
         self._resting = False
         self._closed = False
 
@@ -157,7 +158,7 @@ class LeasedQuota:
         if talking or self._tasks:
             await asyncio.wait([*talking, *self._tasks], timeout=CLOSING_SECONDS)
         settling = [self._settle(tenant, meters) for tenant, meters in self._release_everything().items()]
-        await _some_at_a_time(settling, CLOSING_SECONDS)
+        await _all_of(settling, CLOSING_SECONDS)
         with self._lock:
             self.stats.forfeited += sum(tenant.lose() for tenant in self._tenants.values())
 
@@ -230,7 +231,7 @@ class LeasedQuota:
             self._resting = True
             await asyncio.sleep(LOOK_SECONDS)
             self._resting = False
-            await _some_at_a_time(self._look())
+            await _all_of(self._look())
 
     def _look(self) -> list[Coroutine[Any, Any, None]]:
         """What is idle, on its way back: slices at once, pools when nobody has taken from them for a while."""
@@ -253,10 +254,12 @@ class LeasedQuota:
         return settling
 
     async def _settle(self, tenant: TenantHoldings, meters: Sequence[str], idle_for: timedelta = timedelta()) -> None:
-        """Gives back what is on its way, and what is in pools that nobody takes from."""
-        await self._conversation.give_back(tenant)
-        for meter in meters:
-            await self._sources.drain(tenant.id, meter, idle_for)
+        """Gives back what is on its way, and what is in pools that nobody takes from. Waits for a place: after a change
+        that concerns everybody, the ledger would else have no time for those who wait."""
+        async with self._places:
+            await self._conversation.give_back(tenant)
+            for meter in meters:
+                await self._sources.drain(tenant.id, meter, idle_for)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -264,15 +267,9 @@ class LeasedQuota:
         task.add_done_callback(self._tasks.discard)
 
 
-async def _some_at_a_time(work: Iterable[Coroutine[Any, Any, None]], seconds: float | None = None) -> None:
-    """Does the work, not all of it at once. What takes longer than so many seconds is dropped."""
-    places = asyncio.Semaphore(AT_ONCE)
-
-    async def one(each: Coroutine[Any, Any, None]) -> None:
-        async with places:
-            await each
-
-    tasks = [asyncio.ensure_future(one(each)) for each in work]
+async def _all_of(work: Iterable[Coroutine[Any, Any, None]], seconds: float | None = None) -> None:
+    """Does the work. What takes longer than so many seconds is dropped."""
+    tasks = [asyncio.ensure_future(each) for each in work]
     if tasks:
         _, late = await asyncio.wait(tasks, timeout=seconds)
         for task in late:

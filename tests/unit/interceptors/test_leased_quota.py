@@ -203,6 +203,38 @@ async def test_a_change_of_the_entitlements_is_heard(mesh: Mesh) -> None:
     assert [await mesh.charge(second) for _ in range(3)] == [True, True, False], "a refusal is not remembered"
 
 
+class Busy(MemoryQuotaLedger):
+    """A ledger that notes how many talk to it at a time."""
+
+    talking = most = 0
+
+    async def give_back(self, *arguments: Any) -> None:
+        self.talking += 1
+        self.most = max(self.most, self.talking)
+        await asyncio.sleep(0.001)
+        await super().give_back(*arguments)
+        self.talking -= 1
+
+
+@pytest.mark.parametrize("at_once", [True, False], ids=["everybody", "one by one"])
+async def test_when_everything_changes_not_all_is_returned_at_once(mesh: Mesh, *, at_once: bool) -> None:
+    """As with a new catalog, or when a thousand tenants are moved to another plan."""
+    ledger = Busy(mesh._limit)
+    process = LeasedQuota(ledger)
+    tenants = [TenantId(uuid.uuid4()) for _ in range(200)]
+    for tenant in tenants:
+        process.refund(await process.charge(tenant, READS))  # type: ignore[arg-type]
+    if at_once:
+        process.forget(None)
+    else:
+        for tenant in tenants:
+            process.forget(tenant)
+    await mesh.until(lambda: not any(ledger.given(tenant, "reads") for tenant in tenants))
+    assert ledger.most == leased_quota.AT_ONCE
+    await process.close()
+    assert process.stats.forfeited == 0
+
+
 async def test_what_is_refunded_after_a_limit_was_lowered_goes_back(mesh: Mesh) -> None:
     process = await mesh.process()
     taken = [await taken_of(process, mesh, READS) for _ in range(50)]

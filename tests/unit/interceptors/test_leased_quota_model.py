@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from interceptors.backends.memory_quotas import MemoryQuotaLedger, MemoryQuotaPool
-from interceptors.leased_quota import LeasedQuota, Shortage, Taken, _some_at_a_time
+from interceptors.leased_quota import LeasedQuota, Shortage, Taken, _all_of
 from interceptors.limits import StoreUnavailable
 from interceptors.policy import Charge
 from interceptors.tenants import TenantId
@@ -114,7 +114,7 @@ class World:
     async def look(self) -> None:
         """What otherwise happens five times a second."""
         for process in self.processes:
-            await _some_at_a_time(process._look())
+            await _all_of(process._look())
 
     async def restart(self, place: int) -> None:
         await self.processes[place].close()
