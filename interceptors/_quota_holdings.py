@@ -173,11 +173,21 @@ class Holding:
         self.ends_at = min(self.ends_at, ends_at)
         return None
 
-    def release(self, *, to_ledger: bool = False) -> Pending | None:
-        """Takes all units out, to be given back."""
-        over = self._pending(self.units, to_ledger=to_ledger)
+    def worth_keeping(self) -> float:
+        """How much to go on holding, at a look. All, while somebody waits for more. Nothing, where nothing was taken
+        since the last look. Else what is held, unless it would last for longer than a lease should; then a slice. That
+        is a quarter of a lease, so that nobody whose calls come evenly gives back what it asks for the next moment."""
+        if self.wanted:
+            return self.units
+        if not self.used:
+            return 0
+        return self.units if self.units <= self.demand * LEASE_SECONDS else self.slice(1)
+
+    def release(self, *, keep: float = 0, to_ledger: bool = False) -> Pending | None:
+        """Takes units out, to be given back."""
+        over = self._pending(self.units - keep, to_ledger=to_ledger)
         if over is not None:
-            self.units = 0
+            self.units = keep
         return over
 
     def forget(self) -> Pending | None:

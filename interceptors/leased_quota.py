@@ -35,7 +35,7 @@ CAPACITY = 20_000
 STEPS = 8
 """How many tenants are looked at when room is needed for one."""
 LOOK_SECONDS = 0.2
-"""A slice that nothing was taken from between two looks goes back."""
+"""A slice that nothing was taken from between two looks goes back, and so does what it is too large by."""
 IDLE_LOOKS = 5
 """How long to look whether the pool has become idle as well."""
 POOL_IDLE = timedelta(seconds=0.5)
@@ -234,19 +234,19 @@ class LeasedQuota:
             await _all_of(self._look())
 
     def _look(self) -> list[Coroutine[Any, Any, None]]:
-        """What is idle, on its way back: slices at once, pools when nobody has taken from them for a while."""
-        settling = []
+        """What is idle, or more than is called for, on its way back: slices at once, pools when nobody has taken from
+        them for a while."""
+        now, settling = self._clock(), []
         for holding, tenant in list(self._active.items()):
             with self._lock:
-                if holding.used or holding.wanted:
-                    holding.used, holding.looks = False, IDLE_LOOKS
-                    continue
-                released = holding.release()
+                holding.measure(now)
+                released = holding.release(keep=holding.worth_keeping())
                 if released is not None:
                     holding.pooled += released.amount  # that is where it goes
                 tenant.give_up(released)
-                holding.looks -= 1
-                if (holding.looks <= 0 or not holding.pooled) and not tenant.returning:
+                busy = holding.used or holding.wanted
+                holding.used, holding.looks = False, IDLE_LOOKS if busy else holding.looks - 1
+                if not busy and (holding.looks <= 0 or not holding.pooled) and not tenant.returning:
                     del self._active[holding]
             pooled = [holding.meter] if holding.pooled and holding.looks < IDLE_LOOKS - 1 else []
             if pooled or tenant.returning:

@@ -4,8 +4,9 @@ does."""
 from __future__ import annotations
 
 import asyncio
+import random
 import uuid
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -642,6 +643,76 @@ async def test_room_costs_the_same_however_many_are_in_use(mesh: Mesh, monkeypat
     for _ in range(1100):
         await process.charge(TenantId(uuid.uuid4()), (Charge("open"),))
     assert looked <= 100 * leased_quota.STEPS
+
+
+class Noting(Away):
+    """A pool that notes the amounts which it is given back."""
+
+    def __init__(self, store: Any) -> None:
+        super().__init__(store)
+        self.given_back: list[int] = []
+
+    def __getattr__(self, name: str) -> Any:
+        asked = super().__getattr__(name)
+
+        async def noting(*args: Any) -> Any:
+            if name == "give_back":
+                self.given_back.append(args[2])
+            return await asked(*args)
+
+        return noting
+
+
+class Walked:
+    """A process whose time is the test's, with what it leaves in the pool."""
+
+    def __init__(self, mesh: Mesh) -> None:
+        self.seconds = 0.0
+        self._mesh = mesh
+        pool: Any = Noting(MemoryQuotaPool(clock=lambda: self.seconds))
+        self.given_back = pool.given_back
+        self.process = LeasedQuota(mesh.ledger, pool, clock=lambda: self.seconds)
+
+    async def call(self, gaps: Iterable[float]) -> None:
+        """Calls after these seconds each, with a look every LOOK_SECONDS."""
+        looked = self.seconds
+        for gap in gaps:
+            self.seconds += gap
+            assert await self._mesh.charge(self.process, (Charge("much"),))
+            if self.seconds - looked >= leased_quota.LOOK_SECONDS:
+                looked = self.seconds
+                await leased_quota._all_of(self.process._look())
+
+    @property
+    def held(self) -> int:
+        return self.process.held(self._mesh.tenant, "much")
+
+
+@pytest.fixture
+async def walked(mesh: Mesh, monkeypatch: pytest.MonkeyPatch) -> Walked:
+    made = Walked(mesh)
+    monkeypatch.setattr(made.process, "_walk_or_settle", lambda: None)  # the test looks
+    mesh.processes.append(made.process)
+    await made.process.start()
+    return made
+
+
+async def test_a_process_whose_calls_become_fewer_gives_back_what_it_holds_too_much(walked: Walked) -> None:
+    await walked.call([0.001] * 2_000)
+    while walked.held < 200:
+        await walked.call([0.001])
+    await walked.call([0.15] * 10)
+    assert walked.held < 20
+    assert len(walked.given_back) < 5, "in a few steps"
+    await walked.call([0.15] * 20)
+    assert walked.held <= 3
+
+
+@pytest.mark.parametrize("per_second", [8, 50, 1_000, 20_000])
+async def test_a_process_whose_calls_come_evenly_gives_nothing_back(walked: Walked, per_second: int) -> None:
+    chance = random.Random(7)
+    await walked.call(chance.expovariate(per_second) for _ in range(10 * min(per_second, 2_000)))
+    assert not walked.given_back
 
 
 class Promising(MemoryQuotaLedger):
