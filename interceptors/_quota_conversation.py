@@ -174,7 +174,7 @@ class Conversation:
     ) -> None:
         """Puts units into the holding; those that were asked for before the entitlements changed go back."""
         if changes != tenant.changes:
-            late = Pending(holding.meter, amount, units.period_start, to_ledger=True)
+            late = Pending(holding.meter, amount, units.period_start)
             tenant.give_up(late if amount else None)
         else:
             ledgers = isinstance(units, Slice)

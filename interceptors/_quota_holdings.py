@@ -60,12 +60,13 @@ class Taken:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """Units on their way back: to the pool if it is there, or straight to the ledger."""
+    """Units on their way back."""
 
     meter: str
     amount: int
     period_start: datetime
-    to_ledger: bool = False
+    limit: int | None = None
+    """What they were leased under, where the pool of that limit may have them; else they go straight to the ledger."""
 
 
 class Holding:
@@ -163,7 +164,7 @@ class Holding:
         whose clock was set back, is not believed.
         """
         if self.period_start is not None and period_start < self.period_start and not ledgers:
-            return Pending(self.meter, units, period_start, to_ledger=True) if units else None
+            return Pending(self.meter, units, period_start) if units else None
         if period_start != self.period_start:
             over = self._pending(self.units)
             self.units, self.period_start, self.ends_at = units, period_start, ends_at
@@ -185,7 +186,7 @@ class Holding:
 
     def release(self, *, keep: float = 0, to_ledger: bool = False) -> Pending | None:
         """Takes units out, to be given back."""
-        over = self._pending(self.units - keep, to_ledger=to_ledger)
+        over = self._pending(self.units - keep, None if to_ledger else self.limit)
         if over is not None:
             self.units = keep
         return over
@@ -202,10 +203,10 @@ class Holding:
         """Remembers that there is less than the cost."""
         self.refused_cost, self.refused_until = cost, until
 
-    def _pending(self, units: float, *, to_ledger: bool = True) -> Pending | None:
+    def _pending(self, units: float, limit: int | None = None) -> Pending | None:
         if not units or units == UNLIMITED or self.period_start is None:
             return None
-        return Pending(self.meter, int(units), self.period_start, to_ledger)
+        return Pending(self.meter, int(units), self.period_start, limit)
 
     def unlimited(self, ends_at: float) -> Pending | None:
         """Needs nothing from anybody until then, and returns what is held."""

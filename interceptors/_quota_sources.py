@@ -149,14 +149,14 @@ class Sources:
             except StoreUnavailable:
                 return None
             await self.drain(tenant_id, units.meter)  # it was filled under another limit
-        return await self.give_back(tenant_id, Pending(units.meter, amount, units.period_start, to_ledger=True))
+        return await self.give_back(tenant_id, Pending(units.meter, amount, units.period_start))
 
     async def give_back(self, tenant_id: TenantId, units: Pending) -> Pending | None:
         """Returns units to where others can use them, and says what has to be kept for now. Never raises."""
-        pool = None if units.to_ledger else self._pool_of(tenant_id)
-        if pool is not None:
+        pool = self._pool_of(tenant_id)
+        if pool is not None and units.limit is not None:
             self.stats.pool_calls += 1
-            question = pool.give_back(tenant_id, units.meter, units.amount, units.period_start)
+            question = pool.give_back(tenant_id, units.meter, units.amount, units.period_start, units.limit)
             try:
                 with self._forfeiting(units.amount):
                     if await self._pool_breaker.ask(tenant_id, question):

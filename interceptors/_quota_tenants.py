@@ -139,7 +139,7 @@ class TenantHoldings:
     def keep(self, units: Pending) -> bool:
         """Puts units back into their holding, where they can be used until they can be returned."""
         holding = self.holdings[units.meter]
-        if units.to_ledger or holding.limit is None or holding.period_start != units.period_start:
+        if units.limit is None or holding.limit != units.limit or holding.period_start != units.period_start:
             return False
         holding.units += units.amount
         return True

@@ -126,7 +126,7 @@ class LeasedQuota:
                 if each.usable and now < holding.ends_at and not self._closed:
                     holding.units += each.amount
                 elif each.period_start is not None:
-                    late = Pending(holding.meter, each.amount, each.period_start, to_ledger=True)
+                    late = Pending(holding.meter, each.amount, each.period_start)
                     each.tenant.returning.append(late)
                 self._active[holding] = each.tenant
         self._wake()

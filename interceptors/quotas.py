@@ -118,8 +118,9 @@ class QuotaPool(Protocol):
         clock. False, and nothing done, where the pool is of another limit or a later period."""
         ...
 
-    async def give_back(self, tenant_id: TenantId, meter: str, amount: int, period_start: datetime) -> bool:
-        """Must return units to the pool of that period; False when there is none, and then nothing was done."""
+    async def give_back(self, tenant_id: TenantId, meter: str, amount: int, period_start: datetime, limit: int) -> bool:
+        """Must return units, which were leased under that limit, to the pool of their period. False, and nothing done,
+        where there is none, or one of another limit."""
         ...
 
     async def drain(self, tenant_id: TenantId, meter: str, idle_for: timedelta = timedelta()) -> Drained | None:

@@ -70,10 +70,10 @@ class MemoryQuotaPool:
         self._pools[tenant_id, units.meter] = _Pool(units.period_start, until, amount, units.left, units.limit, now)
         return True
 
-    async def give_back(self, tenant_id: TenantId, meter: str, amount: int, period_start: datetime) -> bool:
+    async def give_back(self, tenant_id: TenantId, meter: str, amount: int, period_start: datetime, limit: int) -> bool:
         """As `QuotaPool.give_back`."""
         pool = self._pool(tenant_id, meter)
-        if pool is None or pool.period_start != period_start:
+        if pool is None or pool.period_start != period_start or pool.limit != limit:
             return False
         pool.units += amount
         return True

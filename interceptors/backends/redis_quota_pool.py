@@ -54,9 +54,9 @@ class RedisQuotaPool:
         arguments = [_period(units.period_start), int(until * 1e6), amount, units.left, units.limit]
         return bool(await _asked(self._add(keys=[_key(tenant_id, units.meter)], args=arguments)))
 
-    async def give_back(self, tenant_id: TenantId, meter: str, amount: int, period_start: datetime) -> bool:
+    async def give_back(self, tenant_id: TenantId, meter: str, amount: int, period_start: datetime, limit: int) -> bool:
         """As `QuotaPool.give_back`."""
-        arguments = [_period(period_start), amount]
+        arguments = [_period(period_start), amount, limit]
         return bool(await _asked(self._give_back(keys=[_key(tenant_id, meter)], args=arguments)))
 
     async def drain(self, tenant_id: TenantId, meter: str, idle_for: timedelta = timedelta()) -> Drained | None:

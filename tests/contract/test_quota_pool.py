@@ -57,7 +57,7 @@ async def taken(pool: QuotaPool, tenant: TenantId, want: int, need: int = 1, lim
 
 async def test_a_pool_that_nobody_filled_has_nothing(pool: QuotaPool, tenant: TenantId) -> None:
     assert await taken(pool, tenant, 1) is None
-    assert not await pool.give_back(tenant, "reads", 1, TODAY)
+    assert not await pool.give_back(tenant, "reads", 1, TODAY, 1000)
     assert await pool.drain(tenant, "reads") is None
 
 
@@ -117,11 +117,20 @@ async def test_a_pool_of_a_higher_limit_is_left_for_draining(pool: QuotaPool, te
     assert await taken(pool, tenant, 1, limit=999) == 1
 
 
+async def test_units_of_another_limit_do_not_come_back(pool: QuotaPool, tenant: TenantId) -> None:
+    """A slice that was leased before a limit was lowered, or raised, is the ledger's to take back."""
+    await fill(pool, tenant, 5)
+    for limit in (999, 1001):
+        assert not await pool.give_back(tenant, "reads", 5, TODAY, limit)
+    assert await pool.give_back(tenant, "reads", 2, TODAY, 1000)
+    assert await pool.drain(tenant, "reads") == Drained(7, TODAY)
+
+
 async def test_units_of_a_period_end_with_it(pool: QuotaPool, tenant: TenantId) -> None:
     assert await fill(pool, tenant, 5, seconds=0.02)
     await asyncio.sleep(0.03)
     assert await taken(pool, tenant, 1) is None
-    assert not await pool.give_back(tenant, "reads", 1, TODAY)
+    assert not await pool.give_back(tenant, "reads", 1, TODAY, 1000)
     assert not await fill(pool, tenant, 5, seconds=0), "nor can they be added when it is over"
 
 
@@ -140,8 +149,8 @@ async def test_a_later_period_replaces_an_earlier_one(pool: QuotaPool, tenant: T
     later = replace(UNITS, period_start=TOMORROW)
     assert await fill(pool, tenant, 2, later)
     assert not await fill(pool, tenant, 5), "and an earlier one does not come back"
-    assert not await pool.give_back(tenant, "reads", 5, TODAY)
-    assert await pool.give_back(tenant, "reads", 1, TOMORROW)
+    assert not await pool.give_back(tenant, "reads", 5, TODAY, 1000)
+    assert await pool.give_back(tenant, "reads", 1, TOMORROW, 1000)
     assert await pool.drain(tenant, "reads") == Drained(3, TOMORROW)
 
 
@@ -186,7 +195,7 @@ async def test_a_store_that_is_away_is_said_to_be_so(tenant: TenantId) -> None:
     for question in (
         pool.take(tenant, [Ask("reads", 1, 1)], [1]),
         pool.add(tenant, UNITS, 1, 1.0),
-        pool.give_back(tenant, "reads", 1, TODAY),
+        pool.give_back(tenant, "reads", 1, TODAY, 1000),
         pool.drain(tenant, "reads"),
     ):
         with pytest.raises(StoreUnavailable):

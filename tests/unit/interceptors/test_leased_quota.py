@@ -522,7 +522,7 @@ async def test_without_answers_nothing_is_given_twice(mesh: Mesh) -> None:
     sources = (await mesh.process(pool=pool))._sources
     assert await sources.add(mesh.tenant, units, 9, mesh.pool._clock() + 100) is None
     sources = (await mesh.process(pool=pool))._sources
-    assert await sources.give_back(mesh.tenant, Pending("reads", 9, units.period_start)) is None
+    assert await sources.give_back(mesh.tenant, Pending("reads", 9, units.period_start, units.limit)) is None
     assert (mesh.given(), mesh.pool.held(mesh.tenant, "reads")) == (9, 18), "not returned to the ledger as well"
 
 
