@@ -162,20 +162,24 @@ class _Metered(Link):
         if self._policy.store_down is StoreDown.ALLOW:
             return
         limited = [charge for charge in charges if not _unlimited(call.entitled, charge)]
-        if not limited:
-            return
-        if self._policy.store_down is StoreDown.LOCAL and all(self._local_share(call, charge) for charge in limited):
+        if not limited or (self._policy.store_down is StoreDown.LOCAL and self._from_local_share(call, limited)):
             return
         raise Unavailable(
             "QUOTA_UNAVAILABLE", "What is left of the tenant's allowance can't be found out. Retry with backoff."
         ) from error
 
-    def _local_share(self, call: Call, charge: Charge) -> bool:
-        limit = None if call.entitled is None else call.entitled.limit(charge.meter)
-        if not limit:
-            return False
-        share = Rate(limit * LOCAL_SHARE / DAY, max(1, int(limit * LOCAL_SHARE / 24)))
-        return self._local.take_now(f"{call.tenant_id}:{charge.meter}", share, charge.cost).allowed
+    def _from_local_share(self, call: Call, charges: Sequence[Charge]) -> bool:
+        """Takes all charges or none."""
+        taken: list[tuple[str, Rate, int]] = []
+        for charge in charges:
+            share = _local_share(call.entitled, charge)
+            key = f"{call.tenant_id}:{charge.meter}"
+            if share is None or not self._local.take_now(key, share, charge.cost).allowed:
+                for each in taken:
+                    self._local.give_back(*each)
+                return False
+            taken.append((key, share, charge.cost))
+        return True
 
 
 class _MeteredRequests(_Metered):
@@ -202,6 +206,12 @@ _METERED: dict[tuple[bool, bool], type[_Metered]] = {
 
 def _unlimited(entitled: Entitlements | None, charge: Charge) -> bool:
     return entitled is not None and charge.meter in entitled.features and entitled.limit(charge.meter) is None
+
+
+def _local_share(entitled: Entitlements | None, charge: Charge) -> Rate | None:
+    """What one process serves of a limited meter by itself."""
+    limit = None if entitled is None else entitled.limit(charge.meter)
+    return Rate(limit * LOCAL_SHARE / DAY, max(1, int(limit * LOCAL_SHARE / 24))) if limit else None
 
 
 def _added(taken: Sequence[Taken], more: Sequence[Taken]) -> Sequence[Taken]:

@@ -45,7 +45,16 @@ from interceptors.leased_quota import LeasedQuota
 from interceptors.limits import Rate, StoreUnavailable
 from interceptors.mesh_plans import GrpcQuotaLedger, read_entitlements
 from interceptors.outcome import Outcome, outcome_of
-from interceptors.policy import Charge, ChargePer, MethodPolicy, PolicyError, TenantScope, _check_plan, policies_of
+from interceptors.policy import (
+    Charge,
+    ChargePer,
+    MethodPolicy,
+    PolicyError,
+    StoreDown,
+    TenantScope,
+    _check_plan,
+    policies_of,
+)
 from interceptors.quota import Quota
 from interceptors.quotas import LARGEST_AMOUNT, Ask
 from interceptors.tenant_limit import TenantLimit
@@ -478,6 +487,27 @@ async def test_a_stream_that_began_unlimited_is_charged_when_that_is_over() -> N
 class AwayLedger(MemoryQuotaLedger):
     async def lease(self, *_: Any) -> Any:
         raise StoreUnavailable("away")
+
+
+async def test_several_meters_are_taken_from_the_local_share_all_or_nothing() -> None:
+    reads, writes = Charge("reads"), Charge("writes")
+    quota = Quota(LeasedQuota(AwayLedger(lambda *_: None)), EntitlementDirectory(Source()))
+
+    async def served(*charges: Charge) -> bool:
+        of = policy(meters=charges, store_down=StoreDown.LOCAL)
+        made, bound = call(of), quota.bind(of)
+        made.entitled = entitlements(reads=200, writes=1)
+        assert bound is not None
+        pending = bound.admit(made)
+        assert pending is not None
+        try:
+            await pending
+        except Unavailable:
+            return False
+        return True
+
+    assert [await served(reads, writes) for _ in range(3)] == [True, False, False]
+    assert [await served(reads) for _ in range(2)] == [True, False], "the refused ones took nothing"
 
 
 async def test_what_was_unlimited_stays_so_while_nobody_can_be_asked() -> None:
