@@ -1,6 +1,7 @@
 """The client side: a call made while serving another carries its request id, trace, deadline and tenant onward.
 
-Retries come from gRPC's own service config, made from the policies: only what a policy calls idempotent is repeated.
+Retries come from gRPC's own service config, made from the policies: only what they allow to be repeated is. What may be
+by its `request_id` is sent with one, also where the caller gave none, so that gRPC never makes it happen twice.
 """
 
 from __future__ import annotations
@@ -67,15 +68,13 @@ def outgoing(credential: Credential | Onward | None = None) -> list[tuple[str, s
 
 
 def retry_config(services: Iterable[ServiceDescriptor]) -> str:
-    """A gRPC service config that retries what the policies call idempotent, on UNAVAILABLE, with a retry budget."""
-    safe = [
-        policy for policy in policies_of(services, complete=False).values() if policy.idempotent and not policy.streams
-    ]
+    """A gRPC service config that retries what the policies allow to be repeated, on UNAVAILABLE, with a retry budget.
+    What they allow by a `request_id` needs one, which the channels of this module see to."""
     return json.dumps(
         {
             "methodConfig": [
                 {
-                    "name": [_config_name(policy) for policy in safe],
+                    "name": [_config_name(policy) for policy in _retried(services)],
                     "retryPolicy": {
                         "maxAttempts": 3,
                         "initialBackoff": "0.05s",
@@ -88,6 +87,11 @@ def retry_config(services: Iterable[ServiceDescriptor]) -> str:
             "retryThrottling": {"maxTokens": 100, "tokenRatio": 0.1},
         }
     )
+
+
+def _retried(services: Iterable[ServiceDescriptor]) -> list[MethodPolicy]:
+    policies = policies_of(services, complete=False).values()
+    return [policy for policy in policies if (policy.idempotent or policy.by_request_id) and not policy.streams]
 
 
 def _config_name(policy: MethodPolicy) -> dict[str, str]:
@@ -104,9 +108,11 @@ def channel(
     options: Sequence[tuple[str, Any]] = (),
 ) -> grpc.aio.Channel:
     """A channel whose calls carry the current call onward. `services` are those that are retried by their policies."""
+    services = list(services)
+    carrier = _Carrier(credential, services)
     arguments: dict[str, Any] = {
         "options": _options(services, options),
-        "interceptors": [kind(credential) for kind in _AIO_KINDS],
+        "interceptors": [kind(carrier) for kind in _AIO_KINDS],
     }
     if tls is None:
         return grpc.aio.insecure_channel(target, **arguments)
@@ -131,21 +137,15 @@ def thread_channel(
     options: Sequence[tuple[str, Any]] = (),
 ) -> grpc.Channel:
     """The same for blocking stubs."""
+    services = list(services)
     arguments = _options(services, options)
     plain = grpc.insecure_channel(target, arguments) if tls is None else grpc.secure_channel(target, tls, arguments)
-    return grpc.intercept_channel(plain, _ThreadClient(credential))
+    return grpc.intercept_channel(plain, _ThreadClient(_Carrier(credential, services)))
 
 
-def _options(services: Iterable[ServiceDescriptor], more: Sequence[tuple[str, Any]]) -> list[tuple[str, Any]]:
-    services = list(services)
+def _options(services: Sequence[ServiceDescriptor], more: Sequence[tuple[str, Any]]) -> list[tuple[str, Any]]:
     retries = [("grpc.service_config", retry_config(services))] if services else []
     return [*_OPTIONS, *retries, *more]
-
-
-def _carried(credential: Credential | Onward | None, given: Metadata) -> tuple[tuple[str, str | bytes], ...]:
-    """What goes out: what the caller gave, and of ours what it did not."""
-    own = {key for key, _ in given}
-    return (*(pair for pair in outgoing(credential) if pair[0] not in own), *given)
 
 
 def _serving() -> Call | None:
@@ -164,18 +164,41 @@ def _timeout(asked: float | None) -> float | None:
     return left if asked is None else min(asked, left)
 
 
+class _Carrier:
+    """What a channel adds to each of its calls."""
+
+    def __init__(self, credential: Credential | Onward | None, services: Iterable[ServiceDescriptor]) -> None:
+        self._credential = credential
+        self._by_request_id = frozenset(policy.method for policy in _retried(services) if policy.by_request_id)
+
+    def metadata(self, given: Metadata) -> tuple[tuple[str, str | bytes], ...]:
+        """What goes out: what the caller gave, and of ours what it did not."""
+        own = {key for key, _ in given}
+        return (*(pair for pair in outgoing(self._credential) if pair[0] not in own), *given)
+
+    def request(self, method: str, request: Any) -> Any:
+        """The request, or a copy with a `request_id`, where gRPC may repeat it by that and the caller gave none."""
+        if method not in self._by_request_id or request.request_id:
+            return request
+        named = type(request)()
+        named.CopyFrom(request)
+        named.request_id = str(uuid.uuid4())
+        return named
+
+
 class _AioLink:
     """The four aio client interceptors differ in name alone; gRPC sorts them by class."""
 
-    def __init__(self, credential: Credential | Onward | None) -> None:
-        self._credential = credential
+    def __init__(self, carrier: _Carrier) -> None:
+        self._carrier = carrier
 
     async def _carry(self, continuation: Callable[..., Any], details: grpc.aio.ClientCallDetails, request: Any) -> Any:
-        metadata = grpc.aio.Metadata(*_carried(self._credential, tuple(details.metadata or ())))
+        metadata = grpc.aio.Metadata(*self._carrier.metadata(tuple(details.metadata or ())))
         carried = grpc.aio.ClientCallDetails(
             details.method, _timeout(details.timeout), metadata, details.credentials, details.wait_for_ready
         )
-        return await continuation(carried, request)
+        method: Any = details.method  # bytes, whatever its type says
+        return await continuation(carried, self._carrier.request(method.decode(), request))
 
     intercept_unary_unary = intercept_unary_stream = intercept_stream_unary = intercept_stream_stream = _carry
 
@@ -215,21 +238,21 @@ class _ThreadClient(
     grpc.StreamUnaryClientInterceptor,
     grpc.StreamStreamClientInterceptor,
 ):
-    def __init__(self, credential: Credential | Onward | None) -> None:
-        self._credential = credential
+    def __init__(self, carrier: _Carrier) -> None:
+        self._carrier = carrier
 
     def _carry(self, continuation: Callable[..., Any], details: Any, request: Any) -> Any:
         carried = _ThreadDetails(
             details.method,
             _timeout(details.timeout),
-            _carried(self._credential, tuple(details.metadata or ())),
+            self._carrier.metadata(tuple(details.metadata or ())),
             details.credentials,
             getattr(details, "wait_for_ready", None),
             getattr(details, "compression", None),
         )
-        return continuation(carried, request)
+        return continuation(carried, self._carrier.request(details.method, request))
 
-    # One implementation for four signatures that differ in what is a stream; each passes its request on untouched.
+    # One implementation for four signatures that differ in what is a stream.
     intercept_unary_unary = _carry  # type: ignore[assignment]
     intercept_unary_stream = _carry  # type: ignore[assignment]
     intercept_stream_unary = _carry  # type: ignore[assignment]

@@ -71,6 +71,8 @@ class MethodPolicy:
     store_down: StoreDown = StoreDown.DENY
     idempotent: bool = False
     """Whether any call may be repeated, whatever is in its request."""
+    by_request_id: bool = False
+    """Whether a call may be repeated with the same `request_id`."""
     audited: bool = False
     mutates: bool = False
     """Whether the method changes something: its audit class is MUTATION."""
@@ -166,6 +168,7 @@ def _read(method: MethodDescriptor) -> MethodPolicy:
         rate_class=declared.rate_class,
         store_down=StoreDown(declared.store_down or policy_pb2.STORE_DOWN_DENY),
         idempotent=declared.idempotency == policy_pb2.IDEMPOTENCY_SAFE,
+        by_request_id=declared.idempotency == policy_pb2.IDEMPOTENCY_BY_REQUEST_ID,
         audited=declared.audit in {policy_pb2.AUDIT_CLASS_MUTATION, policy_pb2.AUDIT_CLASS_ACCESS},
         mutates=declared.audit == policy_pb2.AUDIT_CLASS_MUTATION,
         streams=streams,
@@ -193,13 +196,20 @@ def _check(name: str, declared: policy_pb2.MethodPolicy, method: MethodDescripto
     if declared.tenant_scope == policy_pb2.TENANT_SCOPE_UNSPECIFIED:
         raise PolicyError(f"{name}: say whether the call is for a tenant (tenant_scope)")
     if declared.tenant_field:
-        field = method.input_type.fields_by_name.get(declared.tenant_field)
-        if field is None or field.type != FieldDescriptor.TYPE_STRING or method.client_streaming:
+        if not _has_text(method, declared.tenant_field):
             raise PolicyError(f"{name}: tenant_field must name a string field of a single request message")
         if declared.tenant_scope != policy_pb2.TENANT_SCOPE_REQUIRED:
             raise PolicyError(f"{name}: a method with a tenant_field has tenant_scope REQUIRED")
+    if declared.idempotency == policy_pb2.IDEMPOTENCY_BY_REQUEST_ID and not _has_text(method, "request_id"):
+        raise PolicyError(f"{name}: a single request message needs the string field request_id to be idempotent by it")
     if declared.meters or declared.feature:
         _check_plan(name, declared, method)
+
+
+def _has_text(method: MethodDescriptor, name: str) -> bool:
+    """Whether the method takes a single request message, with a string field of that name."""
+    field = method.input_type.fields_by_name.get(name)
+    return field is not None and field.type == FieldDescriptor.TYPE_STRING and not method.client_streaming
 
 
 def _check_plan(name: str, declared: policy_pb2.MethodPolicy, method: MethodDescriptor) -> None:

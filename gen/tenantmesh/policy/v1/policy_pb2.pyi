@@ -185,8 +185,8 @@ class _IdempotencyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Idempoten
     IDEMPOTENCY_SAFE: _Idempotency.ValueType  # 2
     """IDEMPOTENCY_SAFE has no effect, or the second time none that the first had not; clients retry it."""
     IDEMPOTENCY_BY_REQUEST_ID: _Idempotency.ValueType  # 3
-    """IDEMPOTENCY_BY_REQUEST_ID may be repeated with the same `request_id` (AIP-155). Clients don't retry it by
-    themselves: they don't see whether a request has one.
+    """IDEMPOTENCY_BY_REQUEST_ID may be repeated with the same `request_id` (AIP-155), a string field of the request. Clients
+    that retry by themselves send one where the caller gave none.
     """
 
 class Idempotency(_Idempotency, metaclass=_IdempotencyEnumTypeWrapper):
@@ -201,8 +201,8 @@ first time it succeeded, as with an `etag` that is not the current one any more.
 IDEMPOTENCY_SAFE: Idempotency.ValueType  # 2
 """IDEMPOTENCY_SAFE has no effect, or the second time none that the first had not; clients retry it."""
 IDEMPOTENCY_BY_REQUEST_ID: Idempotency.ValueType  # 3
-"""IDEMPOTENCY_BY_REQUEST_ID may be repeated with the same `request_id` (AIP-155). Clients don't retry it by
-themselves: they don't see whether a request has one.
+"""IDEMPOTENCY_BY_REQUEST_ID may be repeated with the same `request_id` (AIP-155), a string field of the request. Clients
+that retry by themselves send one where the caller gave none.
 """
 Global___Idempotency: _TypeAlias = Idempotency  # noqa: Y015
 

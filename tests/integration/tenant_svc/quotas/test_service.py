@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -18,8 +19,9 @@ from tenantmesh.tenant.v1.quota_service_pb2_grpc import QuotaServiceStub, add_Qu
 
 from interceptors._quota_sources import LOST_AFTER
 from interceptors.caller import CallerKind
+from interceptors.client import Credential, channel, thread_channel
 from interceptors.entitlements import Entitlements
-from interceptors.errors import Internal, NotFound
+from interceptors.errors import Internal, NotFound, Unavailable
 from interceptors.leased_quota import LeasedQuota
 from interceptors.limits import StoreUnavailable
 from interceptors.mesh_plans import GrpcQuotaLedger
@@ -33,6 +35,7 @@ from tenant_svc.quotas.ledger import Ledger
 from tenant_svc.quotas.servicer import QuotaServicer
 from tests.integration.tenant_svc.quotas.conftest import Allowances
 
+SERVICES = pb.DESCRIPTOR.services_by_name.values()
 TOO_MUCH = 2**53
 DAY = timedelta(days=1)
 
@@ -176,6 +179,39 @@ async def test_reserving(quotas: Quotas, allowances: Allowances) -> None:
     assert list(best.allocated) == amounts(("api_requests", 8))
     released = await quotas.stub.Release(pb.ReleaseRequest(id=id_, allocation_id=best.id))
     assert (released.state, list(released.committed)) == (pb.ALLOCATION_STATE_RELEASED, [])
+
+
+class Forgetful(QuotaServicer):
+    """Reserves, and answers the first two times as if it had not: as where the answer of a COMMIT is lost."""
+
+    lost = 0
+
+    async def Allocate(self, request: pb.AllocateRequest, context: Any) -> pb.Allocation:
+        made = await super().Allocate(request, context)
+        if self.lost < 2:
+            self.lost += 1
+            raise Unavailable("COMMIT_UNKNOWN", "Whether it was stored is not known.")
+        return made
+
+
+@pytest.mark.parametrize("kind", ["aio", "threads"])
+async def test_a_reservation_whose_answer_is_lost_is_made_once_without_a_request_id(
+    quotas: Quotas, allowances: Allowances, allocations: Allocations, ledger: Ledger, gauges: Gauges, kind: str
+) -> None:
+    tenant = await allowances.tenant(api_requests=100)
+    forgetful = Forgetful(ledger, allocations, gauges)
+    target = await quotas.mesh.serve(add_QuotaServiceServicer_to_server, forgetful, pb.DESCRIPTOR)
+    key = Credential(quotas.mesh.key(CallerKind.SERVICE))
+    request = pb.AllocateRequest(id=quotas.knows(tenant), amounts=amounts(("api_requests", 7)))
+    if kind == "aio":
+        async with channel(target, services=SERVICES, credential=key) as opened:
+            made = await QuotaServiceStub(opened).Allocate(request)
+    else:
+        with thread_channel(target, services=SERVICES, credential=key) as opened:
+            made = await asyncio.to_thread(QuotaServiceStub(opened).Allocate, request)
+    assert (forgetful.lost, list(made.allocated)) == (2, amounts(("api_requests", 7)))
+    assert await allowances.given(tenant, "api_requests") == [(7, 7)]
+    assert not request.request_id, "the caller's message is the caller's: sent again, it asks for another"
 
 
 async def test_a_refusal_says_which_limit_and_when_it_resets(quotas: Quotas, allowances: Allowances) -> None:
