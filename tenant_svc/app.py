@@ -25,7 +25,6 @@ from runtime.server import Application
 from runtime.telemetry import Telemetry
 from runtime.telemetry.spans import CallSpans
 from tenant_svc.capabilities import Capabilities
-from tenant_svc.quotas.pooled import PoolReader
 from tenant_svc.schema import SCHEMA, metadata
 from tenant_svc.settings import TenantSettings
 
@@ -56,7 +55,7 @@ class TenantApp:
         self._redis = redis_client.connect(settings.redis)
         self._mesh = _mesh(settings)
         pool = RedisQuotaPool(self._redis)
-        self.capabilities = Capabilities(self._database, settings.events, PoolReader(pool))
+        self.capabilities = Capabilities(self._database, settings.events, pool)
         self._quotas = LeasedQuota(self.capabilities.ledger, pool)
         self._limiter = LeasedRateLimiter(RedisRateStore(self._redis))
         telemetry.counters("tenantmesh_allowance", self._quotas.stats)

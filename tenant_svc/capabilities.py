@@ -11,12 +11,13 @@ from tenantmesh.tenant.v1.plan_service_pb2_grpc import add_PlanServiceServicer_t
 from tenantmesh.tenant.v1.quota_service_pb2_grpc import add_QuotaServiceServicer_to_server
 from tenantmesh.tenant.v1.tenant_service_pb2_grpc import add_TenantServiceServicer_to_server
 
+from interceptors.quotas import QuotaPool
 from runtime.database import Database
 from runtime.ids import uuid7
 from runtime.server.application import Registration
 from tenant_svc.doors import Doors
 from tenant_svc.entitlements.change import EntitlementEvent
-from tenant_svc.entitlements.entitlements import Entitlements, Pooled
+from tenant_svc.entitlements.entitlements import Entitlements
 from tenant_svc.entitlements.events import StoredEntitlementEvents
 from tenant_svc.entitlements.grants import Grants
 from tenant_svc.entitlements.history import History
@@ -36,6 +37,7 @@ from tenant_svc.plans.servicer import PlanServicer
 from tenant_svc.quotas.allocations import Allocations
 from tenant_svc.quotas.gauges import Gauges
 from tenant_svc.quotas.ledger import Ledger, PostgresLedger
+from tenant_svc.quotas.pooled import PoolDrain, PoolReader
 from tenant_svc.quotas.servicer import QuotaServicer
 from tenant_svc.quotas.sweeper import Sweeper
 from tenant_svc.settings import EventSettings
@@ -53,10 +55,10 @@ KEYS_INTERVAL = timedelta(minutes=10)
 
 
 class Capabilities:
-    """Each capability once. `pooled` says what of allowances lies ready in the pool."""
+    """Each capability once. `pool` is where what is given out of allowances lies ready."""
 
-    def __init__(self, database: Database, events: EventSettings, pooled: Pooled) -> None:
-        doors = Doors(database)
+    def __init__(self, database: Database, events: EventSettings, pool: QuotaPool) -> None:
+        doors, pooled = Doors(database), PoolReader(pool)
         stored = StoredEvents(doors)
         self.tenant_feed: Feed[TenantEvent] = Feed(stored, events, database, EVENTS_CHANNEL, prunable=stored)
         # The log of entitlements is their history as well: nothing of it is forgotten.
@@ -71,7 +73,7 @@ class Capabilities:
         self.ledger = PostgresLedger(ledger)
         self.tenant_source = PostgresTenantSource(tenants, self.tenant_feed.watch)
         self.entitlement_source = PostgresEntitlementSource(entitlements, self.entitlement_feed.watch)
-        allocations, gauges = Allocations(doors, ledger, uuid7), Gauges(doors)
+        allocations, gauges = Allocations(doors, ledger, uuid7, PoolDrain(pool, ledger)), Gauges(doors)
         self.sweepers = [
             Sweeper("quota-expiry", allocations.expire, EXPIRY_INTERVAL),
             Sweeper("gauge-keys", gauges.forget_keys, KEYS_INTERVAL),

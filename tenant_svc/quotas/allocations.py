@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 
 from interceptors.errors import Unavailable
@@ -18,18 +18,36 @@ from tenant_svc.quotas.ledger import Ledger
 from tenant_svc.quotas.refusals import allocation_closed, allocation_not_found, exhausted, request_reused
 from tenant_svc.tenants.tenant import RequestKey
 
-__all__ = ["Allocations"]
+__all__ = ["Allocations", "Drain"]
+
+Drain = Callable[[TenantId, Sequence[str]], Awaitable[None]]
+"""Takes back into the ledger what lies ready of these meters: given out, and not used."""
 
 _TENANTS_A_ROUND = 100
+
+
+class _Short(Exception):
+    """The ledger has less of these meters than was asked for. Some may lie ready elsewhere."""
+
+    def __init__(self, meters: Sequence[str]) -> None:
+        super().__init__(*meters)
+        self.meters = meters
+
+
+async def _nothing_pooled(_tenant_id: TenantId, _meters: Sequence[str]) -> None:
+    return
 
 
 class Allocations:
     """The use cases. All raise Unavailable when the database can't be reached. `new_id` makes time-ordered UUIDs."""
 
-    def __init__(self, doors: Doors, ledger: Ledger, new_id: Callable[[], uuid.UUID]) -> None:
+    def __init__(
+        self, doors: Doors, ledger: Ledger, new_id: Callable[[], uuid.UUID], drain: Drain = _nothing_pooled
+    ) -> None:
         self._doors = doors
         self._ledger = ledger
         self._new_id = new_id
+        self._drain = drain
 
     @property
     def _moment(self) -> datetime | None:
@@ -41,11 +59,11 @@ class Allocations:
         Raises ResourceExhausted `QUOTA_EXHAUSTED` unless the mode is BEST_EFFORT, NotFound `FEATURE_NOT_FOUND`,
         `TENANT_NOT_FOUND`, AlreadyExists `REQUEST_ID_REUSED`.
         """
-        meters = sorted(new.amounts)
-        if new.mode is Mode.CHECK_ONLY:
-            return await self._ledger.settled(tenant_id, meters, lambda each: self._check(each, tenant_id, new))
-        id_ = self._new_id()
-        return await self._ledger.settled(tenant_id, meters, lambda each: self._reserve(each, tenant_id, id_, new, key))
+        try:
+            return await self._allocate(tenant_id, new, key, drained=False)
+        except _Short as short:
+            await self._drain(tenant_id, short.meters)
+        return await self._allocate(tenant_id, new, key, drained=True)
 
     async def commit(self, tenant_id: TenantId, allocation_id: uuid.UUID, amounts: Mapping[str, int]) -> Allocation:
         """Charges the amounts, everything when there are none, and returns the rest. Raises NotFound
@@ -89,33 +107,59 @@ class Allocations:
                 continue  # one tenant whose rows stay locked must not keep the others waiting
         return ended
 
-    async def _check(self, connection: Connection, tenant_id: TenantId, new: NewAllocation) -> Allocation:
-        items, _ = await self._within_reach(connection, tenant_id, new)
+    async def _allocate(
+        self, tenant_id: TenantId, new: NewAllocation, key: RequestKey | None, *, drained: bool
+    ) -> Allocation:
+        """As `allocate`; raises _Short where there is less, unless the pools have been drained."""
+        meters = sorted(new.amounts)
+        if new.mode is Mode.CHECK_ONLY:
+            return await self._ledger.settled(
+                tenant_id, meters, lambda each: self._check(each, tenant_id, new, drained=drained)
+            )
+        id_ = self._new_id()
+        return await self._ledger.settled(
+            tenant_id, meters, lambda each: self._reserve(each, tenant_id, id_, new, key, drained=drained)
+        )
+
+    async def _check(
+        self, connection: Connection, tenant_id: TenantId, new: NewAllocation, *, drained: bool
+    ) -> Allocation:
+        items, _ = await self._within_reach(connection, tenant_id, new, drained=drained)
         return Allocation(None, AllocationState.UNSPECIFIED, items)
 
     async def _reserve(
-        self, connection: Connection, tenant_id: TenantId, id_: uuid.UUID, new: NewAllocation, key: RequestKey | None
+        self,
+        connection: Connection,
+        tenant_id: TenantId,
+        id_: uuid.UUID,
+        new: NewAllocation,
+        key: RequestKey | None,
+        *,
+        drained: bool,
     ) -> Allocation:
         # First of all, so that whoever repeats the request waits for this one and not for locks that this one needs.
         times = await repository.create(connection, tenant_id, id_, new, key, self._moment)
         if times is None:
             return await self._repeated(connection, tenant_id, new, key)
-        items, found = await self._within_reach(connection, tenant_id, new)
+        items, found = await self._within_reach(connection, tenant_id, new, drained=drained)
         await accounts.take(connection, tenant_id, found, {item.meter: item.allocated for item in items})
         await repository.add_items(connection, tenant_id, id_, items)
         return Allocation(id_, AllocationState.RESERVED, items, *times)
 
     async def _within_reach(
-        self, connection: Connection, tenant_id: TenantId, new: NewAllocation
+        self, connection: Connection, tenant_id: TenantId, new: NewAllocation, *, drained: bool
     ) -> tuple[tuple[Item, ...], accounts.Accounts]:
-        """What can be reserved, with the accounts to take it from. Raises ResourceExhausted unless less will do."""
+        """What can be reserved, with the accounts to take it from. Where there is less, raises _Short unless the pools
+        have been drained, and then ResourceExhausted unless less will do."""
         asks = [Ask(meter, amount, amount) for meter, amount in sorted(new.amounts.items())]
         # Unlimited meters are counted too: what is returned must have been given.
         locked = await accounts.lock(connection, tenant_id, sorted(new.amounts), self._moment, all_=True)
         found, enough = await self._ledger.within_reach(connection, tenant_id, locked, asks)
-        if not enough and new.mode is not Mode.BEST_EFFORT:
-            short = next(ask for ask in asks if found.left(ask.meter) < ask.need)
-            raise exhausted(found.by_meter[short.meter], short.need, found.plan_id)
+        short = [] if enough else [ask for ask in asks if found.left(ask.meter) < ask.need]
+        if short and not drained:
+            raise _Short([ask.meter for ask in short])
+        if short and new.mode is not Mode.BEST_EFFORT:
+            raise exhausted(found.by_meter[short[0].meter], short[0].need, found.plan_id)
         reach = ((found.by_meter[ask.meter], min(ask.want, found.left(ask.meter))) for ask in asks)
         return tuple(Item(account.meter, account.period_start, amount) for account, amount in reach), found
 

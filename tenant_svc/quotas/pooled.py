@@ -1,4 +1,4 @@
-"""How much of a tenant's allowances was given out and lies ready in the pool: it is not used yet."""
+"""What of a tenant's allowances was given out and lies ready in the pool: it is not used yet."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from interceptors.limits import StoreUnavailable
 from interceptors.quotas import Ask, QuotaPool
 from interceptors.tenants import TenantId
+from tenant_svc.quotas.ledger import Ledger
 
-__all__ = ["PoolReader"]
+__all__ = ["PoolDrain", "PoolReader"]
 
 _ANY_LIMIT = 2**53
 """What the pool was filled under does not matter to who only looks."""
@@ -31,3 +32,22 @@ class PoolReader:
         except StoreUnavailable:
             return {}
         return {each.meter: each.pooled for each in answer.slices if each is not None}
+
+
+class PoolDrain:
+    """Takes back into the ledger what lies ready. Only processes that serve a tenant look after its pool: once they are
+    gone, killed or at rest, nobody else does before the period ends."""
+
+    def __init__(self, pool: QuotaPool, ledger: Ledger) -> None:
+        self._pool = pool
+        self._ledger = ledger
+
+    async def __call__(self, tenant_id: TenantId, meters: Sequence[str]) -> None:
+        """Empties the meters' pools. Units are gone where their way into the ledger ends in Unavailable."""
+        for meter in meters:
+            try:
+                found = await self._pool.drain(tenant_id, meter)
+            except StoreUnavailable:
+                return
+            if found is not None:
+                await self._ledger.give_back(tenant_id, meter, found.amount, found.period_start)

@@ -4,25 +4,36 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 import uuid
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from tenantmesh.tenant.v1 import quota_service_pb2 as pb
+from tenantmesh.tenant.v1.quota_service_pb2_grpc import QuotaServiceStub
 
+from interceptors.backends.memory_quotas import MemoryQuotaPool
+from interceptors.backends.redis_quota_pool import RedisQuotaPool
 from interceptors.errors import AlreadyExists, FailedPrecondition, InvalidArgument, NotFound, ResourceExhausted
+from interceptors.limits import StoreUnavailable
+from interceptors.quotas import Drained, Slice
 from interceptors.tenants import TenantId
 from runtime.ids import uuid7
+from runtime.redis_client import connect
+from runtime.settings import RedisSettings
 from tenant_svc.doors import Doors
 from tenant_svc.quotas import allocation_repository
 from tenant_svc.quotas.allocation import Allocation, AllocationState, Mode, NewAllocation
 from tenant_svc.quotas.allocations import Allocations
 from tenant_svc.quotas.ledger import Ledger
+from tenant_svc.quotas.pooled import PoolDrain
 from tenant_svc.quotas.sweeper import Sweeper
 from tenant_svc.tenants.tenant import RequestKey
 from tests.fixtures.engines import WorkerDatabase
 from tests.integration.tenant_svc.conftest import eventually
 from tests.integration.tenant_svc.quotas.conftest import Allowances, lease_one
+from tests.integration.tenant_svc.serving import Service, request
 
 NOON = datetime(2026, 3, 31, 12, tzinfo=UTC)
 MOMENTARY = timedelta(microseconds=1)
@@ -277,6 +288,60 @@ async def test_best_effort_takes_back_what_has_expired_first(doors: Doors, allow
     await Allocations(doors, Ledger(doors, NOON), uuid7).allocate(tenant, new(api_requests=8), None)
     later = Allocations(doors, Ledger(doors, NOON + timedelta(minutes=5)), uuid7)
     assert allocated(await later.allocate(tenant, new(Mode.BEST_EFFORT, api_requests=9), None)) == {"api_requests": 9}
+
+
+@pytest.mark.parametrize("mode", Mode)
+async def test_units_that_nobody_takes_from_the_pool_can_be_reserved(
+    doors: Doors, ledger: Ledger, allowances: Allowances, mode: Mode
+) -> None:
+    """Whoever put them there was killed, and nobody else serves the tenant."""
+    other = await allowances.feature()
+    tenant, pool = await allowances.tenant(api_requests=100, **{other: 100}), MemoryQuotaPool()
+    leased = await lease_one(ledger, tenant, "api_requests", 40)
+    assert await pool.add(tenant, leased, 30, time.monotonic() + 60)
+    allocations = Allocations(doors, ledger, uuid7, PoolDrain(pool, ledger))
+    within = await allocations.allocate(tenant, new(mode, api_requests=60, **{other: 1}), None)
+    assert pool.held(tenant, "api_requests") == 30, "what is left is used first"
+    if mode is not Mode.CHECK_ONLY:
+        await allocations.release(tenant, id_of(within))
+    made = await allocations.allocate(tenant, new(mode, api_requests=90, **{other: 1}), key())
+    assert allocated(made) == {"api_requests": 90, other: 1}
+    if mode is not Mode.BEST_EFFORT:
+        with pytest.raises(ResourceExhausted):
+            await allocations.allocate(tenant, new(mode, api_requests=91), None)
+
+
+class Gone(MemoryQuotaPool):
+    """A pool that can't be reached."""
+
+    async def drain(self, tenant_id: TenantId, meter: str, idle_for: timedelta = timedelta()) -> Drained | None:
+        raise StoreUnavailable
+
+
+async def test_without_a_pool_what_the_ledger_has_can_be_reserved(
+    doors: Doors, ledger: Ledger, allowances: Allowances
+) -> None:
+    tenant = await allowances.tenant(api_requests=10)
+    allocations = Allocations(doors, ledger, uuid7, PoolDrain(Gone(), ledger))
+    with pytest.raises(ResourceExhausted):
+        await allocations.allocate(tenant, new(api_requests=11), None)
+    made = await allocations.allocate(tenant, new(Mode.BEST_EFFORT, api_requests=11), None)
+    assert allocated(made) == {"api_requests": 10}
+
+
+async def test_the_service_looks_for_units_in_its_own_pool(service: Service) -> None:
+    made = await service.operator.CreateTenant(request())
+    caller = QuotaServiceStub(service.channel(service.service_key("quota.lease", "quota.allocate")))
+    asked = pb.LeaseRequest(id=made.id, asks=[pb.LeaseAsk(meter="api_requests", want=900, need=900)])
+    (leased,) = (await caller.Lease(asked)).slices
+    start = leased.period_start.ToDatetime(UTC)
+    units = Slice("api_requests", leased.granted, leased.left, leased.limit, start, leased.ends_in.ToTimedelta())
+    client = connect(RedisSettings(url=service.settings.redis.url, timeout=timedelta(seconds=10)))
+    assert await RedisQuotaPool(client).add(TenantId(uuid.UUID(made.id)), units, 900, time.time() + 3600)
+    await client.aclose()
+    everything = [pb.Amount(meter="api_requests", amount=leased.limit)]
+    reserved = await caller.Allocate(pb.AllocateRequest(id=made.id, amounts=everything))
+    assert list(reserved.allocated) == everything
 
 
 async def test_a_reservation_of_yesterday_is_charged_to_yesterday(doors: Doors, allowances: Allowances) -> None:
