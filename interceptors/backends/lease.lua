@@ -15,6 +15,12 @@ if stored then
   local a, e1, n1, e2, n2 = string.match(stored, '^(%d+)|(%d+)|(%d+)|(%d+)|(%d+)$')
   arrival, first_end, first = tonumber(a), tonumber(e1), tonumber(n1)
   second_end, second = tonumber(e2), tonumber(n2)
+else
+  -- A bucket that is full, or one that the server has forgotten, being restarted or in another's place. So the whole
+  -- burst counts as taken when the server started: by the end of the second that INFO's whole seconds lead back to. Where
+  -- this clock was set back to before the start there is no such second, and the server is no new one.
+  local up = string.match(redis.call('INFO', 'server'), 'uptime_in_seconds:(%d+)')
+  if up then arrival = (clock[1] - up + 1) * 1000000 + burst * interval end
 end
 local room = now + burst * interval
 local expires = (math.floor(now / slot) + 2) * slot

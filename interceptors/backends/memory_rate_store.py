@@ -16,8 +16,8 @@ class _Key:
 
     __slots__ = ("arrival", "leases")
 
-    def __init__(self) -> None:
-        self.arrival = 0.0
+    def __init__(self, arrival: float) -> None:
+        self.arrival = arrival
         self.leases: dict[float, int] = {}
 
     def keep_leases(self, now: float, latest: float) -> None:
@@ -30,16 +30,18 @@ class _Key:
 
 
 class MemoryRateStore:
-    """Rates of one process, kept for ever."""
+    """Rates of one process, kept for ever. `began` is when it began to remember, on the clock: whatever may have been
+    taken before, it counts as taken then."""
 
-    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic, began: float = -math.inf) -> None:
         self._keys: dict[str, _Key] = {}
         self._clock = clock
+        self._began = began
 
     async def take(self, key: str, rate: Rate, takers: Sequence[Takers], lease: int) -> RateGrant:
         """As `RateStore.take`; never unavailable."""
         now = self._clock()
-        state = self._keys.setdefault(key, _Key())
+        state = self._keys.setdefault(key, _Key(self._began + rate.burst * rate.interval))
         room = now + rate.burst * rate.interval
         state.arrival = min(max(state.arrival, now), room)
         state.keep_leases(now, _expiry(rate, now))

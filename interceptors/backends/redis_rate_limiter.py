@@ -24,6 +24,9 @@ class _Scripts(Protocol):
 class RedisRateLimiter:
     """One script call per decision, on the store's clock, one key per rate: works unchanged on Redis Cluster.
 
+    A store that forgets gives the whole burst again: this is for attempts that grow back over minutes, which nobody
+    could make meanwhile if a new store counted as having given all. `RedisRateStore` is exact there.
+
     The client's timeouts are the caller's promise: `RateLimiter.take` must answer within 100 ms, so give it 50 ms and
     no retries.
     """

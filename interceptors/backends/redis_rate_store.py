@@ -23,7 +23,7 @@ class _Scripts(Protocol):
 
 class RedisRateStore:
     """One script call for any number of takers, on the store's clock, one key per rate: works unchanged on Redis
-    Cluster. Give the client time-outs of 50 ms and no retries."""
+    Cluster. Give the client time-outs of 50 ms and no retries, and its user `+info`: see `lease.lua`."""
 
     def __init__(self, client: _Scripts) -> None:
         self._lease = client.register_script(_SCRIPT)

@@ -27,6 +27,7 @@ from interceptors.policy import Charge
 from interceptors.tenants import TenantId
 from runtime.redis_client import connect
 from runtime.settings import RedisSettings
+from tests.old_server import OldServer
 
 HOUR = 3600.0
 
@@ -77,7 +78,7 @@ def limiter(request: pytest.FixtureRequest, clock: Clock, client: Any) -> RateLi
         "memory": lambda: MemoryRateLimiter(clock=clock),
         "valkey": lambda: RedisRateLimiter(clock.stepped(client)),
         "leased memory": lambda: LeasedRateLimiter(MemoryRateStore(clock=clock)),
-        "leased valkey": lambda: LeasedRateLimiter(RedisRateStore(clock.stepped(client))),
+        "leased valkey": lambda: LeasedRateLimiter(RedisRateStore(clock.stepped(OldServer(client)))),
     }
     made: RateLimiter = adapters[request.param]()
     return made
@@ -111,12 +112,24 @@ async def test_a_clock_that_is_set_forward_gives_one_burst(limiter: RateLimiter,
 
 async def test_leases_of_a_clock_that_was_set_back_expire(clock: Clock, client: Any) -> None:
     rate, name = Rate(per_second=1000, burst=400), key()
-    for store in (MemoryRateStore(clock=clock), RedisRateStore(clock.stepped(client))):
+    for store in (MemoryRateStore(clock=clock), RedisRateStore(clock.stepped(OldServer(client)))):
         assert (await store.take(name, rate, [], 100)).leased == 100
         clock.step -= HOUR
         assert (await store.take(name, rate, [], 100)).leased == 0
         await asyncio.sleep(0.45)
         assert (await store.take(name, rate, [], 100)).leased > 0, "the lease of before counts no longer"
+
+
+async def test_a_server_whose_clock_was_set_back_to_before_its_start_is_no_new_one(clock: Clock, client: Any) -> None:
+    class Earlier:
+        """INFO counts from the start: where that lies ahead, below zero."""
+
+        def register_script(self, script: str) -> Any:
+            return client.register_script(script.replace("redis.call('INFO', 'server')", "'uptime_in_seconds:-3599'"))
+
+    clock.step -= HOUR
+    limiter = LeasedRateLimiter(RedisRateStore(clock.stepped(Earlier())))
+    assert await admitted(limiter, key(), Rate(per_second=0.01, burst=5), calls=7) == 5
 
 
 async def test_a_smaller_burst_owes_no_more_than_itself(limiter: RateLimiter) -> None:

@@ -18,6 +18,7 @@ from interceptors.backends.redis_rate_store import RedisRateStore
 from interceptors.leased_rate_limiter import LeasedRateLimiter
 from runtime.redis_client import connect
 from runtime.settings import RedisSettings
+from tests.old_server import OldServer
 
 
 @pytest.fixture(
@@ -31,7 +32,7 @@ async def limiter(request: pytest.FixtureRequest) -> AsyncIterator[RateLimiter]:
     store: Store = request.getfixturevalue(store_name)
     store.flush()
     client = connect(RedisSettings(url=store.url, cluster=store.cluster, timeout=timedelta(seconds=10)))
-    yield LeasedRateLimiter(RedisRateStore(client)) if leased else RedisRateLimiter(client)
+    yield LeasedRateLimiter(RedisRateStore(OldServer(client))) if leased else RedisRateLimiter(client)
     await client.aclose()
 
 

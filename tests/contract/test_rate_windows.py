@@ -6,14 +6,23 @@ import asyncio
 import json
 import random
 import sys
+import time
 import uuid
+from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from deploy.embedded.engines import Engines
 from deploy.embedded.valkey import Store
 from interceptors.backends.memory_rate_store import MemoryRateStore
+from interceptors.backends.redis_rate_store import RedisRateStore
+from interceptors.leased_rate_limiter import LeasedRateLimiter
 from interceptors.limits import Rate, Takers
+from runtime.redis_client import connect
+from runtime.settings import RedisSettings
+from tests.old_server import OldServer
 
 PROCESSES = 4
 SECONDS = 2.0
@@ -72,8 +81,43 @@ async def test_no_window_admits_more_over_four_processes(valkey: Store, rate: Ra
     assert len(admitted) >= rate.burst, "and what the rate gives is used"
 
 
+async def test_no_window_admits_more_where_the_store_is_restarted(tmp_path: Path) -> None:
+    stack, rate, key = (
+        Engines(tmp_path, durable=False, temporary=True),
+        Rate(50, 100),
+        f"tm:{{{uuid.uuid4()}}}:burst:api",
+    )
+    stack.open()
+    try:
+        stack.valkey.start()
+        before = await calls(stack.valkey, key, rate, seconds=0.3, old=True)
+        stack.valkey.stop()
+        stack.valkey.start()
+        after = await calls(stack.valkey, key, rate, seconds=3)
+    finally:
+        stack.close()
+    print(f"{len(before)} before, {len(after)} after, worst window {most_over(before + after, rate):+.1f}")
+    assert len(before) >= rate.burst
+    assert most_over(before + after, rate) <= 0
+    assert len(after) >= rate.per_second, "it grows back from when the store started, or a second later"
+
+
+async def calls(store: Store, key: str, rate: Rate, *, seconds: float, old: bool = False) -> list[tuple[float, float]]:
+    """When calls that were admitted asked, and were answered."""
+    client = connect(RedisSettings(url=store.url, timeout=timedelta(seconds=10)))
+    limiter = LeasedRateLimiter(RedisRateStore(OldServer(client) if old else client))
+    admitted, until = [], time.monotonic() + seconds
+    while (asked := time.monotonic()) < until:
+        if (await limiter.take(key, rate)).allowed:
+            admitted.append((asked, time.monotonic()))
+        await asyncio.sleep(0.001)
+    await client.aclose()
+    return admitted
+
+
 async def test_no_window_uses_more_however_leases_are_used() -> None:
-    """The store's promise by itself: whoever leases uses everything at the worst moment, in simulated time."""
+    """The store's promise by itself: whoever leases uses everything at the worst moment, in simulated time. Now and
+    then the store forgets everything."""
     chance = random.Random(7)
     for _ in range(1000):
         rate = Rate(chance.choice([20, 100, 400, 1000]), chance.choice([10, 20, 57, 200]))
@@ -83,6 +127,8 @@ async def test_no_window_uses_more_however_leases_are_used() -> None:
         held: list[tuple[float, int]] = []
         for _ in range(chance.randint(10, 120)):
             now += chance.choice([0.0, 0.0, 0.001, 0.004, 0.02, 0.06, 0.3])
+            if chance.random() < 0.05:
+                store = MemoryRateStore(clock=lambda: now, began=now)  # noqa: B023  # as above
             expired = [each for each in held if each[0] <= now]
             held = [each for each in held if each[0] > now]
             # Leases are used at the last moment, or with everything else.

@@ -31,6 +31,7 @@ from runtime.settings import DatabaseSettings, RedisSettings, ServerSettings, Te
 from runtime.telemetry import Telemetry
 from tests.fixtures.engines import WorkerDatabase
 from tests.integration.auth_svc.stand_in import StandIn, StandInQuotas, StandInTenants, new_tenant, stand_in
+from tests.old_server import wait_past_start
 from tests.ports import free_port
 
 ISSUER = "http://issuer.test"
@@ -129,6 +130,10 @@ class Service:
             return await getattr(stub, method)(request, metadata=metadata, timeout=10)
 
 
+QUICK = "credential=1000/100"
+"""Every test signs in from one address, and is a new one to the store, which is new itself."""
+
+
 def service_settings(postgres: WorkerDatabase, valkey: Valkey, kek_file: Path, tenant_target: str) -> AuthSettings:
     return AuthSettings(
         mode="development",
@@ -136,7 +141,7 @@ def service_settings(postgres: WorkerDatabase, valkey: Valkey, kek_file: Path, t
         redis=RedisSettings(url=valkey.url),
         server=ServerSettings(listen="127.0.0.1:50052"),
         telemetry=TelemetrySettings(),
-        mesh=MeshSettings(tenant_target=tenant_target, credential=SecretStr("tmk_unused")),
+        mesh=MeshSettings(tenant_target=tenant_target, credential=SecretStr("tmk_unused"), rates=QUICK),
         tokens=TokenSettings(issuer=ISSUER, kek_file=kek_file),
     )
 
@@ -160,6 +165,7 @@ async def service(
     postgres: WorkerDatabase, valkey: Valkey, kek_file: Path, tenant_svc: StandIn
 ) -> AsyncIterator[Service]:
     settings = service_settings(postgres, valkey, kek_file, tenant_svc.target)
+    wait_past_start(valkey)
     with pytest.MonkeyPatch.context() as patched:
         # What is told is told because somebody registered.
         patched.setattr("auth_svc.app.REPORT_INTERVAL", timedelta(hours=1))

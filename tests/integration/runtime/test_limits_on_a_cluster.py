@@ -24,6 +24,7 @@ from interceptors.tenants import TenantId
 from runtime.redis_client import connect
 from runtime.settings import RedisSettings
 from tests.fixtures.engines import started_cluster
+from tests.old_server import OldServer
 
 _UUIDS = [f"{n:032x}" for n in range(1, 100)]
 SLOW = Rate(per_second=0.001, burst=5)
@@ -40,7 +41,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ValkeyCluster]
 
 async def test_tenants_of_other_nodes_are_limited_exactly(cluster: ValkeyCluster) -> None:
     client = connect(RedisSettings(url=cluster.url, cluster=True, timeout=timedelta(seconds=10)))
-    limiter = LeasedRateLimiter(RedisRateStore(client))
+    limiter = LeasedRateLimiter(RedisRateStore(OldServer(client)))
     keys = {cluster.node_of(key): key for n in range(100) if (key := f"tm:{{{n}}}:burst:api")}
     admitted = dict.fromkeys(range(NODES), 0)
     for _ in range(8):
