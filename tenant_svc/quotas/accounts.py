@@ -11,13 +11,13 @@ from runtime.database import Connection, Record
 from tenant_svc.entitlements import reader
 from tenant_svc.entitlements.entitlement import TenantEntitlements
 from tenant_svc.entitlements.grant import Grant, burn_order
-from tenant_svc.quotas import repository
+from tenant_svc.quotas import allocation_repository, repository
 from tenant_svc.quotas.account import Account, returned
 from tenant_svc.quotas.refusals import meter_not_found
 from tenant_svc.quotas.repository import LedgerKey
 from tenant_svc.tenants.tenants import not_found
 
-__all__ = ["Accounts", "NotOpened", "lock", "put_back", "take", "with_grants"]
+__all__ = ["Accounts", "NotOpened", "leased", "lock", "put_back", "take", "with_grants"]
 
 
 class NotOpened(Exception):
@@ -103,13 +103,21 @@ async def take(connection: Connection, tenant_id: TenantId, accounts: Accounts, 
     return replace(accounts, by_meter={**accounts.by_meter, **after})
 
 
-async def put_back(connection: Connection, tenant_id: TenantId, amounts: Mapping[LedgerKey, int]) -> bool:
-    """Returns amounts to the periods they were taken in, where they came from. What was never given is not returned.
+async def leased(connection: Connection, tenant_id: TenantId, key: LedgerKey) -> int | None:
+    """What was given of a meter in a period and is not reserved: more can't come back from who leased it, however often
+    it is returned. None where there is no account. With the account locked."""
+    rows = await repository.lock_rows(connection, tenant_id, [key])
+    if key not in rows:
+        return None
+    given: int = rows[key]["given"]
+    return max(0, given - await allocation_repository.reserved(connection, tenant_id, key))
 
-    False where nothing was given of any meter in its period."""
+
+async def put_back(connection: Connection, tenant_id: TenantId, amounts: Mapping[LedgerKey, int]) -> None:
+    """Returns amounts to the periods they were taken in, where they came from. What was never given is not returned."""
     keys = sorted(key for key, amount in amounts.items() if amount)
     if not keys:
-        return True
+        return
     rows = await repository.lock_rows(connection, tenant_id, keys)
     burnt = {key for key, row in rows.items() if row["given"] > row["from_plan"]}
     burns = await repository.lock_burns(connection, tenant_id, sorted(burnt)) if burnt else []
@@ -127,4 +135,3 @@ async def put_back(connection: Connection, tenant_id: TenantId, amounts: Mapping
     ]
     if to_grants:
         await repository.unburn(connection, tenant_id, to_grants)
-    return bool(rows)

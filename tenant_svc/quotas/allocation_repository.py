@@ -10,13 +10,27 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import groupby
 
-from sqlalchemy import ARRAY, ColumnElement, Integer, Interval, Uuid, and_, any_, bindparam, literal, select, update
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    ColumnElement,
+    Integer,
+    Interval,
+    Uuid,
+    and_,
+    any_,
+    bindparam,
+    func,
+    literal,
+    select,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert
 
 from interceptors.tenants import TenantId
 from runtime.database import Connection, Record, compiled
 from tenant_svc.quotas.allocation import Allocation, AllocationState, Item, NewAllocation
-from tenant_svc.quotas.repository import moment_or_now
+from tenant_svc.quotas.repository import LedgerKey, moment_or_now
 from tenant_svc.quotas.tables import allocation_items, allocations
 from tenant_svc.tenants.tenant import RequestKey
 
@@ -30,6 +44,7 @@ __all__ = [
     "lock_expired",
     "made_by",
     "overdue",
+    "reserved",
 ]
 
 _own = allocations.c.tenant_id == bindparam("tenant_id", type_=allocations.c.tenant_id.type)
@@ -103,6 +118,18 @@ _LOCK_EXPIRED = compiled(
 )
 _these = allocations.c.allocation_id == any_(bindparam("ids", type_=ARRAY(Uuid)))
 _READ = compiled(_with_items.where(_own, _these).order_by(*_order))
+_RESERVED = compiled(
+    select(func.coalesce(func.sum(allocation_items.c.allocated), 0).cast(BigInteger).label("amount"))
+    .join(
+        allocations,
+        and_(
+            allocations.c.tenant_id == allocation_items.c.tenant_id,
+            allocations.c.allocation_id == allocation_items.c.allocation_id,
+        ),
+    )
+    .where(_own, _reserved)
+    .where(allocation_items.c.feature_id == bindparam("meter"), allocation_items.c.period_start == bindparam("period"))
+)
 _ANY_EXPIRED = compiled(select(allocations.c.allocation_id).where(_own, _overdue).limit(literal(1, Integer)))
 _END = compiled(update(allocations).where(_own, _these).values(state=bindparam("new_state")))
 _COMMIT_ITEM = compiled(
@@ -182,6 +209,14 @@ async def lock_expired(
 async def any_expired(connection: Connection, tenant_id: TenantId, moment: datetime | None) -> bool:
     """Whether there are such."""
     return await connection.fetch_row(_ANY_EXPIRED, tenant_id=tenant_id, moment=moment) is not None
+
+
+async def reserved(connection: Connection, tenant_id: TenantId, key: LedgerKey) -> int:
+    """What open reservations hold of a meter in a period. With its account locked, which whoever reserves locks too."""
+    meter, period = key
+    (row,) = await connection.fetch(_RESERVED, tenant_id=tenant_id, meter=meter, period=period)
+    found: int = row["amount"]
+    return found
 
 
 async def end_all(

@@ -50,15 +50,18 @@ class Ledger:
         return await self.settled(tenant_id, meters, lambda connection: self._lease(connection, tenant_id, asks))
 
     async def give_back(self, tenant_id: TenantId, meter: str, amount: int, period_start: datetime) -> None:
-        """Returns units to the period that they were leased from, never more than it has given. A period that is over
-        is corrected too, which changes history, and grants that have not been used since.
+        """Returns units to the period that they were leased from: never more than it has given, and nothing that is
+        reserved. A period that is over is corrected too, which changes history, and grants that have not been used
+        since.
 
         Raises NotFound `FEATURE_NOT_FOUND`.
         """
         async with self._doors.tenant(tenant_id) as connection:
-            known = await accounts.put_back(connection, tenant_id, {(meter, period_start): amount})
-            if not known and not await repository.has_meter(connection, meter):
+            account = (meter, period_start)
+            leased = await accounts.leased(connection, tenant_id, account)
+            if leased is None and not await repository.has_meter(connection, meter):
                 raise meter_not_found(meter)
+            await accounts.put_back(connection, tenant_id, {account: min(amount, leased or 0)})
 
     async def settled(
         self, tenant_id: TenantId, meters: Sequence[str], work: Callable[[Connection], Awaitable[_Done]]

@@ -311,6 +311,21 @@ async def test_units_that_nobody_takes_from_the_pool_can_be_reserved(
             await allocations.allocate(tenant, new(mode, api_requests=91), None)
 
 
+async def test_a_return_that_is_repeated_leaves_what_is_reserved(
+    allocations: Allocations, ledger: Ledger, allowances: Allowances
+) -> None:
+    """Otherwise it could be leased, and charged by the reservation as well."""
+    tenant = await allowances.tenant(api_requests=10)
+    leased = await lease_one(ledger, tenant, "api_requests", 4)
+    made = await allocations.allocate(tenant, new(api_requests=5), None)
+    await allocations.release(tenant, id_of(await allocations.allocate(tenant, new(api_requests=1), None)))
+    for _ in range(3):
+        await ledger.give_back(tenant, "api_requests", 3, leased.period_start)
+    assert await allowances.given(tenant, "api_requests") == [(5, 5)]
+    await allocations.commit(tenant, id_of(made), {})
+    assert (await lease_one(ledger, tenant, "api_requests", 100)).granted == 5
+
+
 class Gone(MemoryQuotaPool):
     """A pool that can't be reached."""
 
