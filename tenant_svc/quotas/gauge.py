@@ -26,11 +26,12 @@ class Gauge:
 
 @dataclass(frozen=True, slots=True)
 class Adjustment:
-    """A change of a level by `delta`, which `key` names."""
+    """A change of a level by `delta`, which `key` names among the requester's."""
 
     gauge: str
     delta: int
     key: str
+    requester: str
 
 
 @dataclass(frozen=True, slots=True)

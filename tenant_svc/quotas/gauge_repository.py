@@ -39,11 +39,13 @@ _ADJUSTED_BY = compiled(
     select(gauge_adjustments.c.delta, gauge_adjustments.c.level)
     .where(gauge_adjustments.c.tenant_id == bindparam("tenant_id", type_=gauge_adjustments.c.tenant_id.type))
     .where(gauge_adjustments.c.feature_id == bindparam("gauge"), gauge_adjustments.c.key == bindparam("key"))
+    .where(gauge_adjustments.c.requester.in_((bindparam("requester"), literal(""))))
 )
 _REMEMBER = compiled(
     insert(gauge_adjustments).values(
         tenant_id=bindparam("tenant_id"),
         feature_id=bindparam("gauge"),
+        requester=bindparam("requester"),
         key=bindparam("key"),
         delta=bindparam("delta"),
         level=bindparam("level"),
@@ -69,9 +71,15 @@ async def set_level(connection: Connection, tenant_id: TenantId, gauge: str, lev
     await connection.execute(_SET_LEVEL, tenant_id=tenant_id, gauge=gauge, new_level=level, new_version=version)
 
 
-async def adjusted_by(connection: Connection, tenant_id: TenantId, gauge: str, key: str) -> tuple[int, int] | None:
-    """By how much the key has changed the level, and to what; None when it has not. With the level locked."""
-    row = await connection.fetch_row(_ADJUSTED_BY, tenant_id=tenant_id, gauge=gauge, key=key)
+async def adjusted_by(connection: Connection, tenant_id: TenantId, adjustment: Adjustment) -> tuple[int, int] | None:
+    """By how much its key has changed the level, and to what; None when it has not. With the level locked."""
+    row = await connection.fetch_row(
+        _ADJUSTED_BY,
+        tenant_id=tenant_id,
+        gauge=adjustment.gauge,
+        key=adjustment.key,
+        requester=adjustment.requester,
+    )
     return None if row is None else (row["delta"], row["level"])
 
 
@@ -81,6 +89,7 @@ async def remember(connection: Connection, tenant_id: TenantId, adjustment: Adju
         _REMEMBER,
         tenant_id=tenant_id,
         gauge=adjustment.gauge,
+        requester=adjustment.requester,
         key=adjustment.key,
         delta=adjustment.delta,
         level=level,
@@ -89,7 +98,7 @@ async def remember(connection: Connection, tenant_id: TenantId, adjustment: Adju
 
 # Through the system door, across tenants
 
-_identity = (gauge_adjustments.c.tenant_id, gauge_adjustments.c.feature_id, gauge_adjustments.c.key)
+_identity = gauge_adjustments.primary_key.columns
 _older = (
     select(*_identity)
     .where(gauge_adjustments.c.create_time < func.now() - bindparam("keep", type_=Interval))

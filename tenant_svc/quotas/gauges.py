@@ -63,7 +63,7 @@ class Gauges:
         row = await repository.lock(connection, tenant_id, adjustment.gauge)
         entitlements = await _entitlements(connection, tenant_id, adjustment.gauge)
         limit = entitlements.features[adjustment.gauge].limit
-        done = await repository.adjusted_by(connection, tenant_id, adjustment.gauge, adjustment.key)
+        done = await repository.adjusted_by(connection, tenant_id, adjustment)
         if done is not None:
             delta, level = done
             if delta != adjustment.delta:

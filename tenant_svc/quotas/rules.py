@@ -69,7 +69,7 @@ def checked_used(amounts: Pairs) -> dict[str, int]:
     return dict(amounts)
 
 
-def checked_adjustment(gauge: str, delta: int, key: str) -> Adjustment:
+def checked_adjustment(gauge: str, delta: int, key: str, requester: str) -> Adjustment:
     """A change that is one, with a key."""
     within = 1 <= abs(delta) <= LARGEST_AMOUNT
     _refuse(
@@ -79,7 +79,7 @@ def checked_adjustment(gauge: str, delta: int, key: str) -> Adjustment:
             "key": text_problem(key, _LONGEST_KEY),
         }
     )
-    return Adjustment(gauge, delta, key)
+    return Adjustment(gauge, delta, key, requester)
 
 
 def checked_report(gauge: str, level: int, version: int) -> Report:

@@ -63,7 +63,8 @@ class QuotaServicer(QuotaServiceServicer):
     async def AdjustGauge(self, request: pb.AdjustGaugeRequest, _context: _Context) -> pb.Gauge:
         """Raises or lowers a level, once per key."""
         call = current_call()
-        adjustment = rules.checked_adjustment(request.gauge, request.delta, request.key)
+        # By name: keys are kept for days, and the caller's credential may be another by then.
+        adjustment = rules.checked_adjustment(request.gauge, request.delta, request.key, call.caller.subject)
         made = await self._gauges.adjust(call.tenant_id, adjustment, call.caller.credential_id)
         return mapping.gauge_message(made)
 

@@ -75,6 +75,7 @@ allocations = tenant_owned(
         UniqueConstraint("tenant_id", "requester", "request_id", name="allocations_request_key"),
         CheckConstraint("state in ('RESERVED', 'COMMITTED', 'RELEASED', 'EXPIRED')", name="allocations_state_check"),
         Index("allocations_expiry_idx", "expire_time", postgresql_where="state = 'RESERVED'"),
+        Index("allocations_open_idx", "tenant_id", postgresql_where="state = 'RESERVED'"),
     ),
     APP_ROLE,
     ("SELECT", "INSERT", "UPDATE"),
@@ -116,12 +117,14 @@ gauges = tenant_owned(
     cross_tenant=_READ,
 )
 
+# A requester of '' is everybody: whose key it was is not known from before keys had requesters.
 gauge_adjustments = tenant_owned(
     Table(
         "gauge_adjustments",
         metadata,
         Column("tenant_id", Uuid, ForeignKey(tenants.c.tenant_id), primary_key=True),
         Column("feature_id", Text(collation="C"), primary_key=True),
+        Column("requester", Text(collation="C"), primary_key=True, server_default=""),
         Column("key", Text(collation="C"), primary_key=True),
         Column("delta", BigInteger, nullable=False),
         Column("level", BigInteger, nullable=False),

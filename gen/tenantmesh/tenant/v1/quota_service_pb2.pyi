@@ -460,7 +460,7 @@ class AdjustGaugeRequest(_message.Message):
     """delta is added to the level. Not zero. A level never falls below zero."""
     key: _builtins.str
     """key makes the call repeatable: 1 to 200 characters that name the change, such as the id of the stored object and its
-    version. Remembered for at least 7 days. Required.
+    version. Remembered for at least 7 days, by the caller's name: services choose theirs apart. Required.
     """
     def __init__(
         self,

@@ -22,11 +22,13 @@ from tests.integration.tenant_svc.quotas.conftest import Allowances
 ACTOR = "the-key"
 
 
-async def adjust(gauges: Gauges, tenant: TenantId, delta: int, key: str, gauge: str = "storage_bytes") -> Gauge:
+async def adjust(
+    gauges: Gauges, tenant: TenantId, delta: int, key: str, gauge: str = "storage_bytes", requester: str = "files"
+) -> Gauge:
     """The gauge after the call, however busy the database is: a key may simply be repeated."""
     while True:
         try:
-            return await gauges.adjust(tenant, Adjustment(gauge, delta, key), ACTOR)
+            return await gauges.adjust(tenant, Adjustment(gauge, delta, key, requester), ACTOR)
         except Unavailable:
             continue
 
@@ -94,6 +96,28 @@ async def test_a_key_means_one_change(gauges: Gauges, allowances: Allowances) ->
     # Other levels and other tenants have keys of their own.
     assert (await adjust(gauges, tenant, 4, "key", other)).level == 4
     assert (await adjust(gauges, foreign, 5, "key")).level == 5
+    assert await level(allowances, tenant) == 3
+
+
+async def test_services_choose_their_keys_apart(gauges: Gauges, allowances: Allowances) -> None:
+    tenant = await allowances.tenant(storage_bytes=10)
+    assert (await adjust(gauges, tenant, 3, "upload-1")).level == 3
+    assert (await adjust(gauges, tenant, 3, "upload-1", requester="mail")).level == 6
+    assert (await adjust(gauges, tenant, 4, "upload-2", requester="mail")).level == 10
+    for _ in range(2):
+        assert (await adjust(gauges, tenant, 3, "upload-1")).level == 3
+        assert (await adjust(gauges, tenant, 3, "upload-1", requester="mail")).level == 6
+    assert await level(allowances, tenant) == 10
+
+
+async def test_a_key_from_before_keys_had_requesters_is_everybodys(gauges: Gauges, allowances: Allowances) -> None:
+    tenant = await allowances.tenant(storage_bytes=10)
+    await adjust(gauges, tenant, 3, "key")
+    await allowances.superuser.execute(
+        "update tenant.gauge_adjustments set requester = default where tenant_id = $1", tenant
+    )
+    assert (await adjust(gauges, tenant, 3, "key")).level == 3
+    assert (await adjust(gauges, tenant, 3, "key", requester="mail")).level == 3
     assert await level(allowances, tenant) == 3
 
 
@@ -207,7 +231,7 @@ async def test_a_limit_that_is_lowered_while_a_call_waits_counts(
     await adjust(gauges, tenant, 4, "a")
     async with doors.tenant(tenant) as connection:
         await gauge_repository.lock(connection, tenant, "storage_bytes")
-        waiting = asyncio.create_task(gauges.adjust(tenant, Adjustment("storage_bytes", 2, "b"), ACTOR))
+        waiting = asyncio.create_task(gauges.adjust(tenant, Adjustment("storage_bytes", 2, "b", "files"), ACTOR))
         await eventually(allowances.somebody_waits)
         await allowances.limit(tenant, "storage_bytes", 5)
     with pytest.raises(ResourceExhausted):
