@@ -264,10 +264,11 @@ _OVERDUE = compiled(
     select(allocations.c.tenant_id)
     .where(_overdue)
     .group_by(allocations.c.tenant_id)
+    .order_by(func.min(allocations.c.expire_time))
     .limit(bindparam("size", type_=Integer))
 )
 
 
 async def overdue(connection: Connection, moment: datetime | None, size: int) -> list[TenantId]:
-    """Some tenants that have reservations whose time is over."""
+    """Some tenants that have reservations whose time is over, those that wait longest first."""
     return [TenantId(row["tenant_id"]) for row in await connection.fetch(_OVERDUE, moment=moment, size=size)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
@@ -22,6 +23,8 @@ __all__ = ["Allocations", "Drain"]
 
 Drain = Callable[[TenantId, Sequence[str]], Awaitable[None]]
 """Takes back into the ledger what lies ready of these meters: given out, and not used."""
+
+_log = logging.getLogger("tenantmesh.tenant.quotas")
 
 _TENANTS_A_ROUND = 100
 
@@ -96,7 +99,8 @@ class Allocations:
         return found.ended(state, {})
 
     async def expire(self) -> int:
-        """Ends reservations of any tenants whose time is over, and returns how many: none when there are no more."""
+        """Ends reservations of any tenants whose time is over, and returns how many: none when there are no more that
+        can be ended. One tenant whose rows stay locked, or can't be put right, must not keep the others waiting."""
         async with self._doors.system("reservations whose time is over", read_only=True) as connection:
             tenants = await repository.overdue(connection, self._moment, _TENANTS_A_ROUND)
         ended = 0
@@ -104,7 +108,9 @@ class Allocations:
             try:
                 ended += await expiry.release_expired(self._doors, tenant_id, self._moment)
             except Unavailable:
-                continue  # one tenant whose rows stay locked must not keep the others waiting
+                continue
+            except Exception:
+                _log.exception("reservations of tenant %s could not be ended", tenant_id)
         return ended
 
     async def _allocate(

@@ -36,6 +36,7 @@ from tests.integration.tenant_svc.quotas.conftest import Allowances, lease_one
 from tests.integration.tenant_svc.serving import Service, request
 
 NOON = datetime(2026, 3, 31, 12, tzinfo=UTC)
+LONG_AGO = NOON - timedelta(days=400)
 MOMENTARY = timedelta(microseconds=1)
 RESERVER = "tests.integration.tenant_svc.quotas.reserver"
 
@@ -369,6 +370,34 @@ async def test_a_reservation_of_yesterday_is_charged_to_yesterday(doors: Doors, 
     assert (await lease_one(tomorrow, tenant, "api_requests", 10)).granted == 10
     await Allocations(doors, tomorrow, uuid7).commit(tenant, id_of(made), {"api_requests": 3})
     assert await allowances.given(tenant, "api_requests") == [(3, 3), (10, 10)]
+
+
+async def test_a_tenant_whose_rows_are_wrong_keeps_nobody_waiting(
+    doors: Doors, allowances: Allowances, caplog: pytest.LogCaptureFixture
+) -> None:
+    bad, *others = [await allowances.tenant(api_requests=10) for _ in range(4)]
+    for minutes, tenant in enumerate([bad, *others]):
+        made_then = Allocations(doors, Ledger(doors, NOON + timedelta(minutes=minutes)), uuid7)
+        await made_then.allocate(tenant, new(api_requests=8), None)
+    # More than the plan gave can't go back to the plan.
+    await allowances.superuser.execute("update tenant.quota_ledger set from_plan = 2 where tenant_id = $1", bad)
+    later = Allocations(doors, Ledger(doors, NOON + timedelta(hours=1)), uuid7)
+    await later.expire()
+    assert [await allowances.given(tenant, "api_requests") for tenant in others] == [[(0, 0)]] * 3
+    assert str(bad) in caplog.text
+    await allowances.superuser.execute("update tenant.quota_ledger set from_plan = 8 where tenant_id = $1", bad)
+    await later.expire()
+    assert await allowances.given(bad, "api_requests") == [(0, 0)], "once it is right, its turn comes"
+
+
+async def test_who_waits_longest_is_first(doors: Doors, allowances: Allowances) -> None:
+    tenants = [await allowances.tenant(api_requests=10) for _ in range(4)]
+    for minutes, tenant in zip((3, 0, 2, 1), tenants, strict=True):
+        made_then = Allocations(doors, Ledger(doors, LONG_AGO + timedelta(minutes=minutes)), uuid7)
+        await made_then.allocate(tenant, new(api_requests=1), None)
+    async with doors.system("a test", read_only=True) as connection:
+        found = await allocation_repository.overdue(connection, LONG_AGO + timedelta(hours=1), 3)
+    assert found == [tenants[1], tenants[3], tenants[2]]
 
 
 async def test_several_sweepers_end_each_reservation_once(allocations: Allocations, allowances: Allowances) -> None:
