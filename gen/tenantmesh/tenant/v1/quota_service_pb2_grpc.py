@@ -104,16 +104,17 @@ class QuotaServiceServicer:
 
     def Commit(self, request, context):
         """Commit charges what was used of an allocation, at most what was allocated, and returns the rest. Committing twice with
-        the same amounts changes nothing. Fails with NOT_FOUND `ALLOCATION_NOT_FOUND`, FAILED_PRECONDITION
-        `ALLOCATION_CLOSED` for one that was released, expired or committed otherwise.
+        the same amounts changes nothing. Served for suspended tenants too: the work was admitted before. Fails with NOT_FOUND
+        `ALLOCATION_NOT_FOUND`, FAILED_PRECONDITION `ALLOCATION_CLOSED` for one that was released, expired or committed
+        otherwise.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Release(self, request, context):
-        """Release returns a whole allocation. Releasing twice changes nothing. Fails with NOT_FOUND `ALLOCATION_NOT_FOUND`,
-        FAILED_PRECONDITION `ALLOCATION_CLOSED` for one that was committed.
+        """Release returns a whole allocation. Releasing twice changes nothing. Served for suspended tenants too. Fails with
+        NOT_FOUND `ALLOCATION_NOT_FOUND`, FAILED_PRECONDITION `ALLOCATION_CLOSED` for one that was committed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -48,12 +48,13 @@ class QuotaServiceStub:
     """
     Commit: _grpc.UnaryUnaryMultiCallable[_quota_service_pb2.CommitRequest, _quota_service_pb2.Allocation]
     """Commit charges what was used of an allocation, at most what was allocated, and returns the rest. Committing twice with
-    the same amounts changes nothing. Fails with NOT_FOUND `ALLOCATION_NOT_FOUND`, FAILED_PRECONDITION
-    `ALLOCATION_CLOSED` for one that was released, expired or committed otherwise.
+    the same amounts changes nothing. Served for suspended tenants too: the work was admitted before. Fails with NOT_FOUND
+    `ALLOCATION_NOT_FOUND`, FAILED_PRECONDITION `ALLOCATION_CLOSED` for one that was released, expired or committed
+    otherwise.
     """
     Release: _grpc.UnaryUnaryMultiCallable[_quota_service_pb2.ReleaseRequest, _quota_service_pb2.Allocation]
-    """Release returns a whole allocation. Releasing twice changes nothing. Fails with NOT_FOUND `ALLOCATION_NOT_FOUND`,
-    FAILED_PRECONDITION `ALLOCATION_CLOSED` for one that was committed.
+    """Release returns a whole allocation. Releasing twice changes nothing. Served for suspended tenants too. Fails with
+    NOT_FOUND `ALLOCATION_NOT_FOUND`, FAILED_PRECONDITION `ALLOCATION_CLOSED` for one that was committed.
     """
     AdjustGauge: _grpc.UnaryUnaryMultiCallable[_quota_service_pb2.AdjustGaugeRequest, _quota_service_pb2.Gauge]
     """AdjustGauge raises or lowers a level, once per key. Lowering is always possible. Fails with RESOURCE_EXHAUSTED
@@ -85,12 +86,13 @@ class QuotaServiceAsyncStub(QuotaServiceStub):
     """
     Commit: _aio.UnaryUnaryMultiCallable[_quota_service_pb2.CommitRequest, _quota_service_pb2.Allocation]  # type: ignore[assignment]
     """Commit charges what was used of an allocation, at most what was allocated, and returns the rest. Committing twice with
-    the same amounts changes nothing. Fails with NOT_FOUND `ALLOCATION_NOT_FOUND`, FAILED_PRECONDITION
-    `ALLOCATION_CLOSED` for one that was released, expired or committed otherwise.
+    the same amounts changes nothing. Served for suspended tenants too: the work was admitted before. Fails with NOT_FOUND
+    `ALLOCATION_NOT_FOUND`, FAILED_PRECONDITION `ALLOCATION_CLOSED` for one that was released, expired or committed
+    otherwise.
     """
     Release: _aio.UnaryUnaryMultiCallable[_quota_service_pb2.ReleaseRequest, _quota_service_pb2.Allocation]  # type: ignore[assignment]
-    """Release returns a whole allocation. Releasing twice changes nothing. Fails with NOT_FOUND `ALLOCATION_NOT_FOUND`,
-    FAILED_PRECONDITION `ALLOCATION_CLOSED` for one that was committed.
+    """Release returns a whole allocation. Releasing twice changes nothing. Served for suspended tenants too. Fails with
+    NOT_FOUND `ALLOCATION_NOT_FOUND`, FAILED_PRECONDITION `ALLOCATION_CLOSED` for one that was committed.
     """
     AdjustGauge: _aio.UnaryUnaryMultiCallable[_quota_service_pb2.AdjustGaugeRequest, _quota_service_pb2.Gauge]  # type: ignore[assignment]
     """AdjustGauge raises or lowers a level, once per key. Lowering is always possible. Fails with RESOURCE_EXHAUSTED
@@ -143,8 +145,9 @@ class QuotaServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_quota_service_pb2.Allocation, _abc.Awaitable[_quota_service_pb2.Allocation]]:
         """Commit charges what was used of an allocation, at most what was allocated, and returns the rest. Committing twice with
-        the same amounts changes nothing. Fails with NOT_FOUND `ALLOCATION_NOT_FOUND`, FAILED_PRECONDITION
-        `ALLOCATION_CLOSED` for one that was released, expired or committed otherwise.
+        the same amounts changes nothing. Served for suspended tenants too: the work was admitted before. Fails with NOT_FOUND
+        `ALLOCATION_NOT_FOUND`, FAILED_PRECONDITION `ALLOCATION_CLOSED` for one that was released, expired or committed
+        otherwise.
         """
 
     @_abc_1.abstractmethod
@@ -153,8 +156,8 @@ class QuotaServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _quota_service_pb2.ReleaseRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_quota_service_pb2.Allocation, _abc.Awaitable[_quota_service_pb2.Allocation]]:
-        """Release returns a whole allocation. Releasing twice changes nothing. Fails with NOT_FOUND `ALLOCATION_NOT_FOUND`,
-        FAILED_PRECONDITION `ALLOCATION_CLOSED` for one that was committed.
+        """Release returns a whole allocation. Releasing twice changes nothing. Served for suspended tenants too. Fails with
+        NOT_FOUND `ALLOCATION_NOT_FOUND`, FAILED_PRECONDITION `ALLOCATION_CLOSED` for one that was committed.
         """
 
     @_abc_1.abstractmethod

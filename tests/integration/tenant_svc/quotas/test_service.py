@@ -33,6 +33,7 @@ from tenant_svc.quotas.allocations import Allocations
 from tenant_svc.quotas.gauges import Gauges
 from tenant_svc.quotas.ledger import Ledger
 from tenant_svc.quotas.servicer import QuotaServicer
+from tests.integration.tenant_svc.conftest import eventually
 from tests.integration.tenant_svc.quotas.conftest import Allowances
 
 SERVICES = pb.DESCRIPTOR.services_by_name.values()
@@ -179,6 +180,30 @@ async def test_reserving(quotas: Quotas, allowances: Allowances) -> None:
     assert list(best.allocated) == amounts(("api_requests", 8))
     released = await quotas.stub.Release(pb.ReleaseRequest(id=id_, allocation_id=best.id))
     assert (released.state, list(released.committed)) == (pb.ALLOCATION_STATE_RELEASED, [])
+
+
+async def test_what_was_reserved_before_a_suspension_is_settled_and_nothing_more_is_reserved(
+    quotas: Quotas, allowances: Allowances
+) -> None:
+    tenant = await allowances.tenant(api_requests=10)
+    id_ = quotas.knows(tenant)
+    request = pb.AllocateRequest(id=id_, amounts=amounts(("api_requests", 4)))
+    used, unused = [await quotas.stub.Allocate(request) for _ in range(2)]
+    quotas.mesh.tenants.set(TenantRecord(tenant, f"t-{tenant.hex}"[:40], TenantState.SUSPENDED, "premium"))
+    request.mode = pb.ALLOCATION_MODE_BEST_EFFORT
+
+    async def is_refused() -> bool:
+        try:
+            await quotas.stub.Allocate(request)
+        except grpc.aio.AioRpcError:
+            return True
+        return False
+
+    await eventually(is_refused)
+    assert (await reason(quotas.stub.Allocate(request)))[1] == "TENANT_SUSPENDED"
+    committed = await quotas.stub.Commit(pb.CommitRequest(id=id_, allocation_id=used.id))
+    released = await quotas.stub.Release(pb.ReleaseRequest(id=id_, allocation_id=unused.id))
+    assert (committed.state, released.state) == (pb.ALLOCATION_STATE_COMMITTED, pb.ALLOCATION_STATE_RELEASED)
 
 
 class Forgetful(QuotaServicer):
