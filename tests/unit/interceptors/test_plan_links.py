@@ -213,7 +213,7 @@ async def test_a_tenant_that_is_new_costs_no_question_until_it_calls() -> None:
     directory = EntitlementDirectory(source)
     await directory.start()
     try:
-        await source.changes.put(EntitlementChange("1"))
+        await source.changes.put(EntitlementChange("1", caught_up=True))
         await until(lambda: directory.live)
         assert await directory.find(ACME.id) is None, "it is not there yet"
         source.set(entitlements(export=True))
