@@ -20,7 +20,7 @@ from tenant_svc.plans.plan import FeatureValue
 from tenant_svc.tenants.repository import lock_log
 from tenant_svc.tenants.tables import positions, tenants
 
-__all__ = ["ENTITLEMENTS_CHANNEL", "hold", "lock_log", "record", "record_catalog", "set_terms"]
+__all__ = ["ENTITLEMENTS_CHANNEL", "hold", "hold_shared", "lock_log", "record", "record_catalog", "set_terms"]
 
 ENTITLEMENTS_CHANNEL = "entitlement_events"
 """Notified, without content, by every transaction that writes an event."""
@@ -85,6 +85,7 @@ _HOLD = compiled(
     .where(_this_tenant, tenants.c.state != literal_column("'DELETED'"))
     .with_for_update(key_share=True)
 )
+_HOLD_SHARED = compiled(select(tenants.c.tenant_id).where(_this_tenant).with_for_update(read=True))
 _RECORD = compiled(
     insert(entitlement_events)
     .from_select(
@@ -137,9 +138,20 @@ _CLEAR_TERMS = compiled(delete(plan_terms).where(_own_terms))
 
 async def hold(connection: Connection, tenant_id: TenantId) -> datetime | None:
     """Makes this transaction the only one that changes what the tenant is entitled to, and returns the database's
-    clock; None when the tenant is deleted or was never. Before any other lock; that of the log comes last."""
+    clock; None when the tenant is deleted or was never. Before any other lock; that of the log comes last. Levels are
+    read and never locked under it: who changes one has locked it before `hold_shared`."""
     row = await connection.fetch_row(_HOLD, tenant_id=tenant_id)
     return None if row is None else cast("datetime", row["now"])
+
+
+async def hold_shared(connection: Connection, tenant_id: TenantId) -> None:
+    """Keeps what the tenant is entitled to as it is until this transaction ends, beside others that do the same.
+
+    After a lock that such transactions take turns for, never before it: whoever shares the tenant passes those who
+    wait to have it alone, so that transactions which wait for each other with a share in hand would keep an operator
+    out for as long as they come.
+    """
+    await connection.execute(_HOLD_SHARED, tenant_id=tenant_id)
 
 
 async def record(

@@ -93,8 +93,9 @@ class Gauges:
 
 
 async def _entitlements(connection: Connection, tenant_id: TenantId, gauge: str) -> TenantEntitlements:
-    """What the tenant is entitled to; after the level was locked, so that it does not rise by a limit that has been
-    lowered meanwhile."""
+    """What the tenant is entitled to, until this transaction ends. After the level was locked: it neither rises by a
+    limit that has been lowered meanwhile, nor does a limit change on what the level was before."""
+    await entitlements_repository.hold_shared(connection, tenant_id)
     entitlements = await reader.load(connection, tenant_id)
     if entitlements is None:
         raise not_found()

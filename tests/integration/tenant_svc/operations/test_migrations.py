@@ -13,8 +13,7 @@ from interceptors.limits import StoreUnavailable
 from interceptors.tenants import TenantId
 from runtime.database import Connection
 from runtime.ids import uuid7
-from tenant_svc.entitlements import reader
-from tenant_svc.entitlements.entitlement import OverLimitPolicy, TenantEntitlements
+from tenant_svc.entitlements.entitlement import OverLimitPolicy
 from tenant_svc.operations.migration import OverLimit, PlanPin, Timing
 from tenant_svc.operations.migrations import Migrations
 from tenant_svc.operations.operation import Operation, OperationState
@@ -27,13 +26,6 @@ async def ended(steps: MigrationSteps, operation: Operation) -> Operation:
     assert after is not None
     assert after.done
     return after
-
-
-async def entitlements(world: World, operation: Operation) -> TenantEntitlements:
-    async with world.doors.tenant(operation.tenant_id, read_only=True) as connection:
-        loaded = await reader.load(connection, operation.tenant_id)
-    assert loaded is not None
-    return loaded
 
 
 async def test_it_starts_scheduled_with_its_job(world: World) -> None:
@@ -61,7 +53,7 @@ async def test_it_changes_the_plan_once_and_tells_both_logs(world: World, steps:
         "select * from tenant.entitlement_events where tenant_id = $1 order by position", before.id
     )
     assert (event["actor"], event["feature_id"], event["plan_id"]) == (ACTOR, "", "enterprise")
-    assert (await entitlements(world, operation)).plan.id == "enterprise"
+    assert (await world.entitlements(operation.tenant_id)).plan.id == "enterprise"
 
 
 async def test_a_second_run_finds_it_done(world: World, steps: MigrationSteps) -> None:
@@ -148,7 +140,7 @@ async def test_grace_keeps_the_old_limits_for_a_while(world: World, steps: Migra
     assert after.over_limits == (OverLimit("users", 101, 100),)
     (terms,) = await world.rows("select * from tenant.plan_terms where tenant_id = $1", tenant.id)
     assert (terms["grace_plan_id"], terms["grace_plan_version"], terms["grace_until"]) == ("premium", 1, until)
-    have = await entitlements(world, after)
+    have = await world.entitlements(after.tenant_id)
     assert (have.plan.id, have.features["users"].limit, have.over_limit) == ("basic", 1000, ())
 
 
@@ -158,9 +150,9 @@ async def test_read_only_lasts_as_long_as_the_level_is_over(world: World, steps:
     asked = request("basic", policy=OverLimitPolicy.READ_ONLY)
     after = await ended(steps, await world.migrations.start(tenant.id, asked))
     assert after.state is OperationState.SUCCEEDED
-    assert (await entitlements(world, after)).read_only
+    assert (await world.entitlements(after.tenant_id)).read_only
     await world.rows("update tenant.gauges set level = 100 where tenant_id = $1", tenant.id)
-    assert not (await entitlements(world, after)).read_only
+    assert not (await world.entitlements(after.tenant_id)).read_only
 
 
 async def test_a_later_change_ends_the_terms_of_an_earlier(world: World, steps: MigrationSteps) -> None:

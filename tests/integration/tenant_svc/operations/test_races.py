@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Any
 
 from interceptors.errors import FailedPrecondition, MeshError, Unavailable
-from interceptors.tenants import TenantId
 from runtime.database import Connection
 from tenant_svc.doors import Doors
 from tenant_svc.operations.operation import Operation, OperationState
@@ -17,8 +14,7 @@ from tenant_svc.operations.operations import Operations
 from tenant_svc.operations.steps import MigrationSteps
 from tenant_svc.tenants import repository
 from tenant_svc.tenants.tenant import Tenant
-from tests.integration.tenant_svc.conftest import eventually
-from tests.integration.tenant_svc.operations.world import World, request
+from tests.integration.tenant_svc.operations.world import World, blocked_or_done, patient, request
 
 ROUNDS = 25
 
@@ -111,19 +107,6 @@ class HeldSteps(MigrationSteps):
         return await super().change(connection, operation, tenant)
 
 
-async def blocked_or_done(world: World, task: asyncio.Task[Any]) -> None:
-    """Returns when somebody waits for a lock in this database, or when the task has ended."""
-
-    async def holds() -> bool:
-        query = (
-            "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' "
-            "and usename = 'tenant_app'"
-        )
-        return task.done() or bool(await world.rows(query))
-
-    await eventually(holds)
-
-
 async def test_a_cancel_waits_for_an_effect_that_is_about_to_be_and_then_is_too_late(
     world: World, operations: Operations
 ) -> None:
@@ -131,19 +114,12 @@ async def test_a_cancel_waits_for_an_effect_that_is_about_to_be_and_then_is_too_
     async with asyncio.timeout(60), asyncio.TaskGroup() as group:
         running = group.create_task(steps.run(operation.tenant_id, operation.id))
         await steps.held.wait()
-        cancelling = group.create_task(patient(operations.cancel, operation))
+        cancelling = group.create_task(patient(lambda: operations.cancel(operation.tenant_id, str(operation.id))))
         await blocked_or_done(world, cancelling)
         steps.go.set()
     assert running.result() == cancelling.result()
     assert cancelling.result().state is OperationState.SUCCEEDED
     assert await world.effects(operation.tenant_id) == [("premium@1", "enterprise@1")]
-
-
-async def patient(cancel: Callable[[TenantId, str], Awaitable[Operation]], operation: Operation) -> Operation:
-    """Asks again when the lock was not to be had in time, as a caller does."""
-    while True:
-        with suppress(Unavailable):
-            return await cancel(operation.tenant_id, str(operation.id))
 
 
 async def test_who_waits_for_the_tenant_does_not_hold_up_the_log(world: World, steps: MigrationSteps) -> None:

@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import asyncpg
 
+from interceptors.errors import Unavailable
 from interceptors.tenants import TenantId
 from runtime.ids import uuid7
 from tenant_svc.doors import Doors
-from tenant_svc.entitlements.entitlement import OverLimitPolicy
+from tenant_svc.entitlements import reader
+from tenant_svc.entitlements.entitlement import OverLimitPolicy, TenantEntitlements
 from tenant_svc.operations.migration import NewMigration, Timing
 from tenant_svc.operations.migrations import Migrations, Request
 from tenant_svc.operations.operation import Operation
 from tenant_svc.tenants.tenant import RequestKey, Tenant
 from tenant_svc.tenants.tenants import Tenants
 from tests.fixtures.engines import WorkerDatabase
-from tests.integration.tenant_svc.conftest import new_tenant
+from tests.integration.tenant_svc.conftest import eventually, new_tenant
 
 ACTOR = "key-of-an-operator"
+_Made = TypeVar("_Made")
 
 
 def request(plan: str = "enterprise", *, key: uuid.UUID | None = None, etag: str = "", **fields: Any) -> Request:
@@ -91,6 +95,21 @@ class World:
             level,
         )
 
+    async def crossings(self, tenant_id: TenantId) -> list[tuple[str, str]]:
+        """Every time a level went past its limit, as the history tells it: before and after."""
+        query = (
+            "select before, after from tenant.entitlement_events "
+            "where tenant_id = $1 and type = 'LIMIT_CROSSED' order by position"
+        )
+        return [(row["before"], row["after"]) for row in await self.rows(query, tenant_id)]
+
+    async def entitlements(self, tenant_id: TenantId) -> TenantEntitlements:
+        """What the tenant is entitled to now."""
+        async with self.doors.tenant(tenant_id, read_only=True) as connection:
+            loaded = await reader.load(connection, tenant_id)
+        assert loaded is not None
+        return loaded
+
     async def used(self, tenant_id: TenantId, meter: str, given: int, from_plan: int) -> None:
         """Says how much of a daily allowance the tenant has used today."""
         await self.rows(
@@ -114,3 +133,23 @@ class World:
             f"{{{limits}}}",
         )
         return plan_id
+
+
+async def blocked_or_done(world: World, task: asyncio.Task[Any]) -> None:
+    """Returns when somebody waits for a lock in this database, or when the task has ended."""
+
+    async def holds() -> bool:
+        query = (
+            "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' "
+            "and usename = 'tenant_app'"
+        )
+        return task.done() or bool(await world.rows(query))
+
+    await eventually(holds)
+
+
+async def patient(attempt: Callable[[], Awaitable[_Made]]) -> _Made:
+    """Asks again when the lock was not to be had in time, as a caller does."""
+    while True:
+        with suppress(Unavailable):
+            return await attempt()
