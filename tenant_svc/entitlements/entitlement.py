@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
+from functools import reduce
 
 from interceptors.entitlements import FeatureType
 from interceptors.limits import Rate
@@ -62,16 +63,20 @@ class Override:
 
 @dataclass(frozen=True, slots=True)
 class PlanTerms:
-    """How the tenant came to its plan, where that still matters. `grace_plan` is the plan before, whose limits hold
-    where they are larger until `grace_until`."""
+    """How the tenant came to its plan, where that still matters. `grace_plans` are those whose limits it was promised:
+    they hold where they are larger until `grace_until`."""
 
     over_limit_policy: OverLimitPolicy = OverLimitPolicy.REJECT
     grace_until: datetime | None = None
-    grace_plan: PlanVersion | None = None
+    grace_plans: tuple[PlanVersion, ...] = ()
 
     def in_grace(self, now: datetime) -> bool:
         """Whether the old limits still hold."""
-        return self.grace_plan is not None and self.grace_until is not None and now < self.grace_until
+        return self.grace_until is not None and now < self.grace_until
+
+    def promised(self, feature: FeatureDef, now: datetime) -> list[FeatureValue | None]:
+        """What the old plans still give of the feature."""
+        return [plan.value_of(feature) for plan in self.grace_plans] if self.in_grace(now) else []
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +160,7 @@ class TenantEntitlements:
 
 
 def effective(facts: Circumstances) -> TenantEntitlements:
-    """What is in force: an override before the plan; during a grace period the larger of the old and the new limit; a
+    """What is in force: an override before the plan; during a grace period the largest of the old and the new limits; a
     BOOLEAN feature that the plan lacks is on where its rollout includes the tenant."""
     overrides = {each.feature: each for each in facts.overrides if each.in_force(facts.now)}
     grants = _by_feature(burn_order(facts.grants, facts.now))
@@ -215,8 +220,8 @@ def _without_override(
         lacking = plan_value is None or not plan_value.enabled
         if lacking and feature.opened_to(facts.tenant_id, facts.plan.id):
             return FeatureValue.of_boolean(True), Source.ROLLOUT
-    elif feature.type is not FeatureType.STATIC and facts.terms.in_grace(facts.now) and facts.terms.grace_plan:
-        value = larger(plan_value, facts.terms.grace_plan.value_of(feature))
+    elif feature.type is not FeatureType.STATIC:
+        value = reduce(larger, facts.terms.promised(feature, facts.now), plan_value)
         if value is not plan_value:
             return value, Source.GRACE
     return plan_value, Source.UNSPECIFIED if plan_value is None else Source.PLAN

@@ -66,10 +66,11 @@ def _rollout(entitlements: TenantEntitlements, each: Effective) -> Iterator[str]
 
 def _grace(entitlements: TenantEntitlements, each: Effective) -> Iterator[str]:
     terms = entitlements.terms
-    if each.source is Source.GRACE and terms.grace_plan is not None and terms.grace_until is not None:
+    if each.source is Source.GRACE and terms.grace_until is not None:
+        plan = next(plan for plan in terms.grace_plans if plan.value_of(each.feature) == each.value)
         yield (
-            f"Until {moment_words(terms.grace_until)} the larger limit of the plan before, {terms.grace_plan.id}, "
-            f"version {terms.grace_plan.version}, holds: {value_words(each.value, each.feature)}."
+            f"Until {moment_words(terms.grace_until)} the larger limit of a plan before, {plan.id}, version "
+            f"{plan.version}, holds: {value_words(each.value, each.feature)}."
         )
 
 

@@ -125,11 +125,11 @@ def _terms_in(text: str | None) -> PlanTerms:
     if text is None:
         return PlanTerms()
     stored = json.loads(text)
-    grace_until, grace_plan = stored["grace_until"], stored["grace_plan"]
+    grace_until = stored["grace_until"]
     return PlanTerms(
         OverLimitPolicy(stored["over_limit_policy"]),
         None if grace_until is None else _moment(grace_until),
-        None if grace_plan is None else plan_of(_typed(grace_plan)),
+        tuple(plan_of(_typed(each)) for each in stored["grace_plans"] or ()),
     )
 
 

@@ -121,16 +121,12 @@ _new_terms = upsert(plan_terms).values(
     tenant_id=bindparam("tenant_id"),
     over_limit_policy=bindparam("policy"),
     grace_until=bindparam("grace_until"),
-    grace_plan_id=bindparam("grace_plan_id"),
-    grace_plan_version=bindparam("grace_plan_version"),
+    grace_plans=bindparam("grace_plans", type_=plan_terms.c.grace_plans.type),
 )
 _SET_TERMS = compiled(
     _new_terms.on_conflict_do_update(
         index_elements=[plan_terms.c.tenant_id],
-        set_={
-            name: _new_terms.excluded[name]
-            for name in ("over_limit_policy", "grace_until", "grace_plan_id", "grace_plan_version")
-        },
+        set_={name: _new_terms.excluded[name] for name in ("over_limit_policy", "grace_until", "grace_plans")},
     )
 )
 _CLEAR_TERMS = compiled(delete(plan_terms).where(_own_terms))
@@ -190,14 +186,12 @@ async def set_terms(connection: Connection, tenant_id: TenantId, terms: PlanTerm
     if terms is None:
         await connection.execute(_CLEAR_TERMS, tenant_id=tenant_id)
         return
-    plan = terms.grace_plan
     await connection.execute(
         _SET_TERMS,
         tenant_id=tenant_id,
         policy=terms.over_limit_policy.value,
         grace_until=terms.grace_until,
-        grace_plan_id=None if plan is None else plan.id,
-        grace_plan_version=None if plan is None else plan.version,
+        grace_plans=[{"id": plan.id, "version": plan.version} for plan in terms.grace_plans],
     )
 
 

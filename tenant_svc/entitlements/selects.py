@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import (
     ARRAY,
     ColumnElement,
+    Integer,
     Label,
     ScalarSelect,
     Select,
@@ -20,9 +21,11 @@ from sqlalchemy import (
     Uuid,
     any_,
     bindparam,
+    column,
     func,
     literal_column,
     select,
+    tuple_,
 )
 from sqlalchemy import cast as sql_cast
 from sqlalchemy.dialects.postgresql import JSONB, aggregate_order_by, distinct_on
@@ -79,13 +82,21 @@ _last_change = select(func.max(entitlement_events.c.position)).where(_its(entitl
 _last_of_catalog = select(func.max(catalog_events.c.position))
 _unexpired = overrides.c.expire_time.is_(None) | (overrides.c.expire_time > _now)
 _usable = grants.c.void_time.is_(None) & (grants.c.expire_time.is_(None) | (grants.c.expire_time > _now))
+_promised = (
+    func.jsonb_to_recordset(plan_terms.c.grace_plans)
+    .table_valued(column("id", Text), column("version", Integer))
+    .render_derived(name="promised", with_types=True)
+)
+_grace_plans = _list(*plan_versions.c, order=tuple_(plan_versions.c.plan_id, plan_versions.c.version)).join(
+    _promised, (plan_versions.c.plan_id == _promised.c.id) & (plan_versions.c.version == _promised.c.version)
+)
 _terms = func.json_build_object(
     literal_column("'over_limit_policy'"),
     plan_terms.c.over_limit_policy,
     literal_column("'grace_until'"),
     plan_terms.c.grace_until,
-    literal_column("'grace_plan'"),
-    _plan(plan_terms.c.grace_plan_id, plan_terms.c.grace_plan_version),
+    literal_column("'grace_plans'"),
+    _grace_plans.correlate(plan_terms).scalar_subquery(),
 )
 _own: list[ColumnElement[Any]] = [
     _now.label("now"),

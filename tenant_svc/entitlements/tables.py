@@ -72,7 +72,8 @@ grants = tenant_owned(
     cross_tenant=_READ,
 )
 
-# How a tenant came to its plan, where that still matters: what happens over a limit, and which old limits still hold.
+# How a tenant came to its plan, where that still matters: what happens over a limit, and the plans whose limits still
+# hold, as `[{"id": "premium", "version": 1}]`.
 plan_terms = tenant_owned(
     Table(
         "plan_terms",
@@ -80,8 +81,7 @@ plan_terms = tenant_owned(
         Column("tenant_id", Uuid, ForeignKey(tenants.c.tenant_id), primary_key=True),
         Column("over_limit_policy", Text, nullable=False),
         Column("grace_until", TIMESTAMP(timezone=True)),
-        Column("grace_plan_id", Text),
-        Column("grace_plan_version", Integer),
+        Column("grace_plans", JSONB, nullable=False),
         CheckConstraint("over_limit_policy in ('REJECT', 'GRACE', 'READ_ONLY')", name="plan_terms_policy_check"),
     ),
     APP_ROLE,

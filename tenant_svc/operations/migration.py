@@ -186,13 +186,16 @@ def _over_limit(
     return OverLimit(feature.id, used, limit) if used > limit else None
 
 
-def terms_after(new: NewMigration, old: PlanVersion) -> PlanTerms | None:
-    """How the tenant came to its new plan; None where that does not matter any more."""
+def terms_after(new: NewMigration, before: TenantEntitlements) -> PlanTerms | None:
+    """How the tenant came to its new plan; None where that does not matter any more. The newest move decides: under
+    GRACE it goes on with what the tenant was promised before, under another policy that ends."""
     match new.policy:
         case OverLimitPolicy.REJECT:
             return None
         case OverLimitPolicy.GRACE:
-            return PlanTerms(new.policy, new.grace_until, old)
+            promised = before.terms.grace_plans if before.terms.in_grace(before.now) else ()
+            others = (each for each in promised if PlanPin.of(each) != PlanPin.of(before.plan))
+            return PlanTerms(new.policy, new.grace_until, (before.plan, *others))
         case OverLimitPolicy.READ_ONLY:
             return PlanTerms(new.policy)
 

@@ -17,17 +17,14 @@ from runtime.database import Connection
 from tenant_svc.doors import Doors
 from tenant_svc.entitlements import reader
 from tenant_svc.entitlements import repository as entitlements
-from tenant_svc.entitlements.entitlement import OverLimitPolicy
+from tenant_svc.entitlements.entitlement import OverLimitPolicy, TenantEntitlements
 from tenant_svc.entitlements.entitlements import Pooled
 from tenant_svc.operations import repository
 from tenant_svc.operations.migration import over_limit, terms_after
 from tenant_svc.operations.migrations import beyond, plan_to_move_to, ready_units
 from tenant_svc.operations.operation import Failure, Operation, OperationState, ended_by_us
-from tenant_svc.plans import repository as plans
-from tenant_svc.plans.plan import PlanVersion
 from tenant_svc.tenants import repository as tenants
 from tenant_svc.tenants.events import EventType
-from tenant_svc.tenants.tenant import Tenant
 from tenant_svc.tenants.tenants import not_found
 
 __all__ = ["MigrationSteps"]
@@ -80,17 +77,17 @@ class MigrationSteps:
         may not be."""
         ready = await ready_units(self._doors, self._pooled, tenant_id)
         async with self._doors.tenant(tenant_id) as connection:
-            tenant = await tenants.get_locked(connection, tenant_id)
+            await entitlements.hold(connection, tenant_id)
             operation = await repository.get_locked(connection, tenant_id, operation_id)
             if operation is None or operation.done:
                 return operation
             # Before the plan is read: versions are published and archived under this lock, so none is pinned that was
             # just archived.
             await tenants.lock_log(connection)
-            checked, plan = await self._checked(connection, operation, ready)
-            if plan is None or tenant is None:
+            checked, before = await self._checked(connection, operation, ready)
+            if before is None:
                 return await repository.end(connection, checked)
-            return await self.change(connection, checked, tenant)
+            return await self.change(connection, checked, before)
 
     async def give_up(self, tenant_id: TenantId, operation_id: uuid.UUID) -> Operation | None:
         """Ends an operation that fails again and again for a reason of our own."""
@@ -102,15 +99,12 @@ class MigrationSteps:
                 connection, replace(operation, state=OperationState.FAILED, error=ended_by_us())
             )
 
-    async def change(self, connection: Connection, operation: Operation, tenant: Tenant) -> Operation:
+    async def change(self, connection: Connection, operation: Operation, before: TenantEntitlements) -> Operation:
         """The effect, within the transaction that holds the tenant, the operation and the log."""
         tenant_id = operation.tenant_id
-        old = await plans.version(connection, tenant.plan_id, tenant.plan_version)
-        if old is None:
-            raise LookupError("a tenant pins a version of a plan that is not there")
         after = await repository.set_plan(connection, tenant_id, operation.to_plan)
         await tenants.record_event(connection, tenant_id, EventType.UPDATED.value)
-        await entitlements.set_terms(connection, tenant_id, terms_after(operation.migration, old))
+        await entitlements.set_terms(connection, tenant_id, terms_after(operation.migration, before))
         await entitlements.record(
             connection,
             tenant_id,
@@ -125,8 +119,8 @@ class MigrationSteps:
 
     async def _checked(
         self, connection: Connection, operation: Operation, ready: Mapping[str, int]
-    ) -> tuple[Operation, PlanVersion | None]:
-        """The operation as it goes on, with the plan to move to; or as it ends, with None."""
+    ) -> tuple[Operation, TenantEntitlements | None]:
+        """The operation as it goes on, with what the tenant has before it; or as it ends, with None."""
         try:
             plan = await plan_to_move_to(connection, operation.to_plan.id, operation.to_plan.version)
             have = await reader.load(connection, operation.tenant_id)
@@ -138,7 +132,7 @@ class MigrationSteps:
         checked = replace(operation, state=OperationState.APPLYING, over_limits=over)
         if over and operation.migration.policy is OverLimitPolicy.REJECT:
             return _failed(checked, over_limit(operation.to_plan, over)), None
-        return checked, plan
+        return checked, have
 
 
 def _failed(operation: Operation, error: MeshError) -> Operation:

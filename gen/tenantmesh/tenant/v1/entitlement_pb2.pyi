@@ -37,7 +37,7 @@ class _EntitlementSourceEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Ent
     ENTITLEMENT_SOURCE_ROLLOUT: _EntitlementSource.ValueType  # 3
     """ENTITLEMENT_SOURCE_ROLLOUT: the feature's rollout has reached this tenant."""
     ENTITLEMENT_SOURCE_GRACE: _EntitlementSource.ValueType  # 4
-    """ENTITLEMENT_SOURCE_GRACE: the plan before, until the grace period ends."""
+    """ENTITLEMENT_SOURCE_GRACE: a plan before, until the grace period ends."""
 
 class EntitlementSource(_EntitlementSource, metaclass=_EntitlementSourceEnumTypeWrapper):
     """EntitlementSource says where a value comes from."""
@@ -51,7 +51,7 @@ ENTITLEMENT_SOURCE_OVERRIDE: EntitlementSource.ValueType  # 2
 ENTITLEMENT_SOURCE_ROLLOUT: EntitlementSource.ValueType  # 3
 """ENTITLEMENT_SOURCE_ROLLOUT: the feature's rollout has reached this tenant."""
 ENTITLEMENT_SOURCE_GRACE: EntitlementSource.ValueType  # 4
-"""ENTITLEMENT_SOURCE_GRACE: the plan before, until the grace period ends."""
+"""ENTITLEMENT_SOURCE_GRACE: a plan before, until the grace period ends."""
 Global___EntitlementSource: _TypeAlias = EntitlementSource  # noqa: Y015
 
 class _EntitlementChangeType:

@@ -57,8 +57,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_OPERATION_NOT_FOUND: _ErrorReason.ValueType  # 16
     """ERROR_REASON_OPERATION_NOT_FOUND: the tenant has no such operation. List its operations."""
     ERROR_REASON_OVER_LIMIT: _ErrorReason.ValueType  # 17
-    """ERROR_REASON_OVER_LIMIT: the tenant uses more than the plan allows of the metadata's `features`, at most ten, and of
-    `features_more` others. Lower its usage, or choose another over-limit policy.
+    """ERROR_REASON_OVER_LIMIT: the error of an operation, never of a call: the tenant uses more than the plan allows of the
+    metadata's `features`, at most ten, and of `features_more` others. Lower its usage, or choose another over-limit policy.
     """
     ERROR_REASON_MIGRATION_UNDER_WAY: _ErrorReason.ValueType  # 18
     """ERROR_REASON_MIGRATION_UNDER_WAY: another plan change of the tenant has not ended. Wait for it, or cancel it."""
@@ -103,8 +103,8 @@ ERROR_REASON_GAUGE_REPORTED: ErrorReason.ValueType  # 15
 ERROR_REASON_OPERATION_NOT_FOUND: ErrorReason.ValueType  # 16
 """ERROR_REASON_OPERATION_NOT_FOUND: the tenant has no such operation. List its operations."""
 ERROR_REASON_OVER_LIMIT: ErrorReason.ValueType  # 17
-"""ERROR_REASON_OVER_LIMIT: the tenant uses more than the plan allows of the metadata's `features`, at most ten, and of
-`features_more` others. Lower its usage, or choose another over-limit policy.
+"""ERROR_REASON_OVER_LIMIT: the error of an operation, never of a call: the tenant uses more than the plan allows of the
+metadata's `features`, at most ten, and of `features_more` others. Lower its usage, or choose another over-limit policy.
 """
 ERROR_REASON_MIGRATION_UNDER_WAY: ErrorReason.ValueType  # 18
 """ERROR_REASON_MIGRATION_UNDER_WAY: another plan change of the tenant has not ended. Wait for it, or cancel it."""

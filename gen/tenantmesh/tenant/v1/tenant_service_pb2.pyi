@@ -57,7 +57,10 @@ class _OverLimitPolicyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_OverL
     OVER_LIMIT_POLICY_REJECT: _OverLimitPolicy.ValueType  # 1
     """OVER_LIMIT_POLICY_REJECT keeps the old plan."""
     OVER_LIMIT_POLICY_GRACE: _OverLimitPolicy.ValueType  # 2
-    """OVER_LIMIT_POLICY_GRACE keeps the old limits until a time."""
+    """OVER_LIMIT_POLICY_GRACE keeps the old limits, where they are larger, until a time. Limits that the tenant has by an
+    earlier grace are among them, so a move in grace takes nothing of what was promised; a move under another policy
+    ends the grace.
+    """
     OVER_LIMIT_POLICY_READ_ONLY: _OverLimitPolicy.ValueType  # 3
     """OVER_LIMIT_POLICY_READ_ONLY refuses what changes something, until the levels are within the limits."""
 
@@ -69,7 +72,10 @@ OVER_LIMIT_POLICY_UNSPECIFIED: OverLimitPolicy.ValueType  # 0
 OVER_LIMIT_POLICY_REJECT: OverLimitPolicy.ValueType  # 1
 """OVER_LIMIT_POLICY_REJECT keeps the old plan."""
 OVER_LIMIT_POLICY_GRACE: OverLimitPolicy.ValueType  # 2
-"""OVER_LIMIT_POLICY_GRACE keeps the old limits until a time."""
+"""OVER_LIMIT_POLICY_GRACE keeps the old limits, where they are larger, until a time. Limits that the tenant has by an
+earlier grace are among them, so a move in grace takes nothing of what was promised; a move under another policy
+ends the grace.
+"""
 OVER_LIMIT_POLICY_READ_ONLY: OverLimitPolicy.ValueType  # 3
 """OVER_LIMIT_POLICY_READ_ONLY refuses what changes something, until the levels are within the limits."""
 Global___OverLimitPolicy: _TypeAlias = OverLimitPolicy  # noqa: Y015
@@ -391,7 +397,7 @@ class MigrateTenantPlanRequest(_message.Message):
     """etag, if set, must be the tenant's current one."""
     @_builtins.property
     def grace_until(self) -> _timestamp_pb2.Timestamp:
-        """grace_until is when the old limits end. Required for GRACE, and only there."""
+        """grace_until is when the old limits end, whatever a move before has said. Required for GRACE, and only there."""
 
     def __init__(
         self,

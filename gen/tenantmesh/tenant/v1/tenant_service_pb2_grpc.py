@@ -135,8 +135,10 @@ class TenantServiceServicer:
         """MigrateTenantPlan puts a tenant on another plan or version, now or at the end of its billing period, as an operation
         that shows its progress. With `validate_only` the operation is done at once and says what would be over its limits;
         nothing changes. With the same `request_id` it answers with the operation made the first time. Fails with NOT_FOUND
-        `TENANT_NOT_FOUND`, `PLAN_NOT_FOUND`, FAILED_PRECONDITION `PLAN_NOT_PUBLISHED`, `OVER_LIMIT` under the policy REJECT,
-        `MIGRATION_UNDER_WAY`, ALREADY_EXISTS `REQUEST_ID_REUSED`, ABORTED `ETAG_MISMATCH`.
+        `TENANT_NOT_FOUND`, `PLAN_NOT_FOUND`, FAILED_PRECONDITION `PLAN_NOT_PUBLISHED`, `MIGRATION_UNDER_WAY`,
+        ALREADY_EXISTS `REQUEST_ID_REUSED`, ABORTED `ETAG_MISMATCH`. The operation itself fails, with one of these as its
+        error, when the plan or the tenant is gone by the time it is to change, and with FAILED_PRECONDITION `OVER_LIMIT` when
+        the tenant uses more than the new plan allows under the policy REJECT.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -63,8 +63,10 @@ class TenantServiceStub:
     """MigrateTenantPlan puts a tenant on another plan or version, now or at the end of its billing period, as an operation
     that shows its progress. With `validate_only` the operation is done at once and says what would be over its limits;
     nothing changes. With the same `request_id` it answers with the operation made the first time. Fails with NOT_FOUND
-    `TENANT_NOT_FOUND`, `PLAN_NOT_FOUND`, FAILED_PRECONDITION `PLAN_NOT_PUBLISHED`, `OVER_LIMIT` under the policy REJECT,
-    `MIGRATION_UNDER_WAY`, ALREADY_EXISTS `REQUEST_ID_REUSED`, ABORTED `ETAG_MISMATCH`.
+    `TENANT_NOT_FOUND`, `PLAN_NOT_FOUND`, FAILED_PRECONDITION `PLAN_NOT_PUBLISHED`, `MIGRATION_UNDER_WAY`,
+    ALREADY_EXISTS `REQUEST_ID_REUSED`, ABORTED `ETAG_MISMATCH`. The operation itself fails, with one of these as its
+    error, when the plan or the tenant is gone by the time it is to change, and with FAILED_PRECONDITION `OVER_LIMIT` when
+    the tenant uses more than the new plan allows under the policy REJECT.
     """
     WatchTenants: _grpc.UnaryStreamMultiCallable[_tenant_service_pb2.WatchTenantsRequest, _tenant_service_pb2.WatchTenantsResponse]
     """WatchTenants follows what happens to tenants, in commit order. Every message carries a cursor to resume from. The
@@ -111,8 +113,10 @@ class TenantServiceAsyncStub(TenantServiceStub):
     """MigrateTenantPlan puts a tenant on another plan or version, now or at the end of its billing period, as an operation
     that shows its progress. With `validate_only` the operation is done at once and says what would be over its limits;
     nothing changes. With the same `request_id` it answers with the operation made the first time. Fails with NOT_FOUND
-    `TENANT_NOT_FOUND`, `PLAN_NOT_FOUND`, FAILED_PRECONDITION `PLAN_NOT_PUBLISHED`, `OVER_LIMIT` under the policy REJECT,
-    `MIGRATION_UNDER_WAY`, ALREADY_EXISTS `REQUEST_ID_REUSED`, ABORTED `ETAG_MISMATCH`.
+    `TENANT_NOT_FOUND`, `PLAN_NOT_FOUND`, FAILED_PRECONDITION `PLAN_NOT_PUBLISHED`, `MIGRATION_UNDER_WAY`,
+    ALREADY_EXISTS `REQUEST_ID_REUSED`, ABORTED `ETAG_MISMATCH`. The operation itself fails, with one of these as its
+    error, when the plan or the tenant is gone by the time it is to change, and with FAILED_PRECONDITION `OVER_LIMIT` when
+    the tenant uses more than the new plan allows under the policy REJECT.
     """
     WatchTenants: _aio.UnaryStreamMultiCallable[_tenant_service_pb2.WatchTenantsRequest, _tenant_service_pb2.WatchTenantsResponse]  # type: ignore[assignment]
     """WatchTenants follows what happens to tenants, in commit order. Every message carries a cursor to resume from. The
@@ -198,8 +202,10 @@ class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
         """MigrateTenantPlan puts a tenant on another plan or version, now or at the end of its billing period, as an operation
         that shows its progress. With `validate_only` the operation is done at once and says what would be over its limits;
         nothing changes. With the same `request_id` it answers with the operation made the first time. Fails with NOT_FOUND
-        `TENANT_NOT_FOUND`, `PLAN_NOT_FOUND`, FAILED_PRECONDITION `PLAN_NOT_PUBLISHED`, `OVER_LIMIT` under the policy REJECT,
-        `MIGRATION_UNDER_WAY`, ALREADY_EXISTS `REQUEST_ID_REUSED`, ABORTED `ETAG_MISMATCH`.
+        `TENANT_NOT_FOUND`, `PLAN_NOT_FOUND`, FAILED_PRECONDITION `PLAN_NOT_PUBLISHED`, `MIGRATION_UNDER_WAY`,
+        ALREADY_EXISTS `REQUEST_ID_REUSED`, ABORTED `ETAG_MISMATCH`. The operation itself fails, with one of these as its
+        error, when the plan or the tenant is gone by the time it is to change, and with FAILED_PRECONDITION `OVER_LIMIT` when
+        the tenant uses more than the new plan allows under the policy REJECT.
         """
 
     @_abc_1.abstractmethod

@@ -94,11 +94,12 @@ async def test_overrides_and_grants_are_the_tenants_own(
 async def test_terms_hold_the_old_limits_until_the_grace_ends(doors: Doors, acme: Tenant, globex: Tenant) -> None:
     async with doors.tenant(acme.id) as connection:
         old = await plans.version(connection, "enterprise", 1)
+        assert old is not None
         until = datetime.now(UTC) + timedelta(hours=1)
-        await repository.set_terms(connection, acme.id, PlanTerms(OverLimitPolicy.GRACE, until, old))
+        await repository.set_terms(connection, acme.id, PlanTerms(OverLimitPolicy.GRACE, until, (old,)))
     found = await load(doors, acme)
     assert (found.features["users"].limit, found.features["users"].source) == (10_000, Source.GRACE)
-    assert found.terms == PlanTerms(OverLimitPolicy.GRACE, until, old)
+    assert found.terms == PlanTerms(OverLimitPolicy.GRACE, until, (old,))
     assert found.valid_for is not None
     assert (await load(doors, globex)).terms == PlanTerms()
     async with doors.tenant(acme.id) as connection:

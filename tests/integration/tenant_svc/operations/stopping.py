@@ -11,10 +11,10 @@ from interceptors.tenants import TenantId
 from runtime.database import Connection
 from runtime.telemetry import setup
 from tenant_svc.doors import Doors
+from tenant_svc.entitlements.entitlement import TenantEntitlements
 from tenant_svc.entitlements.entitlements import Pooled
 from tenant_svc.operations.operation import Operation
 from tenant_svc.operations.steps import MigrationSteps
-from tenant_svc.tenants.tenant import Tenant
 from tenant_svc.worker.app import WorkerApp
 from tenant_svc.worker.process import run
 from tenant_svc.worker.settings import WorkerSettings
@@ -45,8 +45,8 @@ class StoppingSteps(MigrationSteps):
         await self._stop("committed", operation_id)
         return operation
 
-    async def change(self, connection: Connection, operation: Operation, tenant: Tenant) -> Operation:
-        changed = await super().change(connection, operation, tenant)
+    async def change(self, connection: Connection, operation: Operation, before: TenantEntitlements) -> Operation:
+        changed = await super().change(connection, operation, before)
         await self._stop("changed", operation.id)
         return changed
 

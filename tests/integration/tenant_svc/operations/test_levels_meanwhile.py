@@ -28,7 +28,7 @@ Change = Callable[[Gauges, TenantId, int], Awaitable[Gauge]]
 
 
 async def raised_by(levels: Gauges, tenant_id: TenantId, delta: int) -> Gauge:
-    return await levels.adjust(tenant_id, Adjustment("users", delta, uuid.uuid4().hex), ACTOR)
+    return await levels.adjust(tenant_id, Adjustment("users", delta, uuid.uuid4().hex, "a service"), ACTOR)
 
 
 async def reported_as(levels: Gauges, tenant_id: TenantId, level: int) -> Gauge:

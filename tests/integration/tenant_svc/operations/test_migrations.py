@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -139,9 +140,59 @@ async def test_grace_keeps_the_old_limits_for_a_while(world: World, steps: Migra
     assert after.state is OperationState.SUCCEEDED
     assert after.over_limits == (OverLimit("users", 101, 100),)
     (terms,) = await world.rows("select * from tenant.plan_terms where tenant_id = $1", tenant.id)
-    assert (terms["grace_plan_id"], terms["grace_plan_version"], terms["grace_until"]) == ("premium", 1, until)
+    assert (json.loads(terms["grace_plans"]), terms["grace_until"]) == ([{"id": "premium", "version": 1}], until)
     have = await world.entitlements(after.tenant_id)
     assert (have.plan.id, have.features["users"].limit, have.over_limit) == ("basic", 1000, ())
+
+
+async def test_a_grace_goes_on_with_the_next_move_in_grace(world: World, steps: MigrationSteps) -> None:
+    """Whatever was promised: the limits of the plan before, and those that held then by an earlier promise."""
+    tenant = await world.tenant()
+    small, smaller = await world.plan(users=20, storage_bytes=7), await world.plan(users=10, storage_bytes=5)
+    first, last = (datetime.now(UTC) + timedelta(days=days) for days in (30, 7))
+
+    async def moved(plan: str, until: datetime) -> tuple[int | None, timedelta | None]:
+        asked = request(plan, policy=OverLimitPolicy.GRACE, grace_until=until)
+        await ended(steps, await world.migrations.start(tenant.id, asked))
+        have = await world.entitlements(tenant.id)
+        return have.features["users"].limit, have.valid_for
+
+    for plan in (small, small, smaller, smaller):
+        assert (await moved(plan, first))[0] == 1000
+    users, lasts = await moved(smaller, last)
+    assert (users, lasts is not None and lasts < timedelta(days=7)) == (1000, True)  # the newest says until when
+
+
+async def test_a_grace_keeps_the_largest_of_all_that_was_promised(world: World, steps: MigrationSteps) -> None:
+    tenant = await world.tenant()
+    await world.rows(
+        "update tenant.tenants set plan_id = $2 where tenant_id = $1", tenant.id, await world.plan(users=50)
+    )
+    until = datetime.now(UTC) + timedelta(days=7)
+    for plan in (await world.plan(users=10, storage_bytes=9), await world.plan(users=20, storage_bytes=1)):
+        asked = request(plan, policy=OverLimitPolicy.GRACE, grace_until=until)
+        await ended(steps, await world.migrations.start(tenant.id, asked))
+    have = await world.entitlements(tenant.id)
+    assert (have.features["users"].limit, have.features["storage_bytes"].limit) == (50, 9)
+
+
+async def test_a_grace_that_is_over_is_not_taken_up_again(world: World, steps: MigrationSteps) -> None:
+    tenant = await world.tenant()
+    until = datetime.now(UTC) + timedelta(days=7)
+    asked = request(await world.plan(users=10), policy=OverLimitPolicy.GRACE, grace_until=until)
+    await ended(steps, await world.migrations.start(tenant.id, asked))
+    await world.rows("update tenant.plan_terms set grace_until = now() where tenant_id = $1", tenant.id)
+    await ended(steps, await world.migrations.start(tenant.id, asked))
+    assert (await world.entitlements(tenant.id)).features["users"].limit == 10
+
+
+async def test_a_move_without_grace_ends_it(world: World, steps: MigrationSteps) -> None:
+    tenant, small = await world.tenant(), await world.plan(users=10)
+    until = datetime.now(UTC) + timedelta(days=7)
+    asked = request(small, policy=OverLimitPolicy.GRACE, grace_until=until)
+    await ended(steps, await world.migrations.start(tenant.id, asked))
+    await ended(steps, await world.migrations.start(tenant.id, request(small)))
+    assert (await world.entitlements(tenant.id)).features["users"].limit == 10
 
 
 async def test_read_only_lasts_as_long_as_the_level_is_over(world: World, steps: MigrationSteps) -> None:

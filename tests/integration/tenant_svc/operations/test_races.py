@@ -9,11 +9,11 @@ from contextlib import suppress
 from interceptors.errors import FailedPrecondition, MeshError, Unavailable
 from runtime.database import Connection
 from tenant_svc.doors import Doors
+from tenant_svc.entitlements.entitlement import TenantEntitlements
 from tenant_svc.operations.operation import Operation, OperationState
 from tenant_svc.operations.operations import Operations
 from tenant_svc.operations.steps import MigrationSteps
 from tenant_svc.tenants import repository
-from tenant_svc.tenants.tenant import Tenant
 from tests.integration.tenant_svc.operations.world import World, blocked_or_done, patient, request
 
 ROUNDS = 25
@@ -101,10 +101,10 @@ class HeldSteps(MigrationSteps):
         self.held = asyncio.Event()
         self.go = asyncio.Event()
 
-    async def change(self, connection: Connection, operation: Operation, tenant: Tenant) -> Operation:
+    async def change(self, connection: Connection, operation: Operation, before: TenantEntitlements) -> Operation:
         self.held.set()
         await self.go.wait()
-        return await super().change(connection, operation, tenant)
+        return await super().change(connection, operation, before)
 
 
 async def test_a_cancel_waits_for_an_effect_that_is_about_to_be_and_then_is_too_late(

@@ -65,7 +65,7 @@ def test_an_override_goes_before_the_larger_of_both_plans(
     expires: datetime | None,
     grace_until: datetime | None,
 ) -> None:
-    terms = PlanTerms(OverLimitPolicy.GRACE, grace_until, plan("old", users=old))
+    terms = PlanTerms(OverLimitPolicy.GRACE, grace_until, (plan("old", users=old),))
     found = one(
         circumstances(
             plan(users=new),
@@ -125,7 +125,7 @@ def test_the_plans_that_have_a_feature_are_named_only_where_it_is_off() -> None:
 
 def test_grace_is_about_limits_and_nothing_else() -> None:
     old = plan("old", flag=ON, theme=FeatureValue.of_static("dark"))
-    terms = PlanTerms(OverLimitPolicy.GRACE, NOW + HOUR, old)
+    terms = PlanTerms(OverLimitPolicy.GRACE, NOW + HOUR, (old,))
     facts = circumstances(plan(theme=FeatureValue.of_static("light")), terms=terms)
     assert not one(facts, "flag").enabled
     assert one(facts, "theme").value == FeatureValue.of_static("light")
@@ -186,7 +186,7 @@ def test_levels_of_other_features_exceed_nothing() -> None:
 
 
 def test_while_the_old_limit_holds_nothing_is_over_it() -> None:
-    terms = PlanTerms(OverLimitPolicy.READ_ONLY, NOW + HOUR, plan("old", users=limit(10)))
+    terms = PlanTerms(OverLimitPolicy.READ_ONLY, NOW + HOUR, (plan("old", users=limit(10)),))
     assert effective(circumstances(plan(users=limit(1)), terms=terms, levels={"users": 5})).over_limit == ()
 
 
@@ -203,7 +203,7 @@ def test_they_hold_until_something_begins_or_ends(
         plan(),
         grants=several,
         overrides=[override(names[place], limit(1), expires) for place, expires in enumerate(expiries)],
-        terms=PlanTerms(OverLimitPolicy.GRACE, grace_until, plan("old")),
+        terms=PlanTerms(OverLimitPolicy.GRACE, grace_until, (plan("old"),)),
     )
     found = effective(facts)
     lasting = [each for each in several if each.void_time is None]
@@ -229,7 +229,7 @@ def test_until_then_time_alone_changes_nothing(
         plan(calls=limit(5), users=limit(5)),
         grants=several,
         overrides=[override("users", limit(7), expires)],
-        terms=PlanTerms(OverLimitPolicy.GRACE, grace_until, plan("old", calls=limit(9))),
+        terms=PlanTerms(OverLimitPolicy.GRACE, grace_until, (plan("old", calls=limit(9)),)),
     )
     found = effective(facts)
     ahead = HOUR if found.valid_for is None else min(HOUR, found.valid_for - timedelta(microseconds=1))
