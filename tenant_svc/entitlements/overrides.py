@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from interceptors.tenants import TenantId
+from runtime.database import Connection
 from tenant_svc.doors import Doors
-from tenant_svc.entitlements import override_repository, repository
+from tenant_svc.entitlements import override_repository, repository, terms
 from tenant_svc.entitlements.catalog import feature_named, known_feature
 from tenant_svc.entitlements.change import ChangeType
 from tenant_svc.entitlements.entitlement import Override
@@ -32,9 +35,7 @@ class Overrides:
         Raises InvalidArgument, NotFound `TENANT_NOT_FOUND`, `FEATURE_NOT_FOUND`.
         """
         async with self._doors.tenant(tenant_id) as connection:
-            now = await repository.hold(connection, tenant_id)
-            if now is None:
-                raise not_found()
+            now = await _held(connection, tenant_id)
             feature = await known_feature(connection, draft.feature, "feature")
             before = await override_repository.get(connection, tenant_id, draft.feature)
             if before is not None and _says(before, draft):
@@ -42,6 +43,7 @@ class Overrides:
             value = check_override(draft, feature, now)
             await repository.lock_log(connection)
             after = await override_repository.set_(connection, tenant_id, draft, value)
+            await terms.settle_now(connection, tenant_id)
             await repository.record(
                 connection,
                 tenant_id,
@@ -59,13 +61,13 @@ class Overrides:
         `TENANT_NOT_FOUND`."""
         checked_reason(reason)
         async with self._doors.tenant(tenant_id) as connection:
-            if await repository.hold(connection, tenant_id) is None:
-                raise not_found()
+            await _held(connection, tenant_id)
             known = await feature_named(connection, feature)
             if known is None or await override_repository.get(connection, tenant_id, feature) is None:
                 return
             await repository.lock_log(connection)
             cleared = await override_repository.clear(connection, tenant_id, feature)
+            await terms.settle_now(connection, tenant_id)
             await repository.record(
                 connection,
                 tenant_id,
@@ -76,6 +78,16 @@ class Overrides:
                 before=override_words(cleared, known),
                 after="",
             )
+
+
+async def _held(connection: Connection, tenant_id: TenantId) -> datetime:
+    """The database's clock, with the tenant held and its terms as they are before the change: what was over may have
+    ended by itself since, as an override expired. Raises NotFound."""
+    now = await repository.hold(connection, tenant_id)
+    if now is None:
+        raise not_found()
+    await terms.settle_now(connection, tenant_id)
+    return now
 
 
 def _says(override: Override, draft: OverrideDraft) -> bool:

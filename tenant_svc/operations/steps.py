@@ -15,7 +15,7 @@ from interceptors.errors import MeshError
 from interceptors.tenants import TenantId
 from runtime.database import Connection
 from tenant_svc.doors import Doors
-from tenant_svc.entitlements import reader
+from tenant_svc.entitlements import reader, terms
 from tenant_svc.entitlements import repository as entitlements
 from tenant_svc.entitlements.entitlement import OverLimitPolicy, TenantEntitlements
 from tenant_svc.entitlements.entitlements import Pooled
@@ -105,6 +105,7 @@ class MigrationSteps:
         after = await repository.set_plan(connection, tenant_id, operation.to_plan)
         await tenants.record_event(connection, tenant_id, EventType.UPDATED.value)
         await entitlements.set_terms(connection, tenant_id, terms_after(operation.migration, before))
+        await terms.settle_now(connection, tenant_id)
         await entitlements.record(
             connection,
             tenant_id,

@@ -9,7 +9,7 @@ from interceptors.quotas import LARGEST_AMOUNT
 from interceptors.tenants import TenantId
 from runtime.database import Connection, ForeignKeyViolation
 from tenant_svc.doors import Doors
-from tenant_svc.entitlements import reader
+from tenant_svc.entitlements import reader, terms
 from tenant_svc.entitlements import repository as entitlements_repository
 from tenant_svc.entitlements.entitlement import TenantEntitlements
 from tenant_svc.quotas import gauge_repository as repository
@@ -77,7 +77,7 @@ class Gauges:
             raise limit_reached(before, entitlements.plan.id)
         await repository.set_level(connection, tenant_id, after.id, after.level, None)
         await repository.remember(connection, tenant_id, adjustment, after.level)
-        await _record_crossing(connection, tenant_id, before, after, actor)
+        await _record_crossing(connection, entitlements, before, after, actor)
         return after
 
     async def _report(self, connection: Connection, tenant_id: TenantId, report: Report, actor: str) -> Gauge:
@@ -88,7 +88,7 @@ class Gauges:
             return before
         after = Gauge(report.gauge, report.level, before.limit)
         await repository.set_level(connection, tenant_id, after.id, after.level, report.version)
-        await _record_crossing(connection, tenant_id, before, after, actor)
+        await _record_crossing(connection, entitlements, before, after, actor)
         return after
 
 
@@ -106,16 +106,20 @@ async def _entitlements(connection: Connection, tenant_id: TenantId, gauge: str)
 
 
 async def _record_crossing(
-    connection: Connection, tenant_id: TenantId, before: Gauge, after: Gauge, actor: str
+    connection: Connection, found: TenantEntitlements, before: Gauge, after: Gauge, actor: str
 ) -> None:
-    """Says in the log that the level rose above its limit or fell within it: what is served may depend on that. Under
-    every policy, since the policy may be changing at this moment."""
+    """Says in the log that the level rose above its limit or fell within it: what is served may depend on that.
+    `found` is what the tenant had before."""
     if before.is_over == after.is_over:
         return
     await entitlements_repository.lock_log(connection)
+    if after.is_over:
+        await terms.settle(connection, found)
+    else:
+        await terms.settle_now(connection, found.tenant_id)
     await entitlements_repository.record(
         connection,
-        tenant_id,
+        found.tenant_id,
         type="LIMIT_CROSSED",
         feature=after.id,
         actor=actor,

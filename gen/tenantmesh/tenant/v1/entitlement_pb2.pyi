@@ -131,7 +131,7 @@ class Entitlements(_message.Message):
     """revision grows with every change of this tenant's entitlements or of the catalog."""
     read_only: _builtins.bool
     """read_only says that the tenant is over a limit under the policy READ_ONLY: methods that change something are refused
-    until its levels are within the limits again.
+    until its levels are within the limits.
     """
     @_builtins.property
     def entitlements(self) -> _containers.RepeatedCompositeFieldContainer[Global___Entitlement]:

@@ -62,7 +62,10 @@ class _OverLimitPolicyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_OverL
     ends the grace.
     """
     OVER_LIMIT_POLICY_READ_ONLY: _OverLimitPolicy.ValueType  # 3
-    """OVER_LIMIT_POLICY_READ_ONLY refuses what changes something, until the levels are within the limits."""
+    """OVER_LIMIT_POLICY_READ_ONLY refuses what changes something while GAUGE features are over their limits, until none is
+    for the first time. It does not come back: what goes over later, by an override that is lowered or expires say, can't
+    rise further, and nothing else is refused.
+    """
 
 class OverLimitPolicy(_OverLimitPolicy, metaclass=_OverLimitPolicyEnumTypeWrapper):
     """OverLimitPolicy says what happens to a tenant that uses more than its new plan allows. Data is never deleted."""
@@ -77,7 +80,10 @@ earlier grace are among them, so a move in grace takes nothing of what was promi
 ends the grace.
 """
 OVER_LIMIT_POLICY_READ_ONLY: OverLimitPolicy.ValueType  # 3
-"""OVER_LIMIT_POLICY_READ_ONLY refuses what changes something, until the levels are within the limits."""
+"""OVER_LIMIT_POLICY_READ_ONLY refuses what changes something while GAUGE features are over their limits, until none is
+for the first time. It does not come back: what goes over later, by an override that is lowered or expires say, can't
+rise further, and nothing else is refused.
+"""
 Global___OverLimitPolicy: _TypeAlias = OverLimitPolicy  # noqa: Y015
 
 class _MigrationState:
