@@ -49,6 +49,7 @@ _PRUNE_SECONDS = 3600.0
 _MIGHTY = "SELECT rolsuper OR rolbypassrls FROM pg_catalog.pg_roles WHERE rolname = current_user"
 _REMEDY = "take jobs as tenant_worker (TENANTMESH_WORKER_QUEUE_URL), and run `tenantmesh migrate` first"
 _FORGET = "DELETE FROM jobs.pgqueuer_log WHERE created < now() - $1::interval"
+_NOTE = "UPDATE jobs.pgqueuer SET headers = jsonb_build_object('failures', $2::int) WHERE id = $1"
 _TRANSIENT = (Unavailable, DatabaseUnavailable, TransactionConflict)  # gone by itself, however long it takes
 
 Outcome = tuple[str, str]
@@ -185,9 +186,12 @@ class JobQueue:
             self.running -= 1
 
     async def _after(self, error: Exception, handler: Handler, job: Job, subject: str) -> None:
-        transient = isinstance(error, _TRANSIENT)
         known = {"job": job.entrypoint, "subject": subject, "attempt": job.attempts + 1}
-        if not transient and job.attempts + 1 >= self._settings.attempts:
+        if isinstance(error, _TRANSIENT):
+            _log.warning("a job failed and will be tried again", extra=known)
+        elif await self._failures(job) < self._settings.attempts:
+            _log.warning("a job failed and will be tried again", exc_info=error, extra=known)
+        else:
             _log.error("a job has failed too often and is given up", exc_info=error, extra=known)
             try:
                 await handler.give_up(subject)
@@ -196,10 +200,19 @@ class JobQueue:
             else:
                 self.outcomes[job.entrypoint, "given up"] += 1
                 return
-        else:
-            _log.warning("a job failed and will be tried again", exc_info=None if transient else error, extra=known)
         self.outcomes[job.entrypoint, "repeated"] += 1
         raise RetryRequested(self._pause_after(job.attempts)) from None
+
+    async def _failures(self, job: Job) -> int:
+        """How often the job has failed with this one, by faults of ours: noted with the job, since the attempts that
+        the library counts are those of outages too."""
+        failures = int(str((job.headers or {}).get("failures", 0))) + 1
+        try:
+            if self._manager is not None:
+                await self._manager.queries.driver.execute(_NOTE, job.id, failures)
+        except Exception as error:  # then it is tried once more
+            _log.warning("a failure of a job can't be noted: %s", type(error).__name__)
+        return failures
 
     def _pause_after(self, attempts: int) -> timedelta:
         return min(timedelta(seconds=2 ** min(attempts, 30)), self._settings.longest_pause)

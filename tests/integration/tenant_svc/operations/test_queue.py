@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
+from itertools import repeat
 from typing import Any
 
 import asyncpg
@@ -57,19 +58,20 @@ async def working(
         await app.close()
 
 
-class FailingSteps(MigrationSteps):
-    """Fails for one operation, so often."""
+AWAY = Unavailable("TENANT_DIRECTORY_UNAVAILABLE", "away")
 
-    def __init__(self, doors: Doors, operation: Operation, error: Exception, times: int) -> None:
+
+class FailingSteps(MigrationSteps):
+    """Fails for one operation, with these errors one after the other."""
+
+    def __init__(self, doors: Doors, operation: Operation, errors: Iterable[Exception]) -> None:
         super().__init__(doors)
         self._operation = operation
-        self._error = error
-        self.left = times
+        self._errors = iter(errors)
 
     async def run(self, tenant_id: TenantId, operation_id: uuid.UUID) -> Operation | None:
-        if operation_id == self._operation.id and self.left:
-            self.left -= 1
-            raise self._error
+        if operation_id == self._operation.id and (error := next(self._errors, None)):
+            raise error
         return await super().run(tenant_id, operation_id)
 
 
@@ -114,10 +116,10 @@ async def test_jobs_are_done_as_they_come(world: World, operations: Operations) 
         assert len(await world.effects(each.tenant_id)) == 1
 
 
-@pytest.mark.parametrize("error", [Unavailable("TENANT_DIRECTORY_UNAVAILABLE", "away"), ZeroDivisionError()])
+@pytest.mark.parametrize("error", [AWAY, ZeroDivisionError()])
 async def test_what_fails_is_tried_again(world: World, operations: Operations, error: Exception) -> None:
     operation = await world.started()
-    async with working(world, lambda doors, _: FailingSteps(doors, operation, error, 3)):
+    async with working(world, lambda doors, _: FailingSteps(doors, operation, [error] * 3)):
         assert (await ended(operations, operation)).state is OperationState.SUCCEEDED
     assert len(await world.effects(operation.tenant_id)) == 1
 
@@ -125,7 +127,7 @@ async def test_what_fails_is_tried_again(world: World, operations: Operations, e
 async def test_what_fails_too_often_is_given_up_and_says_so(world: World, operations: Operations) -> None:
     operation = await world.started()
     secret = ZeroDivisionError("a secret")
-    async with working(world, lambda doors, _: FailingSteps(doors, operation, secret, 1000), attempts=3) as app:
+    async with working(world, lambda doors, _: FailingSteps(doors, operation, repeat(secret)), attempts=3) as app:
         after = await ended(operations, operation)
         await eventually(gone(world, operation))
         assert app.queue.outcomes["migrate_tenant_plan", "given up"] == 1
@@ -139,9 +141,30 @@ async def test_what_fails_too_often_is_given_up_and_says_so(world: World, operat
 
 async def test_an_outage_is_never_given_up(world: World, operations: Operations) -> None:
     operation = await world.started()
-    away = Unavailable("TENANT_DIRECTORY_UNAVAILABLE", "away")
-    async with working(world, lambda doors, _: FailingSteps(doors, operation, away, 8), attempts=2):
+    async with working(world, lambda doors, _: FailingSteps(doors, operation, [AWAY] * 8), attempts=2):
         assert (await ended(operations, operation)).state is OperationState.SUCCEEDED
+
+
+async def test_an_outage_uses_up_no_attempts(world: World, operations: Operations) -> None:
+    operation = await world.started()
+    errors = [*[AWAY] * 8, ZeroDivisionError()]
+    async with working(world, lambda doors, _: FailingSteps(doors, operation, errors), attempts=2):
+        assert (await ended(operations, operation)).state is OperationState.SUCCEEDED
+
+
+async def test_an_outage_gives_no_attempts_back(world: World, operations: Operations) -> None:
+    """Nor does another worker: what was failed is noted with the job."""
+    operation = await world.started()
+
+    async def failed_once() -> bool:
+        return any(job["headers"] for job in await world.jobs(operation))
+
+    errors = [ZeroDivisionError(), *repeat(AWAY, 1000)]
+    async with working(world, lambda doors, _: FailingSteps(doors, operation, errors), attempts=2):
+        await eventually(failed_once)
+    errors = [AWAY, ZeroDivisionError()]
+    async with working(world, lambda doors, _: FailingSteps(doors, operation, errors), attempts=2):
+        assert (await ended(operations, operation)).state is OperationState.FAILED
 
 
 async def test_a_lost_connection_is_opened_again(world: World, operations: Operations) -> None:
