@@ -14,7 +14,16 @@ from tenant_svc.plans.plan import FeatureDef, FeatureValue
 from tenant_svc.plans.rules import refuse, value_problem
 from tenant_svc.texts import text_problem
 
-__all__ = ["Check", "GrantDraft", "OverrideDraft", "check_check", "check_grant", "check_override", "checked_reason"]
+__all__ = [
+    "Check",
+    "GrantDraft",
+    "OverrideDraft",
+    "check_check",
+    "check_grant",
+    "check_override",
+    "checked_reason",
+    "reason_problem",
+]
 
 _MAX_REASON = 500
 _MAX_PRIORITY = 1000
@@ -79,7 +88,7 @@ def check_check(check: Check) -> None:
 
 def checked_reason(reason: str) -> str:
     """A reason, which may be empty."""
-    refuse({"reason": _reason_problem(reason)})
+    refuse({"reason": reason_problem(reason)})
     return reason
 
 
@@ -90,7 +99,7 @@ def check_override(draft: OverrideDraft, feature: FeatureDef, now: datetime) -> 
         {
             "override.feature": None if draft.named in {"", draft.feature} else "must be the feature, or empty",
             "override.value": problem,
-            "override.reason": _reason_problem(draft.reason),
+            "override.reason": reason_problem(draft.reason),
             "override.expire_time": _expiry_problem(draft.expire_time, now),
         }
     )
@@ -111,12 +120,13 @@ def check_grant(draft: GrantDraft, feature: FeatureDef, now: datetime) -> None:
             "grant.expire_time": _expiry_problem(draft.expire_time, begins),
             "grant.max_rollover": None if 0 <= most <= draft.amount else "must be 0 to the amount",
             "grant.min_rollover": None if 0 <= draft.min_rollover <= most else "must be 0 to max_rollover",
-            "grant.reason": _reason_problem(draft.reason),
+            "grant.reason": reason_problem(draft.reason),
         }
     )
 
 
-def _reason_problem(reason: str) -> str | None:
+def reason_problem(reason: str) -> str | None:
+    """Why it is no reason, or None when it is one, as an empty one is."""
     return text_problem(reason, _MAX_REASON) if reason else None
 
 

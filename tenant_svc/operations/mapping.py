@@ -38,6 +38,7 @@ def migration_of(request: pb.MigrateTenantPlanRequest) -> NewMigration:
         timing=_TIMINGS.get(request.timing),
         policy=_POLICIES.get(request.over_limit_policy),
         grace_until=grace_until,
+        reason=request.reason,
     )
 
 
@@ -71,6 +72,7 @@ def _metadata(operation: Operation) -> pb.MigrateTenantPlanMetadata:
         over_limits=[_over_limit(each) for each in operation.over_limits],
         create_time=timestamp(operation.create_time),
         end_time=None if operation.end_time is None else timestamp(operation.end_time),
+        cancelled_by=operation.cancelled_by,
     )
 
 

@@ -14,6 +14,8 @@ from interceptors.entitlements import FeatureType
 from interceptors.errors import FailedPrecondition, FieldViolation, InvalidArgument, NotFound
 from interceptors.naming import in_metadata, in_words
 from tenant_svc.entitlements.entitlement import Effective, OverLimitPolicy, PlanTerms, TenantEntitlements
+from tenant_svc.entitlements.rules import reason_problem
+from tenant_svc.entitlements.words import moment_words
 from tenant_svc.plans.plan import PlanVersion
 from tenant_svc.plans.rules import id_problem
 
@@ -25,6 +27,7 @@ __all__ = [
     "Usage",
     "check_grace",
     "effective_time",
+    "move_words",
     "over_limit",
     "over_limits",
     "plan_not_found",
@@ -58,13 +61,14 @@ class PlanPin:
 
 @dataclass(frozen=True, slots=True)
 class NewMigration:
-    """What is asked for. `plan_version` 0 means the newest that is published."""
+    """What is asked for, and why. `plan_version` 0 means the newest that is published."""
 
     plan_id: str
     plan_version: int
     timing: Timing
     policy: OverLimitPolicy
     grace_until: datetime | None
+    reason: str
 
     @classmethod
     def checked(
@@ -75,6 +79,7 @@ class NewMigration:
         timing: Timing | None,
         policy: OverLimitPolicy | None,
         grace_until: datetime | None,
+        reason: str,
     ) -> NewMigration:
         """Checks the rules that need no database; None for the timing or the policy is a value that nobody knows.
 
@@ -87,11 +92,12 @@ class NewMigration:
             "timing": "must be IMMEDIATE or NEXT_PERIOD" if timing is None else None,
             "over_limit_policy": "must be REJECT, GRACE or READ_ONLY" if policy is None else None,
             "grace_until": _GRACE_PROBLEM if in_grace != (grace_until is not None) else None,
+            "reason": reason_problem(reason),
         }
         violations = [FieldViolation(field, problem) for field, problem in problems.items() if problem]
         if violations or timing is None or policy is None:
             raise InvalidArgument.fields(violations)
-        return cls(plan_id, plan_version, timing, policy, grace_until)
+        return cls(plan_id, plan_version, timing, policy, grace_until, reason)
 
     @property
     def digest(self) -> str:
@@ -106,6 +112,7 @@ class NewMigration:
             "timing": self.timing.value,
             "over_limit_policy": self.policy.value,
             "grace_until": None if self.grace_until is None else self.grace_until.astimezone(UTC).isoformat(),
+            "reason": self.reason,
         }
 
     @classmethod
@@ -118,6 +125,7 @@ class NewMigration:
             Timing(stored["timing"]),
             OverLimitPolicy(stored["over_limit_policy"]),
             None if grace_until is None else datetime.fromisoformat(grace_until),
+            stored.get("reason", ""),  # operations that began before there were reasons have none
         )
 
 
@@ -198,6 +206,15 @@ def terms_after(new: NewMigration, before: TenantEntitlements) -> PlanTerms | No
             return PlanTerms(new.policy, new.grace_until, (before.plan, *others))
         case OverLimitPolicy.READ_ONLY:
             return PlanTerms(new.policy)
+
+
+def move_words(new: NewMigration, plan: PlanPin) -> str:
+    """Where the tenant was moved to and on which terms, such as `basic@1 under GRACE until 2026-12-01T00:00:00Z`, for
+    the history. REJECT leaves no terms."""
+    if new.policy is OverLimitPolicy.REJECT:
+        return str(plan)
+    until = f" until {moment_words(new.grace_until)}" if new.grace_until else ""
+    return f"{plan} under {new.policy.value}{until}"
 
 
 def plan_not_found(plan_id: str, version: int) -> NotFound:

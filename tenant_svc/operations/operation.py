@@ -72,6 +72,7 @@ class Operation:
     effective_time: when the new plan takes effect.
     over_limits: what the tenant uses beyond the new plan, as far as it has been checked.
     result: the tenant as the change left it. For a dry run, as the change would leave it.
+    actor, cancelled_by: the credentials that started it, and that cancelled it; empty where nobody did.
     """
 
     tenant_id: TenantId
@@ -87,6 +88,7 @@ class Operation:
     over_limits: tuple[OverLimit, ...] = ()
     error: Failure | None = None
     result: Tenant | None = None
+    cancelled_by: str = ""
 
     @property
     def name(self) -> str:

@@ -58,8 +58,9 @@ class Operations:
             found = await repository.page(connection, tenant_id, before, size + 1)
         return Page(found[:size], seal(_PAGE, found[size - 1].id.bytes) if len(found) > size else "")
 
-    async def cancel(self, tenant_id: TenantId, operation_id: str) -> Operation:
-        """Ends the operation before it has changed anything. One that has ended stays as it is.
+    async def cancel(self, tenant_id: TenantId, operation_id: str, actor: str) -> Operation:
+        """Ends the operation before it has changed anything, for the credential that is the `actor`. One that has ended
+        stays as it is.
 
         Nothing but the transaction that ends an operation has an effect, and there is one such: so this is done when
         it returns, and needs no worker. The job finds nothing left to do.
@@ -70,7 +71,7 @@ class Operations:
                 raise not_found()
             if operation.done:
                 return operation
-            cancelled = replace(operation, state=OperationState.CANCELLED, error=CANCELLED)
+            cancelled = replace(operation, state=OperationState.CANCELLED, error=CANCELLED, cancelled_by=actor)
             return await repository.end(connection, cancelled)
 
     async def wait(self, tenant_id: TenantId, operation_id: str, seconds: float) -> Operation:

@@ -142,6 +142,7 @@ def operation_of(row: Record) -> Operation:
         over_limits=tuple(OverLimit(**each) for each in progress["over_limits"]),
         error=None if row["error"] is None else Failure(**json.loads(row["error"])),
         result=_result_of(row["tenant_id"], progress.get("result")),
+        cancelled_by=progress.get("cancelled_by", ""),
     )
 
 
@@ -160,6 +161,8 @@ def _progress_of(operation: Operation) -> dict[str, Any]:
     }
     if operation.result is not None:
         progress["result"] = {name: _plain(getattr(operation.result, name)) for name in _RESULT}
+    if operation.cancelled_by:
+        progress["cancelled_by"] = operation.cancelled_by
     return progress
 
 

@@ -38,7 +38,9 @@ class OperationServicer(OperationServiceServicer):
 
     async def CancelOperation(self, request: pb.CancelOperationRequest, _context: _Context) -> OperationMessage:
         """Ends the operation, unless it has ended."""
-        return operation_message(await self._operations.cancel(current_call().tenant_id, request.operation_id))
+        call = current_call()
+        cancelled = await self._operations.cancel(call.tenant_id, request.operation_id, call.caller.credential_id)
+        return operation_message(cancelled)
 
     async def WaitOperation(self, request: pb.WaitOperationRequest, _context: _Context) -> OperationMessage:
         """Returns the operation once it has ended, or when the time is over."""

@@ -20,7 +20,7 @@ from tenant_svc.entitlements import repository as entitlements
 from tenant_svc.entitlements.entitlement import OverLimitPolicy, TenantEntitlements
 from tenant_svc.entitlements.entitlements import Pooled
 from tenant_svc.operations import repository
-from tenant_svc.operations.migration import over_limit, terms_after
+from tenant_svc.operations.migration import move_words, over_limit, terms_after
 from tenant_svc.operations.migrations import beyond, plan_to_move_to, ready_units
 from tenant_svc.operations.operation import Failure, Operation, OperationState, ended_by_us
 from tenant_svc.tenants import repository as tenants
@@ -112,9 +112,9 @@ class MigrationSteps:
             type="PLAN_CHANGED",
             feature="",
             actor=operation.actor,
-            reason="",
+            reason=operation.migration.reason,
             before=str(operation.from_plan),
-            after=str(operation.to_plan),
+            after=move_words(operation.migration, operation.to_plan),
         )
         return await repository.end(connection, replace(operation, state=OperationState.SUCCEEDED, result=after))
 

@@ -20,7 +20,7 @@ operations = tenant_owned(
         Column("type", Text, nullable=False),
         Column("state", Text, nullable=False),
         Column("request", JSONB, nullable=False),
-        # What the metadata says besides the state: over-limits, the plans, the percentage.
+        # What the metadata says besides the state: over-limits, the plans, who has cancelled it.
         Column("progress", JSONB, nullable=False),
         # The reason and message of a failure.
         Column("error", JSONB),

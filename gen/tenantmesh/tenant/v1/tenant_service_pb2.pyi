@@ -385,6 +385,7 @@ class MigrateTenantPlanRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """id is the tenant's UUID or slug. Required."""
     plan_id: _builtins.str
@@ -401,6 +402,8 @@ class MigrateTenantPlanRequest(_message.Message):
     """validate_only checks everything and changes nothing (AIP-163)."""
     etag: _builtins.str
     """etag, if set, must be the tenant's current one."""
+    reason: _builtins.str
+    """reason says why, for the people who read the tenant's history, up to 500 characters. Optional."""
     @_builtins.property
     def grace_until(self) -> _timestamp_pb2.Timestamp:
         """grace_until is when the old limits end, whatever a move before has said. Required for GRACE, and only there."""
@@ -417,10 +420,11 @@ class MigrateTenantPlanRequest(_message.Message):
         request_id: _builtins.str = ...,
         validate_only: _builtins.bool = ...,
         etag: _builtins.str = ...,
+        reason: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["grace_until", b"grace_until"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "grace_until", b"grace_until", "id", b"id", "over_limit_policy", b"over_limit_policy", "plan_id", b"plan_id", "plan_version", b"plan_version", "request_id", b"request_id", "timing", b"timing", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "grace_until", b"grace_until", "id", b"id", "over_limit_policy", b"over_limit_policy", "plan_id", b"plan_id", "plan_version", b"plan_version", "reason", b"reason", "request_id", b"request_id", "timing", b"timing", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -442,6 +446,7 @@ class MigrateTenantPlanMetadata(_message.Message):
     OVER_LIMITS_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     END_TIME_FIELD_NUMBER: _builtins.int
+    CANCELLED_BY_FIELD_NUMBER: _builtins.int
     state: Global___MigrationState.ValueType
     """state is how far it is."""
     progress_percent: _builtins.int
@@ -454,6 +459,8 @@ class MigrateTenantPlanMetadata(_message.Message):
     """to_plan_id is the plan it moves to."""
     to_plan_version: _builtins.int
     """to_plan_version is the version of it."""
+    cancelled_by: _builtins.str
+    """cancelled_by is the credential that cancelled it. Empty unless it was cancelled."""
     @_builtins.property
     def effective_time(self) -> _timestamp_pb2.Timestamp:
         """effective_time is when the new plan takes effect."""
@@ -483,10 +490,11 @@ class MigrateTenantPlanMetadata(_message.Message):
         over_limits: _abc.Iterable[Global___OverLimit] | None = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         end_time: _timestamp_pb2.Timestamp | None = ...,
+        cancelled_by: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "effective_time", b"effective_time", "end_time", b"end_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "effective_time", b"effective_time", "end_time", b"end_time", "from_plan_id", b"from_plan_id", "from_plan_version", b"from_plan_version", "over_limits", b"over_limits", "progress_percent", b"progress_percent", "state", b"state", "to_plan_id", b"to_plan_id", "to_plan_version", b"to_plan_version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancelled_by", b"cancelled_by", "create_time", b"create_time", "effective_time", b"effective_time", "end_time", b"end_time", "from_plan_id", b"from_plan_id", "from_plan_version", b"from_plan_version", "over_limits", b"over_limits", "progress_percent", b"progress_percent", "state", b"state", "to_plan_id", b"to_plan_id", "to_plan_version", b"to_plan_version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

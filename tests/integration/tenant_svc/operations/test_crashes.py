@@ -15,7 +15,7 @@ from tenant_svc.operations.operation import Operation, OperationState
 from tenant_svc.operations.operations import Operations
 from tests.fixtures.engines import WorkerDatabase
 from tests.integration.tenant_svc.operations.stopping import PLACES
-from tests.integration.tenant_svc.operations.world import World
+from tests.integration.tenant_svc.operations.world import ACTOR, World
 
 PRODUCT = ("tenant_svc.worker",)
 STOPPING = "tests.integration.tenant_svc.operations.stopping"
@@ -129,7 +129,7 @@ async def test_cancelled_before_its_effect_a_job_that_goes_on_changes_nothing(
     operation, variables = await world.started(), environment(world.database)
     async with started(variables, STOPPING, "checked", str(operation.id)) as process:
         await until(process, "stopped where")
-        cancelled = await operations.cancel(operation.tenant_id, str(operation.id))
+        cancelled = await operations.cancel(operation.tenant_id, str(operation.id), ACTOR)
         assert process.stdin
         process.stdin.write(b"go on\n")
         await until(process, "a plan migration has ended")

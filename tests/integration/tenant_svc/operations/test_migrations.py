@@ -57,6 +57,30 @@ async def test_it_changes_the_plan_once_and_tells_both_logs(world: World, steps:
     assert (await world.entitlements(operation.tenant_id)).plan.id == "enterprise"
 
 
+@pytest.mark.parametrize(
+    ("policy", "until", "after"),
+    [
+        (OverLimitPolicy.REJECT, None, "basic@1"),
+        (OverLimitPolicy.READ_ONLY, None, "basic@1 under READ_ONLY"),
+        (OverLimitPolicy.GRACE, datetime(2099, 1, 2, tzinfo=UTC), "basic@1 under GRACE until 2099-01-02T00:00:00Z"),
+    ],
+)
+async def test_the_history_says_why_and_on_which_terms(
+    world: World, steps: MigrationSteps, policy: OverLimitPolicy, until: datetime | None, after: str
+) -> None:
+    tenant = await world.tenant()
+    asked = request("basic", policy=policy, grace_until=until, reason="it shrank")
+    await ended(steps, await world.migrations.start(tenant.id, asked))
+    (event,) = await world.rows("select * from tenant.entitlement_events where tenant_id = $1", tenant.id)
+    assert (event["reason"], event["before"], event["after"]) == ("it shrank", "premium@1", after)
+
+
+async def test_operations_of_before_there_were_reasons_have_none(world: World, steps: MigrationSteps) -> None:
+    operation = await world.started()
+    await world.rows("update tenant.operations set request = request - 'reason' where operation_id = $1", operation.id)
+    assert (await ended(steps, operation)).migration.reason == ""
+
+
 async def test_a_second_run_finds_it_done(world: World, steps: MigrationSteps) -> None:
     operation = await world.started()
     first = await ended(steps, operation)
@@ -202,7 +226,7 @@ async def test_a_later_change_ends_the_terms_of_an_earlier(world: World, steps: 
     await ended(steps, await world.migrations.start(tenant.id, asked))
     await ended(steps, await world.migrations.start(tenant.id, request("premium")))
     assert await world.rows("select * from tenant.plan_terms where tenant_id = $1", tenant.id) == []
-    assert await world.effects(tenant.id) == [("premium@1", "basic@1"), ("basic@1", "premium@1")]
+    assert await world.effects(tenant.id) == [("premium@1", "basic@1 under READ_ONLY"), ("basic@1", "premium@1")]
 
 
 async def test_a_dry_run_says_what_would_be_over_and_writes_nothing(world: World) -> None:
@@ -236,6 +260,8 @@ async def test_a_repeated_request_is_the_same_operation_whatever_has_happened_si
     with pytest.raises(AlreadyExists, match="request_id") as caught:
         await world.migrations.start(tenant.id, request("basic", key=key))
     assert caught.value.reason == "REQUEST_ID_REUSED"
+    with pytest.raises(AlreadyExists, match="request_id"):
+        await world.migrations.start(tenant.id, request(key=key, etag=tenant.etag, reason="another"))
 
 
 async def test_while_one_is_under_way_another_is_refused(world: World) -> None:

@@ -19,7 +19,7 @@ from tenant_svc.operations.repository import OPERATIONS_CHANNEL
 from tenant_svc.operations.steps import MigrationSteps
 from tests.fixtures.engines import WorkerDatabase
 from tests.integration.tenant_svc.conftest import eventually
-from tests.integration.tenant_svc.operations.world import World, request
+from tests.integration.tenant_svc.operations.world import ACTOR, World, request
 
 NEVER = timedelta(hours=1)
 
@@ -28,9 +28,9 @@ async def test_an_operation_is_its_tenants_alone(world: World, operations: Opera
     operation, other = await world.started(), await world.tenant()
     assert await operations.get(operation.tenant_id, str(operation.id)) == operation
     for wrong in (str(operation.id), str(uuid.uuid4()), "no-uuid", ""):
-        for ask in (operations.get, operations.cancel):
+        for asked in (operations.get(other.id, wrong), operations.cancel(other.id, wrong, ACTOR)):
             with pytest.raises(NotFound) as caught:
-                await ask(other.id, wrong)
+                await asked
             assert caught.value.reason == "OPERATION_NOT_FOUND"
     with pytest.raises(NotFound):
         await operations.wait(other.id, str(operation.id), 0)
@@ -109,7 +109,7 @@ async def test_a_cancel_ends_a_wait(world: World, doors: Doors, database: Databa
             return bool(endings._awaited)
 
         await eventually(waits)
-        await operations.cancel(operation.tenant_id, str(operation.id))
+        await operations.cancel(operation.tenant_id, str(operation.id), ACTOR)
     assert waiting.result().done
 
 

@@ -14,7 +14,7 @@ from tenant_svc.operations.operation import Operation, OperationState
 from tenant_svc.operations.operations import Operations
 from tenant_svc.operations.steps import MigrationSteps
 from tenant_svc.tenants import repository
-from tests.integration.tenant_svc.operations.world import World, blocked_or_done, patient, request
+from tests.integration.tenant_svc.operations.world import ACTOR, World, blocked_or_done, patient, request
 
 ROUNDS = 25
 
@@ -59,7 +59,7 @@ async def test_a_cancel_is_before_the_effect_or_after_it(
         operation = await world.started()
         first, second = (
             steps.run(operation.tenant_id, operation.id),
-            operations.cancel(operation.tenant_id, str(operation.id)),
+            operations.cancel(operation.tenant_id, str(operation.id), ACTOR),
         )
         pair = (first, second) if round_ % 2 else (second, first)
         await asyncio.gather(*pair)
@@ -77,12 +77,13 @@ async def test_a_cancel_between_the_steps_wins(world: World, steps: MigrationSte
         operation = await world.started()
         for step in done:
             await step(operation.tenant_id, operation.id)
-        cancelled = await operations.cancel(operation.tenant_id, str(operation.id))
+        cancelled = await operations.cancel(operation.tenant_id, str(operation.id), ACTOR)
         assert cancelled.error is not None
         assert (cancelled.error.code, cancelled.error.reason) == ("CANCELLED", "OPERATION_CANCELLED")
+        assert cancelled.cancelled_by == ACTOR
         assert await steps.run(operation.tenant_id, operation.id) == cancelled
         assert await world.effects(operation.tenant_id) == []
-        assert await operations.cancel(operation.tenant_id, str(operation.id)) == cancelled
+        assert await operations.cancel(operation.tenant_id, str(operation.id), "another") == cancelled
         again = await world.migrations.start(operation.tenant_id, request())
         assert again.id != operation.id
 
@@ -90,7 +91,7 @@ async def test_a_cancel_between_the_steps_wins(world: World, steps: MigrationSte
 async def test_what_has_ended_is_not_cancelled(world: World, steps: MigrationSteps, operations: Operations) -> None:
     operation = await world.started()
     after = await steps.run(operation.tenant_id, operation.id)
-    assert await operations.cancel(operation.tenant_id, str(operation.id)) == after
+    assert await operations.cancel(operation.tenant_id, str(operation.id), ACTOR) == after
 
 
 class HeldSteps(MigrationSteps):
@@ -114,7 +115,9 @@ async def test_a_cancel_waits_for_an_effect_that_is_about_to_be_and_then_is_too_
     async with asyncio.timeout(60), asyncio.TaskGroup() as group:
         running = group.create_task(steps.run(operation.tenant_id, operation.id))
         await steps.held.wait()
-        cancelling = group.create_task(patient(lambda: operations.cancel(operation.tenant_id, str(operation.id))))
+        cancelling = group.create_task(
+            patient(lambda: operations.cancel(operation.tenant_id, str(operation.id), ACTOR))
+        )
         await blocked_or_done(world, cancelling)
         steps.go.set()
     assert running.result() == cancelling.result()

@@ -12,8 +12,9 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc import code_pb2
 from tenantmesh.policy.v1 import policy_pb2
-from tenantmesh.tenant.v1 import operation_service_pb2, tenant_pb2
+from tenantmesh.tenant.v1 import entitlement_service_pb2, operation_service_pb2, tenant_pb2
 from tenantmesh.tenant.v1 import tenant_service_pb2 as pb
+from tenantmesh.tenant.v1.entitlement_service_pb2_grpc import EntitlementServiceStub
 from tenantmesh.tenant.v1.operation_service_pb2_grpc import OperationServiceStub
 
 from interceptors.tenants import TenantId
@@ -45,13 +46,22 @@ def named(operation: Operation) -> dict[str, str]:
 
 
 @pytest.fixture
-def operations(service: Service) -> Any:
-    return OperationServiceStub(service.channel(service.auth.key(policy_pb2.AUDIENCE_OPERATOR, "*")))
+def key(service: Service) -> str:
+    return service.auth.key(policy_pb2.AUDIENCE_OPERATOR, "*")
 
 
-async def test_a_migration_is_started_awaited_found_and_listed(service: Service, operations: Any, world: World) -> None:
+@pytest.fixture
+def operations(service: Service, key: str) -> Any:
+    return OperationServiceStub(service.channel(key))
+
+
+async def test_a_migration_is_started_awaited_found_and_listed(
+    service: Service, operations: Any, world: World, key: str
+) -> None:
     tenant = await service.operator.CreateTenant(request())
-    asked = pb.MigrateTenantPlanRequest(id=tenant.slug, plan_id="enterprise", request_id=str(uuid.uuid4()))
+    asked = pb.MigrateTenantPlanRequest(
+        id=tenant.slug, plan_id="enterprise", request_id=str(uuid.uuid4()), reason="grown"
+    )
     started = await service.operator.MigrateTenantPlan(asked)
     assert not started.done
     before = metadata_of(started)
@@ -74,6 +84,10 @@ async def test_a_migration_is_started_awaited_found_and_listed(service: Service,
     listed = await operations.ListOperations(operation_service_pb2.ListOperationsRequest(id=tenant.id))
     assert list(listed.operations) == [ended]
     assert await service.operator.MigrateTenantPlan(asked) == ended
+    history = await EntitlementServiceStub(service.channel(key)).ListEntitlementChanges(
+        entitlement_service_pb2.ListEntitlementChangesRequest(id=tenant.id)
+    )
+    assert [(each.reason, each.after) for each in history.changes] == [("grown", "enterprise@1")]
 
 
 async def test_a_dry_run_has_no_name_and_shows_the_tenant_as_it_would_be(service: Service) -> None:
@@ -104,7 +118,7 @@ async def test_what_is_over_is_told_in_metadata_and_error(service: Service, oper
     assert "users (101 of 100)" in ended.error.message
 
 
-async def test_a_cancelled_one_says_so(service: Service, operations: Any) -> None:
+async def test_a_cancelled_one_says_so_and_who_did_it(service: Service, operations: Any, key: str) -> None:
     tenant = await service.operator.CreateTenant(request())
     started = await service.operator.MigrateTenantPlan(
         pb.MigrateTenantPlanRequest(id=tenant.id, plan_id="premium", timing=pb.MIGRATION_TIMING_NEXT_PERIOD)
@@ -117,7 +131,10 @@ async def test_a_cancelled_one_says_so(service: Service, operations: Any) -> Non
     cancelled = await operations.CancelOperation(operation_service_pb2.CancelOperationRequest(**named(started)))
     assert (cancelled.done, cancelled.error.code) == (True, code_pb2.CANCELLED)
     assert info_of(cancelled.error).reason == "OPERATION_CANCELLED"
-    assert metadata_of(cancelled).state == pb.MIGRATION_STATE_CANCELLED
+    assert (metadata_of(cancelled).state, metadata_of(started).cancelled_by) == (pb.MIGRATION_STATE_CANCELLED, "")
+    assert metadata_of(cancelled).cancelled_by == key[-12:]
+    found = await operations.GetOperation(operation_service_pb2.GetOperationRequest(**named(started)))
+    assert metadata_of(found) == metadata_of(cancelled)
 
 
 @pytest.mark.parametrize(
@@ -143,6 +160,8 @@ async def test_a_cancelled_one_says_so(service: Service, operations: Any) -> Non
             "grace_until",
         ),
         ({"plan_id": "basic", "request_id": "no-uuid"}, "request_id"),
+        ({"plan_id": "basic", "reason": "two\nlines"}, "reason"),
+        ({"plan_id": "basic", "reason": "x" * 501}, "reason"),
     ],
 )
 async def test_wrong_fields_are_named(service: Service, wrong: dict[str, Any], field: str) -> None:

@@ -31,7 +31,13 @@ _Made = TypeVar("_Made")
 
 def request(plan: str = "enterprise", *, key: uuid.UUID | None = None, etag: str = "", **fields: Any) -> Request:
     """A request as it comes from the servicer: by default to a larger plan, now."""
-    asked = {"plan_version": 0, "timing": Timing.IMMEDIATE, "policy": OverLimitPolicy.REJECT, "grace_until": None}
+    asked = {
+        "plan_version": 0,
+        "timing": Timing.IMMEDIATE,
+        "policy": OverLimitPolicy.REJECT,
+        "grace_until": None,
+        "reason": "",
+    }
     migration = NewMigration.checked(plan_id=plan, **{**asked, **fields})
     return Request(migration, ACTOR, RequestKey(ACTOR, key) if key else None, etag)
 
