@@ -165,7 +165,7 @@ class Allocations:
         if short and not drained:
             raise _Short([ask.meter for ask in short])
         if short and new.mode is not Mode.BEST_EFFORT:
-            raise exhausted(found.by_meter[short[0].meter], short[0].need, found.plan_id)
+            raise exhausted(found.by_meter[short[0].meter], short[0].need, tenant_id, found.plan_id)
         reach = ((found.by_meter[ask.meter], min(ask.want, found.left(ask.meter))) for ask in asks)
         return tuple(Item(account.meter, account.period_start, amount) for account, amount in reach), found
 

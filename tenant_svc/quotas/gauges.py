@@ -74,7 +74,7 @@ class Gauges:
         before = Gauge(adjustment.gauge, row["level"], limit)
         after = Gauge(adjustment.gauge, max(0, before.level + adjustment.delta), limit)
         if adjustment.delta > 0 and after.level > (LARGEST_AMOUNT if limit is None else limit):
-            raise limit_reached(before, entitlements.plan.id)
+            raise limit_reached(before, tenant_id, entitlements.plan.id)
         await repository.set_level(connection, tenant_id, after.id, after.level, None)
         await repository.remember(connection, tenant_id, adjustment, after.level)
         await _record_crossing(connection, entitlements, before, after, actor)

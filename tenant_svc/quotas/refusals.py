@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC
 
-from interceptors.errors import AlreadyExists, FailedPrecondition, NotFound, ResourceExhausted
+from interceptors.errors import AlreadyExists, FailedPrecondition, NotFound, QuotaViolation, ResourceExhausted
 from interceptors.quotas import LARGEST_AMOUNT
+from interceptors.tenants import TenantId
 from tenant_svc.quotas.account import Account
 from tenant_svc.quotas.allocation import Allocation, AllocationState
 from tenant_svc.quotas.gauge import Gauge
@@ -40,26 +41,36 @@ def _feature_not_found(feature: str, type_: str) -> NotFound:
     )
 
 
-def exhausted(account: Account, asked: int, plan_id: str) -> ResourceExhausted:
+def exhausted(account: Account, asked: int, tenant_id: TenantId, plan_id: str) -> ResourceExhausted:
     """For an allowance that has less left than was asked for."""
+    limit = account.limit or 0
     resets_at = account.period_end.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return ResourceExhausted(
         "QUOTA_EXHAUSTED",
-        f"{asked} of {account.meter} were asked for, and of the {account.limit or 0} of this period {account.left} are "
-        f"left. The next period begins at {resets_at}; a larger plan or a grant helps at once.",
+        f"{asked} of {account.meter} were asked for, and of the {limit} of this period {account.left} are left. The "
+        f"next period begins at {resets_at}; a larger plan or a grant helps at once.",
         metadata={
             "meter": account.meter,
-            "limit": str(account.limit or 0),
+            "limit": str(limit),
             "remaining": str(account.left),
             "scope": "tenant",
             "plan": plan_id,
             "resets_at": resets_at,
         },
+        quota_violations=[
+            QuotaViolation(
+                subject=f"tenant:{tenant_id}",
+                description=f"{limit} of {account.meter} in a period",
+                metric=account.meter,
+                id="allowance",
+                limit=limit,
+            )
+        ],
         retry_after=account.ends_in,
     )
 
 
-def limit_reached(gauge: Gauge, plan_id: str) -> ResourceExhausted:
+def limit_reached(gauge: Gauge, tenant_id: TenantId, plan_id: str) -> ResourceExhausted:
     """For a level that would rise above its limit; without one, above the largest amount there is."""
     limit = LARGEST_AMOUNT if gauge.limit is None else gauge.limit
     return ResourceExhausted(
@@ -72,6 +83,15 @@ def limit_reached(gauge: Gauge, plan_id: str) -> ResourceExhausted:
             "scope": "tenant",
             "plan": plan_id,
         },
+        quota_violations=[
+            QuotaViolation(
+                subject=f"tenant:{tenant_id}",
+                description=f"at most {limit} of {gauge.id} at a time",
+                metric=gauge.id,
+                id="level",
+                limit=limit,
+            )
+        ],
     )
 
 

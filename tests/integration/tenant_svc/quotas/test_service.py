@@ -246,7 +246,22 @@ async def test_a_refusal_says_which_limit_and_when_it_resets(quotas: Quotas, all
     assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
     info = detail(status, error_details_pb2.ErrorInfo)
     assert (info.reason, info.metadata["meter"], info.metadata["limit"]) == ("QUOTA_EXHAUSTED", "api_requests", "10")
+    (violation,) = detail(status, error_details_pb2.QuotaFailure).violations
+    assert (violation.subject, violation.description) == (f"tenant:{id_}", "10 of api_requests in a period")
+    assert (violation.quota_metric, violation.quota_id, violation.quota_value) == ("api_requests", "allowance", 10)
     assert timedelta(0) < detail(status, error_details_pb2.RetryInfo).retry_delay.ToTimedelta() <= DAY
+
+
+async def test_a_level_that_may_not_rise_says_by_which_limit_and_not_to_wait(
+    quotas: Quotas, allowances: Allowances
+) -> None:
+    id_ = quotas.knows(await allowances.tenant(storage_bytes=10))
+    request = pb.AdjustGaugeRequest(id=id_, gauge="storage_bytes", delta=11, key="an object")
+    _, status = await refused(quotas.stub.AdjustGauge(request))
+    (violation,) = detail(status, error_details_pb2.QuotaFailure).violations
+    assert (violation.subject, violation.description) == (f"tenant:{id_}", "at most 10 of storage_bytes at a time")
+    assert (violation.quota_metric, violation.quota_id, violation.quota_value) == ("storage_bytes", "level", 10)
+    assert not any(each.Is(error_details_pb2.RetryInfo.DESCRIPTOR) for each in status.details)
 
 
 async def test_levels(quotas: Quotas, allowances: Allowances) -> None:
