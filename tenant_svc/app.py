@@ -55,7 +55,7 @@ class TenantApp:
         self._redis = redis_client.connect(settings.redis)
         self._mesh = _mesh(settings)
         pool = RedisQuotaPool(self._redis)
-        self.capabilities = Capabilities(self._database, settings.events, pool)
+        self.capabilities = Capabilities(self._database, settings.events, settings.quotas, pool)
         self._quotas = LeasedQuota(self.capabilities.ledger, pool)
         self._limiter = LeasedRateLimiter(RedisRateStore(self._redis))
         telemetry.counters("tenantmesh_allowance", self._quotas.stats)

@@ -38,9 +38,10 @@ from tenant_svc.quotas.allocations import Allocations
 from tenant_svc.quotas.gauges import Gauges
 from tenant_svc.quotas.ledger import Ledger, PostgresLedger
 from tenant_svc.quotas.pooled import PoolDrain, PoolReader
+from tenant_svc.quotas.retention import Retention
 from tenant_svc.quotas.servicer import QuotaServicer
 from tenant_svc.quotas.sweeper import Sweeper
-from tenant_svc.settings import EventSettings
+from tenant_svc.settings import EventSettings, QuotaSettings
 from tenant_svc.tenants.events import StoredEvents, TenantEvent
 from tenant_svc.tenants.repository import EVENTS_CHANNEL
 from tenant_svc.tenants.servicer import TenantServicer
@@ -51,13 +52,14 @@ __all__ = ["Capabilities"]
 
 EXPIRY_INTERVAL = timedelta(seconds=1)
 """How often reservations are looked for that have expired. Who is short of units doesn't wait for it."""
-KEYS_INTERVAL = timedelta(minutes=10)
+RETENTION_INTERVAL = timedelta(minutes=10)
+"""How often what is older than is promised is looked for."""
 
 
 class Capabilities:
     """Each capability once. `pool` is where what is given out of allowances lies ready."""
 
-    def __init__(self, database: Database, events: EventSettings, pool: QuotaPool) -> None:
+    def __init__(self, database: Database, events: EventSettings, quotas: QuotaSettings, pool: QuotaPool) -> None:
         doors, pooled = Doors(database), PoolReader(pool)
         stored = StoredEvents(doors)
         self.tenant_feed: Feed[TenantEvent] = Feed(stored, events, database, EVENTS_CHANNEL, prunable=stored)
@@ -74,10 +76,7 @@ class Capabilities:
         self.tenant_source = PostgresTenantSource(tenants, self.tenant_feed.watch)
         self.entitlement_source = PostgresEntitlementSource(entitlements, self.entitlement_feed.watch)
         allocations, gauges = Allocations(doors, ledger, uuid7, PoolDrain(pool, ledger)), Gauges(doors)
-        self.sweepers = [
-            Sweeper("quota-expiry", allocations.expire, EXPIRY_INTERVAL),
-            Sweeper("gauge-keys", gauges.forget_keys, KEYS_INTERVAL),
-        ]
+        self.sweepers = _sweepers(allocations, gauges, Retention(doors, quotas))
         self.registrations: Sequence[Registration] = [
             (
                 add_TenantServiceServicer_to_server,
@@ -96,3 +95,12 @@ class Capabilities:
             ),
             (add_OperationServiceServicer_to_server, OperationServicer(Operations(doors, endings))),
         ]
+
+
+def _sweepers(allocations: Allocations, gauges: Gauges, retention: Retention) -> list[Sweeper]:
+    return [
+        Sweeper("quota-expiry", allocations.expire, EXPIRY_INTERVAL),
+        Sweeper("gauge-keys", gauges.forget_keys, RETENTION_INTERVAL),
+        Sweeper("allocation-retention", retention.forget_allocations, RETENTION_INTERVAL),
+        Sweeper("period-retention", retention.forget_periods, RETENTION_INTERVAL),
+    ]

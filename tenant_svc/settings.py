@@ -1,4 +1,4 @@
-"""The settings of tenant_svc: those of any process, the mesh around it, and how its events are followed and kept."""
+"""The settings of tenant_svc: those of any process, the mesh around it, and how events and quotas are kept."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from interceptors.authentication import parse_identities
 from interceptors.limits import parse_rates
 from runtime.settings import Duration, Group, Networks, ProcessSettings
 
-__all__ = ["EventSettings", "MeshSettings", "TenantSettings", "TokenSettings"]
+__all__ = ["EventSettings", "MeshSettings", "QuotaSettings", "TenantSettings", "TokenSettings"]
 
 
 def _checked_rates(text: str) -> str:
@@ -23,6 +23,9 @@ def _checked_rates(text: str) -> str:
 def _checked_identities(text: str) -> str:
     parse_identities(text)
     return text
+
+
+Retention = Annotated[Duration, Field(ge=timedelta(days=7))]
 
 
 class MeshSettings(Group):
@@ -60,9 +63,17 @@ class EventSettings(Group):
     prune_interval: Duration = timedelta(minutes=1)
 
 
+class QuotaSettings(Group):
+    """How long quotas remember what is over. Never shorter than request ids are promised to be remembered."""
+
+    allocation_retention: Retention = timedelta(days=90)
+    period_retention: Retention = timedelta(days=400)
+
+
 class TenantSettings(ProcessSettings):
     """Everything tenant_svc reads from the environment; see `runtime.settings` for the names."""
 
     mesh: MeshSettings
     tokens: TokenSettings = TokenSettings()
     events: EventSettings = EventSettings()
+    quotas: QuotaSettings = QuotaSettings()

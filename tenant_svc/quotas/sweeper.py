@@ -1,4 +1,5 @@
-"""What quotas do by themselves, in the background: reservations end, keys that are no longer promised are forgotten."""
+"""What quotas do by themselves, in the background: reservations end, and what is older
+than is promised is forgotten."""
 
 from __future__ import annotations
 

@@ -24,6 +24,7 @@ from tenant_svc.tenants.tables import tenants
 __all__ = ["allocation_items", "allocations", "gauge_adjustments", "gauges", "grant_burns", "ledger"]
 
 _READ = (Grant(DIRECTORY_ROLE, ("SELECT",)),)
+_FORGET = (Grant(DIRECTORY_ROLE, ("SELECT", "DELETE")),)  # what is older than is promised
 
 # What has been given out of an allowance in a period. `from_plan` of it came from the plan, the rest from grants.
 ledger = tenant_owned(
@@ -37,10 +38,11 @@ ledger = tenant_owned(
         Column("from_plan", BigInteger, nullable=False),
         Column("update_time", TIMESTAMP(timezone=True), nullable=False),
         CheckConstraint("0 <= from_plan and from_plan <= given", name="quota_ledger_given_check"),
+        Index("quota_ledger_period_idx", "period_start"),
     ),
     APP_ROLE,
     ("SELECT", "INSERT", "UPDATE"),
-    cross_tenant=_READ,
+    cross_tenant=_FORGET,
 )
 
 # What a grant has given in a period: by this a return finds its way back.
@@ -54,10 +56,11 @@ grant_burns = tenant_owned(
         Column("amount", BigInteger, nullable=False),
         ForeignKeyConstraint(["tenant_id", "grant_id"], [grants.c.tenant_id, grants.c.grant_id]),
         CheckConstraint("amount >= 0", name="grant_burns_amount_check"),
+        Index("grant_burns_period_idx", "period_start"),
     ),
     APP_ROLE,
     ("SELECT", "INSERT", "UPDATE"),
-    cross_tenant=_READ,
+    cross_tenant=_FORGET,
 )
 
 allocations = tenant_owned(
@@ -76,10 +79,11 @@ allocations = tenant_owned(
         CheckConstraint("state in ('RESERVED', 'COMMITTED', 'RELEASED', 'EXPIRED')", name="allocations_state_check"),
         Index("allocations_expiry_idx", "expire_time", postgresql_where="state = 'RESERVED'"),
         Index("allocations_open_idx", "tenant_id", postgresql_where="state = 'RESERVED'"),
+        Index("allocations_closed_idx", "expire_time", postgresql_where="state <> 'RESERVED'"),
     ),
     APP_ROLE,
     ("SELECT", "INSERT", "UPDATE"),
-    cross_tenant=_READ,
+    cross_tenant=_FORGET,
 )
 
 allocation_items = tenant_owned(
@@ -97,7 +101,7 @@ allocation_items = tenant_owned(
     ),
     APP_ROLE,
     ("SELECT", "INSERT", "UPDATE"),
-    cross_tenant=_READ,
+    cross_tenant=_FORGET,
 )
 
 # `reported` levels belong to another service, which limits them in its own transactions; `version` is that service's.
@@ -133,5 +137,5 @@ gauge_adjustments = tenant_owned(
     ),
     APP_ROLE,
     ("SELECT", "INSERT"),
-    cross_tenant=(Grant(DIRECTORY_ROLE, ("SELECT", "DELETE")),),  # forgetting keys that are older than is promised
+    cross_tenant=_FORGET,
 )

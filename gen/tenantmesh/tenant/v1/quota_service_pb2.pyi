@@ -308,7 +308,7 @@ class AllocateRequest(_message.Message):
     mode: Global___AllocationMode.ValueType
     """mode says what to do when there is less."""
     request_id: _builtins.str
-    """request_id makes the call repeatable (AIP-155): a UUID of the client's. Optional."""
+    """request_id makes the call repeatable (AIP-155): a UUID of the client's, remembered for at least 7 days. Optional."""
     @_builtins.property
     def amounts(self) -> _containers.RepeatedCompositeFieldContainer[Global___Amount]:
         """amounts are 1 to 16 meters, each once, each amount at least 1."""
@@ -336,7 +336,9 @@ Global___AllocateRequest: _TypeAlias = AllocateRequest  # noqa: Y015
 
 @_typing.final
 class Allocation(_message.Message):
-    """Allocation is a reservation of allowances."""
+    """Allocation is a reservation of allowances. It is forgotten some time after it has ended, by default 90 days and at least
+    7.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 

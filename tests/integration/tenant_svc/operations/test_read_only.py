@@ -43,7 +43,7 @@ async def limit(world: World, tenant_id: TenantId, users: int) -> None:
 
 async def lower(world: World, tenant_id: TenantId, gauge: str, by: int) -> None:
     key = uuid.uuid4().hex
-    await patient(lambda: Gauges(world.doors).adjust(tenant_id, Adjustment(gauge, -by, key), ACTOR))
+    await patient(lambda: Gauges(world.doors).adjust(tenant_id, Adjustment(gauge, -by, key, "a service"), ACTOR))
 
 
 async def standing(world: World, tenant_id: TenantId) -> tuple[bool, bool]:
