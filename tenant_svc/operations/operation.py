@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import Enum
 
@@ -94,6 +94,10 @@ class Operation:
     def name(self) -> str:
         """As callers know it. A dry run has none, since it can't be looked up."""
         return "" if self.state is OperationState.VALIDATED else operation_name(self.tenant_id, self.id)
+
+    def for_users(self) -> Operation:
+        """How it goes, without the credential of the operator who cancelled it."""
+        return replace(self, cancelled_by="")
 
     @property
     def done(self) -> bool:

@@ -8,8 +8,9 @@ from google.longrunning.operations_pb2 import Operation as OperationMessage
 from tenantmesh.tenant.v1 import operation_service_pb2 as pb
 from tenantmesh.tenant.v1.operation_service_pb2_grpc import OperationServiceServicer
 
-from interceptors import current_call
+from interceptors import CallerKind, current_call
 from tenant_svc.operations.mapping import operation_message, seconds_of
+from tenant_svc.operations.operation import Operation
 from tenant_svc.operations.operations import Operations
 
 __all__ = ["OperationServicer"]
@@ -27,20 +28,20 @@ class OperationServicer(OperationServiceServicer):
 
     async def GetOperation(self, request: pb.GetOperationRequest, _context: _Context) -> OperationMessage:
         """Returns the operation as it is."""
-        return operation_message(await self._operations.get(current_call().tenant_id, request.operation_id))
+        return _told(await self._operations.get(current_call().tenant_id, request.operation_id))
 
     async def ListOperations(self, request: pb.ListOperationsRequest, _context: _Context) -> pb.ListOperationsResponse:
         """Returns a page of the tenant's operations."""
         page = await self._operations.page(current_call().tenant_id, request.page_size, request.page_token)
         return pb.ListOperationsResponse(
-            operations=[operation_message(each) for each in page.operations], next_page_token=page.next_token
+            operations=[_told(each) for each in page.operations], next_page_token=page.next_token
         )
 
     async def CancelOperation(self, request: pb.CancelOperationRequest, _context: _Context) -> OperationMessage:
         """Ends the operation, unless it has ended."""
         call = current_call()
         cancelled = await self._operations.cancel(call.tenant_id, request.operation_id, call.caller.credential_id)
-        return operation_message(cancelled)
+        return _told(cancelled)
 
     async def WaitOperation(self, request: pb.WaitOperationRequest, _context: _Context) -> OperationMessage:
         """Returns the operation once it has ended, or when the time is over."""
@@ -49,4 +50,9 @@ class OperationServicer(OperationServiceServicer):
         left = call.time_remaining()
         if left is not None:
             seconds = min(seconds, left - _MARGIN_SECONDS)
-        return operation_message(await self._operations.wait(call.tenant_id, request.operation_id, seconds))
+        return _told(await self._operations.wait(call.tenant_id, request.operation_id, seconds))
+
+
+def _told(found: Operation) -> OperationMessage:
+    """What the caller may read of it."""
+    return operation_message(found.for_users() if current_call().caller.kind is CallerKind.USER else found)

@@ -460,7 +460,7 @@ class MigrateTenantPlanMetadata(_message.Message):
     to_plan_version: _builtins.int
     """to_plan_version is the version of it."""
     cancelled_by: _builtins.str
-    """cancelled_by is the credential that cancelled it. Empty unless it was cancelled."""
+    """cancelled_by is the credential that cancelled it. Empty unless it was cancelled, and for users."""
     @_builtins.property
     def effective_time(self) -> _timestamp_pb2.Timestamp:
         """effective_time is when the new plan takes effect."""

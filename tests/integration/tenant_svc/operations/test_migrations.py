@@ -71,7 +71,8 @@ async def test_the_history_says_why_and_on_which_terms(
     tenant = await world.tenant()
     asked = request("basic", policy=policy, grace_until=until, reason="it shrank")
     await ended(steps, await world.migrations.start(tenant.id, asked))
-    (event,) = await world.rows("select * from tenant.entitlement_events where tenant_id = $1", tenant.id)
+    query = "select * from tenant.entitlement_events where tenant_id = $1 order by position desc limit 1"
+    (event,) = await world.rows(query, tenant.id)
     assert (event["reason"], event["before"], event["after"]) == ("it shrank", "premium@1", after)
 
 

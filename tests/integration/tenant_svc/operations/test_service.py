@@ -87,7 +87,7 @@ async def test_a_migration_is_started_awaited_found_and_listed(
     history = await EntitlementServiceStub(service.channel(key)).ListEntitlementChanges(
         entitlement_service_pb2.ListEntitlementChangesRequest(id=tenant.id)
     )
-    assert [(each.reason, each.after) for each in history.changes] == [("grown", "enterprise@1")]
+    assert (history.changes[0].reason, history.changes[0].after) == ("grown", "enterprise@1")
 
 
 async def test_a_dry_run_has_no_name_and_shows_the_tenant_as_it_would_be(service: Service) -> None:
@@ -182,19 +182,26 @@ async def test_a_wait_ends_before_the_callers_deadline(service: Service, operati
     assert await operations.WaitOperation(asked) == started
 
 
-async def test_a_user_sees_the_own_tenants_operations_and_changes_none(service: Service) -> None:
+async def test_a_user_sees_the_own_tenants_operations_and_changes_none(service: Service, operations: Any) -> None:
     tenant, other = [await service.operator.CreateTenant(request()) for _ in range(2)]
     migrating = pb.MigrateTenantPlanRequest(id=tenant.id, plan_id="premium", timing=pb.MIGRATION_TIMING_NEXT_PERIOD)
     started = await service.operator.MigrateTenantPlan(migrating)
     token = service.auth.token(TenantId(uuid.UUID(tenant.id)), "owner")
     user = OperationServiceStub(service.channel(token))
-    found = await user.GetOperation(operation_service_pb2.GetOperationRequest(**named(started)))
+    asked_for = operation_service_pb2.GetOperationRequest(**named(started))
+    found = await user.GetOperation(asked_for)
     assert found == started
     denied = grpc.StatusCode.PERMISSION_DENIED
     code, _ = await refusal(user.CancelOperation(operation_service_pb2.CancelOperationRequest(**named(started))))
     assert code is denied
     code, _ = await refusal(service.stub(token).MigrateTenantPlan(migrating))
     assert code is denied
+    await operations.CancelOperation(operation_service_pb2.CancelOperationRequest(**named(started)))
+    listed = await user.ListOperations(operation_service_pb2.ListOperationsRequest(id=tenant.id))
+    waited = await user.WaitOperation(operation_service_pb2.WaitOperationRequest(**named(started), timeout=WAIT))
+    for found in (await user.GetOperation(asked_for), *listed.operations, waited):
+        told = metadata_of(found)
+        assert (told.state, told.cancelled_by) == (pb.MIGRATION_STATE_CANCELLED, "")
     foreign = OperationServiceStub(service.channel(service.auth.token(TenantId(uuid.UUID(other.id)), "owner")))
     asked = {**named(started), "id": other.id}
     assert await refusal(foreign.GetOperation(operation_service_pb2.GetOperationRequest(**asked))) == (

