@@ -31,7 +31,6 @@ from runtime.settings import DatabaseSettings, RedisSettings, ServerSettings, Te
 from runtime.telemetry import Telemetry
 from tests.fixtures.engines import WorkerDatabase
 from tests.integration.auth_svc.stand_in import StandIn, StandInQuotas, StandInTenants, new_tenant, stand_in
-from tests.old_server import wait_past_start
 from tests.ports import free_port
 
 ISSUER = "http://issuer.test"
@@ -165,7 +164,6 @@ async def service(
     postgres: WorkerDatabase, valkey: Valkey, kek_file: Path, tenant_svc: StandIn
 ) -> AsyncIterator[Service]:
     settings = service_settings(postgres, valkey, kek_file, tenant_svc.target)
-    wait_past_start(valkey)
     with pytest.MonkeyPatch.context() as patched:
         # What is told is told because somebody registered.
         patched.setattr("auth_svc.app.REPORT_INTERVAL", timedelta(hours=1))
