@@ -22,6 +22,9 @@ DEFAULT_ROLES: Roles = {
 }
 
 
+_USER = CallerKind.USER
+
+
 class Authorization(Link):
     """Compares the caller with the policy's audiences and permission."""
 
@@ -63,7 +66,7 @@ class _BoundAuthorization(Link):
         return None
 
     def _holds(self, caller: Caller) -> bool:
-        if caller.kind is CallerKind.USER:
+        if caller.kind is _USER:
             return not self._granting.isdisjoint(caller.roles)
         return permits(caller.permissions, self._permission)
 

@@ -32,6 +32,9 @@ class CallTracer(Protocol):
     def finish(self, span: object, code: str, attributes: dict[str, str]) -> None: ...  # noqa: D102
 
 
+_OK = grpc.StatusCode.OK
+
+
 class AccessLog(Enum):
     """Which calls get a log line. A line costs 10 µs, so served calls have none unless asked for."""
 
@@ -56,7 +59,7 @@ class Telemetry(Link):
     def leave(self, call: Call) -> None:
         """Counts, and writes the line."""
         seconds = time.perf_counter() - call.started
-        served = call.code is grpc.StatusCode.OK
+        served = call.code is _OK
         if self._observer is not None:
             self._observer(call.policy.method, call.code.name, seconds)
         if (self._log_served if served else self._log_refusals) and not call.method.startswith("/grpc."):

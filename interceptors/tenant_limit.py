@@ -19,6 +19,7 @@ from interceptors.tenants import TenantId
 __all__ = ["TenantLimit"]
 
 CAPACITY = 20_000
+_OPERATOR = CallerKind.OPERATOR
 
 
 class TenantLimit(Link):
@@ -53,7 +54,7 @@ class _BoundTenantLimit(RateGate):
 
     def admit(self, call: Call) -> Pending:
         tenant = call.tenant
-        if tenant is None or call.caller.kind is CallerKind.OPERATOR:
+        if tenant is None or call.caller.kind is _OPERATOR:
             return None
         entitled = call.entitled
         rate = self._rate if entitled is None else entitled.rates.get(self._class, self._rate)

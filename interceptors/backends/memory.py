@@ -49,7 +49,7 @@ class MemoryRateLimiter:
             self._arrival.move_to_end(key)
             if len(self._arrival) > self._capacity:
                 self._arrival.popitem(last=False)
-        return Decision(True, rate.burst, _whole((room - full_at) / interval), AT_ONCE)
+        return Decision(True, rate.burst, int((room - full_at) / interval + 1e-6), AT_ONCE)
 
     def give_back(self, key: str, rate: Rate, cost: int = 1) -> None:
         """Returns what was taken for something that did not need it after all."""
