@@ -128,6 +128,7 @@ def plan_message(plan: PlanVersion) -> plan_pb2.Plan:
         rates=rate_messages(plan.rates),
         billing_period=period_message(plan.billing_period),
         etag=plan.etag,
+        listed=plan.listed,
     )
     message.create_time.FromDatetime(plan.create_time)
     if plan.publish_time is not None:
@@ -168,6 +169,7 @@ def plan_draft(message: plan_pb2.Plan, plan_id: str) -> PlanDraft:
         all_features=message.all_features,
         rates=[RateDraft(each.rate_class, each.per_second, each.burst) for each in message.rates],
         billing_period=period_of(message.billing_period),
+        listed=message.listed,
     )
 
 

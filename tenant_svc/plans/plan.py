@@ -177,7 +177,10 @@ class FeatureDef:
 
 @dataclass(frozen=True, slots=True)
 class PlanVersion:
-    """One version of a plan. `version` counts the plan's versions from 1, `revision` the changes of this one."""
+    """One version of a plan. `version` counts the plan's versions from 1, `revision` the changes of this one.
+
+    listed: whether tenants that are not on the plan are told of it; the same in all its versions.
+    """
 
     id: str
     version: int
@@ -191,10 +194,11 @@ class PlanVersion:
     publish_time: datetime | None
     archive_time: datetime | None
     revision: int
+    listed: bool
 
     @property
     def etag(self) -> str:
-        """Identifies this state of this version."""
+        """Identifies this state of this version; whether the plan is listed is no part of it."""
         return blake2s(f"{self.id} {self.version} {self.revision}".encode(), digest_size=8).hexdigest()
 
     def value_of(self, feature: FeatureDef) -> FeatureValue | None:

@@ -7,7 +7,7 @@ closes the plan for new tenants, whichever plan it is; publishing another versio
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from interceptors.errors import Aborted, AlreadyExists, FailedPrecondition, NotFound
 from interceptors.naming import in_words
@@ -18,7 +18,7 @@ from tenant_svc.plans import repository
 from tenant_svc.plans.difference import Difference, difference
 from tenant_svc.plans.page_tokens import open_plan_token, page_size, plan_token
 from tenant_svc.plans.plan import PlanState, PlanVersion
-from tenant_svc.plans.rules import PlanDraft, check_plan, id_problem, refuse
+from tenant_svc.plans.rules import PlanDraft, check_plan, checked, id_problem, refuse
 from tenant_svc.tenants.repository import lock_log
 
 __all__ = ["PlanPage", "Plans", "Which", "plan_for_tenants", "plan_not_found"]
@@ -47,11 +47,11 @@ class Plans:
         self._doors = doors
 
     async def create(self, draft: PlanDraft) -> PlanVersion:
-        """Drafts version 1 of a new plan. Raises InvalidArgument, AlreadyExists `PLAN_EXISTS`."""
+        """Drafts version 1 of a new plan, listed or not. Raises InvalidArgument, AlreadyExists `PLAN_EXISTS`."""
         try:
             async with self._doors.system("draft a new plan") as connection:
                 check_plan(draft, await repository.features(connection))
-                return await repository.insert_draft(connection, draft, 1)
+                return await repository.insert_draft(connection, draft, 1, listed=draft.listed)
         except UniqueViolation as violation:
             raise AlreadyExists(
                 "PLAN_EXISTS",
@@ -61,6 +61,7 @@ class Plans:
 
     async def update(self, draft: PlanDraft, etag: str) -> PlanVersion:
         """Replaces the plan's draft, or drafts the next version. A draft that would stay the same is left as it is.
+        Whether the plan is listed stays as it is: a draft that doesn't say so must not unlist what is published.
 
         Raises InvalidArgument, NotFound `PLAN_NOT_FOUND`, Aborted `ETAG_MISMATCH`.
         """
@@ -69,8 +70,9 @@ class Plans:
             check_plan(draft, await repository.features(connection))
             newest = await _held(connection, draft.id)
             _refuse_stale(etag, newest)
+            refuse({"plan.listed": "is set by SetPlanListed" if draft.listed and not newest.listed else None})
             if newest.state is not PlanState.DRAFT:
-                return await repository.insert_draft(connection, draft, newest.version + 1)
+                return await repository.insert_draft(connection, draft, newest.version + 1, listed=newest.listed)
             if draft.says(newest):
                 return newest
             return await repository.replace_draft(connection, draft, newest.version)
@@ -93,6 +95,24 @@ class Plans:
                 found = await repository.published_page(connection, after[0], size + 1, plan_id)
         last = found[:size][-1:]
         return PlanPage(found[:size], plan_token(last[0].id, last[0].version) if len(found) > size else "")
+
+    async def set_listed(self, plan_id: str, listed: bool | None, actor: str) -> PlanVersion:
+        """Says whether tenants that are not on the plan are told of it, for all its versions. The newest one.
+
+        Raises InvalidArgument without an id or an answer, NotFound `PLAN_NOT_FOUND`.
+        """
+        _require(plan_id)
+        refuse({"listed": "is required" if listed is None else None})
+        wanted = checked(listed)
+        async with self._doors.system("list or unlist a plan") as connection:
+            plan = await _held(connection, plan_id)
+            if plan.listed == wanted:
+                return plan
+            await lock_log(connection)
+            await repository.set_listed(connection, plan_id, listed=wanted)
+            changed = replace(plan, listed=wanted)
+            await record_catalog(connection, feature="", actor=actor, before=_listing(plan), after=_listing(changed))
+        return changed
 
     async def publish(self, which: Which, actor: str, etag: str = "") -> PlanVersion:
         """Makes the draft the version that new tenants get; version 0 is the draft, or else the newest version. One
@@ -210,6 +230,10 @@ async def _record(connection: Connection, before: PlanVersion | None, after: Pla
     """Tells that new tenants get another version: which plans have a feature may be different now."""
     if before != after:
         await record_catalog(connection, feature="", actor=actor, before=_told(before), after=_told(after))
+
+
+def _listing(plan: PlanVersion) -> str:
+    return f"{plan.id} listed" if plan.listed else f"{plan.id} not listed"
 
 
 def _told(plan: PlanVersion | None) -> str:

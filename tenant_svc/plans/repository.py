@@ -50,6 +50,7 @@ def plan_of(row: Record) -> PlanVersion:
         row["publish_time"],
         row["archive_time"],
         row["revision"],
+        row["listed"],
     )
 
 
@@ -133,6 +134,7 @@ _INSERT = compiled(
         state=PlanState.DRAFT.value,
         create_time=func.statement_timestamp(),
         revision=1,
+        listed=bindparam("listed"),
         **_content,
     )
     .returning(plan_versions)
@@ -146,6 +148,7 @@ _change = (
 _REPLACE = compiled(_change.values(**_content))
 _PUBLISH = compiled(_change.values(state=PlanState.PUBLISHED.value, publish_time=func.statement_timestamp()))
 _ARCHIVE = compiled(_change.values(state=PlanState.ARCHIVED.value, archive_time=func.statement_timestamp()))
+_SET_LISTED = compiled(update(plan_versions).where(_this_plan).values(listed=bindparam("new_listed")))
 
 
 async def plan_ids(connection: Connection) -> set[str]:
@@ -174,9 +177,10 @@ async def newest(connection: Connection, plan_id: str) -> PlanVersion | None:
     return _maybe(await connection.fetch_row(_NEWEST, plan_id=plan_id))
 
 
-async def insert_draft(connection: Connection, draft: PlanDraft, version: int) -> PlanVersion:
-    """Stores a new version. Raises UniqueViolation when it exists."""
-    return _stored(await connection.fetch_row(_INSERT, plan_id=draft.id, version=version, **_stored_content(draft)))
+async def insert_draft(connection: Connection, draft: PlanDraft, version: int, *, listed: bool) -> PlanVersion:
+    """Stores a new version; `listed` is what the plan's other versions are. Raises UniqueViolation when it exists."""
+    content = _stored_content(draft)
+    return _stored(await connection.fetch_row(_INSERT, plan_id=draft.id, version=version, listed=listed, **content))
 
 
 async def replace_draft(connection: Connection, draft: PlanDraft, version: int) -> PlanVersion:
@@ -192,6 +196,11 @@ async def publish(connection: Connection, plan: PlanVersion) -> PlanVersion:
 async def archive(connection: Connection, plan: PlanVersion) -> PlanVersion:
     """Stores that the version is archived. After `hold` and `lock_log`."""
     return _stored(await connection.fetch_row(_ARCHIVE, plan_id=plan.id, version=plan.version))
+
+
+async def set_listed(connection: Connection, plan_id: str, *, listed: bool) -> None:
+    """Stores whether the plan is listed, in all its versions. After `hold` and `lock_log`."""
+    await connection.execute(_SET_LISTED, plan_id=plan_id, new_listed=listed)
 
 
 def _stored_content(draft: PlanDraft) -> dict[str, Any]:

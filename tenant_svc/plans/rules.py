@@ -78,7 +78,7 @@ class RateDraft:
 class PlanDraft:
     """A plan as a request describes it: features and rates in its order, also those that it lists twice.
 
-    Once checked, `values`, `limits` and `period` say what it is.
+    Once checked, `values`, `limits` and `period` say what it is. `listed` is the plan's, and no part of a version.
     """
 
     id: str
@@ -87,6 +87,7 @@ class PlanDraft:
     all_features: bool
     rates: Sequence[RateDraft]
     billing_period: Period | None
+    listed: bool = False
 
     @property
     def values(self) -> dict[str, FeatureValue]:

@@ -74,6 +74,11 @@ class PlanServicer(PlanServiceServicer):
         refuse({"plan.id": None if fits else "must be the plan's id, or empty"})
         return plan_message(await self._plans.update(plan_draft(request.plan, request.id), request.plan.etag))
 
+    async def SetPlanListed(self, request: pb.SetPlanListedRequest, _context: _Context) -> PlanMessage:
+        """Says whether tenants that are not on the plan are told of it."""
+        listed = request.listed if request.HasField("listed") else None
+        return plan_message(await self._plans.set_listed(request.id, listed, _actor()))
+
     async def PublishPlan(self, request: pb.PublishPlanRequest, _context: _Context) -> PlanMessage:
         """Makes the draft the version that new tenants get."""
         which = Which(request.id, request.version)

@@ -53,6 +53,8 @@ plan_versions = catalog(
         Column("publish_time", TIMESTAMP(timezone=True)),
         Column("archive_time", TIMESTAMP(timezone=True)),
         Column("revision", BigInteger, nullable=False),
+        # The plan's and not the version's: the same in all of them. Whoever writes it holds the plan.
+        Column("listed", Boolean, nullable=False),
         CheckConstraint("state in ('DRAFT', 'PUBLISHED', 'ARCHIVED')", name="plan_versions_state_check"),
         CheckConstraint("billing_period in ('HOUR', 'DAY', 'MONTH')", name="plan_versions_billing_period_check"),
     ),

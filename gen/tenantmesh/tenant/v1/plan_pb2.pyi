@@ -217,6 +217,7 @@ class Plan(_message.Message):
     PUBLISH_TIME_FIELD_NUMBER: _builtins.int
     ARCHIVE_TIME_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
+    LISTED_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """id is the plan's name, such as `premium`: 2 to 64 of a-z, 0-9 and underscores, starting with a letter."""
     version: _builtins.int
@@ -231,6 +232,11 @@ class Plan(_message.Message):
     """billing_period is the period at whose end a plan change waits when it is asked to."""
     etag: _builtins.str
     """etag identifies this state of the version (AIP-154)."""
+    listed: _builtins.bool
+    """listed says whether tenants that are not on the plan are told of it: where a feature is refused, explained or rolled
+    out, and in their history. It is the plan's, the same in every version, and counts for no `etag`. A new plan is
+    private; SetPlanListed changes it.
+    """
     @_builtins.property
     def features(self) -> _containers.RepeatedCompositeFieldContainer[Global___PlanFeature]:
         """features are what the plan includes, one entry a feature. BOOLEAN features that are not listed are off, METERED and
@@ -268,10 +274,11 @@ class Plan(_message.Message):
         publish_time: _timestamp_pb2.Timestamp | None = ...,
         archive_time: _timestamp_pb2.Timestamp | None = ...,
         etag: _builtins.str = ...,
+        listed: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["archive_time", b"archive_time", "create_time", b"create_time", "publish_time", b"publish_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["all_features", b"all_features", "archive_time", b"archive_time", "billing_period", b"billing_period", "create_time", b"create_time", "display_name", b"display_name", "etag", b"etag", "features", b"features", "id", b"id", "publish_time", b"publish_time", "rates", b"rates", "state", b"state", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["all_features", b"all_features", "archive_time", b"archive_time", "billing_period", b"billing_period", "create_time", b"create_time", "display_name", b"display_name", "etag", b"etag", "features", b"features", "id", b"id", "listed", b"listed", "publish_time", b"publish_time", "rates", b"rates", "state", b"state", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -188,7 +188,7 @@ class CreatePlanRequest(_message.Message):
     PLAN_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def plan(self) -> _plan_pb2.Plan:
-        """plan is the draft: id, display_name, features, rates and billing_period."""
+        """plan is the draft: id, display_name, features, rates and billing_period; and whether the plan is listed."""
 
     def __init__(
         self,
@@ -304,7 +304,7 @@ class UpdatePlanRequest(_message.Message):
     @_builtins.property
     def plan(self) -> _plan_pb2.Plan:
         """plan is the whole draft. Its `etag`, if set, must be that of the draft, or of the newest version where there is no
-        draft.
+        draft. `listed` may be set only where the plan is listed already.
         """
 
     def __init__(
@@ -320,6 +320,34 @@ class UpdatePlanRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___UpdatePlanRequest: _TypeAlias = UpdatePlanRequest  # noqa: Y015
+
+@_typing.final
+class SetPlanListedRequest(_message.Message):
+    """SetPlanListedRequest says whether a plan is listed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    LISTED_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """id is the plan's id. Required."""
+    listed: _builtins.bool
+    """listed is what the plan is to be. Required, also where it is false."""
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        listed: _builtins.bool | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_listed", b"_listed", "listed", b"listed"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_listed", b"_listed", "id", b"id", "listed", b"listed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__listed: _TypeAlias = _typing.Literal["listed"]  # noqa: Y015
+    _WhichOneofArgType__listed: _TypeAlias = _typing.Literal["_listed", b"_listed"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__listed) -> _WhichOneofReturnType__listed | None: ...
+
+Global___SetPlanListedRequest: _TypeAlias = SetPlanListedRequest  # noqa: Y015
 
 @_typing.final
 class PublishPlanRequest(_message.Message):

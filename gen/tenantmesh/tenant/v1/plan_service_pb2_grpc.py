@@ -76,6 +76,11 @@ class PlanServiceStub:
                 request_serializer=tenantmesh_dot_tenant_dot_v1_dot_plan__service__pb2.UpdatePlanRequest.SerializeToString,
                 response_deserializer=tenantmesh_dot_tenant_dot_v1_dot_plan__pb2.Plan.FromString,
                 _registered_method=True)
+        self.SetPlanListed = channel.unary_unary(
+                '/tenantmesh.tenant.v1.PlanService/SetPlanListed',
+                request_serializer=tenantmesh_dot_tenant_dot_v1_dot_plan__service__pb2.SetPlanListedRequest.SerializeToString,
+                response_deserializer=tenantmesh_dot_tenant_dot_v1_dot_plan__pb2.Plan.FromString,
+                _registered_method=True)
         self.PublishPlan = channel.unary_unary(
                 '/tenantmesh.tenant.v1.PlanService/PublishPlan',
                 request_serializer=tenantmesh_dot_tenant_dot_v1_dot_plan__service__pb2.PublishPlanRequest.SerializeToString,
@@ -149,8 +154,16 @@ class PlanServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpdatePlan(self, request, context):
-        """UpdatePlan replaces the plan's draft, and drafts the next version when there is none. Fails with NOT_FOUND
-        `PLAN_NOT_FOUND`, ABORTED `ETAG_MISMATCH`.
+        """UpdatePlan replaces the plan's draft, and drafts the next version when there is none. Whether the plan is listed stays
+        as it is. Fails with NOT_FOUND `PLAN_NOT_FOUND`, ABORTED `ETAG_MISMATCH`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetPlanListed(self, request, context):
+        """SetPlanListed says whether tenants that are not on the plan are told of it, at once and for all its versions. Returns
+        the newest version, in whatever state. Fails with NOT_FOUND `PLAN_NOT_FOUND`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -221,6 +234,11 @@ def add_PlanServiceServicer_to_server(servicer, server):
             'UpdatePlan': grpc.unary_unary_rpc_method_handler(
                     servicer.UpdatePlan,
                     request_deserializer=tenantmesh_dot_tenant_dot_v1_dot_plan__service__pb2.UpdatePlanRequest.FromString,
+                    response_serializer=tenantmesh_dot_tenant_dot_v1_dot_plan__pb2.Plan.SerializeToString,
+            ),
+            'SetPlanListed': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetPlanListed,
+                    request_deserializer=tenantmesh_dot_tenant_dot_v1_dot_plan__service__pb2.SetPlanListedRequest.FromString,
                     response_serializer=tenantmesh_dot_tenant_dot_v1_dot_plan__pb2.Plan.SerializeToString,
             ),
             'PublishPlan': grpc.unary_unary_rpc_method_handler(
@@ -455,6 +473,33 @@ class PlanService:
             target,
             '/tenantmesh.tenant.v1.PlanService/UpdatePlan',
             tenantmesh_dot_tenant_dot_v1_dot_plan__service__pb2.UpdatePlanRequest.SerializeToString,
+            tenantmesh_dot_tenant_dot_v1_dot_plan__pb2.Plan.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetPlanListed(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tenantmesh.tenant.v1.PlanService/SetPlanListed',
+            tenantmesh_dot_tenant_dot_v1_dot_plan__service__pb2.SetPlanListedRequest.SerializeToString,
             tenantmesh_dot_tenant_dot_v1_dot_plan__pb2.Plan.FromString,
             options,
             channel_credentials,

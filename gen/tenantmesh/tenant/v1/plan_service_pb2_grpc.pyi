@@ -53,8 +53,12 @@ class PlanServiceStub:
     ListPlans: _grpc.UnaryUnaryMultiCallable[_plan_service_pb2.ListPlansRequest, _plan_service_pb2.ListPlansResponse]
     """ListPlans returns versions by plan and version, a page at a time: the newest published ones, or all."""
     UpdatePlan: _grpc.UnaryUnaryMultiCallable[_plan_service_pb2.UpdatePlanRequest, _plan_pb2.Plan]
-    """UpdatePlan replaces the plan's draft, and drafts the next version when there is none. Fails with NOT_FOUND
-    `PLAN_NOT_FOUND`, ABORTED `ETAG_MISMATCH`.
+    """UpdatePlan replaces the plan's draft, and drafts the next version when there is none. Whether the plan is listed stays
+    as it is. Fails with NOT_FOUND `PLAN_NOT_FOUND`, ABORTED `ETAG_MISMATCH`.
+    """
+    SetPlanListed: _grpc.UnaryUnaryMultiCallable[_plan_service_pb2.SetPlanListedRequest, _plan_pb2.Plan]
+    """SetPlanListed says whether tenants that are not on the plan are told of it, at once and for all its versions. Returns
+    the newest version, in whatever state. Fails with NOT_FOUND `PLAN_NOT_FOUND`.
     """
     PublishPlan: _grpc.UnaryUnaryMultiCallable[_plan_service_pb2.PublishPlanRequest, _plan_pb2.Plan]
     """PublishPlan makes the draft the newest version for tenants. Those on older versions stay there. A published version
@@ -93,8 +97,12 @@ class PlanServiceAsyncStub(PlanServiceStub):
     ListPlans: _aio.UnaryUnaryMultiCallable[_plan_service_pb2.ListPlansRequest, _plan_service_pb2.ListPlansResponse]  # type: ignore[assignment]
     """ListPlans returns versions by plan and version, a page at a time: the newest published ones, or all."""
     UpdatePlan: _aio.UnaryUnaryMultiCallable[_plan_service_pb2.UpdatePlanRequest, _plan_pb2.Plan]  # type: ignore[assignment]
-    """UpdatePlan replaces the plan's draft, and drafts the next version when there is none. Fails with NOT_FOUND
-    `PLAN_NOT_FOUND`, ABORTED `ETAG_MISMATCH`.
+    """UpdatePlan replaces the plan's draft, and drafts the next version when there is none. Whether the plan is listed stays
+    as it is. Fails with NOT_FOUND `PLAN_NOT_FOUND`, ABORTED `ETAG_MISMATCH`.
+    """
+    SetPlanListed: _aio.UnaryUnaryMultiCallable[_plan_service_pb2.SetPlanListedRequest, _plan_pb2.Plan]  # type: ignore[assignment]
+    """SetPlanListed says whether tenants that are not on the plan are told of it, at once and for all its versions. Returns
+    the newest version, in whatever state. Fails with NOT_FOUND `PLAN_NOT_FOUND`.
     """
     PublishPlan: _aio.UnaryUnaryMultiCallable[_plan_service_pb2.PublishPlanRequest, _plan_pb2.Plan]  # type: ignore[assignment]
     """PublishPlan makes the draft the newest version for tenants. Those on older versions stay there. A published version
@@ -178,8 +186,18 @@ class PlanServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _plan_service_pb2.UpdatePlanRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_plan_pb2.Plan, _abc.Awaitable[_plan_pb2.Plan]]:
-        """UpdatePlan replaces the plan's draft, and drafts the next version when there is none. Fails with NOT_FOUND
-        `PLAN_NOT_FOUND`, ABORTED `ETAG_MISMATCH`.
+        """UpdatePlan replaces the plan's draft, and drafts the next version when there is none. Whether the plan is listed stays
+        as it is. Fails with NOT_FOUND `PLAN_NOT_FOUND`, ABORTED `ETAG_MISMATCH`.
+        """
+
+    @_abc_1.abstractmethod
+    def SetPlanListed(
+        self,
+        request: _plan_service_pb2.SetPlanListedRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_plan_pb2.Plan, _abc.Awaitable[_plan_pb2.Plan]]:
+        """SetPlanListed says whether tenants that are not on the plan are told of it, at once and for all its versions. Returns
+        the newest version, in whatever state. Fails with NOT_FOUND `PLAN_NOT_FOUND`.
         """
 
     @_abc_1.abstractmethod

@@ -133,7 +133,8 @@ class World:
         limits = ", ".join(f'"{feature}": {{"limit": {limit}}}' for feature, limit in features.items())
         await self.rows(
             "insert into tenant.plan_versions (plan_id, version, state, display_name, features, all_features, rates, "
-            "billing_period, create_time, revision) values ($1, 1, $2, 'Plan', $3, false, '{}', 'MONTH', now(), 1)",
+            "billing_period, create_time, revision, listed) "
+            "values ($1, 1, $2, 'Plan', $3, false, '{}', 'MONTH', now(), 1, false)",
             plan_id,
             state,
             f"{{{limits}}}",

@@ -108,6 +108,24 @@ async def test_drafts_publications_and_archivings_leave_a_history_without_gaps(
     assert events[-1][1] == ("" if newest is None else f"{draft.id} version {newest}")
 
 
+async def test_whatever_is_drafted_meanwhile_all_versions_are_listed_or_none(plans: Plans) -> None:
+    draft = plan_draft()
+    await plans.create(draft)
+
+    async def busy(number: int) -> None:
+        for turn in range(6):
+            if number % 2:
+                await plans.set_listed(draft.id, turn % 2 == 0, ACTOR)
+            else:
+                await plans.publish(Which(draft.id), ACTOR)
+                await plans.update(draft, "")
+
+    await asyncio.gather(*(busy(number) for number in range(4)))
+    page = await plans.page(100, "", all_versions=True, plan_id=draft.id)
+    assert len(page.plans) > 2
+    assert len({each.listed for each in page.plans}) == 1
+
+
 async def kill(migrated: WorkerDatabase) -> None:
     """Ends every connection of the system door, as the death of the process that holds it would."""
     await as_superuser(

@@ -39,6 +39,7 @@ async def test_every_installation_begins_with_four_plans(doors: Doors, plans: Pl
     }
     assert published["custom"].value_of(catalog["users"]) == FeatureValue.of_limit(None)
     assert await plans.get(Which("basic")) == published["basic"] == await plans.get(Which("basic", 1))
+    assert all(published[name].listed for name in (*SEEDS, "custom"))
 
 
 async def test_a_plan_is_stored_as_it_was_drafted(plans: Plans, features: Features) -> None:
@@ -75,6 +76,38 @@ async def test_a_draft_is_replaced_and_a_published_version_never_changes(plans: 
     assert (second.version, second.state, second.revision) == (2, PlanState.DRAFT, 1)
     assert await plans.get(Which(draft.id, 1)) == published == await plans.get(Which(draft.id))
     assert len({first.etag, replaced.etag, published.etag, second.etag}) == 4
+
+
+async def test_a_plan_is_private_until_it_is_listed_in_all_its_versions(plans: Plans, migrated: WorkerDatabase) -> None:
+    draft = plan_draft()
+    first = await plans.create(draft)
+    assert not first.listed
+    published = await plans.publish(Which(draft.id), ACTOR)
+    listed = await plans.set_listed(draft.id, True, ACTOR)
+    assert listed == dataclasses.replace(published, listed=True), "nothing else of it changes"
+    assert listed.etag == published.etag, "what was reviewed is what it was"
+    second = await plans.update(draft, published.etag)
+    assert (second.version, second.listed) == (2, True), "a draft that does not say so unlists nothing"
+    assert await plans.set_listed(draft.id, True, ACTOR) == second, "a request may be repeated"
+    assert [each.listed for each in await everything(plans, 9, all_versions=True, plan_id=draft.id)] == [True, True]
+    assert not (await plans.set_listed(draft.id, False, ACTOR)).listed
+    assert [each.listed for each in await everything(plans, 9, all_versions=True, plan_id=draft.id)] == [False, False]
+    assert (await plans.get(Which("basic"))).listed, "another plan stays as it is"
+    assert (await told(migrated, plan_id=draft.id))[1:] == [
+        (f"{draft.id} not listed", f"{draft.id} listed"),
+        (f"{draft.id} listed", f"{draft.id} not listed"),
+    ]
+
+
+async def test_a_new_plan_may_be_listed_at_once_and_an_update_lists_none(plans: Plans) -> None:
+    draft = plan_draft(listed=True)
+    assert (await plans.create(draft)).listed
+    assert (await plans.update(draft, "")).listed, "it says what is so"
+    private = plan_draft()
+    await plans.create(private)
+    with pytest.raises(InvalidArgument) as caught:
+        await plans.update(dataclasses.replace(private, listed=True), "")
+    assert [each.field for each in caught.value.violations] == ["plan.listed"]
 
 
 async def test_a_draft_that_stays_the_same_is_left_as_it_is(plans: Plans) -> None:
@@ -304,6 +337,7 @@ async def test_without_a_database_every_use_case_is_unavailable() -> None:
         plans.create(plan_draft()),
         plans.page(1, "", all_versions=True, plan_id=""),
         plans.publish(Which("basic"), ACTOR),
+        plans.set_listed("basic", True, ACTOR),
         features.create(feature_draft(), ACTOR),
         features.page(1, ""),
     ):

@@ -133,6 +133,18 @@ async def test_a_plan_from_draft_to_archive(callers: Callers) -> None:
     assert await refusal(stub.PublishPlan(pb.PublishPlanRequest(id=made.id, version=2))) == failed
 
 
+async def test_a_plan_is_listed_and_unlisted_without_a_new_version(callers: Callers) -> None:
+    stub, draft = callers.operator, plan(("users", limit(5)))
+    assert not (await stub.CreatePlan(pb.CreatePlanRequest(plan=draft))).listed
+    published = await stub.PublishPlan(pb.PublishPlanRequest(id=draft.id))
+    for listed in (True, False):
+        published.listed = listed
+        assert await stub.SetPlanListed(pb.SetPlanListedRequest(id=draft.id, listed=listed)) == published
+        assert await stub.GetPlan(pb.GetPlanRequest(id=draft.id)) == published
+        assert list((await stub.ListPlans(pb.ListPlansRequest(plan_id=draft.id))).plans) == [published]
+    assert (await stub.CreatePlan(pb.CreatePlanRequest(plan=plan(("users", limit(5)), listed=True)))).listed
+
+
 async def test_rates_and_static_values_in_a_difference(callers: Callers) -> None:
     answer = await callers.operator.DiffPlanVersions(pb.DiffPlanVersionsRequest(id="basic", to_plan_id="custom"))
     assert [(each.rate_class, each.before.burst, each.HasField("after")) for each in answer.rates] == [
@@ -197,6 +209,7 @@ async def test_what_is_missing_is_not_found(callers: Callers, name: str) -> None
         stub.GetPlan(pb.GetPlanRequest(id=name)),
         stub.UpdatePlan(pb.UpdatePlanRequest(id=name, plan=plan(id=name))),
         stub.PublishPlan(pb.PublishPlanRequest(id=name)),
+        stub.SetPlanListed(pb.SetPlanListedRequest(id=name, listed=True)),
         stub.ArchivePlan(pb.ArchivePlanRequest(id=name, version=1)),
         stub.DiffPlanVersions(pb.DiffPlanVersionsRequest(id=name)),
         stub.DiffPlanVersions(pb.DiffPlanVersionsRequest(id="basic", to_plan_id=name)),
@@ -235,6 +248,8 @@ async def test_every_bad_field_is_named(callers: Callers) -> None:
         (stub.UpdatePlan(pb.UpdatePlanRequest(plan=plan())), "id"),
         (stub.UpdatePlan(pb.UpdatePlanRequest(id="basic", plan=plan(id="premium"))), "plan.id"),
         (stub.ArchivePlan(pb.ArchivePlanRequest(id="basic")), "version"),
+        (stub.SetPlanListed(pb.SetPlanListedRequest(listed=True)), "id"),
+        (stub.SetPlanListed(pb.SetPlanListedRequest(id="basic")), "listed"),
         (stub.ListPlans(pb.ListPlansRequest(page_size=-1)), "page_size"),
         (stub.ListPlans(pb.ListPlansRequest(page_token="x")), "page_token"),
         (stub.ListFeatures(pb.ListFeaturesRequest(page_token="x")), "page_token"),
@@ -253,6 +268,9 @@ async def test_who_may_not_is_refused(callers: Callers) -> None:
     clerk = callers.stub(mesh.key(CallerKind.OPERATOR, frozenset({"plans.read"})))
     write = pb.UpdateFeatureRequest(id="core", feature=plan_pb2.Feature(display_name="Mine"))
     assert await refusal(clerk.UpdateFeature(write)) == (denied, "PERMISSION_MISSING")
+    unlist = pb.SetPlanListedRequest(id="basic", listed=False)
+    assert await refusal(clerk.SetPlanListed(unlist)) == (denied, "PERMISSION_MISSING")
+    assert await refusal(reader.SetPlanListed(unlist)) == (denied, "AUDIENCE_NOT_ALLOWED")
     owner = callers.stub(mesh.token(mesh.add_tenant(unused("acme").replace("_", "-")), roles=("owner",)))
     assert await refusal(owner.GetPlan(pb.GetPlanRequest(id="basic"))) == (denied, "AUDIENCE_NOT_ALLOWED")
     nobody = callers.stub(None)

@@ -41,7 +41,7 @@ def plan(id_: str = "basic", /, *, all_features: bool = False, **values: Feature
 def plan_with(id_: str, values: Mapping[str, FeatureValue | None], *, all_features: bool = False) -> PlanVersion:
     said = {name: value for name, value in values.items() if value is not None}
     dates = (LONG_AGO, LONG_AGO, None)
-    return PlanVersion(id_, 1, PlanState.PUBLISHED, id_, said, all_features, {}, Period.MONTH, *dates, 1)
+    return PlanVersion(id_, 1, PlanState.PUBLISHED, id_, said, all_features, {}, Period.MONTH, *dates, 1, True)
 
 
 def grant(amount: int = 100, *, number: int = 1, **fields: Any) -> Grant:

@@ -41,8 +41,9 @@ CATALOG = {
 def plan(
     features: dict[str, FeatureValue], *, all_features: bool = False, rates: dict[str, Rate] | None = None
 ) -> PlanVersion:
+    dates = (EPOCH, EPOCH, None)
     return PlanVersion(
-        "plus", 1, PlanState.PUBLISHED, "Plus", features, all_features, rates or {}, Period.MONTH, EPOCH, EPOCH, None, 1
+        "plus", 1, PlanState.PUBLISHED, "Plus", features, all_features, rates or {}, Period.MONTH, *dates, 1, False
     )
 
 
