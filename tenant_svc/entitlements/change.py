@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Container
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
 
 from interceptors.tenants import TenantId
+from tenant_svc.plans.feature_states import naming_only
 
 __all__ = ["ChangeType", "EntitlementEvent"]
 
@@ -47,6 +49,12 @@ class EntitlementEvent:
     after: str = ""
     plan_id: str = ""
     plan_version: int = 0
+
+    def naming_only(self, plans: Container[str]) -> EntitlementEvent:
+        """What happened, naming no other plans. What is told of a tenant itself names its own only."""
+        if self.type is not ChangeType.CATALOG_CHANGED:
+            return self
+        return replace(self, before=naming_only(plans, self.before), after=naming_only(plans, self.after))
 
     def for_users(self) -> EntitlementEvent:
         """What happened, without why and by whose credential."""

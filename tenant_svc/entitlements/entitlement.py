@@ -82,7 +82,8 @@ class PlanTerms:
 @dataclass(frozen=True, slots=True)
 class Circumstances:
     """All that the entitlements of one tenant follow from, as of `now`. Overrides and grants include those that are not
-    in force; `published` are the newest published versions of all plans; `levels` are those of gauges."""
+    in force; `published` are the newest published versions of all plans; `nameable` are the plans that may be named to
+    whoever asks; `levels` are those of gauges."""
 
     tenant_id: TenantId
     state: TenantState
@@ -91,6 +92,7 @@ class Circumstances:
     plan: PlanVersion
     features: Mapping[str, FeatureDef]
     published: Sequence[PlanVersion]
+    nameable: frozenset[str]
     overrides: Sequence[Override]
     grants: Sequence[Grant]
     terms: PlanTerms
@@ -103,7 +105,7 @@ class Effective:
 
     value: what is in force, grants not included; None where nothing gives the feature.
     override: the tenant's override, if one is in force.
-    available_in: the plans that have a BOOLEAN feature which is off.
+    available_in: the plans that have a BOOLEAN feature which is off, of those that may be named.
     grants: those in force, in burn order; METERED features only.
     granted: what they still add to the allowance of the period.
     """
@@ -143,6 +145,7 @@ class TenantEntitlements:
     levels: those of its gauges; over_limit: the gauges above their limit.
     read_only: whether methods that change something are refused because of them.
     valid_for: how long these stay true if nothing is changed; None is for ever.
+    nameable: the plans that may be named to whoever asked: the tenant's own and the listed ones, or all to operators.
     """
 
     tenant_id: TenantId
@@ -157,6 +160,7 @@ class TenantEntitlements:
     over_limit: tuple[str, ...]
     read_only: bool
     valid_for: timedelta | None
+    nameable: frozenset[str]
 
 
 def effective(facts: Circumstances) -> TenantEntitlements:
@@ -182,6 +186,7 @@ def effective(facts: Circumstances) -> TenantEntitlements:
         over_limit=over_limit,
         read_only=bool(over_limit) and facts.terms.over_limit_policy is OverLimitPolicy.READ_ONLY,
         valid_for=_valid_for(facts),
+        nameable=facts.nameable,
     )
 
 
@@ -207,7 +212,7 @@ def _effective(
         source=source,
         plan_value=plan_value,
         override=override,
-        available_in=_plans_with(feature, facts.published) if lacking else (),
+        available_in=_plans_with(feature, facts) if lacking else (),
         grants=tuple(grants) if metered else (),
         granted=granted(grants, facts.now, feature.period.start_of(facts.now)) if metered and feature.period else 0,
     )
@@ -227,8 +232,8 @@ def _without_override(
     return plan_value, Source.UNSPECIFIED if plan_value is None else Source.PLAN
 
 
-def _plans_with(feature: FeatureDef, published: Iterable[PlanVersion]) -> tuple[str, ...]:
-    values = ((plan.id, plan.value_of(feature)) for plan in published)
+def _plans_with(feature: FeatureDef, facts: Circumstances) -> tuple[str, ...]:
+    values = ((plan.id, plan.value_of(feature)) for plan in facts.published if plan.id in facts.nameable)
     return tuple(sorted(id_ for id_, value in values if value is not None and value.enabled))
 
 

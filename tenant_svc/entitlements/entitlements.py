@@ -116,11 +116,12 @@ class Entitlements:
             for check, problem in zip(checks, wrong, strict=True)
         ]
 
-    async def explain(self, tenant_id: TenantId, feature: str) -> Explanation:
-        """Why the tenant may or may not use one of the feature. Raises as `check`."""
+    async def explain(self, tenant_id: TenantId, feature: str, *, every_plan: bool = False) -> Explanation:
+        """Why the tenant may or may not use one of the feature. Names the tenant's plan and the listed ones, or every
+        plan. Raises as `check`."""
         check_check(Check(str(tenant_id), feature, 0))
         async with self._doors.tenant(tenant_id, read_only=True) as connection:
-            found = await reader.load_with_spent(connection, tenant_id)
+            found = await reader.load_with_spent(connection, tenant_id, every_plan=every_plan)
             if found is None:
                 raise not_found()
             each = _feature(found.entitlements, feature)
@@ -129,7 +130,8 @@ class Entitlements:
         standing = await self._with_pooled(found, [feature])
         decision = decide(standing, each, 1)
         listed = holdings(grants, {feature: each.feature}, found.entitlements.now)
-        return Explanation(decision, standing, listed, recent)
+        told = [change.naming_only(found.entitlements.nameable) for change in recent]
+        return Explanation(decision, standing, listed, told)
 
     async def _named(self, names: set[str]) -> dict[str, TenantId]:
         """The tenants that ids and slugs name; slugs of nobody are left out."""

@@ -28,6 +28,7 @@ from interceptors.tenants import TenantId
 from runtime.database import Connection, Record, compiled
 from tenant_svc.entitlements.change import ChangeType, EntitlementEvent
 from tenant_svc.entitlements.tables import catalog_events, entitlement_events
+from tenant_svc.plans.tables import plan_versions
 from tenant_svc.tenants.tables import tenants
 
 _nothing = literal_column("''", Text)
@@ -118,12 +119,25 @@ _CONCERNING = compiled(
     )
 )
 
+_own_plan = select(tenants.c.plan_id).where(tenants.c.tenant_id == _tenant_id).scalar_subquery()
+_NAMEABLE = compiled(
+    select(plan_versions.c.plan_id).where(
+        plan_versions.c.version == literal_column("1"),  # it is there as long as the plan is
+        plan_versions.c.listed | (plan_versions.c.plan_id == _own_plan),
+    )
+)
+
 
 async def history(connection: Connection, tenant_id: TenantId, before: int, size: int) -> list[EntitlementEvent]:
     """What precedes the position, newest first: the tenant's events, and the features that changed for everybody since
     the tenant was created."""
     rows = await connection.fetch(_HISTORY, tenant_id=tenant_id, before_position=before, size=size)
     return [event_of(row) for row in rows]
+
+
+async def nameable_plans(connection: Connection, tenant_id: TenantId) -> frozenset[str]:
+    """The plans that the tenant may be told of: the listed ones and its own."""
+    return frozenset(row["plan_id"] for row in await connection.fetch(_NAMEABLE, tenant_id=tenant_id))
 
 
 async def concerning(connection: Connection, tenant_id: TenantId, feature: str, size: int) -> list[EntitlementEvent]:

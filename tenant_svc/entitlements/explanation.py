@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from interceptors.entitlements import FeatureType
 from interceptors.naming import in_words
@@ -56,12 +56,19 @@ def _rollout(entitlements: TenantEntitlements, each: Effective) -> Iterator[str]
     rollout = each.feature.rollout
     if rollout is None:
         return
-    plans = f" on {', '.join(rollout.plan_ids)}" if rollout.plan_ids else ""
+    plans = _rollout_plans(rollout.plan_ids, entitlements.nameable)
     reached = each.feature.opened_to(entitlements.tenant_id, entitlements.plan.id)
     yield (
         f"A rollout opens {each.feature.id} to {rollout.basis_points / 100:g} % of the tenants{plans}; "
         f"this tenant is {'among them' if reached else 'not among them'}."
     )
+
+
+def _rollout_plans(plan_ids: Sequence[str], nameable: frozenset[str]) -> str:
+    """The plans that a rollout is for. Those that may not be named are mentioned: no plans would mean all."""
+    named = ", ".join(plan_id for plan_id in plan_ids if plan_id in nameable)
+    unlisted = "" if nameable.issuperset(plan_ids) else "plans that are not listed"
+    return f" on {' and '.join(filter(None, (named, unlisted)))}" if plan_ids else ""
 
 
 def _grace(entitlements: TenantEntitlements, each: Effective) -> Iterator[str]:

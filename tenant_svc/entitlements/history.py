@@ -34,12 +34,16 @@ class History:
     def __init__(self, doors: Doors) -> None:
         self._doors = doors
 
-    async def page(self, tenant_id: TenantId, size: int, token: str) -> ChangePage:
+    async def page(self, tenant_id: TenantId, size: int, token: str, *, every_plan: bool = False) -> ChangePage:
         """The tenant's changes and those of features that concern all tenants, newest first, from where the token says.
-        Raises InvalidArgument for a token that is none of ours."""
+        Names the tenant's plan and the listed ones, or every plan. Raises InvalidArgument for a token that is none of
+        ours."""
         size, before = page_size(size), _opened(token)
         async with self._doors.tenant(tenant_id, read_only=True) as connection:
             found = await event_repository.history(connection, tenant_id, before, size + 1)
+            if not every_plan:
+                nameable = await event_repository.nameable_plans(connection, tenant_id)
+                found = [each.naming_only(nameable) for each in found]
         more = len(found) > size
         return ChangePage(found[:size], seal(_PAGE, _POSITION.pack(found[size - 1].position)) if more else "")
 

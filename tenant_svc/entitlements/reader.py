@@ -44,6 +44,8 @@ class WithSpent(NamedTuple):
 class _Catalog(NamedTuple):
     features: Mapping[str, FeatureDef]
     published: tuple[PlanVersion, ...]
+    nameable: frozenset[str]
+    """The plans that may be named, whoever asks for whichever tenant."""
 
 
 # Through the tenant's door
@@ -55,12 +57,13 @@ async def load(connection: Connection, tenant_id: TenantId) -> TenantEntitlement
     return None if row is None else effective(_circumstances(row, _catalog_in(row)))
 
 
-async def load_with_spent(connection: Connection, tenant_id: TenantId) -> WithSpent | None:
-    """As `load`, with what was spent."""
+async def load_with_spent(connection: Connection, tenant_id: TenantId, *, every_plan: bool = False) -> WithSpent | None:
+    """As `load`, with what was spent. `every_plan`: for somebody to whom all plans may be named."""
     row = await connection.fetch_row(selects.ONE_SPENT, tenant_id=tenant_id)
     if row is None:
         return None
-    return WithSpent(effective(_circumstances(row, _catalog_in(row))), _spent_in(row["spent"]))
+    catalog = _catalog_in(row, every_plan=every_plan)
+    return WithSpent(effective(_circumstances(row, catalog)), _spent_in(row["spent"]))
 
 
 # Through the system door, across tenants
@@ -76,7 +79,7 @@ async def load_many(connection: Connection, wanted: Mapping[TenantId, Collection
     """As `load_with_spent`, of many tenants, but each with the features wanted of it only, those of them that there
     are: so nothing is said about limits that are exceeded. Tenants that are not there are left out."""
     row = await connection.fetch_row(selects.CATALOG)
-    catalog = _Catalog({}, ()) if row is None else _catalog_in(row)
+    catalog = _Catalog({}, (), frozenset()) if row is None else _catalog_in(row)
     rows = await connection.fetch(selects.MANY_SPENT, tenant_ids=list(wanted))
     return {TenantId(row["tenant_id"]): _wanted_of(row, catalog, wanted[row["tenant_id"]]) for row in rows}
 
@@ -87,14 +90,16 @@ def _wanted_of(row: Record, catalog: _Catalog, wanted: Collection[str]) -> WithS
 
 
 def _circumstances(row: Record, catalog: _Catalog) -> Circumstances:
+    plan = _plan_in(row["plan"])
     return Circumstances(
         tenant_id=TenantId(row["tenant_id"]),
         state=TenantState(row["state"]),
         now=row["now"],
         revision=row["revision"],
-        plan=_plan_in(row["plan"]),
+        plan=plan,
         features=catalog.features,
         published=catalog.published,
+        nameable=catalog.nameable | {plan.id},
         overrides=[repository.override_of(each) for each in _rows(row["overrides"])],
         grants=[repository.grant_of(each) for each in _rows(row["grants"])],
         terms=_terms_in(row["terms"]),
@@ -102,8 +107,9 @@ def _circumstances(row: Record, catalog: _Catalog) -> Circumstances:
     )
 
 
-def _catalog_in(row: Record) -> _Catalog:
-    return _Catalog(_features_in(row["features"]), _plans_in(row["published"]))
+def _catalog_in(row: Record, *, every_plan: bool = False) -> _Catalog:
+    nameable = _nameable_in(row["listed"], every_plan)
+    return _Catalog(_features_in(row["features"]), _plans_in(row["published"]), nameable)
 
 
 @lru_cache(maxsize=64)
@@ -114,6 +120,11 @@ def _plan_in(text: str) -> PlanVersion:
 @lru_cache(maxsize=4)
 def _plans_in(text: str | None) -> tuple[PlanVersion, ...]:
     return tuple(plan_of(each) for each in _rows(text))
+
+
+@lru_cache(maxsize=4)
+def _nameable_in(text: str | None, every_plan: bool) -> frozenset[str]:
+    return frozenset(plan_id for plan_id, listed in json.loads(text or "{}").items() if listed or every_plan)
 
 
 @lru_cache(maxsize=4)

@@ -74,9 +74,14 @@ _newest = (
     .order_by(plan_versions.c.plan_id, plan_versions.c.version.desc())
     .subquery()
 )
+# The first version is there as long as the plan is, so it speaks for the plan.
+_listed = select(func.json_object_agg(plan_versions.c.plan_id, plan_versions.c.listed)).where(
+    plan_versions.c.version == literal_column("1")
+)
 _catalog: list[ColumnElement[Any]] = [
     _list(*features.c, order=features.c.feature_id).scalar_subquery().label("features"),
     _list(*_newest.c, order=_newest.c.plan_id).scalar_subquery().label("published"),
+    _listed.scalar_subquery().label("listed"),
 ]
 _last_change = select(func.max(entitlement_events.c.position)).where(_its(entitlement_events)).correlate(tenants)
 _last_of_catalog = select(func.max(catalog_events.c.position))

@@ -82,7 +82,8 @@ class EntitlementServicer(EntitlementServiceServicer):
         self, request: pb.ExplainEntitlementRequest, _context: _Context
     ) -> pb.ExplainEntitlementResponse:
         """Says why the tenant may or may not use a feature."""
-        found = await self._entitlements.explain(current_call().tenant_id, request.feature)
+        call = current_call()
+        found = await self._entitlements.explain(call.tenant_id, request.feature, every_plan=_reads_every_plan())
         return mapping.explanation_message(_as_told(found))
 
     async def ListOverrides(self, _request: pb.ListOverridesRequest, _context: _Context) -> pb.ListOverridesResponse:
@@ -128,7 +129,9 @@ class EntitlementServicer(EntitlementServiceServicer):
         self, request: pb.ListEntitlementChangesRequest, _context: _Context
     ) -> pb.ListEntitlementChangesResponse:
         """Returns a page of the history."""
-        page = await self._history.page(current_call().tenant_id, request.page_size, request.page_token)
+        page = await self._history.page(
+            current_call().tenant_id, request.page_size, request.page_token, every_plan=_reads_every_plan()
+        )
         return pb.ListEntitlementChangesResponse(
             changes=[mapping.change_message(_as_told(each)) for each in page.changes], next_page_token=page.next_token
         )
@@ -141,6 +144,11 @@ class EntitlementServicer(EntitlementServiceServicer):
         async with aclosing(streamed(changes, mapping.event_message, mapping.error_message)) as messages:
             async for message in messages:
                 yield message
+
+
+def _reads_every_plan() -> bool:
+    """Whether the caller may be told of plans that are neither listed nor the tenant's own."""
+    return current_call().caller.kind is CallerKind.OPERATOR
 
 
 def _as_told(found: _T) -> _T:

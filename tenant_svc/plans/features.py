@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Container
 from dataclasses import dataclass, replace
 
@@ -12,6 +11,7 @@ from runtime.database import UniqueViolation
 from tenant_svc.doors import Doors
 from tenant_svc.entitlements.repository import record_catalog
 from tenant_svc.plans import feature_repository, repository
+from tenant_svc.plans.feature_states import feature_state
 from tenant_svc.plans.page_tokens import feature_token, open_feature_token, page_size
 from tenant_svc.plans.plan import FeatureDef, Rollout
 from tenant_svc.plans.rules import (
@@ -106,7 +106,7 @@ class Features:
                 type_ = check_feature(draft, await repository.plan_ids(connection))
                 await lock_log(connection)
                 made = await feature_repository.create(connection, draft, type_)
-                await record_catalog(connection, feature=made.id, actor=actor, before="", after=_told(made))
+                await record_catalog(connection, feature=made.id, actor=actor, before="", after=feature_state(made))
         except UniqueViolation as violation:
             raise AlreadyExists(
                 "FEATURE_EXISTS",
@@ -145,7 +145,11 @@ class Features:
             await lock_log(connection)
             changed = await feature_repository.change(connection, wanted)
             await record_catalog(
-                connection, feature=feature_id, actor=actor, before=_told(feature), after=_told(changed)
+                connection,
+                feature=feature_id,
+                actor=actor,
+                before=feature_state(feature),
+                after=feature_state(changed),
             )
         return changed
 
@@ -168,9 +172,3 @@ def _found(feature_id: str, feature: FeatureDef | None) -> FeatureDef:
     if feature is None:
         raise feature_not_found(feature_id)
     return feature
-
-
-def _told(feature: FeatureDef) -> str:
-    """What of the feature may change, for the history."""
-    rollout = None if feature.rollout is None else feature.rollout.to_json()
-    return json.dumps({"display_name": feature.display_name, "unit": feature.unit, "rollout": rollout})

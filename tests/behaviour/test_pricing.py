@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import uuid
 from typing import Any
 
@@ -61,6 +62,54 @@ async def test_a_plan_is_drafted_published_and_pinned(transport: Transport, mesh
     off = await entitlement(transport, acme, feature, token)
     assert not off.get("value", {}).get("enabled")
     assert plan in off["availableIn"], "version 2 has it"
+
+
+async def test_a_plan_made_for_one_customer_is_named_to_nobody_else(
+    transport: Transport, mesh: Mesh, world: World
+) -> None:
+    feature, private = f"export_{uuid.uuid4().hex[:8]}", f"acme_{uuid.uuid4().hex[:8]}"
+    made = {"id": feature, "type": "FEATURE_TYPE_BOOLEAN", "displayName": "Export"}
+    await world.operate(f"{PLANS}/CreateFeature", {"feature": made})
+    users = {"feature": "users", "value": {"limit": "5"}}
+    draft = {"id": private, "displayName": "For Acme", "billingPeriod": "PERIOD_MONTH", "features": [users]}
+    drafted = await operate(transport, mesh, f"{PLANS}/CreatePlan", {"plan": draft})
+    assert drafted.body["listed"] is False
+    await world.operate(f"{PLANS}/PublishPlan", {"id": private})
+    acme, globex = await world.tenant("acme", plan=private), await world.tenant("globex")
+    draft["features"] = [users, {"feature": feature, "value": {"enabled": True}}]
+    await world.operate(f"{PLANS}/UpdatePlan", {"id": private, "plan": draft})
+    await world.operate(f"{PLANS}/PublishPlan", {"id": private})
+    rollout = {"basisPoints": 0, "planIds": [private]}
+    request = {"id": feature, "feature": {"rollout": rollout}, "updateMask": "rollout"}
+    await world.operate(f"{PLANS}/UpdateFeature", request)
+
+    async def told(tenant: Tenant, token: str) -> set[str]:
+        """Where the plan is named to who has the token."""
+        asked = {
+            "CheckEntitlement": {"id": tenant.id, "feature": feature},
+            "ExplainEntitlement": {"id": tenant.id, "feature": feature},
+            "GetEntitlements": {"id": tenant.id},
+            "ListEntitlementChanges": {"id": tenant.id},
+        }
+        answers = {
+            method: await transport.call(f"{ENTITLEMENTS}/{method}", request, token=token)
+            for method, request in asked.items()
+        }
+        assert {answer.code for answer in answers.values()} == {"OK"}, answers
+        return {method for method, answer in answers.items() if private in json.dumps(answer.body)}
+
+    ada, grace = (await world.user(acme)).token, (await world.user(globex)).token
+    everywhere = {"CheckEntitlement", "ExplainEntitlement", "GetEntitlements", "ListEntitlementChanges"}
+    assert await told(acme, ada) == everywhere
+    assert await told(globex, grace) == set()
+    assert await told(globex, mesh.operator_key) >= {"ExplainEntitlement", "ListEntitlementChanges"}
+    listing = {"id": private, "listed": True}
+    listed = await operate(transport, mesh, f"{PLANS}/SetPlanListed", listing)
+    assert (listed.code, listed.body["listed"], listed.body["version"]) == ("OK", True, 2)
+    assert await told(globex, grace) == everywhere
+    unlisted = await operate(transport, mesh, f"{PLANS}/SetPlanListed", {**listing, "listed": False})
+    assert unlisted.body["listed"] is False
+    assert await told(globex, grace) == set()
 
 
 async def test_an_override_replaces_the_plan_and_is_remembered(transport: Transport, mesh: Mesh, world: World) -> None:

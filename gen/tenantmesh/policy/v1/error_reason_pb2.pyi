@@ -80,8 +80,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_LIMITER_UNAVAILABLE: _ErrorReason.ValueType  # 31
     """ERROR_REASON_LIMITER_UNAVAILABLE: the limiter's store is down and the method may not run without it. Retry."""
     ERROR_REASON_FEATURE_NOT_IN_PLAN: _ErrorReason.ValueType  # 40
-    """ERROR_REASON_FEATURE_NOT_IN_PLAN: the tenant's plan lacks the feature in metadata `feature`; `plans` lists those that
-    have it, at most ten, and `plans_more` says how many others do.
+    """ERROR_REASON_FEATURE_NOT_IN_PLAN: the tenant's plan lacks the feature in metadata `feature`; `plans` names the listed
+    plans that have it and the tenant's own, at most ten, and `plans_more` says how many more do.
     """
     ERROR_REASON_QUOTA_EXHAUSTED: _ErrorReason.ValueType  # 41
     """ERROR_REASON_QUOTA_EXHAUSTED: the allowance of the period is used up; `google.rpc.RetryInfo` says when the next begins."""
@@ -148,8 +148,8 @@ ERROR_REASON_RATE_LIMITED: ErrorReason.ValueType  # 30
 ERROR_REASON_LIMITER_UNAVAILABLE: ErrorReason.ValueType  # 31
 """ERROR_REASON_LIMITER_UNAVAILABLE: the limiter's store is down and the method may not run without it. Retry."""
 ERROR_REASON_FEATURE_NOT_IN_PLAN: ErrorReason.ValueType  # 40
-"""ERROR_REASON_FEATURE_NOT_IN_PLAN: the tenant's plan lacks the feature in metadata `feature`; `plans` lists those that
-have it, at most ten, and `plans_more` says how many others do.
+"""ERROR_REASON_FEATURE_NOT_IN_PLAN: the tenant's plan lacks the feature in metadata `feature`; `plans` names the listed
+plans that have it and the tenant's own, at most ten, and `plans_more` says how many more do.
 """
 ERROR_REASON_QUOTA_EXHAUSTED: ErrorReason.ValueType  # 41
 """ERROR_REASON_QUOTA_EXHAUSTED: the allowance of the period is used up; `google.rpc.RetryInfo` says when the next begins."""

@@ -224,7 +224,9 @@ class Entitlement(_message.Message):
 
     @_builtins.property
     def available_in(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """available_in lists the plans whose newest published version has the feature. BOOLEAN features that are off only."""
+        """available_in names the plans whose newest published version has the feature: the listed ones, and the tenant's own.
+        ExplainEntitlement names all of them to operators. BOOLEAN features that are off only.
+        """
 
     def __init__(
         self,
@@ -449,9 +451,11 @@ class EntitlementChange(_message.Message):
     reason: _builtins.str
     """reason is what the actor said. Empty for users."""
     before: _builtins.str
-    """before describes the state before, as text."""
+    """before describes the state before, as text. In a tenant's history and explanations only operators read the names of
+    plans that are neither listed nor the tenant's own; for others `plan_ids_more` counts them.
+    """
     after: _builtins.str
-    """after describes the state after, as text."""
+    """after describes the state after, as `before` does."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """create_time is when it happened."""

@@ -237,7 +237,9 @@ async def test_an_explanation_tells_of_the_plan_and_of_the_catalog_but_of_no_oth
     async with doors.system("a feature changes") as connection:
         await repository.lock_log(connection)
         for feature in (flag, "core"):
-            await repository.record_catalog(connection, feature=feature, actor=ACTOR, before="", after="rolled out")
+            await repository.record_catalog(
+                connection, feature=feature, actor=ACTOR, before="", after='{"rollout": null}'
+            )
     told = await entitlements.explain(acme.id, flag)
     assert [(each.type, each.feature) for each in told.recent] == [
         (ChangeType.CATALOG_CHANGED, flag),

@@ -81,7 +81,7 @@ async def test_a_history_has_nothing_from_before_the_tenant_and_nothing_of_other
     assert [each.type for each in (await history.page(made.id, 0, "")).changes] == [ChangeType.PLAN_CHANGED]
 
 
-async def catalog_changes(doors: Doors, feature: str, after: str = "x") -> None:
+async def catalog_changes(doors: Doors, feature: str, after: str = '{"rollout": null}') -> None:
     async with doors.system("the catalog changes") as connection:
         await repository.lock_log(connection)
         await repository.record_catalog(connection, feature=feature, actor=ACTOR, before="", after=after)

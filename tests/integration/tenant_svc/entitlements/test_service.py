@@ -21,6 +21,7 @@ from tenantmesh.tenant.v1.entitlement_service_pb2_grpc import (
 )
 
 from interceptors.caller import CallerKind
+from interceptors.errors import PermissionDenied
 from interceptors.mesh_plans import GrpcEntitlementSource
 from interceptors.testing import TestMesh
 from runtime.database import Database
@@ -35,8 +36,13 @@ from tenant_svc.entitlements.servicer import EntitlementServicer
 from tenant_svc.entitlements.source import as_the_chain_sees_them
 from tenant_svc.feed.tail import Tail
 from tenant_svc.feed.watch import Watch
+from tenant_svc.plans.features import FeatureChange, Features
+from tenant_svc.plans.plan import FeatureValue, Rollout
+from tenant_svc.plans.plans import Plans, Which
+from tenant_svc.plans.rules import FeatureDraft
 from tenant_svc.tenants.tenant import Tenant
 from tests.integration.tenant_svc.entitlements.conftest import ACTOR, METER, Pool, Rows, grant_draft
+from tests.integration.tenant_svc.plans.conftest import plan_draft
 from tests.integration.tenant_svc.serving import info_of, refusal
 
 WINDOW = 10
@@ -189,6 +195,44 @@ async def test_users_learn_what_changed_but_not_why_and_by_whose_credential(serv
     assert (set_.after, set_.HasField("create_time")) == ("7 request a day", True)
     assert "An override for this tenant says 7 request a day instead." in explained.steps
     assert (explained.grants[0].amount, grants.grants[0].remaining) == (5, 5)
+
+
+async def test_only_operators_are_told_of_other_customers_plans(
+    served: Served, doors: Doors, acme: Tenant, rows: Rows
+) -> None:
+    flag, plans = await rows.feature(), Plans(doors)
+    made = await plans.create(plan_draft((flag, FeatureValue.of_boolean(True))))
+    await plans.publish(Which(made.id), ACTOR)
+    rollout = FeatureDraft("", None, "", "", None, Rollout(0, (made.id,)))
+    await Features(doors).change(flag, FeatureChange(rollout, frozenset({"rollout"}), ""), ACTOR)
+
+    async def answers(stub: Any) -> list[str]:
+        explained = await stub.ExplainEntitlement(pb.ExplainEntitlementRequest(id=acme.slug, feature=flag))
+        history = await stub.ListEntitlementChanges(pb.ListEntitlementChangesRequest(id=acme.slug))
+        return [str(explained.decision), str(explained.steps), str(explained.recent_changes), str(history)]
+
+    assert all(made.id in each for each in await answers(served.operator))
+    for stub in (served.user(acme, "owner"), served.service):
+        assert not any(made.id in each for each in await answers(stub))
+
+
+async def test_another_process_refuses_without_naming_other_customers_plans(
+    served: Served, doors: Doors, acme: Tenant, rows: Rows
+) -> None:
+    flag, plans = await rows.feature(), Plans(doors)
+    made = await plans.create(plan_draft((flag, FeatureValue.of_boolean(True))))
+    await plans.publish(Which(made.id), ACTOR)
+
+    async def named() -> str:
+        found = await GrpcEntitlementSource(lambda: served.service).find(acme.id)
+        assert found is not None
+        with pytest.raises(PermissionDenied) as caught:
+            found.require(flag)
+        return caught.value.metadata["plans"]
+
+    assert await named() == "enterprise"
+    await plans.set_listed(made.id, True, ACTOR)
+    assert await named() == f"enterprise,{made.id}"
 
 
 @pytest.mark.parametrize(

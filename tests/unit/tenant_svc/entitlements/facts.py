@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -34,7 +34,7 @@ CATALOG = {each.id: each for each in (FLAG, STATIC, METER, GAUGE)}
 
 
 def plan(id_: str = "basic", /, *, all_features: bool = False, **values: FeatureValue | None) -> PlanVersion:
-    """A published version that says these values; None says nothing."""
+    """A published version of a listed plan that says these values; None says nothing."""
     return plan_with(id_, values, all_features=all_features)
 
 
@@ -76,8 +76,11 @@ def circumstances(
     terms: PlanTerms | None = None,
     levels: Mapping[str, int] | None = None,
     published: Sequence[PlanVersion] = (),
+    nameable: Collection[str] | None = None,
     features: Mapping[str, FeatureDef] = CATALOG,
 ) -> Circumstances:
+    """Unless it is said which plans may be named, all that are published may."""
+    names = [each.id for each in published] if nameable is None else nameable
     return Circumstances(
         tenant_id=TENANT,
         state=state,
@@ -86,6 +89,7 @@ def circumstances(
         plan=has,
         features=features,
         published=published,
+        nameable=frozenset({has.id, *names}),
         overrides=overrides,
         grants=grants,
         terms=terms or PlanTerms(),

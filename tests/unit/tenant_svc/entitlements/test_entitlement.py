@@ -123,6 +123,12 @@ def test_the_plans_that_have_a_feature_are_named_only_where_it_is_off() -> None:
     assert one(circumstances(plan(), published=published), "users").available_in == ()
 
 
+def test_of_the_plans_that_have_a_feature_only_the_nameable_ones_are_named() -> None:
+    published = [plan("premium", flag=ON), plan("made_for_acme", flag=ON), plan("basic", flag=ON)]
+    facts = circumstances(plan(), published=published, nameable=["premium"])
+    assert one(facts, "flag").available_in == ("basic", "premium"), "the tenant's own and the listed one"
+
+
 def test_grace_is_about_limits_and_nothing_else() -> None:
     old = plan("old", flag=ON, theme=FeatureValue.of_static("dark"))
     terms = PlanTerms(OverLimitPolicy.GRACE, NOW + HOUR, (old,))

@@ -134,6 +134,21 @@ def test_an_explanation_tells_what_was_weighed_in_its_order() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("nameable", "plans"),
+    [
+        (["premium", "made_for_acme"], "premium, made_for_acme"),
+        (["premium"], "premium and plans that are not listed"),
+        ([], "plans that are not listed"),
+    ],
+)
+def test_an_explanation_names_no_plan_that_may_not_be_named(nameable: list[str], plans: str) -> None:
+    rolled = feature("flag", FLAG.type, rollout=Rollout(10_000, ("premium", "made_for_acme")))
+    standing = Standing(effective(circumstances(plan(), features={"flag": rolled}, nameable=nameable)))
+    told = steps(standing.entitlements, decide(standing, standing.entitlements.features["flag"], 1))
+    assert told[1] == f"A rollout opens flag to 100 % of the tenants on {plans}; this tenant is not among them."
+
+
 def test_an_explanation_of_a_meter_says_how_much_is_used_of_what() -> None:
     facts = circumstances(plan(calls=limit(100)), grants=[grant(30)])
     standing = Standing(effective(facts), {"calls": Spent(100, 100)})
