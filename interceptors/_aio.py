@@ -141,8 +141,14 @@ def _stream(behavior: Any) -> Behavior:
 
 
 def _serialized(serialize: Any) -> Finish:
-    """What a handler that answers with one message returned, as bytes."""
-    return answered if serialize is None else lambda call, answer: serialize(answered(call, answer))
+    """What a handler that answers with one message returned, as bytes; as it is where the handler makes them itself."""
+    if serialize is None:
+        return answered
+
+    def finish(call: Call, answer: Any) -> Any:
+        return serialize(answered(call, answer) if answer is None else answer)
+
+    return finish
 
 
 def _written(_call: Call, _answer: Any) -> None:

@@ -58,11 +58,13 @@ class Telemetry(Link):
 
     def leave(self, call: Call) -> None:
         """Counts, and writes the line."""
+        logged = self._log_served if call.code is _OK else self._log_refusals
+        if self._observer is None and not logged:
+            return
         seconds = time.perf_counter() - call.started
-        served = call.code is _OK
         if self._observer is not None:
             self._observer(call.policy.method, call.code.name, seconds)
-        if (self._log_served if served else self._log_refusals) and not call.method.startswith("/grpc."):
+        if logged and not call.method.startswith("/grpc."):
             _log.info("call", extra={**_attributes(call), "code": call.code.name, "ms": round(seconds * 1e3, 3)})
 
 
