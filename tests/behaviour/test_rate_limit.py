@@ -12,8 +12,8 @@ import pytest
 
 from deploy.embedded.ports import Ports
 from deploy.embedded.stack import Stack
+from tests.fixtures.engines import CLUSTER
 from tests.fixtures.mesh import AUTH, PASSWORD, TENANTS, Mesh
-from tests.fixtures.stack import CLUSTER
 from tests.transports import GrpcTransport, RestTransport
 
 TOKENS = "tenantmesh.auth.v1.TokenService"

@@ -22,7 +22,7 @@ from auth_svc.app import build
 from auth_svc.doors import Doors
 from auth_svc.settings import AuthSettings, MeshSettings, TokenSettings
 from auth_svc.tokens.sealing import KeyEncryptionKey
-from deploy.embedded.valkey import Valkey
+from deploy.embedded.valkey import Store
 from interceptors.client import Credential, channel
 from interceptors.tenants import TenantRecord
 from runtime.database import Database, connect
@@ -133,11 +133,11 @@ QUICK = "credential=1000/100"
 """Every test signs in from one address, and is a new one to the store, which is new itself."""
 
 
-def service_settings(postgres: WorkerDatabase, valkey: Valkey, kek_file: Path, tenant_target: str) -> AuthSettings:
+def service_settings(postgres: WorkerDatabase, store: Store, kek_file: Path, tenant_target: str) -> AuthSettings:
     return AuthSettings(
         mode="development",
         database=database_settings(postgres),
-        redis=RedisSettings(url=valkey.url),
+        redis=RedisSettings(url=store.url, cluster=store.cluster),
         server=ServerSettings(listen="127.0.0.1:50052"),
         telemetry=TelemetrySettings(),
         mesh=MeshSettings(tenant_target=tenant_target, credential=SecretStr("tmk_unused"), rates=QUICK),
@@ -161,9 +161,9 @@ async def tenant_svc() -> AsyncIterator[StandIn]:
 
 @pytest.fixture(scope="session")
 async def service(
-    postgres: WorkerDatabase, valkey: Valkey, kek_file: Path, tenant_svc: StandIn
+    postgres: WorkerDatabase, store: Store, kek_file: Path, tenant_svc: StandIn
 ) -> AsyncIterator[Service]:
-    settings = service_settings(postgres, valkey, kek_file, tenant_svc.target)
+    settings = service_settings(postgres, store, kek_file, tenant_svc.target)
     with pytest.MonkeyPatch.context() as patched:
         # What is told is told because somebody registered.
         patched.setattr("auth_svc.app.REPORT_INTERVAL", timedelta(hours=1))
@@ -184,7 +184,7 @@ async def service(
 
 
 @pytest.fixture
-def acme(service: Service, valkey: Valkey) -> TenantRecord:
+def acme(service: Service, store: Store) -> TenantRecord:
     """A tenant of one's own, and nothing counted against anybody yet."""
-    valkey.flush()
+    store.flush()
     return service.tenants.add()

@@ -21,7 +21,7 @@ from auth_svc.doors import Doors
 from auth_svc.gauges.reporter import GaugeReporter
 from auth_svc.gauges.reports import GrpcReports
 from auth_svc.gauges.repository import GaugeRepository
-from deploy.embedded.valkey import Valkey
+from deploy.embedded.valkey import Store
 from interceptors.client import channel
 from interceptors.errors import FailedPrecondition, NotFound, Unavailable
 from interceptors.tenants import TenantRecord
@@ -104,7 +104,7 @@ async def test_two_reporters_of_one_database_tell_everything(postgres: WorkerDat
 
 @asynccontextmanager
 async def program(
-    postgres: WorkerDatabase, valkey: Valkey, kek_file: Path, standing_in: StandIn
+    postgres: WorkerDatabase, store: Store, kek_file: Path, standing_in: StandIn
 ) -> AsyncIterator[Service]:
     """`python -m auth_svc`, killed at the end."""
     port, settings = free_port(), database_settings(postgres)
@@ -117,7 +117,8 @@ async def program(
         "TENANTMESH_MESH_TENANT_TARGET": standing_in.target,
         "TENANTMESH_DATABASE_URL": settings.url.get_secret_value(),
         "TENANTMESH_DATABASE_SYSTEM_URL": settings.system_url.get_secret_value(),
-        "TENANTMESH_REDIS_URL": valkey.url.get_secret_value(),
+        "TENANTMESH_REDIS_URL": store.url.get_secret_value(),
+        "TENANTMESH_REDIS_CLUSTER": str(store.cluster),
         "TENANTMESH_SERVER_LISTEN": f"127.0.0.1:{port}",
         "TENANTMESH_TOKENS_KEK_FILE": str(kek_file),
     }
@@ -135,17 +136,17 @@ async def program(
 
 
 async def test_what_a_killed_process_did_not_tell_the_next_one_tells(
-    postgres: WorkerDatabase, valkey: Valkey, kek_file: Path
+    postgres: WorkerDatabase, store: Store, kek_file: Path
 ) -> None:
     async with stand_in() as standing_in:
         tenant, quotas = standing_in.tenants.add(), standing_in.quotas
         quotas.refusals = {"": AWAY}
         with a_copy(postgres) as own:
-            async with program(own, valkey, kek_file, standing_in) as first:
+            async with program(own, store, kek_file, standing_in) as first:
                 for email in ("alice@example.com", "bob@example.com"):
                     await register(first, tenant, email)
                 await quotas.until(lambda: quotas.refused > 0)
             quotas.refusals.clear()
             assert quotas.level(tenant.id) == -1
-            async with program(own, valkey, kek_file, standing_in):
+            async with program(own, store, kek_file, standing_in):
                 await quotas.until(lambda: quotas.level(tenant.id) == 2)

@@ -7,6 +7,7 @@ import base64
 import uuid
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 import grpc
 import pytest
@@ -17,7 +18,7 @@ from tenantmesh.auth.v1 import token_service_pb2 as tokens
 from tenantmesh.auth.v1.auth_service_pb2_grpc import AuthServiceStub
 
 from auth_svc.sessions.attempts import ATTEMPTS
-from deploy.embedded.valkey import Valkey
+from deploy.embedded.valkey import Store
 from interceptors.tenants import TenantRecord, TenantState
 from tests.fixtures.engines import WorkerDatabase
 from tests.integration.auth_svc.calls import PASSWORD, WRONG, details_of, login, reason_of, refresh, refused, register
@@ -204,21 +205,24 @@ async def test_a_call_without_a_tenant_is_refused(service: Service) -> None:
 
 
 async def test_guesses_are_counted_for_all_processes_in_the_store(
-    service: Service, acme: TenantRecord, valkey: Valkey
+    service: Service, acme: TenantRecord, store: Store
 ) -> None:
     reasons = []
     for _ in range(ATTEMPTS.burst + 3):
         reasons.append((await refused(login(service, acme, password=WRONG)))[1])
-        await forget_the_address(valkey)
+        await forget_the_address(store)
     assert reasons[: ATTEMPTS.burst] == ["INVALID_CREDENTIALS"] * ATTEMPTS.burst
     assert reasons[-1] == "RATE_LIMITED"
 
 
-async def forget_the_address(valkey: Valkey) -> None:
+async def forget_the_address(store: Store) -> None:
     """The chain's limit per network address would come first: all tests call from one."""
-    async with Redis.from_url(valkey.admin_url.get_secret_value()) as client:
-        async for key in client.scan_iter("tm:peer:*"):
-            await client.delete(key)
+    parts = urlsplit(store.admin_url.get_secret_value())
+    user, at, hosts = parts.netloc.rpartition("@")
+    for host in hosts.split(","):
+        async with Redis.from_url(parts._replace(netloc=f"{user}{at}{host}").geturl()) as client:
+            async for key in client.scan_iter("tm:peer:*"):
+                await client.delete(key)
 
 
 async def test_a_refusal_names_the_request_and_nothing_inside(service: Service, acme: TenantRecord) -> None:

@@ -19,7 +19,7 @@ from tenantmesh.auth.v1.token_service_pb2_grpc import TokenServiceStub
 
 from auth_svc.app import build
 from auth_svc.tokens.sealing import KekRefused, SealBroken
-from deploy.embedded.valkey import Valkey
+from deploy.embedded.valkey import Store
 from interceptors.client import channel
 from runtime.row_security import InsecureDatabase
 from runtime.telemetry import Telemetry
@@ -35,8 +35,8 @@ from tests.integration.auth_svc.conftest import (
 from tests.ports import free_port
 
 
-async def start(postgres: WorkerDatabase, valkey: Valkey, kek_file: Path) -> None:
-    settings = service_settings(postgres, valkey, kek_file, "127.0.0.1:1")
+async def start(postgres: WorkerDatabase, store: Store, kek_file: Path) -> None:
+    settings = service_settings(postgres, store, kek_file, "127.0.0.1:1")
     application = await build(settings, Telemetry(settings.telemetry, "auth_svc"))
     try:
         await application.start()
@@ -44,40 +44,40 @@ async def start(postgres: WorkerDatabase, valkey: Valkey, kek_file: Path) -> Non
         await application.close()
 
 
-async def test_it_starts_on_what_is_right(postgres: WorkerDatabase, valkey: Valkey, kek_file: Path) -> None:
+async def test_it_starts_on_what_is_right(postgres: WorkerDatabase, store: Store, kek_file: Path) -> None:
     with a_copy(postgres) as fresh:
-        await start(fresh, valkey, kek_file)
+        await start(fresh, store, kek_file)
 
 
 async def test_it_refuses_a_kek_file_that_others_can_read(
-    postgres: WorkerDatabase, valkey: Valkey, tmp_path: Path
+    postgres: WorkerDatabase, store: Store, tmp_path: Path
 ) -> None:
     path = tmp_path / "kek"
     path.write_bytes(base64.b64encode(bytes(32)))
     path.chmod(0o644)
     with pytest.raises(KekRefused, match="chmod 600"):
-        await start(postgres, valkey, path)
+        await start(postgres, store, path)
 
 
 async def test_it_refuses_another_kek_than_its_keys_were_sealed_with(
-    postgres: WorkerDatabase, valkey: Valkey, kek_file: Path, tmp_path: Path
+    postgres: WorkerDatabase, store: Store, kek_file: Path, tmp_path: Path
 ) -> None:
     other = tmp_path / "kek"
     other.touch(mode=0o600)
     other.write_bytes(base64.b64encode(bytes(32)))
     with a_copy(postgres) as fresh:
-        await start(fresh, valkey, kek_file)
+        await start(fresh, store, kek_file)
         with pytest.raises(SealBroken, match="another key-encryption key"):
-            await start(fresh, valkey, other)
+            await start(fresh, store, other)
 
 
 async def test_it_refuses_a_database_whose_row_security_is_off(
-    postgres: WorkerDatabase, valkey: Valkey, kek_file: Path
+    postgres: WorkerDatabase, store: Store, kek_file: Path
 ) -> None:
     with a_copy(postgres) as fresh:
         await as_superuser(fresh, "ALTER TABLE auth.users NO FORCE ROW LEVEL SECURITY")
         with pytest.raises(InsecureDatabase, match="users"):
-            await start(fresh, valkey, kek_file)
+            await start(fresh, store, kek_file)
 
 
 VARIABLES = {
@@ -91,7 +91,7 @@ VARIABLES = {
 
 
 async def test_the_program_serves_until_it_is_told_to_stop_and_logs_no_secret(
-    postgres: WorkerDatabase, valkey: Valkey, kek_file: Path
+    postgres: WorkerDatabase, store: Store, kek_file: Path
 ) -> None:
     port, settings = free_port(), database_settings(postgres)
     assert settings.url is not None
@@ -101,7 +101,8 @@ async def test_the_program_serves_until_it_is_told_to_stop_and_logs_no_secret(
         **VARIABLES,
         "TENANTMESH_DATABASE_URL": settings.url.get_secret_value(),
         "TENANTMESH_DATABASE_SYSTEM_URL": settings.system_url.get_secret_value(),
-        "TENANTMESH_REDIS_URL": valkey.url.get_secret_value(),
+        "TENANTMESH_REDIS_URL": store.url.get_secret_value(),
+        "TENANTMESH_REDIS_CLUSTER": str(store.cluster),
         "TENANTMESH_SERVER_LISTEN": f"127.0.0.1:{port}",
         "TENANTMESH_TOKENS_KEK_FILE": str(kek_file),
         "TENANTMESH_TELEMETRY_ACCESS_LOG": "all",
@@ -127,7 +128,7 @@ async def test_the_program_serves_until_it_is_told_to_stop_and_logs_no_secret(
     assert process.returncode == 0, text
     assert '"event": "serving"' in text
     assert "CREDENTIALS_INVALID" in text
-    passwords = [urlsplit(url.get_secret_value()).password for url in (settings.url, settings.system_url, valkey.url)]
+    passwords = [urlsplit(url.get_secret_value()).password for url in (settings.url, settings.system_url, store.url)]
     for hidden in ("5ec4e7", base64.b64encode(KEK_BYTES).decode(), *passwords):
         assert str(hidden) not in text
 

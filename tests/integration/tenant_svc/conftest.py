@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
-from deploy.embedded.valkey import Valkey
+from deploy.embedded.valkey import Store
 from runtime import migrations
 from runtime.database import Database, connect
 from runtime.ids import uuid7
@@ -46,8 +46,8 @@ def tenants(doors: Doors) -> Tenants:
 
 
 @pytest.fixture(scope="session")
-async def service(migrated: WorkerDatabase, valkey: Valkey) -> AsyncIterator[Service]:
-    async with running(migrated, valkey) as made:
+async def service(migrated: WorkerDatabase, store: Store) -> AsyncIterator[Service]:
+    async with running(migrated, store) as made:
         yield made
 
 

@@ -14,7 +14,7 @@ from tenantmesh.policy.v1 import policy_pb2
 from tenantmesh.tenant.v1 import tenant_service_pb2 as pb
 from tenantmesh.tenant.v1.tenant_service_pb2_grpc import TenantServiceStub
 
-from deploy.embedded.valkey import Valkey
+from deploy.embedded.valkey import Store
 from interceptors.client import Credential, channel
 from runtime.server import make_server
 from runtime.settings import DatabaseSettings, RedisSettings, ServerSettings, TelemetrySettings
@@ -53,10 +53,10 @@ class Service:
         return self.auth.key(policy_pb2.AUDIENCE_SERVICE, *permissions)
 
 
-def settings_for(database: WorkerDatabase, valkey: Valkey, auth_target: str) -> TenantSettings:
+def settings_for(database: WorkerDatabase, store: Store, auth_target: str) -> TenantSettings:
     return TenantSettings(
         database=DatabaseSettings(url=database.url("tenant_app"), system_url=database.url("tenant_directory")),
-        redis=RedisSettings(url=valkey.url),
+        redis=RedisSettings(url=store.url, cluster=store.cluster),
         mesh=MeshSettings.model_validate({"auth_target": auth_target, "credential": OWN_KEY}),
         tokens=TokenSettings(issuer=ISSUER, audience=AUDIENCE),
         events=EventSettings.model_validate({"checkpoint_interval": "200ms", "window": 20}),
@@ -64,10 +64,10 @@ def settings_for(database: WorkerDatabase, valkey: Valkey, auth_target: str) -> 
 
 
 @asynccontextmanager
-async def running(database: WorkerDatabase, valkey: Valkey) -> AsyncIterator[Service]:
+async def running(database: WorkerDatabase, store: Store) -> AsyncIterator[Service]:
     auth = AuthStandIn()
     auth_server, auth_target = await auth.serve()
-    settings = settings_for(database, valkey, auth_target)
+    settings = settings_for(database, store, auth_target)
     application = await build(settings, Telemetry(TelemetrySettings(), "tenant_svc"))
     await application.start()
     await application.health.start()

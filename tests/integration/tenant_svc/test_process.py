@@ -12,7 +12,7 @@ from typing import Any
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from deploy.embedded.valkey import Valkey
+from deploy.embedded.valkey import Store
 from tests.fixtures.engines import WorkerDatabase
 from tests.ports import free_port
 
@@ -29,13 +29,14 @@ async def start(environment: Mapping[str, str]) -> asyncio.subprocess.Process:
     )
 
 
-async def test_it_serves_and_stops_on_a_signal(migrated: WorkerDatabase, valkey: Valkey) -> None:
+async def test_it_serves_and_stops_on_a_signal(migrated: WorkerDatabase, store: Store) -> None:
     target = f"127.0.0.1:{free_port()}"
     process = await start(
         {
             "TENANTMESH_DATABASE_URL": migrated.url("tenant_app").get_secret_value(),
             "TENANTMESH_DATABASE_SYSTEM_URL": migrated.url("tenant_directory").get_secret_value(),
-            "TENANTMESH_REDIS_URL": valkey.url.get_secret_value(),
+            "TENANTMESH_REDIS_URL": store.url.get_secret_value(),
+            "TENANTMESH_REDIS_CLUSTER": str(store.cluster),
             "TENANTMESH_MESH_CREDENTIAL": "tmk_test",
             "TENANTMESH_SERVER_LISTEN": target,
             "TENANTMESH_SERVER_DRAIN_WAIT": "0",

@@ -21,7 +21,6 @@ from interceptors.quotas import Drained, Slice
 from interceptors.tenants import TenantId
 from runtime.ids import uuid7
 from runtime.redis_client import connect
-from runtime.settings import RedisSettings
 from tenant_svc.doors import Doors
 from tenant_svc.quotas import allocation_repository
 from tenant_svc.quotas.allocation import Allocation, AllocationState, Mode, NewAllocation
@@ -352,7 +351,7 @@ async def test_the_service_looks_for_units_in_its_own_pool(service: Service) -> 
     (leased,) = (await caller.Lease(asked)).slices
     start = leased.period_start.ToDatetime(UTC)
     units = Slice("api_requests", leased.granted, leased.left, leased.limit, start, leased.ends_in.ToTimedelta())
-    client = connect(RedisSettings(url=service.settings.redis.url, timeout=timedelta(seconds=10)))
+    client = connect(service.settings.redis.model_copy(update={"timeout": timedelta(seconds=10)}))
     assert await RedisQuotaPool(client).add(TenantId(uuid.UUID(made.id)), units, 900, time.time() + 3600)
     await client.aclose()
     everything = [pb.Amount(meter="api_requests", amount=leased.limit)]
