@@ -22,7 +22,7 @@ from interceptors._watchdog import AioWatchdog
 from interceptors.call import Call, current_call, enter_call
 from interceptors.error_boundary import Aborted
 from interceptors.errors import Internal, MeshError
-from interceptors.limit_headers import limit_headers, runs_short, tell_limit
+from interceptors.limit_headers import limit_headers, runs_short, tell_limits
 from interceptors.link import CompiledChain, Pending, leave_all
 from interceptors.metadata import REQUEST_ID, TRANSCODED
 from interceptors.status import refusal
@@ -177,7 +177,7 @@ def _answering(call: Call, context: Context) -> Pending:
     if TRANSCODED in call.headers:
         return _tell_rest_caller(call, context)
     if runs_short(call):
-        tell_limit(call, context)
+        tell_limits(call, context)
     return None
 
 

@@ -16,7 +16,7 @@ from interceptors._watchdog import ThreadWatchdog
 from interceptors.call import Call, current_call, enter_call
 from interceptors.error_boundary import Aborted
 from interceptors.errors import DeadlineExceeded, Internal, MeshError
-from interceptors.limit_headers import limit_headers, runs_short, tell_limit
+from interceptors.limit_headers import limit_headers, runs_short, tell_limits
 from interceptors.link import CompiledChain, Pending, leave_all
 from interceptors.metadata import REQUEST_ID
 from interceptors.status import refusal
@@ -114,7 +114,7 @@ class ThreadInterceptor(grpc.ServerInterceptor):
                 message = admit(chain, call, request, parse, context)
                 answer = serialize(answered(call, behavior(message, context)))
                 if runs_short(call):
-                    tell_limit(call, context)
+                    tell_limits(call, context)
                 call.code = context.code() or grpc.StatusCode.OK
             except Exception as error:  # the error boundary decides
                 call.error = _outcome(error, context)
@@ -135,7 +135,7 @@ class ThreadInterceptor(grpc.ServerInterceptor):
             try:
                 yield from behavior(admit(chain, call, request, parse, context), context)
                 if runs_short(call):
-                    tell_limit(call, context)
+                    tell_limits(call, context)
                 call.code = context.code() or grpc.StatusCode.OK
             except (Exception, GeneratorExit) as error:
                 call.error = _outcome(error, context)

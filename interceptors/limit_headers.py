@@ -1,23 +1,24 @@
-"""The `ratelimit` headers: what is left of the limit that is nearest to its end, in the metadata of answers and
-refusals. Source: IETF draft "RateLimit header fields for HTTP" (httpapi-ratelimit-headers), revision 10.
+"""The `ratelimit` headers: what is left of the limits that a call met, in the metadata of answers and refusals.
+Source: IETF draft "RateLimit header fields for HTTP" (httpapi-ratelimit-headers), revision 10.
 
-Refusals and answers over REST always say all: the field, its policy, and the three fields of earlier revisions that
-most HTTP clients read. An answer over gRPC says the field alone, once a limit runs short: a header that nobody needs to
-see yet would cost every call more than deciding about its limits does (decision 0021).
+Refusals and answers over REST always say all: what remains of each limit, their policies, and in the three fields of
+earlier revisions, which most HTTP clients read, the one that is nearest to its end. An answer over gRPC says what runs
+short and nothing else: a header that nobody needs to see yet would cost every call more than deciding about its limits
+does (decision 0021).
 """
 
 from __future__ import annotations
 
-import math
 import time
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from interceptors.call import Call
 
-__all__ = ["Limited", "limit_headers", "runs_short", "tell_limit"]
+__all__ = ["Limited", "limit_headers", "runs_short", "tell_limits"]
 
 SHORT = 4
-"""What is less than this part of a limit is worth telling."""
+"""A limit runs short when this times what remains is less than the whole."""
 
 
 class Limited(NamedTuple):
@@ -37,13 +38,13 @@ class Limited(NamedTuple):
 
 def limit_headers(call: Call) -> tuple[tuple[str, str], ...]:
     """What a refusal or an answer over REST says; nothing where no limit applied."""
-    nearest = _nearest(call)
-    if nearest is None:
+    limits = _applied(call)
+    if not limits:
         return ()
-    window = "" if nearest.window is None else f";w={nearest.window}"
+    nearest = limits[0]
     return (
-        ("ratelimit", _field(nearest)),
-        ("ratelimit-policy", f'"{nearest.name}";q={nearest.limit}{window}'),
+        ("ratelimit", _fields(limits)),
+        ("ratelimit-policy", ", ".join(map(_policy, limits))),
         ("ratelimit-limit", str(nearest.limit)),
         ("ratelimit-remaining", str(nearest.remaining)),
         ("ratelimit-reset", str(_whole_seconds(nearest.reset))),
@@ -61,36 +62,33 @@ def runs_short(call: Call) -> bool:
     return call.limited is not None
 
 
-def tell_limit(call: Call, context: Any) -> None:
-    """Says what remains in an answer's trailing metadata, beside whatever is there."""
-    nearest = _nearest(call)
-    if nearest is not None:
-        context.set_trailing_metadata((*(context.trailing_metadata() or ()), ("ratelimit", _field(nearest))))
+def tell_limits(call: Call, context: Any) -> None:
+    """Says in an answer's trailing metadata, beside whatever is there, which limits run short."""
+    short = [each for each in _applied(call) if each.remaining * SHORT < each.limit or not each.remaining]
+    context.set_trailing_metadata((*(context.trailing_metadata() or ()), ("ratelimit", _fields(short))))
 
 
-def _field(limited: Limited) -> str:
-    return f'"{limited.name}";r={limited.remaining};t={_whole_seconds(limited.reset)}'
+def _fields(limits: Sequence[Limited]) -> str:
+    return ", ".join(f'"{each.name}";r={each.remaining};t={_whole_seconds(each.reset)}' for each in limits)
+
+
+def _policy(limited: Limited) -> str:
+    window = "" if limited.window is None else f";w={limited.window}"
+    return f'"{limited.name}";q={limited.limit}{window}'
 
 
 def _whole_seconds(seconds: float) -> int:
     return int(seconds + 0.999)
 
 
-def _nearest(call: Call) -> Limited | None:
-    """The limit of which the least remains."""
-    nearest = call.limited
-    least = math.inf if nearest is None else nearest.remaining
-    if call.burst is not None and call.burst[2].remaining < least:
-        least, nearest = call.burst[2].remaining, None
-    lowest = None
-    for each in call.taken:
-        remaining = each.holding.remaining
-        if remaining < least:
-            lowest, least = each.holding, remaining
-    if lowest is not None:
-        resets_in = max(0.0, lowest.ends_at - time.perf_counter())
-        return Limited(lowest.meter, lowest.limit or 0, int(least), resets_in)
-    if nearest is None and call.burst is not None:
+def _applied(call: Call) -> list[Limited]:
+    """The limits that the call met, the one of which the least remains first."""
+    found = [] if call.limited is None else [call.limited]
+    if call.burst is not None:
         teller, rate, decision = call.burst
-        return teller.told(rate, decision)
-    return nearest
+        found.append(teller.told(rate, decision))
+    for each in call.taken:
+        holding = each.holding
+        resets_in = max(0.0, holding.ends_at - time.perf_counter())
+        found.append(Limited(holding.meter, holding.limit or 0, holding.remaining, resets_in))
+    return sorted(found, key=lambda limited: limited.remaining)

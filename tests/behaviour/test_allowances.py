@@ -56,7 +56,7 @@ async def test_an_allowance_is_served_to_the_last_call(transport: Transport, mes
     assert answers[4].headers["ratelimit"].startswith('"api_requests";r=0;')
     if isinstance(transport, RestTransport):
         assert answers[0].headers["ratelimit"].startswith('"api_requests";r=4;')
-        assert answers[0].headers["ratelimit-policy"] == '"api_requests";q=5'
+        assert answers[0].headers["ratelimit-policy"].startswith('"api_requests";q=5')
     assert (await read(transport, globex, grace.token)).code == "OK", "acme's allowance is acme's"
     assert (await read(transport, acme, mesh.operator_key)).code == "OK", "operators are not counted"
 
