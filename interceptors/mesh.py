@@ -49,6 +49,9 @@ KEYS_PAUSE = 5.0
 """Least seconds between loads, so that tokens with made-up key ids can't flood auth_svc."""
 KEYS_PAUSE_AFTER_FAILURE = 1.0
 
+_KINDS = {
+    policy_pb2.Audience.Value(f"AUDIENCE_{kind.value}"): kind for kind in CallerKind if kind is not CallerKind.ANONYMOUS
+}
 _STATES = {tenant_pb2.TenantState.Value(f"TENANT_STATE_{state.value}"): state for state in TenantState}
 
 
@@ -265,10 +268,13 @@ class GrpcApiKeyVerifier:
         return _caller(answer) if answer.active else None
 
 
-def _caller(answer: tokens_pb2.IntrospectTokenResponse) -> Caller:
-    kind = policy_pb2.Audience.Name(answer.audience).removeprefix("AUDIENCE_")
+def _caller(answer: tokens_pb2.IntrospectTokenResponse) -> Caller | None:
+    """Whom the key stands for; None for a kind of caller that this process is too old to know."""
+    kind = _KINDS.get(answer.audience)
+    if kind is None:
+        return None
     return Caller(
-        kind=CallerKind[kind],
+        kind=kind,
         subject=answer.sub,
         tenant_id=parse_tenant_id(answer.tenant_id),
         roles=tuple(answer.roles),

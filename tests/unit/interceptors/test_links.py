@@ -9,6 +9,8 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from tenantmesh.auth.v1 import token_service_pb2 as tokens_pb2
+from tenantmesh.policy.v1 import policy_pb2
 from tenantmesh.tenant.v1 import tenant_pb2, tenant_service_pb2
 
 from interceptors import CallerKind, StoreUnavailable, TenantDirectory, TenantState
@@ -17,7 +19,7 @@ from interceptors.chain import LINKS, Chain, ChainSettings, Ports
 from interceptors.directory import MISS
 from interceptors.errors import InvalidArgument, MeshError, ResourceExhausted, Unauthenticated, Unavailable
 from interceptors.limits import Rate
-from interceptors.mesh import GrpcTenantSource
+from interceptors.mesh import GrpcApiKeyVerifier, GrpcTenantSource
 from interceptors.metadata_hygiene import MetadataHygiene
 from interceptors.peer_limit import PeerLimit, network_of
 from interceptors.policy import MethodPolicy, PolicyError, StoreDown
@@ -284,6 +286,18 @@ class TenantsOfTomorrow:
     async def WatchTenants(self, _request: Any) -> AsyncIterator[tenant_service_pb2.WatchTenantsResponse]:
         result = tenant_service_pb2.TenantEvent(tenant=self.tenant)
         yield tenant_service_pb2.WatchTenantsResponse(result=result, cursor="1")
+
+
+class KeysOfTomorrow:
+    """auth_svc of a version that knows a kind of caller which this one does not."""
+
+    async def IntrospectToken(self, _request: Any, **_options: Any) -> tokens_pb2.IntrospectTokenResponse:
+        unknown: Any = max(policy_pb2.Audience.values()) + 1
+        return tokens_pb2.IntrospectTokenResponse(active=True, audience=unknown, sub="a robot")
+
+
+async def test_a_key_of_a_kind_from_the_future_is_not_valid_here() -> None:
+    assert await GrpcApiKeyVerifier(KeysOfTomorrow).verify("tmk_x") is None
 
 
 async def test_a_tenant_in_a_state_from_the_future_is_not_served_and_breaks_no_watch() -> None:

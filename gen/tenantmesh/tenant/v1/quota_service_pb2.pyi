@@ -192,7 +192,7 @@ class LeaseSlice(_message.Message):
 
     @_builtins.property
     def ends_in(self) -> _duration_pb2.Duration:
-        """ends_in is how long the units can be used: until the period ends."""
+        """ends_in is how long the units can be used: until the period ends; with `unlimited`, how long there is no limit."""
 
     def __init__(
         self,
