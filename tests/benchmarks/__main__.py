@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import statistics
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -136,16 +137,32 @@ def show(title: str, measured: dict[str, Measured], pairs: int) -> list[dict[str
     """Prints the table of ratios to the first target and returns its rows."""
     baseline = next(iter(measured))
     table = Table(title=f"{title} (64 in flight, median of {pairs} alternating pairs)", title_justify="left")
-    for heading in ("", "calls/s", f"ratio to {baseline}", "p50 ms", "p99 ms", "µs more per call"):
+    headings = (
+        "",
+        "calls/s",
+        f"ratio to {baseline}",
+        "p50 ms",
+        "p99 ms",
+        "µs more a call",
+        "µs more than the row above",
+    )
+    for heading in headings:
         table.add_column(heading, justify="left" if not heading else "right")
     rows = []
+    above = measured[baseline]
     for name, each in measured.items():
         made = row(name, each, baseline, each.ratio(measured[baseline]), pairs)
         rows.append(made)
-        more = 1e6 / float(str(made["value"])) * (1 - each.ratio(measured[baseline]))
-        table.add_row(name, *(f"{made[key]}" for key in ("value", "ratio", "p50_ms", "p99_ms")), f"{more:+.0f}")
+        more = (f"{_more(each, other):+.0f}" for other in (measured[baseline], above))
+        table.add_row(name, *(f"{made[key]}" for key in ("value", "ratio", "p50_ms", "p99_ms")), *more)
+        above = each
     console.print(table)
     return rows
+
+
+def _more(measured: Measured, other: Measured) -> float:
+    """Microseconds that a call takes longer than one of the other's."""
+    return 1e6 / statistics.median(measured.rates) * (1 - measured.ratio(other))
 
 
 def main() -> None:
@@ -163,6 +180,7 @@ def main() -> None:
         "links": (
             "Link by link",
             {
+                "bare": "bare",
                 "tuned": "tuned",
                 "+ adapter": "links:0",
                 **{f"+ {row.name}": f"links:{place + 1}" for place, row in enumerate(LINKS) if row.build is not None},

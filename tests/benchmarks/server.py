@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from concurrent import futures
+from dataclasses import replace
 from typing import Any
 
 import grpc
@@ -21,7 +22,9 @@ from notes.v1 import notes_service_pb2 as pb
 from notes.v1.notes_service_pb2_grpc import add_NotesServiceServicer_to_server
 
 import interceptors.chain
-from interceptors import Chain, ChainSettings
+from interceptors import Chain, ChainSettings, Ports
+from interceptors.backends.memory_rate_store import MemoryRateStore
+from interceptors.leased_rate_limiter import LeasedRateLimiter
 from interceptors.limits import Rate
 from interceptors.testing import TestMesh
 from runtime.server.application import Registration
@@ -47,6 +50,11 @@ class ThreadEcho(ThreadNotes):
         return pb.AddNoteResponse(plan=request.text)
 
 
+def ports(mesh: TestMesh) -> Ports:
+    """As a process of the product has them: limits are decided from leases, here of stores in memory."""
+    return replace(mesh.ports(), limiter=LeasedRateLimiter(MemoryRateStore()))
+
+
 def announce(port: int, mesh: TestMesh) -> None:
     """Prints the port, then a fresh token for each line that is read: tokens live five minutes, a run for longer."""
     mesh.plan("basic", limits={"notes": 10**12}, rates={"api": Rate(1_000_000, 1_000_000)})
@@ -59,7 +67,7 @@ def announce(port: int, mesh: TestMesh) -> None:
 async def serve_aio(variant: str) -> None:
     """Serves until standard input ends."""
     mesh = TestMesh(SETTINGS)
-    chain = Chain(SERVICES, mesh.ports(), SETTINGS, complete=False)
+    chain = Chain(SERVICES, ports(mesh), SETTINGS, complete=False)
     await chain.start()
     wrapped = [chain.aio_interceptor()] if variant == "chain" or variant.startswith("links") else []
     server = grpc.aio.server(interceptors=wrapped, options=OPTIONS)
@@ -78,7 +86,7 @@ async def serve_aio(variant: str) -> None:
 def serve_threads(variant: str) -> None:
     """Serves until standard input ends."""
     mesh = TestMesh(SETTINGS)
-    chain = Chain(SERVICES, mesh.ports(), SETTINGS, complete=False)
+    chain = Chain(SERVICES, ports(mesh), SETTINGS, complete=False)
     interceptor = chain.thread_interceptor()
     wrapped: list[grpc.ServerInterceptor] = [interceptor] if variant == "threads-chain" else []
     server = grpc.server(futures.ThreadPoolExecutor(8), interceptors=wrapped, options=OPTIONS)
