@@ -23,6 +23,7 @@ from tests.benchmarks.product import product
 
 ROOT = Path(__file__).resolve().parents[2]
 PRODUCT = "The product, on PostgreSQL and Valkey"
+STEP_BY_STEP = "Link by link"
 METHOD = "/notes.v1.NotesService/AddNote"
 """Has a burst limit and is charged, so that every link has something to do."""
 MESSAGE = pb.AddNoteRequest(text="n" * 99)
@@ -137,23 +138,16 @@ def show(title: str, measured: dict[str, Measured], pairs: int) -> list[dict[str
     """Prints the table of ratios to the first target and returns its rows."""
     baseline = next(iter(measured))
     table = Table(title=f"{title} (64 in flight, median of {pairs} alternating pairs)", title_justify="left")
-    headings = (
-        "",
-        "calls/s",
-        f"ratio to {baseline}",
-        "p50 ms",
-        "p99 ms",
-        "µs more a call",
-        "µs more than the row above",
-    )
-    for heading in headings:
+    speed = ("calls/s", f"ratio to {baseline}", "p50 ms", "p99 ms")
+    steps = ("µs more than the row above",) if title == STEP_BY_STEP else ()
+    for heading in ("", *speed, "µs more a call", *steps):
         table.add_column(heading, justify="left" if not heading else "right")
     rows = []
     above = measured[baseline]
     for name, each in measured.items():
         made = row(name, each, baseline, each.ratio(measured[baseline]), pairs)
         rows.append(made)
-        more = (f"{_more(each, other):+.0f}" for other in (measured[baseline], above))
+        more = (f"{_more(each, other):+.0f}" for other in (measured[baseline], *(above for _ in steps)))
         table.add_row(name, *(f"{made[key]}" for key in ("value", "ratio", "p50_ms", "p99_ms")), *more)
         above = each
     console.print(table)
@@ -178,7 +172,7 @@ def main() -> None:
     comparisons = {
         "chain": ("The chain on grpc.aio", {"bare": "bare", "tuned": "tuned", "chain": "chain"}),
         "links": (
-            "Link by link",
+            STEP_BY_STEP,
             {
                 "bare": "bare",
                 "tuned": "tuned",
