@@ -24,7 +24,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum
-from typing import ClassVar
+from typing import ClassVar, Self
+from uuid import UUID
 
 from interceptors.naming import MOST_NAMED
 
@@ -87,6 +88,11 @@ class QuotaViolation:
     metric: str = ""
     id: str = ""
     limit: int = 0
+
+    @classmethod
+    def of_allowance(cls, tenant_id: UUID, meter: str, limit: int) -> Self:
+        """A tenant's allowance that is used up."""
+        return cls(f"tenant:{tenant_id}", f"{limit} of {meter} in a period", meter, "allowance", limit)
 
 
 class MeshError(Exception):

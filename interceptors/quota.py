@@ -242,14 +242,6 @@ def _exhausted(call: Call, short: Shortage) -> ResourceExhausted:
         f"The tenant has used up its allowance of {short.meter}, which is {short.limit}. Wait for the next period, or "
         "ask for a larger plan or a grant.",
         metadata=metadata,
-        quota_violations=[
-            QuotaViolation(
-                subject=f"tenant:{call.tenant_id}",
-                description=f"{short.limit} of {short.meter} in a period",
-                metric=short.meter,
-                id="allowance",
-                limit=short.limit,
-            )
-        ],
+        quota_violations=[QuotaViolation.of_allowance(call.tenant_id, short.meter, short.limit)],
         retry_after=timedelta(seconds=short.resets_in),
     )

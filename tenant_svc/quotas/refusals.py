@@ -57,15 +57,7 @@ def exhausted(account: Account, asked: int, tenant_id: TenantId, plan_id: str) -
             "plan": plan_id,
             "resets_at": resets_at,
         },
-        quota_violations=[
-            QuotaViolation(
-                subject=f"tenant:{tenant_id}",
-                description=f"{limit} of {account.meter} in a period",
-                metric=account.meter,
-                id="allowance",
-                limit=limit,
-            )
-        ],
+        quota_violations=[QuotaViolation.of_allowance(tenant_id, account.meter, limit)],
         retry_after=account.ends_in,
     )
 

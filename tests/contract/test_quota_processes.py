@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
-import sys
-from typing import Any
-
 import pytest
 
 from deploy.embedded.valkey import Store
@@ -15,23 +10,11 @@ from runtime.ids import uuid7
 from runtime.settings import DatabaseSettings
 from tenant_svc.doors import Doors
 from tenant_svc.tenants.tenants import Tenants
+from tests.contract.takers import taken_by
 from tests.fixtures.engines import WorkerDatabase
 from tests.integration.tenant_svc.quotas.conftest import Allowances
 
-PROCESSES = 4
 METER = "api_requests"
-
-
-async def start(*arguments: str) -> asyncio.subprocess.Process:
-    return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.contract.quota_taker", *arguments,
-        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-
-
-async def line(process: asyncio.subprocess.Process) -> str:
-    assert process.stdout is not None
-    return (await process.stdout.readline()).decode()
 
 
 @pytest.mark.parametrize("limit", [7, 1_000, 50_000])
@@ -42,16 +25,7 @@ async def test_four_processes_serve_exactly_the_allowance(postgres: WorkerDataba
     allowances = Allowances(superuser, Tenants(Doors(database), uuid7))
     tenant = await allowances.tenant(**{METER: limit})
     urls = [each.get_secret_value() for each in (postgres.url("tenant_app"), valkey.url)]
-    processes = [await start(*urls, str(tenant), METER) for _ in range(PROCESSES)]
-    for process in processes:
-        assert await line(process) == "ready\n"
-    for process in processes:
-        assert process.stdin is not None
-        process.stdin.write(b"go\n")
-        await process.stdin.drain()
-    found: list[dict[str, Any]] = [json.loads(await line(process)) for process in processes]
-    for process in processes:
-        await process.wait()
+    found = await taken_by("tests.contract.quota_taker", *urls, str(tenant), METER)
     given = await allowances.given(tenant, METER)
     await superuser.close()
     await database.close()

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import random
-import sys
 import time
 import uuid
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -22,23 +19,10 @@ from interceptors.leased_rate_limiter import LeasedRateLimiter
 from interceptors.limits import Rate, Takers
 from runtime.redis_client import connect
 from runtime.settings import RedisSettings
+from tests.contract.takers import taken_by
 from tests.old_server import OldServer
 
-PROCESSES = 4
 SECONDS = 2.0
-
-
-async def start(url: str, key: str, rate: Rate) -> asyncio.subprocess.Process:
-    arguments = [url, key, str(rate.per_second), str(rate.burst), str(SECONDS)]
-    return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.contract.rate_taker", *arguments,
-        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-
-
-async def line(process: asyncio.subprocess.Process) -> str:
-    assert process.stdout is not None
-    return (await process.stdout.readline()).decode()
 
 
 def most_over(admitted: list[tuple[float, float]], rate: Rate) -> float:
@@ -59,16 +43,7 @@ def most_over(admitted: list[tuple[float, float]], rate: Rate) -> float:
 @pytest.mark.parametrize("rate", [Rate(1000, 200), Rate(300, 40), Rate(40, 10), Rate(20, 5)], ids=str)
 async def test_no_window_admits_more_over_four_processes(valkey: Store, rate: Rate) -> None:
     key, url = f"tm:{{{uuid.uuid4()}}}:burst:api", valkey.url.get_secret_value()
-    processes = [await start(url, key, rate) for _ in range(PROCESSES)]
-    for process in processes:
-        assert await line(process) == "ready\n"
-    for process in processes:
-        assert process.stdin is not None
-        process.stdin.write(b"go\n")
-        await process.stdin.drain()
-    found: list[dict[str, Any]] = [json.loads(await line(process)) for process in processes]
-    for process in processes:
-        await process.wait()
+    found = await taken_by("tests.contract.rate_taker", url, key, str(rate.per_second), str(rate.burst), str(SECONDS))
     admitted = sorted((asked, answer) for each in found for asked, answer in each["admitted"])
     decided = len(admitted) + sum(each["refused"] for each in found)
     asked = sum(each["asked"] for each in found)
