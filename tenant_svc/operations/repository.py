@@ -39,9 +39,6 @@ from tenant_svc.tenants.tenant import RequestKey, Tenant
 OPERATIONS_CHANNEL = "operations"
 """Notified with the operation's id by every transaction that ends one."""
 
-UNDER_WAY_INDEX = "operations_one_under_way_idx"
-"""By this the database refuses a second operation of a kind while the tenant's first has not ended."""
-
 _TYPE = "MIGRATE_TENANT_PLAN"
 _of_tenant: ColumnElement[bool] = operations.c.tenant_id == bindparam("tenant_id", type_=operations.c.tenant_id.type)
 _this = (_of_tenant, operations.c.operation_id == bindparam("operation_id", type_=operations.c.operation_id.type))

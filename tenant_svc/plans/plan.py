@@ -120,11 +120,6 @@ class FeatureValue:
         """The limit; None is unlimited. Zero for values that limit nothing."""
         return None if self.unlimited else self.limit or 0
 
-    @property
-    def gives_something(self) -> bool:
-        """Whether it is more than nothing: on, above zero, or a value."""
-        return bool(self.enabled) or self.unlimited or bool(self.limit) or self.static is not None
-
 
 @dataclass(frozen=True, slots=True)
 class Rollout:
