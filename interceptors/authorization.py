@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 
 from interceptors.call import Call
 from interceptors.caller import Caller, CallerKind
@@ -15,12 +16,13 @@ __all__ = ["DEFAULT_ROLES", "Authorization", "Roles"]
 Roles = Mapping[str, frozenset[str]]
 """What each role permits, by permission name; `*` permits everything a user can be permitted."""
 
-DEFAULT_ROLES: Roles = {
-    "owner": frozenset({"*"}),
-    "admin": frozenset({"tenants.read", "entitlements.read", "operations.read", "users.read", "users.write"}),
-    "member": frozenset({"tenants.read", "entitlements.read", "operations.read"}),
-}
-
+DEFAULT_ROLES: Roles = MappingProxyType(
+    {
+        "owner": frozenset({"*"}),
+        "admin": frozenset({"tenants.read", "entitlements.read", "operations.read", "users.read", "users.write"}),
+        "member": frozenset({"tenants.read", "entitlements.read", "operations.read"}),
+    }
+)
 
 _USER = CallerKind.USER
 

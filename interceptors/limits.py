@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from types import MappingProxyType
 from typing import NamedTuple, Protocol, runtime_checkable
 
 __all__ = [
@@ -46,7 +47,9 @@ class Rate:
         object.__setattr__(self, "interval", 1 / self.per_second)
 
 
-DEFAULT_RATES: Mapping[str, Rate] = {"credential": Rate(5, 20), "public": Rate(50, 200), "api": Rate(50, 100)}
+DEFAULT_RATES: Mapping[str, Rate] = MappingProxyType(
+    {"credential": Rate(5, 20), "public": Rate(50, 200), "api": Rate(50, 100)}
+)
 """Burst limits by rate class: of public methods for one network address, of others for one tenant whose plan names
 none."""
 

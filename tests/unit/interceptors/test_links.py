@@ -171,8 +171,21 @@ def test_a_policy_that_cant_be_kept_is_refused_at_start() -> None:
         Chain(notes_service_pb2.DESCRIPTOR.services_by_name.values(), TestMesh().ports())
 
 
-def test_roles_and_rates_have_no_shared_defaults() -> None:
-    assert ChainSettings().rates == ChainSettings().rates
+@pytest.mark.parametrize("default", ["rates", "roles"])
+def test_no_chain_can_change_the_defaults_of_another(default: str) -> None:
+    mapping: Any = getattr(ChainSettings(), default)
+    with pytest.raises(TypeError, match="does not support item"):
+        mapping["mine"] = None
+    assert "mine" not in getattr(ChainSettings(), default)
+
+
+def test_identities_are_those_of_one_chain() -> None:
+    one: Any = ChainSettings().identities
+    one["spiffe://example.test/billing"] = None
+    assert not ChainSettings().identities
+
+
+def test_a_rate_admits_something() -> None:
     with pytest.raises(ValueError, match="admits something"):
         Rate(0, 1)
 
