@@ -15,6 +15,8 @@ from deploy.commands.serve import serve
 from deploy.embedded.errors import EmbeddedError
 from interceptors.errors import MeshError
 
+__all__ = ["app", "main"]
+
 app = typer.Typer(
     name="tenantmesh",
     help="The tenancy layer of a gRPC mesh.",

@@ -30,6 +30,8 @@ from interceptors.status import refusal
 if TYPE_CHECKING:
     from interceptors.chain import Chain
 
+__all__ = ["AioInterceptor"]
+
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 Behavior: TypeAlias = Callable[[Any, Context], Awaitable[Any]]
 """A handler, as a coroutine function of gRPC's two arguments."""

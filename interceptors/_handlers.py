@@ -10,6 +10,8 @@ import grpc
 from interceptors.call import Call
 from interceptors.errors import Internal, InvalidArgument
 
+__all__ = ["Handler", "Parse", "answered", "malformed", "parsed", "refusing"]
+
 # grpc's classes are generic in its type stubs only.
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 Parse = Callable[[bytes], Any]

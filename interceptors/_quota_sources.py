@@ -19,7 +19,7 @@ from interceptors.limits import StoreUnavailable
 from interceptors.quotas import Ask, Drained, PoolAnswer, QuotaLedger, QuotaPool, Slice
 from interceptors.tenants import TenantId
 
-__all__ = ["QuotaStats", "Sources"]
+__all__ = ["LOST_AFTER", "QuotaStats", "Sources"]
 
 _log = logging.getLogger("tenantmesh.quota")
 _T = TypeVar("_T")

@@ -24,6 +24,8 @@ from interceptors.status import refusal
 if TYPE_CHECKING:
     from interceptors.chain import Chain
 
+__all__ = ["LoopThread", "ThreadInterceptor"]
+
 LONGEST_WAIT = 10.0
 """Seconds that a pool thread waits for a link at most, whatever the call's deadline."""
 

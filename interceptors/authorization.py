@@ -11,7 +11,7 @@ from interceptors.errors import PermissionDenied
 from interceptors.link import Link, Pending
 from interceptors.policy import MethodPolicy
 
-__all__ = ["DEFAULT_ROLES", "Authorization", "Roles"]
+__all__ = ["DEFAULT_ROLES", "Authorization", "Roles", "permits"]
 
 Roles = Mapping[str, frozenset[str]]
 """What each role permits, by permission name; `*` permits everything a user can be permitted."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from interceptors.limit_headers import Limited
     from interceptors.limits import Decision, Rate
 
-__all__ = ["Call", "Metadata", "current_call"]
+__all__ = ["Call", "Metadata", "address_of", "current_call", "enter_call"]
 
 Metadata = Sequence[tuple[str, str | bytes]]
 

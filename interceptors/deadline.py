@@ -8,6 +8,8 @@ from interceptors.call import Call
 from interceptors.link import Link, Pending
 from interceptors.policy import MethodPolicy
 
+__all__ = ["Deadline"]
+
 DEADLINE_SLACK = 0.25
 """Seconds that the watchdog leaves to gRPC, which enforces the client's own deadline more exactly than we could."""
 

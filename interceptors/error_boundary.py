@@ -11,6 +11,8 @@ from interceptors.call import Call
 from interceptors.errors import Internal, Kind, MeshError
 from interceptors.link import Link
 
+__all__ = ["Aborted", "ErrorBoundary"]
+
 _log = logging.getLogger("tenantmesh.error")
 
 

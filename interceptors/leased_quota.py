@@ -28,7 +28,7 @@ from interceptors.policy import Charge
 from interceptors.quotas import QuotaLedger, QuotaPool
 from interceptors.tenants import TenantId
 
-__all__ = ["LeasedQuota", "QuotaStats", "Shortage", "Taken"]
+__all__ = ["AT_ONCE", "LOOK_SECONDS", "STEPS", "LeasedQuota", "QuotaStats", "Shortage", "Taken"]
 
 CAPACITY = 20_000
 """Tenants whose holdings are kept while they are empty."""

@@ -37,7 +37,7 @@ from interceptors.telemetry import CallObserver, CallTracer
 from interceptors.tenants import TenantChange, TenantRecord, TenantState, parse_tenant_id
 from interceptors.tokens import TokenVerifier
 
-__all__ = ["Mesh"]
+__all__ = ["KEYS_FRESH", "KEYS_STALE", "GrpcApiKeyVerifier", "GrpcKeySet", "GrpcTenantSource", "Mesh"]
 
 TIMEOUT = 2.0
 """Seconds that a look-up may take: a miss waits for it, also for a service that is just starting."""

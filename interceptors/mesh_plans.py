@@ -27,7 +27,7 @@ from interceptors.limits import Rate, StoreUnavailable
 from interceptors.quotas import Ask, Slice
 from interceptors.tenants import TenantId, parse_tenant_id
 
-__all__ = ["GrpcEntitlementSource", "GrpcQuotaLedger"]
+__all__ = ["GrpcEntitlementSource", "GrpcQuotaLedger", "read_entitlements"]
 
 _NO_ANSWER = {
     grpc.StatusCode.UNAVAILABLE,

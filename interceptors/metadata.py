@@ -2,6 +2,23 @@
 
 from __future__ import annotations
 
+__all__ = [
+    "AUTHORIZATION",
+    "FORWARDED_FOR",
+    "FORWARDED_HOST",
+    "INTERNAL_PREFIX",
+    "MAX_BYTES",
+    "MAX_ENTRIES",
+    "REQUEST_ID",
+    "SINGLE",
+    "TENANT_ID",
+    "TENANT_QUERY",
+    "TENANT_SLUG",
+    "TENANT_SOURCES",
+    "TRACEPARENT",
+    "TRANSCODED",
+]
+
 REQUEST_ID = "x-request-id"
 TRACEPARENT = "traceparent"
 TRACESTATE = "tracestate"

@@ -11,6 +11,8 @@ from interceptors.errors import InvalidArgument, ResourceExhausted
 from interceptors.link import Link, Pending
 from interceptors.metadata import INTERNAL_PREFIX, MAX_BYTES, MAX_ENTRIES, SINGLE
 
+__all__ = ["MetadataHygiene", "duplicate"]
+
 _PRINTABLE = bytes(range(0x20, 0x7F))
 
 

@@ -12,7 +12,7 @@ from interceptors.link import Link, Pending
 from interceptors.policy import MethodPolicy, PolicyError
 from interceptors.rate_gate import RateGate
 
-__all__ = ["PeerLimit"]
+__all__ = ["PeerLimit", "network_of"]
 
 
 class PeerLimit(Link):

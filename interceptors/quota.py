@@ -24,7 +24,7 @@ from interceptors.link import Link, Pending
 from interceptors.outcome import Outcome, outcome_of
 from interceptors.policy import Charge, ChargePer, MethodPolicy, PolicyError, StoreDown, TenantScope
 
-__all__ = ["Quota"]
+__all__ = ["LOCAL_SHARE", "Quota"]
 
 LOCAL_SHARE = 0.25
 """The part of an allowance that one process serves by itself while neither pool nor ledger answers: as if four of them

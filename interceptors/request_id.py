@@ -10,6 +10,8 @@ from interceptors.call import Call
 from interceptors.link import Link, Pending
 from interceptors.metadata import REQUEST_ID, TRACEPARENT
 
+__all__ = ["RequestId"]
+
 _ACCEPTED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~-]{0,127}", re.ASCII).fullmatch
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII).fullmatch
 

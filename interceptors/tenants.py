@@ -10,7 +10,16 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import NewType, Protocol
 
-__all__ = ["SLUG", "TenantChange", "TenantId", "TenantRecord", "TenantSource", "TenantState", "parse_tenant_id"]
+__all__ = [
+    "SLUG",
+    "TenantChange",
+    "TenantId",
+    "TenantRecord",
+    "TenantSource",
+    "TenantState",
+    "is_slug",
+    "parse_tenant_id",
+]
 
 TenantId = NewType("TenantId", uuid.UUID)
 

@@ -21,7 +21,16 @@ from interceptors.caller import Caller, CallerKind
 from interceptors.errors import Unauthenticated
 from interceptors.tenants import TenantId, parse_tenant_id
 
-__all__ = ["AccessClaims", "KeySet", "StaticKeySet", "TokenVerifier", "UnknownKey"]
+__all__ = [
+    "ALGORITHM",
+    "MAX_LIFETIME",
+    "TOKEN_TYPE",
+    "AccessClaims",
+    "KeySet",
+    "StaticKeySet",
+    "TokenVerifier",
+    "UnknownKey",
+]
 
 ALGORITHM = "EdDSA"
 TOKEN_TYPE = "at+jwt"  # noqa: S105  # a media type (RFC 9068), not a secret

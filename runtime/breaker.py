@@ -9,6 +9,8 @@ from collections import deque
 from collections.abc import Callable
 from datetime import timedelta
 
+__all__ = ["Breaker"]
+
 
 class Breaker:
     """Ask `admits` before a call; report `succeeded`, `failed` or `abandoned` after each call it admitted."""

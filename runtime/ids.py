@@ -8,6 +8,8 @@ import threading
 import time
 import uuid
 
+__all__ = ["Uuid7Source", "uuid7"]
+
 _COUNTER_BITS = 42
 _RANDOM_BITS = 32
 _VERSION = 0x7 << 76

@@ -22,6 +22,8 @@ from sqlalchemy.pool import NullPool
 
 from runtime.database import connect
 
+__all__ = ["VERSION_TABLE", "Revisions", "current_and_head", "head", "schema_of", "script", "upgrade"]
+
 VERSION_TABLE = "alembic_version"
 
 _DDL_LOCK_TIMEOUT = "5s"  # a migration that waits for a lock makes every later query wait behind it

@@ -23,6 +23,22 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
+__all__ = [
+    "ENVIRONMENT_PREFIX",
+    "Count",
+    "DatabaseSettings",
+    "Duration",
+    "Group",
+    "Networks",
+    "ProcessSettings",
+    "RedisSettings",
+    "ServerSettings",
+    "TelemetrySettings",
+    "moved_address",
+    "split_address",
+    "wrong_settings",
+]
+
 ENVIRONMENT_PREFIX = "TENANTMESH_"
 MEBIBYTE = 1024 * 1024
 

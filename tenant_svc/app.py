@@ -28,7 +28,7 @@ from tenant_svc.capabilities import Capabilities
 from tenant_svc.schema import SCHEMA, metadata
 from tenant_svc.settings import TenantSettings
 
-__all__ = ["TenantApp", "build"]
+__all__ = ["SERVICES", "TenantApp", "build"]
 
 SERVICES = tuple(service for service in CONTRACT if service.full_name.startswith("tenantmesh.tenant."))
 

@@ -77,11 +77,9 @@ class Capabilities:
         self.entitlement_source = PostgresEntitlementSource(entitlements, self.entitlement_feed.watch)
         allocations, gauges = Allocations(doors, ledger, uuid7, PoolDrain(pool, ledger)), Gauges(doors)
         self.sweepers = _sweepers(allocations, gauges, Retention(doors, quotas))
+        tenant_servicer = TenantServicer(tenants, Migrations(doors, uuid7, pooled), self.tenant_feed.watch)
         self.registrations: Sequence[Registration] = [
-            (
-                add_TenantServiceServicer_to_server,
-                TenantServicer(tenants, Migrations(doors, uuid7, pooled), self.tenant_feed.watch),
-            ),
+            (add_TenantServiceServicer_to_server, tenant_servicer),
             (add_PlanServiceServicer_to_server, PlanServicer(Plans(doors), Features(doors))),
             (
                 add_EntitlementServiceServicer_to_server,
@@ -89,10 +87,7 @@ class Capabilities:
                     entitlements, Overrides(doors), Grants(doors, uuid7), History(doors), self.entitlement_feed.watch
                 ),
             ),
-            (
-                add_QuotaServiceServicer_to_server,
-                QuotaServicer(ledger, allocations, gauges),
-            ),
+            (add_QuotaServiceServicer_to_server, QuotaServicer(ledger, allocations, gauges)),
             (add_OperationServiceServicer_to_server, OperationServicer(Operations(doors, endings))),
         ]
 

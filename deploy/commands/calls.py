@@ -20,6 +20,8 @@ from google.rpc import error_details_pb2, status_pb2
 
 from deploy.commands.console import Console
 
+__all__ = ["Answer", "Call", "Grpc", "Rest"]
+
 _SECONDS = 10.0
 _DETAILS_TRAILER = "grpc-status-details-bin"
 _KNOWN_DETAILS = error_details_pb2.DESCRIPTOR  # imported so that details can be unpacked

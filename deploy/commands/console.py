@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from rich.console import Console as Terminal
 from rich.markup import escape
 
+__all__ = ["PRODUCT", "Console"]
+
 PRODUCT = "tenantmesh"
 _PART_WIDTH = 22
 _DETAIL_WIDTH = 36

@@ -21,6 +21,8 @@ from deploy.commands.options import DEFAULT_STATE, StateOption, shown
 from deploy.embedded.errors import EmbeddedError
 from deploy.embedded.processes import running
 
+__all__ = ["Person", "Story", "demo"]
+
 _TENANTS = tenant_service_pb2.DESCRIPTOR.services_by_name["TenantService"].methods_by_name
 _AUTH = auth_service_pb2.DESCRIPTOR.services_by_name["AuthService"].methods_by_name
 _EDGE = "http://127.0.0.1:8080"

@@ -13,6 +13,8 @@ from deploy.commands.options import DEFAULT_STATE, StateOption, port_option, sho
 from deploy.embedded.ports import LOOPBACK, Ports
 from deploy.embedded.stack import Stack
 
+__all__ = ["StopRequested", "dev"]
+
 _WATCH_SECONDS = 0.5
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _DEFAULT = Ports()

@@ -27,6 +27,8 @@ from runtime.database import Database, DatabaseError
 from runtime.row_security import InsecureDatabase, verify
 from runtime.settings import DatabaseSettings
 
+__all__ = ["Finding", "examine"]
+
 _PYTHON = (3, 11)
 _HTTP_PORT = 80
 _PRIVATE_MODE = 0o600

@@ -9,6 +9,8 @@ from deploy.commands.diagnosis import examine
 from deploy.commands.options import DEFAULT_STATE, StateOption, port_option
 from deploy.embedded.ports import Ports
 
+__all__ = ["doctor"]
+
 _DEFAULT = Ports()
 
 

@@ -11,6 +11,8 @@ from deploy.commands.console import Console
 from deploy.commands.options import port_option
 from deploy.embedded.errors import EmbeddedError
 
+__all__ = ["app"]
+
 app = typer.Typer(no_args_is_help=True, help="Envoy's configuration, made from the protos.")
 
 _DEFAULT = envoy.EdgeSettings()

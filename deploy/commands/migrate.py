@@ -15,6 +15,8 @@ from deploy.embedded.migrations import migrate as run_migrations
 from deploy.embedded.migrations import revisions
 from deploy.embedded.processes import running
 
+__all__ = ["migrate"]
+
 URL_VARIABLE = "TENANTMESH_DATABASE_MIGRATE_URL"
 
 

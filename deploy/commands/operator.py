@@ -21,6 +21,8 @@ from deploy.embedded.errors import EmbeddedError
 from deploy.embedded.processes import running
 from runtime.settings import DatabaseSettings
 
+__all__ = ["Audience", "app"]
+
 app = typer.Typer(no_args_is_help=True, help="Keys of operators and services.")
 URL_VARIABLE = "TENANTMESH_DATABASE_SYSTEM_URL"
 

@@ -5,6 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
+__all__ = ["DEFAULT_STATE", "StateOption", "port_option", "shown"]
+
 DEFAULT_STATE = Path(".tenantmesh")
 
 StateOption = Annotated[

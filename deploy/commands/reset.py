@@ -6,6 +6,8 @@ from deploy.embedded import identity, paths
 from deploy.embedded.errors import AlreadyRunningError
 from deploy.embedded.processes import running
 
+__all__ = ["reset"]
+
 
 def reset(state: StateOption = DEFAULT_STATE) -> None:
     """Delete the data, keys and logs of the stack in this folder. Refused while it runs."""

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+__all__ = ["ServiceName", "serve"]
+
 
 class ServiceName(StrEnum):
     """What can be served."""

@@ -15,6 +15,18 @@ from deploy.embedded.errors import EmbeddedError
 from deploy.embedded.identity import EngineUser
 from deploy.embedded.paths import SYSTEM_FOLDER
 
+__all__ = [
+    "ENVOY",
+    "OLDER_POSTGRES_MAJOR",
+    "POSTGRES",
+    "POSTGRES_MAJOR",
+    "VALKEY",
+    "Wheel",
+    "postgres_folder",
+    "valkey_program",
+    "version",
+]
+
 POSTGRES_MAJOR = 18
 OLDER_POSTGRES_MAJOR = 16  # in the same wheel; tests prove on it what production may run on
 _INSTALL = "to get it: pip install 'tenantmesh[embedded]'"

@@ -5,6 +5,8 @@ from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
+__all__ = ["run_blocking"]
+
 Result = TypeVar("Result")
 
 

@@ -13,6 +13,8 @@ from pydantic import SecretStr
 from deploy.embedded.errors import EmbeddedError
 from deploy.postgres import LOGIN_ROLES
 
+__all__ = ["SUPERUSER", "Credentials", "scram_verifier", "write_private"]
+
 SUPERUSER = "postgres"
 _NAMES = (SUPERUSER, *LOGIN_ROLES, "valkey", "valkey_admin")
 

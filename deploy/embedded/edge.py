@@ -10,6 +10,8 @@ from deploy.embedded.errors import EmbeddedError
 from deploy.embedded.ports import LOOPBACK, Ports
 from deploy.embedded.processes import Child, Program
 
+__all__ = ["healthz", "program", "wait_healthy"]
+
 _START_SECONDS = 30.0
 
 

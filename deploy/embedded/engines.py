@@ -12,6 +12,8 @@ from deploy.embedded.processes import Supervisor
 from deploy.embedded.valkey import Store, Valkey
 from deploy.embedded.valkey_cluster import ValkeyCluster
 
+__all__ = ["Engines"]
+
 
 class Engines:
     """PostgreSQL and Valkey in a state folder; a context manager that starts and stops both.

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+__all__ = ["AlreadyRunningError", "EmbeddedError", "PortTakenError"]
+
 
 class EmbeddedError(Exception):
     """The embedded stack can't do what was asked.

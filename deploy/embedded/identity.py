@@ -9,6 +9,8 @@ from typing import TypedDict
 
 from deploy.embedded.errors import EmbeddedError
 
+__all__ = ["EngineUser", "PopenIdentity", "engine_user"]
+
 
 class PopenIdentity(TypedDict, total=False):
     """The arguments of `subprocess.Popen` that change the user."""

@@ -16,6 +16,8 @@ from deploy.embedded.credentials import write_private
 from deploy.embedded.postgres import Postgres
 from runtime.settings import DatabaseSettings
 
+__all__ = ["KEK_FILE", "KEYS", "Key", "ensure", "settings"]
+
 KEK_FILE = "signing-keys.kek"
 KEK_BYTES = 32
 

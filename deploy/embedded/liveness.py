@@ -13,6 +13,8 @@ from typing import Any
 
 import psutil
 
+__all__ = ["Identity", "identity_of"]
+
 _CLOCK_SLACK = 2.0  # seconds: the system computes creation times from a boot time that clock corrections move
 
 

@@ -5,6 +5,8 @@ from pydantic import SecretStr
 from deploy.embedded.blocking import run_blocking
 from runtime.migrations import Revisions, current_and_head, upgrade
 
+__all__ = ["migrate", "revisions"]
+
 OWNERS = {"tenant_svc": "tenant_owner", "auth_svc": "auth_owner"}
 """Package with migrations → the role that owns what they make."""
 

@@ -19,6 +19,8 @@ from pathlib import Path
 from deploy.embedded.errors import EmbeddedError
 from deploy.embedded.identity import EngineUser
 
+__all__ = ["SOCKET_NAME", "SOCKET_PATH_LIMIT", "SYSTEM_FOLDER", "Places", "discard", "folders", "orphans", "prepare"]
+
 SYSTEM_FOLDER = Path("/var/lib/tenantmesh")
 SOCKET_NAME = ".s.PGSQL.5432"  # the longest name of a socket of ours
 SOCKET_PATH_LIMIT = 103 if sys.platform == "darwin" else 107

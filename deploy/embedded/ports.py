@@ -12,6 +12,8 @@ import psutil
 
 from deploy.embedded.errors import PortTakenError
 
+__all__ = ["LOOPBACK", "NAMES", "Ports", "free", "is_free"]
+
 _ANY = range(20_000, 32_000)  # below what Linux and macOS take for outgoing connections
 LOOPBACK = "127.0.0.1"
 NAMES = {

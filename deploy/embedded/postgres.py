@@ -26,6 +26,8 @@ from deploy.embedded.paths import SOCKET_NAME, Places
 from deploy.embedded.processes import Child, Program, Supervisor
 from deploy.postgres import DATABASE, LOGIN_ROLES, roles_sql
 
+__all__ = ["Postgres"]
+
 # SIGINT is PostgreSQL's fast stop, which ends clients' sessions; SIGTERM would wait for them. SIGQUIT stops at once.
 _SIGNALS = ((int(signal.SIGINT), 20.0), (int(signal.SIGQUIT), 5.0))
 _START_SECONDS = 60.0  # recovery after a crash reads the log first

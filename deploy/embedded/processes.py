@@ -24,6 +24,8 @@ from deploy.embedded.errors import AlreadyRunningError, EmbeddedError
 from deploy.embedded.identity import EngineUser
 from deploy.embedded.liveness import Identity, identity_of
 
+__all__ = ["Child", "Holder", "Program", "Supervisor", "running"]
+
 _INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _LOG_BYTES = 10 * 1024 * 1024  # a longer log is put aside at the next start, where it replaces the one before
 GRACEFUL = ((int(signal.SIGTERM), 10.0),)

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
+__all__ = ["Progress", "Silence"]
+
 
 class Progress(Protocol):
     """Somebody who follows a stack's start."""

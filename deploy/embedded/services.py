@@ -15,6 +15,8 @@ from deploy.embedded.postgres import Postgres
 from deploy.embedded.processes import Child, Program
 from deploy.embedded.valkey import Store
 
+__all__ = ["Service", "environment", "program", "services", "serving", "wait_serving"]
+
 _START_SECONDS = 60.0
 _KEK_VARIABLE = "TENANTMESH_TOKENS_KEK_FILE"
 _PROBE_SECONDS = 1.0

@@ -16,6 +16,8 @@ from deploy.embedded.processes import Child
 from deploy.embedded.progress import Progress, Silence
 from deploy.embedded.services import Service
 
+__all__ = ["NO_ENVOY", "Stack"]
+
 NO_ENVOY = "no Envoy for this platform - REST and gRPC-Web are off, gRPC works"
 _RESTARTS = 5
 _RESTART_WINDOW = 60.0  # seconds: a part that ended more often than this within it is broken

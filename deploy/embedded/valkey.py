@@ -20,6 +20,8 @@ from deploy.embedded.identity import EngineUser
 from deploy.embedded.paths import Places
 from deploy.embedded.processes import Child, Program, Supervisor
 
+__all__ = ["ADMIN", "Store", "Valkey", "limits", "password", "program", "wait_ready"]
+
 _START_SECONDS = 60.0  # reading a long append-only file comes first
 # What the product's user may not do: KEYS and FLUSHALL stop the world, CONFIG, DEBUG, MODULE and MIGRATE open it.
 # INFO is counted among the dangerous ones, but health and doctor need it.

@@ -21,6 +21,8 @@ from deploy.embedded.identity import EngineUser
 from deploy.embedded.paths import Places
 from deploy.embedded.processes import Child, Supervisor
 
+__all__ = ["NODES", "SLOTS", "ValkeyCluster"]
+
 NODES = 3
 SLOTS = 16_384
 # Apart from the ports that stacks choose among: those may be chosen and not yet listened on.

@@ -15,6 +15,8 @@ from typing import Any
 
 from deploy.embedded.liveness import Identity
 
+__all__ = ["main"]
+
 
 def main() -> None:
     """Follows the supervisor's commands, then ends what is left, last started first."""

@@ -11,6 +11,8 @@ from deploy.embedded.postgres import Postgres
 from deploy.embedded.processes import Child, Program
 from deploy.embedded.valkey import Store
 
+__all__ = ["NAME", "metrics_url", "program", "wait_working", "working"]
+
 NAME = "tenant_worker"
 _START_SECONDS = 60.0
 _SIGNALS = ((15, 15.0),)

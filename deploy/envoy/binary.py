@@ -9,6 +9,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
+__all__ = ["InvalidConfiguration", "binary", "command", "validate"]
+
 VALIDATION_TIMEOUT_SECONDS = 30
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from deploy.envoy.parts import Json, is_ip, seconds, socket_address, split_target, typed
 from deploy.envoy.settings import EdgeSettings, UpstreamTls
 
+__all__ = ["clusters"]
+
 HEALTH_TIMEOUT = "1s"
 # A process that is busy for a moment is not dead; one that says NOT_SERVING is out at once, whatever this number.
 UNANSWERED_CHECKS = 3

@@ -14,6 +14,8 @@ from google.api import annotations_pb2, http_pb2
 from google.protobuf import descriptor_pb2
 from tenantmesh.policy.v1 import policy_pb2
 
+__all__ = ["Binding", "Contract", "Method", "Service", "UnusableContract", "read"]
+
 # What a policy means when it leaves max_timeout out.
 UNARY_MAX_TIMEOUT = timedelta(seconds=60)
 OWN = "tenantmesh."

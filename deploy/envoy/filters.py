@@ -9,6 +9,8 @@ from deploy.envoy.contract import Contract
 from deploy.envoy.parts import FILTERS, Json, http_filter, typed
 from deploy.envoy.settings import EdgeSettings
 
+__all__ = ["FORMAT_NAME", "TRANSCODER", "early_mutations", "http_filters", "name_the_format", "transcoder"]
+
 HEALTH_PATH = "/healthz"
 # What only the mesh itself may say. From outside these headers are lies, so they go before routes are chosen.
 INTERNAL_HEADERS = ("x-tenant-query", "x-forwarded-host", "x-forwarded-client-cert", "forwarded", "x-real-ip")

@@ -6,6 +6,21 @@ import ipaddress
 from datetime import timedelta
 from typing import Any
 
+__all__ = [
+    "FILTERS",
+    "Json",
+    "contains",
+    "http_filter",
+    "is_ip",
+    "matches",
+    "present",
+    "seconds",
+    "socket_address",
+    "split_target",
+    "switched_off",
+    "typed",
+]
+
 Json = dict[str, Any]
 
 FILTERS = "envoy.extensions.filters.http"

@@ -10,6 +10,8 @@ import re
 from deploy.envoy.contract import Binding, Contract
 from deploy.envoy.parts import Json, matches, present, switched_off
 
+__all__ = ["QUERY", "form", "refusals", "refuse"]
+
 JSON_CONTENT = r"(?i)application/([a-z0-9.-]+\+)?json([ \t]*;.*)?"
 # Percent-encoded bytes that are UTF-8 (RFC 3629). Anything else would reach a service as a message it can't read.
 TAIL = "%[89ab][0-9a-f]"

@@ -14,6 +14,8 @@ from deploy.envoy.replies import local_reply_config
 from deploy.envoy.routes import virtual_host
 from deploy.envoy.settings import DownstreamTls, EdgeSettings
 
+__all__ = ["render", "write"]
+
 REFUSE_AT = 0.95
 MONITORS = "envoy.extensions.resource_monitors"
 

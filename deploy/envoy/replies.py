@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from deploy.envoy.parts import Json, typed
 
+__all__ = ["REPLIES", "SAID", "local_reply_config"]
+
 # What Envoy said, where it says something useful to the caller; else our own sentence.
 SAID = "%LOCAL_REPLY_BODY%"
 MALFORMED = "This is not valid HTTP, or a header's name has an underscore. Names have letters, digits and hyphens."

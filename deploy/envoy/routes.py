@@ -15,6 +15,8 @@ from deploy.envoy.parts import FILTERS, Json, contains, matches, present, second
 from deploy.envoy.refusals import QUERY, form, refusals, refuse
 from deploy.envoy.settings import EdgeSettings
 
+__all__ = ["virtual_host"]
+
 HEALTH = "/grpc.health.v1.Health/"
 REFLECTION = ("/grpc.reflection.v1.ServerReflection/", "/grpc.reflection.v1alpha.ServerReflection/")
 # Health and reflection are asked of the service that every other one depends on.

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import tenantmesh
 
+__all__ = ["DownstreamTls", "EdgeLimits", "EdgeSettings", "UpstreamTls", "default_descriptors"]
+
 MIB = 1024 * 1024
 
 

@@ -6,6 +6,8 @@ The tables and their row-level security are in the services' migrations; how an 
 
 from importlib.resources import files
 
+__all__ = ["DATABASE", "LOGIN_ROLES", "roles_sql"]
+
 DATABASE = "tenantmesh"
 LOGIN_ROLES = (
     "tenantmesh_migrate", "tenant_app", "tenant_directory", "tenant_worker", "auth_app", "auth_directory",

@@ -9,6 +9,8 @@ from deploy.envoy.contract import Method, read
 from deploy.envoy.settings import EdgeSettings
 from deploy.reference.tables import code, table
 
+__all__ = ["page"]
+
 HEAD = """# API
 
 Over gRPC: the packages in [`protos/`](../../protos/), with reflection in development. Over REST: the same methods by

@@ -11,6 +11,8 @@ import typer.main
 from deploy.cli import app
 from deploy.reference.tables import code, table
 
+__all__ = ["page"]
+
 HEAD = """# Command line
 
 `make setup` installs it as `.venv/bin/tenantmesh`. Exit code 0: done; 1: it could not be done, and a line on standard

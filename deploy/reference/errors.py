@@ -17,6 +17,8 @@ from deploy.envoy.settings import default_descriptors
 from deploy.reference.tables import code, table
 from interceptors.errors import MeshError
 
+__all__ = ["GROUPS", "page", "reasons"]
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 PACKAGES = ("interceptors", "tenant_svc", "auth_svc")
 PREFIX = "ERROR_REASON_"

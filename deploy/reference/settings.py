@@ -23,6 +23,8 @@ from runtime.settings import ENVIRONMENT_PREFIX, ProcessSettings
 from tenant_svc.settings import TenantSettings
 from tenant_svc.worker.settings import WorkerSettings
 
+__all__ = ["page"]
+
 MEANINGS = Path(__file__).with_name("meanings.toml")
 SERVICES: Mapping[str, type[ProcessSettings]] = {
     "tenant_svc": TenantSettings,

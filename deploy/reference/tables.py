@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+__all__ = ["code", "table"]
+
 Row = Sequence[str]
 
 

@@ -14,6 +14,8 @@ from runtime.database.transaction import Connection, Record
 if TYPE_CHECKING:
     from runtime.database import Database
 
+__all__ = ["Doors"]
+
 
 class Doors:
     """Transactions on the database, for a tenant or for the mesh as a whole.

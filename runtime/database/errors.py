@@ -14,6 +14,18 @@ Messages hold no values of rows; the original error is the `__cause__`, for the 
 
 import asyncpg
 
+__all__ = [
+    "CommitUnknown",
+    "ConstraintViolation",
+    "DatabaseError",
+    "DatabaseUnavailable",
+    "ForeignKeyViolation",
+    "InternalDatabaseError",
+    "TransactionConflict",
+    "UniqueViolation",
+    "translated",
+]
+
 
 class DatabaseError(Exception):
     """Base of everything this package raises for a failed statement."""

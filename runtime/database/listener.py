@@ -14,6 +14,8 @@ from typing import Any, Self
 from runtime.database.errors import DatabaseUnavailable
 from runtime.database.pool import RawConnection
 
+__all__ = ["Listener"]
+
 _log = logging.getLogger(__name__)
 
 _FIRST_PAUSE_SECONDS = 0.1

@@ -14,6 +14,8 @@ import asyncpg
 
 from runtime.database.errors import DatabaseUnavailable, translated
 
+__all__ = ["Pool", "RawConnection"]
+
 _CLOSE_SECONDS = 1.0
 
 if TYPE_CHECKING:

@@ -14,6 +14,8 @@ from sqlalchemy import Executable, make_url
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.elements import BindParameter, ClauseElement
 
+__all__ = ["Statement", "compiled"]
+
 _DIALECT = make_url("postgresql+asyncpg://").get_dialect()()
 
 # A transaction belongs to one tenant from its first message to its last, and leaves nothing behind on its connection.

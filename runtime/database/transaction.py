@@ -16,6 +16,8 @@ from runtime.database.errors import CommitUnknown, DatabaseUnavailable, Internal
 from runtime.database.pool import Pool, RawConnection
 from runtime.database.statement import Statement
 
+__all__ = ["Connection", "Door", "Record", "Transaction"]
+
 Record = asyncpg.Record
 _Answer = TypeVar("_Answer")
 

@@ -10,6 +10,8 @@ from typing import TypeAlias
 
 from grpc_health.v1 import health_pb2
 
+__all__ = ["NOT_SERVING", "OVERALL", "SERVICE_UNKNOWN", "SERVING", "Check", "Health", "Status"]
+
 _log = logging.getLogger(__name__)
 
 Status: TypeAlias = int  # a number of the enum HealthCheckResponse.ServingStatus

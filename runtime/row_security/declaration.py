@@ -9,6 +9,20 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Table, Uuid
 
+__all__ = [
+    "FLOOR",
+    "ROWS",
+    "Catalog",
+    "Grant",
+    "TenantOwned",
+    "catalog",
+    "cross_tenant_policy",
+    "ddl",
+    "declaration_of",
+    "predicate",
+    "tenant_owned",
+]
+
 _INFO_KEY = "row_security"
 _PRIVILEGES = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE"})
 _NIL = "00000000-0000-0000-0000-000000000000"

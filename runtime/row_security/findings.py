@@ -19,6 +19,18 @@ from runtime.row_security.declaration import (
     declaration_of,
 )
 
+__all__ = [
+    "Row",
+    "app_role_problems",
+    "function_problems",
+    "grant_problems",
+    "key_problems",
+    "policy_problems",
+    "revision_problems",
+    "role_problems",
+    "table_problems",
+]
+
 Tables = Mapping[str, Table]
 
 

@@ -14,6 +14,8 @@ from runtime.migrations import VERSION_TABLE, head
 from runtime.row_security import findings
 from runtime.row_security.declaration import declaration_of
 
+__all__ = ["InsecureDatabase", "verify"]
+
 
 class InsecureDatabase(Exception):
     """The database is not safe to serve from. `problems` says what is wrong and what to do, one sentence each."""

@@ -8,6 +8,8 @@ import grpc
 
 from runtime.health import Health
 
+__all__ = ["Application", "Registration"]
+
 Registration: TypeAlias = tuple[Callable[[Any, Any], None], object]
 """A generated `add_…_to_server` function, and the servicer to give it."""
 

@@ -14,6 +14,8 @@ from runtime.server.handlers import collected
 from runtime.server.tls import credentials
 from runtime.settings import ServerSettings
 
+__all__ = ["AddressTaken", "make_channelz_server", "make_server"]
+
 HEALTH_SERVICE: str = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 else:  # grpc's classes are generic for type checkers only
     Handler = grpc.RpcMethodHandler
 
+__all__ = ["collected"]
+
 
 class _Collector:
     """Stands in for a server while generated code registers handlers; duck-typed, as that code is."""

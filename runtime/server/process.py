@@ -24,6 +24,8 @@ from runtime.server.workers import REFUSED, run_workers
 from runtime.settings import ServerSettings, moved_address
 from runtime.telemetry import Telemetry
 
+__all__ = ["run"]
+
 Build = Callable[[ServerSettings], Awaitable[Application]]
 
 _log = structlog.get_logger()

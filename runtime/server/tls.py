@@ -9,6 +9,8 @@ import grpc
 
 from runtime.settings import ServerSettings
 
+__all__ = ["credentials"]
+
 _log = logging.getLogger(__name__)
 
 

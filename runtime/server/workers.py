@@ -14,6 +14,8 @@ import structlog
 
 from runtime.settings import ENVIRONMENT_PREFIX
 
+__all__ = ["REFUSED", "run_workers"]
+
 REFUSED = 78
 """Exit status of a process that must not serve as it is configured (EX_CONFIG): starting it again changes nothing."""
 

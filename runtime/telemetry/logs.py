@@ -14,6 +14,8 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 from runtime.settings import TelemetrySettings
 from runtime.telemetry.redaction import redact_text, redact_values
 
+__all__ = ["LogContext", "configure"]
+
 LogContext = Callable[[], Mapping[str, object]]
 
 _LEVELS = logging.getLevelNamesMapping()

@@ -8,6 +8,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+__all__ = ["MASK", "redact_text", "redact_values"]
+
 MASK = "[redacted]"
 
 _TELLING = re.compile(

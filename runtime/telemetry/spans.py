@@ -5,6 +5,8 @@ from typing import Any
 from opentelemetry.trace import Span, SpanKind, Tracer
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
+__all__ = ["CallSpans"]
+
 _PROPAGATOR = TraceContextTextMapPropagator()
 
 

@@ -10,6 +10,8 @@ from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
 
 from runtime.settings import TelemetrySettings
 
+__all__ = ["provider"]
+
 
 def provider(settings: TelemetrySettings, service: str) -> TracerProvider:
     """Return a provider that exports in the background and samples as the caller did; `shutdown()` flushes it."""

@@ -31,6 +31,8 @@ from tenant_svc.entitlements.tables import catalog_events, entitlement_events
 from tenant_svc.plans.tables import plan_versions
 from tenant_svc.tenants.tables import tenants
 
+__all__ = ["after", "concerning", "head", "history", "nameable_plans", "unchanged_since"]
+
 _nothing = literal_column("''", Text)
 _log = entitlement_events.c
 _of_tenants = select(

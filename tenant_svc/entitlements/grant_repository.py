@@ -15,6 +15,8 @@ from tenant_svc.entitlements.repository import GRANT, grant_of
 from tenant_svc.entitlements.tables import grants
 from tenant_svc.tenants.tenant import RequestKey
 
+__all__ = ["all_of", "insert_", "locked", "made_by", "void"]
+
 _own = grants.c.tenant_id == bindparam("tenant_id", type_=grants.c.tenant_id.type)
 _this = (_own, grants.c.grant_id == bindparam("grant_id", type_=grants.c.grant_id.type))
 _over = grants.c.void_time.is_not(None) | (

@@ -23,7 +23,7 @@ from tenant_svc.plans.rules import id_problem
 from tenant_svc.tenants.tenant import RequestKey
 from tenant_svc.tenants.tenants import not_found
 
-__all__ = ["MOST_LISTED", "Grants", "Holding", "holdings"]
+__all__ = ["MOST_LISTED", "Grants", "Holding", "grant_not_found", "holdings"]
 
 MOST_LISTED = 1000
 

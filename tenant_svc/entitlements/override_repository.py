@@ -13,6 +13,8 @@ from tenant_svc.entitlements.rules import OverrideDraft
 from tenant_svc.entitlements.tables import overrides
 from tenant_svc.plans.plan import FeatureValue
 
+__all__ = ["all_of", "clear", "get", "set_"]
+
 _own = overrides.c.tenant_id == bindparam("tenant_id", type_=overrides.c.tenant_id.type)
 _this = (_own, overrides.c.feature_id == bindparam("feature_id", type_=overrides.c.feature_id.type))
 _LIST = compiled(select(*OVERRIDE).where(_own).order_by(overrides.c.feature_id))

@@ -20,7 +20,20 @@ from tenant_svc.plans.plan import FeatureValue
 from tenant_svc.tenants.repository import lock_log
 from tenant_svc.tenants.tables import positions, tenants
 
-__all__ = ["ENTITLEMENTS_CHANNEL", "hold", "hold_shared", "lock_log", "record", "record_catalog", "set_terms"]
+__all__ = [
+    "ENTITLEMENTS_CHANNEL",
+    "GRANT",
+    "OVERRIDE",
+    "grant_of",
+    "hold",
+    "hold_shared",
+    "lock_log",
+    "override_of",
+    "record",
+    "record_catalog",
+    "set_terms",
+    "uuid_of",
+]
 
 ENTITLEMENTS_CHANNEL = "entitlement_events"
 """Notified, without content, by every transaction that writes an event."""

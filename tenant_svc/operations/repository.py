@@ -36,6 +36,21 @@ from tenant_svc.tenants.repository import tenant_of
 from tenant_svc.tenants.tables import positions, tenants
 from tenant_svc.tenants.tenant import RequestKey, Tenant
 
+__all__ = [
+    "OPERATIONS_CHANNEL",
+    "advance",
+    "create",
+    "end",
+    "get",
+    "get_locked",
+    "id_under_way",
+    "made_by",
+    "now",
+    "page",
+    "set_plan",
+    "usage",
+]
+
 OPERATIONS_CHANNEL = "operations"
 """Notified with the operation's id by every transaction that ends one."""
 

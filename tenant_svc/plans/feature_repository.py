@@ -12,6 +12,8 @@ from tenant_svc.plans.repository import feature_of
 from tenant_svc.plans.rules import FeatureDraft
 from tenant_svc.plans.tables import features
 
+__all__ = ["by_id", "change", "create", "locked", "page"]
+
 _this_feature = features.c.feature_id == bindparam("feature_id")
 
 _BY_ID = compiled(select(features).where(_this_feature))

@@ -18,6 +18,25 @@ from tenant_svc.plans.rules import PlanDraft
 from tenant_svc.plans.tables import features as feature_rows
 from tenant_svc.plans.tables import plan_versions
 
+__all__ = [
+    "archive",
+    "feature_of",
+    "features",
+    "hold",
+    "insert_draft",
+    "newest",
+    "newest_published",
+    "page",
+    "plan_ids",
+    "plan_of",
+    "publish",
+    "published",
+    "published_page",
+    "replace_draft",
+    "set_listed",
+    "version",
+]
+
 
 def feature_of(row: Record) -> FeatureDef:
     """The feature in a row."""

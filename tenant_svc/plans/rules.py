@@ -24,9 +24,12 @@ __all__ = [
     "RateDraft",
     "check_feature",
     "check_plan",
+    "checked",
+    "display_name_problem",
     "id_problem",
     "refuse",
     "rollout_problems",
+    "unit_problem",
     "value_problem",
 ]
 

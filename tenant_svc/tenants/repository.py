@@ -16,6 +16,31 @@ from tenant_svc.doors import Doors
 from tenant_svc.tenants.tables import event_horizon, positions, tenant_events, tenant_requests, tenants
 from tenant_svc.tenants.tenant import NewTenant, RequestKey, Tenant
 
+__all__ = [
+    "EVENTS_CHANNEL",
+    "by_id",
+    "by_slug",
+    "create",
+    "delete_through",
+    "events_after",
+    "get",
+    "get_locked",
+    "head",
+    "horizon",
+    "last_older_than",
+    "lock_log",
+    "made_by",
+    "move_horizon",
+    "page",
+    "record_event",
+    "remember_request",
+    "set_state",
+    "slug_taken",
+    "tenant_of",
+    "try_prune_lock",
+    "unchanged_since",
+]
+
 EVENTS_CHANNEL = "tenant_events"
 """Notified, without content, by every transaction that writes an event."""
 
@@ -149,8 +174,7 @@ async def remember_request(connection: Connection, tenant_id: TenantId, key: Req
 
 async def set_state(connection: Connection, tenant_id: TenantId, state: TenantState) -> Tenant:
     """Stores the state and returns the tenant as it is now."""
-    row = await connection.fetch_row(_SET_STATE, tenant_id=tenant_id, new_state=state.value)
-    return _stored(row)
+    return _stored(await connection.fetch_row(_SET_STATE, tenant_id=tenant_id, new_state=state.value))
 
 
 async def record_event(connection: Connection, tenant_id: TenantId, type_: str, reason: str = "") -> None:

@@ -17,7 +17,7 @@ from tenant_svc.tenants.cursors import open_page_token, page_token
 from tenant_svc.tenants.events import EventType
 from tenant_svc.tenants.tenant import NewTenant, RequestKey, Tenant
 
-__all__ = ["Page", "Tenants"]
+__all__ = ["Page", "Tenants", "not_found"]
 
 DEFAULT_PAGE = 50
 LARGEST_PAGE = 1000

@@ -1,0 +1,116 @@
+"""`__all__` of a module lists what other modules use of it: each name exists, none is missing, none stands twice.
+
+Ruff keeps them sorted (RUF022).
+"""
+
+from __future__ import annotations
+
+import ast
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = ("interceptors", "runtime", "tenant_svc", "auth_svc", "deploy")
+READERS = (*PACKAGES, "tests")
+
+
+def module_of(path: Path) -> str:
+    """The dotted name under which a file is imported."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def is_imported(path: Path) -> bool:
+    """Alembic loads its files by path, and `python -m` runs a `__main__`: nobody imports names from those."""
+    return "migrations" not in path.parts and path.stem != "__main__"
+
+
+FILES = {module_of(path): path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))}
+MODULES = [module for module, path in FILES.items() if is_imported(path)]
+
+
+def statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
+    """The statements of a module, also those under `if`, `try` and `with`."""
+    for node in body:
+        yield node
+        for inner in ("body", "orelse", "finalbody"):
+            if isinstance(node, ast.If | ast.Try | ast.With):
+                yield from statements(getattr(node, inner, []))
+
+
+def targets(node: ast.stmt) -> list[str]:
+    """The names to which a statement assigns."""
+    assigned = (
+        node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+    )
+    return [each.id for target in assigned for each in ast.walk(target) if isinstance(each, ast.Name)]
+
+
+def defined(tree: ast.Module) -> set[str]:
+    """The names that a module makes, other than by importing them."""
+    made: set[str] = set()
+    for node in statements(tree.body):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            made.add(node.name)
+        else:
+            made.update(targets(node))
+    return made
+
+
+def imported(tree: ast.Module) -> set[str]:
+    """The names that a module imports."""
+    found = [node for node in statements(tree.body) if isinstance(node, ast.Import | ast.ImportFrom)]
+    return {alias.asname or alias.name for node in found for alias in node.names}
+
+
+def listed(tree: ast.Module) -> list[str] | None:
+    """The `__all__` of a module, or None."""
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and targets(node) == ["__all__"]:
+            return [str(name) for name in ast.literal_eval(node.value)]
+    return None
+
+
+def public(names: set[str]) -> set[str]:
+    return {name for name in names if not name.startswith("_")}
+
+
+def uses(tree: ast.Module) -> Iterator[tuple[str, str]]:
+    """Module and name, wherever a name of ours is imported or read as an attribute of its module."""
+    modules: dict[str, str] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            for alias in node.names:
+                yield node.module, alias.name
+                modules[alias.asname or alias.name] = f"{node.module}.{alias.name}"
+        elif isinstance(node, ast.Import):
+            modules.update((alias.asname or alias.name, alias.name) for alias in node.names)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute):
+            yield modules.get(ast.unparse(node.value), ""), node.attr
+
+
+@cache
+def used() -> Mapping[str, set[str]]:
+    """By module, the names that other files use of it."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for package in READERS:
+        for path in (ROOT / package).rglob("*.py"):
+            for module, name in uses(ast.parse(path.read_text())):
+                found[module].add(name)
+    return found
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_all_lists_what_others_use(module: str) -> None:
+    tree = ast.parse(FILES[module].read_text())
+    made, names = defined(tree), listed(tree)
+    assert names is not None or not public(made), "add `__all__` with the names that other modules use"
+    names = names or []
+    assert len(names) == len(set(names)), "a name stands twice"
+    assert not set(names) - made - imported(tree), "these names do not exist"
+    assert not (public(made) & used()[module]) - set(names), "other modules use these names: list them"
