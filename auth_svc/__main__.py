@@ -1,4 +1,4 @@
-"""`python -m auth_svc`: settings from the environment, then serve until a signal."""
+"""`python -m tenantmesh.auth_svc`: settings from the environment, then serve until a signal."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import sys
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
-from auth_svc.app import build
-from auth_svc.settings import AuthSettings
-from interceptors.telemetry import log_context
-from runtime.server import REFUSED, run
-from runtime.settings import wrong_settings
-from runtime.telemetry import setup
+from tenantmesh.auth_svc.app import build
+from tenantmesh.auth_svc.settings import AuthSettings
+from tenantmesh.interceptors.telemetry import log_context
+from tenantmesh.runtime.server import REFUSED, run
+from tenantmesh.runtime.settings import wrong_settings
+from tenantmesh.runtime.telemetry import setup
 
 
 def main() -> int:

@@ -7,54 +7,54 @@ from contextlib import AsyncExitStack
 from datetime import timedelta
 
 import grpc
+
 from tenantmesh.auth.v1 import auth_service_pb2, token_service_pb2
 from tenantmesh.auth.v1.auth_service_pb2_grpc import add_AuthServiceServicer_to_server
 from tenantmesh.auth.v1.token_service_pb2_grpc import add_TokenServiceServicer_to_server
-
-from auth_svc.accounts.accounts import Accounts
-from auth_svc.accounts.repository import UserRepository
-from auth_svc.accounts.servicer import AccountServicer
-from auth_svc.api_keys.api_keys import SystemKeys
-from auth_svc.api_keys.repository import SystemKeyRepository
-from auth_svc.doors import Doors
-from auth_svc.gauges.reporter import GaugeReporter
-from auth_svc.gauges.reports import GrpcReports
-from auth_svc.gauges.repository import GaugeRepository
-from auth_svc.passwords.hashing import Hashing, default_hasher
-from auth_svc.passwords.passwords import PasswordRules
-from auth_svc.schema import SCHEMA, metadata
-from auth_svc.servicer import AuthServicer
-from auth_svc.sessions.attempts import LoginAttempts
-from auth_svc.sessions.refresh_tokens import RefreshTokens
-from auth_svc.sessions.repository import SessionRepository
-from auth_svc.sessions.servicer import SessionServicer
-from auth_svc.sessions.session import Limits
-from auth_svc.sessions.sessions import Sessions
-from auth_svc.settings import AuthSettings
-from auth_svc.tokens.repository import SigningKeyRepository
-from auth_svc.tokens.sealing import read_kek
-from auth_svc.tokens.servicer import TokenServicer
-from auth_svc.tokens.signing_keys import KeyRing, KeySchedule
-from auth_svc.tokens.tokens import AccessTokens, Discovery, Introspection
-from interceptors import Chain, ChainSettings, Mesh, Ports, TenantDirectory
-from interceptors.authentication import parse_identities
-from interceptors.backends.redis_quota_pool import RedisQuotaPool
-from interceptors.backends.redis_rate_limiter import RedisRateLimiter
-from interceptors.backends.redis_rate_store import RedisRateStore
-from interceptors.client import Credential, channel, tls_credentials
-from interceptors.contract import CONTRACT
-from interceptors.entitlement_directory import EntitlementDirectory
-from interceptors.leased_quota import LeasedQuota
-from interceptors.leased_rate_limiter import LeasedRateLimiter
-from interceptors.limits import parse_rates
-from interceptors.telemetry import AccessLog
-from interceptors.tokens import TokenVerifier
-from runtime import redis_client, row_security
-from runtime.database import Database
-from runtime.health import Check, Health
-from runtime.server import Application
-from runtime.telemetry import Telemetry
-from runtime.telemetry.spans import CallSpans
+from tenantmesh.auth_svc.accounts.accounts import Accounts
+from tenantmesh.auth_svc.accounts.repository import UserRepository
+from tenantmesh.auth_svc.accounts.servicer import AccountServicer
+from tenantmesh.auth_svc.api_keys.api_keys import SystemKeys
+from tenantmesh.auth_svc.api_keys.repository import SystemKeyRepository
+from tenantmesh.auth_svc.doors import Doors
+from tenantmesh.auth_svc.gauges.reporter import GaugeReporter
+from tenantmesh.auth_svc.gauges.reports import GrpcReports
+from tenantmesh.auth_svc.gauges.repository import GaugeRepository
+from tenantmesh.auth_svc.passwords.hashing import Hashing, default_hasher
+from tenantmesh.auth_svc.passwords.passwords import PasswordRules
+from tenantmesh.auth_svc.schema import SCHEMA, metadata
+from tenantmesh.auth_svc.servicer import AuthServicer
+from tenantmesh.auth_svc.sessions.attempts import LoginAttempts
+from tenantmesh.auth_svc.sessions.refresh_tokens import RefreshTokens
+from tenantmesh.auth_svc.sessions.repository import SessionRepository
+from tenantmesh.auth_svc.sessions.servicer import SessionServicer
+from tenantmesh.auth_svc.sessions.session import Limits
+from tenantmesh.auth_svc.sessions.sessions import Sessions
+from tenantmesh.auth_svc.settings import AuthSettings
+from tenantmesh.auth_svc.tokens.repository import SigningKeyRepository
+from tenantmesh.auth_svc.tokens.sealing import read_kek
+from tenantmesh.auth_svc.tokens.servicer import TokenServicer
+from tenantmesh.auth_svc.tokens.signing_keys import KeyRing, KeySchedule
+from tenantmesh.auth_svc.tokens.tokens import AccessTokens, Discovery, Introspection
+from tenantmesh.interceptors import Chain, ChainSettings, Mesh, Ports, TenantDirectory
+from tenantmesh.interceptors.authentication import parse_identities
+from tenantmesh.interceptors.backends.redis_quota_pool import RedisQuotaPool
+from tenantmesh.interceptors.backends.redis_rate_limiter import RedisRateLimiter
+from tenantmesh.interceptors.backends.redis_rate_store import RedisRateStore
+from tenantmesh.interceptors.client import Credential, channel, tls_credentials
+from tenantmesh.interceptors.contract import CONTRACT
+from tenantmesh.interceptors.entitlement_directory import EntitlementDirectory
+from tenantmesh.interceptors.leased_quota import LeasedQuota
+from tenantmesh.interceptors.leased_rate_limiter import LeasedRateLimiter
+from tenantmesh.interceptors.limits import parse_rates
+from tenantmesh.interceptors.telemetry import AccessLog
+from tenantmesh.interceptors.tokens import TokenVerifier
+from tenantmesh.runtime import redis_client, row_security
+from tenantmesh.runtime.database import Database
+from tenantmesh.runtime.health import Check, Health
+from tenantmesh.runtime.server import Application
+from tenantmesh.runtime.telemetry import Telemetry
+from tenantmesh.runtime.telemetry.spans import CallSpans
 
 __all__ = ["AuthApp", "build"]
 
@@ -135,7 +135,7 @@ class AuthApp:
     async def start(self) -> None:
         """Opens what serving needs. Raises InsecureDatabase, SealBroken, DatabaseError or Unavailable: do not serve."""
         await self.database.open()
-        await row_security.verify(self.database, metadata, package="auth_svc")
+        await row_security.verify(self.database, metadata, package="tenantmesh.auth_svc")
         await self._keys.start()
         await self.chain.start()
         await self._reporter.start()

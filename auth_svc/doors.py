@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-import runtime.database
-from interceptors.errors import Unavailable
-from runtime.database import Database
+from tenantmesh.interceptors.errors import Unavailable
+from tenantmesh.runtime import database
+from tenantmesh.runtime.database import Database
 
 __all__ = ["Doors"]
 
 
-class Doors(runtime.database.Doors):
+class Doors(database.Doors):
     """See `runtime.database.Doors`. Every method raises Unavailable while the database is away."""
 
-    def __init__(self, database: Database) -> None:
-        super().__init__(database, _unavailable)
+    def __init__(self, opened: Database) -> None:
+        super().__init__(opened, _unavailable)
 
 
 def _unavailable() -> Unavailable:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from tenantmesh.auth.v1 import auth_service_pb2 as pb
 from tenantmesh.auth.v1.auth_service_pb2_grpc import AuthServiceServicer
 from tenantmesh.auth.v1.user_pb2 import User as UserMessage
-
-from auth_svc.accounts.servicer import AccountServicer
-from auth_svc.sessions.servicer import SessionServicer
+from tenantmesh.auth_svc.accounts.servicer import AccountServicer
+from tenantmesh.auth_svc.sessions.servicer import SessionServicer
 
 __all__ = ["AuthServicer"]
 

@@ -9,9 +9,9 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, SecretStr
 
-from interceptors.authentication import parse_identities
-from interceptors.limits import parse_rates
-from runtime.settings import Duration, Group, Networks, ProcessSettings, ServerSettings
+from tenantmesh.interceptors.authentication import parse_identities
+from tenantmesh.interceptors.limits import parse_rates
+from tenantmesh.runtime.settings import Duration, Group, Networks, ProcessSettings, ServerSettings
 
 __all__ = ["AuthSettings", "MeshSettings", "SessionSettings", "TokenSettings"]
 

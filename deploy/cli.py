@@ -4,16 +4,16 @@ import sys
 
 import typer
 
-from deploy.commands import edge, operator
-from deploy.commands.console import Console
-from deploy.commands.demo import demo
-from deploy.commands.dev import dev
-from deploy.commands.doctor import doctor
-from deploy.commands.migrate import migrate
-from deploy.commands.reset import reset
-from deploy.commands.serve import serve
-from deploy.embedded.errors import EmbeddedError
-from interceptors.errors import MeshError
+from tenantmesh.deploy.commands import edge, operator
+from tenantmesh.deploy.commands.console import Console
+from tenantmesh.deploy.commands.demo import demo
+from tenantmesh.deploy.commands.dev import dev
+from tenantmesh.deploy.commands.doctor import doctor
+from tenantmesh.deploy.commands.migrate import migrate
+from tenantmesh.deploy.commands.reset import reset
+from tenantmesh.deploy.commands.serve import serve
+from tenantmesh.deploy.embedded.errors import EmbeddedError
+from tenantmesh.interceptors.errors import MeshError
 
 __all__ = ["app", "main"]
 

@@ -6,19 +6,19 @@
 Handlers read `current_call()`. Policies stand in the protos. README.md beside this file shows the whole of it.
 """
 
-from interceptors.call import Call, current_call
-from interceptors.caller import Caller, CallerKind
-from interceptors.chain import Chain, ChainSettings, Ports
-from interceptors.directory import TenantDirectory
-from interceptors.entitlement_directory import EntitlementDirectory
-from interceptors.entitlements import Entitlements, EntitlementSource
-from interceptors.leased_quota import LeasedQuota
-from interceptors.leased_rate_limiter import LeasedRateLimiter
-from interceptors.limits import Decision, Rate, RateLimiter, StoreUnavailable
-from interceptors.mesh import Mesh
-from interceptors.policy import PolicyError
-from interceptors.quotas import QuotaLedger, QuotaPool
-from interceptors.tenants import TenantChange, TenantId, TenantRecord, TenantSource, TenantState
+from tenantmesh.interceptors.call import Call, current_call
+from tenantmesh.interceptors.caller import Caller, CallerKind
+from tenantmesh.interceptors.chain import Chain, ChainSettings, Ports
+from tenantmesh.interceptors.directory import TenantDirectory
+from tenantmesh.interceptors.entitlement_directory import EntitlementDirectory
+from tenantmesh.interceptors.entitlements import Entitlements, EntitlementSource
+from tenantmesh.interceptors.leased_quota import LeasedQuota
+from tenantmesh.interceptors.leased_rate_limiter import LeasedRateLimiter
+from tenantmesh.interceptors.limits import Decision, Rate, RateLimiter, StoreUnavailable
+from tenantmesh.interceptors.mesh import Mesh
+from tenantmesh.interceptors.policy import PolicyError
+from tenantmesh.interceptors.quotas import QuotaLedger, QuotaPool
+from tenantmesh.interceptors.tenants import TenantChange, TenantId, TenantRecord, TenantSource, TenantState
 
 __all__ = [
     "Call",

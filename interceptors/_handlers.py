@@ -7,8 +7,8 @@ from typing import Any, TypeAlias
 
 import grpc
 
-from interceptors.call import Call
-from interceptors.errors import Internal, InvalidArgument
+from tenantmesh.interceptors.call import Call
+from tenantmesh.interceptors.errors import Internal, InvalidArgument
 
 __all__ = ["Handler", "Parse", "answered", "malformed", "parsed", "refusing"]
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import grpc
 
-from interceptors.call import Call, current_call
-from interceptors.link import CompiledChain, Pending
+from tenantmesh.interceptors.call import Call, current_call
+from tenantmesh.interceptors.link import CompiledChain, Pending
 
 __all__ = ["watching_messages"]
 

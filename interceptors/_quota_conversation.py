@@ -7,12 +7,12 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from interceptors._quota_holdings import Holding, Pending
-from interceptors._quota_sources import Sources
-from interceptors._quota_tenants import TenantHoldings
-from interceptors.errors import MeshError
-from interceptors.limits import StoreUnavailable
-from interceptors.quotas import Ask, PoolSlice, Slice
+from tenantmesh.interceptors._quota_holdings import Holding, Pending
+from tenantmesh.interceptors._quota_sources import Sources
+from tenantmesh.interceptors._quota_tenants import TenantHoldings
+from tenantmesh.interceptors.errors import MeshError
+from tenantmesh.interceptors.limits import StoreUnavailable
+from tenantmesh.interceptors.quotas import Ask, PoolSlice, Slice
 
 __all__ = ["Conversation"]
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from interceptors.quotas import LARGEST_AMOUNT
+from tenantmesh.interceptors.quotas import LARGEST_AMOUNT
 
 if TYPE_CHECKING:
-    from interceptors._quota_tenants import TenantHoldings
+    from tenantmesh.interceptors._quota_tenants import TenantHoldings
 
 
 __all__ = ["UNLIMITED", "Holding", "Pending", "Shortage", "Taken"]

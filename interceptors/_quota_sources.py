@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
 
-from interceptors._quota_holdings import Pending
-from interceptors.errors import Internal, MeshError, NotFound
-from interceptors.limits import StoreUnavailable
-from interceptors.quotas import Ask, Drained, PoolAnswer, QuotaLedger, QuotaPool, Slice
-from interceptors.tenants import TenantId
+from tenantmesh.interceptors._quota_holdings import Pending
+from tenantmesh.interceptors.errors import Internal, MeshError, NotFound
+from tenantmesh.interceptors.limits import StoreUnavailable
+from tenantmesh.interceptors.quotas import Ask, Drained, PoolAnswer, QuotaLedger, QuotaPool, Slice
+from tenantmesh.interceptors.tenants import TenantId
 
 __all__ = ["LOST_AFTER", "QuotaStats", "Sources"]
 

@@ -7,9 +7,9 @@ from collections import deque
 from collections.abc import Sequence
 from typing import TypeAlias
 
-from interceptors._quota_holdings import Holding, Pending, Shortage, Taken
-from interceptors.policy import Charge
-from interceptors.tenants import TenantId
+from tenantmesh.interceptors._quota_holdings import Holding, Pending, Shortage, Taken
+from tenantmesh.interceptors.policy import Charge
+from tenantmesh.interceptors.tenants import TenantId
 
 __all__ = ["Decided", "TenantHoldings", "Waiter"]
 

@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING, Any, Self
 
 import grpc
 
-from interceptors._handlers import Handler, Parse, answered, malformed, parsed, refusing
-from interceptors._watchdog import ThreadWatchdog
-from interceptors.call import Call, current_call, enter_call
-from interceptors.error_boundary import Aborted
-from interceptors.errors import DeadlineExceeded, Internal, MeshError
-from interceptors.limit_headers import limit_headers, runs_short, tell_limits
-from interceptors.link import CompiledChain, Pending, leave_all
-from interceptors.metadata import REQUEST_ID
-from interceptors.status import refusal
+from tenantmesh.interceptors._handlers import Handler, Parse, answered, malformed, parsed, refusing
+from tenantmesh.interceptors._watchdog import ThreadWatchdog
+from tenantmesh.interceptors.call import Call, current_call, enter_call
+from tenantmesh.interceptors.error_boundary import Aborted
+from tenantmesh.interceptors.errors import DeadlineExceeded, Internal, MeshError
+from tenantmesh.interceptors.limit_headers import limit_headers, runs_short, tell_limits
+from tenantmesh.interceptors.link import CompiledChain, Pending, leave_all
+from tenantmesh.interceptors.metadata import REQUEST_ID
+from tenantmesh.interceptors.status import refusal
 
 if TYPE_CHECKING:
-    from interceptors.chain import Chain
+    from tenantmesh.interceptors.chain import Chain
 
 __all__ = ["LoopThread", "ThreadInterceptor"]
 

@@ -13,8 +13,8 @@ import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from interceptors.call import Call
-from interceptors.errors import DeadlineExceeded, MeshError, Unavailable
+from tenantmesh.interceptors.call import Call
+from tenantmesh.interceptors.errors import DeadlineExceeded, MeshError, Unavailable
 
 __all__ = ["AioWatchdog", "ThreadWatchdog"]
 

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, Generic, Protocol, TypeVar
 
-from interceptors.errors import MeshError, OutOfRange, Unavailable
+from tenantmesh.interceptors.errors import MeshError, OutOfRange, Unavailable
 
 __all__ = ["MISS", "Freshness", "Miss", "Watched"]
 

@@ -9,16 +9,16 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Protocol, TypeVar
 
-from interceptors.backends.memory import MemoryRateLimiter
-from interceptors.call import Call
-from interceptors.caller import ANONYMOUS, Caller, CallerKind
-from interceptors.errors import MeshError, ResourceExhausted, Unauthenticated
-from interceptors.limits import Rate
-from interceptors.link import Link, Pending
-from interceptors.metadata import AUTHORIZATION
-from interceptors.peer_limit import network_of
-from interceptors.policy import MethodPolicy
-from interceptors.tokens import TokenVerifier, UnknownKey
+from tenantmesh.interceptors.backends.memory import MemoryRateLimiter
+from tenantmesh.interceptors.call import Call
+from tenantmesh.interceptors.caller import ANONYMOUS, Caller, CallerKind
+from tenantmesh.interceptors.errors import MeshError, ResourceExhausted, Unauthenticated
+from tenantmesh.interceptors.limits import Rate
+from tenantmesh.interceptors.link import Link, Pending
+from tenantmesh.interceptors.metadata import AUTHORIZATION
+from tenantmesh.interceptors.peer_limit import network_of
+from tenantmesh.interceptors.policy import MethodPolicy
+from tenantmesh.interceptors.tokens import TokenVerifier, UnknownKey
 
 __all__ = ["API_KEY_PREFIX", "ApiKeyVerifier", "Authentication", "parse_identities"]
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from interceptors.call import Call
-from interceptors.caller import Caller, CallerKind
-from interceptors.errors import PermissionDenied
-from interceptors.link import Link, Pending
-from interceptors.policy import MethodPolicy
+from tenantmesh.interceptors.call import Call
+from tenantmesh.interceptors.caller import Caller, CallerKind
+from tenantmesh.interceptors.errors import PermissionDenied
+from tenantmesh.interceptors.link import Link, Pending
+from tenantmesh.interceptors.policy import MethodPolicy
 
 __all__ = ["DEFAULT_ROLES", "Authorization", "Roles", "permits"]
 

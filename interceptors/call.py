@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import grpc
 
-from interceptors.caller import ANONYMOUS, Caller
-from interceptors.entitlements import Entitlements
-from interceptors.errors import Internal, MeshError, Unavailable
-from interceptors.policy import Charge, MethodPolicy
-from interceptors.quotas import LARGEST_AMOUNT
-from interceptors.tenants import TenantId, TenantRecord
+from tenantmesh.interceptors.caller import ANONYMOUS, Caller
+from tenantmesh.interceptors.entitlements import Entitlements
+from tenantmesh.interceptors.errors import Internal, MeshError, Unavailable
+from tenantmesh.interceptors.policy import Charge, MethodPolicy
+from tenantmesh.interceptors.quotas import LARGEST_AMOUNT
+from tenantmesh.interceptors.tenants import TenantId, TenantRecord
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from interceptors._quota_holdings import Taken
-    from interceptors.limit_headers import Limited
-    from interceptors.limits import Decision, Rate
+    from tenantmesh.interceptors._quota_holdings import Taken
+    from tenantmesh.interceptors.limit_headers import Limited
+    from tenantmesh.interceptors.limits import Decision, Rate
 
 __all__ = ["Call", "Metadata", "address_of", "current_call", "enter_call"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from interceptors.tenants import TenantId
+from tenantmesh.interceptors.tenants import TenantId
 
 __all__ = ["ANONYMOUS", "Caller", "CallerKind"]
 

@@ -8,35 +8,35 @@ from typing import TYPE_CHECKING
 
 from google.protobuf.descriptor import ServiceDescriptor
 
-from interceptors.authentication import ApiKeyVerifier, Authentication
-from interceptors.authorization import DEFAULT_ROLES, Authorization, Roles
-from interceptors.call import Call
-from interceptors.caller import Caller
-from interceptors.deadline import Deadline
-from interceptors.directory import TenantDirectory
-from interceptors.entitlement import Entitlement
-from interceptors.entitlement_directory import EntitlementDirectory
-from interceptors.error_boundary import ErrorBoundary
-from interceptors.errors import PermissionDenied
-from interceptors.leased_quota import LeasedQuota
-from interceptors.limits import DEFAULT_RATES, Rate, RateLimiter
-from interceptors.link import CompiledChain, Link, Pending, compile_chain
-from interceptors.metadata_hygiene import MetadataHygiene
-from interceptors.peer_limit import PeerLimit
-from interceptors.policy import MethodPolicy, policies_of
-from interceptors.ports import AuditSink, UsageSink
-from interceptors.proxies import ForwardedOrigin
-from interceptors.quota import Quota
-from interceptors.request_id import RequestId
-from interceptors.telemetry import AccessLog, CallObserver, CallTracer, Telemetry
-from interceptors.tenancy import Tenancy
-from interceptors.tenant_limit import TenantLimit
-from interceptors.tokens import TokenVerifier
+from tenantmesh.interceptors.authentication import ApiKeyVerifier, Authentication
+from tenantmesh.interceptors.authorization import DEFAULT_ROLES, Authorization, Roles
+from tenantmesh.interceptors.call import Call
+from tenantmesh.interceptors.caller import Caller
+from tenantmesh.interceptors.deadline import Deadline
+from tenantmesh.interceptors.directory import TenantDirectory
+from tenantmesh.interceptors.entitlement import Entitlement
+from tenantmesh.interceptors.entitlement_directory import EntitlementDirectory
+from tenantmesh.interceptors.error_boundary import ErrorBoundary
+from tenantmesh.interceptors.errors import PermissionDenied
+from tenantmesh.interceptors.leased_quota import LeasedQuota
+from tenantmesh.interceptors.limits import DEFAULT_RATES, Rate, RateLimiter
+from tenantmesh.interceptors.link import CompiledChain, Link, Pending, compile_chain
+from tenantmesh.interceptors.metadata_hygiene import MetadataHygiene
+from tenantmesh.interceptors.peer_limit import PeerLimit
+from tenantmesh.interceptors.policy import MethodPolicy, policies_of
+from tenantmesh.interceptors.ports import AuditSink, UsageSink
+from tenantmesh.interceptors.proxies import ForwardedOrigin
+from tenantmesh.interceptors.quota import Quota
+from tenantmesh.interceptors.request_id import RequestId
+from tenantmesh.interceptors.telemetry import AccessLog, CallObserver, CallTracer, Telemetry
+from tenantmesh.interceptors.tenancy import Tenancy
+from tenantmesh.interceptors.tenant_limit import TenantLimit
+from tenantmesh.interceptors.tokens import TokenVerifier
 
 if TYPE_CHECKING:
     import grpc
 
-    from interceptors._threads import ThreadInterceptor
+    from tenantmesh.interceptors._threads import ThreadInterceptor
 
 __all__ = ["LINKS", "Chain", "ChainSettings", "Ports", "Row"]
 
@@ -139,13 +139,13 @@ class Chain:
 
     def aio_interceptor(self) -> grpc.aio.ServerInterceptor:
         """The interceptor for `grpc.aio.server(interceptors=[…])`."""
-        from interceptors._aio import AioInterceptor  # noqa: PLC0415  # each server loads its own adapter only
+        from tenantmesh.interceptors._aio import AioInterceptor  # noqa: PLC0415  # each server loads its own adapter only
 
         return AioInterceptor(self)
 
     def thread_interceptor(self) -> ThreadInterceptor:
         """The interceptor for `grpc.server(…, interceptors=[…])`. Starts the chain on a loop of its own thread."""
-        from interceptors._threads import ThreadInterceptor  # noqa: PLC0415
+        from tenantmesh.interceptors._threads import ThreadInterceptor  # noqa: PLC0415
 
         return ThreadInterceptor(self)
 

@@ -16,9 +16,9 @@ from typing import Any
 import grpc
 from google.protobuf.descriptor import ServiceDescriptor
 
-from interceptors.call import Call, Metadata, current_call
-from interceptors.metadata import AUTHORIZATION, REQUEST_ID, TENANT_ID, TRACEPARENT
-from interceptors.policy import MethodPolicy, policies_of
+from tenantmesh.interceptors.call import Call, Metadata, current_call
+from tenantmesh.interceptors.metadata import AUTHORIZATION, REQUEST_ID, TENANT_ID, TRACEPARENT
+from tenantmesh.interceptors.policy import MethodPolicy, policies_of
 
 __all__ = ["Credential", "Onward", "channel", "outgoing", "retry_config", "thread_channel", "tls_credentials"]
 

@@ -4,6 +4,7 @@ the edge is one address for several processes."""
 from __future__ import annotations
 
 from google.protobuf.descriptor import ServiceDescriptor
+
 from tenantmesh.auth.v1 import auth_service_pb2, token_service_pb2
 from tenantmesh.tenant.v1 import (
     entitlement_service_pb2,

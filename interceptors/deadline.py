@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 
-from interceptors.call import Call
-from interceptors.link import Link, Pending
-from interceptors.policy import MethodPolicy
+from tenantmesh.interceptors.call import Call
+from tenantmesh.interceptors.link import Link, Pending
+from tenantmesh.interceptors.policy import MethodPolicy
 
 __all__ = ["Deadline"]
 

@@ -7,9 +7,9 @@ import uuid
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 
-from interceptors._watched import MISS, Freshness, Watched
-from interceptors.errors import Unavailable
-from interceptors.tenants import TenantChange, TenantId, TenantRecord, TenantSource
+from tenantmesh.interceptors._watched import MISS, Freshness, Watched
+from tenantmesh.interceptors.errors import Unavailable
+from tenantmesh.interceptors.tenants import TenantChange, TenantId, TenantRecord, TenantSource
 
 __all__ = ["MISS", "Key", "TenantDirectory"]
 

@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import timedelta
 
-from interceptors._watched import Freshness, Watched
-from interceptors.entitlements import EntitlementChange, Entitlements, EntitlementSource
-from interceptors.errors import Unavailable
-from interceptors.tenants import TenantId
+from tenantmesh.interceptors._watched import Freshness, Watched
+from tenantmesh.interceptors.entitlements import EntitlementChange, Entitlements, EntitlementSource
+from tenantmesh.interceptors.errors import Unavailable
+from tenantmesh.interceptors.tenants import TenantId
 
 __all__ = ["EntitlementDirectory", "Forgotten"]
 

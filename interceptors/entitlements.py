@@ -8,10 +8,10 @@ from datetime import timedelta
 from enum import Enum
 from typing import Any, Protocol
 
-from interceptors.errors import PermissionDenied
-from interceptors.limits import Rate
-from interceptors.naming import in_metadata, in_words
-from interceptors.tenants import TenantId
+from tenantmesh.interceptors.errors import PermissionDenied
+from tenantmesh.interceptors.limits import Rate
+from tenantmesh.interceptors.naming import in_metadata, in_words
+from tenantmesh.interceptors.tenants import TenantId
 
 __all__ = ["EntitlementChange", "EntitlementSource", "Entitlements", "Feature", "FeatureType"]
 

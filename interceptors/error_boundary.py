@@ -7,9 +7,9 @@ import logging
 
 import grpc
 
-from interceptors.call import Call
-from interceptors.errors import Internal, Kind, MeshError
-from interceptors.link import Link
+from tenantmesh.interceptors.call import Call
+from tenantmesh.interceptors.errors import Internal, Kind, MeshError
+from tenantmesh.interceptors.link import Link
 
 __all__ = ["Aborted", "ErrorBoundary"]
 

@@ -20,13 +20,13 @@ from collections.abc import Callable, Coroutine, Iterable, Sequence
 from datetime import timedelta
 from typing import Any
 
-from interceptors._quota_conversation import Conversation
-from interceptors._quota_holdings import UNLIMITED, Holding, Pending, Shortage, Taken
-from interceptors._quota_sources import QuotaStats, Sources
-from interceptors._quota_tenants import Decided, TenantHoldings, Waiter
-from interceptors.policy import Charge
-from interceptors.quotas import QuotaLedger, QuotaPool
-from interceptors.tenants import TenantId
+from tenantmesh.interceptors._quota_conversation import Conversation
+from tenantmesh.interceptors._quota_holdings import UNLIMITED, Holding, Pending, Shortage, Taken
+from tenantmesh.interceptors._quota_sources import QuotaStats, Sources
+from tenantmesh.interceptors._quota_tenants import Decided, TenantHoldings, Waiter
+from tenantmesh.interceptors.policy import Charge
+from tenantmesh.interceptors.quotas import QuotaLedger, QuotaPool
+from tenantmesh.interceptors.tenants import TenantId
 
 __all__ = ["AT_ONCE", "LOOK_SECONDS", "STEPS", "LeasedQuota", "QuotaStats", "Shortage", "Taken"]
 

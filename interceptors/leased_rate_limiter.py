@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
-from interceptors.limits import (
+from tenantmesh.interceptors.limits import (
     LEASE_SHARE,
     Decision,
     Rate,

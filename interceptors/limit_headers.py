@@ -13,7 +13,7 @@ import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from interceptors.call import Call
+from tenantmesh.interceptors.call import Call
 
 __all__ = ["Limited", "limit_headers", "runs_short", "tell_limits"]
 

@@ -22,8 +22,8 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
-from interceptors.call import Call
-from interceptors.policy import MethodPolicy
+from tenantmesh.interceptors.call import Call
+from tenantmesh.interceptors.policy import MethodPolicy
 
 __all__ = ["CompiledChain", "Link", "Pending", "compile_chain", "leave_all"]
 

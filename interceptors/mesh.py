@@ -13,29 +13,29 @@ from typing import Any, Final
 import grpc
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from google.protobuf.descriptor import FileDescriptor, ServiceDescriptor
+
 from tenantmesh.auth.v1 import token_service_pb2 as tokens_pb2
 from tenantmesh.auth.v1.token_service_pb2_grpc import TokenServiceStub
+from tenantmesh.interceptors.backends.memory import MemoryRateLimiter
+from tenantmesh.interceptors.caller import Caller, CallerKind
+from tenantmesh.interceptors.chain import Chain, ChainSettings, Ports
+from tenantmesh.interceptors.client import Credential, channel
+from tenantmesh.interceptors.directory import TenantDirectory
+from tenantmesh.interceptors.entitlement_directory import EntitlementDirectory
+from tenantmesh.interceptors.errors import OutOfRange, Unavailable
+from tenantmesh.interceptors.leased_quota import LeasedQuota
+from tenantmesh.interceptors.limits import RateLimiter
+from tenantmesh.interceptors.mesh_plans import GrpcEntitlementSource, GrpcQuotaLedger
+from tenantmesh.interceptors.quotas import QuotaPool
+from tenantmesh.interceptors.telemetry import CallObserver, CallTracer
+from tenantmesh.interceptors.tenants import TenantChange, TenantRecord, TenantState, parse_tenant_id
+from tenantmesh.interceptors.tokens import TokenVerifier
 from tenantmesh.policy.v1 import policy_pb2
 from tenantmesh.tenant.v1 import tenant_pb2
 from tenantmesh.tenant.v1 import tenant_service_pb2 as tenants_pb2
 from tenantmesh.tenant.v1.entitlement_service_pb2_grpc import EntitlementServiceStub
 from tenantmesh.tenant.v1.quota_service_pb2_grpc import QuotaServiceStub
 from tenantmesh.tenant.v1.tenant_service_pb2_grpc import TenantServiceStub
-
-from interceptors.backends.memory import MemoryRateLimiter
-from interceptors.caller import Caller, CallerKind
-from interceptors.chain import Chain, ChainSettings, Ports
-from interceptors.client import Credential, channel
-from interceptors.directory import TenantDirectory
-from interceptors.entitlement_directory import EntitlementDirectory
-from interceptors.errors import OutOfRange, Unavailable
-from interceptors.leased_quota import LeasedQuota
-from interceptors.limits import RateLimiter
-from interceptors.mesh_plans import GrpcEntitlementSource, GrpcQuotaLedger
-from interceptors.quotas import QuotaPool
-from interceptors.telemetry import CallObserver, CallTracer
-from interceptors.tenants import TenantChange, TenantRecord, TenantState, parse_tenant_id
-from interceptors.tokens import TokenVerifier
 
 __all__ = ["KEYS_FRESH", "KEYS_STALE", "GrpcApiKeyVerifier", "GrpcKeySet", "GrpcTenantSource", "Mesh"]
 

@@ -8,12 +8,9 @@ from typing import Any
 
 import grpc
 from google.rpc import error_details_pb2, status_pb2
-from tenantmesh.tenant.v1 import entitlement_pb2, plan_pb2
-from tenantmesh.tenant.v1 import entitlement_service_pb2 as entitlements_pb2
-from tenantmesh.tenant.v1 import quota_service_pb2 as quotas_pb2
 
-from interceptors.entitlements import EntitlementChange, Entitlements, Feature, FeatureType
-from interceptors.errors import (
+from tenantmesh.interceptors.entitlements import EntitlementChange, Entitlements, Feature, FeatureType
+from tenantmesh.interceptors.errors import (
     FailedPrecondition,
     Internal,
     MeshError,
@@ -22,10 +19,13 @@ from interceptors.errors import (
     PermissionDenied,
     Unavailable,
 )
-from interceptors.json_values import json_of
-from interceptors.limits import Rate, StoreUnavailable
-from interceptors.quotas import Ask, Slice
-from interceptors.tenants import TenantId, parse_tenant_id
+from tenantmesh.interceptors.json_values import json_of
+from tenantmesh.interceptors.limits import Rate, StoreUnavailable
+from tenantmesh.interceptors.quotas import Ask, Slice
+from tenantmesh.interceptors.tenants import TenantId, parse_tenant_id
+from tenantmesh.tenant.v1 import entitlement_pb2, plan_pb2
+from tenantmesh.tenant.v1 import entitlement_service_pb2 as entitlements_pb2
+from tenantmesh.tenant.v1 import quota_service_pb2 as quotas_pb2
 
 __all__ = ["GrpcEntitlementSource", "GrpcQuotaLedger", "read_entitlements"]
 

@@ -6,10 +6,10 @@ coding pass it), so all of that is checked here, once, in one pass.
 
 from __future__ import annotations
 
-from interceptors.call import Call, Metadata
-from interceptors.errors import InvalidArgument, ResourceExhausted
-from interceptors.link import Link, Pending
-from interceptors.metadata import INTERNAL_PREFIX, MAX_BYTES, MAX_ENTRIES, SINGLE
+from tenantmesh.interceptors.call import Call, Metadata
+from tenantmesh.interceptors.errors import InvalidArgument, ResourceExhausted
+from tenantmesh.interceptors.link import Link, Pending
+from tenantmesh.interceptors.metadata import INTERNAL_PREFIX, MAX_BYTES, MAX_ENTRIES, SINGLE
 
 __all__ = ["MetadataHygiene", "duplicate"]
 

@@ -7,9 +7,9 @@ from enum import Enum
 
 import grpc
 
-from interceptors.call import Call
-from interceptors.error_boundary import Aborted
-from interceptors.errors import MeshError
+from tenantmesh.interceptors.call import Call
+from tenantmesh.interceptors.error_boundary import Aborted
+from tenantmesh.interceptors.errors import MeshError
 
 __all__ = ["Outcome", "outcome_of"]
 

@@ -8,10 +8,10 @@ from datetime import timedelta
 from enum import Enum
 
 from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor, ServiceDescriptor
-from tenantmesh.policy.v1 import policy_pb2
 
-from interceptors.caller import CallerKind
-from interceptors.quotas import LARGEST_AMOUNT
+from tenantmesh.interceptors.caller import CallerKind
+from tenantmesh.interceptors.quotas import LARGEST_AMOUNT
+from tenantmesh.policy.v1 import policy_pb2
 
 __all__ = ["Charge", "ChargePer", "MethodPolicy", "PolicyError", "StoreDown", "TenantScope", "policies_of"]
 

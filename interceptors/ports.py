@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from interceptors.tenants import TenantId
+from tenantmesh.interceptors.tenants import TenantId
 
 __all__ = ["AuditSink", "CallRecord", "UsageSink"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable
 
-from interceptors.call import Call, address_of
-from interceptors.link import Link, Pending
-from interceptors.metadata import FORWARDED_FOR, FORWARDED_HOST, TENANT_QUERY
+from tenantmesh.interceptors.call import Call, address_of
+from tenantmesh.interceptors.link import Link, Pending
+from tenantmesh.interceptors.metadata import FORWARDED_FOR, FORWARDED_HOST, TENANT_QUERY
 
 __all__ = ["ForwardedOrigin"]
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from interceptors.tenants import TenantId
+from tenantmesh.interceptors.tenants import TenantId
 
 __all__ = ["LARGEST_AMOUNT", "Ask", "Drained", "PoolAnswer", "PoolSlice", "QuotaLedger", "QuotaPool", "Slice"]
 

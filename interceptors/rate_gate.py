@@ -3,12 +3,12 @@ method's policy says when its store is away."""
 
 from __future__ import annotations
 
-from interceptors.backends.memory import MemoryRateLimiter
-from interceptors.call import Call
-from interceptors.errors import ResourceExhausted, Unavailable
-from interceptors.limits import Decision, InstantRateLimiter, Rate, RateLimiter, StoreUnavailable
-from interceptors.link import Link, Pending
-from interceptors.policy import MethodPolicy, StoreDown
+from tenantmesh.interceptors.backends.memory import MemoryRateLimiter
+from tenantmesh.interceptors.call import Call
+from tenantmesh.interceptors.errors import ResourceExhausted, Unavailable
+from tenantmesh.interceptors.limits import Decision, InstantRateLimiter, Rate, RateLimiter, StoreUnavailable
+from tenantmesh.interceptors.link import Link, Pending
+from tenantmesh.interceptors.policy import MethodPolicy, StoreDown
 
 __all__ = ["RateGate"]
 

@@ -6,9 +6,9 @@ import itertools
 import re
 import secrets
 
-from interceptors.call import Call
-from interceptors.link import Link, Pending
-from interceptors.metadata import REQUEST_ID, TRACEPARENT
+from tenantmesh.interceptors.call import Call
+from tenantmesh.interceptors.link import Link, Pending
+from tenantmesh.interceptors.metadata import REQUEST_ID, TRACEPARENT
 
 __all__ = ["RequestId"]
 

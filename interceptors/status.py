@@ -11,7 +11,7 @@ from google.protobuf import any_pb2
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 
-from interceptors.errors import FieldViolation, Kind, MeshError, QuotaViolation
+from tenantmesh.interceptors.errors import FieldViolation, Kind, MeshError, QuotaViolation
 
 __all__ = ["DOMAIN", "Refusal", "refusal", "to_status"]
 

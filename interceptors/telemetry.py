@@ -9,9 +9,9 @@ from typing import Protocol
 
 import grpc
 
-from interceptors.call import Call, current_call
-from interceptors.link import Link, Pending
-from interceptors.policy import MethodPolicy
+from tenantmesh.interceptors.call import Call, current_call
+from tenantmesh.interceptors.link import Link, Pending
+from tenantmesh.interceptors.policy import MethodPolicy
 
 __all__ = ["AccessLog", "CallObserver", "CallTracer", "Telemetry", "log_context"]
 

@@ -15,15 +15,15 @@ import logging
 from dataclasses import dataclass
 from typing import Any
 
-from interceptors.call import Call
-from interceptors.caller import CallerKind
-from interceptors.directory import MISS, Key, TenantDirectory
-from interceptors.errors import FieldViolation, InvalidArgument, MeshError, NotFound, PermissionDenied
-from interceptors.link import Link, Pending
-from interceptors.metadata import FORWARDED_HOST, TENANT_ID, TENANT_QUERY, TENANT_SLUG, TENANT_SOURCES
-from interceptors.metadata_hygiene import duplicate
-from interceptors.policy import MethodPolicy, PolicyError, TenantScope
-from interceptors.tenants import TenantRecord, TenantState, is_slug, parse_tenant_id
+from tenantmesh.interceptors.call import Call
+from tenantmesh.interceptors.caller import CallerKind
+from tenantmesh.interceptors.directory import MISS, Key, TenantDirectory
+from tenantmesh.interceptors.errors import FieldViolation, InvalidArgument, MeshError, NotFound, PermissionDenied
+from tenantmesh.interceptors.link import Link, Pending
+from tenantmesh.interceptors.metadata import FORWARDED_HOST, TENANT_ID, TENANT_QUERY, TENANT_SLUG, TENANT_SOURCES
+from tenantmesh.interceptors.metadata_hygiene import duplicate
+from tenantmesh.interceptors.policy import MethodPolicy, PolicyError, TenantScope
+from tenantmesh.interceptors.tenants import TenantRecord, TenantState, is_slug, parse_tenant_id
 
 __all__ = ["Tenancy", "no_such_tenant"]
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from interceptors.backends.memory import MemoryRateLimiter
-from interceptors.call import Call
-from interceptors.caller import CallerKind
-from interceptors.errors import QuotaViolation
-from interceptors.limit_headers import Limited
-from interceptors.limits import Decision, Rate, RateLimiter
-from interceptors.link import Link, Pending
-from interceptors.policy import MethodPolicy, PolicyError, TenantScope
-from interceptors.rate_gate import RateGate
-from interceptors.tenants import TenantId
+from tenantmesh.interceptors.backends.memory import MemoryRateLimiter
+from tenantmesh.interceptors.call import Call
+from tenantmesh.interceptors.caller import CallerKind
+from tenantmesh.interceptors.errors import QuotaViolation
+from tenantmesh.interceptors.limit_headers import Limited
+from tenantmesh.interceptors.limits import Decision, Rate, RateLimiter
+from tenantmesh.interceptors.link import Link, Pending
+from tenantmesh.interceptors.policy import MethodPolicy, PolicyError, TenantScope
+from tenantmesh.interceptors.rate_gate import RateGate
+from tenantmesh.interceptors.tenants import TenantId
 
 __all__ = ["TenantLimit"]
 

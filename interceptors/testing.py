@@ -26,20 +26,20 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from google.protobuf.descriptor import FileDescriptor
 
-from interceptors.backends.memory import MemoryRateLimiter
-from interceptors.backends.memory_quotas import MemoryQuotaLedger, MemoryQuotaPool
-from interceptors.backends.memory_sources import MemoryEntitlementSource, MemoryTenantSource
-from interceptors.caller import Caller, CallerKind
-from interceptors.chain import Chain, ChainSettings, Ports
-from interceptors.client import Credential, channel
-from interceptors.directory import TenantDirectory
-from interceptors.entitlement_directory import EntitlementDirectory
-from interceptors.entitlements import Entitlements, Feature, FeatureType
-from interceptors.leased_quota import LeasedQuota
-from interceptors.limits import Rate
-from interceptors.telemetry import CallObserver
-from interceptors.tenants import TenantId, TenantRecord, TenantState
-from interceptors.tokens import AccessClaims, StaticKeySet, TokenVerifier
+from tenantmesh.interceptors.backends.memory import MemoryRateLimiter
+from tenantmesh.interceptors.backends.memory_quotas import MemoryQuotaLedger, MemoryQuotaPool
+from tenantmesh.interceptors.backends.memory_sources import MemoryEntitlementSource, MemoryTenantSource
+from tenantmesh.interceptors.caller import Caller, CallerKind
+from tenantmesh.interceptors.chain import Chain, ChainSettings, Ports
+from tenantmesh.interceptors.client import Credential, channel
+from tenantmesh.interceptors.directory import TenantDirectory
+from tenantmesh.interceptors.entitlement_directory import EntitlementDirectory
+from tenantmesh.interceptors.entitlements import Entitlements, Feature, FeatureType
+from tenantmesh.interceptors.leased_quota import LeasedQuota
+from tenantmesh.interceptors.limits import Rate
+from tenantmesh.interceptors.telemetry import CallObserver
+from tenantmesh.interceptors.tenants import TenantId, TenantRecord, TenantState
+from tenantmesh.interceptors.tokens import AccessClaims, StaticKeySet, TokenVerifier
 
 __all__ = ["MemoryApiKeys", "MemoryEntitlementSource", "MemoryTenantSource", "TestMesh", "TokenSigner"]
 

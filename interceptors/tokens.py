@@ -17,9 +17,9 @@ from typing import Any, Protocol
 import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from interceptors.caller import Caller, CallerKind
-from interceptors.errors import Unauthenticated
-from interceptors.tenants import TenantId, parse_tenant_id
+from tenantmesh.interceptors.caller import Caller, CallerKind
+from tenantmesh.interceptors.errors import Unauthenticated
+from tenantmesh.interceptors.tenants import TenantId, parse_tenant_id
 
 __all__ = [
     "ALGORITHM",

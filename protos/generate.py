@@ -3,6 +3,7 @@
 
 What it writes:
   gen/tenantmesh/…                  messages, stubs and their types; an import root, not a package
+  gen/tenantmesh/interceptors …     links to our packages: all are imported as `tenantmesh.…` (decision 0023)
   gen/descriptors.binpb             the descriptor set that Envoy, buf and the tests read, comments included
   tests/example/gen/…               the same for the example internal service, which has protos of its own
 
@@ -18,6 +19,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +32,9 @@ WELL_KNOWN = Path(protoc.__file__).parent / "_proto"
 # Rich errors become JSON at the edge only if every Any type in them is in the descriptor set.
 EXTRA_DESCRIPTORS = ("google/rpc/error_details.proto",)
 
+LINKED = ("interceptors", "runtime", "tenant_svc", "auth_svc", "deploy")
+"""Our packages, which stand at the top of the checkout and are imported as `tenantmesh.<name>`."""
+
 
 @dataclass(frozen=True)
 class Target:
@@ -40,10 +45,11 @@ class Target:
     packages: tuple[str, ...]
     includes: tuple[Path, ...] = ()
     descriptor_set: bool = False
+    linked: tuple[str, ...] = ()
 
 
 TARGETS = (
-    Target(ROOT / "protos", Path("gen"), ("tenantmesh",), descriptor_set=True),
+    Target(ROOT / "protos", Path("gen"), ("tenantmesh",), descriptor_set=True, linked=LINKED),
     Target(ROOT / "tests/example/protos", Path("tests/example/gen"), ("notes",), (ROOT / "protos",)),
 )
 
@@ -66,6 +72,8 @@ def generate(target: Target, root: Path) -> None:
         run_protoc([*includes, "--include_imports", "--include_source_info", descriptors, *sources, *EXTRA_DESCRIPTORS])
     for package in target.packages:
         finish_package(output / package)
+    if target.linked:
+        link_packages(output / "tenantmesh", target.linked)
 
 
 def import_paths(*folders: Path) -> list[str]:
@@ -100,17 +108,39 @@ def finish_package(package: Path) -> None:
             stub.with_suffix(".pyi").unlink(missing_ok=True)
 
 
+def link_packages(namespace: Path, packages: Iterable[str]) -> None:
+    """Makes the folder a namespace package that holds the generated packages and links to our own.
+
+    A namespace package has no `__init__.py`. Type checkers want a `py.typed` in each of its parts.
+    """
+    (namespace / "__init__.py").unlink()
+    (namespace / "py.typed").unlink()
+    for part in namespace.iterdir():
+        (part / "py.typed").write_text("")
+    for name in packages:
+        (namespace / name).symlink_to(Path("..", "..", name), target_is_directory=True)
+
+
 def differences(expected: Path, actual: Path) -> list[str]:
-    """Lists the files that differ between two trees, relative to them."""
-    names = {path.relative_to(base) for base in (expected, actual) for path in base.rglob("*") if path.is_file()}
-    return sorted(
-        str(name)
-        for name in names
-        if "__pycache__" not in name.parts and name.name != "README.md"
-        if not (expected / name).exists()
-        or not (actual / name).exists()
-        or not filecmp.cmp(expected / name, actual / name, shallow=False)
-    )
+    """Lists the files and links that differ between two trees, relative to them."""
+    names = {name for tree in (expected, actual) for name in entries(tree)}
+    return sorted(str(name) for name in names if not same(expected / name, actual / name))
+
+
+def entries(tree: Path) -> Iterator[Path]:
+    """Lists the files and links of a tree, without what Python caches and what people write."""
+    for folder, folders, files in os.walk(tree):
+        links = [name for name in folders if (Path(folder) / name).is_symlink()]
+        for name in (*files, *links):
+            if name != "README.md" and not folder.endswith("__pycache__"):
+                yield (Path(folder) / name).relative_to(tree)
+
+
+def same(expected: Path, actual: Path) -> bool:
+    """Whether both are the same link, or files with the same content."""
+    if expected.is_symlink() or actual.is_symlink():
+        return expected.is_symlink() and actual.is_symlink() and expected.readlink() == actual.readlink()
+    return expected.exists() and actual.exists() and filecmp.cmp(expected, actual, shallow=False)
 
 
 def check() -> None:

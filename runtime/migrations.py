@@ -20,7 +20,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
-from runtime.database import connect
+from tenantmesh.runtime.database import connect
 
 __all__ = ["VERSION_TABLE", "Revisions", "current_and_head", "head", "schema_of", "script", "upgrade"]
 

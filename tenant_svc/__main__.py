@@ -1,4 +1,4 @@
-"""`python -m tenant_svc`: settings from the environment, then serve until a signal."""
+"""`python -m tenantmesh.tenant_svc`: settings from the environment, then serve until a signal."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import sys
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
-from interceptors.telemetry import log_context
-from runtime.server import REFUSED, run
-from runtime.settings import wrong_settings
-from runtime.telemetry import setup
-from tenant_svc.app import build
-from tenant_svc.settings import TenantSettings
+from tenantmesh.interceptors.telemetry import log_context
+from tenantmesh.runtime.server import REFUSED, run
+from tenantmesh.runtime.settings import wrong_settings
+from tenantmesh.runtime.telemetry import setup
+from tenantmesh.tenant_svc.app import build
+from tenantmesh.tenant_svc.settings import TenantSettings
 
 
 def main() -> int:

@@ -5,28 +5,28 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 
-from interceptors import Chain, ChainSettings, Mesh, Ports, TenantDirectory
-from interceptors.authentication import parse_identities
-from interceptors.backends.redis_quota_pool import RedisQuotaPool
-from interceptors.backends.redis_rate_store import RedisRateStore
-from interceptors.client import tls_credentials
-from interceptors.contract import CONTRACT
-from interceptors.entitlement_directory import EntitlementDirectory
-from interceptors.errors import Unavailable
-from interceptors.leased_quota import LeasedQuota
-from interceptors.leased_rate_limiter import LeasedRateLimiter
-from interceptors.limits import parse_rates
-from interceptors.telemetry import AccessLog
-from interceptors.tokens import TokenVerifier
-from runtime import redis_client, row_security
-from runtime.database import Database
-from runtime.health import Check, Health
-from runtime.server import Application
-from runtime.telemetry import Telemetry
-from runtime.telemetry.spans import CallSpans
-from tenant_svc.capabilities import Capabilities
-from tenant_svc.schema import SCHEMA, metadata
-from tenant_svc.settings import TenantSettings
+from tenantmesh.interceptors import Chain, ChainSettings, Mesh, Ports, TenantDirectory
+from tenantmesh.interceptors.authentication import parse_identities
+from tenantmesh.interceptors.backends.redis_quota_pool import RedisQuotaPool
+from tenantmesh.interceptors.backends.redis_rate_store import RedisRateStore
+from tenantmesh.interceptors.client import tls_credentials
+from tenantmesh.interceptors.contract import CONTRACT
+from tenantmesh.interceptors.entitlement_directory import EntitlementDirectory
+from tenantmesh.interceptors.errors import Unavailable
+from tenantmesh.interceptors.leased_quota import LeasedQuota
+from tenantmesh.interceptors.leased_rate_limiter import LeasedRateLimiter
+from tenantmesh.interceptors.limits import parse_rates
+from tenantmesh.interceptors.telemetry import AccessLog
+from tenantmesh.interceptors.tokens import TokenVerifier
+from tenantmesh.runtime import redis_client, row_security
+from tenantmesh.runtime.database import Database
+from tenantmesh.runtime.health import Check, Health
+from tenantmesh.runtime.server import Application
+from tenantmesh.runtime.telemetry import Telemetry
+from tenantmesh.runtime.telemetry.spans import CallSpans
+from tenantmesh.tenant_svc.capabilities import Capabilities
+from tenantmesh.tenant_svc.schema import SCHEMA, metadata
+from tenantmesh.tenant_svc.settings import TenantSettings
 
 __all__ = ["SERVICES", "TenantApp", "build"]
 
@@ -71,7 +71,7 @@ class TenantApp:
     async def start(self) -> None:
         """Opens what serving needs. Raises InsecureDatabase, DatabaseError or Unavailable: do not serve."""
         await self._database.open()
-        await row_security.verify(self._database, metadata, package="tenant_svc")
+        await row_security.verify(self._database, metadata, package="tenantmesh.tenant_svc")
         await self.capabilities.tenant_feed.start()
         await self.capabilities.entitlement_feed.start()
         await self._opened.enter_async_context(self.capabilities.endings_listener)

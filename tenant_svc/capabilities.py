@@ -5,48 +5,47 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import timedelta
 
+from tenantmesh.interceptors.quotas import QuotaPool
+from tenantmesh.runtime.database import Database
+from tenantmesh.runtime.ids import uuid7
+from tenantmesh.runtime.server.application import Registration
 from tenantmesh.tenant.v1.entitlement_service_pb2_grpc import add_EntitlementServiceServicer_to_server
 from tenantmesh.tenant.v1.operation_service_pb2_grpc import add_OperationServiceServicer_to_server
 from tenantmesh.tenant.v1.plan_service_pb2_grpc import add_PlanServiceServicer_to_server
 from tenantmesh.tenant.v1.quota_service_pb2_grpc import add_QuotaServiceServicer_to_server
 from tenantmesh.tenant.v1.tenant_service_pb2_grpc import add_TenantServiceServicer_to_server
-
-from interceptors.quotas import QuotaPool
-from runtime.database import Database
-from runtime.ids import uuid7
-from runtime.server.application import Registration
-from tenant_svc.doors import Doors
-from tenant_svc.entitlements.change import EntitlementEvent
-from tenant_svc.entitlements.entitlements import Entitlements
-from tenant_svc.entitlements.events import StoredEntitlementEvents
-from tenant_svc.entitlements.grants import Grants
-from tenant_svc.entitlements.history import History
-from tenant_svc.entitlements.overrides import Overrides
-from tenant_svc.entitlements.repository import ENTITLEMENTS_CHANNEL
-from tenant_svc.entitlements.servicer import EntitlementServicer
-from tenant_svc.entitlements.source import PostgresEntitlementSource
-from tenant_svc.feed.feed import Feed
-from tenant_svc.operations.endings import Endings
-from tenant_svc.operations.migrations import Migrations
-from tenant_svc.operations.operations import Operations
-from tenant_svc.operations.repository import OPERATIONS_CHANNEL
-from tenant_svc.operations.servicer import OperationServicer
-from tenant_svc.plans.features import Features
-from tenant_svc.plans.plans import Plans
-from tenant_svc.plans.servicer import PlanServicer
-from tenant_svc.quotas.allocations import Allocations
-from tenant_svc.quotas.gauges import Gauges
-from tenant_svc.quotas.ledger import Ledger, PostgresLedger
-from tenant_svc.quotas.pooled import PoolDrain, PoolReader
-from tenant_svc.quotas.retention import Retention
-from tenant_svc.quotas.servicer import QuotaServicer
-from tenant_svc.quotas.sweeper import Sweeper
-from tenant_svc.settings import EventSettings, QuotaSettings
-from tenant_svc.tenants.events import StoredEvents, TenantEvent
-from tenant_svc.tenants.repository import EVENTS_CHANNEL
-from tenant_svc.tenants.servicer import TenantServicer
-from tenant_svc.tenants.source import PostgresTenantSource
-from tenant_svc.tenants.tenants import Tenants
+from tenantmesh.tenant_svc.doors import Doors
+from tenantmesh.tenant_svc.entitlements.change import EntitlementEvent
+from tenantmesh.tenant_svc.entitlements.entitlements import Entitlements
+from tenantmesh.tenant_svc.entitlements.events import StoredEntitlementEvents
+from tenantmesh.tenant_svc.entitlements.grants import Grants
+from tenantmesh.tenant_svc.entitlements.history import History
+from tenantmesh.tenant_svc.entitlements.overrides import Overrides
+from tenantmesh.tenant_svc.entitlements.repository import ENTITLEMENTS_CHANNEL
+from tenantmesh.tenant_svc.entitlements.servicer import EntitlementServicer
+from tenantmesh.tenant_svc.entitlements.source import PostgresEntitlementSource
+from tenantmesh.tenant_svc.feed.feed import Feed
+from tenantmesh.tenant_svc.operations.endings import Endings
+from tenantmesh.tenant_svc.operations.migrations import Migrations
+from tenantmesh.tenant_svc.operations.operations import Operations
+from tenantmesh.tenant_svc.operations.repository import OPERATIONS_CHANNEL
+from tenantmesh.tenant_svc.operations.servicer import OperationServicer
+from tenantmesh.tenant_svc.plans.features import Features
+from tenantmesh.tenant_svc.plans.plans import Plans
+from tenantmesh.tenant_svc.plans.servicer import PlanServicer
+from tenantmesh.tenant_svc.quotas.allocations import Allocations
+from tenantmesh.tenant_svc.quotas.gauges import Gauges
+from tenantmesh.tenant_svc.quotas.ledger import Ledger, PostgresLedger
+from tenantmesh.tenant_svc.quotas.pooled import PoolDrain, PoolReader
+from tenantmesh.tenant_svc.quotas.retention import Retention
+from tenantmesh.tenant_svc.quotas.servicer import QuotaServicer
+from tenantmesh.tenant_svc.quotas.sweeper import Sweeper
+from tenantmesh.tenant_svc.settings import EventSettings, QuotaSettings
+from tenantmesh.tenant_svc.tenants.events import StoredEvents, TenantEvent
+from tenantmesh.tenant_svc.tenants.repository import EVENTS_CHANNEL
+from tenantmesh.tenant_svc.tenants.servicer import TenantServicer
+from tenantmesh.tenant_svc.tenants.source import PostgresTenantSource
+from tenantmesh.tenant_svc.tenants.tenants import Tenants
 
 __all__ = ["Capabilities"]
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from interceptors.errors import FieldViolation, InvalidArgument
+from tenantmesh.interceptors.errors import FieldViolation, InvalidArgument
 
 __all__ = ["duration", "moment", "timestamp"]
 

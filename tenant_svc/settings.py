@@ -8,9 +8,9 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, SecretStr
 
-from interceptors.authentication import parse_identities
-from interceptors.limits import parse_rates
-from runtime.settings import Duration, Group, Networks, ProcessSettings
+from tenantmesh.interceptors.authentication import parse_identities
+from tenantmesh.interceptors.limits import parse_rates
+from tenantmesh.runtime.settings import Duration, Group, Networks, ProcessSettings
 
 __all__ = ["EventSettings", "MeshSettings", "QuotaSettings", "TenantSettings", "TokenSettings"]
 

@@ -3,7 +3,7 @@
 import socket
 from contextlib import ExitStack
 
-from deploy.embedded.ports import LOOPBACK, Ports
+from tenantmesh.deploy.embedded.ports import LOOPBACK, Ports
 
 STEP = 100
 """How far apart the workers of one service listen."""

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import NewType, Protocol
 
-from auth_svc.accounts.emails import EmailAddress, EmailRefused, parse_email
-from auth_svc.gauges.gauge import USERS, GaugeFull, limit_reached
-from auth_svc.passwords.hashing import Hashing
-from auth_svc.passwords.passwords import LENGTH, PasswordRules, normalise
-from interceptors.errors import FieldViolation, InvalidArgument, Unauthenticated
-from interceptors.tenants import TenantId, TenantRecord
-from runtime.ids import uuid7
+from tenantmesh.auth_svc.accounts.emails import EmailAddress, EmailRefused, parse_email
+from tenantmesh.auth_svc.gauges.gauge import USERS, GaugeFull, limit_reached
+from tenantmesh.auth_svc.passwords.hashing import Hashing
+from tenantmesh.auth_svc.passwords.passwords import LENGTH, PasswordRules, normalise
+from tenantmesh.interceptors.errors import FieldViolation, InvalidArgument, Unauthenticated
+from tenantmesh.interceptors.tenants import TenantId, TenantRecord
+from tenantmesh.runtime.ids import uuid7
 
 __all__ = ["FIRST_ROLES", "Accounts", "Credentials", "NewAccount", "Registration", "User", "UserId", "UserStore"]
 

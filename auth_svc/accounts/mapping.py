@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from tenantmesh.auth.v1 import auth_service_pb2 as pb
 from tenantmesh.auth.v1 import user_pb2
-
-from auth_svc.accounts.accounts import Registration, User
+from tenantmesh.auth_svc.accounts.accounts import Registration, User
 
 __all__ = ["registration", "user_message"]
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from sqlalchemy import bindparam, select, update
 from sqlalchemy.dialects.postgresql import insert
 
-from auth_svc.accounts.accounts import Credentials, NewAccount, User, UserId
-from auth_svc.accounts.tables import USERS
-from auth_svc.doors import Doors
-from auth_svc.gauges import repository as gauges
-from auth_svc.gauges.gauge import USERS as USERS_GAUGE
-from auth_svc.gauges.gauge import require_room
-from interceptors.tenants import TenantId
-from runtime.database import Record, compiled
+from tenantmesh.auth_svc.accounts.accounts import Credentials, NewAccount, User, UserId
+from tenantmesh.auth_svc.accounts.tables import USERS
+from tenantmesh.auth_svc.doors import Doors
+from tenantmesh.auth_svc.gauges import repository as gauges
+from tenantmesh.auth_svc.gauges.gauge import USERS as USERS_GAUGE
+from tenantmesh.auth_svc.gauges.gauge import require_room
+from tenantmesh.interceptors.tenants import TenantId
+from tenantmesh.runtime.database import Record, compiled
 
 __all__ = ["UserRepository", "user_of"]
 

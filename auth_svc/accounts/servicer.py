@@ -6,12 +6,11 @@ import uuid
 
 from tenantmesh.auth.v1 import auth_service_pb2 as pb
 from tenantmesh.auth.v1.user_pb2 import User as UserMessage
-
-from auth_svc.accounts.accounts import Accounts, UserId
-from auth_svc.accounts.mapping import registration, user_message
-from auth_svc.gauges.gauge import USERS
-from interceptors.call import current_call
-from interceptors.errors import Internal
+from tenantmesh.auth_svc.accounts.accounts import Accounts, UserId
+from tenantmesh.auth_svc.accounts.mapping import registration, user_message
+from tenantmesh.auth_svc.gauges.gauge import USERS
+from tenantmesh.interceptors.call import current_call
+from tenantmesh.interceptors.errors import Internal
 
 __all__ = ["AccountServicer"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from sqlalchemy import BigInteger, Column, PrimaryKeyConstraint, Table, Text, UniqueConstraint, Uuid
 from sqlalchemy.dialects.postgresql import ARRAY, TIMESTAMP
 
-from auth_svc.schema import APP_ROLE, metadata
-from runtime.row_security import tenant_owned
+from tenantmesh.auth_svc.schema import APP_ROLE, metadata
+from tenantmesh.runtime.row_security import tenant_owned
 
 __all__ = ["USERS"]
 

@@ -13,11 +13,11 @@ from enum import Enum
 from hashlib import sha256
 from typing import Protocol
 
-from interceptors.authentication import API_KEY_PREFIX
-from interceptors.caller import Caller, CallerKind
-from interceptors.errors import FieldViolation, InvalidArgument
-from interceptors.naming import in_words
-from runtime.ids import uuid7
+from tenantmesh.interceptors.authentication import API_KEY_PREFIX
+from tenantmesh.interceptors.caller import Caller, CallerKind
+from tenantmesh.interceptors.errors import FieldViolation, InvalidArgument
+from tenantmesh.interceptors.naming import in_words
+from tenantmesh.runtime.ids import uuid7
 
 __all__ = ["KeyAudience", "SystemKey", "SystemKeyStore", "SystemKeys"]
 

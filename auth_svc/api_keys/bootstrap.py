@@ -7,12 +7,12 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
-from auth_svc.api_keys.api_keys import KeyAudience, SystemKey, SystemKeys
-from auth_svc.api_keys.repository import SystemKeyRepository
-from auth_svc.doors import Doors
-from auth_svc.schema import SCHEMA
-from runtime.database import Database
-from runtime.settings import DatabaseSettings
+from tenantmesh.auth_svc.api_keys.api_keys import KeyAudience, SystemKey, SystemKeys
+from tenantmesh.auth_svc.api_keys.repository import SystemKeyRepository
+from tenantmesh.auth_svc.doors import Doors
+from tenantmesh.auth_svc.schema import SCHEMA
+from tenantmesh.runtime.database import Database
+from tenantmesh.runtime.settings import DatabaseSettings
 
 __all__ = ["create_key", "list_keys", "revoke_key"]
 

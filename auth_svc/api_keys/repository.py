@@ -7,10 +7,10 @@ from datetime import datetime
 
 from sqlalchemy import bindparam, insert, select, update
 
-from auth_svc.api_keys.api_keys import KeyAudience, SystemKey
-from auth_svc.api_keys.tables import SYSTEM_KEYS
-from auth_svc.doors import Doors
-from runtime.database import Record, compiled
+from tenantmesh.auth_svc.api_keys.api_keys import KeyAudience, SystemKey
+from tenantmesh.auth_svc.api_keys.tables import SYSTEM_KEYS
+from tenantmesh.auth_svc.doors import Doors
+from tenantmesh.runtime.database import Record, compiled
 
 __all__ = ["SystemKeyRepository"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from sqlalchemy import CheckConstraint, Column, LargeBinary, Table, Text, Uuid
 from sqlalchemy.dialects.postgresql import ARRAY, TIMESTAMP
 
-from auth_svc.schema import DIRECTORY_ROLE, metadata
-from runtime.row_security import Grant, catalog
+from tenantmesh.auth_svc.schema import DIRECTORY_ROLE, metadata
+from tenantmesh.runtime.row_security import Grant, catalog
 
 __all__ = ["SYSTEM_KEYS"]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from interceptors.errors import QuotaViolation, ResourceExhausted
-from interceptors.tenants import TenantId, TenantRecord
+from tenantmesh.interceptors.errors import QuotaViolation, ResourceExhausted
+from tenantmesh.interceptors.tenants import TenantId, TenantRecord
 
 __all__ = ["USERS", "GaugeFull", "Level", "limit_reached", "require_room"]
 

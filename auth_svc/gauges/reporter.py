@@ -9,8 +9,8 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import Protocol
 
-from auth_svc.gauges.gauge import Level
-from interceptors.errors import MeshError, Unavailable
+from tenantmesh.auth_svc.gauges.gauge import Level
+from tenantmesh.interceptors.errors import MeshError, Unavailable
 
 __all__ = ["GaugeReporter", "LevelStore", "Reports"]
 

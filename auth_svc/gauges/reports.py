@@ -6,11 +6,11 @@ from typing import Any
 
 import grpc
 from google.rpc import error_details_pb2, status_pb2
+
+from tenantmesh.auth_svc.gauges.gauge import Level
+from tenantmesh.interceptors.errors import FailedPrecondition, Unavailable
 from tenantmesh.tenant.v1 import quota_service_pb2 as pb
 from tenantmesh.tenant.v1.quota_service_pb2_grpc import QuotaServiceStub
-
-from auth_svc.gauges.gauge import Level
-from interceptors.errors import FailedPrecondition, Unavailable
 
 __all__ = ["GrpcReports"]
 

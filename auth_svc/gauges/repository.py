@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from sqlalchemy import bindparam, func, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 
-from auth_svc.doors import Doors
-from auth_svc.gauges.gauge import Level
-from auth_svc.gauges.tables import GAUGES
-from interceptors.tenants import TenantId
-from runtime.database import Connection, InternalDatabaseError, compiled
+from tenantmesh.auth_svc.doors import Doors
+from tenantmesh.auth_svc.gauges.gauge import Level
+from tenantmesh.auth_svc.gauges.tables import GAUGES
+from tenantmesh.interceptors.tenants import TenantId
+from tenantmesh.runtime.database import Connection, InternalDatabaseError, compiled
 
 __all__ = ["GaugeRepository", "hold", "lift"]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, CheckConstraint, Column, Index, PrimaryKeyConstraint, Table, Text, Uuid, text
 
-from auth_svc.schema import APP_ROLE, DIRECTORY_ROLE, metadata
-from runtime.row_security import Grant, tenant_owned
+from tenantmesh.auth_svc.schema import APP_ROLE, DIRECTORY_ROLE, metadata
+from tenantmesh.runtime.row_security import Grant, tenant_owned
 
 __all__ = ["GAUGES"]
 

@@ -14,7 +14,7 @@ from typing import TypeVar
 from argon2 import PasswordHasher, Type
 from argon2.exceptions import Argon2Error, InvalidHashError
 
-from interceptors.errors import ResourceExhausted
+from tenantmesh.interceptors.errors import ResourceExhausted
 
 __all__ = ["Hashing", "Verdict", "default_hasher"]
 

@@ -6,10 +6,10 @@ from hashlib import sha256
 
 import structlog
 
-from interceptors.backends.memory import MemoryRateLimiter
-from interceptors.errors import ResourceExhausted
-from interceptors.limits import Rate, RateLimiter, StoreUnavailable
-from interceptors.tenants import TenantId
+from tenantmesh.interceptors.backends.memory import MemoryRateLimiter
+from tenantmesh.interceptors.errors import ResourceExhausted
+from tenantmesh.interceptors.limits import Rate, RateLimiter, StoreUnavailable
+from tenantmesh.interceptors.tenants import TenantId
 
 __all__ = ["ATTEMPTS", "LOCAL_ATTEMPTS", "LoginAttempts"]
 

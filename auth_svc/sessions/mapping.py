@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from tenantmesh.auth.v1 import auth_service_pb2 as pb
-
-from auth_svc.accounts.mapping import user_message
-from auth_svc.sessions.sessions import SignedIn, Tokens
-from auth_svc.tokens.tokens import LIFETIME
+from tenantmesh.auth_svc.accounts.mapping import user_message
+from tenantmesh.auth_svc.sessions.sessions import SignedIn, Tokens
+from tenantmesh.auth_svc.tokens.tokens import LIFETIME
 
 __all__ = ["login_response", "refresh_response"]
 

@@ -10,7 +10,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import dataclass
 from hashlib import sha256
 
-from interceptors.tenants import TenantId
+from tenantmesh.interceptors.tenants import TenantId
 
 __all__ = ["PREFIX", "RefreshToken", "RefreshTokens"]
 

@@ -12,13 +12,13 @@ from typing import Any
 
 from sqlalchemy import and_, bindparam, delete, insert, or_, select, update
 
-from auth_svc.accounts.repository import user_of
-from auth_svc.accounts.tables import USERS
-from auth_svc.doors import Doors
-from auth_svc.sessions.session import Limits, Session, Spent
-from auth_svc.sessions.tables import SESSIONS
-from interceptors.tenants import TenantId
-from runtime.database import Connection, Record, compiled
+from tenantmesh.auth_svc.accounts.repository import user_of
+from tenantmesh.auth_svc.accounts.tables import USERS
+from tenantmesh.auth_svc.doors import Doors
+from tenantmesh.auth_svc.sessions.session import Limits, Session, Spent
+from tenantmesh.auth_svc.sessions.tables import SESSIONS
+from tenantmesh.interceptors.tenants import TenantId
+from tenantmesh.runtime.database import Connection, Record, compiled
 
 __all__ = ["HeldRow", "SessionRepository"]
 

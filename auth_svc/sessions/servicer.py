@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from tenantmesh.auth.v1 import auth_service_pb2 as pb
-
-from auth_svc.sessions.mapping import login_response, refresh_response
-from auth_svc.sessions.sessions import Sessions
-from interceptors.call import current_call
-from interceptors.errors import FieldViolation, InvalidArgument
+from tenantmesh.auth_svc.sessions.mapping import login_response, refresh_response
+from tenantmesh.auth_svc.sessions.sessions import Sessions
+from tenantmesh.interceptors.call import current_call
+from tenantmesh.interceptors.errors import FieldViolation, InvalidArgument
 
 __all__ = ["SessionServicer"]
 

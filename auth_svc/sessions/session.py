@@ -7,7 +7,7 @@ import uuid
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from interceptors.tenants import TenantId
+from tenantmesh.interceptors.tenants import TenantId
 
 __all__ = ["Limits", "Session", "Spent"]
 

@@ -11,18 +11,18 @@ from typing import Protocol
 
 import structlog
 
-from auth_svc.accounts.accounts import Credentials, User
-from auth_svc.accounts.emails import EmailRefused, parse_email
-from auth_svc.passwords.hashing import Hashing
-from auth_svc.passwords.passwords import normalise
-from auth_svc.sessions.attempts import LoginAttempts
-from auth_svc.sessions.refresh_tokens import RefreshToken, RefreshTokens
-from auth_svc.sessions.session import Limits, Session
-from auth_svc.tokens.sealing import KeyEncryptionKey
-from auth_svc.tokens.tokens import AccessTokens, Subject
-from interceptors.errors import FieldViolation, InvalidArgument, NotFound, PermissionDenied, Unauthenticated
-from interceptors.tenants import TenantId, TenantRecord, TenantState
-from runtime.ids import uuid7
+from tenantmesh.auth_svc.accounts.accounts import Credentials, User
+from tenantmesh.auth_svc.accounts.emails import EmailRefused, parse_email
+from tenantmesh.auth_svc.passwords.hashing import Hashing
+from tenantmesh.auth_svc.passwords.passwords import normalise
+from tenantmesh.auth_svc.sessions.attempts import LoginAttempts
+from tenantmesh.auth_svc.sessions.refresh_tokens import RefreshToken, RefreshTokens
+from tenantmesh.auth_svc.sessions.session import Limits, Session
+from tenantmesh.auth_svc.tokens.sealing import KeyEncryptionKey
+from tenantmesh.auth_svc.tokens.tokens import AccessTokens, Subject
+from tenantmesh.interceptors.errors import FieldViolation, InvalidArgument, NotFound, PermissionDenied, Unauthenticated
+from tenantmesh.interceptors.tenants import TenantId, TenantRecord, TenantState
+from tenantmesh.runtime.ids import uuid7
 
 __all__ = ["CredentialStore", "HeldSession", "SessionStore", "Sessions", "SignedIn", "Tenants", "Tokens"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from sqlalchemy import Column, ForeignKeyConstraint, Index, LargeBinary, PrimaryKeyConstraint, Table, Text, Uuid
 from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
 
-from auth_svc.accounts.tables import USERS
-from auth_svc.schema import APP_ROLE, metadata
-from runtime.row_security import tenant_owned
+from tenantmesh.auth_svc.accounts.tables import USERS
+from tenantmesh.auth_svc.schema import APP_ROLE, metadata
+from tenantmesh.runtime.row_security import tenant_owned
 
 __all__ = ["SESSIONS"]
 

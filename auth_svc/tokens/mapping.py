@@ -6,12 +6,11 @@ from base64 import urlsafe_b64encode
 from datetime import UTC, datetime
 
 from tenantmesh.auth.v1 import token_service_pb2 as pb
+from tenantmesh.auth_svc.tokens.signing_keys import SigningKey
+from tenantmesh.auth_svc.tokens.tokens import Discovery
+from tenantmesh.interceptors.caller import Caller, CallerKind
+from tenantmesh.interceptors.tokens import ALGORITHM
 from tenantmesh.policy.v1 import policy_pb2
-
-from auth_svc.tokens.signing_keys import SigningKey
-from auth_svc.tokens.tokens import Discovery
-from interceptors.caller import Caller, CallerKind
-from interceptors.tokens import ALGORITHM
 
 __all__ = ["discovery_document", "introspection", "jwk"]
 

@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 
 from sqlalchemy import BigInteger, bindparam, func, insert, select
 
-from auth_svc.doors import Doors
-from auth_svc.tokens.signing_keys import SigningKey
-from auth_svc.tokens.tables import SIGNING_KEYS
-from runtime.database import Connection, Record, compiled
+from tenantmesh.auth_svc.doors import Doors
+from tenantmesh.auth_svc.tokens.signing_keys import SigningKey
+from tenantmesh.auth_svc.tokens.tables import SIGNING_KEYS
+from tenantmesh.runtime.database import Connection, Record, compiled
 
 __all__ = ["SigningKeyRepository"]
 

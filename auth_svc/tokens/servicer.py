@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from tenantmesh.auth.v1 import token_service_pb2 as pb
 from tenantmesh.auth.v1.token_service_pb2_grpc import TokenServiceServicer
-
-from auth_svc.tokens.mapping import discovery_document, introspection, jwk
-from auth_svc.tokens.signing_keys import KeyRing
-from auth_svc.tokens.tokens import Discovery, Introspection
-from interceptors.errors import FieldViolation, InvalidArgument
+from tenantmesh.auth_svc.tokens.mapping import discovery_document, introspection, jwk
+from tenantmesh.auth_svc.tokens.signing_keys import KeyRing
+from tenantmesh.auth_svc.tokens.tokens import Discovery, Introspection
+from tenantmesh.interceptors.errors import FieldViolation, InvalidArgument
 
 __all__ = ["TokenServicer"]
 

@@ -12,12 +12,12 @@ from typing import Protocol
 
 import jwt
 
-from auth_svc.tokens.signing_keys import KeyRing
-from interceptors.authentication import API_KEY_PREFIX, ApiKeyVerifier
-from interceptors.caller import Caller
-from interceptors.errors import Unauthenticated
-from interceptors.tenants import TenantId
-from interceptors.tokens import ALGORITHM, MAX_LIFETIME, TOKEN_TYPE, AccessClaims, TokenVerifier, UnknownKey
+from tenantmesh.auth_svc.tokens.signing_keys import KeyRing
+from tenantmesh.interceptors.authentication import API_KEY_PREFIX, ApiKeyVerifier
+from tenantmesh.interceptors.caller import Caller
+from tenantmesh.interceptors.errors import Unauthenticated
+from tenantmesh.interceptors.tenants import TenantId
+from tenantmesh.interceptors.tokens import ALGORITHM, MAX_LIFETIME, TOKEN_TYPE, AccessClaims, TokenVerifier, UnknownKey
 
 __all__ = ["LIFETIME", "AccessTokens", "Discovery", "Introspection", "LiveSessions", "Subject"]
 

@@ -18,7 +18,7 @@ from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message_factory import GetMessageClass
 from google.rpc import error_details_pb2, status_pb2
 
-from deploy.commands.console import Console
+from tenantmesh.deploy.commands.console import Console
 
 __all__ = ["Answer", "Call", "Grpc", "Rest"]
 

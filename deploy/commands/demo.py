@@ -12,14 +12,14 @@ from urllib.parse import urlsplit
 
 import typer
 from google.protobuf.descriptor import MethodDescriptor
-from tenantmesh.auth.v1 import auth_service_pb2
-from tenantmesh.tenant.v1 import tenant_service_pb2
 
-from deploy.commands.calls import Answer, Call, Grpc, Rest
-from deploy.commands.console import Console
-from deploy.commands.options import DEFAULT_STATE, StateOption, shown
-from deploy.embedded.errors import EmbeddedError
-from deploy.embedded.processes import running
+from tenantmesh.auth.v1 import auth_service_pb2
+from tenantmesh.deploy.commands.calls import Answer, Call, Grpc, Rest
+from tenantmesh.deploy.commands.console import Console
+from tenantmesh.deploy.commands.options import DEFAULT_STATE, StateOption, shown
+from tenantmesh.deploy.embedded.errors import EmbeddedError
+from tenantmesh.deploy.embedded.processes import running
+from tenantmesh.tenant.v1 import tenant_service_pb2
 
 __all__ = ["Person", "Story", "demo"]
 

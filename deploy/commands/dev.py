@@ -8,10 +8,10 @@ from pathlib import Path
 from types import FrameType
 from typing import Annotated
 
-from deploy.commands.console import PRODUCT, Console
-from deploy.commands.options import DEFAULT_STATE, StateOption, port_option, shown
-from deploy.embedded.ports import LOOPBACK, Ports
-from deploy.embedded.stack import Stack
+from tenantmesh.deploy.commands.console import PRODUCT, Console
+from tenantmesh.deploy.commands.options import DEFAULT_STATE, StateOption, port_option, shown
+from tenantmesh.deploy.embedded.ports import LOOPBACK, Ports
+from tenantmesh.deploy.embedded.stack import Stack
 
 __all__ = ["StopRequested", "dev"]
 

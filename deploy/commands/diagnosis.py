@@ -14,18 +14,18 @@ from urllib.parse import urlsplit
 import redis
 from sqlalchemy import MetaData
 
-from deploy import envoy
-from deploy.embedded import binaries, identity, paths, services, worker
-from deploy.embedded.blocking import run_blocking
-from deploy.embedded.edge import healthz
-from deploy.embedded.engines import Engines
-from deploy.embedded.errors import EmbeddedError
-from deploy.embedded.migrations import revisions
-from deploy.embedded.ports import Ports
-from deploy.embedded.processes import Holder, running
-from runtime.database import Database, DatabaseError
-from runtime.row_security import InsecureDatabase, verify
-from runtime.settings import DatabaseSettings
+from tenantmesh.deploy import envoy
+from tenantmesh.deploy.embedded import binaries, identity, paths, services, worker
+from tenantmesh.deploy.embedded.blocking import run_blocking
+from tenantmesh.deploy.embedded.edge import healthz
+from tenantmesh.deploy.embedded.engines import Engines
+from tenantmesh.deploy.embedded.errors import EmbeddedError
+from tenantmesh.deploy.embedded.migrations import revisions
+from tenantmesh.deploy.embedded.ports import Ports
+from tenantmesh.deploy.embedded.processes import Holder, running
+from tenantmesh.runtime.database import Database, DatabaseError
+from tenantmesh.runtime.row_security import InsecureDatabase, verify
+from tenantmesh.runtime.settings import DatabaseSettings
 
 __all__ = ["Finding", "examine"]
 
@@ -132,7 +132,7 @@ async def _verify(settings: DatabaseSettings, role: str, metadata: MetaData) -> 
     database = Database(settings, schema=role)
     await database.open()
     try:
-        await verify(database, metadata, package=f"{role}_svc")
+        await verify(database, metadata, package=f"tenantmesh.{role}_svc")
     finally:
         await database.close()
 

@@ -4,10 +4,10 @@ from typing import Annotated
 
 import typer
 
-from deploy.commands.console import Console
-from deploy.commands.diagnosis import examine
-from deploy.commands.options import DEFAULT_STATE, StateOption, port_option
-from deploy.embedded.ports import Ports
+from tenantmesh.deploy.commands.console import Console
+from tenantmesh.deploy.commands.diagnosis import examine
+from tenantmesh.deploy.commands.options import DEFAULT_STATE, StateOption, port_option
+from tenantmesh.deploy.embedded.ports import Ports
 
 __all__ = ["doctor"]
 

@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
-from deploy import envoy
-from deploy.commands.console import Console
-from deploy.commands.options import port_option
-from deploy.embedded.errors import EmbeddedError
+from tenantmesh.deploy import envoy
+from tenantmesh.deploy.commands.console import Console
+from tenantmesh.deploy.commands.options import port_option
+from tenantmesh.deploy.embedded.errors import EmbeddedError
 
 __all__ = ["app"]
 

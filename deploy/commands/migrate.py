@@ -7,13 +7,13 @@ from typing import Annotated
 import typer
 from pydantic import SecretStr
 
-from deploy.commands.console import Console
-from deploy.commands.options import DEFAULT_STATE, StateOption
-from deploy.embedded.engines import Engines
-from deploy.embedded.errors import EmbeddedError
-from deploy.embedded.migrations import migrate as run_migrations
-from deploy.embedded.migrations import revisions
-from deploy.embedded.processes import running
+from tenantmesh.deploy.commands.console import Console
+from tenantmesh.deploy.commands.options import DEFAULT_STATE, StateOption
+from tenantmesh.deploy.embedded.engines import Engines
+from tenantmesh.deploy.embedded.errors import EmbeddedError
+from tenantmesh.deploy.embedded.migrations import migrate as run_migrations
+from tenantmesh.deploy.embedded.migrations import revisions
+from tenantmesh.deploy.embedded.processes import running
 
 __all__ = ["migrate"]
 

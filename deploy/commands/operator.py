@@ -10,16 +10,16 @@ from typing import Annotated
 import typer
 from pydantic import SecretStr
 
-from auth_svc.api_keys.api_keys import SystemKey
-from auth_svc.api_keys.bootstrap import create_key, list_keys, revoke_key
-from deploy.commands.console import Console
-from deploy.commands.options import DEFAULT_STATE, StateOption
-from deploy.embedded import keys
-from deploy.embedded.blocking import run_blocking
-from deploy.embedded.engines import Engines
-from deploy.embedded.errors import EmbeddedError
-from deploy.embedded.processes import running
-from runtime.settings import DatabaseSettings
+from tenantmesh.auth_svc.api_keys.api_keys import SystemKey
+from tenantmesh.auth_svc.api_keys.bootstrap import create_key, list_keys, revoke_key
+from tenantmesh.deploy.commands.console import Console
+from tenantmesh.deploy.commands.options import DEFAULT_STATE, StateOption
+from tenantmesh.deploy.embedded import keys
+from tenantmesh.deploy.embedded.blocking import run_blocking
+from tenantmesh.deploy.embedded.engines import Engines
+from tenantmesh.deploy.embedded.errors import EmbeddedError
+from tenantmesh.deploy.embedded.processes import running
+from tenantmesh.runtime.settings import DatabaseSettings
 
 __all__ = ["Audience", "app"]
 

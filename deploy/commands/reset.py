@@ -1,10 +1,10 @@
 """`tenantmesh reset`: deletes the data of `tenantmesh dev`, wherever it lies."""
 
-from deploy.commands.console import Console
-from deploy.commands.options import DEFAULT_STATE, StateOption, shown
-from deploy.embedded import identity, paths
-from deploy.embedded.errors import AlreadyRunningError
-from deploy.embedded.processes import running
+from tenantmesh.deploy.commands.console import Console
+from tenantmesh.deploy.commands.options import DEFAULT_STATE, StateOption, shown
+from tenantmesh.deploy.embedded import identity, paths
+from tenantmesh.deploy.embedded.errors import AlreadyRunningError
+from tenantmesh.deploy.embedded.processes import running
 
 __all__ = ["reset"]
 

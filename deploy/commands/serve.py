@@ -23,4 +23,4 @@ _MODULES = {ServiceName.TENANT: "tenant_svc", ServiceName.AUTH: "auth_svc", Serv
 
 def serve(service: Annotated[ServiceName, typer.Argument(help="Which one.")]) -> None:
     """Run a service or the worker, with settings in TENANTMESH_* variables. Replaces this process: signals reach it."""
-    os.execv(sys.executable, [sys.executable, "-P", "-m", _MODULES[service]])
+    os.execv(sys.executable, [sys.executable, "-P", "-m", f"tenantmesh.{_MODULES[service]}"])

@@ -11,9 +11,9 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.embedded.errors import EmbeddedError
-from deploy.embedded.identity import EngineUser
-from deploy.embedded.paths import SYSTEM_FOLDER
+from tenantmesh.deploy.embedded.errors import EmbeddedError
+from tenantmesh.deploy.embedded.identity import EngineUser
+from tenantmesh.deploy.embedded.paths import SYSTEM_FOLDER
 
 __all__ = [
     "ENVOY",

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from deploy.embedded.errors import EmbeddedError
-from deploy.postgres import LOGIN_ROLES
+from tenantmesh.deploy.embedded.errors import EmbeddedError
+from tenantmesh.deploy.postgres import LOGIN_ROLES
 
 __all__ = ["SUPERUSER", "Credentials", "scram_verifier", "write_private"]
 

@@ -5,10 +5,10 @@ import os
 import time
 from pathlib import Path
 
-from deploy import envoy
-from deploy.embedded.errors import EmbeddedError
-from deploy.embedded.ports import LOOPBACK, Ports
-from deploy.embedded.processes import Child, Program
+from tenantmesh.deploy import envoy
+from tenantmesh.deploy.embedded.errors import EmbeddedError
+from tenantmesh.deploy.embedded.ports import LOOPBACK, Ports
+from tenantmesh.deploy.embedded.processes import Child, Program
 
 __all__ = ["healthz", "program", "wait_healthy"]
 

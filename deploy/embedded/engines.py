@@ -5,12 +5,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from deploy.embedded import binaries, identity, paths
-from deploy.embedded.credentials import Credentials
-from deploy.embedded.postgres import Postgres
-from deploy.embedded.processes import Supervisor
-from deploy.embedded.valkey import Store, Valkey
-from deploy.embedded.valkey_cluster import ValkeyCluster
+from tenantmesh.deploy.embedded import binaries, identity, paths
+from tenantmesh.deploy.embedded.credentials import Credentials
+from tenantmesh.deploy.embedded.postgres import Postgres
+from tenantmesh.deploy.embedded.processes import Supervisor
+from tenantmesh.deploy.embedded.valkey import Store, Valkey
+from tenantmesh.deploy.embedded.valkey_cluster import ValkeyCluster
 
 __all__ = ["Engines"]
 

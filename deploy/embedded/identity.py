@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict
 
-from deploy.embedded.errors import EmbeddedError
+from tenantmesh.deploy.embedded.errors import EmbeddedError
 
 __all__ = ["EngineUser", "PopenIdentity", "engine_user"]
 

@@ -10,11 +10,11 @@ import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
-from auth_svc.api_keys.bootstrap import create_key, list_keys, revoke_key
-from deploy.embedded.blocking import run_blocking
-from deploy.embedded.credentials import write_private
-from deploy.embedded.postgres import Postgres
-from runtime.settings import DatabaseSettings
+from tenantmesh.auth_svc.api_keys.bootstrap import create_key, list_keys, revoke_key
+from tenantmesh.deploy.embedded.blocking import run_blocking
+from tenantmesh.deploy.embedded.credentials import write_private
+from tenantmesh.deploy.embedded.postgres import Postgres
+from tenantmesh.runtime.settings import DatabaseSettings
 
 __all__ = ["KEK_FILE", "KEYS", "Key", "ensure", "settings"]
 

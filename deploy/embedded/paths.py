@@ -16,8 +16,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.embedded.errors import EmbeddedError
-from deploy.embedded.identity import EngineUser
+from tenantmesh.deploy.embedded.errors import EmbeddedError
+from tenantmesh.deploy.embedded.identity import EngineUser
 
 __all__ = ["SOCKET_NAME", "SOCKET_PATH_LIMIT", "SYSTEM_FOLDER", "Places", "discard", "folders", "orphans", "prepare"]
 

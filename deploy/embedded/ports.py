@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import psutil
 
-from deploy.embedded.errors import PortTakenError
+from tenantmesh.deploy.embedded.errors import PortTakenError
 
 __all__ = ["LOOPBACK", "NAMES", "Ports", "free", "is_free"]
 

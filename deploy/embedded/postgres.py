@@ -17,14 +17,14 @@ from urllib.parse import quote
 import psutil
 from pydantic import SecretStr
 
-from deploy.embedded.binaries import POSTGRES_MAJOR
-from deploy.embedded.credentials import SUPERUSER, Credentials, scram_verifier
-from deploy.embedded.errors import EmbeddedError
-from deploy.embedded.identity import EngineUser
-from deploy.embedded.liveness import identity_of
-from deploy.embedded.paths import SOCKET_NAME, Places
-from deploy.embedded.processes import Child, Program, Supervisor
-from deploy.postgres import DATABASE, LOGIN_ROLES, roles_sql
+from tenantmesh.deploy.embedded.binaries import POSTGRES_MAJOR
+from tenantmesh.deploy.embedded.credentials import SUPERUSER, Credentials, scram_verifier
+from tenantmesh.deploy.embedded.errors import EmbeddedError
+from tenantmesh.deploy.embedded.identity import EngineUser
+from tenantmesh.deploy.embedded.liveness import identity_of
+from tenantmesh.deploy.embedded.paths import SOCKET_NAME, Places
+from tenantmesh.deploy.embedded.processes import Child, Program, Supervisor
+from tenantmesh.deploy.postgres import DATABASE, LOGIN_ROLES, roles_sql
 
 __all__ = ["Postgres"]
 

@@ -19,10 +19,10 @@ from typing import IO
 
 import psutil
 
-from deploy.embedded.credentials import write_private
-from deploy.embedded.errors import AlreadyRunningError, EmbeddedError
-from deploy.embedded.identity import EngineUser
-from deploy.embedded.liveness import Identity, identity_of
+from tenantmesh.deploy.embedded.credentials import write_private
+from tenantmesh.deploy.embedded.errors import AlreadyRunningError, EmbeddedError
+from tenantmesh.deploy.embedded.identity import EngineUser
+from tenantmesh.deploy.embedded.liveness import Identity, identity_of
 
 __all__ = ["Child", "Holder", "Program", "Supervisor", "running"]
 
@@ -156,7 +156,7 @@ class Supervisor:
 
     def _start_watchdog(self) -> None:
         self._watchdog = subprocess.Popen(
-            [sys.executable, "-P", "-m", "deploy.embedded.watchdog"],
+            [sys.executable, "-P", "-m", "tenantmesh.deploy.embedded.watchdog"],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

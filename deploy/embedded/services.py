@@ -10,10 +10,10 @@ from pathlib import Path
 import grpc
 from grpc_health.v1 import health_pb2
 
-from deploy.embedded.ports import LOOPBACK, Ports
-from deploy.embedded.postgres import Postgres
-from deploy.embedded.processes import Child, Program
-from deploy.embedded.valkey import Store
+from tenantmesh.deploy.embedded.ports import LOOPBACK, Ports
+from tenantmesh.deploy.embedded.postgres import Postgres
+from tenantmesh.deploy.embedded.processes import Child, Program
+from tenantmesh.deploy.embedded.valkey import Store
 
 __all__ = ["Service", "environment", "program", "services", "serving", "wait_serving"]
 
@@ -55,7 +55,7 @@ def environment(service: Service, ports: Ports, postgres: Postgres, store: Store
 
 def program(service: Service, log: Path, variables: Mapping[str, str]) -> Program:
     """The service as something to start."""
-    argv = (sys.executable, "-P", "-m", service.package)
+    argv = (sys.executable, "-P", "-m", f"tenantmesh.{service.package}")
     return Program(service.package, argv, log, environment=variables, signals=_SIGNALS)
 
 

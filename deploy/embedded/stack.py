@@ -7,14 +7,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from deploy import envoy
-from deploy.embedded import binaries, edge, keys, services, worker
-from deploy.embedded.engines import Engines
-from deploy.embedded.migrations import migrate
-from deploy.embedded.ports import LOOPBACK, Ports
-from deploy.embedded.processes import Child
-from deploy.embedded.progress import Progress, Silence
-from deploy.embedded.services import Service
+from tenantmesh.deploy import envoy
+from tenantmesh.deploy.embedded import binaries, edge, keys, services, worker
+from tenantmesh.deploy.embedded.engines import Engines
+from tenantmesh.deploy.embedded.migrations import migrate
+from tenantmesh.deploy.embedded.ports import LOOPBACK, Ports
+from tenantmesh.deploy.embedded.processes import Child
+from tenantmesh.deploy.embedded.progress import Progress, Silence
+from tenantmesh.deploy.embedded.services import Service
 
 __all__ = ["NO_ENVOY", "Stack"]
 

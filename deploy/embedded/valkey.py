@@ -14,11 +14,11 @@ from urllib.parse import quote
 import redis
 from pydantic import SecretStr
 
-from deploy.embedded.credentials import Credentials
-from deploy.embedded.errors import EmbeddedError
-from deploy.embedded.identity import EngineUser
-from deploy.embedded.paths import Places
-from deploy.embedded.processes import Child, Program, Supervisor
+from tenantmesh.deploy.embedded.credentials import Credentials
+from tenantmesh.deploy.embedded.errors import EmbeddedError
+from tenantmesh.deploy.embedded.identity import EngineUser
+from tenantmesh.deploy.embedded.paths import Places
+from tenantmesh.deploy.embedded.processes import Child, Program, Supervisor
 
 __all__ = ["ADMIN", "Store", "Valkey", "limits", "password", "program", "wait_ready"]
 

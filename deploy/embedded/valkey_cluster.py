@@ -14,12 +14,12 @@ import redis
 from pydantic import SecretStr
 from redis.crc import key_slot
 
-from deploy.embedded import ports, valkey
-from deploy.embedded.credentials import Credentials
-from deploy.embedded.errors import EmbeddedError
-from deploy.embedded.identity import EngineUser
-from deploy.embedded.paths import Places
-from deploy.embedded.processes import Child, Supervisor
+from tenantmesh.deploy.embedded import ports, valkey
+from tenantmesh.deploy.embedded.credentials import Credentials
+from tenantmesh.deploy.embedded.errors import EmbeddedError
+from tenantmesh.deploy.embedded.identity import EngineUser
+from tenantmesh.deploy.embedded.paths import Places
+from tenantmesh.deploy.embedded.processes import Child, Supervisor
 
 __all__ = ["NODES", "SLOTS", "ValkeyCluster"]
 

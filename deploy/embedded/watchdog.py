@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from deploy.embedded.liveness import Identity
+from tenantmesh.deploy.embedded.liveness import Identity
 
 __all__ = ["main"]
 

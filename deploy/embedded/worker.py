@@ -6,10 +6,10 @@ import sys
 import time
 from pathlib import Path
 
-from deploy.embedded.ports import LOOPBACK, Ports
-from deploy.embedded.postgres import Postgres
-from deploy.embedded.processes import Child, Program
-from deploy.embedded.valkey import Store
+from tenantmesh.deploy.embedded.ports import LOOPBACK, Ports
+from tenantmesh.deploy.embedded.postgres import Postgres
+from tenantmesh.deploy.embedded.processes import Child, Program
+from tenantmesh.deploy.embedded.valkey import Store
 
 __all__ = ["NAME", "metrics_url", "program", "wait_working", "working"]
 
@@ -36,7 +36,7 @@ def program(ports: Ports, postgres: Postgres, store: Store, log: Path) -> Progra
         "TENANTMESH_REDIS_CLUSTER": str(store.cluster).lower(),
         "TENANTMESH_TELEMETRY_METRICS_LISTEN": f"{LOOPBACK}:{ports.worker_metrics}",
     }
-    argv = (sys.executable, "-P", "-m", "tenant_svc.worker")
+    argv = (sys.executable, "-P", "-m", "tenantmesh.tenant_svc.worker")
     return Program(NAME, argv, log, environment=_DEFAULTS | inherited | fixed, signals=_SIGNALS)
 
 

@@ -3,10 +3,10 @@
 A process that starts an edge writes the configuration (`write`), lets Envoy check it (`validate`) and runs `command`.
 """
 
-from deploy.envoy.binary import InvalidConfiguration, binary, command, validate
-from deploy.envoy.contract import UnusableContract
-from deploy.envoy.render import render, write
-from deploy.envoy.settings import DownstreamTls, EdgeLimits, EdgeSettings, UpstreamTls
+from tenantmesh.deploy.envoy.binary import InvalidConfiguration, binary, command, validate
+from tenantmesh.deploy.envoy.contract import UnusableContract
+from tenantmesh.deploy.envoy.render import render, write
+from tenantmesh.deploy.envoy.settings import DownstreamTls, EdgeLimits, EdgeSettings, UpstreamTls
 
 __all__ = [
     "DownstreamTls",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from deploy.envoy.parts import Json, is_ip, seconds, socket_address, split_target, typed
-from deploy.envoy.settings import EdgeSettings, UpstreamTls
+from tenantmesh.deploy.envoy.parts import Json, is_ip, seconds, socket_address, split_target, typed
+from tenantmesh.deploy.envoy.settings import EdgeSettings, UpstreamTls
 
 __all__ = ["clusters"]
 

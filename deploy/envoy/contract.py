@@ -12,6 +12,7 @@ from pathlib import Path
 
 from google.api import annotations_pb2, http_pb2
 from google.protobuf import descriptor_pb2
+
 from tenantmesh.policy.v1 import policy_pb2
 
 __all__ = ["Binding", "Contract", "Method", "Service", "UnusableContract", "read"]

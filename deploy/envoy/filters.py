@@ -5,9 +5,9 @@ Which filter is overridden where is in routes.py.
 
 from __future__ import annotations
 
-from deploy.envoy.contract import Contract
-from deploy.envoy.parts import FILTERS, Json, http_filter, typed
-from deploy.envoy.settings import EdgeSettings
+from tenantmesh.deploy.envoy.contract import Contract
+from tenantmesh.deploy.envoy.parts import FILTERS, Json, http_filter, typed
+from tenantmesh.deploy.envoy.settings import EdgeSettings
 
 __all__ = ["FORMAT_NAME", "TRANSCODER", "early_mutations", "http_filters", "name_the_format", "transcoder"]
 

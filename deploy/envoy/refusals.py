@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import re
 
-from deploy.envoy.contract import Binding, Contract
-from deploy.envoy.parts import Json, matches, present, switched_off
+from tenantmesh.deploy.envoy.contract import Binding, Contract
+from tenantmesh.deploy.envoy.parts import Json, matches, present, switched_off
 
 __all__ = ["QUERY", "form", "refusals", "refuse"]
 

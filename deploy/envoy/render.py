@@ -6,13 +6,13 @@ import json
 import os
 from pathlib import Path
 
-from deploy.envoy.clusters import clusters
-from deploy.envoy.contract import Contract, read
-from deploy.envoy.filters import early_mutations, http_filters
-from deploy.envoy.parts import Json, seconds, socket_address, typed
-from deploy.envoy.replies import local_reply_config
-from deploy.envoy.routes import virtual_host
-from deploy.envoy.settings import DownstreamTls, EdgeSettings
+from tenantmesh.deploy.envoy.clusters import clusters
+from tenantmesh.deploy.envoy.contract import Contract, read
+from tenantmesh.deploy.envoy.filters import early_mutations, http_filters
+from tenantmesh.deploy.envoy.parts import Json, seconds, socket_address, typed
+from tenantmesh.deploy.envoy.replies import local_reply_config
+from tenantmesh.deploy.envoy.routes import virtual_host
+from tenantmesh.deploy.envoy.settings import DownstreamTls, EdgeSettings
 
 __all__ = ["render", "write"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deploy.envoy.parts import Json, typed
+from tenantmesh.deploy.envoy.parts import Json, typed
 
 __all__ = ["REPLIES", "SAID", "local_reply_config"]
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import timedelta
 
-from deploy.envoy.contract import Contract
-from deploy.envoy.filters import FORMAT_NAME, TRANSCODER, name_the_format, transcoder
-from deploy.envoy.parts import FILTERS, Json, contains, matches, present, seconds, switched_off, typed
-from deploy.envoy.refusals import QUERY, form, refusals, refuse
-from deploy.envoy.settings import EdgeSettings
+from tenantmesh.deploy.envoy.contract import Contract
+from tenantmesh.deploy.envoy.filters import FORMAT_NAME, TRANSCODER, name_the_format, transcoder
+from tenantmesh.deploy.envoy.parts import FILTERS, Json, contains, matches, present, seconds, switched_off, typed
+from tenantmesh.deploy.envoy.refusals import QUERY, form, refusals, refuse
+from tenantmesh.deploy.envoy.settings import EdgeSettings
 
 __all__ = ["virtual_host"]
 

@@ -14,8 +14,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from deploy.envoy.contract import Contract, Method, read
-from deploy.envoy.settings import EdgeSettings
+from tenantmesh.deploy.envoy.contract import Contract, Method, read
+from tenantmesh.deploy.envoy.settings import EdgeSettings
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 BASE = Path(__file__).with_name("base.json")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from google.protobuf import descriptor_pb2
-from tenantmesh.policy.v1 import policy_pb2
 
-from deploy.envoy.contract import Method, read
-from deploy.envoy.settings import EdgeSettings
-from deploy.reference.tables import code, table
+from tenantmesh.deploy.envoy.contract import Method, read
+from tenantmesh.deploy.envoy.settings import EdgeSettings
+from tenantmesh.deploy.reference.tables import code, table
+from tenantmesh.policy.v1 import policy_pb2
 
 __all__ = ["page"]
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import typer.main
 
-from deploy.cli import app
-from deploy.reference.tables import code, table
+from tenantmesh.deploy.cli import app
+from tenantmesh.deploy.reference.tables import code, table
 
 __all__ = ["page"]
 

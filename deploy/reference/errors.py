@@ -11,11 +11,11 @@ from pathlib import Path
 from google.protobuf import descriptor_pb2
 from google.rpc import code_pb2
 
-import interceptors.errors
-from deploy.envoy.replies import REPLIES, SAID
-from deploy.envoy.settings import default_descriptors
-from deploy.reference.tables import code, table
-from interceptors.errors import MeshError
+from tenantmesh.deploy.envoy.replies import REPLIES, SAID
+from tenantmesh.deploy.envoy.settings import default_descriptors
+from tenantmesh.deploy.reference.tables import code, table
+from tenantmesh.interceptors import errors
+from tenantmesh.interceptors.errors import MeshError
 
 __all__ = ["GROUPS", "page", "reasons"]
 
@@ -41,7 +41,7 @@ HTTP: Mapping[str, int] = {
 """The HTTP status in which Envoy's transcoder sends a code."""
 KINDS = {
     name: each.kind.value
-    for name, each in inspect.getmembers(interceptors.errors, inspect.isclass)
+    for name, each in inspect.getmembers(errors, inspect.isclass)
     if issubclass(each, MeshError) and each is not MeshError
 }
 """Error class → canonical code."""

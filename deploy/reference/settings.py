@@ -17,11 +17,11 @@ from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from auth_svc.settings import AuthSettings
-from deploy.reference.tables import code, table
-from runtime.settings import ENVIRONMENT_PREFIX, ProcessSettings
-from tenant_svc.settings import TenantSettings
-from tenant_svc.worker.settings import WorkerSettings
+from tenantmesh.auth_svc.settings import AuthSettings
+from tenantmesh.deploy.reference.tables import code, table
+from tenantmesh.runtime.settings import ENVIRONMENT_PREFIX, ProcessSettings
+from tenantmesh.tenant_svc.settings import TenantSettings
+from tenantmesh.tenant_svc.worker.settings import WorkerSettings
 
 __all__ = ["page"]
 

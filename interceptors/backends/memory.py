@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from datetime import timedelta
 
-from interceptors.limits import Decision, Rate
+from tenantmesh.interceptors.limits import Decision, Rate
 
 __all__ = ["MemoryRateLimiter"]
 

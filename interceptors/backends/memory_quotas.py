@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from interceptors.quotas import Ask, Drained, PoolAnswer, PoolSlice, Slice
-from interceptors.tenants import TenantId
+from tenantmesh.interceptors.quotas import Ask, Drained, PoolAnswer, PoolSlice, Slice
+from tenantmesh.interceptors.tenants import TenantId
 
 __all__ = ["MemoryQuotaLedger", "MemoryQuotaPool"]
 

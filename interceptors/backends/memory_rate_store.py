@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 
-from interceptors.limits import LEASE_SHARE, Rate, RateGrant, Takers, slot_of
+from tenantmesh.interceptors.limits import LEASE_SHARE, Rate, RateGrant, Takers, slot_of
 
 __all__ = ["MemoryRateStore"]
 

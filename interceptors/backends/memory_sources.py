@@ -9,8 +9,8 @@ import uuid
 from collections.abc import AsyncIterator
 from typing import Generic, TypeVar
 
-from interceptors.entitlements import EntitlementChange, Entitlements
-from interceptors.tenants import TenantChange, TenantId, TenantRecord
+from tenantmesh.interceptors.entitlements import EntitlementChange, Entitlements
+from tenantmesh.interceptors.tenants import TenantChange, TenantId, TenantRecord
 
 __all__ = ["MemoryEntitlementSource", "MemoryTenantSource"]
 

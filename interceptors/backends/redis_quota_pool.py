@@ -9,9 +9,9 @@ from typing import Any, Protocol
 
 from redis.exceptions import RedisError
 
-from interceptors.limits import StoreUnavailable
-from interceptors.quotas import Ask, Drained, PoolAnswer, PoolSlice, Slice
-from interceptors.tenants import TenantId
+from tenantmesh.interceptors.limits import StoreUnavailable
+from tenantmesh.interceptors.quotas import Ask, Drained, PoolAnswer, PoolSlice, Slice
+from tenantmesh.interceptors.tenants import TenantId
 
 __all__ = ["RedisQuotaPool"]
 

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from redis.exceptions import RedisError
 
-from interceptors.limits import Decision, Rate, StoreUnavailable
+from tenantmesh.interceptors.limits import Decision, Rate, StoreUnavailable
 
 __all__ = ["RedisRateLimiter"]
 

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from redis.exceptions import RedisError
 
-from interceptors.limits import LEASE_SHARE, Rate, RateGrant, StoreUnavailable, Takers, slot_of
+from tenantmesh.interceptors.limits import LEASE_SHARE, Rate, RateGrant, StoreUnavailable, Takers, slot_of
 
 __all__ = ["RedisRateStore"]
 

@@ -15,8 +15,8 @@ from uuid import UUID
 import asyncpg
 from pydantic import SecretStr
 
-from runtime.database.doors import Doors
-from runtime.database.errors import (
+from tenantmesh.runtime.database.doors import Doors
+from tenantmesh.runtime.database.errors import (
     CommitUnknown,
     ConstraintViolation,
     DatabaseError,
@@ -27,11 +27,11 @@ from runtime.database.errors import (
     UniqueViolation,
     translated,
 )
-from runtime.database.listener import Listener
-from runtime.database.pool import Pool, RawConnection
-from runtime.database.statement import Statement, compiled
-from runtime.database.transaction import Connection, Door, Record, Transaction
-from runtime.settings import DatabaseSettings
+from tenantmesh.runtime.database.listener import Listener
+from tenantmesh.runtime.database.pool import Pool, RawConnection
+from tenantmesh.runtime.database.statement import Statement, compiled
+from tenantmesh.runtime.database.transaction import Connection, Door, Record, Transaction
+from tenantmesh.runtime.settings import DatabaseSettings
 
 __all__ = [
     "CommitUnknown",

@@ -8,11 +8,11 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from runtime.database.errors import DatabaseUnavailable
-from runtime.database.transaction import Connection, Record
+from tenantmesh.runtime.database.errors import DatabaseUnavailable
+from tenantmesh.runtime.database.transaction import Connection, Record
 
 if TYPE_CHECKING:
-    from runtime.database import Database
+    from tenantmesh.runtime.database import Database
 
 __all__ = ["Doors"]
 

@@ -11,8 +11,8 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
-from runtime.database.errors import DatabaseUnavailable
-from runtime.database.pool import RawConnection
+from tenantmesh.runtime.database.errors import DatabaseUnavailable
+from tenantmesh.runtime.database.pool import RawConnection
 
 __all__ = ["Listener"]
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 
-from runtime.database.errors import DatabaseUnavailable, translated
+from tenantmesh.runtime.database.errors import DatabaseUnavailable, translated
 
 __all__ = ["Pool", "RawConnection"]
 

@@ -12,9 +12,9 @@ from typing import Any, TypeVar
 
 import asyncpg
 
-from runtime.database.errors import CommitUnknown, DatabaseUnavailable, InternalDatabaseError, translated
-from runtime.database.pool import Pool, RawConnection
-from runtime.database.statement import Statement
+from tenantmesh.runtime.database.errors import CommitUnknown, DatabaseUnavailable, InternalDatabaseError, translated
+from tenantmesh.runtime.database.pool import Pool, RawConnection
+from tenantmesh.runtime.database.statement import Statement
 
 __all__ = ["Connection", "Door", "Record", "Transaction"]
 

@@ -3,7 +3,7 @@
 What a service can do without (a cache, a rate limiter's store) is no check. A name is a service, never a tenant.
 """
 
-from runtime.health.checks import NOT_SERVING, OVERALL, SERVICE_UNKNOWN, SERVING, Check, Health, Status
-from runtime.health.servicer import HealthServicer
+from tenantmesh.runtime.health.checks import NOT_SERVING, OVERALL, SERVICE_UNKNOWN, SERVING, Check, Health, Status
+from tenantmesh.runtime.health.servicer import HealthServicer
 
 __all__ = ["NOT_SERVING", "OVERALL", "SERVICE_UNKNOWN", "SERVING", "Check", "Health", "HealthServicer", "Status"]

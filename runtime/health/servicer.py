@@ -7,7 +7,7 @@ from typing import TypeAlias
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from runtime.health.checks import Health, Status
+from tenantmesh.runtime.health.checks import Health, Status
 
 __all__ = ["HealthServicer"]
 

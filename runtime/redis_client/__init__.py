@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import TypeAlias
 from urllib.parse import urlsplit
 
-from runtime.redis_client.cluster import Address, GuardedCluster
-from runtime.redis_client.single import GuardedRedis, Script, StoreUnavailable
-from runtime.settings import RedisSettings
+from tenantmesh.runtime.redis_client.cluster import Address, GuardedCluster
+from tenantmesh.runtime.redis_client.single import GuardedRedis, Script, StoreUnavailable
+from tenantmesh.runtime.settings import RedisSettings
 
 __all__ = ["GuardedCluster", "GuardedRedis", "Script", "StoreClient", "StoreUnavailable", "connect"]
 

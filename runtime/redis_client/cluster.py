@@ -17,7 +17,7 @@ from redis.commands.core import AsyncCoreCommands
 from redis.crc import key_slot
 from redis.exceptions import AskError, MovedError, RedisError
 
-from runtime.redis_client.single import GuardedRedis, Script, StoreUnavailable
+from tenantmesh.runtime.redis_client.single import GuardedRedis, Script, StoreUnavailable
 
 __all__ = ["Address", "GuardedCluster"]
 

@@ -13,8 +13,8 @@ from redis.exceptions import ClusterDownError, NoScriptError, RedisError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from runtime.breaker import Breaker
-from runtime.settings import RedisSettings
+from tenantmesh.runtime.breaker import Breaker
+from tenantmesh.runtime.settings import RedisSettings
 
 __all__ = ["GuardedRedis", "Script", "StoreUnavailable"]
 

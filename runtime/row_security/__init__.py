@@ -6,8 +6,16 @@ Every table is either tenant-owned or a catalog with its reason; there is no thi
 `Table.info`; `ddl` renders it; `verify` compares it with the catalog of the running database and refuses what differs.
 """
 
-from runtime.row_security.declaration import Catalog, Grant, TenantOwned, catalog, ddl, declaration_of, tenant_owned
-from runtime.row_security.gate import InsecureDatabase, verify
+from tenantmesh.runtime.row_security.declaration import (
+    Catalog,
+    Grant,
+    TenantOwned,
+    catalog,
+    ddl,
+    declaration_of,
+    tenant_owned,
+)
+from tenantmesh.runtime.row_security.gate import InsecureDatabase, verify
 
 __all__ = [
     "Catalog",

@@ -8,8 +8,8 @@ from typing import Any, Protocol
 
 from sqlalchemy import Table
 
-from runtime.migrations import VERSION_TABLE
-from runtime.row_security.declaration import (
+from tenantmesh.runtime.migrations import VERSION_TABLE
+from tenantmesh.runtime.row_security.declaration import (
     FLOOR,
     ROWS,
     Catalog,

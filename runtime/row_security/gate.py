@@ -9,10 +9,10 @@ from importlib.resources import files
 
 from sqlalchemy import MetaData, column, select, table, text
 
-from runtime.database import Connection, Database, InternalDatabaseError, Record, Statement, compiled
-from runtime.migrations import VERSION_TABLE, head
-from runtime.row_security import findings
-from runtime.row_security.declaration import declaration_of
+from tenantmesh.runtime.database import Connection, Database, InternalDatabaseError, Record, Statement, compiled
+from tenantmesh.runtime.migrations import VERSION_TABLE, head
+from tenantmesh.runtime.row_security import findings
+from tenantmesh.runtime.row_security.declaration import declaration_of
 
 __all__ = ["InsecureDatabase", "verify"]
 
@@ -27,7 +27,9 @@ class InsecureDatabase(Exception):
 
 
 def _query(name: str) -> Statement:
-    return compiled(text(files("runtime.row_security").joinpath("catalog", f"{name}.sql").read_text(encoding="utf-8")))
+    return compiled(
+        text(files("tenantmesh.runtime.row_security").joinpath("catalog", f"{name}.sql").read_text(encoding="utf-8"))
+    )
 
 
 _TABLES, _POLICIES, _GRANTS = _query("tables"), _query("policies"), _query("grants")

@@ -5,9 +5,9 @@
 `grpc_server` makes the server, `process` is its life, `workers` keeps several processes. Not here: what is served.
 """
 
-from runtime.server.application import Application
-from runtime.server.grpc_server import AddressTaken, make_server
-from runtime.server.process import run
-from runtime.server.workers import REFUSED
+from tenantmesh.runtime.server.application import Application
+from tenantmesh.runtime.server.grpc_server import AddressTaken, make_server
+from tenantmesh.runtime.server.process import run
+from tenantmesh.runtime.server.workers import REFUSED
 
 __all__ = ["REFUSED", "AddressTaken", "Application", "make_server", "run"]

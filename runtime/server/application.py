@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 
 import grpc
 
-from runtime.health import Health
+from tenantmesh.runtime.health import Health
 
 __all__ = ["Application", "Registration"]
 

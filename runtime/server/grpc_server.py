@@ -8,11 +8,11 @@ from grpc_channelz.v1.channelz import aio as channelz
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
-from runtime.health import HealthServicer
-from runtime.server.application import Application, Registration
-from runtime.server.handlers import collected
-from runtime.server.tls import credentials
-from runtime.settings import ServerSettings
+from tenantmesh.runtime.health import HealthServicer
+from tenantmesh.runtime.server.application import Application, Registration
+from tenantmesh.runtime.server.handlers import collected
+from tenantmesh.runtime.server.tls import credentials
+from tenantmesh.runtime.settings import ServerSettings
 
 __all__ = ["AddressTaken", "make_channelz_server", "make_server"]
 

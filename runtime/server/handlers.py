@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 
-from runtime.server.application import Registration
+from tenantmesh.runtime.server.application import Registration
 
 if TYPE_CHECKING:
     Handler = grpc.RpcMethodHandler[Any, Any]

@@ -17,12 +17,12 @@ import grpc
 import structlog
 import uvloop
 
-from runtime import tuning
-from runtime.server.application import Application
-from runtime.server.grpc_server import make_channelz_server, make_server
-from runtime.server.workers import REFUSED, run_workers
-from runtime.settings import ServerSettings, moved_address
-from runtime.telemetry import Telemetry
+from tenantmesh.runtime import tuning
+from tenantmesh.runtime.server.application import Application
+from tenantmesh.runtime.server.grpc_server import make_channelz_server, make_server
+from tenantmesh.runtime.server.workers import REFUSED, run_workers
+from tenantmesh.runtime.settings import ServerSettings, moved_address
+from tenantmesh.runtime.telemetry import Telemetry
 
 __all__ = ["run"]
 

@@ -7,7 +7,7 @@ from typing import cast
 
 import grpc
 
-from runtime.settings import ServerSettings
+from tenantmesh.runtime.settings import ServerSettings
 
 __all__ = ["credentials"]
 

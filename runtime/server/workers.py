@@ -12,7 +12,7 @@ from contextlib import suppress
 
 import structlog
 
-from runtime.settings import ENVIRONMENT_PREFIX
+from tenantmesh.runtime.settings import ENVIRONMENT_PREFIX
 
 __all__ = ["REFUSED", "run_workers"]
 

@@ -12,9 +12,9 @@ from wsgiref.simple_server import WSGIServer
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector, start_http_server
 from prometheus_client.metrics_core import Metric
 
-from runtime.settings import TelemetrySettings, moved_address, split_address
-from runtime.telemetry.logs import LogContext, configure
-from runtime.telemetry.metrics import CallableCollector, CallMetrics, fields_as_counter
+from tenantmesh.runtime.settings import TelemetrySettings, moved_address, split_address
+from tenantmesh.runtime.telemetry.logs import LogContext, configure
+from tenantmesh.runtime.telemetry.metrics import CallableCollector, CallMetrics, fields_as_counter
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
@@ -62,7 +62,7 @@ class Telemetry:
             self._endpoint = self._serve_metrics(moved_address(self._settings.metrics_listen, worker))
         if self._settings.otlp_endpoint is not None:
             # The exporter costs 15 MB and a third of a second: only those who use it pay.
-            traces = importlib.import_module("runtime.telemetry.traces")
+            traces = importlib.import_module("tenantmesh.runtime.telemetry.traces")
             self._traces = traces.provider(self._settings, self._service)
 
     def _serve_metrics(self, address: str) -> tuple[WSGIServer, Thread]:

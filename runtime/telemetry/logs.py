@@ -11,8 +11,8 @@ from typing import Any, TextIO
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from runtime.settings import TelemetrySettings
-from runtime.telemetry.redaction import redact_text, redact_values
+from tenantmesh.runtime.settings import TelemetrySettings
+from tenantmesh.runtime.telemetry.redaction import redact_text, redact_values
 
 __all__ = ["LogContext", "configure"]
 

@@ -8,7 +8,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
 
-from runtime.settings import TelemetrySettings
+from tenantmesh.runtime.settings import TelemetrySettings
 
 __all__ = ["provider"]
 

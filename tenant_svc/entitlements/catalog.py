@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from runtime.database import Connection
-from tenant_svc.plans import feature_repository
-from tenant_svc.plans.features import feature_not_found
-from tenant_svc.plans.plan import FeatureDef
-from tenant_svc.plans.rules import id_problem, refuse
+from tenantmesh.runtime.database import Connection
+from tenantmesh.tenant_svc.plans import feature_repository
+from tenantmesh.tenant_svc.plans.features import feature_not_found
+from tenantmesh.tenant_svc.plans.plan import FeatureDef
+from tenantmesh.tenant_svc.plans.rules import id_problem, refuse
 
 __all__ = ["feature_named", "known_feature"]
 

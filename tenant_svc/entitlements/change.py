@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
 
-from interceptors.tenants import TenantId
-from tenant_svc.plans.feature_states import naming_only
+from tenantmesh.interceptors.tenants import TenantId
+from tenantmesh.tenant_svc.plans.feature_states import naming_only
 
 __all__ = ["ChangeType", "EntitlementEvent"]
 

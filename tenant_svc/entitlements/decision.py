@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from interceptors.entitlements import FeatureType
-from interceptors.tenants import TenantState
-from tenant_svc.entitlements.entitlement import Effective
-from tenant_svc.entitlements.usage import Standing, Usage
+from tenantmesh.interceptors.entitlements import FeatureType
+from tenantmesh.interceptors.tenants import TenantState
+from tenantmesh.tenant_svc.entitlements.entitlement import Effective
+from tenantmesh.tenant_svc.entitlements.usage import Standing, Usage
 
 __all__ = ["Decision", "decide"]
 

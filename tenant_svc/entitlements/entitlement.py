@@ -9,11 +9,11 @@ from datetime import datetime, timedelta
 from enum import Enum
 from functools import reduce
 
-from interceptors.entitlements import FeatureType
-from interceptors.limits import Rate
-from interceptors.tenants import TenantId, TenantState
-from tenant_svc.entitlements.grant import Grant, burn_order, granted
-from tenant_svc.plans.plan import FeatureDef, FeatureValue, PlanVersion
+from tenantmesh.interceptors.entitlements import FeatureType
+from tenantmesh.interceptors.limits import Rate
+from tenantmesh.interceptors.tenants import TenantId, TenantState
+from tenantmesh.tenant_svc.entitlements.grant import Grant, burn_order, granted
+from tenantmesh.tenant_svc.plans.plan import FeatureDef, FeatureValue, PlanVersion
 
 __all__ = [
     "Circumstances",

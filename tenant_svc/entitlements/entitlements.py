@@ -7,21 +7,21 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from interceptors.errors import InvalidArgument, MeshError
-from interceptors.limits import StoreUnavailable
-from interceptors.tenants import TenantId, is_slug, parse_tenant_id
-from tenant_svc.doors import Doors
-from tenant_svc.entitlements import event_repository, grant_repository, reader
-from tenant_svc.entitlements.change import EntitlementEvent
-from tenant_svc.entitlements.decision import Decision, decide
-from tenant_svc.entitlements.entitlement import Effective, TenantEntitlements
-from tenant_svc.entitlements.explanation import steps
-from tenant_svc.entitlements.grants import MOST_LISTED, Holding, holdings
-from tenant_svc.entitlements.reader import WithSpent
-from tenant_svc.entitlements.rules import Check, check_check
-from tenant_svc.entitlements.usage import Standing
-from tenant_svc.plans.features import feature_not_found
-from tenant_svc.tenants.tenants import not_found
+from tenantmesh.interceptors.errors import InvalidArgument, MeshError
+from tenantmesh.interceptors.limits import StoreUnavailable
+from tenantmesh.interceptors.tenants import TenantId, is_slug, parse_tenant_id
+from tenantmesh.tenant_svc.doors import Doors
+from tenantmesh.tenant_svc.entitlements import event_repository, grant_repository, reader
+from tenantmesh.tenant_svc.entitlements.change import EntitlementEvent
+from tenantmesh.tenant_svc.entitlements.decision import Decision, decide
+from tenantmesh.tenant_svc.entitlements.entitlement import Effective, TenantEntitlements
+from tenantmesh.tenant_svc.entitlements.explanation import steps
+from tenantmesh.tenant_svc.entitlements.grants import MOST_LISTED, Holding, holdings
+from tenantmesh.tenant_svc.entitlements.reader import WithSpent
+from tenantmesh.tenant_svc.entitlements.rules import Check, check_check
+from tenantmesh.tenant_svc.entitlements.usage import Standing
+from tenantmesh.tenant_svc.plans.features import feature_not_found
+from tenantmesh.tenant_svc.tenants.tenants import not_found
 
 __all__ = ["Entitlements", "Explanation", "Pooled"]
 

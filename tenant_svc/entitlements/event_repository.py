@@ -24,12 +24,12 @@ from sqlalchemy import (
     union_all,
 )
 
-from interceptors.tenants import TenantId
-from runtime.database import Connection, Record, compiled
-from tenant_svc.entitlements.change import ChangeType, EntitlementEvent
-from tenant_svc.entitlements.tables import catalog_events, entitlement_events
-from tenant_svc.plans.tables import plan_versions
-from tenant_svc.tenants.tables import tenants
+from tenantmesh.interceptors.tenants import TenantId
+from tenantmesh.runtime.database import Connection, Record, compiled
+from tenantmesh.tenant_svc.entitlements.change import ChangeType, EntitlementEvent
+from tenantmesh.tenant_svc.entitlements.tables import catalog_events, entitlement_events
+from tenantmesh.tenant_svc.plans.tables import plan_versions
+from tenantmesh.tenant_svc.tenants.tables import tenants
 
 __all__ = ["after", "concerning", "head", "history", "nameable_plans", "unchanged_since"]
 

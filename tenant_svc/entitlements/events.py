@@ -7,12 +7,12 @@ import uuid
 from collections.abc import Sequence
 from datetime import timedelta
 
-from interceptors.errors import Unavailable
-from tenant_svc.doors import Doors
-from tenant_svc.entitlements import event_repository
-from tenant_svc.entitlements.change import EntitlementEvent
-from tenant_svc.feed.cursors import Cursors
-from tenant_svc.feed.log import EventLog
+from tenantmesh.interceptors.errors import Unavailable
+from tenantmesh.tenant_svc.doors import Doors
+from tenantmesh.tenant_svc.entitlements import event_repository
+from tenantmesh.tenant_svc.entitlements.change import EntitlementEvent
+from tenantmesh.tenant_svc.feed.cursors import Cursors
+from tenantmesh.tenant_svc.feed.log import EventLog
 
 __all__ = ["CURSORS", "StoredEntitlementEvents"]
 

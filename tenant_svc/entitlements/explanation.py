@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from interceptors.entitlements import FeatureType
-from interceptors.naming import in_words
-from interceptors.tenants import TenantState
-from tenant_svc.entitlements.decision import Decision
-from tenant_svc.entitlements.entitlement import Effective, Source, TenantEntitlements
-from tenant_svc.entitlements.usage import Usage
-from tenant_svc.entitlements.words import amount_words, moment_words, override_words, value_words
+from tenantmesh.interceptors.entitlements import FeatureType
+from tenantmesh.interceptors.naming import in_words
+from tenantmesh.interceptors.tenants import TenantState
+from tenantmesh.tenant_svc.entitlements.decision import Decision
+from tenantmesh.tenant_svc.entitlements.entitlement import Effective, Source, TenantEntitlements
+from tenantmesh.tenant_svc.entitlements.usage import Usage
+from tenantmesh.tenant_svc.entitlements.words import amount_words, moment_words, override_words, value_words
 
 __all__ = ["steps"]
 

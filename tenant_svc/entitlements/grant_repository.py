@@ -8,12 +8,12 @@ from datetime import datetime
 
 from sqlalchemy import Integer, bindparam, func, insert, literal_column, or_, select, update
 
-from interceptors.tenants import TenantId
-from runtime.database import Connection, Record, compiled
-from tenant_svc.entitlements.grant import Grant
-from tenant_svc.entitlements.repository import GRANT, grant_of
-from tenant_svc.entitlements.tables import grants
-from tenant_svc.tenants.tenant import RequestKey
+from tenantmesh.interceptors.tenants import TenantId
+from tenantmesh.runtime.database import Connection, Record, compiled
+from tenantmesh.tenant_svc.entitlements.grant import Grant
+from tenantmesh.tenant_svc.entitlements.repository import GRANT, grant_of
+from tenantmesh.tenant_svc.entitlements.tables import grants
+from tenantmesh.tenant_svc.tenants.tenant import RequestKey
 
 __all__ = ["all_of", "insert_", "locked", "made_by", "void"]
 

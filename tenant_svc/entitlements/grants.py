@@ -7,21 +7,21 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from interceptors.errors import AlreadyExists, NotFound
-from interceptors.tenants import TenantId
-from runtime.database import Connection
-from tenant_svc.doors import Doors
-from tenant_svc.entitlements import grant_repository, repository
-from tenant_svc.entitlements.catalog import known_feature
-from tenant_svc.entitlements.change import ChangeType
-from tenant_svc.entitlements.grant import Grant, remaining
-from tenant_svc.entitlements.rules import GrantDraft, check_grant, checked_reason
-from tenant_svc.entitlements.words import amount_words, grant_words
-from tenant_svc.plans import repository as plan_repository
-from tenant_svc.plans.plan import FeatureDef, Period
-from tenant_svc.plans.rules import id_problem
-from tenant_svc.tenants.tenant import RequestKey
-from tenant_svc.tenants.tenants import not_found
+from tenantmesh.interceptors.errors import AlreadyExists, NotFound
+from tenantmesh.interceptors.tenants import TenantId
+from tenantmesh.runtime.database import Connection
+from tenantmesh.tenant_svc.doors import Doors
+from tenantmesh.tenant_svc.entitlements import grant_repository, repository
+from tenantmesh.tenant_svc.entitlements.catalog import known_feature
+from tenantmesh.tenant_svc.entitlements.change import ChangeType
+from tenantmesh.tenant_svc.entitlements.grant import Grant, remaining
+from tenantmesh.tenant_svc.entitlements.rules import GrantDraft, check_grant, checked_reason
+from tenantmesh.tenant_svc.entitlements.words import amount_words, grant_words
+from tenantmesh.tenant_svc.plans import repository as plan_repository
+from tenantmesh.tenant_svc.plans.plan import FeatureDef, Period
+from tenantmesh.tenant_svc.plans.rules import id_problem
+from tenantmesh.tenant_svc.tenants.tenant import RequestKey
+from tenantmesh.tenant_svc.tenants.tenants import not_found
 
 __all__ = ["MOST_LISTED", "Grants", "Holding", "grant_not_found", "holdings"]
 

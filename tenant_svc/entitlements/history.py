@@ -5,13 +5,13 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
-from interceptors.errors import FieldViolation, InvalidArgument
-from interceptors.tenants import TenantId
-from tenant_svc.doors import Doors
-from tenant_svc.entitlements import event_repository
-from tenant_svc.entitlements.change import EntitlementEvent
-from tenant_svc.plans.page_tokens import page_size
-from tenant_svc.sealing import seal, unseal
+from tenantmesh.interceptors.errors import FieldViolation, InvalidArgument
+from tenantmesh.interceptors.tenants import TenantId
+from tenantmesh.tenant_svc.doors import Doors
+from tenantmesh.tenant_svc.entitlements import event_repository
+from tenantmesh.tenant_svc.entitlements.change import EntitlementEvent
+from tenantmesh.tenant_svc.plans.page_tokens import page_size
+from tenantmesh.tenant_svc.sealing import seal, unseal
 
 __all__ = ["ChangePage", "History"]
 

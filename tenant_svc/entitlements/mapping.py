@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+from tenantmesh.interceptors.entitlements import FeatureType
+from tenantmesh.interceptors.errors import MeshError
+from tenantmesh.interceptors.status import to_status
 from tenantmesh.tenant.v1 import entitlement_pb2, tenant_service_pb2
 from tenantmesh.tenant.v1 import entitlement_service_pb2 as pb
-
-from interceptors.entitlements import FeatureType
-from interceptors.errors import MeshError
-from interceptors.status import to_status
-from tenant_svc.entitlements.change import ChangeType, EntitlementEvent
-from tenant_svc.entitlements.decision import Decision
-from tenant_svc.entitlements.entitlement import Effective, Override, Source
-from tenant_svc.entitlements.entitlements import Explanation
-from tenant_svc.entitlements.grants import Holding
-from tenant_svc.entitlements.rules import Check, GrantDraft, OverrideDraft
-from tenant_svc.entitlements.usage import Standing, Usage
-from tenant_svc.feed.watch import Change
-from tenant_svc.moments import duration, moment, timestamp
-from tenant_svc.plans.mapping import feature_type_message, period_message, rate_messages, value_message, value_of
+from tenantmesh.tenant_svc.entitlements.change import ChangeType, EntitlementEvent
+from tenantmesh.tenant_svc.entitlements.decision import Decision
+from tenantmesh.tenant_svc.entitlements.entitlement import Effective, Override, Source
+from tenantmesh.tenant_svc.entitlements.entitlements import Explanation
+from tenantmesh.tenant_svc.entitlements.grants import Holding
+from tenantmesh.tenant_svc.entitlements.rules import Check, GrantDraft, OverrideDraft
+from tenantmesh.tenant_svc.entitlements.usage import Standing, Usage
+from tenantmesh.tenant_svc.feed.watch import Change
+from tenantmesh.tenant_svc.moments import duration, moment, timestamp
+from tenantmesh.tenant_svc.plans.mapping import (
+    feature_type_message,
+    period_message,
+    rate_messages,
+    value_message,
+    value_of,
+)
 
 __all__ = [
     "change_message",

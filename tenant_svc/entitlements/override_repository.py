@@ -5,13 +5,13 @@ from __future__ import annotations
 from sqlalchemy import bindparam, delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 
-from interceptors.tenants import TenantId
-from runtime.database import Connection, Record, compiled
-from tenant_svc.entitlements.entitlement import Override
-from tenant_svc.entitlements.repository import OVERRIDE, override_of
-from tenant_svc.entitlements.rules import OverrideDraft
-from tenant_svc.entitlements.tables import overrides
-from tenant_svc.plans.plan import FeatureValue
+from tenantmesh.interceptors.tenants import TenantId
+from tenantmesh.runtime.database import Connection, Record, compiled
+from tenantmesh.tenant_svc.entitlements.entitlement import Override
+from tenantmesh.tenant_svc.entitlements.repository import OVERRIDE, override_of
+from tenantmesh.tenant_svc.entitlements.rules import OverrideDraft
+from tenantmesh.tenant_svc.entitlements.tables import overrides
+from tenantmesh.tenant_svc.plans.plan import FeatureValue
 
 __all__ = ["all_of", "clear", "get", "set_"]
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from interceptors.tenants import TenantId
-from runtime.database import Connection
-from tenant_svc.doors import Doors
-from tenant_svc.entitlements import override_repository, repository, terms
-from tenant_svc.entitlements.catalog import feature_named, known_feature
-from tenant_svc.entitlements.change import ChangeType
-from tenant_svc.entitlements.entitlement import Override
-from tenant_svc.entitlements.rules import OverrideDraft, check_override, checked_reason
-from tenant_svc.entitlements.words import override_words
-from tenant_svc.tenants.tenants import not_found
+from tenantmesh.interceptors.tenants import TenantId
+from tenantmesh.runtime.database import Connection
+from tenantmesh.tenant_svc.doors import Doors
+from tenantmesh.tenant_svc.entitlements import override_repository, repository, terms
+from tenantmesh.tenant_svc.entitlements.catalog import feature_named, known_feature
+from tenantmesh.tenant_svc.entitlements.change import ChangeType
+from tenantmesh.tenant_svc.entitlements.entitlement import Override
+from tenantmesh.tenant_svc.entitlements.rules import OverrideDraft, check_override, checked_reason
+from tenantmesh.tenant_svc.entitlements.words import override_words
+from tenantmesh.tenant_svc.tenants.tenants import not_found
 
 __all__ = ["Overrides"]
 

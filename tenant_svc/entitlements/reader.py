@@ -12,19 +12,19 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, NamedTuple, cast
 
-from interceptors.tenants import TenantId, TenantState
-from runtime.database import Connection, Record
-from tenant_svc.entitlements import repository, selects
-from tenant_svc.entitlements.entitlement import (
+from tenantmesh.interceptors.tenants import TenantId, TenantState
+from tenantmesh.runtime.database import Connection, Record
+from tenantmesh.tenant_svc.entitlements import repository, selects
+from tenantmesh.tenant_svc.entitlements.entitlement import (
     Circumstances,
     OverLimitPolicy,
     PlanTerms,
     TenantEntitlements,
     effective,
 )
-from tenant_svc.entitlements.usage import Spent
-from tenant_svc.plans.plan import FeatureDef, PlanVersion
-from tenant_svc.plans.repository import feature_of, plan_of
+from tenantmesh.tenant_svc.entitlements.usage import Spent
+from tenantmesh.tenant_svc.plans.plan import FeatureDef, PlanVersion
+from tenantmesh.tenant_svc.plans.repository import feature_of, plan_of
 
 __all__ = ["WithSpent", "load", "load_many", "load_with_spent", "tenants_of_slugs"]
 

@@ -11,14 +11,14 @@ from typing import Any, cast
 from sqlalchemy import bindparam, delete, func, insert, literal_column, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from interceptors.tenants import TenantId
-from runtime.database import Connection, Record, compiled
-from tenant_svc.entitlements.entitlement import Override, PlanTerms
-from tenant_svc.entitlements.grant import Grant
-from tenant_svc.entitlements.tables import catalog_events, entitlement_events, grants, overrides, plan_terms
-from tenant_svc.plans.plan import FeatureValue
-from tenant_svc.tenants.repository import lock_log
-from tenant_svc.tenants.tables import positions, tenants
+from tenantmesh.interceptors.tenants import TenantId
+from tenantmesh.runtime.database import Connection, Record, compiled
+from tenantmesh.tenant_svc.entitlements.entitlement import Override, PlanTerms
+from tenantmesh.tenant_svc.entitlements.grant import Grant
+from tenantmesh.tenant_svc.entitlements.tables import catalog_events, entitlement_events, grants, overrides, plan_terms
+from tenantmesh.tenant_svc.plans.plan import FeatureValue
+from tenantmesh.tenant_svc.tenants.repository import lock_log
+from tenantmesh.tenant_svc.tenants.tables import positions, tenants
 
 __all__ = [
     "ENTITLEMENTS_CHANNEL",

@@ -6,22 +6,21 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Any, Protocol, Self, TypeVar
 
+from tenantmesh.interceptors import CallerKind, current_call
+from tenantmesh.interceptors.errors import FieldViolation, InvalidArgument
+from tenantmesh.interceptors.tenants import parse_tenant_id
 from tenantmesh.tenant.v1 import entitlement_pb2
 from tenantmesh.tenant.v1 import entitlement_service_pb2 as pb
 from tenantmesh.tenant.v1.entitlement_service_pb2_grpc import EntitlementServiceServicer
-
-from interceptors import CallerKind, current_call
-from interceptors.errors import FieldViolation, InvalidArgument
-from interceptors.tenants import parse_tenant_id
-from tenant_svc.entitlements import mapping
-from tenant_svc.entitlements.change import EntitlementEvent
-from tenant_svc.entitlements.entitlements import Entitlements
-from tenant_svc.entitlements.grants import Grants, grant_not_found
-from tenant_svc.entitlements.history import History
-from tenant_svc.entitlements.overrides import Overrides
-from tenant_svc.feed.streaming import start_of, streamed
-from tenant_svc.feed.watch import Watch
-from tenant_svc.tenants.tenant import RequestKey
+from tenantmesh.tenant_svc.entitlements import mapping
+from tenantmesh.tenant_svc.entitlements.change import EntitlementEvent
+from tenantmesh.tenant_svc.entitlements.entitlements import Entitlements
+from tenantmesh.tenant_svc.entitlements.grants import Grants, grant_not_found
+from tenantmesh.tenant_svc.entitlements.history import History
+from tenantmesh.tenant_svc.entitlements.overrides import Overrides
+from tenantmesh.tenant_svc.feed.streaming import start_of, streamed
+from tenantmesh.tenant_svc.feed.watch import Watch
+from tenantmesh.tenant_svc.tenants.tenant import RequestKey
 
 __all__ = ["EntitlementServicer"]
 

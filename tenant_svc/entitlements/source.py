@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 
-import interceptors.entitlements as port
-from interceptors.tenants import TenantId
-from tenant_svc.entitlements.change import EntitlementEvent
-from tenant_svc.entitlements.entitlement import Effective, TenantEntitlements
-from tenant_svc.entitlements.entitlements import Entitlements
-from tenant_svc.feed.watch import FromCursor, FromNow, Watch
+import tenantmesh.interceptors.entitlements as port
+from tenantmesh.interceptors.tenants import TenantId
+from tenantmesh.tenant_svc.entitlements.change import EntitlementEvent
+from tenantmesh.tenant_svc.entitlements.entitlement import Effective, TenantEntitlements
+from tenantmesh.tenant_svc.entitlements.entitlements import Entitlements
+from tenantmesh.tenant_svc.feed.watch import FromCursor, FromNow, Watch
 
 __all__ = ["PostgresEntitlementSource", "as_the_chain_sees_them"]
 

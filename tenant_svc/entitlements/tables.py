@@ -16,9 +16,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
 
-from runtime.row_security import Grant, catalog, tenant_owned
-from tenant_svc.schema import APP_ROLE, DIRECTORY_ROLE, metadata
-from tenant_svc.tenants.tables import tenants
+from tenantmesh.runtime.row_security import Grant, catalog, tenant_owned
+from tenantmesh.tenant_svc.schema import APP_ROLE, DIRECTORY_ROLE, metadata
+from tenantmesh.tenant_svc.tenants.tables import tenants
 
 __all__ = ["catalog_events", "entitlement_events", "grants", "overrides", "plan_terms"]
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from interceptors.tenants import TenantId
-from runtime.database import Connection
-from tenant_svc.entitlements import reader, repository
-from tenant_svc.entitlements.entitlement import OverLimitPolicy, TenantEntitlements
+from tenantmesh.interceptors.tenants import TenantId
+from tenantmesh.runtime.database import Connection
+from tenantmesh.tenant_svc.entitlements import reader, repository
+from tenantmesh.tenant_svc.entitlements.entitlement import OverLimitPolicy, TenantEntitlements
 
 __all__ = ["settle", "settle_now"]
 

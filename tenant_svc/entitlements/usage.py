@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from interceptors.entitlements import FeatureType
-from tenant_svc.entitlements.entitlement import Effective, TenantEntitlements
-from tenant_svc.plans.plan import Period
-from tenant_svc.quotas.account import Account
+from tenantmesh.interceptors.entitlements import FeatureType
+from tenantmesh.tenant_svc.entitlements.entitlement import Effective, TenantEntitlements
+from tenantmesh.tenant_svc.plans.plan import Period
+from tenantmesh.tenant_svc.quotas.account import Account
 
 __all__ = ["Spent", "Standing", "Usage"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 
-from tenant_svc.entitlements.entitlement import Override
-from tenant_svc.entitlements.grant import Grant
-from tenant_svc.plans.plan import FeatureDef, FeatureValue
+from tenantmesh.tenant_svc.entitlements.entitlement import Override
+from tenantmesh.tenant_svc.entitlements.grant import Grant
+from tenantmesh.tenant_svc.plans.plan import FeatureDef, FeatureValue
 
 __all__ = ["amount_words", "grant_words", "moment_words", "override_words", "value_words"]
 

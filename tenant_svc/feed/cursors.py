@@ -6,7 +6,7 @@ import struct
 import uuid
 from dataclasses import dataclass
 
-from tenant_svc.sealing import seal, unseal
+from tenantmesh.tenant_svc.sealing import seal, unseal
 
 __all__ = ["Cursors", "SnapshotCursor", "StreamCursor"]
 

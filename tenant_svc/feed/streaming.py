@@ -7,10 +7,10 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Protocol, TypeVar
 
-from interceptors import current_call
-from interceptors.errors import Internal, MeshError
-from tenant_svc.feed.log import Event
-from tenant_svc.feed.watch import Change, Earliest, FromCursor, FromNow, Snapshot, Start
+from tenantmesh.interceptors import current_call
+from tenantmesh.interceptors.errors import Internal, MeshError
+from tenantmesh.tenant_svc.feed.log import Event
+from tenantmesh.tenant_svc.feed.watch import Change, Earliest, FromCursor, FromNow, Snapshot, Start
 
 __all__ = ["start_of", "streamed"]
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from google.longrunning import operations_pb2
 from google.protobuf.duration_pb2 import Duration
 from google.rpc import code_pb2, error_details_pb2, status_pb2
-from tenantmesh.tenant.v1 import tenant_service_pb2 as pb
 
-from interceptors.status import DOMAIN
-from tenant_svc.entitlements.entitlement import OverLimitPolicy
-from tenant_svc.moments import moment, timestamp
-from tenant_svc.operations.migration import NewMigration, OverLimit, Timing
-from tenant_svc.operations.operation import Failure, Operation, OperationState
-from tenant_svc.operations.operations import LONGEST_WAIT
-from tenant_svc.tenants.mapping import tenant_message
+from tenantmesh.interceptors.status import DOMAIN
+from tenantmesh.tenant.v1 import tenant_service_pb2 as pb
+from tenantmesh.tenant_svc.entitlements.entitlement import OverLimitPolicy
+from tenantmesh.tenant_svc.moments import moment, timestamp
+from tenantmesh.tenant_svc.operations.migration import NewMigration, OverLimit, Timing
+from tenantmesh.tenant_svc.operations.operation import Failure, Operation, OperationState
+from tenantmesh.tenant_svc.operations.operations import LONGEST_WAIT
+from tenantmesh.tenant_svc.tenants.mapping import tenant_message
 
 __all__ = ["migration_of", "operation_message", "seconds_of"]
 

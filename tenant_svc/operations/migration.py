@@ -10,14 +10,14 @@ from datetime import UTC, datetime
 from enum import Enum
 from hashlib import sha256
 
-from interceptors.entitlements import FeatureType
-from interceptors.errors import FailedPrecondition, FieldViolation, InvalidArgument, NotFound
-from interceptors.naming import in_metadata, in_words
-from tenant_svc.entitlements.entitlement import Effective, OverLimitPolicy, PlanTerms, TenantEntitlements
-from tenant_svc.entitlements.rules import reason_problem
-from tenant_svc.entitlements.words import moment_words
-from tenant_svc.plans.plan import PlanVersion
-from tenant_svc.plans.rules import id_problem
+from tenantmesh.interceptors.entitlements import FeatureType
+from tenantmesh.interceptors.errors import FailedPrecondition, FieldViolation, InvalidArgument, NotFound
+from tenantmesh.interceptors.naming import in_metadata, in_words
+from tenantmesh.tenant_svc.entitlements.entitlement import Effective, OverLimitPolicy, PlanTerms, TenantEntitlements
+from tenantmesh.tenant_svc.entitlements.rules import reason_problem
+from tenantmesh.tenant_svc.entitlements.words import moment_words
+from tenantmesh.tenant_svc.plans.plan import PlanVersion
+from tenantmesh.tenant_svc.plans.rules import id_problem
 
 __all__ = [
     "NewMigration",

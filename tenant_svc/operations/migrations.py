@@ -8,16 +8,16 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from interceptors.errors import Aborted, AlreadyExists
-from interceptors.limits import StoreUnavailable
-from interceptors.tenants import TenantId
-from runtime.database import Connection, UniqueViolation
-from tenant_svc.doors import Doors
-from tenant_svc.entitlements import reader
-from tenant_svc.entitlements.entitlement import OverLimitPolicy, TenantEntitlements
-from tenant_svc.entitlements.entitlements import Pooled
-from tenant_svc.operations import queue, repository
-from tenant_svc.operations.migration import (
+from tenantmesh.interceptors.errors import Aborted, AlreadyExists
+from tenantmesh.interceptors.limits import StoreUnavailable
+from tenantmesh.interceptors.tenants import TenantId
+from tenantmesh.runtime.database import Connection, UniqueViolation
+from tenantmesh.tenant_svc.doors import Doors
+from tenantmesh.tenant_svc.entitlements import reader
+from tenantmesh.tenant_svc.entitlements.entitlement import OverLimitPolicy, TenantEntitlements
+from tenantmesh.tenant_svc.entitlements.entitlements import Pooled
+from tenantmesh.tenant_svc.operations import queue, repository
+from tenantmesh.tenant_svc.operations.migration import (
     NewMigration,
     OverLimit,
     PlanPin,
@@ -28,12 +28,12 @@ from tenant_svc.operations.migration import (
     plan_not_found,
     plan_not_published,
 )
-from tenant_svc.operations.operation import Failure, Operation, OperationState, operation_name, under_way
-from tenant_svc.plans import repository as plans
-from tenant_svc.plans.plan import FeatureType, PlanState, PlanVersion
-from tenant_svc.tenants import repository as tenants
-from tenant_svc.tenants.tenant import RequestKey, Tenant
-from tenant_svc.tenants.tenants import not_found
+from tenantmesh.tenant_svc.operations.operation import Failure, Operation, OperationState, operation_name, under_way
+from tenantmesh.tenant_svc.plans import repository as plans
+from tenantmesh.tenant_svc.plans.plan import FeatureType, PlanState, PlanVersion
+from tenantmesh.tenant_svc.tenants import repository as tenants
+from tenantmesh.tenant_svc.tenants.tenant import RequestKey, Tenant
+from tenantmesh.tenant_svc.tenants.tenants import not_found
 
 __all__ = ["Migrations", "Request", "beyond", "plan_to_move_to", "ready_units"]
 

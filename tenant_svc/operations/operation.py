@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import Enum
 
-from interceptors.errors import FailedPrecondition, MeshError, NotFound
-from interceptors.tenants import TenantId
-from tenant_svc.operations.migration import NewMigration, OverLimit, PlanPin
-from tenant_svc.tenants.tenant import Tenant
+from tenantmesh.interceptors.errors import FailedPrecondition, MeshError, NotFound
+from tenantmesh.interceptors.tenants import TenantId
+from tenantmesh.tenant_svc.operations.migration import NewMigration, OverLimit, PlanPin
+from tenantmesh.tenant_svc.tenants.tenant import Tenant
 
 __all__ = [
     "CANCELLED",

@@ -9,13 +9,13 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from interceptors.errors import FieldViolation, InvalidArgument
-from interceptors.tenants import TenantId, parse_tenant_id
-from tenant_svc.doors import Doors
-from tenant_svc.operations import repository
-from tenant_svc.operations.endings import Endings
-from tenant_svc.operations.operation import CANCELLED, Operation, OperationState, not_found
-from tenant_svc.sealing import seal, unseal
+from tenantmesh.interceptors.errors import FieldViolation, InvalidArgument
+from tenantmesh.interceptors.tenants import TenantId, parse_tenant_id
+from tenantmesh.tenant_svc.doors import Doors
+from tenantmesh.tenant_svc.operations import repository
+from tenantmesh.tenant_svc.operations.endings import Endings
+from tenantmesh.tenant_svc.operations.operation import CANCELLED, Operation, OperationState, not_found
+from tenantmesh.tenant_svc.sealing import seal, unseal
 
 __all__ = ["LONGEST_WAIT", "Operations", "Page"]
 

@@ -11,7 +11,7 @@ from datetime import datetime
 from sqlalchemy import Column, Integer, LargeBinary, MetaData, Table, Text, bindparam, insert, literal_column
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 
-from runtime.database import Connection, compiled
+from tenantmesh.runtime.database import Connection, compiled
 
 __all__ = ["MIGRATE_TENANT_PLAN", "enqueue"]
 

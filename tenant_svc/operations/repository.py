@@ -26,15 +26,15 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 
-from interceptors.tenants import TenantId, TenantState
-from runtime.database import Connection, Record, compiled
-from tenant_svc.operations.migration import NewMigration, OverLimit, PlanPin, Usage
-from tenant_svc.operations.operation import Failure, Operation, OperationState
-from tenant_svc.operations.tables import operations
-from tenant_svc.quotas.tables import ledger
-from tenant_svc.tenants.repository import tenant_of
-from tenant_svc.tenants.tables import positions, tenants
-from tenant_svc.tenants.tenant import RequestKey, Tenant
+from tenantmesh.interceptors.tenants import TenantId, TenantState
+from tenantmesh.runtime.database import Connection, Record, compiled
+from tenantmesh.tenant_svc.operations.migration import NewMigration, OverLimit, PlanPin, Usage
+from tenantmesh.tenant_svc.operations.operation import Failure, Operation, OperationState
+from tenantmesh.tenant_svc.operations.tables import operations
+from tenantmesh.tenant_svc.quotas.tables import ledger
+from tenantmesh.tenant_svc.tenants.repository import tenant_of
+from tenantmesh.tenant_svc.tenants.tables import positions, tenants
+from tenantmesh.tenant_svc.tenants.tenant import RequestKey, Tenant
 
 __all__ = [
     "OPERATIONS_CHANNEL",

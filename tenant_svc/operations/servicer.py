@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from google.longrunning.operations_pb2 import Operation as OperationMessage
+
+from tenantmesh.interceptors import CallerKind, current_call
 from tenantmesh.tenant.v1 import operation_service_pb2 as pb
 from tenantmesh.tenant.v1.operation_service_pb2_grpc import OperationServiceServicer
-
-from interceptors import CallerKind, current_call
-from tenant_svc.operations.mapping import operation_message, seconds_of
-from tenant_svc.operations.operation import Operation
-from tenant_svc.operations.operations import Operations
+from tenantmesh.tenant_svc.operations.mapping import operation_message, seconds_of
+from tenantmesh.tenant_svc.operations.operation import Operation
+from tenantmesh.tenant_svc.operations.operations import Operations
 
 __all__ = ["OperationServicer"]
 

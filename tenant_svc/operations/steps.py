@@ -11,21 +11,21 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import replace
 
-from interceptors.errors import MeshError
-from interceptors.tenants import TenantId
-from runtime.database import Connection
-from tenant_svc.doors import Doors
-from tenant_svc.entitlements import reader, terms
-from tenant_svc.entitlements import repository as entitlements
-from tenant_svc.entitlements.entitlement import OverLimitPolicy, TenantEntitlements
-from tenant_svc.entitlements.entitlements import Pooled
-from tenant_svc.operations import repository
-from tenant_svc.operations.migration import move_words, over_limit, terms_after
-from tenant_svc.operations.migrations import beyond, plan_to_move_to, ready_units
-from tenant_svc.operations.operation import Failure, Operation, OperationState, ended_by_us
-from tenant_svc.tenants import repository as tenants
-from tenant_svc.tenants.events import EventType
-from tenant_svc.tenants.tenants import not_found
+from tenantmesh.interceptors.errors import MeshError
+from tenantmesh.interceptors.tenants import TenantId
+from tenantmesh.runtime.database import Connection
+from tenantmesh.tenant_svc.doors import Doors
+from tenantmesh.tenant_svc.entitlements import reader, terms
+from tenantmesh.tenant_svc.entitlements import repository as entitlements
+from tenantmesh.tenant_svc.entitlements.entitlement import OverLimitPolicy, TenantEntitlements
+from tenantmesh.tenant_svc.entitlements.entitlements import Pooled
+from tenantmesh.tenant_svc.operations import repository
+from tenantmesh.tenant_svc.operations.migration import move_words, over_limit, terms_after
+from tenantmesh.tenant_svc.operations.migrations import beyond, plan_to_move_to, ready_units
+from tenantmesh.tenant_svc.operations.operation import Failure, Operation, OperationState, ended_by_us
+from tenantmesh.tenant_svc.tenants import repository as tenants
+from tenantmesh.tenant_svc.tenants.events import EventType
+from tenantmesh.tenant_svc.tenants.tenants import not_found
 
 __all__ = ["MigrationSteps"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from sqlalchemy import Boolean, CheckConstraint, Column, ForeignKey, Index, Table, Text, UniqueConstraint, Uuid
 from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
 
-from runtime.row_security import Grant, tenant_owned
-from tenant_svc.schema import APP_ROLE, DIRECTORY_ROLE, metadata
-from tenant_svc.tenants.tables import tenants
+from tenantmesh.runtime.row_security import Grant, tenant_owned
+from tenantmesh.tenant_svc.schema import APP_ROLE, DIRECTORY_ROLE, metadata
+from tenantmesh.tenant_svc.tenants.tables import tenants
 
 __all__ = ["operations"]
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from interceptors.limits import Rate
-from tenant_svc.plans.plan import FeatureDef, FeatureType, FeatureValue, PlanVersion
+from tenantmesh.interceptors.limits import Rate
+from tenantmesh.tenant_svc.plans.plan import FeatureDef, FeatureType, FeatureValue, PlanVersion
 
 __all__ = ["Difference", "Direction", "FeatureDifference", "RateDifference", "difference"]
 

@@ -6,11 +6,11 @@ from typing import Any
 
 from sqlalchemy import BindParameter, bindparam, func, insert, select, update
 
-from runtime.database import Connection, Record, compiled
-from tenant_svc.plans.plan import FeatureDef, FeatureType, Rollout
-from tenant_svc.plans.repository import feature_of
-from tenant_svc.plans.rules import FeatureDraft
-from tenant_svc.plans.tables import features
+from tenantmesh.runtime.database import Connection, Record, compiled
+from tenantmesh.tenant_svc.plans.plan import FeatureDef, FeatureType, Rollout
+from tenantmesh.tenant_svc.plans.repository import feature_of
+from tenantmesh.tenant_svc.plans.rules import FeatureDraft
+from tenantmesh.tenant_svc.plans.tables import features
 
 __all__ = ["by_id", "change", "create", "locked", "page"]
 

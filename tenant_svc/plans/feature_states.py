@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Container
 
-from tenant_svc.plans.plan import FeatureDef
+from tenantmesh.tenant_svc.plans.plan import FeatureDef
 
 __all__ = ["feature_state", "naming_only"]
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Container
 from dataclasses import dataclass, replace
 
-from interceptors.entitlements import FeatureType
-from interceptors.errors import Aborted, AlreadyExists, NotFound
-from runtime.database import UniqueViolation
-from tenant_svc.doors import Doors
-from tenant_svc.entitlements.repository import record_catalog
-from tenant_svc.plans import feature_repository, repository
-from tenant_svc.plans.feature_states import feature_state
-from tenant_svc.plans.page_tokens import feature_token, open_feature_token, page_size
-from tenant_svc.plans.plan import FeatureDef, Rollout
-from tenant_svc.plans.rules import (
+from tenantmesh.interceptors.entitlements import FeatureType
+from tenantmesh.interceptors.errors import Aborted, AlreadyExists, NotFound
+from tenantmesh.runtime.database import UniqueViolation
+from tenantmesh.tenant_svc.doors import Doors
+from tenantmesh.tenant_svc.entitlements.repository import record_catalog
+from tenantmesh.tenant_svc.plans import feature_repository, repository
+from tenantmesh.tenant_svc.plans.feature_states import feature_state
+from tenantmesh.tenant_svc.plans.page_tokens import feature_token, open_feature_token, page_size
+from tenantmesh.tenant_svc.plans.plan import FeatureDef, Rollout
+from tenantmesh.tenant_svc.plans.rules import (
     FeatureDraft,
     check_feature,
     display_name_problem,
@@ -23,7 +23,7 @@ from tenant_svc.plans.rules import (
     rollout_problems,
     unit_problem,
 )
-from tenant_svc.tenants.repository import lock_log
+from tenantmesh.tenant_svc.tenants.repository import lock_log
 
 __all__ = ["FeatureChange", "FeaturePage", "Features", "feature_not_found"]
 

@@ -5,14 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from google.protobuf import json_format, struct_pb2
-from tenantmesh.tenant.v1 import plan_pb2, plan_service_pb2
 
-from interceptors.json_values import json_of
-from interceptors.limits import Rate
-from tenant_svc.plans.difference import Difference, Direction
-from tenant_svc.plans.features import FeatureChange
-from tenant_svc.plans.plan import FeatureDef, FeatureType, FeatureValue, Period, PlanState, PlanVersion, Rollout
-from tenant_svc.plans.rules import FeatureDraft, PlanDraft, RateDraft
+from tenantmesh.interceptors.json_values import json_of
+from tenantmesh.interceptors.limits import Rate
+from tenantmesh.tenant.v1 import plan_pb2, plan_service_pb2
+from tenantmesh.tenant_svc.plans.difference import Difference, Direction
+from tenantmesh.tenant_svc.plans.features import FeatureChange
+from tenantmesh.tenant_svc.plans.plan import (
+    FeatureDef,
+    FeatureType,
+    FeatureValue,
+    Period,
+    PlanState,
+    PlanVersion,
+    Rollout,
+)
+from tenantmesh.tenant_svc.plans.rules import FeatureDraft, PlanDraft, RateDraft
 
 __all__ = [
     "difference_message",

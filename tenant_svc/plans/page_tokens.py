@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from interceptors.errors import FieldViolation, InvalidArgument
-from tenant_svc.plans.rules import id_problem
-from tenant_svc.sealing import seal, unseal
+from tenantmesh.interceptors.errors import FieldViolation, InvalidArgument
+from tenantmesh.tenant_svc.plans.rules import id_problem
+from tenantmesh.tenant_svc.sealing import seal, unseal
 
 __all__ = ["feature_token", "open_feature_token", "open_plan_token", "page_size", "plan_token"]
 

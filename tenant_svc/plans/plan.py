@@ -12,9 +12,9 @@ from enum import Enum
 from hashlib import blake2s, sha256
 from typing import Any
 
-from interceptors.entitlements import FeatureType
-from interceptors.limits import Rate
-from interceptors.tenants import TenantId
+from tenantmesh.interceptors.entitlements import FeatureType
+from tenantmesh.interceptors.limits import Rate
+from tenantmesh.interceptors.tenants import TenantId
 
 __all__ = ["WHOLE", "FeatureDef", "FeatureType", "FeatureValue", "Period", "PlanState", "PlanVersion", "Rollout"]
 

@@ -9,17 +9,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from interceptors.errors import Aborted, AlreadyExists, FailedPrecondition, NotFound
-from interceptors.naming import in_words
-from runtime.database import Connection, UniqueViolation
-from tenant_svc.doors import Doors
-from tenant_svc.entitlements.repository import record_catalog
-from tenant_svc.plans import repository
-from tenant_svc.plans.difference import Difference, difference
-from tenant_svc.plans.page_tokens import open_plan_token, page_size, plan_token
-from tenant_svc.plans.plan import PlanState, PlanVersion
-from tenant_svc.plans.rules import PlanDraft, check_plan, checked, id_problem, refuse
-from tenant_svc.tenants.repository import lock_log
+from tenantmesh.interceptors.errors import Aborted, AlreadyExists, FailedPrecondition, NotFound
+from tenantmesh.interceptors.naming import in_words
+from tenantmesh.runtime.database import Connection, UniqueViolation
+from tenantmesh.tenant_svc.doors import Doors
+from tenantmesh.tenant_svc.entitlements.repository import record_catalog
+from tenantmesh.tenant_svc.plans import repository
+from tenantmesh.tenant_svc.plans.difference import Difference, difference
+from tenantmesh.tenant_svc.plans.page_tokens import open_plan_token, page_size, plan_token
+from tenantmesh.tenant_svc.plans.plan import PlanState, PlanVersion
+from tenantmesh.tenant_svc.plans.rules import PlanDraft, check_plan, checked, id_problem, refuse
+from tenantmesh.tenant_svc.tenants.repository import lock_log
 
 __all__ = ["PlanPage", "Plans", "Which", "plan_for_tenants", "plan_not_found"]
 

@@ -11,12 +11,20 @@ from typing import Any
 from sqlalchemy import BindParameter, Text, bindparam, func, insert, literal, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import distinct_on
 
-from interceptors.limits import Rate
-from runtime.database import Connection, Record, compiled
-from tenant_svc.plans.plan import FeatureDef, FeatureType, FeatureValue, Period, PlanState, PlanVersion, Rollout
-from tenant_svc.plans.rules import PlanDraft
-from tenant_svc.plans.tables import features as feature_rows
-from tenant_svc.plans.tables import plan_versions
+from tenantmesh.interceptors.limits import Rate
+from tenantmesh.runtime.database import Connection, Record, compiled
+from tenantmesh.tenant_svc.plans.plan import (
+    FeatureDef,
+    FeatureType,
+    FeatureValue,
+    Period,
+    PlanState,
+    PlanVersion,
+    Rollout,
+)
+from tenantmesh.tenant_svc.plans.rules import PlanDraft
+from tenantmesh.tenant_svc.plans.tables import features as feature_rows
+from tenantmesh.tenant_svc.plans.tables import plan_versions
 
 __all__ = [
     "archive",

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from tenantmesh.interceptors import current_call
 from tenantmesh.tenant.v1 import plan_service_pb2 as pb
 from tenantmesh.tenant.v1.plan_pb2 import Feature as FeatureMessage
 from tenantmesh.tenant.v1.plan_pb2 import Plan as PlanMessage
 from tenantmesh.tenant.v1.plan_service_pb2_grpc import PlanServiceServicer
-
-from interceptors import current_call
-from tenant_svc.plans.features import Features
-from tenant_svc.plans.mapping import (
+from tenantmesh.tenant_svc.plans.features import Features
+from tenantmesh.tenant_svc.plans.mapping import (
     difference_message,
     feature_change,
     feature_draft,
@@ -19,8 +18,8 @@ from tenant_svc.plans.mapping import (
     plan_draft,
     plan_message,
 )
-from tenant_svc.plans.plans import Plans, Which
-from tenant_svc.plans.rules import refuse
+from tenantmesh.tenant_svc.plans.plans import Plans, Which
+from tenantmesh.tenant_svc.plans.rules import refuse
 
 __all__ = ["PlanServicer"]
 

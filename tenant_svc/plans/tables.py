@@ -5,8 +5,8 @@ from __future__ import annotations
 from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, Integer, Table, Text
 from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
 
-from runtime.row_security import Grant, catalog
-from tenant_svc.schema import APP_ROLE, DIRECTORY_ROLE, metadata
+from tenantmesh.runtime.row_security import Grant, catalog
+from tenantmesh.tenant_svc.schema import APP_ROLE, DIRECTORY_ROLE, metadata
 
 __all__ = ["features", "plan_versions"]
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from tenant_svc.entitlements.grant import Grant, balance_at
+from tenantmesh.tenant_svc.entitlements.grant import Grant, balance_at
 
 __all__ = ["MOST_GIVEN", "Account", "Burn", "Returned", "returned"]
 

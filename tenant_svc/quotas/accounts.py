@@ -6,16 +6,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from interceptors.tenants import TenantId
-from runtime.database import Connection, Record
-from tenant_svc.entitlements import reader
-from tenant_svc.entitlements.entitlement import TenantEntitlements
-from tenant_svc.entitlements.grant import Grant, burn_order
-from tenant_svc.quotas import allocation_repository, repository
-from tenant_svc.quotas.account import Account, returned
-from tenant_svc.quotas.refusals import meter_not_found
-from tenant_svc.quotas.repository import LedgerKey
-from tenant_svc.tenants.tenants import not_found
+from tenantmesh.interceptors.tenants import TenantId
+from tenantmesh.runtime.database import Connection, Record
+from tenantmesh.tenant_svc.entitlements import reader
+from tenantmesh.tenant_svc.entitlements.entitlement import TenantEntitlements
+from tenantmesh.tenant_svc.entitlements.grant import Grant, burn_order
+from tenantmesh.tenant_svc.quotas import allocation_repository, repository
+from tenantmesh.tenant_svc.quotas.account import Account, returned
+from tenantmesh.tenant_svc.quotas.refusals import meter_not_found
+from tenantmesh.tenant_svc.quotas.repository import LedgerKey
+from tenantmesh.tenant_svc.tenants.tenants import not_found
 
 __all__ = ["Accounts", "NotOpened", "leased", "lock", "put_back", "take", "with_grants"]
 

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from enum import Enum
 from hashlib import sha256
 
-from interceptors.errors import FieldViolation, InvalidArgument
+from tenantmesh.interceptors.errors import FieldViolation, InvalidArgument
 
 __all__ = ["Allocation", "AllocationState", "Item", "Mode", "NewAllocation"]
 

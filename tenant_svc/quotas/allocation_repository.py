@@ -27,12 +27,12 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import insert
 
-from interceptors.tenants import TenantId
-from runtime.database import Connection, Record, compiled
-from tenant_svc.quotas.allocation import Allocation, AllocationState, Item, NewAllocation
-from tenant_svc.quotas.repository import LedgerKey, moment_or_now
-from tenant_svc.quotas.tables import allocation_items, allocations
-from tenant_svc.tenants.tenant import RequestKey
+from tenantmesh.interceptors.tenants import TenantId
+from tenantmesh.runtime.database import Connection, Record, compiled
+from tenantmesh.tenant_svc.quotas.allocation import Allocation, AllocationState, Item, NewAllocation
+from tenantmesh.tenant_svc.quotas.repository import LedgerKey, moment_or_now
+from tenantmesh.tenant_svc.quotas.tables import allocation_items, allocations
+from tenantmesh.tenant_svc.tenants.tenant import RequestKey
 
 __all__ = [
     "add_items",

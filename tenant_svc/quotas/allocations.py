@@ -7,17 +7,17 @@ import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 
-from interceptors.errors import Unavailable
-from interceptors.quotas import Ask
-from interceptors.tenants import TenantId
-from runtime.database import Connection
-from tenant_svc.doors import Doors
-from tenant_svc.quotas import accounts, expiry
-from tenant_svc.quotas import allocation_repository as repository
-from tenant_svc.quotas.allocation import Allocation, AllocationState, Item, Mode, NewAllocation
-from tenant_svc.quotas.ledger import Ledger
-from tenant_svc.quotas.refusals import allocation_closed, allocation_not_found, exhausted, request_reused
-from tenant_svc.tenants.tenant import RequestKey
+from tenantmesh.interceptors.errors import Unavailable
+from tenantmesh.interceptors.quotas import Ask
+from tenantmesh.interceptors.tenants import TenantId
+from tenantmesh.runtime.database import Connection
+from tenantmesh.tenant_svc.doors import Doors
+from tenantmesh.tenant_svc.quotas import accounts, expiry
+from tenantmesh.tenant_svc.quotas import allocation_repository as repository
+from tenantmesh.tenant_svc.quotas.allocation import Allocation, AllocationState, Item, Mode, NewAllocation
+from tenantmesh.tenant_svc.quotas.ledger import Ledger
+from tenantmesh.tenant_svc.quotas.refusals import allocation_closed, allocation_not_found, exhausted, request_reused
+from tenantmesh.tenant_svc.tenants.tenant import RequestKey
 
 __all__ = ["Allocations", "Drain"]
 

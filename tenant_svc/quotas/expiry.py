@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime
 
-from interceptors.tenants import TenantId
-from tenant_svc.doors import Doors
-from tenant_svc.quotas import accounts, allocation_repository
-from tenant_svc.quotas.allocation import Allocation, AllocationState
-from tenant_svc.quotas.repository import LedgerKey
+from tenantmesh.interceptors.tenants import TenantId
+from tenantmesh.tenant_svc.doors import Doors
+from tenantmesh.tenant_svc.quotas import accounts, allocation_repository
+from tenantmesh.tenant_svc.quotas.allocation import Allocation, AllocationState
+from tenantmesh.tenant_svc.quotas.repository import LedgerKey
 
 __all__ = ["BATCH", "release_expired", "reserved"]
 

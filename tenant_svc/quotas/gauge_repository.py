@@ -7,10 +7,10 @@ from datetime import timedelta
 from sqlalchemy import Integer, Interval, bindparam, delete, func, literal, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 
-from interceptors.tenants import TenantId
-from runtime.database import Connection, Record, compiled
-from tenant_svc.quotas.gauge import Adjustment
-from tenant_svc.quotas.tables import gauge_adjustments, gauges
+from tenantmesh.interceptors.tenants import TenantId
+from tenantmesh.runtime.database import Connection, Record, compiled
+from tenantmesh.tenant_svc.quotas.gauge import Adjustment
+from tenantmesh.tenant_svc.quotas.tables import gauge_adjustments, gauges
 
 __all__ = ["adjusted_by", "forget", "lock", "remember", "set_level"]
 

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from interceptors.entitlements import FeatureType
-from interceptors.quotas import LARGEST_AMOUNT
-from interceptors.tenants import TenantId
-from runtime.database import Connection, ForeignKeyViolation
-from tenant_svc.doors import Doors
-from tenant_svc.entitlements import reader, terms
-from tenant_svc.entitlements import repository as entitlements_repository
-from tenant_svc.entitlements.entitlement import TenantEntitlements
-from tenant_svc.quotas import gauge_repository as repository
-from tenant_svc.quotas.gauge import Adjustment, Gauge, Report
-from tenant_svc.quotas.refusals import gauge_not_found, gauge_reported, limit_reached, request_reused
-from tenant_svc.tenants.tenants import not_found
+from tenantmesh.interceptors.entitlements import FeatureType
+from tenantmesh.interceptors.quotas import LARGEST_AMOUNT
+from tenantmesh.interceptors.tenants import TenantId
+from tenantmesh.runtime.database import Connection, ForeignKeyViolation
+from tenantmesh.tenant_svc.doors import Doors
+from tenantmesh.tenant_svc.entitlements import reader, terms
+from tenantmesh.tenant_svc.entitlements import repository as entitlements_repository
+from tenantmesh.tenant_svc.entitlements.entitlement import TenantEntitlements
+from tenantmesh.tenant_svc.quotas import gauge_repository as repository
+from tenantmesh.tenant_svc.quotas.gauge import Adjustment, Gauge, Report
+from tenantmesh.tenant_svc.quotas.refusals import gauge_not_found, gauge_reported, limit_reached, request_reused
+from tenantmesh.tenant_svc.tenants.tenants import not_found
 
 __all__ = ["KEYS_KEPT", "Gauges"]
 

@@ -10,17 +10,17 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from interceptors.errors import Unavailable
-from interceptors.limits import StoreUnavailable
-from interceptors.quotas import Ask, Slice
-from interceptors.tenants import TenantId
-from runtime.database import Connection, ForeignKeyViolation, TransactionConflict
-from tenant_svc.doors import Doors
-from tenant_svc.quotas import accounts, allocation_repository, expiry, repository
-from tenant_svc.quotas.account import Account
-from tenant_svc.quotas.accounts import Accounts, NotOpened
-from tenant_svc.quotas.refusals import meter_not_found
-from tenant_svc.tenants.tenants import not_found
+from tenantmesh.interceptors.errors import Unavailable
+from tenantmesh.interceptors.limits import StoreUnavailable
+from tenantmesh.interceptors.quotas import Ask, Slice
+from tenantmesh.interceptors.tenants import TenantId
+from tenantmesh.runtime.database import Connection, ForeignKeyViolation, TransactionConflict
+from tenantmesh.tenant_svc.doors import Doors
+from tenantmesh.tenant_svc.quotas import accounts, allocation_repository, expiry, repository
+from tenantmesh.tenant_svc.quotas.account import Account
+from tenantmesh.tenant_svc.quotas.accounts import Accounts, NotOpened
+from tenantmesh.tenant_svc.quotas.refusals import meter_not_found
+from tenantmesh.tenant_svc.tenants.tenants import not_found
 
 __all__ = ["Ledger", "PostgresLedger"]
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 
+from tenantmesh.interceptors.quotas import Ask, Slice
 from tenantmesh.tenant.v1 import quota_service_pb2 as pb
-
-from interceptors.quotas import Ask, Slice
-from tenant_svc.moments import duration, timestamp
-from tenant_svc.quotas.allocation import Allocation, AllocationState, Mode
-from tenant_svc.quotas.gauge import Gauge
+from tenantmesh.tenant_svc.moments import duration, timestamp
+from tenantmesh.tenant_svc.quotas.allocation import Allocation, AllocationState, Mode
+from tenantmesh.tenant_svc.quotas.gauge import Gauge
 
 __all__ = [
     "allocation_message",

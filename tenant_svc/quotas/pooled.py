@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from interceptors.limits import StoreUnavailable
-from interceptors.quotas import Ask, QuotaPool
-from interceptors.tenants import TenantId
-from tenant_svc.quotas.ledger import Ledger
+from tenantmesh.interceptors.limits import StoreUnavailable
+from tenantmesh.interceptors.quotas import Ask, QuotaPool
+from tenantmesh.interceptors.tenants import TenantId
+from tenantmesh.tenant_svc.quotas.ledger import Ledger
 
 __all__ = ["PoolDrain", "PoolReader"]
 

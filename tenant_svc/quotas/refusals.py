@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from datetime import UTC
 
-from interceptors.errors import AlreadyExists, FailedPrecondition, NotFound, QuotaViolation, ResourceExhausted
-from interceptors.quotas import LARGEST_AMOUNT
-from interceptors.tenants import TenantId
-from tenant_svc.quotas.account import Account
-from tenant_svc.quotas.allocation import Allocation, AllocationState
-from tenant_svc.quotas.gauge import Gauge
+from tenantmesh.interceptors.errors import (
+    AlreadyExists,
+    FailedPrecondition,
+    NotFound,
+    QuotaViolation,
+    ResourceExhausted,
+)
+from tenantmesh.interceptors.quotas import LARGEST_AMOUNT
+from tenantmesh.interceptors.tenants import TenantId
+from tenantmesh.tenant_svc.quotas.account import Account
+from tenantmesh.tenant_svc.quotas.allocation import Allocation, AllocationState
+from tenantmesh.tenant_svc.quotas.gauge import Gauge
 
 __all__ = [
     "allocation_closed",

@@ -16,14 +16,14 @@ from sqlalchemy import ARRAY, ColumnElement, Interval, Text, and_, any_, bindpar
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from interceptors.tenants import TenantId
-from runtime.database import Connection, Record, compiled
-from tenant_svc.entitlements.grant import Grant
-from tenant_svc.entitlements.repository import GRANT, grant_of
-from tenant_svc.entitlements.tables import grants
-from tenant_svc.plans.tables import features
-from tenant_svc.quotas.account import Account, Burn
-from tenant_svc.quotas.tables import grant_burns, ledger
+from tenantmesh.interceptors.tenants import TenantId
+from tenantmesh.runtime.database import Connection, Record, compiled
+from tenantmesh.tenant_svc.entitlements.grant import Grant
+from tenantmesh.tenant_svc.entitlements.repository import GRANT, grant_of
+from tenantmesh.tenant_svc.entitlements.tables import grants
+from tenantmesh.tenant_svc.plans.tables import features
+from tenantmesh.tenant_svc.quotas.account import Account, Burn
+from tenantmesh.tenant_svc.quotas.tables import grant_burns, ledger
 
 __all__ = [
     "Burnt",

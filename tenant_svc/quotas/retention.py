@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
-from runtime.database import Connection
-from tenant_svc.doors import Doors
-from tenant_svc.quotas import retention_repository as repository
-from tenant_svc.settings import QuotaSettings
-from tenant_svc.tenants.repository import try_prune_lock
+from tenantmesh.runtime.database import Connection
+from tenantmesh.tenant_svc.doors import Doors
+from tenantmesh.tenant_svc.quotas import retention_repository as repository
+from tenantmesh.tenant_svc.settings import QuotaSettings
+from tenantmesh.tenant_svc.tenants.repository import try_prune_lock
 
 __all__ = ["Retention"]
 

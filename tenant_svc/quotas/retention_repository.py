@@ -7,9 +7,9 @@ from datetime import timedelta
 
 from sqlalchemy import ColumnElement, Integer, Interval, bindparam, delete, exists, func, literal_column, select, tuple_
 
-from runtime.database import Connection, compiled
-from tenant_svc.entitlements.tables import grants
-from tenant_svc.quotas.tables import allocation_items, allocations, grant_burns, ledger
+from tenantmesh.runtime.database import Connection, compiled
+from tenantmesh.tenant_svc.entitlements.tables import grants
+from tenantmesh.tenant_svc.quotas.tables import allocation_items, allocations, grant_burns, ledger
 
 __all__ = ["forget_allocations", "forget_burns", "forget_rows"]
 

@@ -5,17 +5,16 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
+from tenantmesh.interceptors import current_call
+from tenantmesh.interceptors.tenants import parse_tenant_id
 from tenantmesh.tenant.v1 import quota_service_pb2 as pb
 from tenantmesh.tenant.v1.quota_service_pb2_grpc import QuotaServiceServicer
-
-from interceptors import current_call
-from interceptors.tenants import parse_tenant_id
-from tenant_svc.quotas import mapping, rules
-from tenant_svc.quotas.allocations import Allocations
-from tenant_svc.quotas.gauges import Gauges
-from tenant_svc.quotas.ledger import Ledger
-from tenant_svc.quotas.refusals import allocation_not_found
-from tenant_svc.tenants.tenant import RequestKey
+from tenantmesh.tenant_svc.quotas import mapping, rules
+from tenantmesh.tenant_svc.quotas.allocations import Allocations
+from tenantmesh.tenant_svc.quotas.gauges import Gauges
+from tenantmesh.tenant_svc.quotas.ledger import Ledger
+from tenantmesh.tenant_svc.quotas.refusals import allocation_not_found
+from tenantmesh.tenant_svc.tenants.tenant import RequestKey
 
 __all__ = ["QuotaServicer"]
 

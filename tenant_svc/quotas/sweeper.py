@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import timedelta
 
-from interceptors.errors import Unavailable
+from tenantmesh.interceptors.errors import Unavailable
 
 __all__ = ["Sweeper"]
 

@@ -16,10 +16,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 
-from runtime.row_security import Grant, tenant_owned
-from tenant_svc.entitlements.tables import grants
-from tenant_svc.schema import APP_ROLE, DIRECTORY_ROLE, metadata
-from tenant_svc.tenants.tables import tenants
+from tenantmesh.runtime.row_security import Grant, tenant_owned
+from tenantmesh.tenant_svc.entitlements.tables import grants
+from tenantmesh.tenant_svc.schema import APP_ROLE, DIRECTORY_ROLE, metadata
+from tenantmesh.tenant_svc.tenants.tables import tenants
 
 __all__ = ["allocation_items", "allocations", "gauge_adjustments", "gauges", "grant_burns", "ledger"]
 

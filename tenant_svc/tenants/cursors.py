@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import uuid
 
-from tenant_svc.feed.cursors import Cursors
-from tenant_svc.sealing import seal, unseal
+from tenantmesh.tenant_svc.feed.cursors import Cursors
+from tenantmesh.tenant_svc.sealing import seal, unseal
 
 __all__ = ["CURSORS", "open_page_token", "page_token"]
 

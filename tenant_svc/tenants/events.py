@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum
 
-from interceptors.errors import Unavailable
-from tenant_svc.doors import Doors
-from tenant_svc.feed.log import EventLog, cursor_expired
-from tenant_svc.tenants import repository
-from tenant_svc.tenants.cursors import CURSORS
-from tenant_svc.tenants.tenant import Tenant
+from tenantmesh.interceptors.errors import Unavailable
+from tenantmesh.tenant_svc.doors import Doors
+from tenantmesh.tenant_svc.feed.log import EventLog, cursor_expired
+from tenantmesh.tenant_svc.tenants import repository
+from tenantmesh.tenant_svc.tenants.cursors import CURSORS
+from tenantmesh.tenant_svc.tenants.tenant import Tenant
 
 __all__ = ["EventType", "StoredEvents", "TenantEvent"]
 

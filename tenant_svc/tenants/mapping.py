@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+from tenantmesh.interceptors.errors import MeshError
+from tenantmesh.interceptors.status import to_status
+from tenantmesh.interceptors.tenants import TenantState
 from tenantmesh.tenant.v1 import tenant_pb2, tenant_service_pb2
-
-from interceptors.errors import MeshError
-from interceptors.status import to_status
-from interceptors.tenants import TenantState
-from tenant_svc.feed.watch import Change
-from tenant_svc.moments import timestamp
-from tenant_svc.tenants.events import EventType, TenantEvent
-from tenant_svc.tenants.tenant import NewTenant, Tenant
+from tenantmesh.tenant_svc.feed.watch import Change
+from tenantmesh.tenant_svc.moments import timestamp
+from tenantmesh.tenant_svc.tenants.events import EventType, TenantEvent
+from tenantmesh.tenant_svc.tenants.tenant import NewTenant, Tenant
 
 __all__ = ["draft_message", "error_message", "event_message", "tenant_message"]
 

@@ -10,11 +10,11 @@ from datetime import timedelta
 
 from sqlalchemy import ColumnElement, Integer, Interval, bindparam, delete, func, insert, literal, select, update
 
-from interceptors.tenants import TenantId, TenantState
-from runtime.database import Connection, Record, compiled
-from tenant_svc.doors import Doors
-from tenant_svc.tenants.tables import event_horizon, positions, tenant_events, tenant_requests, tenants
-from tenant_svc.tenants.tenant import NewTenant, RequestKey, Tenant
+from tenantmesh.interceptors.tenants import TenantId, TenantState
+from tenantmesh.runtime.database import Connection, Record, compiled
+from tenantmesh.tenant_svc.doors import Doors
+from tenantmesh.tenant_svc.tenants.tables import event_horizon, positions, tenant_events, tenant_requests, tenants
+from tenantmesh.tenant_svc.tenants.tenant import NewTenant, RequestKey, Tenant
 
 __all__ = [
     "EVENTS_CHANNEL",

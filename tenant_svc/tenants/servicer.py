@@ -7,22 +7,22 @@ from contextlib import aclosing
 from typing import Any
 
 from google.longrunning.operations_pb2 import Operation
+
+from tenantmesh.interceptors import current_call
+from tenantmesh.interceptors.errors import FieldViolation, InvalidArgument
+from tenantmesh.interceptors.tenants import parse_tenant_id
 from tenantmesh.tenant.v1 import tenant_service_pb2 as pb
 from tenantmesh.tenant.v1.tenant_pb2 import Tenant as TenantMessage
 from tenantmesh.tenant.v1.tenant_service_pb2_grpc import TenantServiceServicer
-
-from interceptors import current_call
-from interceptors.errors import FieldViolation, InvalidArgument
-from interceptors.tenants import parse_tenant_id
-from tenant_svc.feed.streaming import start_of, streamed
-from tenant_svc.feed.watch import Watch
-from tenant_svc.operations.mapping import migration_of, operation_message
-from tenant_svc.operations.migrations import Migrations
-from tenant_svc.operations.migrations import Request as MigrationRequest
-from tenant_svc.tenants.events import TenantEvent
-from tenant_svc.tenants.mapping import draft_message, error_message, event_message, tenant_message
-from tenant_svc.tenants.tenant import NewTenant, RequestKey, Tenant, checked_reason
-from tenant_svc.tenants.tenants import Tenants, not_found
+from tenantmesh.tenant_svc.feed.streaming import start_of, streamed
+from tenantmesh.tenant_svc.feed.watch import Watch
+from tenantmesh.tenant_svc.operations.mapping import migration_of, operation_message
+from tenantmesh.tenant_svc.operations.migrations import Migrations
+from tenantmesh.tenant_svc.operations.migrations import Request as MigrationRequest
+from tenantmesh.tenant_svc.tenants.events import TenantEvent
+from tenantmesh.tenant_svc.tenants.mapping import draft_message, error_message, event_message, tenant_message
+from tenantmesh.tenant_svc.tenants.tenant import NewTenant, RequestKey, Tenant, checked_reason
+from tenantmesh.tenant_svc.tenants.tenants import Tenants, not_found
 
 __all__ = ["TenantServicer"]
 

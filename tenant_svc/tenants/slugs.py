@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from importlib.resources import files
 
-from interceptors.tenants import is_slug, parse_tenant_id
+from tenantmesh.interceptors.tenants import is_slug, parse_tenant_id
 
 __all__ = ["RESERVED", "slug_problem"]
 

@@ -6,10 +6,10 @@ import uuid
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 
-from interceptors.tenants import TenantChange, TenantRecord, TenantSource
-from tenant_svc.feed.watch import FromCursor, FromNow, Watch
-from tenant_svc.tenants.events import TenantEvent
-from tenant_svc.tenants.tenants import Tenants
+from tenantmesh.interceptors.tenants import TenantChange, TenantRecord, TenantSource
+from tenantmesh.tenant_svc.feed.watch import FromCursor, FromNow, Watch
+from tenantmesh.tenant_svc.tenants.events import TenantEvent
+from tenantmesh.tenant_svc.tenants.tenants import Tenants
 
 __all__ = ["PostgresTenantSource"]
 

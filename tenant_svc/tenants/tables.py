@@ -24,8 +24,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 
-from runtime.row_security import Grant, catalog, tenant_owned
-from tenant_svc.schema import APP_ROLE, DIRECTORY_ROLE, SCHEMA, metadata
+from tenantmesh.runtime.row_security import Grant, catalog, tenant_owned
+from tenantmesh.tenant_svc.schema import APP_ROLE, DIRECTORY_ROLE, SCHEMA, metadata
 
 __all__ = [
     "event_horizon",

@@ -6,16 +6,16 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from interceptors.errors import Aborted, AlreadyExists, FieldViolation, InvalidArgument, NotFound
-from interceptors.tenants import TenantId, TenantState, is_slug
-from runtime.database import UniqueViolation
-from tenant_svc.doors import Doors
-from tenant_svc.entitlements import repository as entitlements
-from tenant_svc.plans.plans import plan_for_tenants
-from tenant_svc.tenants import repository
-from tenant_svc.tenants.cursors import open_page_token, page_token
-from tenant_svc.tenants.events import EventType
-from tenant_svc.tenants.tenant import NewTenant, RequestKey, Tenant
+from tenantmesh.interceptors.errors import Aborted, AlreadyExists, FieldViolation, InvalidArgument, NotFound
+from tenantmesh.interceptors.tenants import TenantId, TenantState, is_slug
+from tenantmesh.runtime.database import UniqueViolation
+from tenantmesh.tenant_svc.doors import Doors
+from tenantmesh.tenant_svc.entitlements import repository as entitlements
+from tenantmesh.tenant_svc.plans.plans import plan_for_tenants
+from tenantmesh.tenant_svc.tenants import repository
+from tenantmesh.tenant_svc.tenants.cursors import open_page_token, page_token
+from tenantmesh.tenant_svc.tenants.events import EventType
+from tenantmesh.tenant_svc.tenants.tenant import NewTenant, RequestKey, Tenant
 
 __all__ = ["Page", "Tenants", "not_found"]
 

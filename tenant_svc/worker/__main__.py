@@ -1,4 +1,4 @@
-"""`python -m tenant_svc.worker`: settings from the environment, then work until a signal."""
+"""`python -m tenantmesh.tenant_svc.worker`: settings from the environment, then work until a signal."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import sys
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
-from runtime.server import REFUSED
-from runtime.settings import wrong_settings
-from runtime.telemetry import setup
-from tenant_svc.worker.app import WorkerApp
-from tenant_svc.worker.process import run
-from tenant_svc.worker.settings import WorkerSettings
+from tenantmesh.runtime.server import REFUSED
+from tenantmesh.runtime.settings import wrong_settings
+from tenantmesh.runtime.telemetry import setup
+from tenantmesh.tenant_svc.worker.app import WorkerApp
+from tenantmesh.tenant_svc.worker.process import run
+from tenantmesh.tenant_svc.worker.settings import WorkerSettings
 
 
 def main() -> int:

@@ -7,20 +7,20 @@ from collections.abc import Callable, Iterable
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
-from interceptors.backends.redis_quota_pool import RedisQuotaPool
-from runtime import redis_client, row_security
-from runtime.database import Database, connect
-from runtime.database.pool import RawConnection
-from runtime.telemetry import Telemetry
-from tenant_svc.doors import Doors
-from tenant_svc.entitlements.entitlements import Pooled
-from tenant_svc.operations.queue import MIGRATE_TENANT_PLAN
-from tenant_svc.operations.steps import MigrationSteps
-from tenant_svc.quotas.pooled import PoolReader
-from tenant_svc.schema import SCHEMA, metadata
-from tenant_svc.worker.migrating import MigrationJobs
-from tenant_svc.worker.queue import SETTINGS, JobQueue
-from tenant_svc.worker.settings import WorkerSettings
+from tenantmesh.interceptors.backends.redis_quota_pool import RedisQuotaPool
+from tenantmesh.runtime import redis_client, row_security
+from tenantmesh.runtime.database import Database, connect
+from tenantmesh.runtime.database.pool import RawConnection
+from tenantmesh.runtime.telemetry import Telemetry
+from tenantmesh.tenant_svc.doors import Doors
+from tenantmesh.tenant_svc.entitlements.entitlements import Pooled
+from tenantmesh.tenant_svc.operations.queue import MIGRATE_TENANT_PLAN
+from tenantmesh.tenant_svc.operations.steps import MigrationSteps
+from tenantmesh.tenant_svc.quotas.pooled import PoolReader
+from tenantmesh.tenant_svc.schema import SCHEMA, metadata
+from tenantmesh.tenant_svc.worker.migrating import MigrationJobs
+from tenantmesh.tenant_svc.worker.queue import SETTINGS, JobQueue
+from tenantmesh.tenant_svc.worker.settings import WorkerSettings
 
 __all__ = ["WorkerApp"]
 
@@ -47,7 +47,7 @@ class WorkerApp:
         """Opens what working needs, and begins. Raises InsecureDatabase, DatabaseError, or what is wrong with the
         queue: do not work."""
         await self._database.open()
-        await row_security.verify(self._database, metadata, package="tenant_svc")
+        await row_security.verify(self._database, metadata, package="tenantmesh.tenant_svc")
         await self.queue.start()
 
     async def close(self) -> None:

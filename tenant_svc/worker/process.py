@@ -14,9 +14,9 @@ from datetime import timedelta
 import structlog
 import uvloop
 
-from runtime.server import REFUSED
-from runtime.telemetry import Telemetry
-from tenant_svc.worker.app import WorkerApp
+from tenantmesh.runtime.server import REFUSED
+from tenantmesh.runtime.telemetry import Telemetry
+from tenantmesh.tenant_svc.worker.app import WorkerApp
 
 __all__ = ["run"]
 

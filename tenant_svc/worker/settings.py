@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from pydantic import SecretStr
 
-from runtime.settings import Count, Duration, Group, ProcessSettings
+from tenantmesh.runtime.settings import Count, Duration, Group, ProcessSettings
 
 __all__ = ["JobSettings", "WorkerSettings"]
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from google.api import annotations_pb2
 from google.protobuf.descriptor import MethodDescriptor
+
 from tenantmesh.auth.v1 import error_reason_pb2 as auth_reasons
+from tenantmesh.interceptors.policy import policies_of
 from tenantmesh.policy.v1 import error_reason_pb2 as policy_reasons
 from tenantmesh.policy.v1 import policy_pb2
 from tenantmesh.tenant.v1 import error_reason_pb2 as tenant_reasons
-
-from interceptors.policy import policies_of
 from tests.transports import METHODS, SERVICES, full_name
 
 ROOT = Path(__file__).resolve().parents[2]

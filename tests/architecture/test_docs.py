@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from deploy.reference import errors
-from deploy.reference.__main__ import PAGES, stale
-from runtime.settings import TelemetrySettings
-from runtime.telemetry import Telemetry
+from tenantmesh.deploy.reference import errors
+from tenantmesh.deploy.reference.__main__ import PAGES, stale
+from tenantmesh.runtime.settings import TelemetrySettings
+from tenantmesh.runtime.telemetry import Telemetry
 from tests.architecture.test_contract import documented
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from pydantic_settings import SettingsError
 
-from auth_svc.settings import AuthSettings
-from runtime.settings import ProcessSettings, wrong_settings
-from tenant_svc.settings import TenantSettings
+from tenantmesh.auth_svc.settings import AuthSettings
+from tenantmesh.runtime.settings import ProcessSettings, wrong_settings
+from tenantmesh.tenant_svc.settings import TenantSettings
 
 SERVICES: tuple[type[ProcessSettings], ...] = (TenantSettings, AuthSettings)
 

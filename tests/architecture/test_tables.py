@@ -8,23 +8,23 @@ import asyncpg
 import pytest
 from sqlalchemy import MetaData, Table, UniqueConstraint
 
-import auth_svc.accounts.tables
-import auth_svc.api_keys.tables
-import auth_svc.gauges.tables
-import auth_svc.schema
-import auth_svc.sessions.tables
-import auth_svc.tokens.tables
-import tenant_svc.entitlements.tables
-import tenant_svc.operations.tables
-import tenant_svc.plans.tables
-import tenant_svc.quotas.tables
-import tenant_svc.schema
-import tenant_svc.tenants.tables
-from auth_svc.api_keys.bootstrap import create_key, list_keys, revoke_key
-from runtime.row_security import Catalog, TenantOwned, declaration_of
-from runtime.settings import DatabaseSettings
+import tenantmesh.auth_svc.accounts.tables
+import tenantmesh.auth_svc.api_keys.tables
+import tenantmesh.auth_svc.gauges.tables
+import tenantmesh.auth_svc.schema
+import tenantmesh.auth_svc.sessions.tables
+import tenantmesh.auth_svc.tokens.tables
+import tenantmesh.tenant_svc.entitlements.tables
+import tenantmesh.tenant_svc.operations.tables
+import tenantmesh.tenant_svc.plans.tables
+import tenantmesh.tenant_svc.quotas.tables
+import tenantmesh.tenant_svc.schema
+import tenantmesh.tenant_svc.tenants.tables
+from tenantmesh.auth_svc.api_keys.bootstrap import create_key, list_keys, revoke_key
+from tenantmesh.runtime.row_security import Catalog, TenantOwned, declaration_of
+from tenantmesh.runtime.settings import DatabaseSettings
 
-METADATAS: tuple[MetaData, ...] = (tenant_svc.schema.metadata, auth_svc.schema.metadata)
+METADATAS: tuple[MetaData, ...] = (tenantmesh.tenant_svc.schema.metadata, tenantmesh.auth_svc.schema.metadata)
 EMPTY: set[tuple[str, ...]] = set()
 TABLES: tuple[Table, ...] = tuple(table for metadata in METADATAS for table in metadata.tables.values())
 GLOBAL_NAMES: dict[str, set[tuple[str, ...]]] = {

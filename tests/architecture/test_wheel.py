@@ -16,10 +16,12 @@ ROOT = Path(__file__).resolve().parents[2]
 UV = str(Path(sys.executable).parent / "uv")
 USE = """
 import asyncio, sys
-import interceptors, interceptors.testing
+import interceptors
+assert interceptors.OURS, "the library shadows a folder of its consumer"
+from tenantmesh import interceptors
 from tenantmesh.tenant.v1 import tenant_pb2, tenant_service_pb2, tenant_service_pb2_grpc
 assert not {"sqlalchemy", "asyncpg", "alembic", "pydantic"} & set(sys.modules), "the library is not light"
-from interceptors.testing import TestMesh
+from tenantmesh.interceptors.testing import TestMesh
 
 class Tenants(tenant_service_pb2_grpc.TenantServiceServicer):
     async def GetTenant(self, request, context):
@@ -60,15 +62,15 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_what_the_wheel_holds(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     tops = {name.partition("/")[0] for name in names if ".dist-info" not in name}
-    assert tops == {"interceptors", "runtime", "tenant_svc", "auth_svc", "deploy", "tenantmesh"}
+    assert tops == {"tenantmesh"}, "a consumer's own folders must not be shadowed"
     for needed in (
         "tenantmesh/tenant/v1/tenant_service_pb2.py",
         "tenantmesh/tenant/v1/tenant_service_pb2_grpc.pyi",
-        "tenantmesh/py.typed",
+        "tenantmesh/tenant/py.typed",
         "tenantmesh/descriptors.binpb",
-        "interceptors/py.typed",
-        "interceptors/backends/take.lua",
-        "deploy/postgres/roles.sql",
+        "tenantmesh/interceptors/py.typed",
+        "tenantmesh/interceptors/backends/take.lua",
+        "tenantmesh/deploy/postgres/roles.sql",
     ):
         assert needed in names, f"{needed} is missing"
     assert not [name for name in names if name.startswith(("gen/", "tests/")) or name.endswith(".key")]
@@ -90,6 +92,8 @@ def test_a_consumer_needs_the_library_alone(wheel: Path, tmp_path: Path, version
     run(UV, "venv", "-q", "--python", sys.executable, str(tmp_path / "venv"))
     pins = floors() if versions == "floor" else []
     run(UV, "pip", "install", "-q", "--python", str(python), str(wheel), *pins)
+    (tmp_path / "interceptors").mkdir()
+    (tmp_path / "interceptors" / "__init__.py").write_text("OURS = True")
     assert "served with" in run(str(python), "-W", "error", "-c", USE, cwd=tmp_path)
     installed = run(UV, "pip", "list", "--python", str(python))
     for heavy in ("sqlalchemy", "asyncpg", "pydantic", "uvloop", "prometheus"):

@@ -16,10 +16,10 @@ import pytest
 from notes.v1 import notes_service_pb2 as pb
 from notes.v1.notes_service_pb2_grpc import NotesServiceStub
 
-from auth_svc.api_keys.bootstrap import create_key
-from deploy.embedded import keys
-from deploy.embedded.ports import Ports
-from interceptors.client import Credential, channel
+from tenantmesh.auth_svc.api_keys.bootstrap import create_key
+from tenantmesh.deploy.embedded import keys
+from tenantmesh.deploy.embedded.ports import Ports
+from tenantmesh.interceptors.client import Credential, channel
 from tests.fixtures.mesh import Mesh, World
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from deploy.postgres import DATABASE
+from tenantmesh.deploy.postgres import DATABASE
 from tests.fixtures.mesh import Tenant
 from tests.fixtures.processes import Four, made, ways_of
 from tests.hammer import Tally, Way, exhaust, outcome

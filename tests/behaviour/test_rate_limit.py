@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from deploy.embedded.ports import Ports
-from deploy.embedded.stack import Stack
+from tenantmesh.deploy.embedded.ports import Ports
+from tenantmesh.deploy.embedded.stack import Stack
 from tests.fixtures.engines import CLUSTER
 from tests.fixtures.mesh import AUTH, PASSWORD, TENANTS, Mesh
 from tests.transports import GrpcTransport, RestTransport

@@ -17,7 +17,7 @@ from notes.v1 import notes_service_pb2 as pb
 from rich.console import Console
 from rich.table import Table
 
-from interceptors.chain import LINKS
+from tenantmesh.interceptors.chain import LINKS
 from tests.benchmarks.load import Endpoint, Load, Measured, Target, alternate, framed, pin, require_h2load
 from tests.benchmarks.product import product
 

@@ -18,15 +18,15 @@ from typing import Any
 import grpc
 import pytest
 from google.protobuf.message import Message
-from tenantmesh.tenant.v1 import entitlement_service_pb2, quota_service_pb2, tenant_service_pb2
 
-from deploy.embedded.ports import Ports
-from deploy.embedded.stack import Stack
-from interceptors.backends.redis_quota_pool import RedisQuotaPool
-from interceptors.quotas import Ask, Slice
-from interceptors.tenants import TenantId
-from runtime.redis_client import connect
-from runtime.settings import RedisSettings
+from tenantmesh.deploy.embedded.ports import Ports
+from tenantmesh.deploy.embedded.stack import Stack
+from tenantmesh.interceptors.backends.redis_quota_pool import RedisQuotaPool
+from tenantmesh.interceptors.quotas import Ask, Slice
+from tenantmesh.interceptors.tenants import TenantId
+from tenantmesh.runtime.redis_client import connect
+from tenantmesh.runtime.settings import RedisSettings
+from tenantmesh.tenant.v1 import entitlement_service_pb2, quota_service_pb2, tenant_service_pb2
 from tests.benchmarks.load import LAST_CORE, Endpoint, Headers, Load, Target, framed, pin
 
 SERVICES = "/tenantmesh.tenant.v1"

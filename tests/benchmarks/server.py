@@ -21,14 +21,13 @@ import uvloop
 from notes.v1 import notes_service_pb2 as pb
 from notes.v1.notes_service_pb2_grpc import add_NotesServiceServicer_to_server
 
-import interceptors.chain
-from interceptors import Chain, ChainSettings, Ports
-from interceptors.backends.memory_rate_store import MemoryRateStore
-from interceptors.leased_rate_limiter import LeasedRateLimiter
-from interceptors.limits import Rate
-from interceptors.testing import TestMesh
-from runtime.server.application import Registration
-from runtime.server.handlers import collected
+from tenantmesh.interceptors import Chain, ChainSettings, Ports, chain
+from tenantmesh.interceptors.backends.memory_rate_store import MemoryRateStore
+from tenantmesh.interceptors.leased_rate_limiter import LeasedRateLimiter
+from tenantmesh.interceptors.limits import Rate
+from tenantmesh.interceptors.testing import TestMesh
+from tenantmesh.runtime.server.application import Registration
+from tenantmesh.runtime.server.handlers import collected
 from tests.example.notes import Notes, ThreadNotes
 
 OPTIONS = [("grpc.so_reuseport", 0)]
@@ -101,7 +100,7 @@ def serve_threads(variant: str) -> None:
 def main(variant: str) -> None:
     """Runs the variant."""
     if variant.startswith("links:"):
-        interceptors.chain.LINKS = interceptors.chain.LINKS[: int(variant.partition(":")[2])]
+        chain.LINKS = chain.LINKS[: int(variant.partition(":")[2])]
     if variant.startswith("threads"):
         serve_threads(variant)
     elif variant == "bare":

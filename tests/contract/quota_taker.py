@@ -17,16 +17,16 @@ from datetime import timedelta
 
 from pydantic import SecretStr
 
-from interceptors.backends.redis_quota_pool import RedisQuotaPool
-from interceptors.leased_quota import LeasedQuota, Shortage
-from interceptors.limits import StoreUnavailable
-from interceptors.policy import Charge
-from interceptors.tenants import TenantId
-from runtime.database import Database
-from runtime.redis_client import connect
-from runtime.settings import DatabaseSettings, RedisSettings
-from tenant_svc.doors import Doors
-from tenant_svc.quotas.ledger import Ledger, PostgresLedger
+from tenantmesh.interceptors.backends.redis_quota_pool import RedisQuotaPool
+from tenantmesh.interceptors.leased_quota import LeasedQuota, Shortage
+from tenantmesh.interceptors.limits import StoreUnavailable
+from tenantmesh.interceptors.policy import Charge
+from tenantmesh.interceptors.tenants import TenantId
+from tenantmesh.runtime.database import Database
+from tenantmesh.runtime.redis_client import connect
+from tenantmesh.runtime.settings import DatabaseSettings, RedisSettings
+from tenantmesh.tenant_svc.doors import Doors
+from tenantmesh.tenant_svc.quotas.ledger import Ledger, PostgresLedger
 
 CALLERS = 4
 PATIENCE = 2.0

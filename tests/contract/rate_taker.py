@@ -15,9 +15,9 @@ import redis.asyncio
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from interceptors.backends.redis_rate_store import RedisRateStore
-from interceptors.leased_rate_limiter import LeasedRateLimiter
-from interceptors.limits import Rate
+from tenantmesh.interceptors.backends.redis_rate_store import RedisRateStore
+from tenantmesh.interceptors.leased_rate_limiter import LeasedRateLimiter
+from tenantmesh.interceptors.limits import Rate
 
 CALLERS = 4
 PAUSE = 0.0005

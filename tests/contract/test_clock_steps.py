@@ -12,21 +12,21 @@ from typing import Any
 
 import pytest
 
-from deploy.embedded.valkey import Store
-from interceptors import Rate
-from interceptors.backends.memory import MemoryRateLimiter
-from interceptors.backends.memory_quotas import MemoryQuotaLedger
-from interceptors.backends.memory_rate_store import MemoryRateStore
-from interceptors.backends.redis_quota_pool import RedisQuotaPool
-from interceptors.backends.redis_rate_limiter import RedisRateLimiter
-from interceptors.backends.redis_rate_store import RedisRateStore
-from interceptors.leased_quota import LeasedQuota, Shortage
-from interceptors.leased_rate_limiter import LeasedRateLimiter
-from interceptors.limits import RateLimiter
-from interceptors.policy import Charge
-from interceptors.tenants import TenantId
-from runtime.redis_client import connect
-from runtime.settings import RedisSettings
+from tenantmesh.deploy.embedded.valkey import Store
+from tenantmesh.interceptors import Rate
+from tenantmesh.interceptors.backends.memory import MemoryRateLimiter
+from tenantmesh.interceptors.backends.memory_quotas import MemoryQuotaLedger
+from tenantmesh.interceptors.backends.memory_rate_store import MemoryRateStore
+from tenantmesh.interceptors.backends.redis_quota_pool import RedisQuotaPool
+from tenantmesh.interceptors.backends.redis_rate_limiter import RedisRateLimiter
+from tenantmesh.interceptors.backends.redis_rate_store import RedisRateStore
+from tenantmesh.interceptors.leased_quota import LeasedQuota, Shortage
+from tenantmesh.interceptors.leased_rate_limiter import LeasedRateLimiter
+from tenantmesh.interceptors.limits import RateLimiter
+from tenantmesh.interceptors.policy import Charge
+from tenantmesh.interceptors.tenants import TenantId
+from tenantmesh.runtime.redis_client import connect
+from tenantmesh.runtime.settings import RedisSettings
 from tests.old_server import OldServer
 
 HOUR = 3600.0

@@ -9,16 +9,16 @@ from datetime import timedelta
 
 import pytest
 
-from interceptors.backends.memory_quotas import MemoryQuotaLedger
-from interceptors.errors import NotFound
-from interceptors.quotas import Ask, QuotaLedger, Slice
-from interceptors.tenants import TenantId
-from runtime.database import Database, connect
-from runtime.ids import uuid7
-from runtime.settings import DatabaseSettings
-from tenant_svc.doors import Doors
-from tenant_svc.quotas.ledger import Ledger, PostgresLedger
-from tenant_svc.tenants.tenants import Tenants
+from tenantmesh.interceptors.backends.memory_quotas import MemoryQuotaLedger
+from tenantmesh.interceptors.errors import NotFound
+from tenantmesh.interceptors.quotas import Ask, QuotaLedger, Slice
+from tenantmesh.interceptors.tenants import TenantId
+from tenantmesh.runtime.database import Database, connect
+from tenantmesh.runtime.ids import uuid7
+from tenantmesh.runtime.settings import DatabaseSettings
+from tenantmesh.tenant_svc.doors import Doors
+from tenantmesh.tenant_svc.quotas.ledger import Ledger, PostgresLedger
+from tenantmesh.tenant_svc.tenants.tenants import Tenants
 from tests.fixtures.engines import WorkerDatabase
 from tests.integration.tenant_svc.quotas.conftest import Allowances
 

@@ -11,13 +11,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import redis.asyncio
 
-from deploy.embedded.valkey import Store
-from interceptors import StoreUnavailable, TenantId
-from interceptors.backends.memory_quotas import MemoryQuotaPool
-from interceptors.backends.redis_quota_pool import RedisQuotaPool
-from interceptors.quotas import Ask, Drained, QuotaPool, Slice
-from runtime.redis_client import connect
-from runtime.settings import RedisSettings
+from tenantmesh.deploy.embedded.valkey import Store
+from tenantmesh.interceptors import StoreUnavailable, TenantId
+from tenantmesh.interceptors.backends.memory_quotas import MemoryQuotaPool
+from tenantmesh.interceptors.backends.redis_quota_pool import RedisQuotaPool
+from tenantmesh.interceptors.quotas import Ask, Drained, QuotaPool, Slice
+from tenantmesh.runtime.redis_client import connect
+from tenantmesh.runtime.settings import RedisSettings
 
 TODAY = datetime(2026, 11, 23, tzinfo=UTC)
 TOMORROW = TODAY + timedelta(days=1)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from deploy.embedded.valkey import Store
-from runtime.database import Database, connect
-from runtime.ids import uuid7
-from runtime.settings import DatabaseSettings
-from tenant_svc.doors import Doors
-from tenant_svc.tenants.tenants import Tenants
+from tenantmesh.deploy.embedded.valkey import Store
+from tenantmesh.runtime.database import Database, connect
+from tenantmesh.runtime.ids import uuid7
+from tenantmesh.runtime.settings import DatabaseSettings
+from tenantmesh.tenant_svc.doors import Doors
+from tenantmesh.tenant_svc.tenants.tenants import Tenants
 from tests.contract.takers import taken_by
 from tests.fixtures.engines import WorkerDatabase
 from tests.integration.tenant_svc.quotas.conftest import Allowances

@@ -9,15 +9,15 @@ from datetime import timedelta
 import pytest
 import redis.asyncio
 
-from deploy.embedded.valkey import Store
-from interceptors import Rate, RateLimiter, StoreUnavailable
-from interceptors.backends.memory import MemoryRateLimiter
-from interceptors.backends.memory_rate_store import MemoryRateStore
-from interceptors.backends.redis_rate_limiter import RedisRateLimiter
-from interceptors.backends.redis_rate_store import RedisRateStore
-from interceptors.leased_rate_limiter import LeasedRateLimiter
-from runtime.redis_client import connect
-from runtime.settings import RedisSettings
+from tenantmesh.deploy.embedded.valkey import Store
+from tenantmesh.interceptors import Rate, RateLimiter, StoreUnavailable
+from tenantmesh.interceptors.backends.memory import MemoryRateLimiter
+from tenantmesh.interceptors.backends.memory_rate_store import MemoryRateStore
+from tenantmesh.interceptors.backends.redis_rate_limiter import RedisRateLimiter
+from tenantmesh.interceptors.backends.redis_rate_store import RedisRateStore
+from tenantmesh.interceptors.leased_rate_limiter import LeasedRateLimiter
+from tenantmesh.runtime.redis_client import connect
+from tenantmesh.runtime.settings import RedisSettings
 from tests.old_server import OldServer
 
 

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from deploy.embedded.engines import Engines
-from deploy.embedded.valkey import Store
-from interceptors.backends.memory_rate_store import MemoryRateStore
-from interceptors.backends.redis_rate_store import RedisRateStore
-from interceptors.leased_rate_limiter import LeasedRateLimiter
-from interceptors.limits import Rate, Takers
-from runtime.redis_client import connect
-from runtime.settings import RedisSettings
+from tenantmesh.deploy.embedded.engines import Engines
+from tenantmesh.deploy.embedded.valkey import Store
+from tenantmesh.interceptors.backends.memory_rate_store import MemoryRateStore
+from tenantmesh.interceptors.backends.redis_rate_store import RedisRateStore
+from tenantmesh.interceptors.leased_rate_limiter import LeasedRateLimiter
+from tenantmesh.interceptors.limits import Rate, Takers
+from tenantmesh.runtime.redis_client import connect
+from tenantmesh.runtime.settings import RedisSettings
 from tests.contract.takers import taken_by
 from tests.old_server import OldServer
 

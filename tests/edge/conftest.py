@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from deploy.envoy import EdgeSettings, binary, command, write
+from tenantmesh.deploy.envoy import EdgeSettings, binary, command, write
 from tests.edge.client import Rest
 from tests.edge.upstream import Upstream, running
 from tests.ports import free_port

@@ -8,18 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import tenantmesh
 from google.api import annotations_pb2
 from google.protobuf import descriptor_pb2
 
-from deploy.envoy import (
-    EdgeSettings,
-    InvalidConfiguration,
-    UnusableContract,
-    render,
-    validate,
-    write,
-)
+import tenantmesh
+from tenantmesh.deploy.envoy import EdgeSettings, InvalidConfiguration, UnusableContract, render, validate, write
 from tests.edge.conftest import require_envoy
 
 

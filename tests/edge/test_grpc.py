@@ -16,9 +16,9 @@ from google.rpc import error_details_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from grpc_status import rpc_status
+
 from tenantmesh.auth.v1 import auth_service_pb2, auth_service_pb2_grpc
 from tenantmesh.tenant.v1 import tenant_pb2, tenant_service_pb2, tenant_service_pb2_grpc
-
 from tests.edge.conftest import Edge
 from tests.edge.test_streams import event
 from tests.edge.upstream import BIG

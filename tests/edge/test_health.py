@@ -14,10 +14,10 @@ import grpc
 import grpc.aio
 import pytest
 from google.protobuf import descriptor_pb2
+
+from tenantmesh.deploy.envoy import EdgeLimits, EdgeSettings
 from tenantmesh.policy.v1 import policy_pb2
 from tenantmesh.tenant.v1 import tenant_service_pb2, tenant_service_pb2_grpc
-
-from deploy.envoy import EdgeLimits, EdgeSettings
 from tests.edge.client import Answer, Rest
 from tests.edge.conftest import serving
 from tests.edge.upstream import Upstream, running

@@ -8,9 +8,9 @@ import json
 from pathlib import Path
 
 import pytest
-from tenantmesh.tenant.v1 import tenant_service_pb2
 
-from deploy.envoy import EdgeSettings
+from tenantmesh.deploy.envoy import EdgeSettings
+from tenantmesh.tenant.v1 import tenant_service_pb2
 from tests.edge.client import Answer, Headers, Rest
 from tests.edge.conftest import ORIGIN, Edge, serving, until_healthy
 from tests.edge.upstream import BIG, Upstream

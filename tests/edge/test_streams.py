@@ -10,8 +10,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from tenantmesh.tenant.v1 import tenant_service_pb2
 
+from tenantmesh.tenant.v1 import tenant_service_pb2
 from tests.edge.client import Headers
 from tests.edge.conftest import Edge
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import grpc
 import grpc.aio
 import pytest
-from tenantmesh.tenant.v1 import tenant_service_pb2, tenant_service_pb2_grpc
 
-from deploy.envoy import DownstreamTls, EdgeSettings, UpstreamTls, validate, write
+from tenantmesh.deploy.envoy import DownstreamTls, EdgeSettings, UpstreamTls, validate, write
+from tenantmesh.tenant.v1 import tenant_service_pb2, tenant_service_pb2_grpc
 from tests.authority import Authority, Identity
 from tests.edge.conftest import require_envoy, serving
 from tests.edge.upstream import running

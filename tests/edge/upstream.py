@@ -17,6 +17,7 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from grpc_status import rpc_status
+
 from tenantmesh.auth.v1 import auth_service_pb2, token_service_pb2
 from tenantmesh.tenant.v1 import tenant_pb2, tenant_service_pb2
 

@@ -6,8 +6,8 @@ import sys
 import time
 from pathlib import Path
 
-from deploy.embedded.engines import Engines
-from deploy.embedded.errors import EmbeddedError
+from tenantmesh.deploy.embedded.engines import Engines
+from tenantmesh.deploy.embedded.errors import EmbeddedError
 
 
 def main() -> None:

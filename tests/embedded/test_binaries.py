@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from deploy.embedded import binaries, paths
-from deploy.embedded.binaries import POSTGRES, VALKEY
-from deploy.embedded.errors import EmbeddedError
-from deploy.embedded.identity import EngineUser, engine_user
+from tenantmesh.deploy.embedded import binaries, paths
+from tenantmesh.deploy.embedded.binaries import POSTGRES, VALKEY
+from tenantmesh.deploy.embedded.errors import EmbeddedError
+from tenantmesh.deploy.embedded.identity import EngineUser, engine_user
 
 _NOBODY = pwd.getpwnam("nobody")
 NOBODY = EngineUser(_NOBODY.pw_name, _NOBODY.pw_uid, _NOBODY.pw_gid, switch=True)

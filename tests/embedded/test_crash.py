@@ -15,7 +15,7 @@ import psutil
 import pytest
 import redis
 
-from deploy.embedded.engines import Engines
+from tenantmesh.deploy.embedded.engines import Engines
 
 START_SECONDS = 30
 END_SECONDS = 20

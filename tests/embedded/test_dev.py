@@ -17,7 +17,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from deploy.embedded.ports import NAMES, Ports, is_free
+from tenantmesh.deploy.embedded.ports import NAMES, Ports, is_free
 
 COMMAND = str(Path(sys.executable).with_name("tenantmesh"))
 START_SECONDS = 60

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 import redis
 
-from deploy.embedded.binaries import OLDER_POSTGRES_MAJOR
-from deploy.embedded.engines import Engines
-from deploy.embedded.errors import AlreadyRunningError, EmbeddedError
-from deploy.embedded.migrations import migrate, revisions
-from deploy.embedded.paths import SOCKET_NAME, SOCKET_PATH_LIMIT
-from deploy.embedded.processes import running
-from deploy.embedded.valkey import Valkey
+from tenantmesh.deploy.embedded.binaries import OLDER_POSTGRES_MAJOR
+from tenantmesh.deploy.embedded.engines import Engines
+from tenantmesh.deploy.embedded.errors import AlreadyRunningError, EmbeddedError
+from tenantmesh.deploy.embedded.migrations import migrate, revisions
+from tenantmesh.deploy.embedded.paths import SOCKET_NAME, SOCKET_PATH_LIMIT
+from tenantmesh.deploy.embedded.processes import running
+from tenantmesh.deploy.embedded.valkey import Valkey
 
 
 @pytest.fixture

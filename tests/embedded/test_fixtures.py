@@ -4,8 +4,8 @@ import asyncpg
 import pytest
 import redis.asyncio
 
-from deploy.embedded.valkey import Valkey
-from deploy.postgres import LOGIN_ROLES
+from tenantmesh.deploy.embedded.valkey import Valkey
+from tenantmesh.deploy.postgres import LOGIN_ROLES
 from tests.fixtures.engines import WorkerDatabase
 
 

@@ -15,15 +15,15 @@ from pathlib import Path
 import psutil
 import pytest
 
-import deploy
-from deploy.embedded.edge import healthz
-from deploy.embedded.identity import EngineUser
-from deploy.embedded.ports import NAMES, Ports, is_free
+from tenantmesh import deploy
+from tenantmesh.deploy.embedded.edge import healthz
+from tenantmesh.deploy.embedded.identity import EngineUser
+from tenantmesh.deploy.embedded.ports import NAMES, Ports, is_free
 
 NOBODY = pwd.getpwnam("nobody")
 UNKNOWN_UID = 54321
 SECONDS = 60
-CHECKOUT = str(Path(deploy.__file__).parent.parent)
+CHECKOUT = str(Path(deploy.__file__).resolve().parent.parent)
 PACKAGES = [path for path in sys.path if path.endswith("site-packages")]
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")

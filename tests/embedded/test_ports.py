@@ -6,8 +6,8 @@ import socket
 
 import pytest
 
-from deploy.embedded.errors import PortTakenError
-from deploy.embedded.ports import NAMES, Ports, is_free
+from tenantmesh.deploy.embedded.errors import PortTakenError
+from tenantmesh.deploy.embedded.ports import NAMES, Ports, is_free
 
 
 def test_a_taken_port_is_named_with_its_holder_and_the_way_out() -> None:

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from auth_svc.api_keys.bootstrap import create_key, list_keys
-from deploy import envoy
-from deploy.embedded import keys, services, worker
-from deploy.embedded.blocking import run_blocking
-from deploy.embedded.errors import EmbeddedError
-from deploy.embedded.ports import NAMES, Ports, is_free
-from deploy.embedded.processes import running
-from deploy.embedded.stack import NO_ENVOY, Stack
+from tenantmesh.auth_svc.api_keys.bootstrap import create_key, list_keys
+from tenantmesh.deploy import envoy
+from tenantmesh.deploy.embedded import keys, services, worker
+from tenantmesh.deploy.embedded.blocking import run_blocking
+from tenantmesh.deploy.embedded.errors import EmbeddedError
+from tenantmesh.deploy.embedded.ports import NAMES, Ports, is_free
+from tenantmesh.deploy.embedded.processes import running
+from tenantmesh.deploy.embedded.stack import NO_ENVOY, Stack
 
 WATCH_SECONDS = 60
 

@@ -8,8 +8,8 @@ import grpc
 from notes.v1 import notes_service_pb2 as pb
 from notes.v1.notes_service_pb2_grpc import NotesServiceServicer
 
-from interceptors import current_call
-from interceptors.errors import InvalidArgument, ResourceExhausted
+from tenantmesh.interceptors import current_call
+from tenantmesh.interceptors.errors import InvalidArgument, ResourceExhausted
 
 
 class Notes(NotesServiceServicer):

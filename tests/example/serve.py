@@ -8,7 +8,7 @@ import grpc
 from notes.v1 import notes_service_pb2 as pb
 from notes.v1.notes_service_pb2_grpc import add_NotesServiceServicer_to_server
 
-from interceptors import ChainSettings, Mesh
+from tenantmesh.interceptors import ChainSettings, Mesh
 from tests.example.notes import Notes
 
 ROLES = {"owner": frozenset({"*"}), "member": frozenset({"notes.read"})}

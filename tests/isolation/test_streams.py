@@ -8,8 +8,8 @@ import grpc
 import pytest
 from google.protobuf import message_factory
 from google.protobuf.descriptor import MethodDescriptor
-from tenantmesh.policy.v1 import policy_pb2
 
+from tenantmesh.policy.v1 import policy_pb2
 from tests.fixtures.mesh import Mesh, World
 from tests.transports import METHODS, GrpcTransport, RestTransport, full_name, rest_call, with_token
 

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 from google.api import annotations_pb2
 from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor
-from tenantmesh.policy.v1 import policy_pb2
 
-from interceptors.policy import policies_of
+from tenantmesh.interceptors.policy import policies_of
+from tenantmesh.policy.v1 import policy_pb2
 from tests.fixtures.mesh import Mesh, Tenant, User, World
 from tests.transports import SERVICES, UNARY, Answer, Transport, full_name
 

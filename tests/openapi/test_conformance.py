@@ -10,7 +10,7 @@ from schemathesis import CheckFunction
 from schemathesis.checks import CHECKS
 from schemathesis.filters import HasAPIOperation
 
-from deploy.openapi.__main__ import DOCUMENT
+from tenantmesh.deploy.openapi.__main__ import DOCUMENT
 from tests.clients.tools import Mesh
 
 EXAMPLES = 25

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from deploy.envoy.contract import Contract, read
-from deploy.envoy.settings import EdgeSettings
-from deploy.openapi.__main__ import DOCUMENT, ROOT
+from tenantmesh.deploy.envoy.contract import Contract, read
+from tenantmesh.deploy.envoy.settings import EdgeSettings
+from tenantmesh.deploy.openapi.__main__ import DOCUMENT, ROOT
 from tests.clients.tools import run, tool
 
 

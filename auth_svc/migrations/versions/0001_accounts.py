@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TIMESTAMP
 
-from runtime.row_security import Grant, catalog, ddl, tenant_owned
+from tenantmesh.runtime.row_security import Grant, catalog, ddl, tenant_owned
 
 revision = "0001"
 down_revision = None

@@ -11,8 +11,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-from runtime.migrations import script
-from runtime.row_security import Grant, ddl, tenant_owned
+from tenantmesh.runtime.migrations import script
+from tenantmesh.runtime.row_security import Grant, ddl, tenant_owned
 
 revision = "0003"
 down_revision = "0002"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-from runtime.migrations import script
+from tenantmesh.runtime.migrations import script
 
 revision = "0008"
 down_revision = "0006"

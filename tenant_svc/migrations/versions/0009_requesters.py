@@ -6,7 +6,7 @@ Revises: 0008
 
 from __future__ import annotations
 
-from runtime.migrations import script
+from tenantmesh.runtime.migrations import script
 
 revision = "0009"
 down_revision = "0008"

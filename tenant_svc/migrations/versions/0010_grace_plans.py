@@ -6,7 +6,7 @@ Revises: 0009
 
 from __future__ import annotations
 
-from runtime.migrations import script
+from tenantmesh.runtime.migrations import script
 
 revision = "0010"
 down_revision = "0009"

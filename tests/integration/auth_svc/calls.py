@@ -7,9 +7,9 @@ from typing import Any
 import grpc
 import pytest
 from google.rpc import error_details_pb2, status_pb2
-from tenantmesh.auth.v1 import auth_service_pb2 as auth
 
-from interceptors.tenants import TenantRecord
+from tenantmesh.auth.v1 import auth_service_pb2 as auth
+from tenantmesh.interceptors.tenants import TenantRecord
 from tests.integration.auth_svc.conftest import (
     Service,
 )

@@ -14,21 +14,21 @@ from typing import Any
 import grpc
 import pytest
 from pydantic import SecretStr
+
 from tenantmesh.auth.v1.auth_service_pb2_grpc import AuthServiceStub
 from tenantmesh.auth.v1.token_service_pb2_grpc import TokenServiceStub
-
-from auth_svc.api_keys.bootstrap import create_key
-from auth_svc.app import build
-from auth_svc.doors import Doors
-from auth_svc.settings import AuthSettings, MeshSettings, TokenSettings
-from auth_svc.tokens.sealing import KeyEncryptionKey
-from deploy.embedded.valkey import Store
-from interceptors.client import Credential, channel
-from interceptors.tenants import TenantRecord
-from runtime.database import Database, connect
-from runtime.server import make_server
-from runtime.settings import DatabaseSettings, RedisSettings, ServerSettings, TelemetrySettings
-from runtime.telemetry import Telemetry
+from tenantmesh.auth_svc.api_keys.bootstrap import create_key
+from tenantmesh.auth_svc.app import build
+from tenantmesh.auth_svc.doors import Doors
+from tenantmesh.auth_svc.settings import AuthSettings, MeshSettings, TokenSettings
+from tenantmesh.auth_svc.tokens.sealing import KeyEncryptionKey
+from tenantmesh.deploy.embedded.valkey import Store
+from tenantmesh.interceptors.client import Credential, channel
+from tenantmesh.interceptors.tenants import TenantRecord
+from tenantmesh.runtime.database import Database, connect
+from tenantmesh.runtime.server import make_server
+from tenantmesh.runtime.settings import DatabaseSettings, RedisSettings, ServerSettings, TelemetrySettings
+from tenantmesh.runtime.telemetry import Telemetry
 from tests.fixtures.engines import WorkerDatabase
 from tests.integration.auth_svc.stand_in import StandIn, StandInQuotas, StandInTenants, new_tenant, stand_in
 from tests.ports import free_port
@@ -166,7 +166,7 @@ async def service(
     settings = service_settings(postgres, store, kek_file, tenant_svc.target)
     with pytest.MonkeyPatch.context() as patched:
         # What is told is told because somebody registered.
-        patched.setattr("auth_svc.app.REPORT_INTERVAL", timedelta(hours=1))
+        patched.setattr("tenantmesh.auth_svc.app.REPORT_INTERVAL", timedelta(hours=1))
         application = await build(settings, Telemetry(settings.telemetry, "auth_svc"))
     port = free_port()
     server = make_server(application, settings.server.model_copy(update={"listen": f"127.0.0.1:{port}"}))

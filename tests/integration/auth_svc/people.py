@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
-from auth_svc.accounts.accounts import NewAccount, User, UserId
-from auth_svc.accounts.repository import UserRepository
-from auth_svc.gauges.gauge import GaugeFull
-from interceptors.tenants import TenantRecord
-from runtime.database import Database
+from tenantmesh.auth_svc.accounts.accounts import NewAccount, User, UserId
+from tenantmesh.auth_svc.accounts.repository import UserRepository
+from tenantmesh.auth_svc.gauges.gauge import GaugeFull
+from tenantmesh.interceptors.tenants import TenantRecord
+from tenantmesh.runtime.database import Database
 from tests.fixtures.engines import WorkerDatabase
 from tests.integration.auth_svc.conftest import database_settings
 

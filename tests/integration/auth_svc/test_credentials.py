@@ -8,14 +8,14 @@ from datetime import timedelta
 import grpc
 import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
 from tenantmesh.auth.v1 import auth_service_pb2 as auth
 from tenantmesh.auth.v1 import token_service_pb2 as tokens
+from tenantmesh.auth_svc.api_keys.bootstrap import create_key, list_keys, revoke_key
+from tenantmesh.interceptors.mesh import Mesh
+from tenantmesh.interceptors.tenants import TenantRecord
+from tenantmesh.interceptors.tokens import StaticKeySet, TokenVerifier
 from tenantmesh.policy.v1 import policy_pb2
-
-from auth_svc.api_keys.bootstrap import create_key, list_keys, revoke_key
-from interceptors.mesh import Mesh
-from interceptors.tenants import TenantRecord
-from interceptors.tokens import StaticKeySet, TokenVerifier
 from tests.fixtures.engines import WorkerDatabase
 from tests.integration.auth_svc.calls import login, refresh, refused, register
 from tests.integration.auth_svc.conftest import (

@@ -15,16 +15,15 @@ from typing import Any
 
 from tenantmesh.auth.v1 import token_service_pb2 as tokens
 from tenantmesh.auth.v1.token_service_pb2_grpc import TokenServiceStub
-
-from auth_svc.accounts.repository import UserRepository
-from auth_svc.doors import Doors
-from auth_svc.gauges.reporter import GaugeReporter
-from auth_svc.gauges.reports import GrpcReports
-from auth_svc.gauges.repository import GaugeRepository
-from deploy.embedded.valkey import Store
-from interceptors.client import channel
-from interceptors.errors import FailedPrecondition, NotFound, Unavailable
-from interceptors.tenants import TenantRecord
+from tenantmesh.auth_svc.accounts.repository import UserRepository
+from tenantmesh.auth_svc.doors import Doors
+from tenantmesh.auth_svc.gauges.reporter import GaugeReporter
+from tenantmesh.auth_svc.gauges.reports import GrpcReports
+from tenantmesh.auth_svc.gauges.repository import GaugeRepository
+from tenantmesh.deploy.embedded.valkey import Store
+from tenantmesh.interceptors.client import channel
+from tenantmesh.interceptors.errors import FailedPrecondition, NotFound, Unavailable
+from tenantmesh.interceptors.tenants import TenantRecord
 from tests.fixtures.engines import WorkerDatabase
 from tests.integration.auth_svc.calls import register
 from tests.integration.auth_svc.conftest import ISSUER, Service, a_copy, as_superuser, database_settings
@@ -106,7 +105,7 @@ async def test_two_reporters_of_one_database_tell_everything(postgres: WorkerDat
 async def program(
     postgres: WorkerDatabase, store: Store, kek_file: Path, standing_in: StandIn
 ) -> AsyncIterator[Service]:
-    """`python -m auth_svc`, killed at the end."""
+    """`python -m tenantmesh.auth_svc`, killed at the end."""
     port, settings = free_port(), database_settings(postgres)
     assert settings.url is not None
     assert settings.system_url is not None
@@ -123,7 +122,7 @@ async def program(
         "TENANTMESH_TOKENS_KEK_FILE": str(kek_file),
     }
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "auth_svc", env={**os.environ, **variables}, stdout=DEVNULL, stderr=DEVNULL
+        sys.executable, "-m", "tenantmesh.auth_svc", env={**os.environ, **variables}, stdout=DEVNULL, stderr=DEVNULL
     )
     try:
         async with channel(f"127.0.0.1:{port}") as connection:

@@ -9,14 +9,14 @@ from typing import Any
 import asyncpg
 import pytest
 
-from auth_svc.accounts.repository import UserRepository
-from auth_svc.doors import Doors
-from auth_svc.gauges.gauge import USERS, GaugeFull
-from auth_svc.gauges.repository import GaugeRepository
-from auth_svc.schema import metadata
-from interceptors.tenants import TenantRecord
-from runtime import migrations, row_security
-from runtime.database import Connection, Statement
+from tenantmesh.auth_svc.accounts.repository import UserRepository
+from tenantmesh.auth_svc.doors import Doors
+from tenantmesh.auth_svc.gauges.gauge import USERS, GaugeFull
+from tenantmesh.auth_svc.gauges.repository import GaugeRepository
+from tenantmesh.auth_svc.schema import metadata
+from tenantmesh.interceptors.tenants import TenantRecord
+from tenantmesh.runtime import migrations, row_security
+from tenantmesh.runtime.database import Connection, Statement
 from tests.fixtures.engines import WorkerDatabase
 from tests.integration.auth_svc.conftest import a_copy, as_role, as_superuser
 from tests.integration.auth_svc.people import account, add, opened
@@ -172,7 +172,7 @@ async def test_the_migration_counts_those_who_are_there(postgres: WorkerDatabase
             for statement in ("DROP TABLE auth.gauges", "UPDATE auth.alembic_version SET version_num = '0002'"):
                 await as_superuser(own, statement)
             await migrations.upgrade("auth_svc", own.url("tenantmesh_migrate"), "auth_owner")
-            await row_security.verify(database, metadata, package="auth_svc")
+            await row_security.verify(database, metadata, package="tenantmesh.auth_svc")
             unreported = await GaugeRepository(Doors(database)).unreported(None, 10)
     found = {each.tenant_id: (each.gauge, each.level, each.version) for each in unreported}
     assert found == {here.id: (USERS, 3, 1), there.id: (USERS, 1, 1)}

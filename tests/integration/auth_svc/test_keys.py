@@ -8,16 +8,16 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from auth_svc.api_keys.api_keys import KeyAudience, SystemKeys
-from auth_svc.api_keys.bootstrap import create_key, list_keys, revoke_key
-from auth_svc.api_keys.repository import SystemKeyRepository
-from auth_svc.doors import Doors
-from auth_svc.sessions.session import Limits
-from auth_svc.tokens.repository import SigningKeyRepository
-from auth_svc.tokens.sealing import KeyEncryptionKey
-from auth_svc.tokens.signing_keys import KeyRing, KeySchedule
-from runtime.database import Database
-from runtime.settings import DatabaseSettings
+from tenantmesh.auth_svc.api_keys.api_keys import KeyAudience, SystemKeys
+from tenantmesh.auth_svc.api_keys.bootstrap import create_key, list_keys, revoke_key
+from tenantmesh.auth_svc.api_keys.repository import SystemKeyRepository
+from tenantmesh.auth_svc.doors import Doors
+from tenantmesh.auth_svc.sessions.session import Limits
+from tenantmesh.auth_svc.tokens.repository import SigningKeyRepository
+from tenantmesh.auth_svc.tokens.sealing import KeyEncryptionKey
+from tenantmesh.auth_svc.tokens.signing_keys import KeyRing, KeySchedule
+from tenantmesh.runtime.database import Database
+from tenantmesh.runtime.settings import DatabaseSettings
 from tests.fixtures.engines import WorkerDatabase
 from tests.integration.auth_svc.conftest import a_copy, as_superuser, database_settings
 

@@ -8,23 +8,23 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from auth_svc.accounts.accounts import Accounts, Registration
-from auth_svc.accounts.repository import UserRepository
-from auth_svc.doors import Doors
-from auth_svc.passwords.hashing import Hashing
-from auth_svc.passwords.passwords import PasswordRules
-from auth_svc.sessions.attempts import LoginAttempts
-from auth_svc.sessions.refresh_tokens import RefreshTokens
-from auth_svc.sessions.repository import SessionRepository
-from auth_svc.sessions.session import Limits
-from auth_svc.sessions.sessions import Sessions
-from auth_svc.tokens.repository import SigningKeyRepository
-from auth_svc.tokens.sealing import KeyEncryptionKey
-from auth_svc.tokens.signing_keys import KeyRing, KeySchedule
-from auth_svc.tokens.tokens import AccessTokens
-from interceptors.backends.memory import MemoryRateLimiter
-from interceptors.errors import Unauthenticated
-from interceptors.tenants import TenantRecord
+from tenantmesh.auth_svc.accounts.accounts import Accounts, Registration
+from tenantmesh.auth_svc.accounts.repository import UserRepository
+from tenantmesh.auth_svc.doors import Doors
+from tenantmesh.auth_svc.passwords.hashing import Hashing
+from tenantmesh.auth_svc.passwords.passwords import PasswordRules
+from tenantmesh.auth_svc.sessions.attempts import LoginAttempts
+from tenantmesh.auth_svc.sessions.refresh_tokens import RefreshTokens
+from tenantmesh.auth_svc.sessions.repository import SessionRepository
+from tenantmesh.auth_svc.sessions.session import Limits
+from tenantmesh.auth_svc.sessions.sessions import Sessions
+from tenantmesh.auth_svc.tokens.repository import SigningKeyRepository
+from tenantmesh.auth_svc.tokens.sealing import KeyEncryptionKey
+from tenantmesh.auth_svc.tokens.signing_keys import KeyRing, KeySchedule
+from tenantmesh.auth_svc.tokens.tokens import AccessTokens
+from tenantmesh.interceptors.backends.memory import MemoryRateLimiter
+from tenantmesh.interceptors.errors import Unauthenticated
+from tenantmesh.interceptors.tenants import TenantRecord
 from tests.integration.auth_svc.stand_in import new_tenant
 from tests.unit.auth_svc.memory import GOOD_PASSWORD, Clock, CountingHasher, MemoryTenants
 

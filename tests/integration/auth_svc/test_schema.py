@@ -12,15 +12,15 @@ from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
-from auth_svc.accounts.tables import USERS
-from auth_svc.api_keys.tables import SYSTEM_KEYS
-from auth_svc.gauges.tables import GAUGES
-from auth_svc.schema import metadata
-from auth_svc.sessions.tables import SESSIONS
-from auth_svc.tokens.tables import SIGNING_KEYS
-from runtime import row_security
-from runtime.database import Database, connect
-from runtime.row_security import InsecureDatabase
+from tenantmesh.auth_svc.accounts.tables import USERS
+from tenantmesh.auth_svc.api_keys.tables import SYSTEM_KEYS
+from tenantmesh.auth_svc.gauges.tables import GAUGES
+from tenantmesh.auth_svc.schema import metadata
+from tenantmesh.auth_svc.sessions.tables import SESSIONS
+from tenantmesh.auth_svc.tokens.tables import SIGNING_KEYS
+from tenantmesh.runtime import row_security
+from tenantmesh.runtime.database import Database, connect
+from tenantmesh.runtime.row_security import InsecureDatabase
 from tests.fixtures.engines import WorkerDatabase
 from tests.integration.auth_svc.conftest import a_copy, as_role, as_superuser, database_settings
 
@@ -40,7 +40,7 @@ def test_there_are_no_other_tables() -> None:
 
 
 async def test_the_gate_finds_nothing_wrong(database: Database) -> None:
-    await row_security.verify(database, metadata, package="auth_svc")
+    await row_security.verify(database, metadata, package="tenantmesh.auth_svc")
 
 
 def _of_this_service(name: str | None, kind: str, _parents: object) -> bool:
@@ -146,6 +146,6 @@ async def test_the_gate_names_what_was_damaged(postgres: WorkerDatabase, damage:
         await as_superuser(broken, damage)
         database = Database(database_settings(broken), schema="auth")
         with pytest.raises(InsecureDatabase) as refused:
-            await row_security.verify(database, metadata, package="auth_svc")
+            await row_security.verify(database, metadata, package="tenantmesh.auth_svc")
         await database.close()
     assert any(named in problem for problem in refused.value.problems)

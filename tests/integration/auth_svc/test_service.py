@@ -13,13 +13,13 @@ import grpc
 import pytest
 from google.rpc import error_details_pb2
 from redis.asyncio import Redis
+
 from tenantmesh.auth.v1 import auth_service_pb2 as auth
 from tenantmesh.auth.v1 import token_service_pb2 as tokens
 from tenantmesh.auth.v1.auth_service_pb2_grpc import AuthServiceStub
-
-from auth_svc.sessions.attempts import ATTEMPTS
-from deploy.embedded.valkey import Store
-from interceptors.tenants import TenantRecord, TenantState
+from tenantmesh.auth_svc.sessions.attempts import ATTEMPTS
+from tenantmesh.deploy.embedded.valkey import Store
+from tenantmesh.interceptors.tenants import TenantRecord, TenantState
 from tests.fixtures.engines import WorkerDatabase
 from tests.integration.auth_svc.calls import PASSWORD, WRONG, details_of, login, reason_of, refresh, refused, register
 from tests.integration.auth_svc.conftest import (

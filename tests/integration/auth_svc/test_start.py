@@ -14,15 +14,15 @@ from urllib.parse import urlsplit
 
 import grpc
 import pytest
+
 from tenantmesh.auth.v1 import token_service_pb2 as tokens
 from tenantmesh.auth.v1.token_service_pb2_grpc import TokenServiceStub
-
-from auth_svc.app import build
-from auth_svc.tokens.sealing import KekRefused, SealBroken
-from deploy.embedded.valkey import Store
-from interceptors.client import channel
-from runtime.row_security import InsecureDatabase
-from runtime.telemetry import Telemetry
+from tenantmesh.auth_svc.app import build
+from tenantmesh.auth_svc.tokens.sealing import KekRefused, SealBroken
+from tenantmesh.deploy.embedded.valkey import Store
+from tenantmesh.interceptors.client import channel
+from tenantmesh.runtime.row_security import InsecureDatabase
+from tenantmesh.runtime.telemetry import Telemetry
 from tests.fixtures.engines import WorkerDatabase
 from tests.integration.auth_svc.conftest import (
     ISSUER,
@@ -108,7 +108,7 @@ async def test_the_program_serves_until_it_is_told_to_stop_and_logs_no_secret(
         "TENANTMESH_TELEMETRY_ACCESS_LOG": "all",
     }
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "auth_svc", env=variables, stdout=PIPE, stderr=STDOUT
+        sys.executable, "-m", "tenantmesh.auth_svc", env=variables, stdout=PIPE, stderr=STDOUT
     )
     try:
         async with channel(f"127.0.0.1:{port}") as connection:
@@ -136,7 +136,7 @@ async def test_the_program_serves_until_it_is_told_to_stop_and_logs_no_secret(
 def test_the_program_names_the_settings_that_it_lacks() -> None:
     bare = {"PATH": os.environ["PATH"], "TENANTMESH_TOKENS_ISSUER": "nonsense/"}
     result = subprocess.run(
-        [sys.executable, "-m", "auth_svc"], env=bare, capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-m", "tenantmesh.auth_svc"], env=bare, capture_output=True, text=True, timeout=60, check=False
     )
     assert result.returncode == 78
     for name in ("TENANTMESH_MESH_CREDENTIAL", "TENANTMESH_TOKENS_KEK_FILE", "TENANTMESH_TOKENS_ISSUER"):

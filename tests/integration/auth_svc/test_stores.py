@@ -10,15 +10,15 @@ import asyncpg
 import pytest
 from pydantic import SecretStr
 
-from auth_svc.accounts.accounts import Credentials, NewAccount, User, UserId
-from auth_svc.accounts.repository import UserRepository
-from auth_svc.doors import Doors
-from auth_svc.sessions.repository import SessionRepository
-from auth_svc.sessions.session import Limits, Session, Spent
-from interceptors.errors import Unavailable
-from interceptors.tenants import TenantId, TenantRecord
-from runtime.database import Database, connect
-from runtime.settings import DatabaseSettings
+from tenantmesh.auth_svc.accounts.accounts import Credentials, NewAccount, User, UserId
+from tenantmesh.auth_svc.accounts.repository import UserRepository
+from tenantmesh.auth_svc.doors import Doors
+from tenantmesh.auth_svc.sessions.repository import SessionRepository
+from tenantmesh.auth_svc.sessions.session import Limits, Session, Spent
+from tenantmesh.interceptors.errors import Unavailable
+from tenantmesh.interceptors.tenants import TenantId, TenantRecord
+from tenantmesh.runtime.database import Database, connect
+from tenantmesh.runtime.settings import DatabaseSettings
 from tests.fixtures.engines import WorkerDatabase
 from tests.integration.auth_svc.conftest import as_superuser
 from tests.integration.auth_svc.stand_in import new_tenant

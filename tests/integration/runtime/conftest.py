@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import pytest
 from pydantic import SecretStr
 
-from deploy.embedded.engines import Engines
-from runtime import migrations
-from runtime.database import Database, connect
-from runtime.settings import DatabaseSettings
+from tenantmesh.deploy.embedded.engines import Engines
+from tenantmesh.runtime import migrations
+from tenantmesh.runtime.database import Database, connect
+from tenantmesh.runtime.settings import DatabaseSettings
 
 PACKAGE = "tests.integration.runtime.demo_service"
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "main")

@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 from sqlalchemy import BigInteger, bindparam, delete, func, insert, select, update
 
-from runtime.database import (
+from tenantmesh.runtime.database import (
     Connection,
     ConstraintViolation,
     Database,

@@ -7,12 +7,12 @@ import asyncpg
 import pytest
 from sqlalchemy import Column, MetaData, Table, Text
 
-from deploy.embedded.engines import Engines
-from runtime import migrations
-from runtime.database import Database, InternalDatabaseError
-from runtime.migrations import Revisions
-from runtime.row_security import InsecureDatabase, verify
-from runtime.row_security.declaration import predicate
+from tenantmesh.deploy.embedded.engines import Engines
+from tenantmesh.runtime import migrations
+from tenantmesh.runtime.database import Database, InternalDatabaseError
+from tenantmesh.runtime.migrations import Revisions
+from tenantmesh.runtime.row_security import InsecureDatabase, verify
+from tenantmesh.runtime.row_security.declaration import predicate
 from tests.integration.runtime.conftest import PACKAGE, WORKER, DemoDatabase
 from tests.integration.runtime.demo_service.tables import METADATA
 

@@ -10,19 +10,19 @@ from datetime import timedelta
 
 import pytest
 
-from deploy.embedded.valkey_cluster import NODES, ValkeyCluster
-from interceptors import Rate, StoreUnavailable
-from interceptors._quota_sources import Sources
-from interceptors.backends.memory_quotas import MemoryQuotaLedger
-from interceptors.backends.redis_quota_pool import RedisQuotaPool
-from interceptors.backends.redis_rate_store import RedisRateStore
-from interceptors.leased_quota import LeasedQuota, Shortage
-from interceptors.leased_rate_limiter import LeasedRateLimiter
-from interceptors.policy import Charge
-from interceptors.quotas import Ask
-from interceptors.tenants import TenantId
-from runtime.redis_client import connect
-from runtime.settings import RedisSettings
+from tenantmesh.deploy.embedded.valkey_cluster import NODES, ValkeyCluster
+from tenantmesh.interceptors import Rate, StoreUnavailable
+from tenantmesh.interceptors._quota_sources import Sources
+from tenantmesh.interceptors.backends.memory_quotas import MemoryQuotaLedger
+from tenantmesh.interceptors.backends.redis_quota_pool import RedisQuotaPool
+from tenantmesh.interceptors.backends.redis_rate_store import RedisRateStore
+from tenantmesh.interceptors.leased_quota import LeasedQuota, Shortage
+from tenantmesh.interceptors.leased_rate_limiter import LeasedRateLimiter
+from tenantmesh.interceptors.policy import Charge
+from tenantmesh.interceptors.quotas import Ask
+from tenantmesh.interceptors.tenants import TenantId
+from tenantmesh.runtime.redis_client import connect
+from tenantmesh.runtime.settings import RedisSettings
 from tests.fixtures.engines import started_cluster
 from tests.old_server import OldServer
 

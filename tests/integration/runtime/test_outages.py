@@ -10,9 +10,9 @@ from datetime import timedelta
 
 import pytest
 
-from deploy.embedded.engines import Engines
-from runtime import migrations
-from runtime.database import CommitUnknown, Database, DatabaseUnavailable
+from tenantmesh.deploy.embedded.engines import Engines
+from tenantmesh.runtime import migrations
+from tenantmesh.runtime.database import CommitUnknown, Database, DatabaseUnavailable
 from tests.integration.runtime.conftest import PACKAGE, DemoDatabase
 from tests.integration.runtime.test_doors import SLEEP, add, store, titles
 

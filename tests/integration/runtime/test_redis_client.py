@@ -9,10 +9,10 @@ import pytest
 from pydantic import SecretStr
 from redis.exceptions import RedisError, ResponseError
 
-from deploy.embedded.engines import Engines
-from deploy.embedded.valkey import Valkey
-from runtime.redis_client import GuardedRedis, StoreUnavailable, connect
-from runtime.settings import RedisSettings
+from tenantmesh.deploy.embedded.engines import Engines
+from tenantmesh.deploy.embedded.valkey import Valkey
+from tenantmesh.runtime.redis_client import GuardedRedis, StoreUnavailable, connect
+from tenantmesh.runtime.settings import RedisSettings
 
 PAUSE = timedelta(milliseconds=200)
 

@@ -14,9 +14,9 @@ import redis
 from pydantic import SecretStr
 from redis.crc import key_slot
 
-from deploy.embedded.valkey_cluster import NODES, ValkeyCluster
-from runtime.redis_client import GuardedCluster, StoreUnavailable, connect
-from runtime.settings import RedisSettings
+from tenantmesh.deploy.embedded.valkey_cluster import NODES, ValkeyCluster
+from tenantmesh.runtime.redis_client import GuardedCluster, StoreUnavailable, connect
+from tenantmesh.runtime.settings import RedisSettings
 from tests.fixtures.engines import started_cluster
 
 PATIENT = timedelta(seconds=20)

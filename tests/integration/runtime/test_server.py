@@ -16,8 +16,8 @@ from grpc_channelz.v1 import channelz_pb2, channelz_pb2_grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
-from runtime import tuning
-from runtime.server import REFUSED
+from tenantmesh.runtime import tuning
+from tenantmesh.runtime.server import REFUSED
 from tests.integration.runtime.conftest import PACKAGE
 from tests.ports import STEP, free_port_for_workers
 

@@ -14,9 +14,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from runtime.health import Health
-from runtime.server import Application, make_server
-from runtime.settings import ServerSettings
+from tenantmesh.runtime.health import Health
+from tenantmesh.runtime.server import Application, make_server
+from tenantmesh.runtime.settings import ServerSettings
 from tests.ports import free_port
 
 health_stub: Any = health_pb2_grpc.HealthStub

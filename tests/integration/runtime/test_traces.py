@@ -10,9 +10,9 @@ from typing import Any
 import grpc
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
 
-from runtime.settings import TelemetrySettings
-from runtime.telemetry import Telemetry
-from runtime.telemetry.spans import CallSpans
+from tenantmesh.runtime.settings import TelemetrySettings
+from tenantmesh.runtime.telemetry import Telemetry
+from tenantmesh.runtime.telemetry.spans import CallSpans
 
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 

@@ -9,12 +9,12 @@ from typing import Any
 import grpc
 import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 from tenantmesh.auth.v1 import token_service_pb2 as pb
 from tenantmesh.auth.v1.token_service_pb2_grpc import TokenServiceServicer, add_TokenServiceServicer_to_server
+from tenantmesh.interceptors.tenants import TenantId
+from tenantmesh.interceptors.tokens import AccessClaims
 from tenantmesh.policy.v1 import policy_pb2
-
-from interceptors.tenants import TenantId
-from interceptors.tokens import AccessClaims
 
 __all__ = ["AUDIENCE", "ISSUER", "AuthStandIn"]
 

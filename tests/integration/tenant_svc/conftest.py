@@ -8,14 +8,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
-from deploy.embedded.valkey import Store
-from runtime import migrations
-from runtime.database import Database, connect
-from runtime.ids import uuid7
-from runtime.settings import DatabaseSettings
-from tenant_svc.doors import Doors
-from tenant_svc.tenants.tenant import NewTenant
-from tenant_svc.tenants.tenants import Tenants
+from tenantmesh.deploy.embedded.valkey import Store
+from tenantmesh.runtime import migrations
+from tenantmesh.runtime.database import Database, connect
+from tenantmesh.runtime.ids import uuid7
+from tenantmesh.runtime.settings import DatabaseSettings
+from tenantmesh.tenant_svc.doors import Doors
+from tenantmesh.tenant_svc.tenants.tenant import NewTenant
+from tenantmesh.tenant_svc.tenants.tenants import Tenants
 from tests.fixtures.engines import WorkerDatabase
 from tests.integration.tenant_svc.serving import Service, running
 

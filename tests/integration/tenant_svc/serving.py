@@ -10,17 +10,17 @@ from typing import Any
 import grpc
 import pytest
 from google.rpc import error_details_pb2, status_pb2
+
+from tenantmesh.deploy.embedded.valkey import Store
+from tenantmesh.interceptors.client import Credential, channel
 from tenantmesh.policy.v1 import policy_pb2
+from tenantmesh.runtime.server import make_server
+from tenantmesh.runtime.settings import DatabaseSettings, RedisSettings, ServerSettings, TelemetrySettings
+from tenantmesh.runtime.telemetry import Telemetry
 from tenantmesh.tenant.v1 import tenant_service_pb2 as pb
 from tenantmesh.tenant.v1.tenant_service_pb2_grpc import TenantServiceStub
-
-from deploy.embedded.valkey import Store
-from interceptors.client import Credential, channel
-from runtime.server import make_server
-from runtime.settings import DatabaseSettings, RedisSettings, ServerSettings, TelemetrySettings
-from runtime.telemetry import Telemetry
-from tenant_svc.app import build
-from tenant_svc.settings import EventSettings, MeshSettings, TenantSettings, TokenSettings
+from tenantmesh.tenant_svc.app import build
+from tenantmesh.tenant_svc.settings import EventSettings, MeshSettings, TenantSettings, TokenSettings
 from tests.fixtures.engines import WorkerDatabase
 from tests.integration.tenant_svc.auth_stand_in import AUDIENCE, ISSUER, AuthStandIn
 from tests.ports import free_port

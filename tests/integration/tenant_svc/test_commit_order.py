@@ -8,13 +8,13 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from interceptors.tenants import TenantId
-from runtime.database import Connection
-from runtime.ids import uuid7
-from tenant_svc.doors import Doors
-from tenant_svc.tenants import repository
-from tenant_svc.tenants.events import StoredEvents
-from tenant_svc.tenants.tenants import Tenants
+from tenantmesh.interceptors.tenants import TenantId
+from tenantmesh.runtime.database import Connection
+from tenantmesh.runtime.ids import uuid7
+from tenantmesh.tenant_svc.doors import Doors
+from tenantmesh.tenant_svc.tenants import repository
+from tenantmesh.tenant_svc.tenants.events import StoredEvents
+from tenantmesh.tenant_svc.tenants.tenants import Tenants
 from tests.integration.tenant_svc.conftest import new_tenant
 
 LATE = 0.3

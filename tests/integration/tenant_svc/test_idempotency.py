@@ -7,9 +7,9 @@ import uuid
 
 import pytest
 
-from interceptors.errors import AlreadyExists
-from tenant_svc.tenants.tenant import NewTenant, RequestKey, Tenant
-from tenant_svc.tenants.tenants import Tenants
+from tenantmesh.interceptors.errors import AlreadyExists
+from tenantmesh.tenant_svc.tenants.tenant import NewTenant, RequestKey, Tenant
+from tenantmesh.tenant_svc.tenants.tenants import Tenants
 from tests.integration.tenant_svc.conftest import new_tenant
 
 PARALLEL = 50

@@ -1,4 +1,4 @@
-"""`python -m tenant_svc`: serves what the environment says, stops on a signal, and refuses what is wrong in words."""
+"""The process of tenant_svc: serves what the environment says, stops on a signal, and names wrong settings."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from deploy.embedded.valkey import Store
+from tenantmesh.deploy.embedded.valkey import Store
 from tests.fixtures.engines import WorkerDatabase
 from tests.ports import free_port
 
@@ -22,7 +22,7 @@ async def start(environment: Mapping[str, str]) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
-        "tenant_svc",
+        "tenantmesh.tenant_svc",
         env={**inherited, **environment},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from runtime.database import Database
-from runtime.row_security import verify
-from tenant_svc.schema import metadata
+from tenantmesh.runtime.database import Database
+from tenantmesh.runtime.row_security import verify
+from tenantmesh.tenant_svc.schema import metadata
 
 
 async def test_the_boot_gate_accepts_what_the_migrations_made(database: Database) -> None:
-    await verify(database, metadata, package="tenant_svc")
+    await verify(database, metadata, package="tenantmesh.tenant_svc")

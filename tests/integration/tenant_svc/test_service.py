@@ -9,20 +9,20 @@ import grpc
 import pytest
 from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from tenantmesh.interceptors.mesh_plans import GrpcEntitlementSource, GrpcQuotaLedger
+from tenantmesh.interceptors.quotas import Ask
+from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.policy.v1 import policy_pb2
+from tenantmesh.runtime.row_security import InsecureDatabase
+from tenantmesh.runtime.settings import TelemetrySettings
+from tenantmesh.runtime.telemetry import Telemetry
 from tenantmesh.tenant.v1 import entitlement_service_pb2 as entitlements_pb2
 from tenantmesh.tenant.v1 import tenant_pb2
 from tenantmesh.tenant.v1 import tenant_service_pb2 as pb
 from tenantmesh.tenant.v1.entitlement_service_pb2_grpc import EntitlementServiceStub
 from tenantmesh.tenant.v1.quota_service_pb2_grpc import QuotaServiceStub
-
-from interceptors.mesh_plans import GrpcEntitlementSource, GrpcQuotaLedger
-from interceptors.quotas import Ask
-from interceptors.tenants import TenantId
-from runtime.row_security import InsecureDatabase
-from runtime.settings import TelemetrySettings
-from runtime.telemetry import Telemetry
-from tenant_svc.app import SERVICES, build
+from tenantmesh.tenant_svc.app import SERVICES, build
 from tests.fixtures.engines import WorkerDatabase
 from tests.integration.tenant_svc.conftest import as_superuser
 from tests.integration.tenant_svc.serving import OWN_KEY, Service, reason_of, refusal, request

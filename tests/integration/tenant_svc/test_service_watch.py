@@ -8,12 +8,12 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
+
+from tenantmesh.interceptors.directory import TenantDirectory
+from tenantmesh.interceptors.mesh import GrpcTenantSource, Mesh
+from tenantmesh.interceptors.tenants import TenantChange, TenantId, TenantState
 from tenantmesh.tenant.v1 import tenant_service_pb2 as pb
 from tenantmesh.tenant.v1.tenant_service_pb2_grpc import TenantServiceStub
-
-from interceptors.directory import TenantDirectory
-from interceptors.mesh import GrpcTenantSource, Mesh
-from interceptors.tenants import TenantChange, TenantId, TenantState
 from tests.integration.tenant_svc.serving import Service, info_of, refusal, request
 
 

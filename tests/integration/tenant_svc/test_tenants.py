@@ -7,15 +7,15 @@ import uuid
 
 import pytest
 
-from interceptors.errors import Aborted, AlreadyExists, InvalidArgument, NotFound, Unavailable
-from interceptors.tenants import TenantId, TenantState
-from runtime.database import Database
-from runtime.ids import uuid7
-from runtime.settings import DatabaseSettings
-from tenant_svc.doors import Doors
-from tenant_svc.tenants import repository
-from tenant_svc.tenants.tenant import NewTenant, RequestKey
-from tenant_svc.tenants.tenants import Tenants
+from tenantmesh.interceptors.errors import Aborted, AlreadyExists, InvalidArgument, NotFound, Unavailable
+from tenantmesh.interceptors.tenants import TenantId, TenantState
+from tenantmesh.runtime.database import Database
+from tenantmesh.runtime.ids import uuid7
+from tenantmesh.runtime.settings import DatabaseSettings
+from tenantmesh.tenant_svc.doors import Doors
+from tenantmesh.tenant_svc.tenants import repository
+from tenantmesh.tenant_svc.tenants.tenant import NewTenant, RequestKey
+from tenantmesh.tenant_svc.tenants.tenants import Tenants
 from tests.fixtures.engines import WorkerDatabase
 from tests.integration.tenant_svc.conftest import as_superuser, new_tenant
 

@@ -10,18 +10,18 @@ from datetime import timedelta
 
 import pytest
 
-from interceptors.directory import TenantDirectory
-from interceptors.errors import Aborted, OutOfRange
-from interceptors.tenants import TenantId, TenantState
-from runtime.database import Database
-from tenant_svc.doors import Doors
-from tenant_svc.feed.retention import EventRetention
-from tenant_svc.feed.tail import Tail
-from tenant_svc.feed.watch import Change, Earliest, FromCursor, FromNow, Snapshot, Start, Watch
-from tenant_svc.tenants import repository
-from tenant_svc.tenants.events import EventType, StoredEvents, TenantEvent
-from tenant_svc.tenants.source import PostgresTenantSource
-from tenant_svc.tenants.tenants import Tenants
+from tenantmesh.interceptors.directory import TenantDirectory
+from tenantmesh.interceptors.errors import Aborted, OutOfRange
+from tenantmesh.interceptors.tenants import TenantId, TenantState
+from tenantmesh.runtime.database import Database
+from tenantmesh.tenant_svc.doors import Doors
+from tenantmesh.tenant_svc.feed.retention import EventRetention
+from tenantmesh.tenant_svc.feed.tail import Tail
+from tenantmesh.tenant_svc.feed.watch import Change, Earliest, FromCursor, FromNow, Snapshot, Start, Watch
+from tenantmesh.tenant_svc.tenants import repository
+from tenantmesh.tenant_svc.tenants.events import EventType, StoredEvents, TenantEvent
+from tenantmesh.tenant_svc.tenants.source import PostgresTenantSource
+from tenantmesh.tenant_svc.tenants.tenants import Tenants
 from tests.fixtures.engines import WorkerDatabase
 from tests.integration.tenant_svc.conftest import as_superuser, eventually, new_tenant
 

@@ -12,12 +12,12 @@ from typing import Any
 
 from argon2 import PasswordHasher
 
-from auth_svc.accounts.accounts import Credentials, NewAccount, User, UserId
-from auth_svc.api_keys.api_keys import SystemKey
-from auth_svc.gauges.gauge import require_room
-from auth_svc.sessions.session import Session
-from auth_svc.tokens.signing_keys import SigningKey
-from interceptors.tenants import TenantId, TenantRecord, TenantState
+from tenantmesh.auth_svc.accounts.accounts import Credentials, NewAccount, User, UserId
+from tenantmesh.auth_svc.api_keys.api_keys import SystemKey
+from tenantmesh.auth_svc.gauges.gauge import require_room
+from tenantmesh.auth_svc.sessions.session import Session
+from tenantmesh.auth_svc.tokens.signing_keys import SigningKey
+from tenantmesh.interceptors.tenants import TenantId, TenantRecord, TenantState
 
 GOOD_PASSWORD = "harbour violet cactus 71 engine"
 OTHER_PASSWORD = "quilted thunder 88 marmot garden"

@@ -12,14 +12,14 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from auth_svc.tokens.sealing import KeyEncryptionKey
-from auth_svc.tokens.signing_keys import KeyRing, KeySchedule
-from auth_svc.tokens.tokens import AccessTokens, Discovery, Introspection, Subject
-from interceptors.caller import CallerKind
-from interceptors.errors import Unauthenticated
-from interceptors.tenants import TenantId
-from interceptors.testing import MemoryApiKeys
-from interceptors.tokens import TokenVerifier, UnknownKey
+from tenantmesh.auth_svc.tokens.sealing import KeyEncryptionKey
+from tenantmesh.auth_svc.tokens.signing_keys import KeyRing, KeySchedule
+from tenantmesh.auth_svc.tokens.tokens import AccessTokens, Discovery, Introspection, Subject
+from tenantmesh.interceptors.caller import CallerKind
+from tenantmesh.interceptors.errors import Unauthenticated
+from tenantmesh.interceptors.tenants import TenantId
+from tenantmesh.interceptors.testing import MemoryApiKeys
+from tenantmesh.interceptors.tokens import TokenVerifier, UnknownKey
 from tests.unit.auth_svc.memory import MemorySigningKeys
 
 ISSUER, AUDIENCE = "http://issuer.test", "tenantmesh"

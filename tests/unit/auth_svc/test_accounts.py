@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from auth_svc.accounts.accounts import Accounts, Registration, UserId
-from auth_svc.passwords.hashing import Hashing
-from auth_svc.passwords.passwords import PasswordRules
-from interceptors.errors import InvalidArgument, Unauthenticated
+from tenantmesh.auth_svc.accounts.accounts import Accounts, Registration, UserId
+from tenantmesh.auth_svc.passwords.hashing import Hashing
+from tenantmesh.auth_svc.passwords.passwords import PasswordRules
+from tenantmesh.interceptors.errors import InvalidArgument, Unauthenticated
 from tests.unit.auth_svc.memory import GOOD_PASSWORD, OTHER_PASSWORD, CountingHasher, MemoryTenants, MemoryUsers
 
 HASHER = CountingHasher()

@@ -4,9 +4,9 @@ from datetime import timedelta
 
 import pytest
 
-from auth_svc.api_keys.api_keys import KeyAudience, SystemKeys
-from interceptors.caller import CallerKind
-from interceptors.errors import InvalidArgument
+from tenantmesh.auth_svc.api_keys.api_keys import KeyAudience, SystemKeys
+from tenantmesh.interceptors.caller import CallerKind
+from tenantmesh.interceptors.errors import InvalidArgument
 from tests.unit.auth_svc.memory import Clock, MemorySystemKeys
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from auth_svc.accounts.emails import EmailRefused, parse_email
+from tenantmesh.auth_svc.accounts.emails import EmailRefused, parse_email
 
 
 @pytest.mark.parametrize(

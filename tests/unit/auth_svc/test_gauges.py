@@ -11,13 +11,13 @@ from datetime import timedelta
 
 import pytest
 
-from auth_svc.accounts.accounts import Accounts, Registration
-from auth_svc.gauges.gauge import USERS, GaugeFull, Level, limit_reached, require_room
-from auth_svc.gauges.reporter import GaugeReporter
-from auth_svc.passwords.hashing import Hashing
-from auth_svc.passwords.passwords import PasswordRules
-from interceptors.errors import FailedPrecondition, ResourceExhausted, Unavailable
-from interceptors.tenants import TenantId
+from tenantmesh.auth_svc.accounts.accounts import Accounts, Registration
+from tenantmesh.auth_svc.gauges.gauge import USERS, GaugeFull, Level, limit_reached, require_room
+from tenantmesh.auth_svc.gauges.reporter import GaugeReporter
+from tenantmesh.auth_svc.passwords.hashing import Hashing
+from tenantmesh.auth_svc.passwords.passwords import PasswordRules
+from tenantmesh.interceptors.errors import FailedPrecondition, ResourceExhausted, Unavailable
+from tenantmesh.interceptors.tenants import TenantId
 from tests.unit.auth_svc.memory import GOOD_PASSWORD, OTHER_PASSWORD, CountingHasher, MemoryTenants, MemoryUsers
 
 SOON, LATER = timedelta(milliseconds=1), timedelta(hours=1)

@@ -5,8 +5,8 @@ import threading
 
 import pytest
 
-from auth_svc.passwords.hashing import Hashing, default_hasher
-from interceptors.errors import ResourceExhausted
+from tenantmesh.auth_svc.passwords.hashing import Hashing, default_hasher
+from tenantmesh.interceptors.errors import ResourceExhausted
 from tests.unit.auth_svc.memory import CountingHasher
 
 

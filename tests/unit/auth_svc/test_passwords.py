@@ -2,7 +2,7 @@
 
 import pytest
 
-from auth_svc.passwords.passwords import PasswordRules, normalise
+from tenantmesh.auth_svc.passwords.passwords import PasswordRules, normalise
 
 RULES = PasswordRules.load()
 OWNER = ("alice@example.com", "Alice Liddell", "acme", "tenantmesh")

@@ -4,8 +4,8 @@ import uuid
 
 import pytest
 
-from auth_svc.sessions.refresh_tokens import RefreshToken, RefreshTokens
-from interceptors.tenants import TenantId
+from tenantmesh.auth_svc.sessions.refresh_tokens import RefreshToken, RefreshTokens
+from tenantmesh.interceptors.tenants import TenantId
 
 TOKENS = RefreshTokens(bytes(32))
 TENANT, SESSION = TenantId(uuid.uuid4()), uuid.uuid4()

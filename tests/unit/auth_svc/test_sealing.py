@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from auth_svc.tokens.sealing import KekRefused, KeyEncryptionKey, SealBroken, read_kek
+from tenantmesh.auth_svc.tokens.sealing import KekRefused, KeyEncryptionKey, SealBroken, read_kek
 
 KEK = KeyEncryptionKey(bytes(range(32)))
 

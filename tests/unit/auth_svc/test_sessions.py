@@ -10,18 +10,18 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from auth_svc.accounts.accounts import Accounts, Registration, User
-from auth_svc.passwords.hashing import Hashing
-from auth_svc.passwords.passwords import PasswordRules
-from auth_svc.sessions.attempts import ATTEMPTS, LOCAL_ATTEMPTS, LoginAttempts
-from auth_svc.sessions.refresh_tokens import RefreshTokens
-from auth_svc.sessions.session import Limits
-from auth_svc.sessions.sessions import Sessions, SignedIn
-from auth_svc.tokens.sealing import KeyEncryptionKey
-from auth_svc.tokens.signing_keys import KeyRing, KeySchedule
-from auth_svc.tokens.tokens import AccessTokens
-from interceptors.backends.memory import MemoryRateLimiter
-from interceptors.errors import (
+from tenantmesh.auth_svc.accounts.accounts import Accounts, Registration, User
+from tenantmesh.auth_svc.passwords.hashing import Hashing
+from tenantmesh.auth_svc.passwords.passwords import PasswordRules
+from tenantmesh.auth_svc.sessions.attempts import ATTEMPTS, LOCAL_ATTEMPTS, LoginAttempts
+from tenantmesh.auth_svc.sessions.refresh_tokens import RefreshTokens
+from tenantmesh.auth_svc.sessions.session import Limits
+from tenantmesh.auth_svc.sessions.sessions import Sessions, SignedIn
+from tenantmesh.auth_svc.tokens.sealing import KeyEncryptionKey
+from tenantmesh.auth_svc.tokens.signing_keys import KeyRing, KeySchedule
+from tenantmesh.auth_svc.tokens.tokens import AccessTokens
+from tenantmesh.interceptors.backends.memory import MemoryRateLimiter
+from tenantmesh.interceptors.errors import (
     InvalidArgument,
     MeshError,
     NotFound,
@@ -29,8 +29,8 @@ from interceptors.errors import (
     ResourceExhausted,
     Unauthenticated,
 )
-from interceptors.limits import Decision, Rate, RateLimiter, StoreUnavailable
-from interceptors.tenants import TenantRecord, TenantState
+from tenantmesh.interceptors.limits import Decision, Rate, RateLimiter, StoreUnavailable
+from tenantmesh.interceptors.tenants import TenantRecord, TenantState
 from tests.unit.auth_svc.memory import (
     GOOD_PASSWORD,
     OTHER_PASSWORD,

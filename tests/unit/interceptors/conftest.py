@@ -11,8 +11,8 @@ import pytest
 from notes.v1 import notes_service_pb2 as pb
 from notes.v1.notes_service_pb2_grpc import NotesServiceStub, add_NotesServiceServicer_to_server
 
-from interceptors import ChainSettings, Rate
-from interceptors.testing import TestMesh
+from tenantmesh.interceptors import ChainSettings, Rate
+from tenantmesh.interceptors.testing import TestMesh
 from tests.example.notes import Notes, ThreadNotes
 from tests.unit.interceptors.quota_mesh import Mesh
 

@@ -7,13 +7,13 @@ import uuid
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from interceptors.backends.memory_quotas import MemoryQuotaLedger, MemoryQuotaPool
-from interceptors.errors import NotFound
-from interceptors.leased_quota import LeasedQuota, Shortage, Taken
-from interceptors.limits import StoreUnavailable
-from interceptors.policy import Charge
-from interceptors.quotas import QuotaLedger, QuotaPool
-from interceptors.tenants import TenantId
+from tenantmesh.interceptors.backends.memory_quotas import MemoryQuotaLedger, MemoryQuotaPool
+from tenantmesh.interceptors.errors import NotFound
+from tenantmesh.interceptors.leased_quota import LeasedQuota, Shortage, Taken
+from tenantmesh.interceptors.limits import StoreUnavailable
+from tenantmesh.interceptors.policy import Charge
+from tenantmesh.interceptors.quotas import QuotaLedger, QuotaPool
+from tenantmesh.interceptors.tenants import TenantId
 
 READS = (Charge("reads"),)
 BOTH = (Charge("reads"), Charge("writes", 2))

@@ -10,16 +10,16 @@ from typing import Any
 
 from notes.v1 import notes_service_pb2 as pb
 from notes.v1.notes_service_pb2_grpc import NotesServiceStub, add_NotesServiceServicer_to_server
+
+from tenantmesh.interceptors import ChainSettings
+from tenantmesh.interceptors.chain import LINKS
+from tenantmesh.interceptors.client import retry_config
+from tenantmesh.interceptors.contract import CONTRACT
+from tenantmesh.interceptors.limits import DEFAULT_RATES
+from tenantmesh.interceptors.policy import TenantScope, policies_of
+from tenantmesh.interceptors.testing import TestMesh
 from tenantmesh.policy.v1 import policy_pb2
 from tenantmesh.tenant.v1 import entitlement_service_pb2, plan_service_pb2
-
-from interceptors import ChainSettings
-from interceptors.chain import LINKS
-from interceptors.client import retry_config
-from interceptors.contract import CONTRACT
-from interceptors.limits import DEFAULT_RATES
-from interceptors.policy import TenantScope, policies_of
-from interceptors.testing import TestMesh
 from tests.example.notes import Notes
 from tests.example.serve import ROLES, serve
 

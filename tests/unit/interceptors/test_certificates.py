@@ -9,10 +9,10 @@ import pytest
 from notes.v1 import notes_service_pb2 as pb
 from notes.v1.notes_service_pb2_grpc import NotesServiceStub, add_NotesServiceServicer_to_server
 
-from interceptors import Chain, ChainSettings
-from interceptors.authentication import parse_identities
-from interceptors.client import channel, tls_credentials
-from interceptors.testing import TestMesh
+from tenantmesh.interceptors import Chain, ChainSettings
+from tenantmesh.interceptors.authentication import parse_identities
+from tenantmesh.interceptors.client import channel, tls_credentials
+from tenantmesh.interceptors.testing import TestMesh
 from tests.authority import Authority
 from tests.example.notes import Notes
 

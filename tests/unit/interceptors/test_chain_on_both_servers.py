@@ -12,7 +12,7 @@ import pytest
 from google.rpc import error_details_pb2
 from notes.v1 import notes_service_pb2 as pb
 
-from interceptors import CallerKind
+from tenantmesh.interceptors import CallerKind
 from tests.transports import raw, rich_status
 from tests.unit.interceptors.conftest import Running
 

@@ -12,8 +12,8 @@ from google.rpc import error_details_pb2
 from notes.v1 import notes_service_pb2 as pb
 from notes.v1.notes_service_pb2_grpc import NotesServiceStub, add_NotesServiceServicer_to_server
 
-from interceptors import CallerKind
-from interceptors.testing import TestMesh
+from tenantmesh.interceptors import CallerKind
+from tenantmesh.interceptors.testing import TestMesh
 from tests.example.notes import Notes
 from tests.transports import rich_status
 from tests.unit.interceptors.conftest import SETTINGS, Running

@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from interceptors import leased_quota
-from interceptors._quota_holdings import Pending
-from interceptors.backends.memory_quotas import MemoryQuotaLedger
-from interceptors.errors import Internal
-from interceptors.leased_quota import LeasedQuota, Shortage
-from interceptors.policy import Charge
-from interceptors.quotas import Ask, Slice
-from interceptors.tenants import TenantId
+from tenantmesh.interceptors import leased_quota
+from tenantmesh.interceptors._quota_holdings import Pending
+from tenantmesh.interceptors.backends.memory_quotas import MemoryQuotaLedger
+from tenantmesh.interceptors.errors import Internal
+from tenantmesh.interceptors.leased_quota import LeasedQuota, Shortage
+from tenantmesh.interceptors.policy import Charge
+from tenantmesh.interceptors.quotas import Ask, Slice
+from tenantmesh.interceptors.tenants import TenantId
 from tests.unit.interceptors.quota_mesh import BOTH, READS, Away, Mesh, taken_of
 
 

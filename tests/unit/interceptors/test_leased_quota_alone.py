@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from interceptors import leased_quota
-from interceptors._quota_sources import LOST_AFTER
-from interceptors.backends.memory_quotas import MemoryQuotaLedger
-from interceptors.errors import PermissionDenied
-from interceptors.leased_quota import LeasedQuota
-from interceptors.limits import StoreUnavailable
-from interceptors.policy import Charge
-from interceptors.tenants import TenantId
+from tenantmesh.interceptors import leased_quota
+from tenantmesh.interceptors._quota_sources import LOST_AFTER
+from tenantmesh.interceptors.backends.memory_quotas import MemoryQuotaLedger
+from tenantmesh.interceptors.errors import PermissionDenied
+from tenantmesh.interceptors.leased_quota import LeasedQuota
+from tenantmesh.interceptors.limits import StoreUnavailable
+from tenantmesh.interceptors.policy import Charge
+from tenantmesh.interceptors.tenants import TenantId
 from tests.unit.interceptors.quota_mesh import BOTH, READS, Away, Mesh, taken_of
 
 

@@ -12,11 +12,11 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from interceptors.backends.memory_quotas import MemoryQuotaLedger, MemoryQuotaPool
-from interceptors.leased_quota import LeasedQuota, Shortage, Taken, _all_of
-from interceptors.limits import StoreUnavailable
-from interceptors.policy import Charge
-from interceptors.tenants import TenantId
+from tenantmesh.interceptors.backends.memory_quotas import MemoryQuotaLedger, MemoryQuotaPool
+from tenantmesh.interceptors.leased_quota import LeasedQuota, Shortage, Taken, _all_of
+from tenantmesh.interceptors.limits import StoreUnavailable
+from tenantmesh.interceptors.policy import Charge
+from tenantmesh.interceptors.tenants import TenantId
 
 METERS = ("reads", "writes")
 BEGIN = datetime(2026, 11, 23, tzinfo=UTC)

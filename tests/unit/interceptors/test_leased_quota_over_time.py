@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from interceptors import leased_quota
-from interceptors._quota_tenants import TenantHoldings
-from interceptors.backends.memory_quotas import MemoryQuotaLedger, MemoryQuotaPool
-from interceptors.leased_quota import LeasedQuota
-from interceptors.policy import Charge
-from interceptors.quotas import Ask, Slice
-from interceptors.tenants import TenantId
+from tenantmesh.interceptors import leased_quota
+from tenantmesh.interceptors._quota_tenants import TenantHoldings
+from tenantmesh.interceptors.backends.memory_quotas import MemoryQuotaLedger, MemoryQuotaPool
+from tenantmesh.interceptors.leased_quota import LeasedQuota
+from tenantmesh.interceptors.policy import Charge
+from tenantmesh.interceptors.quotas import Ask, Slice
+from tenantmesh.interceptors.tenants import TenantId
 from tests.unit.interceptors.quota_mesh import READS, Away, Mesh, taken_of
 
 

@@ -9,23 +9,23 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+
 from tenantmesh.auth.v1 import token_service_pb2 as tokens_pb2
+from tenantmesh.interceptors import CallerKind, StoreUnavailable, TenantDirectory, TenantState
+from tenantmesh.interceptors.call import Call, address_of
+from tenantmesh.interceptors.chain import LINKS, Chain, ChainSettings, Ports
+from tenantmesh.interceptors.directory import MISS
+from tenantmesh.interceptors.errors import InvalidArgument, MeshError, ResourceExhausted, Unauthenticated, Unavailable
+from tenantmesh.interceptors.limits import Rate
+from tenantmesh.interceptors.mesh import GrpcApiKeyVerifier, GrpcTenantSource
+from tenantmesh.interceptors.metadata_hygiene import MetadataHygiene
+from tenantmesh.interceptors.peer_limit import PeerLimit, network_of
+from tenantmesh.interceptors.policy import MethodPolicy, PolicyError, StoreDown
+from tenantmesh.interceptors.proxies import ForwardedOrigin
+from tenantmesh.interceptors.testing import MemoryTenantSource, TestMesh, TokenSigner
+from tenantmesh.interceptors.tokens import UnknownKey
 from tenantmesh.policy.v1 import policy_pb2
 from tenantmesh.tenant.v1 import tenant_pb2, tenant_service_pb2
-
-from interceptors import CallerKind, StoreUnavailable, TenantDirectory, TenantState
-from interceptors.call import Call, address_of
-from interceptors.chain import LINKS, Chain, ChainSettings, Ports
-from interceptors.directory import MISS
-from interceptors.errors import InvalidArgument, MeshError, ResourceExhausted, Unauthenticated, Unavailable
-from interceptors.limits import Rate
-from interceptors.mesh import GrpcApiKeyVerifier, GrpcTenantSource
-from interceptors.metadata_hygiene import MetadataHygiene
-from interceptors.peer_limit import PeerLimit, network_of
-from interceptors.policy import MethodPolicy, PolicyError, StoreDown
-from interceptors.proxies import ForwardedOrigin
-from interceptors.testing import MemoryTenantSource, TestMesh, TokenSigner
-from interceptors.tokens import UnknownKey
 
 
 class Context:

@@ -15,22 +15,20 @@ import pytest
 from google.rpc import error_details_pb2, status_pb2
 from notes.v1 import notes_service_pb2 as pb
 from notes.v1.notes_service_pb2_grpc import add_NotesServiceServicer_to_server
-from tenantmesh.policy.v1 import policy_pb2
-from tenantmesh.tenant.v1 import entitlement_pb2, plan_pb2
 
-from interceptors import CallerKind
-from interceptors._watched import MISS
-from interceptors.backends.memory_quotas import MemoryQuotaLedger, MemoryQuotaPool
-from interceptors.backends.memory_sources import MemoryEntitlementSource
-from interceptors.call import Call
-from interceptors.caller import Caller
-from interceptors.chain import Chain, ChainSettings, Ports
-from interceptors.deadline import Deadline
-from interceptors.entitlement import Entitlement
-from interceptors.entitlement_directory import EntitlementDirectory
-from interceptors.entitlements import EntitlementChange, Entitlements, Feature, FeatureType
-from interceptors.error_boundary import Aborted
-from interceptors.errors import (
+from tenantmesh.interceptors import CallerKind
+from tenantmesh.interceptors._watched import MISS
+from tenantmesh.interceptors.backends.memory_quotas import MemoryQuotaLedger, MemoryQuotaPool
+from tenantmesh.interceptors.backends.memory_sources import MemoryEntitlementSource
+from tenantmesh.interceptors.call import Call
+from tenantmesh.interceptors.caller import Caller
+from tenantmesh.interceptors.chain import Chain, ChainSettings, Ports
+from tenantmesh.interceptors.deadline import Deadline
+from tenantmesh.interceptors.entitlement import Entitlement
+from tenantmesh.interceptors.entitlement_directory import EntitlementDirectory
+from tenantmesh.interceptors.entitlements import EntitlementChange, Entitlements, Feature, FeatureType
+from tenantmesh.interceptors.error_boundary import Aborted
+from tenantmesh.interceptors.errors import (
     DeadlineExceeded,
     FailedPrecondition,
     Internal,
@@ -41,11 +39,11 @@ from interceptors.errors import (
     ResourceExhausted,
     Unavailable,
 )
-from interceptors.leased_quota import LeasedQuota
-from interceptors.limits import Rate, StoreUnavailable
-from interceptors.mesh_plans import GrpcQuotaLedger, read_entitlements
-from interceptors.outcome import Outcome, outcome_of
-from interceptors.policy import (
+from tenantmesh.interceptors.leased_quota import LeasedQuota
+from tenantmesh.interceptors.limits import Rate, StoreUnavailable
+from tenantmesh.interceptors.mesh_plans import GrpcQuotaLedger, read_entitlements
+from tenantmesh.interceptors.outcome import Outcome, outcome_of
+from tenantmesh.interceptors.policy import (
     Charge,
     ChargePer,
     MethodPolicy,
@@ -55,11 +53,13 @@ from interceptors.policy import (
     _check_plan,
     policies_of,
 )
-from interceptors.quota import Quota
-from interceptors.quotas import LARGEST_AMOUNT, Ask
-from interceptors.tenant_limit import TenantLimit
-from interceptors.tenants import TenantId, TenantRecord, TenantState
-from interceptors.testing import TestMesh
+from tenantmesh.interceptors.quota import Quota
+from tenantmesh.interceptors.quotas import LARGEST_AMOUNT, Ask
+from tenantmesh.interceptors.tenant_limit import TenantLimit
+from tenantmesh.interceptors.tenants import TenantId, TenantRecord, TenantState
+from tenantmesh.interceptors.testing import TestMesh
+from tenantmesh.policy.v1 import policy_pb2
+from tenantmesh.tenant.v1 import entitlement_pb2, plan_pb2
 from tests.example.notes import Notes, ThreadNotes
 
 ACME = TenantRecord(TenantId(uuid.uuid4()), "acme", TenantState.ACTIVE, "basic")

@@ -13,9 +13,9 @@ import pytest
 from google.rpc import error_details_pb2
 from notes.v1 import notes_service_pb2 as pb
 
-from interceptors import CallerKind, Rate, StoreUnavailable
-from interceptors.entitlements import Feature, FeatureType
-from interceptors.tenants import TenantRecord
+from tenantmesh.interceptors import CallerKind, Rate, StoreUnavailable
+from tenantmesh.interceptors.entitlements import Feature, FeatureType
+from tenantmesh.interceptors.tenants import TenantRecord
 from tests.transports import rich_status
 from tests.unit.interceptors.conftest import Running
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from tenantmesh.tenant.v1 import entitlement_service_pb2, operation_service_pb2, tenant_service_pb2
 
-from interceptors.authorization import DEFAULT_ROLES, permits
-from interceptors.caller import CallerKind
-from interceptors.policy import policies_of
+from tenantmesh.interceptors.authorization import DEFAULT_ROLES, permits
+from tenantmesh.interceptors.caller import CallerKind
+from tenantmesh.interceptors.policy import policies_of
+from tenantmesh.tenant.v1 import entitlement_service_pb2, operation_service_pb2, tenant_service_pb2
 
 POLICIES = policies_of(
     service

@@ -12,17 +12,17 @@ from typing import Any
 import grpc
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from tenantmesh.auth.v1 import token_service_pb2 as pb
 
-from interceptors import TenantDirectory, TenantState
-from interceptors.call import Call, enter_call
-from interceptors.client import _timeout
-from interceptors.directory import MISS
-from interceptors.errors import OutOfRange, Unavailable
-from interceptors.mesh import KEYS_FRESH, KEYS_STALE, GrpcKeySet
-from interceptors.policy import MethodPolicy
-from interceptors.tenants import TenantChange
-from interceptors.testing import MemoryTenantSource, TestMesh
+from tenantmesh.auth.v1 import token_service_pb2 as pb
+from tenantmesh.interceptors import TenantDirectory, TenantState
+from tenantmesh.interceptors.call import Call, enter_call
+from tenantmesh.interceptors.client import _timeout
+from tenantmesh.interceptors.directory import MISS
+from tenantmesh.interceptors.errors import OutOfRange, Unavailable
+from tenantmesh.interceptors.mesh import KEYS_FRESH, KEYS_STALE, GrpcKeySet
+from tenantmesh.interceptors.policy import MethodPolicy
+from tenantmesh.interceptors.tenants import TenantChange
+from tenantmesh.interceptors.testing import MemoryTenantSource, TestMesh
 
 
 class Scripted(MemoryTenantSource):

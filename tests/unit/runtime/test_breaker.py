@@ -1,6 +1,6 @@
 from datetime import timedelta
 
-from runtime.breaker import Breaker
+from tenantmesh.runtime.breaker import Breaker
 
 
 class Clock:

@@ -1,7 +1,7 @@
 import asyncpg
 import pytest
 
-from runtime.database import (
+from tenantmesh.runtime.database import (
     ConstraintViolation,
     DatabaseError,
     DatabaseUnavailable,
@@ -10,7 +10,7 @@ from runtime.database import (
     TransactionConflict,
     UniqueViolation,
 )
-from runtime.database.errors import translated
+from tenantmesh.runtime.database.errors import translated
 
 
 def from_server(state: str, **fields: str) -> asyncpg.PostgresError:

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from runtime.health import NOT_SERVING, OVERALL, SERVICE_UNKNOWN, SERVING, Check, Health
+from tenantmesh.runtime.health import NOT_SERVING, OVERALL, SERVICE_UNKNOWN, SERVING, Check, Health
 
 SOON = timedelta(milliseconds=10)
 

@@ -4,7 +4,7 @@ import uuid
 
 import pytest
 
-from runtime.ids import Uuid7Source, uuid7
+from tenantmesh.runtime.ids import Uuid7Source, uuid7
 
 
 def test_it_is_a_version_7_uuid_of_now() -> None:
@@ -22,7 +22,7 @@ def test_each_is_greater_than_the_one_before() -> None:
 def test_order_survives_a_clock_that_steps_back(monkeypatch: pytest.MonkeyPatch) -> None:
     source = Uuid7Source()
     before = source.next()
-    monkeypatch.setattr("runtime.ids.time.time_ns", lambda: 0)
+    monkeypatch.setattr("tenantmesh.runtime.ids.time.time_ns", lambda: 0)
     assert source.next() > before
 
 

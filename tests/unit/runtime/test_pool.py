@@ -4,8 +4,8 @@ from typing import Any, cast
 
 import pytest
 
-from runtime.database import DatabaseUnavailable
-from runtime.database.pool import Pool, RawConnection
+from tenantmesh.runtime.database import DatabaseUnavailable
+from tenantmesh.runtime.database.pool import Pool, RawConnection
 
 
 class FakeConnection:

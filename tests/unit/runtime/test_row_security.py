@@ -3,8 +3,8 @@ from typing import Any
 import pytest
 from sqlalchemy import Column, MetaData, String, Table, Text, Uuid
 
-from runtime.row_security import Grant, catalog, ddl, declaration_of, tenant_owned
-from runtime.row_security.findings import (
+from tenantmesh.runtime.row_security import Grant, catalog, ddl, declaration_of, tenant_owned
+from tenantmesh.runtime.row_security.findings import (
     app_role_problems,
     function_problems,
     grant_problems,

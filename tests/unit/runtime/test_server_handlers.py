@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 from grpc_health.v1 import health_pb2_grpc
 
-from runtime.server.handlers import collected
+from tenantmesh.runtime.server.handlers import collected
 
 
 @dataclass

@@ -3,7 +3,7 @@ from datetime import timedelta
 import pytest
 from pydantic import ValidationError
 
-from runtime.settings import DatabaseSettings, ProcessSettings, ServerSettings, moved_address, split_address
+from tenantmesh.runtime.settings import DatabaseSettings, ProcessSettings, ServerSettings, moved_address, split_address
 
 
 def test_names_in_the_environment_are_group_and_field(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,7 +21,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.schema import CreateTable
 
-from runtime.database import compiled
+from tenantmesh.runtime.database import compiled
 
 THINGS = Table(
     "things",

@@ -10,11 +10,11 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import generate_latest
 from pydantic import SecretStr
 
-from runtime.settings import TelemetrySettings
-from runtime.telemetry import Telemetry
-from runtime.telemetry.logs import configure
-from runtime.telemetry.metrics import OTHER, CallMetrics
-from runtime.telemetry.redaction import MASK, redact_text, redact_values
+from tenantmesh.runtime.settings import TelemetrySettings
+from tenantmesh.runtime.telemetry import Telemetry
+from tenantmesh.runtime.telemetry.logs import configure
+from tenantmesh.runtime.telemetry.metrics import OTHER, CallMetrics
+from tenantmesh.runtime.telemetry.redaction import MASK, redact_text, redact_values
 
 TOKEN = "eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiJ1In0.c2lnbmF0dXJl"
 

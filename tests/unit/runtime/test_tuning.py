@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from runtime import tuning
+from tenantmesh.runtime import tuning
 
 REPORT = "import os, runtime.tuning; runtime.tuning.apply(); print(os.getpid(), os.environ['GRPC_EXPERIMENTS'])"
 

@@ -7,12 +7,12 @@ import uuid
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
-from interceptors.errors import Unavailable
-from interceptors.tenants import TenantId, TenantState
-from tenant_svc.feed.log import EventLog, cursor_expired
-from tenant_svc.tenants.cursors import CURSORS
-from tenant_svc.tenants.events import EventType, TenantEvent
-from tenant_svc.tenants.tenant import Tenant
+from tenantmesh.interceptors.errors import Unavailable
+from tenantmesh.interceptors.tenants import TenantId, TenantState
+from tenantmesh.tenant_svc.feed.log import EventLog, cursor_expired
+from tenantmesh.tenant_svc.tenants.cursors import CURSORS
+from tenantmesh.tenant_svc.tenants.events import EventType, TenantEvent
+from tenantmesh.tenant_svc.tenants.tenant import Tenant
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 

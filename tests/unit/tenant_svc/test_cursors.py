@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tenant_svc.feed.cursors import Cursors, SnapshotCursor, StreamCursor
-from tenant_svc.tenants.cursors import CURSORS, open_page_token, page_token
+from tenantmesh.tenant_svc.feed.cursors import Cursors, SnapshotCursor, StreamCursor
+from tenantmesh.tenant_svc.tenants.cursors import CURSORS, open_page_token, page_token
 
 positions = st.integers(0, 2**63 - 1)
 cursors = st.builds(StreamCursor, positions) | st.builds(SnapshotCursor, positions, st.uuids())

@@ -6,7 +6,7 @@ import uuid
 
 import pytest
 
-from tenant_svc.tenants.slugs import RESERVED, slug_problem
+from tenantmesh.tenant_svc.tenants.slugs import RESERVED, slug_problem
 
 
 @pytest.mark.parametrize("slug", ["acme", "abc", "a1b", "a-b-c", "x" * 40, "acme-2", "z9-9z"])

@@ -6,12 +6,12 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 import pytest
-from tenantmesh.tenant.v1 import entitlement_service_pb2, tenant_service_pb2
 
-from interceptors.errors import Aborted, MeshError
-from tenant_svc.feed.streaming import start_of, streamed
-from tenant_svc.feed.watch import Change, Earliest, FromCursor, FromNow, Snapshot, Start
-from tenant_svc.tenants.events import TenantEvent
+from tenantmesh.interceptors.errors import Aborted, MeshError
+from tenantmesh.tenant.v1 import entitlement_service_pb2, tenant_service_pb2
+from tenantmesh.tenant_svc.feed.streaming import start_of, streamed
+from tenantmesh.tenant_svc.feed.watch import Change, Earliest, FromCursor, FromNow, Snapshot, Start
+from tenantmesh.tenant_svc.tenants.events import TenantEvent
 
 CUT = Aborted("WATCH_TOO_SLOW", "Resume.")
 

@@ -8,8 +8,8 @@ from datetime import timedelta
 
 import pytest
 
-from tenant_svc.feed.tail import Tail
-from tenant_svc.tenants.events import TenantEvent
+from tenantmesh.tenant_svc.feed.tail import Tail
+from tenantmesh.tenant_svc.tenants.events import TenantEvent
 from tests.unit.tenant_svc.event_log import MemoryEvents, until
 
 NEVER = timedelta(hours=1)

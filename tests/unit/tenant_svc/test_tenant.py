@@ -7,8 +7,8 @@ import uuid
 
 import pytest
 
-from interceptors.errors import InvalidArgument
-from tenant_svc.tenants.tenant import NewTenant, RequestKey, checked_reason
+from tenantmesh.interceptors.errors import InvalidArgument
+from tenantmesh.tenant_svc.tenants.tenant import NewTenant, RequestKey, checked_reason
 from tests.unit.tenant_svc.event_log import tenant
 
 

@@ -8,13 +8,13 @@ from datetime import timedelta
 
 import pytest
 
-from interceptors.errors import Aborted, InvalidArgument, OutOfRange, Unavailable
-from tenant_svc.feed import watch as watch_module
-from tenant_svc.feed.cursors import StreamCursor
-from tenant_svc.feed.tail import Tail
-from tenant_svc.feed.watch import Change, Earliest, FromCursor, FromNow, Snapshot, Start, Watch
-from tenant_svc.tenants.cursors import CURSORS, page_token
-from tenant_svc.tenants.events import EventType, TenantEvent
+from tenantmesh.interceptors.errors import Aborted, InvalidArgument, OutOfRange, Unavailable
+from tenantmesh.tenant_svc.feed import watch as watch_module
+from tenantmesh.tenant_svc.feed.cursors import StreamCursor
+from tenantmesh.tenant_svc.feed.tail import Tail
+from tenantmesh.tenant_svc.feed.watch import Change, Earliest, FromCursor, FromNow, Snapshot, Start, Watch
+from tenantmesh.tenant_svc.tenants.cursors import CURSORS, page_token
+from tenantmesh.tenant_svc.tenants.events import EventType, TenantEvent
 from tests.unit.tenant_svc.event_log import MemoryEvents, tenant, until
 
 NEVER = timedelta(hours=1)

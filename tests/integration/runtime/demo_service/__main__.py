@@ -7,10 +7,10 @@ from typing import Any
 
 from grpc_channelz.v1 import channelz_pb2, channelz_pb2_grpc
 
-from runtime.health import Check, Health
-from runtime.server import Application, run
-from runtime.settings import ProcessSettings, ServerSettings
-from runtime.telemetry import setup
+from tenantmesh.runtime.health import Check, Health
+from tenantmesh.runtime.server import Application, run
+from tenantmesh.runtime.settings import ProcessSettings, ServerSettings
+from tenantmesh.runtime.telemetry import setup
 
 
 class Sleeper(channelz_pb2_grpc.ChannelzServicer):

@@ -13,7 +13,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from runtime.row_security import Grant, catalog, tenant_owned
+from tenantmesh.runtime.row_security import Grant, catalog, tenant_owned
 
 METADATA = MetaData(schema="tenant")
 

@@ -11,21 +11,21 @@ from typing import Any
 import asyncpg
 import pytest
 
-from interceptors.errors import MeshError
-from interceptors.tenants import TenantId
-from runtime.database import connect
-from runtime.ids import uuid7
-from tenant_svc.doors import Doors
-from tenant_svc.entitlements.decision import Decision
-from tenant_svc.entitlements.entitlements import Entitlements
-from tenant_svc.entitlements.grants import Grants
-from tenant_svc.entitlements.history import History
-from tenant_svc.entitlements.overrides import Overrides
-from tenant_svc.entitlements.rules import GrantDraft, OverrideDraft
-from tenant_svc.entitlements.usage import Standing
-from tenant_svc.plans.plan import FeatureValue
-from tenant_svc.tenants.tenant import Tenant
-from tenant_svc.tenants.tenants import Tenants
+from tenantmesh.interceptors.errors import MeshError
+from tenantmesh.interceptors.tenants import TenantId
+from tenantmesh.runtime.database import connect
+from tenantmesh.runtime.ids import uuid7
+from tenantmesh.tenant_svc.doors import Doors
+from tenantmesh.tenant_svc.entitlements.decision import Decision
+from tenantmesh.tenant_svc.entitlements.entitlements import Entitlements
+from tenantmesh.tenant_svc.entitlements.grants import Grants
+from tenantmesh.tenant_svc.entitlements.history import History
+from tenantmesh.tenant_svc.entitlements.overrides import Overrides
+from tenantmesh.tenant_svc.entitlements.rules import GrantDraft, OverrideDraft
+from tenantmesh.tenant_svc.entitlements.usage import Standing
+from tenantmesh.tenant_svc.plans.plan import FeatureValue
+from tenantmesh.tenant_svc.tenants.tenant import Tenant
+from tenantmesh.tenant_svc.tenants.tenants import Tenants
 from tests.fixtures.engines import WorkerDatabase
 from tests.integration.tenant_svc.conftest import new_tenant
 

@@ -8,19 +8,19 @@ from typing import Any
 
 import pytest
 
-from interceptors.errors import InvalidArgument, MeshError, NotFound
-from interceptors.limits import StoreUnavailable
-from interceptors.tenants import TenantId
-from tenant_svc.doors import Doors
-from tenant_svc.entitlements import repository
-from tenant_svc.entitlements.change import ChangeType
-from tenant_svc.entitlements.entitlements import Entitlements
-from tenant_svc.entitlements.grants import Grants
-from tenant_svc.entitlements.overrides import Overrides
-from tenant_svc.entitlements.rules import Check
-from tenant_svc.plans.plan import FeatureValue
-from tenant_svc.tenants.tenant import Tenant
-from tenant_svc.tenants.tenants import Tenants
+from tenantmesh.interceptors.errors import InvalidArgument, MeshError, NotFound
+from tenantmesh.interceptors.limits import StoreUnavailable
+from tenantmesh.interceptors.tenants import TenantId
+from tenantmesh.tenant_svc.doors import Doors
+from tenantmesh.tenant_svc.entitlements import repository
+from tenantmesh.tenant_svc.entitlements.change import ChangeType
+from tenantmesh.tenant_svc.entitlements.entitlements import Entitlements
+from tenantmesh.tenant_svc.entitlements.grants import Grants
+from tenantmesh.tenant_svc.entitlements.overrides import Overrides
+from tenantmesh.tenant_svc.entitlements.rules import Check
+from tenantmesh.tenant_svc.plans.plan import FeatureValue
+from tenantmesh.tenant_svc.tenants.tenant import Tenant
+from tenantmesh.tenant_svc.tenants.tenants import Tenants
 from tests.integration.tenant_svc.conftest import new_tenant
 from tests.integration.tenant_svc.entitlements.conftest import (
     ACTOR,

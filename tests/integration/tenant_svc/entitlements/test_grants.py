@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
-from interceptors.errors import AlreadyExists, InvalidArgument, NotFound
-from interceptors.tenants import TenantId
-from tenant_svc.doors import Doors
-from tenant_svc.entitlements import repository
-from tenant_svc.entitlements.change import ChangeType
-from tenant_svc.entitlements.grants import Grants
-from tenant_svc.entitlements.history import History
-from tenant_svc.plans.plan import Period
-from tenant_svc.tenants.tenant import RequestKey, Tenant
+from tenantmesh.interceptors.errors import AlreadyExists, InvalidArgument, NotFound
+from tenantmesh.interceptors.tenants import TenantId
+from tenantmesh.tenant_svc.doors import Doors
+from tenantmesh.tenant_svc.entitlements import repository
+from tenantmesh.tenant_svc.entitlements.change import ChangeType
+from tenantmesh.tenant_svc.entitlements.grants import Grants
+from tenantmesh.tenant_svc.entitlements.history import History
+from tenantmesh.tenant_svc.plans.plan import Period
+from tenantmesh.tenant_svc.tenants.tenant import RequestKey, Tenant
 from tests.integration.tenant_svc.conftest import eventually
 from tests.integration.tenant_svc.entitlements.conftest import ACTOR, METER, Rows, grant_draft
 

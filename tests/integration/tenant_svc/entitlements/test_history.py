@@ -6,19 +6,19 @@ import uuid
 
 import pytest
 
-from interceptors.errors import InvalidArgument
-from tenant_svc.doors import Doors
-from tenant_svc.entitlements import repository
-from tenant_svc.entitlements.change import ChangeType, EntitlementEvent
-from tenant_svc.entitlements.entitlements import Entitlements
-from tenant_svc.entitlements.history import History
-from tenant_svc.entitlements.overrides import Overrides
-from tenant_svc.plans.features import FeatureChange, Features
-from tenant_svc.plans.page_tokens import feature_token
-from tenant_svc.plans.plan import FeatureValue, Rollout
-from tenant_svc.plans.rules import FeatureDraft
-from tenant_svc.tenants.tenant import RequestKey, Tenant
-from tenant_svc.tenants.tenants import Tenants
+from tenantmesh.interceptors.errors import InvalidArgument
+from tenantmesh.tenant_svc.doors import Doors
+from tenantmesh.tenant_svc.entitlements import repository
+from tenantmesh.tenant_svc.entitlements.change import ChangeType, EntitlementEvent
+from tenantmesh.tenant_svc.entitlements.entitlements import Entitlements
+from tenantmesh.tenant_svc.entitlements.history import History
+from tenantmesh.tenant_svc.entitlements.overrides import Overrides
+from tenantmesh.tenant_svc.plans.features import FeatureChange, Features
+from tenantmesh.tenant_svc.plans.page_tokens import feature_token
+from tenantmesh.tenant_svc.plans.plan import FeatureValue, Rollout
+from tenantmesh.tenant_svc.plans.rules import FeatureDraft
+from tenantmesh.tenant_svc.tenants.tenant import RequestKey, Tenant
+from tenantmesh.tenant_svc.tenants.tenants import Tenants
 from tests.integration.tenant_svc.conftest import new_tenant
 from tests.integration.tenant_svc.entitlements.conftest import ACTOR, Rows, override_draft
 

@@ -8,14 +8,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from interceptors.errors import InvalidArgument, NotFound
-from interceptors.tenants import TenantId
-from tenant_svc.entitlements.change import ChangeType
-from tenant_svc.entitlements.history import History
-from tenant_svc.entitlements.overrides import Overrides
-from tenant_svc.entitlements.rules import OverrideDraft
-from tenant_svc.plans.plan import FeatureValue
-from tenant_svc.tenants.tenant import Tenant
+from tenantmesh.interceptors.errors import InvalidArgument, NotFound
+from tenantmesh.interceptors.tenants import TenantId
+from tenantmesh.tenant_svc.entitlements.change import ChangeType
+from tenantmesh.tenant_svc.entitlements.history import History
+from tenantmesh.tenant_svc.entitlements.overrides import Overrides
+from tenantmesh.tenant_svc.entitlements.rules import OverrideDraft
+from tenantmesh.tenant_svc.plans.plan import FeatureValue
+from tenantmesh.tenant_svc.tenants.tenant import Tenant
 from tests.integration.tenant_svc.entitlements.conftest import ACTOR, Rows, override_draft
 
 FIVE, SIX = FeatureValue.of_limit(5), FeatureValue.of_limit(6)

@@ -10,17 +10,17 @@ from typing import Any
 
 import pytest
 
-from tenant_svc.doors import Doors
-from tenant_svc.entitlements import reader
-from tenant_svc.entitlements.entitlements import Entitlements
-from tenant_svc.entitlements.history import History
-from tenant_svc.entitlements.rules import Check
-from tenant_svc.plans.features import FeatureChange, Features
-from tenant_svc.plans.plan import FeatureValue, Rollout
-from tenant_svc.plans.plans import Plans, Which
-from tenant_svc.plans.rules import FeatureDraft
-from tenant_svc.tenants.tenant import Tenant
-from tenant_svc.tenants.tenants import Tenants
+from tenantmesh.tenant_svc.doors import Doors
+from tenantmesh.tenant_svc.entitlements import reader
+from tenantmesh.tenant_svc.entitlements.entitlements import Entitlements
+from tenantmesh.tenant_svc.entitlements.history import History
+from tenantmesh.tenant_svc.entitlements.rules import Check
+from tenantmesh.tenant_svc.plans.features import FeatureChange, Features
+from tenantmesh.tenant_svc.plans.plan import FeatureValue, Rollout
+from tenantmesh.tenant_svc.plans.plans import Plans, Which
+from tenantmesh.tenant_svc.plans.rules import FeatureDraft
+from tenantmesh.tenant_svc.tenants.tenant import Tenant
+from tenantmesh.tenant_svc.tenants.tenants import Tenants
 from tests.integration.tenant_svc.conftest import new_tenant
 from tests.integration.tenant_svc.entitlements.conftest import ACTOR, Rows, decided
 from tests.integration.tenant_svc.plans.conftest import plan_draft

@@ -9,20 +9,20 @@ from typing import Any
 
 import pytest
 
-from interceptors.entitlements import FeatureType
-from interceptors.limits import Rate
-from interceptors.tenants import TenantId
-from runtime.database import Connection, Database, Record, Statement
-from runtime.settings import DatabaseSettings
-from tenant_svc.doors import Doors
-from tenant_svc.entitlements import reader, repository
-from tenant_svc.entitlements.entitlement import OverLimitPolicy, PlanTerms, Source, TenantEntitlements
-from tenant_svc.entitlements.grants import Grants
-from tenant_svc.entitlements.overrides import Overrides
-from tenant_svc.entitlements.usage import Spent
-from tenant_svc.plans import repository as plans
-from tenant_svc.plans.plan import FeatureValue
-from tenant_svc.tenants.tenant import Tenant
+from tenantmesh.interceptors.entitlements import FeatureType
+from tenantmesh.interceptors.limits import Rate
+from tenantmesh.interceptors.tenants import TenantId
+from tenantmesh.runtime.database import Connection, Database, Record, Statement
+from tenantmesh.runtime.settings import DatabaseSettings
+from tenantmesh.tenant_svc.doors import Doors
+from tenantmesh.tenant_svc.entitlements import reader, repository
+from tenantmesh.tenant_svc.entitlements.entitlement import OverLimitPolicy, PlanTerms, Source, TenantEntitlements
+from tenantmesh.tenant_svc.entitlements.grants import Grants
+from tenantmesh.tenant_svc.entitlements.overrides import Overrides
+from tenantmesh.tenant_svc.entitlements.usage import Spent
+from tenantmesh.tenant_svc.plans import repository as plans
+from tenantmesh.tenant_svc.plans.plan import FeatureValue
+from tenantmesh.tenant_svc.tenants.tenant import Tenant
 from tests.fixtures.engines import WorkerDatabase
 from tests.integration.tenant_svc.conftest import as_superuser
 from tests.integration.tenant_svc.entitlements.conftest import ACTOR, METER, Rows, grant_draft, override_draft

@@ -13,34 +13,34 @@ import grpc
 import pytest
 from google.protobuf.json_format import MessageToDict, ParseDict
 from google.rpc import code_pb2
+
+from tenantmesh.interceptors.caller import CallerKind
+from tenantmesh.interceptors.errors import PermissionDenied
+from tenantmesh.interceptors.mesh_plans import GrpcEntitlementSource
+from tenantmesh.interceptors.testing import TestMesh
+from tenantmesh.runtime.database import Database
 from tenantmesh.tenant.v1 import entitlement_pb2, plan_pb2
 from tenantmesh.tenant.v1 import entitlement_service_pb2 as pb
 from tenantmesh.tenant.v1.entitlement_service_pb2_grpc import (
     EntitlementServiceStub,
     add_EntitlementServiceServicer_to_server,
 )
-
-from interceptors.caller import CallerKind
-from interceptors.errors import PermissionDenied
-from interceptors.mesh_plans import GrpcEntitlementSource
-from interceptors.testing import TestMesh
-from runtime.database import Database
-from tenant_svc.doors import Doors
-from tenant_svc.entitlements.entitlements import Entitlements
-from tenant_svc.entitlements.events import StoredEntitlementEvents
-from tenant_svc.entitlements.grants import Grants
-from tenant_svc.entitlements.history import History
-from tenant_svc.entitlements.overrides import Overrides
-from tenant_svc.entitlements.repository import ENTITLEMENTS_CHANNEL
-from tenant_svc.entitlements.servicer import EntitlementServicer
-from tenant_svc.entitlements.source import as_the_chain_sees_them
-from tenant_svc.feed.tail import Tail
-from tenant_svc.feed.watch import Watch
-from tenant_svc.plans.features import FeatureChange, Features
-from tenant_svc.plans.plan import FeatureValue, Rollout
-from tenant_svc.plans.plans import Plans, Which
-from tenant_svc.plans.rules import FeatureDraft
-from tenant_svc.tenants.tenant import Tenant
+from tenantmesh.tenant_svc.doors import Doors
+from tenantmesh.tenant_svc.entitlements.entitlements import Entitlements
+from tenantmesh.tenant_svc.entitlements.events import StoredEntitlementEvents
+from tenantmesh.tenant_svc.entitlements.grants import Grants
+from tenantmesh.tenant_svc.entitlements.history import History
+from tenantmesh.tenant_svc.entitlements.overrides import Overrides
+from tenantmesh.tenant_svc.entitlements.repository import ENTITLEMENTS_CHANNEL
+from tenantmesh.tenant_svc.entitlements.servicer import EntitlementServicer
+from tenantmesh.tenant_svc.entitlements.source import as_the_chain_sees_them
+from tenantmesh.tenant_svc.feed.tail import Tail
+from tenantmesh.tenant_svc.feed.watch import Watch
+from tenantmesh.tenant_svc.plans.features import FeatureChange, Features
+from tenantmesh.tenant_svc.plans.plan import FeatureValue, Rollout
+from tenantmesh.tenant_svc.plans.plans import Plans, Which
+from tenantmesh.tenant_svc.plans.rules import FeatureDraft
+from tenantmesh.tenant_svc.tenants.tenant import Tenant
 from tests.integration.tenant_svc.entitlements.conftest import ACTOR, METER, Pool, Rows, grant_draft
 from tests.integration.tenant_svc.plans.conftest import plan_draft
 from tests.integration.tenant_svc.serving import info_of, refusal

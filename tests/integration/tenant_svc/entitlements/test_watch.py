@@ -10,24 +10,24 @@ from datetime import timedelta
 
 import pytest
 
-from interceptors.errors import Aborted, InvalidArgument, OutOfRange
-from interceptors.tenants import TenantId
-from runtime.database import Database
-from tenant_svc.doors import Doors
-from tenant_svc.entitlements import repository
-from tenant_svc.entitlements.change import ChangeType, EntitlementEvent
-from tenant_svc.entitlements.entitlements import Entitlements
-from tenant_svc.entitlements.events import CURSORS, StoredEntitlementEvents
-from tenant_svc.entitlements.grants import Grants
-from tenant_svc.entitlements.overrides import Overrides
-from tenant_svc.entitlements.source import PostgresEntitlementSource
-from tenant_svc.feed.cursors import StreamCursor
-from tenant_svc.feed.tail import Tail
-from tenant_svc.feed.watch import Change, Earliest, FromCursor, FromNow, Snapshot, Start, Watch
-from tenant_svc.plans.plan import FeatureValue
-from tenant_svc.tenants import cursors as tenant_cursors
-from tenant_svc.tenants.tenant import Tenant
-from tenant_svc.tenants.tenants import Tenants
+from tenantmesh.interceptors.errors import Aborted, InvalidArgument, OutOfRange
+from tenantmesh.interceptors.tenants import TenantId
+from tenantmesh.runtime.database import Database
+from tenantmesh.tenant_svc.doors import Doors
+from tenantmesh.tenant_svc.entitlements import repository
+from tenantmesh.tenant_svc.entitlements.change import ChangeType, EntitlementEvent
+from tenantmesh.tenant_svc.entitlements.entitlements import Entitlements
+from tenantmesh.tenant_svc.entitlements.events import CURSORS, StoredEntitlementEvents
+from tenantmesh.tenant_svc.entitlements.grants import Grants
+from tenantmesh.tenant_svc.entitlements.overrides import Overrides
+from tenantmesh.tenant_svc.entitlements.source import PostgresEntitlementSource
+from tenantmesh.tenant_svc.feed.cursors import StreamCursor
+from tenantmesh.tenant_svc.feed.tail import Tail
+from tenantmesh.tenant_svc.feed.watch import Change, Earliest, FromCursor, FromNow, Snapshot, Start, Watch
+from tenantmesh.tenant_svc.plans.plan import FeatureValue
+from tenantmesh.tenant_svc.tenants import cursors as tenant_cursors
+from tenantmesh.tenant_svc.tenants.tenant import Tenant
+from tenantmesh.tenant_svc.tenants.tenants import Tenants
 from tests.integration.tenant_svc.conftest import eventually, new_tenant
 from tests.integration.tenant_svc.entitlements.conftest import ACTOR, Rows, grant_draft, override_draft
 

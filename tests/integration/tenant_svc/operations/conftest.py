@@ -6,11 +6,11 @@ from datetime import timedelta
 
 import pytest
 
-from tenant_svc.doors import Doors
-from tenant_svc.operations.endings import Endings
-from tenant_svc.operations.operations import Operations
-from tenant_svc.operations.steps import MigrationSteps
-from tenant_svc.tenants.tenants import Tenants
+from tenantmesh.tenant_svc.doors import Doors
+from tenantmesh.tenant_svc.operations.endings import Endings
+from tenantmesh.tenant_svc.operations.operations import Operations
+from tenantmesh.tenant_svc.operations.steps import MigrationSteps
+from tenantmesh.tenant_svc.tenants.tenants import Tenants
 from tests.fixtures.engines import WorkerDatabase
 from tests.integration.tenant_svc.operations.world import World
 

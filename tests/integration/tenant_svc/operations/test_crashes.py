@@ -11,13 +11,13 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from tenant_svc.operations.operation import Operation, OperationState
-from tenant_svc.operations.operations import Operations
+from tenantmesh.tenant_svc.operations.operation import Operation, OperationState
+from tenantmesh.tenant_svc.operations.operations import Operations
 from tests.fixtures.engines import WorkerDatabase
 from tests.integration.tenant_svc.operations.stopping import PLACES
 from tests.integration.tenant_svc.operations.world import ACTOR, World
 
-PRODUCT = ("tenant_svc.worker",)
+PRODUCT = ("tenantmesh.tenant_svc.worker",)
 STOPPING = "tests.integration.tenant_svc.operations.stopping"
 PATIENCE_SECONDS = 60
 Process = asyncio.subprocess.Process

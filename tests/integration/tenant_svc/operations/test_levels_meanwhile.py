@@ -9,18 +9,18 @@ from typing import TypeVar
 
 import pytest
 
-from interceptors.tenants import TenantId
-from runtime.database import Connection
-from tenant_svc.entitlements import repository as entitlements
-from tenant_svc.entitlements.entitlement import OverLimitPolicy, TenantEntitlements
-from tenant_svc.entitlements.overrides import Overrides
-from tenant_svc.entitlements.rules import OverrideDraft
-from tenant_svc.operations.operation import Operation, OperationState
-from tenant_svc.operations.steps import MigrationSteps
-from tenant_svc.plans.plan import FeatureValue
-from tenant_svc.quotas import gauges
-from tenant_svc.quotas.gauge import Adjustment, Gauge, Report
-from tenant_svc.quotas.gauges import Gauges
+from tenantmesh.interceptors.tenants import TenantId
+from tenantmesh.runtime.database import Connection
+from tenantmesh.tenant_svc.entitlements import repository as entitlements
+from tenantmesh.tenant_svc.entitlements.entitlement import OverLimitPolicy, TenantEntitlements
+from tenantmesh.tenant_svc.entitlements.overrides import Overrides
+from tenantmesh.tenant_svc.entitlements.rules import OverrideDraft
+from tenantmesh.tenant_svc.operations.operation import Operation, OperationState
+from tenantmesh.tenant_svc.operations.steps import MigrationSteps
+from tenantmesh.tenant_svc.plans.plan import FeatureValue
+from tenantmesh.tenant_svc.quotas import gauges
+from tenantmesh.tenant_svc.quotas.gauge import Adjustment, Gauge, Report
+from tenantmesh.tenant_svc.quotas.gauges import Gauges
 from tests.integration.tenant_svc.operations.world import ACTOR, World, blocked_or_done, patient, request
 
 _Made = TypeVar("_Made")

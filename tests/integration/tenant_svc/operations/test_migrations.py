@@ -9,16 +9,23 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from interceptors.errors import Aborted, AlreadyExists, FailedPrecondition, InvalidArgument, MeshError, NotFound
-from interceptors.limits import StoreUnavailable
-from interceptors.tenants import TenantId
-from runtime.database import Connection
-from runtime.ids import uuid7
-from tenant_svc.entitlements.entitlement import OverLimitPolicy
-from tenant_svc.operations.migration import OverLimit, PlanPin, Timing
-from tenant_svc.operations.migrations import Migrations
-from tenant_svc.operations.operation import Operation, OperationState
-from tenant_svc.operations.steps import MigrationSteps
+from tenantmesh.interceptors.errors import (
+    Aborted,
+    AlreadyExists,
+    FailedPrecondition,
+    InvalidArgument,
+    MeshError,
+    NotFound,
+)
+from tenantmesh.interceptors.limits import StoreUnavailable
+from tenantmesh.interceptors.tenants import TenantId
+from tenantmesh.runtime.database import Connection
+from tenantmesh.runtime.ids import uuid7
+from tenantmesh.tenant_svc.entitlements.entitlement import OverLimitPolicy
+from tenantmesh.tenant_svc.operations.migration import OverLimit, PlanPin, Timing
+from tenantmesh.tenant_svc.operations.migrations import Migrations
+from tenantmesh.tenant_svc.operations.operation import Operation, OperationState
+from tenantmesh.tenant_svc.operations.steps import MigrationSteps
 from tests.integration.tenant_svc.operations.world import ACTOR, World, request
 
 

@@ -9,14 +9,14 @@ from datetime import timedelta
 import asyncpg
 import pytest
 
-from interceptors.errors import InvalidArgument, NotFound
-from runtime.database import Database
-from tenant_svc.doors import Doors
-from tenant_svc.operations.endings import Endings
-from tenant_svc.operations.operation import Operation
-from tenant_svc.operations.operations import Operations
-from tenant_svc.operations.repository import OPERATIONS_CHANNEL
-from tenant_svc.operations.steps import MigrationSteps
+from tenantmesh.interceptors.errors import InvalidArgument, NotFound
+from tenantmesh.runtime.database import Database
+from tenantmesh.tenant_svc.doors import Doors
+from tenantmesh.tenant_svc.operations.endings import Endings
+from tenantmesh.tenant_svc.operations.operation import Operation
+from tenantmesh.tenant_svc.operations.operations import Operations
+from tenantmesh.tenant_svc.operations.repository import OPERATIONS_CHANNEL
+from tenantmesh.tenant_svc.operations.steps import MigrationSteps
 from tests.fixtures.engines import WorkerDatabase
 from tests.integration.tenant_svc.conftest import eventually
 from tests.integration.tenant_svc.operations.world import ACTOR, World, request

@@ -6,14 +6,14 @@ import asyncio
 import uuid
 from contextlib import suppress
 
-from interceptors.errors import FailedPrecondition, MeshError, Unavailable
-from runtime.database import Connection
-from tenant_svc.doors import Doors
-from tenant_svc.entitlements.entitlement import TenantEntitlements
-from tenant_svc.operations.operation import Operation, OperationState
-from tenant_svc.operations.operations import Operations
-from tenant_svc.operations.steps import MigrationSteps
-from tenant_svc.tenants import repository
+from tenantmesh.interceptors.errors import FailedPrecondition, MeshError, Unavailable
+from tenantmesh.runtime.database import Connection
+from tenantmesh.tenant_svc.doors import Doors
+from tenantmesh.tenant_svc.entitlements.entitlement import TenantEntitlements
+from tenantmesh.tenant_svc.operations.operation import Operation, OperationState
+from tenantmesh.tenant_svc.operations.operations import Operations
+from tenantmesh.tenant_svc.operations.steps import MigrationSteps
+from tenantmesh.tenant_svc.tenants import repository
 from tests.integration.tenant_svc.operations.world import ACTOR, World, blocked_or_done, patient, request
 
 ROUNDS = 25

@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 import uuid
 
-from interceptors.tenants import TenantId
-from tenant_svc.entitlements.entitlement import OverLimitPolicy
-from tenant_svc.entitlements.overrides import Overrides
-from tenant_svc.entitlements.rules import OverrideDraft
-from tenant_svc.operations.operation import OperationState
-from tenant_svc.operations.steps import MigrationSteps
-from tenant_svc.plans.plan import FeatureValue
-from tenant_svc.quotas.gauge import Adjustment, Report
-from tenant_svc.quotas.gauges import Gauges
-from tenant_svc.tenants import repository as tenants
+from tenantmesh.interceptors.tenants import TenantId
+from tenantmesh.tenant_svc.entitlements.entitlement import OverLimitPolicy
+from tenantmesh.tenant_svc.entitlements.overrides import Overrides
+from tenantmesh.tenant_svc.entitlements.rules import OverrideDraft
+from tenantmesh.tenant_svc.operations.operation import OperationState
+from tenantmesh.tenant_svc.operations.steps import MigrationSteps
+from tenantmesh.tenant_svc.plans.plan import FeatureValue
+from tenantmesh.tenant_svc.quotas.gauge import Adjustment, Report
+from tenantmesh.tenant_svc.quotas.gauges import Gauges
+from tenantmesh.tenant_svc.tenants import repository as tenants
 from tests.integration.tenant_svc.conftest import eventually
 from tests.integration.tenant_svc.operations.world import ACTOR, World, patient, request
 

@@ -11,13 +11,13 @@ from google.longrunning.operations_pb2 import Operation
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc import code_pb2
+
+from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.policy.v1 import policy_pb2
 from tenantmesh.tenant.v1 import entitlement_service_pb2, operation_service_pb2, tenant_pb2
 from tenantmesh.tenant.v1 import tenant_service_pb2 as pb
 from tenantmesh.tenant.v1.entitlement_service_pb2_grpc import EntitlementServiceStub
 from tenantmesh.tenant.v1.operation_service_pb2_grpc import OperationServiceStub
-
-from interceptors.tenants import TenantId
 from tests.integration.tenant_svc.operations.test_queue import working
 from tests.integration.tenant_svc.operations.world import World
 from tests.integration.tenant_svc.serving import Service, info_of, refusal, request

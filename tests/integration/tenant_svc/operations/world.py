@@ -11,17 +11,17 @@ from typing import Any, TypeVar
 
 import asyncpg
 
-from interceptors.errors import Unavailable
-from interceptors.tenants import TenantId
-from runtime.ids import uuid7
-from tenant_svc.doors import Doors
-from tenant_svc.entitlements import reader
-from tenant_svc.entitlements.entitlement import OverLimitPolicy, TenantEntitlements
-from tenant_svc.operations.migration import NewMigration, Timing
-from tenant_svc.operations.migrations import Migrations, Request
-from tenant_svc.operations.operation import Operation
-from tenant_svc.tenants.tenant import RequestKey, Tenant
-from tenant_svc.tenants.tenants import Tenants
+from tenantmesh.interceptors.errors import Unavailable
+from tenantmesh.interceptors.tenants import TenantId
+from tenantmesh.runtime.ids import uuid7
+from tenantmesh.tenant_svc.doors import Doors
+from tenantmesh.tenant_svc.entitlements import reader
+from tenantmesh.tenant_svc.entitlements.entitlement import OverLimitPolicy, TenantEntitlements
+from tenantmesh.tenant_svc.operations.migration import NewMigration, Timing
+from tenantmesh.tenant_svc.operations.migrations import Migrations, Request
+from tenantmesh.tenant_svc.operations.operation import Operation
+from tenantmesh.tenant_svc.tenants.tenant import RequestKey, Tenant
+from tenantmesh.tenant_svc.tenants.tenants import Tenants
 from tests.fixtures.engines import WorkerDatabase
 from tests.integration.tenant_svc.conftest import eventually, new_tenant
 

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from interceptors.entitlements import FeatureType
-from runtime.database import connect
-from tenant_svc.doors import Doors
-from tenant_svc.plans.features import Features
-from tenant_svc.plans.plan import FeatureDef, FeatureValue, Period
-from tenant_svc.plans.plans import Plans
-from tenant_svc.plans.rules import FeatureDraft, PlanDraft
+from tenantmesh.interceptors.entitlements import FeatureType
+from tenantmesh.runtime.database import connect
+from tenantmesh.tenant_svc.doors import Doors
+from tenantmesh.tenant_svc.plans.features import Features
+from tenantmesh.tenant_svc.plans.plan import FeatureDef, FeatureValue, Period
+from tenantmesh.tenant_svc.plans.plans import Plans
+from tenantmesh.tenant_svc.plans.rules import FeatureDraft, PlanDraft
 from tests.fixtures.engines import WorkerDatabase
 from tests.integration.tenant_svc.conftest import eventually
 

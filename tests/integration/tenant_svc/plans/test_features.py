@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from interceptors.entitlements import FeatureType
-from interceptors.errors import Aborted, AlreadyExists, InvalidArgument, NotFound
-from tenant_svc.plans.features import FeatureChange, Features
-from tenant_svc.plans.plan import FeatureDef, Period, Rollout
-from tenant_svc.plans.rules import FeatureDraft
+from tenantmesh.interceptors.entitlements import FeatureType
+from tenantmesh.interceptors.errors import Aborted, AlreadyExists, InvalidArgument, NotFound
+from tenantmesh.tenant_svc.plans.features import FeatureChange, Features
+from tenantmesh.tenant_svc.plans.plan import FeatureDef, Period, Rollout
+from tenantmesh.tenant_svc.plans.rules import FeatureDraft
 from tests.fixtures.engines import WorkerDatabase
 from tests.integration.tenant_svc.plans.conftest import ACTOR, feature_draft, told
 

@@ -10,15 +10,15 @@ from itertools import pairwise
 
 import pytest
 
-from interceptors.errors import Aborted, AlreadyExists, FailedPrecondition, Unavailable
-from runtime.database import Connection
-from tenant_svc.doors import Doors
-from tenant_svc.entitlements.repository import record_catalog
-from tenant_svc.plans import feature_repository, repository
-from tenant_svc.plans.features import Features
-from tenant_svc.plans.plan import FeatureDef, PlanState, PlanVersion, Rollout
-from tenant_svc.plans.plans import Plans, Which
-from tenant_svc.tenants.repository import lock_log
+from tenantmesh.interceptors.errors import Aborted, AlreadyExists, FailedPrecondition, Unavailable
+from tenantmesh.runtime.database import Connection
+from tenantmesh.tenant_svc.doors import Doors
+from tenantmesh.tenant_svc.entitlements.repository import record_catalog
+from tenantmesh.tenant_svc.plans import feature_repository, repository
+from tenantmesh.tenant_svc.plans.features import Features
+from tenantmesh.tenant_svc.plans.plan import FeatureDef, PlanState, PlanVersion, Rollout
+from tenantmesh.tenant_svc.plans.plans import Plans, Which
+from tenantmesh.tenant_svc.tenants.repository import lock_log
 from tests.fixtures.engines import WorkerDatabase
 from tests.integration.tenant_svc.conftest import as_superuser
 from tests.integration.tenant_svc.plans.conftest import ACTOR, feature_draft, plan_draft, told, until_waiting
@@ -155,7 +155,7 @@ async def test_who_dies_before_the_end_has_changed_nothing(
     ]
     with monkeypatch.context() as patched:
         for module in ("plans", "features"):
-            patched.setattr(f"tenant_svc.plans.{module}.record_catalog", dying(migrated))
+            patched.setattr(f"tenantmesh.tenant_svc.plans.{module}.record_catalog", dying(migrated))
         for call in calls:
             with pytest.raises(Unavailable):
                 await call()

@@ -8,17 +8,17 @@ import uuid
 import pytest
 from sqlalchemy import Table, delete, insert, select, update
 
-from interceptors.errors import NotFound
-from interceptors.tenants import TenantId
-from runtime.database import InternalDatabaseError, compiled
-from runtime.ids import uuid7
-from tenant_svc.doors import Doors
-from tenant_svc.entitlements.tables import catalog_events
-from tenant_svc.plans.plans import Plans, Which, plan_for_tenants
-from tenant_svc.plans.tables import features, plan_versions
-from tenant_svc.tenants import repository
-from tenant_svc.tenants.tenant import NewTenant, RequestKey
-from tenant_svc.tenants.tenants import Tenants
+from tenantmesh.interceptors.errors import NotFound
+from tenantmesh.interceptors.tenants import TenantId
+from tenantmesh.runtime.database import InternalDatabaseError, compiled
+from tenantmesh.runtime.ids import uuid7
+from tenantmesh.tenant_svc.doors import Doors
+from tenantmesh.tenant_svc.entitlements.tables import catalog_events
+from tenantmesh.tenant_svc.plans.plans import Plans, Which, plan_for_tenants
+from tenantmesh.tenant_svc.plans.tables import features, plan_versions
+from tenantmesh.tenant_svc.tenants import repository
+from tenantmesh.tenant_svc.tenants.tenant import NewTenant, RequestKey
+from tenantmesh.tenant_svc.tenants.tenants import Tenants
 from tests.fixtures.engines import WorkerDatabase
 from tests.integration.tenant_svc.conftest import unused_slug
 from tests.integration.tenant_svc.plans.conftest import ACTOR, plan_draft, until_waiting

@@ -6,18 +6,25 @@ import dataclasses
 
 import pytest
 
-from interceptors.entitlements import FeatureType
-from interceptors.errors import Aborted, AlreadyExists, FailedPrecondition, InvalidArgument, NotFound, Unavailable
-from interceptors.limits import Rate
-from runtime.database import Database
-from runtime.settings import DatabaseSettings
-from tenant_svc.doors import Doors
-from tenant_svc.plans import repository
-from tenant_svc.plans.difference import Direction
-from tenant_svc.plans.features import Features
-from tenant_svc.plans.plan import FeatureDef, FeatureValue, Period, PlanState, PlanVersion
-from tenant_svc.plans.plans import Plans, Which
-from tenant_svc.plans.rules import RateDraft
+from tenantmesh.interceptors.entitlements import FeatureType
+from tenantmesh.interceptors.errors import (
+    Aborted,
+    AlreadyExists,
+    FailedPrecondition,
+    InvalidArgument,
+    NotFound,
+    Unavailable,
+)
+from tenantmesh.interceptors.limits import Rate
+from tenantmesh.runtime.database import Database
+from tenantmesh.runtime.settings import DatabaseSettings
+from tenantmesh.tenant_svc.doors import Doors
+from tenantmesh.tenant_svc.plans import repository
+from tenantmesh.tenant_svc.plans.difference import Direction
+from tenantmesh.tenant_svc.plans.features import Features
+from tenantmesh.tenant_svc.plans.plan import FeatureDef, FeatureValue, Period, PlanState, PlanVersion
+from tenantmesh.tenant_svc.plans.plans import Plans, Which
+from tenantmesh.tenant_svc.plans.rules import RateDraft
 from tests.fixtures.engines import WorkerDatabase
 from tests.integration.tenant_svc.plans.conftest import ACTOR, ON, feature_draft, plan_draft, told
 

@@ -10,15 +10,15 @@ import grpc
 import pytest
 from google.protobuf import field_mask_pb2, json_format, struct_pb2
 from google.rpc import error_details_pb2, status_pb2
+
+from tenantmesh.interceptors.caller import CallerKind
+from tenantmesh.interceptors.testing import TestMesh
 from tenantmesh.tenant.v1 import plan_pb2, plan_service_pb2
 from tenantmesh.tenant.v1 import plan_service_pb2 as pb
 from tenantmesh.tenant.v1.plan_service_pb2_grpc import PlanServiceStub, add_PlanServiceServicer_to_server
-
-from interceptors.caller import CallerKind
-from interceptors.testing import TestMesh
-from tenant_svc.plans.features import Features
-from tenant_svc.plans.plans import Plans
-from tenant_svc.plans.servicer import PlanServicer
+from tenantmesh.tenant_svc.plans.features import Features
+from tenantmesh.tenant_svc.plans.plans import Plans
+from tenantmesh.tenant_svc.plans.servicer import PlanServicer
 from tests.fixtures.engines import WorkerDatabase
 from tests.integration.tenant_svc.plans.conftest import told
 from tests.integration.tenant_svc.serving import reason_of, refusal

@@ -11,15 +11,15 @@ from typing import Any
 import asyncpg
 import pytest
 
-from interceptors.quotas import Ask, Slice
-from interceptors.tenants import TenantId
-from runtime.database import connect
-from runtime.ids import uuid7
-from tenant_svc.doors import Doors
-from tenant_svc.quotas.allocations import Allocations
-from tenant_svc.quotas.gauges import Gauges
-from tenant_svc.quotas.ledger import Ledger
-from tenant_svc.tenants.tenants import Tenants
+from tenantmesh.interceptors.quotas import Ask, Slice
+from tenantmesh.interceptors.tenants import TenantId
+from tenantmesh.runtime.database import connect
+from tenantmesh.runtime.ids import uuid7
+from tenantmesh.tenant_svc.doors import Doors
+from tenantmesh.tenant_svc.quotas.allocations import Allocations
+from tenantmesh.tenant_svc.quotas.gauges import Gauges
+from tenantmesh.tenant_svc.quotas.ledger import Ledger
+from tenantmesh.tenant_svc.tenants.tenants import Tenants
 from tests.fixtures.engines import WorkerDatabase
 from tests.integration.tenant_svc.conftest import new_tenant
 

@@ -10,15 +10,15 @@ from datetime import timedelta
 
 from pydantic import SecretStr
 
-from interceptors.tenants import TenantId
-from runtime.database import Database
-from runtime.ids import uuid7
-from runtime.settings import DatabaseSettings
-from tenant_svc.doors import Doors
-from tenant_svc.quotas import accounts
-from tenant_svc.quotas.allocation import Mode, NewAllocation
-from tenant_svc.quotas.allocations import Allocations
-from tenant_svc.quotas.ledger import Ledger
+from tenantmesh.interceptors.tenants import TenantId
+from tenantmesh.runtime.database import Database
+from tenantmesh.runtime.ids import uuid7
+from tenantmesh.runtime.settings import DatabaseSettings
+from tenantmesh.tenant_svc.doors import Doors
+from tenantmesh.tenant_svc.quotas import accounts
+from tenantmesh.tenant_svc.quotas.allocation import Mode, NewAllocation
+from tenantmesh.tenant_svc.quotas.allocations import Allocations
+from tenantmesh.tenant_svc.quotas.ledger import Ledger
 
 
 async def main(url: str, tenant: str) -> None:

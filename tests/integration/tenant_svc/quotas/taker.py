@@ -14,13 +14,13 @@ from typing import Any, TypeVar
 
 from pydantic import SecretStr
 
-from interceptors.errors import Unavailable
-from interceptors.quotas import Ask
-from interceptors.tenants import TenantId
-from runtime.database import Database
-from runtime.settings import DatabaseSettings
-from tenant_svc.doors import Doors
-from tenant_svc.quotas.ledger import Ledger
+from tenantmesh.interceptors.errors import Unavailable
+from tenantmesh.interceptors.quotas import Ask
+from tenantmesh.interceptors.tenants import TenantId
+from tenantmesh.runtime.database import Database
+from tenantmesh.runtime.settings import DatabaseSettings
+from tenantmesh.tenant_svc.doors import Doors
+from tenantmesh.tenant_svc.quotas.ledger import Ledger
 
 _TASKS = 4
 Answer = TypeVar("Answer")

@@ -10,25 +10,31 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+
+from tenantmesh.interceptors.backends.memory_quotas import MemoryQuotaPool
+from tenantmesh.interceptors.backends.redis_quota_pool import RedisQuotaPool
+from tenantmesh.interceptors.errors import (
+    AlreadyExists,
+    FailedPrecondition,
+    InvalidArgument,
+    NotFound,
+    ResourceExhausted,
+)
+from tenantmesh.interceptors.limits import StoreUnavailable
+from tenantmesh.interceptors.quotas import Drained, Slice
+from tenantmesh.interceptors.tenants import TenantId
+from tenantmesh.runtime.ids import uuid7
+from tenantmesh.runtime.redis_client import connect
 from tenantmesh.tenant.v1 import quota_service_pb2 as pb
 from tenantmesh.tenant.v1.quota_service_pb2_grpc import QuotaServiceStub
-
-from interceptors.backends.memory_quotas import MemoryQuotaPool
-from interceptors.backends.redis_quota_pool import RedisQuotaPool
-from interceptors.errors import AlreadyExists, FailedPrecondition, InvalidArgument, NotFound, ResourceExhausted
-from interceptors.limits import StoreUnavailable
-from interceptors.quotas import Drained, Slice
-from interceptors.tenants import TenantId
-from runtime.ids import uuid7
-from runtime.redis_client import connect
-from tenant_svc.doors import Doors
-from tenant_svc.quotas import allocation_repository
-from tenant_svc.quotas.allocation import Allocation, AllocationState, Mode, NewAllocation
-from tenant_svc.quotas.allocations import Allocations
-from tenant_svc.quotas.ledger import Ledger
-from tenant_svc.quotas.pooled import PoolDrain
-from tenant_svc.quotas.sweeper import Sweeper
-from tenant_svc.tenants.tenant import RequestKey
+from tenantmesh.tenant_svc.doors import Doors
+from tenantmesh.tenant_svc.quotas import allocation_repository
+from tenantmesh.tenant_svc.quotas.allocation import Allocation, AllocationState, Mode, NewAllocation
+from tenantmesh.tenant_svc.quotas.allocations import Allocations
+from tenantmesh.tenant_svc.quotas.ledger import Ledger
+from tenantmesh.tenant_svc.quotas.pooled import PoolDrain
+from tenantmesh.tenant_svc.quotas.sweeper import Sweeper
+from tenantmesh.tenant_svc.tenants.tenant import RequestKey
 from tests.fixtures.engines import WorkerDatabase
 from tests.integration.tenant_svc.conftest import eventually
 from tests.integration.tenant_svc.quotas.conftest import Allowances, lease_one

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from tenant_svc.doors import Doors
-from tenant_svc.quotas.ledger import Ledger
+from tenantmesh.tenant_svc.doors import Doors
+from tenantmesh.tenant_svc.quotas.ledger import Ledger
 from tests.integration.tenant_svc.quotas.conftest import Allowances, lease_one
 
 # After today, so that grants may expire then although they are in force by the database's clock.

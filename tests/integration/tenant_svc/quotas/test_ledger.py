@@ -8,17 +8,17 @@ from typing import Any
 
 import pytest
 
-from interceptors.errors import NotFound, Unavailable
-from interceptors.limits import StoreUnavailable
-from interceptors.quotas import Ask
-from interceptors.tenants import TenantId
-from runtime.database import Database
-from runtime.ids import uuid7
-from runtime.settings import DatabaseSettings
-from tenant_svc.doors import Doors
-from tenant_svc.plans.plan import Period
-from tenant_svc.quotas import repository
-from tenant_svc.quotas.ledger import Ledger, PostgresLedger
+from tenantmesh.interceptors.errors import NotFound, Unavailable
+from tenantmesh.interceptors.limits import StoreUnavailable
+from tenantmesh.interceptors.quotas import Ask
+from tenantmesh.interceptors.tenants import TenantId
+from tenantmesh.runtime.database import Database
+from tenantmesh.runtime.ids import uuid7
+from tenantmesh.runtime.settings import DatabaseSettings
+from tenantmesh.tenant_svc.doors import Doors
+from tenantmesh.tenant_svc.plans.plan import Period
+from tenantmesh.tenant_svc.quotas import repository
+from tenantmesh.tenant_svc.quotas.ledger import Ledger, PostgresLedger
 from tests.fixtures.engines import WorkerDatabase
 from tests.integration.tenant_svc.conftest import eventually
 from tests.integration.tenant_svc.quotas.conftest import Allowances, lease_one

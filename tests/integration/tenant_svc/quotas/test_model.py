@@ -23,14 +23,14 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from interceptors.errors import FailedPrecondition, ResourceExhausted
-from interceptors.quotas import Ask, Slice
-from runtime.ids import uuid7
-from tenant_svc.doors import Doors
-from tenant_svc.plans.plan import Period
-from tenant_svc.quotas.allocation import Allocation, AllocationState, Mode, NewAllocation
-from tenant_svc.quotas.allocations import Allocations
-from tenant_svc.quotas.ledger import Ledger
+from tenantmesh.interceptors.errors import FailedPrecondition, ResourceExhausted
+from tenantmesh.interceptors.quotas import Ask, Slice
+from tenantmesh.runtime.ids import uuid7
+from tenantmesh.tenant_svc.doors import Doors
+from tenantmesh.tenant_svc.plans.plan import Period
+from tenantmesh.tenant_svc.quotas.allocation import Allocation, AllocationState, Mode, NewAllocation
+from tenantmesh.tenant_svc.quotas.allocations import Allocations
+from tenantmesh.tenant_svc.quotas.ledger import Ledger
 from tests.integration.tenant_svc.quotas.conftest import Allowances
 
 BEGINNING = datetime(2090, 5, 31, 22, 30, tzinfo=UTC)  # an hour and a half before a new month

@@ -12,14 +12,14 @@ from itertools import permutations
 from pathlib import Path
 from typing import Any, TypeVar
 
-from interceptors.errors import ResourceExhausted
-from interceptors.quotas import Ask
-from interceptors.tenants import TenantId
-from tenant_svc.doors import Doors
-from tenant_svc.quotas import repository
-from tenant_svc.quotas.allocation import Mode, NewAllocation
-from tenant_svc.quotas.allocations import Allocations
-from tenant_svc.quotas.ledger import Ledger
+from tenantmesh.interceptors.errors import ResourceExhausted
+from tenantmesh.interceptors.quotas import Ask
+from tenantmesh.interceptors.tenants import TenantId
+from tenantmesh.tenant_svc.doors import Doors
+from tenantmesh.tenant_svc.quotas import repository
+from tenantmesh.tenant_svc.quotas.allocation import Mode, NewAllocation
+from tenantmesh.tenant_svc.quotas.allocations import Allocations
+from tenantmesh.tenant_svc.quotas.ledger import Ledger
 from tests.fixtures.engines import WorkerDatabase
 from tests.integration.tenant_svc.conftest import eventually
 from tests.integration.tenant_svc.quotas.conftest import Allowances

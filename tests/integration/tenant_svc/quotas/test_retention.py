@@ -9,16 +9,16 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from pydantic import ValidationError
 
-from interceptors.errors import NotFound
-from interceptors.tenants import TenantId
-from runtime.ids import uuid7
-from tenant_svc.doors import Doors
-from tenant_svc.quotas.allocation import AllocationState, Mode, NewAllocation
-from tenant_svc.quotas.allocations import Allocations
-from tenant_svc.quotas.ledger import Ledger
-from tenant_svc.quotas.retention import Retention
-from tenant_svc.settings import QuotaSettings
-from tenant_svc.tenants.tenant import RequestKey
+from tenantmesh.interceptors.errors import NotFound
+from tenantmesh.interceptors.tenants import TenantId
+from tenantmesh.runtime.ids import uuid7
+from tenantmesh.tenant_svc.doors import Doors
+from tenantmesh.tenant_svc.quotas.allocation import AllocationState, Mode, NewAllocation
+from tenantmesh.tenant_svc.quotas.allocations import Allocations
+from tenantmesh.tenant_svc.quotas.ledger import Ledger
+from tenantmesh.tenant_svc.quotas.retention import Retention
+from tenantmesh.tenant_svc.settings import QuotaSettings
+from tenantmesh.tenant_svc.tenants.tenant import RequestKey
 from tests.integration.tenant_svc.quotas.conftest import Allowances, lease_one
 
 MINUTE = timedelta(minutes=1)

@@ -14,25 +14,25 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc import error_details_pb2, status_pb2
+
+from tenantmesh.interceptors._quota_sources import LOST_AFTER
+from tenantmesh.interceptors.caller import CallerKind
+from tenantmesh.interceptors.client import Credential, channel, thread_channel
+from tenantmesh.interceptors.entitlements import Entitlements
+from tenantmesh.interceptors.errors import Internal, NotFound, Unavailable
+from tenantmesh.interceptors.leased_quota import LeasedQuota
+from tenantmesh.interceptors.limits import StoreUnavailable
+from tenantmesh.interceptors.mesh_plans import GrpcQuotaLedger
+from tenantmesh.interceptors.policy import Charge
+from tenantmesh.interceptors.quotas import Ask
+from tenantmesh.interceptors.tenants import TenantId, TenantRecord, TenantState
+from tenantmesh.interceptors.testing import TestMesh
 from tenantmesh.tenant.v1 import quota_service_pb2 as pb
 from tenantmesh.tenant.v1.quota_service_pb2_grpc import QuotaServiceStub, add_QuotaServiceServicer_to_server
-
-from interceptors._quota_sources import LOST_AFTER
-from interceptors.caller import CallerKind
-from interceptors.client import Credential, channel, thread_channel
-from interceptors.entitlements import Entitlements
-from interceptors.errors import Internal, NotFound, Unavailable
-from interceptors.leased_quota import LeasedQuota
-from interceptors.limits import StoreUnavailable
-from interceptors.mesh_plans import GrpcQuotaLedger
-from interceptors.policy import Charge
-from interceptors.quotas import Ask
-from interceptors.tenants import TenantId, TenantRecord, TenantState
-from interceptors.testing import TestMesh
-from tenant_svc.quotas.allocations import Allocations
-from tenant_svc.quotas.gauges import Gauges
-from tenant_svc.quotas.ledger import Ledger
-from tenant_svc.quotas.servicer import QuotaServicer
+from tenantmesh.tenant_svc.quotas.allocations import Allocations
+from tenantmesh.tenant_svc.quotas.gauges import Gauges
+from tenantmesh.tenant_svc.quotas.ledger import Ledger
+from tenantmesh.tenant_svc.quotas.servicer import QuotaServicer
 from tests.integration.tenant_svc.conftest import eventually
 from tests.integration.tenant_svc.quotas.conftest import Allowances
 

@@ -9,11 +9,11 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from interceptors.entitlements import FeatureType
-from interceptors.tenants import TenantId, TenantState
-from tenant_svc.entitlements.entitlement import Circumstances, Override, PlanTerms
-from tenant_svc.entitlements.grant import Grant
-from tenant_svc.plans.plan import FeatureDef, FeatureValue, Period, PlanState, PlanVersion, Rollout
+from tenantmesh.interceptors.entitlements import FeatureType
+from tenantmesh.interceptors.tenants import TenantId, TenantState
+from tenantmesh.tenant_svc.entitlements.entitlement import Circumstances, Override, PlanTerms
+from tenantmesh.tenant_svc.entitlements.grant import Grant
+from tenantmesh.tenant_svc.plans.plan import FeatureDef, FeatureValue, Period, PlanState, PlanVersion, Rollout
 
 NOW = datetime(2026, 5, 17, 13, 30, tzinfo=UTC)
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tenant_svc.entitlements.entitlement import (
+from tenantmesh.tenant_svc.entitlements.entitlement import (
     Circumstances,
     Effective,
     OverLimitPolicy,
@@ -18,8 +18,8 @@ from tenant_svc.entitlements.entitlement import (
     effective,
     larger,
 )
-from tenant_svc.entitlements.grant import Grant, granted
-from tenant_svc.plans.plan import FeatureValue, Rollout
+from tenantmesh.tenant_svc.entitlements.grant import Grant, granted
+from tenantmesh.tenant_svc.plans.plan import FeatureValue, Rollout
 from tests.unit.tenant_svc.entitlements.facts import (
     CATALOG,
     FLAG,

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tenant_svc.entitlements.grant import Grant, balance_at, burn_order, granted, remaining
+from tenantmesh.tenant_svc.entitlements.grant import Grant, balance_at, burn_order, granted, remaining
 from tests.unit.tenant_svc.entitlements.facts import LONG_AGO, NOW, grant, grants
 
 DAY = timedelta(days=1)

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from interceptors.tenants import TenantState
-from tenant_svc.entitlements.decision import decide
-from tenant_svc.entitlements.entitlement import Override, effective
-from tenant_svc.entitlements.explanation import steps
-from tenant_svc.entitlements.usage import Spent, Standing, Usage
-from tenant_svc.plans.plan import FeatureValue, Period, Rollout
+from tenantmesh.interceptors.tenants import TenantState
+from tenantmesh.tenant_svc.entitlements.decision import decide
+from tenantmesh.tenant_svc.entitlements.entitlement import Override, effective
+from tenantmesh.tenant_svc.entitlements.explanation import steps
+from tenantmesh.tenant_svc.entitlements.usage import Spent, Standing, Usage
+from tenantmesh.tenant_svc.plans.plan import FeatureValue, Period, Rollout
 from tests.unit.tenant_svc.entitlements.facts import (
     FLAG,
     NOW,

@@ -6,9 +6,17 @@ import dataclasses
 from datetime import UTC, datetime
 from typing import Any
 
-from interceptors.limits import Rate
-from tenant_svc.plans.plan import FeatureDef, FeatureType, FeatureValue, Period, PlanState, PlanVersion, Rollout
-from tenant_svc.plans.rules import FeatureDraft, PlanDraft, RateDraft
+from tenantmesh.interceptors.limits import Rate
+from tenantmesh.tenant_svc.plans.plan import (
+    FeatureDef,
+    FeatureType,
+    FeatureValue,
+    Period,
+    PlanState,
+    PlanVersion,
+    Rollout,
+)
+from tenantmesh.tenant_svc.plans.rules import FeatureDraft, PlanDraft, RateDraft
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 ON, OFF = FeatureValue.of_boolean(True), FeatureValue.of_boolean(False)

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from interceptors.entitlements import FeatureType
-from interceptors.errors import InvalidArgument
-from tenant_svc.plans.features import FeatureChange
-from tenant_svc.plans.plan import FeatureDef, Period, Rollout
-from tenant_svc.plans.rules import FeatureDraft
+from tenantmesh.interceptors.entitlements import FeatureType
+from tenantmesh.interceptors.errors import InvalidArgument
+from tenantmesh.tenant_svc.plans.features import FeatureChange
+from tenantmesh.tenant_svc.plans.plan import FeatureDef, Period, Rollout
+from tenantmesh.tenant_svc.plans.rules import FeatureDraft
 from tests.unit.tenant_svc.plans.catalog import CATALOG, feature
 
 EXPORT = feature("export", rollout=Rollout(100, ("basic",)))

@@ -6,10 +6,10 @@ import pytest
 from google.protobuf import json_format, struct_pb2
 from hypothesis import given
 from hypothesis import strategies as st
-from tenantmesh.tenant.v1 import plan_pb2, plan_service_pb2
 
-from interceptors.errors import InvalidArgument
-from tenant_svc.plans.mapping import (
+from tenantmesh.interceptors.errors import InvalidArgument
+from tenantmesh.tenant.v1 import plan_pb2, plan_service_pb2
+from tenantmesh.tenant_svc.plans.mapping import (
     feature_change,
     feature_draft,
     feature_message,
@@ -19,9 +19,15 @@ from tenant_svc.plans.mapping import (
     value_message,
     value_of,
 )
-from tenant_svc.plans.page_tokens import feature_token, open_feature_token, open_plan_token, page_size, plan_token
-from tenant_svc.plans.plan import FeatureType, FeatureValue, Period, Rollout
-from tenant_svc.sealing import seal
+from tenantmesh.tenant_svc.plans.page_tokens import (
+    feature_token,
+    open_feature_token,
+    open_plan_token,
+    page_size,
+    plan_token,
+)
+from tenantmesh.tenant_svc.plans.plan import FeatureType, FeatureValue, Period, Rollout
+from tenantmesh.tenant_svc.sealing import seal
 from tests.unit.tenant_svc.plans.catalog import DARK, ON, UNLIMITED, draft, feature, limit, plan
 from tests.unit.tenant_svc.plans.test_plan import values
 

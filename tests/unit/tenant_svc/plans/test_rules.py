@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from interceptors.entitlements import FeatureType
-from interceptors.errors import InvalidArgument
-from interceptors.limits import Rate
-from interceptors.quotas import LARGEST_AMOUNT
-from tenant_svc.plans.plan import FeatureValue, Period, Rollout
-from tenant_svc.plans.rules import (
+from tenantmesh.interceptors.entitlements import FeatureType
+from tenantmesh.interceptors.errors import InvalidArgument
+from tenantmesh.interceptors.limits import Rate
+from tenantmesh.interceptors.quotas import LARGEST_AMOUNT
+from tenantmesh.tenant_svc.plans.plan import FeatureValue, Period, Rollout
+from tenantmesh.tenant_svc.plans.rules import (
     FeatureDraft,
     PlanDraft,
     RateDraft,

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tenant_svc.entitlements.grant import Grant, burn_order
-from tenant_svc.quotas.account import MOST_GIVEN, Account, returned
-from tenant_svc.quotas.allocation import Mode, NewAllocation
+from tenantmesh.tenant_svc.entitlements.grant import Grant, burn_order
+from tenantmesh.tenant_svc.quotas.account import MOST_GIVEN, Account, returned
+from tenantmesh.tenant_svc.quotas.allocation import Mode, NewAllocation
 
 NOON = datetime(2026, 3, 31, 12, tzinfo=UTC)
 TODAY = NOON.replace(hour=0)

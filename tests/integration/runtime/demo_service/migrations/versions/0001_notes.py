@@ -2,7 +2,7 @@
 
 from alembic import op
 
-from runtime.row_security import ddl
+from tenantmesh.runtime.row_security import ddl
 from tests.integration.runtime.demo_service.tables import METADATA
 
 revision = "0001"
