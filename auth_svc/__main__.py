@@ -9,7 +9,7 @@ from pydantic_settings import SettingsError
 
 from tenantmesh.auth_svc.app import build
 from tenantmesh.auth_svc.settings import AuthSettings
-from tenantmesh.interceptors.telemetry import log_context
+from tenantmesh.interceptors.links.telemetry import log_context
 from tenantmesh.runtime.server import REFUSED, run
 from tenantmesh.runtime.settings import wrong_settings
 from tenantmesh.runtime.telemetry import setup

@@ -36,18 +36,18 @@ from tenantmesh.auth_svc.tokens.sealing import read_kek
 from tenantmesh.auth_svc.tokens.servicer import TokenServicer
 from tenantmesh.auth_svc.tokens.signing_keys import KeyRing, KeySchedule
 from tenantmesh.auth_svc.tokens.tokens import AccessTokens, Discovery, Introspection
+from tenantmesh.chassis.contract import CONTRACT
 from tenantmesh.interceptors import Chain, ChainSettings, Mesh, Ports, TenantDirectory
-from tenantmesh.interceptors.authentication import parse_identities
-from tenantmesh.interceptors.backends.redis_quota_pool import RedisQuotaPool
-from tenantmesh.interceptors.backends.redis_rate_limiter import RedisRateLimiter
-from tenantmesh.interceptors.backends.redis_rate_store import RedisRateStore
+from tenantmesh.interceptors.backends.redis.quota_pool import RedisQuotaPool
+from tenantmesh.interceptors.backends.redis.rate_limiter import RedisRateLimiter
+from tenantmesh.interceptors.backends.redis.rate_store import RedisRateStore
 from tenantmesh.interceptors.client import Credential, channel, tls_credentials
-from tenantmesh.interceptors.contract import CONTRACT
-from tenantmesh.interceptors.entitlement_directory import EntitlementDirectory
-from tenantmesh.interceptors.leased_quota import LeasedQuota
-from tenantmesh.interceptors.leased_rate_limiter import LeasedRateLimiter
+from tenantmesh.interceptors.directories.entitlements import EntitlementDirectory
+from tenantmesh.interceptors.leases.allowances import LeasedQuota
+from tenantmesh.interceptors.leases.rates import LeasedRateLimiter
 from tenantmesh.interceptors.limits import parse_rates
-from tenantmesh.interceptors.telemetry import AccessLog
+from tenantmesh.interceptors.links.authentication import parse_identities
+from tenantmesh.interceptors.links.telemetry import AccessLog
 from tenantmesh.interceptors.tokens import TokenVerifier
 from tenantmesh.runtime import redis_client, row_security
 from tenantmesh.runtime.database import Database

@@ -9,8 +9,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, SecretStr
 
-from tenantmesh.interceptors.authentication import parse_identities
 from tenantmesh.interceptors.limits import parse_rates
+from tenantmesh.interceptors.links.authentication import parse_identities
 from tenantmesh.runtime.settings import Duration, Group, Networks, ProcessSettings, ServerSettings
 
 __all__ = ["AuthSettings", "MeshSettings", "SessionSettings", "TokenSettings"]

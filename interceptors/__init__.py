@@ -9,11 +9,11 @@ Handlers read `current_call()`. Policies stand in the protos. README.md beside t
 from tenantmesh.interceptors.call import Call, current_call
 from tenantmesh.interceptors.caller import Caller, CallerKind
 from tenantmesh.interceptors.chain import Chain, ChainSettings, Ports
-from tenantmesh.interceptors.directory import TenantDirectory
-from tenantmesh.interceptors.entitlement_directory import EntitlementDirectory
+from tenantmesh.interceptors.directories.entitlements import EntitlementDirectory
+from tenantmesh.interceptors.directories.tenants import TenantDirectory
 from tenantmesh.interceptors.entitlements import Entitlements, EntitlementSource
-from tenantmesh.interceptors.leased_quota import LeasedQuota
-from tenantmesh.interceptors.leased_rate_limiter import LeasedRateLimiter
+from tenantmesh.interceptors.leases.allowances import LeasedQuota
+from tenantmesh.interceptors.leases.rates import LeasedRateLimiter
 from tenantmesh.interceptors.limits import Decision, Rate, RateLimiter, StoreUnavailable
 from tenantmesh.interceptors.mesh import Mesh
 from tenantmesh.interceptors.policy import PolicyError

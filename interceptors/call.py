@@ -19,9 +19,9 @@ from tenantmesh.interceptors.tenants import TenantId, TenantRecord
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from tenantmesh.interceptors._quota_holdings import Taken
-    from tenantmesh.interceptors.limit_headers import Limited
+    from tenantmesh.interceptors.leases.holding import Taken
     from tenantmesh.interceptors.limits import Decision, Rate
+    from tenantmesh.interceptors.servers.limit_headers import Limited
 
 __all__ = ["Call", "Metadata", "address_of", "current_call", "enter_call"]
 

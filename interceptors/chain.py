@@ -8,35 +8,35 @@ from typing import TYPE_CHECKING
 
 from google.protobuf.descriptor import ServiceDescriptor
 
-from tenantmesh.interceptors.authentication import ApiKeyVerifier, Authentication
-from tenantmesh.interceptors.authorization import DEFAULT_ROLES, Authorization, Roles
 from tenantmesh.interceptors.call import Call
 from tenantmesh.interceptors.caller import Caller
-from tenantmesh.interceptors.deadline import Deadline
-from tenantmesh.interceptors.directory import TenantDirectory
-from tenantmesh.interceptors.entitlement import Entitlement
-from tenantmesh.interceptors.entitlement_directory import EntitlementDirectory
-from tenantmesh.interceptors.error_boundary import ErrorBoundary
+from tenantmesh.interceptors.directories.entitlements import EntitlementDirectory
+from tenantmesh.interceptors.directories.tenants import TenantDirectory
 from tenantmesh.interceptors.errors import PermissionDenied
-from tenantmesh.interceptors.leased_quota import LeasedQuota
+from tenantmesh.interceptors.leases.allowances import LeasedQuota
 from tenantmesh.interceptors.limits import DEFAULT_RATES, Rate, RateLimiter
 from tenantmesh.interceptors.link import CompiledChain, Link, Pending, compile_chain
-from tenantmesh.interceptors.metadata_hygiene import MetadataHygiene
-from tenantmesh.interceptors.peer_limit import PeerLimit
+from tenantmesh.interceptors.links.authentication import ApiKeyVerifier, Authentication
+from tenantmesh.interceptors.links.authorization import DEFAULT_ROLES, Authorization, Roles
+from tenantmesh.interceptors.links.deadline import Deadline
+from tenantmesh.interceptors.links.entitlement import Entitlement
+from tenantmesh.interceptors.links.error_boundary import ErrorBoundary
+from tenantmesh.interceptors.links.forwarded_origin import ForwardedOrigin
+from tenantmesh.interceptors.links.metadata_hygiene import MetadataHygiene
+from tenantmesh.interceptors.links.peer_limit import PeerLimit
+from tenantmesh.interceptors.links.quota import Quota
+from tenantmesh.interceptors.links.request_id import RequestId
+from tenantmesh.interceptors.links.telemetry import AccessLog, CallObserver, CallTracer, Telemetry
+from tenantmesh.interceptors.links.tenancy import Tenancy
+from tenantmesh.interceptors.links.tenant_limit import TenantLimit
 from tenantmesh.interceptors.policy import MethodPolicy, policies_of
-from tenantmesh.interceptors.ports import AuditSink, UsageSink
-from tenantmesh.interceptors.proxies import ForwardedOrigin
-from tenantmesh.interceptors.quota import Quota
-from tenantmesh.interceptors.request_id import RequestId
-from tenantmesh.interceptors.telemetry import AccessLog, CallObserver, CallTracer, Telemetry
-from tenantmesh.interceptors.tenancy import Tenancy
-from tenantmesh.interceptors.tenant_limit import TenantLimit
+from tenantmesh.interceptors.records import AuditSink, UsageSink
 from tenantmesh.interceptors.tokens import TokenVerifier
 
 if TYPE_CHECKING:
     import grpc
 
-    from tenantmesh.interceptors._threads import ThreadInterceptor
+    from tenantmesh.interceptors.servers.threads import ThreadInterceptor
 
 __all__ = ["LINKS", "Chain", "ChainSettings", "Ports", "Row"]
 
@@ -139,13 +139,13 @@ class Chain:
 
     def aio_interceptor(self) -> grpc.aio.ServerInterceptor:
         """The interceptor for `grpc.aio.server(interceptors=[…])`."""
-        from tenantmesh.interceptors._aio import AioInterceptor  # noqa: PLC0415  # each server loads its own adapter only
+        from tenantmesh.interceptors.servers.aio import AioInterceptor  # noqa: PLC0415  # each server loads its own adapter only
 
         return AioInterceptor(self)
 
     def thread_interceptor(self) -> ThreadInterceptor:
         """The interceptor for `grpc.server(…, interceptors=[…])`. Starts the chain on a loop of its own thread."""
-        from tenantmesh.interceptors._threads import ThreadInterceptor  # noqa: PLC0415
+        from tenantmesh.interceptors.servers.threads import ThreadInterceptor  # noqa: PLC0415
 
         return ThreadInterceptor(self)
 

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from tenantmesh.interceptors.errors import PermissionDenied
 from tenantmesh.interceptors.limits import Rate
-from tenantmesh.interceptors.naming import in_metadata, in_words
+from tenantmesh.interceptors.names import in_metadata, in_words
 from tenantmesh.interceptors.tenants import TenantId
 
 __all__ = ["EntitlementChange", "EntitlementSource", "Entitlements", "Feature", "FeatureType"]

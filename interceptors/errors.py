@@ -27,7 +27,7 @@ from enum import Enum
 from typing import ClassVar, Self
 from uuid import UUID
 
-from tenantmesh.interceptors.naming import MOST_NAMED
+from tenantmesh.interceptors.names import MOST_NAMED
 
 __all__ = [
     "Aborted",

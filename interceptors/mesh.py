@@ -16,18 +16,18 @@ from google.protobuf.descriptor import FileDescriptor, ServiceDescriptor
 
 from tenantmesh.auth.v1 import token_service_pb2 as tokens_pb2
 from tenantmesh.auth.v1.token_service_pb2_grpc import TokenServiceStub
-from tenantmesh.interceptors.backends.memory import MemoryRateLimiter
+from tenantmesh.interceptors.backends.grpc.plans import GrpcEntitlementSource, GrpcQuotaLedger
+from tenantmesh.interceptors.backends.memory.rate_limiter import MemoryRateLimiter
 from tenantmesh.interceptors.caller import Caller, CallerKind
 from tenantmesh.interceptors.chain import Chain, ChainSettings, Ports
 from tenantmesh.interceptors.client import Credential, channel
-from tenantmesh.interceptors.directory import TenantDirectory
-from tenantmesh.interceptors.entitlement_directory import EntitlementDirectory
+from tenantmesh.interceptors.directories.entitlements import EntitlementDirectory
+from tenantmesh.interceptors.directories.tenants import TenantDirectory
 from tenantmesh.interceptors.errors import OutOfRange, Unavailable
-from tenantmesh.interceptors.leased_quota import LeasedQuota
+from tenantmesh.interceptors.leases.allowances import LeasedQuota
 from tenantmesh.interceptors.limits import RateLimiter
-from tenantmesh.interceptors.mesh_plans import GrpcEntitlementSource, GrpcQuotaLedger
+from tenantmesh.interceptors.links.telemetry import CallObserver, CallTracer
 from tenantmesh.interceptors.quotas import QuotaPool
-from tenantmesh.interceptors.telemetry import CallObserver, CallTracer
 from tenantmesh.interceptors.tenants import TenantChange, TenantRecord, TenantState, parse_tenant_id
 from tenantmesh.interceptors.tokens import TokenVerifier
 from tenantmesh.policy.v1 import policy_pb2

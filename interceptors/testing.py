@@ -26,18 +26,18 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from google.protobuf.descriptor import FileDescriptor
 
-from tenantmesh.interceptors.backends.memory import MemoryRateLimiter
-from tenantmesh.interceptors.backends.memory_quotas import MemoryQuotaLedger, MemoryQuotaPool
-from tenantmesh.interceptors.backends.memory_sources import MemoryEntitlementSource, MemoryTenantSource
+from tenantmesh.interceptors.backends.memory.quotas import MemoryQuotaLedger, MemoryQuotaPool
+from tenantmesh.interceptors.backends.memory.rate_limiter import MemoryRateLimiter
+from tenantmesh.interceptors.backends.memory.sources import MemoryEntitlementSource, MemoryTenantSource
 from tenantmesh.interceptors.caller import Caller, CallerKind
 from tenantmesh.interceptors.chain import Chain, ChainSettings, Ports
 from tenantmesh.interceptors.client import Credential, channel
-from tenantmesh.interceptors.directory import TenantDirectory
-from tenantmesh.interceptors.entitlement_directory import EntitlementDirectory
+from tenantmesh.interceptors.directories.entitlements import EntitlementDirectory
+from tenantmesh.interceptors.directories.tenants import TenantDirectory
 from tenantmesh.interceptors.entitlements import Entitlements, Feature, FeatureType
-from tenantmesh.interceptors.leased_quota import LeasedQuota
+from tenantmesh.interceptors.leases.allowances import LeasedQuota
 from tenantmesh.interceptors.limits import Rate
-from tenantmesh.interceptors.telemetry import CallObserver
+from tenantmesh.interceptors.links.telemetry import CallObserver
 from tenantmesh.interceptors.tenants import TenantId, TenantRecord, TenantState
 from tenantmesh.interceptors.tokens import AccessClaims, StaticKeySet, TokenVerifier
 

@@ -32,7 +32,7 @@ WELL_KNOWN = Path(protoc.__file__).parent / "_proto"
 # Rich errors become JSON at the edge only if every Any type in them is in the descriptor set.
 EXTRA_DESCRIPTORS = ("google/rpc/error_details.proto",)
 
-LINKED = ("interceptors", "runtime", "tenant_svc", "auth_svc", "deploy")
+LINKED = ("interceptors", "runtime", "chassis", "tenant_svc", "auth_svc", "deploy")
 """Our packages, which stand at the top of the checkout and are imported as `tenantmesh.<name>`."""
 
 

@@ -7,7 +7,7 @@ import sys
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
-from tenantmesh.interceptors.telemetry import log_context
+from tenantmesh.interceptors.links.telemetry import log_context
 from tenantmesh.runtime.server import REFUSED, run
 from tenantmesh.runtime.settings import wrong_settings
 from tenantmesh.runtime.telemetry import setup

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 
+from tenantmesh.chassis.contract import CONTRACT
 from tenantmesh.interceptors import Chain, ChainSettings, Mesh, Ports, TenantDirectory
-from tenantmesh.interceptors.authentication import parse_identities
-from tenantmesh.interceptors.backends.redis_quota_pool import RedisQuotaPool
-from tenantmesh.interceptors.backends.redis_rate_store import RedisRateStore
+from tenantmesh.interceptors.backends.redis.quota_pool import RedisQuotaPool
+from tenantmesh.interceptors.backends.redis.rate_store import RedisRateStore
 from tenantmesh.interceptors.client import tls_credentials
-from tenantmesh.interceptors.contract import CONTRACT
-from tenantmesh.interceptors.entitlement_directory import EntitlementDirectory
+from tenantmesh.interceptors.directories.entitlements import EntitlementDirectory
 from tenantmesh.interceptors.errors import Unavailable
-from tenantmesh.interceptors.leased_quota import LeasedQuota
-from tenantmesh.interceptors.leased_rate_limiter import LeasedRateLimiter
+from tenantmesh.interceptors.leases.allowances import LeasedQuota
+from tenantmesh.interceptors.leases.rates import LeasedRateLimiter
 from tenantmesh.interceptors.limits import parse_rates
-from tenantmesh.interceptors.telemetry import AccessLog
+from tenantmesh.interceptors.links.authentication import parse_identities
+from tenantmesh.interceptors.links.telemetry import AccessLog
 from tenantmesh.interceptors.tokens import TokenVerifier
 from tenantmesh.runtime import redis_client, row_security
 from tenantmesh.runtime.database import Database

@@ -22,7 +22,7 @@ from google.protobuf.descriptor import MethodDescriptor
 from google.rpc import code_pb2, error_details_pb2
 from grpc_status import rpc_status
 
-from tenantmesh.interceptors.contract import CONTRACT
+from tenantmesh.chassis.contract import CONTRACT
 
 Headers = Sequence[tuple[str, str]]
 SERVICES = CONTRACT

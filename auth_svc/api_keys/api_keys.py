@@ -13,10 +13,10 @@ from enum import Enum
 from hashlib import sha256
 from typing import Protocol
 
-from tenantmesh.interceptors.authentication import API_KEY_PREFIX
 from tenantmesh.interceptors.caller import Caller, CallerKind
 from tenantmesh.interceptors.errors import FieldViolation, InvalidArgument
-from tenantmesh.interceptors.naming import in_words
+from tenantmesh.interceptors.links.authentication import API_KEY_PREFIX
+from tenantmesh.interceptors.names import in_words
 from tenantmesh.runtime.ids import uuid7
 
 __all__ = ["KeyAudience", "SystemKey", "SystemKeyStore", "SystemKeys"]

@@ -6,7 +6,7 @@ from hashlib import sha256
 
 import structlog
 
-from tenantmesh.interceptors.backends.memory import MemoryRateLimiter
+from tenantmesh.interceptors.backends.memory.rate_limiter import MemoryRateLimiter
 from tenantmesh.interceptors.errors import ResourceExhausted
 from tenantmesh.interceptors.limits import Rate, RateLimiter, StoreUnavailable
 from tenantmesh.interceptors.tenants import TenantId

@@ -13,9 +13,9 @@ from typing import Protocol
 import jwt
 
 from tenantmesh.auth_svc.tokens.signing_keys import KeyRing
-from tenantmesh.interceptors.authentication import API_KEY_PREFIX, ApiKeyVerifier
 from tenantmesh.interceptors.caller import Caller
 from tenantmesh.interceptors.errors import Unauthenticated
+from tenantmesh.interceptors.links.authentication import API_KEY_PREFIX, ApiKeyVerifier
 from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.interceptors.tokens import ALGORITHM, MAX_LIFETIME, TOKEN_TYPE, AccessClaims, TokenVerifier, UnknownKey
 

@@ -20,7 +20,7 @@ from tenantmesh.interceptors.errors import MeshError
 __all__ = ["GROUPS", "page", "reasons"]
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-PACKAGES = ("interceptors", "tenant_svc", "auth_svc")
+PACKAGES = ("interceptors", "chassis", "tenant_svc", "auth_svc")
 PREFIX = "ERROR_REASON_"
 ENUM = "ErrorReason"
 HTTP: Mapping[str, int] = {

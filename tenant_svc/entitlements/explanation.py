@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from tenantmesh.interceptors.entitlements import FeatureType
-from tenantmesh.interceptors.naming import in_words
+from tenantmesh.interceptors.names import in_words
 from tenantmesh.interceptors.tenants import TenantState
 from tenantmesh.tenant_svc.entitlements.decision import Decision
 from tenantmesh.tenant_svc.entitlements.entitlement import Effective, Source, TenantEntitlements

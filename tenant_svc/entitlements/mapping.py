@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tenantmesh.interceptors.entitlements import FeatureType
 from tenantmesh.interceptors.errors import MeshError
-from tenantmesh.interceptors.status import to_status
+from tenantmesh.interceptors.servers.status import to_status
 from tenantmesh.tenant.v1 import entitlement_pb2, tenant_service_pb2
 from tenantmesh.tenant.v1 import entitlement_service_pb2 as pb
 from tenantmesh.tenant_svc.entitlements.change import ChangeType, EntitlementEvent

@@ -6,7 +6,7 @@ from google.longrunning import operations_pb2
 from google.protobuf.duration_pb2 import Duration
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
-from tenantmesh.interceptors.status import DOMAIN
+from tenantmesh.interceptors.servers.status import DOMAIN
 from tenantmesh.tenant.v1 import tenant_service_pb2 as pb
 from tenantmesh.tenant_svc.entitlements.entitlement import OverLimitPolicy
 from tenantmesh.tenant_svc.moments import moment, timestamp

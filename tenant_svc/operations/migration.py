@@ -12,7 +12,7 @@ from hashlib import sha256
 
 from tenantmesh.interceptors.entitlements import FeatureType
 from tenantmesh.interceptors.errors import FailedPrecondition, FieldViolation, InvalidArgument, NotFound
-from tenantmesh.interceptors.naming import in_metadata, in_words
+from tenantmesh.interceptors.names import in_metadata, in_words
 from tenantmesh.tenant_svc.entitlements.entitlement import Effective, OverLimitPolicy, PlanTerms, TenantEntitlements
 from tenantmesh.tenant_svc.entitlements.rules import reason_problem
 from tenantmesh.tenant_svc.entitlements.words import moment_words

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from tenantmesh.interceptors.errors import Aborted, AlreadyExists, FailedPrecondition, NotFound
-from tenantmesh.interceptors.naming import in_words
+from tenantmesh.interceptors.names import in_words
 from tenantmesh.runtime.database import Connection, UniqueViolation
 from tenantmesh.tenant_svc.doors import Doors
 from tenantmesh.tenant_svc.entitlements.repository import record_catalog

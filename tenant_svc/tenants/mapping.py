@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tenantmesh.interceptors.errors import MeshError
-from tenantmesh.interceptors.status import to_status
+from tenantmesh.interceptors.servers.status import to_status
 from tenantmesh.interceptors.tenants import TenantState
 from tenantmesh.tenant.v1 import tenant_pb2, tenant_service_pb2
 from tenantmesh.tenant_svc.feed.watch import Change

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
-from tenantmesh.interceptors.backends.redis_quota_pool import RedisQuotaPool
+from tenantmesh.interceptors.backends.redis.quota_pool import RedisQuotaPool
 from tenantmesh.runtime import redis_client, row_security
 from tenantmesh.runtime.database import Database, connect
 from tenantmesh.runtime.database.pool import RawConnection

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ("interceptors", "runtime", "tenant_svc", "auth_svc", "deploy")
+PACKAGES = ("interceptors", "runtime", "chassis", "tenant_svc", "auth_svc", "deploy")
 READERS = (*PACKAGES, "tests")
 
 

@@ -69,7 +69,7 @@ def test_what_the_wheel_holds(wheel: Path) -> None:
         "tenantmesh/tenant/py.typed",
         "tenantmesh/descriptors.binpb",
         "tenantmesh/interceptors/py.typed",
-        "tenantmesh/interceptors/backends/take.lua",
+        "tenantmesh/interceptors/backends/redis/rate_take.lua",
         "tenantmesh/deploy/postgres/roles.sql",
     ):
         assert needed in names, f"{needed} is missing"

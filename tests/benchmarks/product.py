@@ -21,7 +21,7 @@ from google.protobuf.message import Message
 
 from tenantmesh.deploy.embedded.ports import Ports
 from tenantmesh.deploy.embedded.stack import Stack
-from tenantmesh.interceptors.backends.redis_quota_pool import RedisQuotaPool
+from tenantmesh.interceptors.backends.redis.quota_pool import RedisQuotaPool
 from tenantmesh.interceptors.quotas import Ask, Slice
 from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.runtime.redis_client import connect

@@ -22,8 +22,8 @@ from notes.v1 import notes_service_pb2 as pb
 from notes.v1.notes_service_pb2_grpc import add_NotesServiceServicer_to_server
 
 from tenantmesh.interceptors import Chain, ChainSettings, Ports, chain
-from tenantmesh.interceptors.backends.memory_rate_store import MemoryRateStore
-from tenantmesh.interceptors.leased_rate_limiter import LeasedRateLimiter
+from tenantmesh.interceptors.backends.memory.rate_store import MemoryRateStore
+from tenantmesh.interceptors.leases.rates import LeasedRateLimiter
 from tenantmesh.interceptors.limits import Rate
 from tenantmesh.interceptors.testing import TestMesh
 from tenantmesh.runtime.server.application import Registration

@@ -17,8 +17,8 @@ from datetime import timedelta
 
 from pydantic import SecretStr
 
-from tenantmesh.interceptors.backends.redis_quota_pool import RedisQuotaPool
-from tenantmesh.interceptors.leased_quota import LeasedQuota, Shortage
+from tenantmesh.interceptors.backends.redis.quota_pool import RedisQuotaPool
+from tenantmesh.interceptors.leases.allowances import LeasedQuota, Shortage
 from tenantmesh.interceptors.limits import StoreUnavailable
 from tenantmesh.interceptors.policy import Charge
 from tenantmesh.interceptors.tenants import TenantId

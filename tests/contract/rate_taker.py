@@ -15,8 +15,8 @@ import redis.asyncio
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from tenantmesh.interceptors.backends.redis_rate_store import RedisRateStore
-from tenantmesh.interceptors.leased_rate_limiter import LeasedRateLimiter
+from tenantmesh.interceptors.backends.redis.rate_store import RedisRateStore
+from tenantmesh.interceptors.leases.rates import LeasedRateLimiter
 from tenantmesh.interceptors.limits import Rate
 
 CALLERS = 4

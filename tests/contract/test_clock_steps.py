@@ -14,14 +14,14 @@ import pytest
 
 from tenantmesh.deploy.embedded.valkey import Store
 from tenantmesh.interceptors import Rate
-from tenantmesh.interceptors.backends.memory import MemoryRateLimiter
-from tenantmesh.interceptors.backends.memory_quotas import MemoryQuotaLedger
-from tenantmesh.interceptors.backends.memory_rate_store import MemoryRateStore
-from tenantmesh.interceptors.backends.redis_quota_pool import RedisQuotaPool
-from tenantmesh.interceptors.backends.redis_rate_limiter import RedisRateLimiter
-from tenantmesh.interceptors.backends.redis_rate_store import RedisRateStore
-from tenantmesh.interceptors.leased_quota import LeasedQuota, Shortage
-from tenantmesh.interceptors.leased_rate_limiter import LeasedRateLimiter
+from tenantmesh.interceptors.backends.memory.quotas import MemoryQuotaLedger
+from tenantmesh.interceptors.backends.memory.rate_limiter import MemoryRateLimiter
+from tenantmesh.interceptors.backends.memory.rate_store import MemoryRateStore
+from tenantmesh.interceptors.backends.redis.quota_pool import RedisQuotaPool
+from tenantmesh.interceptors.backends.redis.rate_limiter import RedisRateLimiter
+from tenantmesh.interceptors.backends.redis.rate_store import RedisRateStore
+from tenantmesh.interceptors.leases.allowances import LeasedQuota, Shortage
+from tenantmesh.interceptors.leases.rates import LeasedRateLimiter
 from tenantmesh.interceptors.limits import RateLimiter
 from tenantmesh.interceptors.policy import Charge
 from tenantmesh.interceptors.tenants import TenantId

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import pytest
 
-from tenantmesh.interceptors.backends.memory_quotas import MemoryQuotaLedger
+from tenantmesh.interceptors.backends.memory.quotas import MemoryQuotaLedger
 from tenantmesh.interceptors.errors import NotFound
 from tenantmesh.interceptors.quotas import Ask, QuotaLedger, Slice
 from tenantmesh.interceptors.tenants import TenantId

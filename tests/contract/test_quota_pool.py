@@ -13,8 +13,8 @@ import redis.asyncio
 
 from tenantmesh.deploy.embedded.valkey import Store
 from tenantmesh.interceptors import StoreUnavailable, TenantId
-from tenantmesh.interceptors.backends.memory_quotas import MemoryQuotaPool
-from tenantmesh.interceptors.backends.redis_quota_pool import RedisQuotaPool
+from tenantmesh.interceptors.backends.memory.quotas import MemoryQuotaPool
+from tenantmesh.interceptors.backends.redis.quota_pool import RedisQuotaPool
 from tenantmesh.interceptors.quotas import Ask, Drained, QuotaPool, Slice
 from tenantmesh.runtime.redis_client import connect
 from tenantmesh.runtime.settings import RedisSettings

@@ -11,11 +11,11 @@ import redis.asyncio
 
 from tenantmesh.deploy.embedded.valkey import Store
 from tenantmesh.interceptors import Rate, RateLimiter, StoreUnavailable
-from tenantmesh.interceptors.backends.memory import MemoryRateLimiter
-from tenantmesh.interceptors.backends.memory_rate_store import MemoryRateStore
-from tenantmesh.interceptors.backends.redis_rate_limiter import RedisRateLimiter
-from tenantmesh.interceptors.backends.redis_rate_store import RedisRateStore
-from tenantmesh.interceptors.leased_rate_limiter import LeasedRateLimiter
+from tenantmesh.interceptors.backends.memory.rate_limiter import MemoryRateLimiter
+from tenantmesh.interceptors.backends.memory.rate_store import MemoryRateStore
+from tenantmesh.interceptors.backends.redis.rate_limiter import RedisRateLimiter
+from tenantmesh.interceptors.backends.redis.rate_store import RedisRateStore
+from tenantmesh.interceptors.leases.rates import LeasedRateLimiter
 from tenantmesh.runtime.redis_client import connect
 from tenantmesh.runtime.settings import RedisSettings
 from tests.old_server import OldServer

@@ -13,9 +13,9 @@ import pytest
 
 from tenantmesh.deploy.embedded.engines import Engines
 from tenantmesh.deploy.embedded.valkey import Store
-from tenantmesh.interceptors.backends.memory_rate_store import MemoryRateStore
-from tenantmesh.interceptors.backends.redis_rate_store import RedisRateStore
-from tenantmesh.interceptors.leased_rate_limiter import LeasedRateLimiter
+from tenantmesh.interceptors.backends.memory.rate_store import MemoryRateStore
+from tenantmesh.interceptors.backends.redis.rate_store import RedisRateStore
+from tenantmesh.interceptors.leases.rates import LeasedRateLimiter
 from tenantmesh.interceptors.limits import Rate, Takers
 from tenantmesh.runtime.redis_client import connect
 from tenantmesh.runtime.settings import RedisSettings

@@ -12,7 +12,7 @@ from typing import Any
 import grpc
 
 from tenantmesh.interceptors.errors import MeshError, Unavailable
-from tenantmesh.interceptors.status import refusal
+from tenantmesh.interceptors.servers.status import refusal
 from tenantmesh.interceptors.tenants import TenantId, TenantRecord, TenantState
 from tenantmesh.tenant.v1 import entitlement_pb2, plan_pb2, tenant_pb2
 from tenantmesh.tenant.v1 import entitlement_service_pb2 as entitlements_pb2

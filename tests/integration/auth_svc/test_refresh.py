@@ -22,7 +22,7 @@ from tenantmesh.auth_svc.tokens.repository import SigningKeyRepository
 from tenantmesh.auth_svc.tokens.sealing import KeyEncryptionKey
 from tenantmesh.auth_svc.tokens.signing_keys import KeyRing, KeySchedule
 from tenantmesh.auth_svc.tokens.tokens import AccessTokens
-from tenantmesh.interceptors.backends.memory import MemoryRateLimiter
+from tenantmesh.interceptors.backends.memory.rate_limiter import MemoryRateLimiter
 from tenantmesh.interceptors.errors import Unauthenticated
 from tenantmesh.interceptors.tenants import TenantRecord
 from tests.integration.auth_svc.stand_in import new_tenant

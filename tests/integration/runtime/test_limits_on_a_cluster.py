@@ -12,12 +12,12 @@ import pytest
 
 from tenantmesh.deploy.embedded.valkey_cluster import NODES, ValkeyCluster
 from tenantmesh.interceptors import Rate, StoreUnavailable
-from tenantmesh.interceptors._quota_sources import Sources
-from tenantmesh.interceptors.backends.memory_quotas import MemoryQuotaLedger
-from tenantmesh.interceptors.backends.redis_quota_pool import RedisQuotaPool
-from tenantmesh.interceptors.backends.redis_rate_store import RedisRateStore
-from tenantmesh.interceptors.leased_quota import LeasedQuota, Shortage
-from tenantmesh.interceptors.leased_rate_limiter import LeasedRateLimiter
+from tenantmesh.interceptors.backends.memory.quotas import MemoryQuotaLedger
+from tenantmesh.interceptors.backends.redis.quota_pool import RedisQuotaPool
+from tenantmesh.interceptors.backends.redis.rate_store import RedisRateStore
+from tenantmesh.interceptors.leases.allowances import LeasedQuota, Shortage
+from tenantmesh.interceptors.leases.rates import LeasedRateLimiter
+from tenantmesh.interceptors.leases.sources import Sources
 from tenantmesh.interceptors.policy import Charge
 from tenantmesh.interceptors.quotas import Ask
 from tenantmesh.interceptors.tenants import TenantId

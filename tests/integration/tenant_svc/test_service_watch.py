@@ -9,7 +9,7 @@ from typing import Any
 
 import grpc
 
-from tenantmesh.interceptors.directory import TenantDirectory
+from tenantmesh.interceptors.directories.tenants import TenantDirectory
 from tenantmesh.interceptors.mesh import GrpcTenantSource, Mesh
 from tenantmesh.interceptors.tenants import TenantChange, TenantId, TenantState
 from tenantmesh.tenant.v1 import tenant_service_pb2 as pb

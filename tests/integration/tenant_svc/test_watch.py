@@ -10,7 +10,7 @@ from datetime import timedelta
 
 import pytest
 
-from tenantmesh.interceptors.directory import TenantDirectory
+from tenantmesh.interceptors.directories.tenants import TenantDirectory
 from tenantmesh.interceptors.errors import Aborted, OutOfRange
 from tenantmesh.interceptors.tenants import TenantId, TenantState
 from tenantmesh.runtime.database import Database

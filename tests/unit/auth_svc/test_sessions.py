@@ -20,7 +20,7 @@ from tenantmesh.auth_svc.sessions.sessions import Sessions, SignedIn
 from tenantmesh.auth_svc.tokens.sealing import KeyEncryptionKey
 from tenantmesh.auth_svc.tokens.signing_keys import KeyRing, KeySchedule
 from tenantmesh.auth_svc.tokens.tokens import AccessTokens
-from tenantmesh.interceptors.backends.memory import MemoryRateLimiter
+from tenantmesh.interceptors.backends.memory.rate_limiter import MemoryRateLimiter
 from tenantmesh.interceptors.errors import (
     InvalidArgument,
     MeshError,

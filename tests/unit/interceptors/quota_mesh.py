@@ -7,9 +7,9 @@ import uuid
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tenantmesh.interceptors.backends.memory_quotas import MemoryQuotaLedger, MemoryQuotaPool
+from tenantmesh.interceptors.backends.memory.quotas import MemoryQuotaLedger, MemoryQuotaPool
 from tenantmesh.interceptors.errors import NotFound
-from tenantmesh.interceptors.leased_quota import LeasedQuota, Shortage, Taken
+from tenantmesh.interceptors.leases.allowances import LeasedQuota, Shortage, Taken
 from tenantmesh.interceptors.limits import StoreUnavailable
 from tenantmesh.interceptors.policy import Charge
 from tenantmesh.interceptors.quotas import QuotaLedger, QuotaPool

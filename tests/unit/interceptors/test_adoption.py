@@ -11,10 +11,10 @@ from typing import Any
 from notes.v1 import notes_service_pb2 as pb
 from notes.v1.notes_service_pb2_grpc import NotesServiceStub, add_NotesServiceServicer_to_server
 
+from tenantmesh.chassis.contract import CONTRACT
 from tenantmesh.interceptors import ChainSettings
 from tenantmesh.interceptors.chain import LINKS
 from tenantmesh.interceptors.client import retry_config
-from tenantmesh.interceptors.contract import CONTRACT
 from tenantmesh.interceptors.limits import DEFAULT_RATES
 from tenantmesh.interceptors.policy import TenantScope, policies_of
 from tenantmesh.interceptors.testing import TestMesh

@@ -10,8 +10,8 @@ from notes.v1 import notes_service_pb2 as pb
 from notes.v1.notes_service_pb2_grpc import NotesServiceStub, add_NotesServiceServicer_to_server
 
 from tenantmesh.interceptors import Chain, ChainSettings
-from tenantmesh.interceptors.authentication import parse_identities
 from tenantmesh.interceptors.client import channel, tls_credentials
+from tenantmesh.interceptors.links.authentication import parse_identities
 from tenantmesh.interceptors.testing import TestMesh
 from tests.authority import Authority
 from tests.example.notes import Notes

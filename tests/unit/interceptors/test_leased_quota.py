@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from tenantmesh.interceptors import leased_quota
-from tenantmesh.interceptors._quota_holdings import Pending
-from tenantmesh.interceptors.backends.memory_quotas import MemoryQuotaLedger
+from tenantmesh.interceptors.backends.memory.quotas import MemoryQuotaLedger
 from tenantmesh.interceptors.errors import Internal
-from tenantmesh.interceptors.leased_quota import LeasedQuota, Shortage
+from tenantmesh.interceptors.leases import allowances as leased_quota
+from tenantmesh.interceptors.leases.allowances import LeasedQuota, Shortage
+from tenantmesh.interceptors.leases.holding import Pending
 from tenantmesh.interceptors.policy import Charge
 from tenantmesh.interceptors.quotas import Ask, Slice
 from tenantmesh.interceptors.tenants import TenantId

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from tenantmesh.interceptors import leased_quota
-from tenantmesh.interceptors._quota_sources import LOST_AFTER
-from tenantmesh.interceptors.backends.memory_quotas import MemoryQuotaLedger
+from tenantmesh.interceptors.backends.memory.quotas import MemoryQuotaLedger
 from tenantmesh.interceptors.errors import PermissionDenied
-from tenantmesh.interceptors.leased_quota import LeasedQuota
+from tenantmesh.interceptors.leases import allowances as leased_quota
+from tenantmesh.interceptors.leases.allowances import LeasedQuota
+from tenantmesh.interceptors.leases.sources import LOST_AFTER
 from tenantmesh.interceptors.limits import StoreUnavailable
 from tenantmesh.interceptors.policy import Charge
 from tenantmesh.interceptors.tenants import TenantId

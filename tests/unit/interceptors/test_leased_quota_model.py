@@ -12,8 +12,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tenantmesh.interceptors.backends.memory_quotas import MemoryQuotaLedger, MemoryQuotaPool
-from tenantmesh.interceptors.leased_quota import LeasedQuota, Shortage, Taken, _all_of
+from tenantmesh.interceptors.backends.memory.quotas import MemoryQuotaLedger, MemoryQuotaPool
+from tenantmesh.interceptors.leases.allowances import LeasedQuota, Shortage, Taken, _all_of
 from tenantmesh.interceptors.limits import StoreUnavailable
 from tenantmesh.interceptors.policy import Charge
 from tenantmesh.interceptors.tenants import TenantId

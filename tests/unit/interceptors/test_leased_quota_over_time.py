@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from tenantmesh.interceptors import leased_quota
-from tenantmesh.interceptors._quota_tenants import TenantHoldings
-from tenantmesh.interceptors.backends.memory_quotas import MemoryQuotaLedger, MemoryQuotaPool
-from tenantmesh.interceptors.leased_quota import LeasedQuota
+from tenantmesh.interceptors.backends.memory.quotas import MemoryQuotaLedger, MemoryQuotaPool
+from tenantmesh.interceptors.leases import allowances as leased_quota
+from tenantmesh.interceptors.leases.allowances import LeasedQuota
+from tenantmesh.interceptors.leases.tenant_holdings import TenantHoldings
 from tenantmesh.interceptors.policy import Charge
 from tenantmesh.interceptors.quotas import Ask, Slice
 from tenantmesh.interceptors.tenants import TenantId

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from tenantmesh.interceptors.backends.memory_rate_store import MemoryRateStore
-from tenantmesh.interceptors.leased_rate_limiter import LeasedRateLimiter
+from tenantmesh.interceptors.backends.memory.rate_store import MemoryRateStore
+from tenantmesh.interceptors.leases.rates import LeasedRateLimiter
 from tenantmesh.interceptors.limits import Rate, RateGrant, Takers
 
 LARGER, LARGE, SMALL = Rate(30_000, 2_000), Rate(20_000, 1_000), Rate(5, 5)

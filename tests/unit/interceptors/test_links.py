@@ -14,14 +14,14 @@ from tenantmesh.auth.v1 import token_service_pb2 as tokens_pb2
 from tenantmesh.interceptors import CallerKind, StoreUnavailable, TenantDirectory, TenantState
 from tenantmesh.interceptors.call import Call, address_of
 from tenantmesh.interceptors.chain import LINKS, Chain, ChainSettings, Ports
-from tenantmesh.interceptors.directory import MISS
+from tenantmesh.interceptors.directories.tenants import MISS
 from tenantmesh.interceptors.errors import InvalidArgument, MeshError, ResourceExhausted, Unauthenticated, Unavailable
 from tenantmesh.interceptors.limits import Rate
+from tenantmesh.interceptors.links.forwarded_origin import ForwardedOrigin
+from tenantmesh.interceptors.links.metadata_hygiene import MetadataHygiene
+from tenantmesh.interceptors.links.peer_limit import PeerLimit, network_of
 from tenantmesh.interceptors.mesh import GrpcApiKeyVerifier, GrpcTenantSource
-from tenantmesh.interceptors.metadata_hygiene import MetadataHygiene
-from tenantmesh.interceptors.peer_limit import PeerLimit, network_of
 from tenantmesh.interceptors.policy import MethodPolicy, PolicyError, StoreDown
-from tenantmesh.interceptors.proxies import ForwardedOrigin
 from tenantmesh.interceptors.testing import MemoryTenantSource, TestMesh, TokenSigner
 from tenantmesh.interceptors.tokens import UnknownKey
 from tenantmesh.policy.v1 import policy_pb2

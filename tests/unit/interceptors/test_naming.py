@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tenantmesh.interceptors.errors import FieldViolation, InvalidArgument
-from tenantmesh.interceptors.naming import in_metadata, in_words
+from tenantmesh.interceptors.names import in_metadata, in_words
 
 TEN = "0, 1, 2, 3, 4, 5, 6, 7, 8, 9"
 

@@ -17,17 +17,15 @@ from notes.v1 import notes_service_pb2 as pb
 from notes.v1.notes_service_pb2_grpc import add_NotesServiceServicer_to_server
 
 from tenantmesh.interceptors import CallerKind
-from tenantmesh.interceptors._watched import MISS
-from tenantmesh.interceptors.backends.memory_quotas import MemoryQuotaLedger, MemoryQuotaPool
-from tenantmesh.interceptors.backends.memory_sources import MemoryEntitlementSource
+from tenantmesh.interceptors.backends.grpc.plans import GrpcQuotaLedger, read_entitlements
+from tenantmesh.interceptors.backends.memory.quotas import MemoryQuotaLedger, MemoryQuotaPool
+from tenantmesh.interceptors.backends.memory.sources import MemoryEntitlementSource
 from tenantmesh.interceptors.call import Call
 from tenantmesh.interceptors.caller import Caller
 from tenantmesh.interceptors.chain import Chain, ChainSettings, Ports
-from tenantmesh.interceptors.deadline import Deadline
-from tenantmesh.interceptors.entitlement import Entitlement
-from tenantmesh.interceptors.entitlement_directory import EntitlementDirectory
+from tenantmesh.interceptors.directories.entitlements import EntitlementDirectory
+from tenantmesh.interceptors.directories.watched import MISS
 from tenantmesh.interceptors.entitlements import EntitlementChange, Entitlements, Feature, FeatureType
-from tenantmesh.interceptors.error_boundary import Aborted
 from tenantmesh.interceptors.errors import (
     DeadlineExceeded,
     FailedPrecondition,
@@ -39,10 +37,14 @@ from tenantmesh.interceptors.errors import (
     ResourceExhausted,
     Unavailable,
 )
-from tenantmesh.interceptors.leased_quota import LeasedQuota
+from tenantmesh.interceptors.leases.allowances import LeasedQuota
 from tenantmesh.interceptors.limits import Rate, StoreUnavailable
-from tenantmesh.interceptors.mesh_plans import GrpcQuotaLedger, read_entitlements
-from tenantmesh.interceptors.outcome import Outcome, outcome_of
+from tenantmesh.interceptors.links.deadline import Deadline
+from tenantmesh.interceptors.links.entitlement import Entitlement
+from tenantmesh.interceptors.links.error_boundary import Aborted
+from tenantmesh.interceptors.links.outcome import Outcome, outcome_of
+from tenantmesh.interceptors.links.quota import Quota
+from tenantmesh.interceptors.links.tenant_limit import TenantLimit
 from tenantmesh.interceptors.policy import (
     Charge,
     ChargePer,
@@ -53,9 +55,7 @@ from tenantmesh.interceptors.policy import (
     _check_plan,
     policies_of,
 )
-from tenantmesh.interceptors.quota import Quota
 from tenantmesh.interceptors.quotas import LARGEST_AMOUNT, Ask
-from tenantmesh.interceptors.tenant_limit import TenantLimit
 from tenantmesh.interceptors.tenants import TenantId, TenantRecord, TenantState
 from tenantmesh.interceptors.testing import TestMesh
 from tenantmesh.policy.v1 import policy_pb2

@@ -14,9 +14,9 @@ import pytest
 from google.protobuf.json_format import MessageToDict, ParseDict
 from google.rpc import code_pb2
 
+from tenantmesh.interceptors.backends.grpc.plans import GrpcEntitlementSource
 from tenantmesh.interceptors.caller import CallerKind
 from tenantmesh.interceptors.errors import PermissionDenied
-from tenantmesh.interceptors.mesh_plans import GrpcEntitlementSource
 from tenantmesh.interceptors.testing import TestMesh
 from tenantmesh.runtime.database import Database
 from tenantmesh.tenant.v1 import entitlement_pb2, plan_pb2

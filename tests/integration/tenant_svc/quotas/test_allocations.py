@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tenantmesh.interceptors.backends.memory_quotas import MemoryQuotaPool
-from tenantmesh.interceptors.backends.redis_quota_pool import RedisQuotaPool
+from tenantmesh.interceptors.backends.memory.quotas import MemoryQuotaPool
+from tenantmesh.interceptors.backends.redis.quota_pool import RedisQuotaPool
 from tenantmesh.interceptors.errors import (
     AlreadyExists,
     FailedPrecondition,

@@ -15,14 +15,14 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc import error_details_pb2, status_pb2
 
-from tenantmesh.interceptors._quota_sources import LOST_AFTER
+from tenantmesh.interceptors.backends.grpc.plans import GrpcQuotaLedger
 from tenantmesh.interceptors.caller import CallerKind
 from tenantmesh.interceptors.client import Credential, channel, thread_channel
 from tenantmesh.interceptors.entitlements import Entitlements
 from tenantmesh.interceptors.errors import Internal, NotFound, Unavailable
-from tenantmesh.interceptors.leased_quota import LeasedQuota
+from tenantmesh.interceptors.leases.allowances import LeasedQuota
+from tenantmesh.interceptors.leases.sources import LOST_AFTER
 from tenantmesh.interceptors.limits import StoreUnavailable
-from tenantmesh.interceptors.mesh_plans import GrpcQuotaLedger
 from tenantmesh.interceptors.policy import Charge
 from tenantmesh.interceptors.quotas import Ask
 from tenantmesh.interceptors.tenants import TenantId, TenantRecord, TenantState

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import timedelta
 
-from tenantmesh.interceptors._watched import Freshness, Watched
+from tenantmesh.interceptors.directories.watched import Freshness, Watched
 from tenantmesh.interceptors.entitlements import EntitlementChange, Entitlements, EntitlementSource
 from tenantmesh.interceptors.errors import Unavailable
 from tenantmesh.interceptors.tenants import TenantId

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from tenantmesh.interceptors.call import Call
 from tenantmesh.interceptors.caller import CallerKind
-from tenantmesh.interceptors.entitlement_directory import EntitlementDirectory
+from tenantmesh.interceptors.directories.entitlements import EntitlementDirectory
 from tenantmesh.interceptors.entitlements import Entitlements
 from tenantmesh.interceptors.errors import PermissionDenied, Unavailable
 from tenantmesh.interceptors.link import Link, Pending
-from tenantmesh.interceptors.naming import in_metadata, in_words
+from tenantmesh.interceptors.links.tenancy import no_such_tenant
+from tenantmesh.interceptors.names import in_metadata, in_words
 from tenantmesh.interceptors.policy import MethodPolicy, PolicyError, TenantScope
-from tenantmesh.interceptors.tenancy import no_such_tenant
 from tenantmesh.interceptors.tenants import TenantId
 
 __all__ = ["Entitlement"]

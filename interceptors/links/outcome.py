@@ -8,8 +8,8 @@ from enum import Enum
 import grpc
 
 from tenantmesh.interceptors.call import Call
-from tenantmesh.interceptors.error_boundary import Aborted
 from tenantmesh.interceptors.errors import MeshError
+from tenantmesh.interceptors.links.error_boundary import Aborted
 
 __all__ = ["Outcome", "outcome_of"]
 

@@ -7,10 +7,10 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from tenantmesh.interceptors._quota_holdings import Holding, Pending
-from tenantmesh.interceptors._quota_sources import Sources
-from tenantmesh.interceptors._quota_tenants import TenantHoldings
 from tenantmesh.interceptors.errors import MeshError
+from tenantmesh.interceptors.leases.holding import Holding, Pending
+from tenantmesh.interceptors.leases.sources import Sources
+from tenantmesh.interceptors.leases.tenant_holdings import TenantHoldings
 from tenantmesh.interceptors.limits import StoreUnavailable
 from tenantmesh.interceptors.quotas import Ask, PoolSlice, Slice
 

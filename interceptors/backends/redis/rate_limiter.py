@@ -12,7 +12,7 @@ from tenantmesh.interceptors.limits import Decision, Rate, StoreUnavailable
 
 __all__ = ["RedisRateLimiter"]
 
-_SCRIPT = resources.files(__package__).joinpath("take.lua").read_text()
+_SCRIPT = resources.files(__package__).joinpath("rate_take.lua").read_text()
 
 
 class _Scripts(Protocol):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from tenantmesh.interceptors.quotas import LARGEST_AMOUNT
 
 if TYPE_CHECKING:
-    from tenantmesh.interceptors._quota_tenants import TenantHoldings
+    from tenantmesh.interceptors.leases.tenant_holdings import TenantHoldings
 
 
 __all__ = ["UNLIMITED", "Holding", "Pending", "Shortage", "Taken"]

@@ -17,11 +17,11 @@ from typing import Any
 
 from tenantmesh.interceptors.call import Call
 from tenantmesh.interceptors.caller import CallerKind
-from tenantmesh.interceptors.directory import MISS, Key, TenantDirectory
+from tenantmesh.interceptors.directories.tenants import MISS, Key, TenantDirectory
 from tenantmesh.interceptors.errors import FieldViolation, InvalidArgument, MeshError, NotFound, PermissionDenied
 from tenantmesh.interceptors.link import Link, Pending
+from tenantmesh.interceptors.links.metadata_hygiene import duplicate
 from tenantmesh.interceptors.metadata import FORWARDED_HOST, TENANT_ID, TENANT_QUERY, TENANT_SLUG, TENANT_SOURCES
-from tenantmesh.interceptors.metadata_hygiene import duplicate
 from tenantmesh.interceptors.policy import MethodPolicy, PolicyError, TenantScope
 from tenantmesh.interceptors.tenants import TenantRecord, TenantState, is_slug, parse_tenant_id
 

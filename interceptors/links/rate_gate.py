@@ -3,7 +3,7 @@ method's policy says when its store is away."""
 
 from __future__ import annotations
 
-from tenantmesh.interceptors.backends.memory import MemoryRateLimiter
+from tenantmesh.interceptors.backends.memory.rate_limiter import MemoryRateLimiter
 from tenantmesh.interceptors.call import Call
 from tenantmesh.interceptors.errors import ResourceExhausted, Unavailable
 from tenantmesh.interceptors.limits import Decision, InstantRateLimiter, Rate, RateLimiter, StoreUnavailable

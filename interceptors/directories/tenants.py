@@ -7,7 +7,7 @@ import uuid
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 
-from tenantmesh.interceptors._watched import MISS, Freshness, Watched
+from tenantmesh.interceptors.directories.watched import MISS, Freshness, Watched
 from tenantmesh.interceptors.errors import Unavailable
 from tenantmesh.interceptors.tenants import TenantChange, TenantId, TenantRecord, TenantSource
 

@@ -20,10 +20,10 @@ from collections.abc import Callable, Coroutine, Iterable, Sequence
 from datetime import timedelta
 from typing import Any
 
-from tenantmesh.interceptors._quota_conversation import Conversation
-from tenantmesh.interceptors._quota_holdings import UNLIMITED, Holding, Pending, Shortage, Taken
-from tenantmesh.interceptors._quota_sources import QuotaStats, Sources
-from tenantmesh.interceptors._quota_tenants import Decided, TenantHoldings, Waiter
+from tenantmesh.interceptors.leases.holding import UNLIMITED, Holding, Pending, Shortage, Taken
+from tenantmesh.interceptors.leases.refill import Conversation
+from tenantmesh.interceptors.leases.sources import QuotaStats, Sources
+from tenantmesh.interceptors.leases.tenant_holdings import Decided, TenantHoldings, Waiter
 from tenantmesh.interceptors.policy import Charge
 from tenantmesh.interceptors.quotas import QuotaLedger, QuotaPool
 from tenantmesh.interceptors.tenants import TenantId

@@ -12,7 +12,7 @@ from tenantmesh.interceptors.limits import LEASE_SHARE, Rate, RateGrant, StoreUn
 
 __all__ = ["RedisRateStore"]
 
-_SCRIPT = resources.files(__package__).joinpath("lease.lua").read_text()
+_SCRIPT = resources.files(__package__).joinpath("rate_lease.lua").read_text()
 
 
 class _Scripts(Protocol):
@@ -23,7 +23,7 @@ class _Scripts(Protocol):
 
 class RedisRateStore:
     """One script call for any number of takers, on the store's clock, one key per rate: works unchanged on Redis
-    Cluster. Give the client time-outs of 50 ms and no retries, and its user `+info`: see `lease.lua`."""
+    Cluster. Give the client time-outs of 50 ms and no retries, and its user `+info`: see `rate_lease.lua`."""
 
     def __init__(self, client: _Scripts) -> None:
         self._lease = client.register_script(_SCRIPT)

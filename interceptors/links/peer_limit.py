@@ -5,12 +5,12 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Mapping
 
-from tenantmesh.interceptors.backends.memory import MemoryRateLimiter
+from tenantmesh.interceptors.backends.memory.rate_limiter import MemoryRateLimiter
 from tenantmesh.interceptors.call import Call
 from tenantmesh.interceptors.limits import Decision, Rate, RateLimiter
 from tenantmesh.interceptors.link import Link, Pending
+from tenantmesh.interceptors.links.rate_gate import RateGate
 from tenantmesh.interceptors.policy import MethodPolicy, PolicyError
-from tenantmesh.interceptors.rate_gate import RateGate
 
 __all__ = ["PeerLimit", "network_of"]
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from tenantmesh.interceptors.backends.memory import MemoryRateLimiter
+from tenantmesh.interceptors.backends.memory.rate_limiter import MemoryRateLimiter
 from tenantmesh.interceptors.call import Call
 from tenantmesh.interceptors.caller import CallerKind
 from tenantmesh.interceptors.errors import QuotaViolation
-from tenantmesh.interceptors.limit_headers import Limited
 from tenantmesh.interceptors.limits import Decision, Rate, RateLimiter
 from tenantmesh.interceptors.link import Link, Pending
+from tenantmesh.interceptors.links.rate_gate import RateGate
 from tenantmesh.interceptors.policy import MethodPolicy, PolicyError, TenantScope
-from tenantmesh.interceptors.rate_gate import RateGate
+from tenantmesh.interceptors.servers.limit_headers import Limited
 from tenantmesh.interceptors.tenants import TenantId
 
 __all__ = ["TenantLimit"]

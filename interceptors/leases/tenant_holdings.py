@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import TypeAlias
 
-from tenantmesh.interceptors._quota_holdings import Holding, Pending, Shortage, Taken
+from tenantmesh.interceptors.leases.holding import Holding, Pending, Shortage, Taken
 from tenantmesh.interceptors.policy import Charge
 from tenantmesh.interceptors.tenants import TenantId
 

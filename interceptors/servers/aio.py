@@ -16,16 +16,16 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import grpc
 
-from tenantmesh.interceptors._handlers import Handler, Parse, answered, malformed, parsed, refusing
-from tenantmesh.interceptors._messages import watching_messages
-from tenantmesh.interceptors._watchdog import AioWatchdog
 from tenantmesh.interceptors.call import Call, current_call, enter_call
-from tenantmesh.interceptors.error_boundary import Aborted
 from tenantmesh.interceptors.errors import Internal, MeshError
-from tenantmesh.interceptors.limit_headers import limit_headers, runs_short, tell_limits
 from tenantmesh.interceptors.link import CompiledChain, Pending, leave_all
+from tenantmesh.interceptors.links.error_boundary import Aborted
 from tenantmesh.interceptors.metadata import REQUEST_ID, TRANSCODED
-from tenantmesh.interceptors.status import refusal
+from tenantmesh.interceptors.servers.aio_messages import watching_messages
+from tenantmesh.interceptors.servers.handlers import Handler, Parse, answered, malformed, parsed, refusing
+from tenantmesh.interceptors.servers.limit_headers import limit_headers, runs_short, tell_limits
+from tenantmesh.interceptors.servers.status import refusal
+from tenantmesh.interceptors.servers.watchdog import AioWatchdog
 
 if TYPE_CHECKING:
     from tenantmesh.interceptors.chain import Chain

@@ -9,14 +9,14 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Protocol, TypeVar
 
-from tenantmesh.interceptors.backends.memory import MemoryRateLimiter
+from tenantmesh.interceptors.backends.memory.rate_limiter import MemoryRateLimiter
 from tenantmesh.interceptors.call import Call
 from tenantmesh.interceptors.caller import ANONYMOUS, Caller, CallerKind
 from tenantmesh.interceptors.errors import MeshError, ResourceExhausted, Unauthenticated
 from tenantmesh.interceptors.limits import Rate
 from tenantmesh.interceptors.link import Link, Pending
+from tenantmesh.interceptors.links.peer_limit import network_of
 from tenantmesh.interceptors.metadata import AUTHORIZATION
-from tenantmesh.interceptors.peer_limit import network_of
 from tenantmesh.interceptors.policy import MethodPolicy
 from tenantmesh.interceptors.tokens import TokenVerifier, UnknownKey
 

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any, Self
 
 import grpc
 
-from tenantmesh.interceptors._handlers import Handler, Parse, answered, malformed, parsed, refusing
-from tenantmesh.interceptors._watchdog import ThreadWatchdog
 from tenantmesh.interceptors.call import Call, current_call, enter_call
-from tenantmesh.interceptors.error_boundary import Aborted
 from tenantmesh.interceptors.errors import DeadlineExceeded, Internal, MeshError
-from tenantmesh.interceptors.limit_headers import limit_headers, runs_short, tell_limits
 from tenantmesh.interceptors.link import CompiledChain, Pending, leave_all
+from tenantmesh.interceptors.links.error_boundary import Aborted
 from tenantmesh.interceptors.metadata import REQUEST_ID
-from tenantmesh.interceptors.status import refusal
+from tenantmesh.interceptors.servers.handlers import Handler, Parse, answered, malformed, parsed, refusing
+from tenantmesh.interceptors.servers.limit_headers import limit_headers, runs_short, tell_limits
+from tenantmesh.interceptors.servers.status import refusal
+from tenantmesh.interceptors.servers.watchdog import ThreadWatchdog
 
 if TYPE_CHECKING:
     from tenantmesh.interceptors.chain import Chain

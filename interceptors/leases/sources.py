@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
 
-from tenantmesh.interceptors._quota_holdings import Pending
 from tenantmesh.interceptors.errors import Internal, MeshError, NotFound
+from tenantmesh.interceptors.leases.holding import Pending
 from tenantmesh.interceptors.limits import StoreUnavailable
 from tenantmesh.interceptors.quotas import Ask, Drained, PoolAnswer, QuotaLedger, QuotaPool, Slice
 from tenantmesh.interceptors.tenants import TenantId

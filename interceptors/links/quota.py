@@ -10,19 +10,19 @@ from typing import Any
 
 import grpc
 
-from tenantmesh.interceptors._quota_holdings import Holding
-from tenantmesh.interceptors.backends.memory import MemoryRateLimiter
+from tenantmesh.interceptors.backends.memory.rate_limiter import MemoryRateLimiter
 from tenantmesh.interceptors.call import Call
 from tenantmesh.interceptors.caller import CallerKind
-from tenantmesh.interceptors.entitlement_directory import EntitlementDirectory
+from tenantmesh.interceptors.directories.entitlements import EntitlementDirectory
 from tenantmesh.interceptors.entitlements import Entitlements
 from tenantmesh.interceptors.errors import QuotaViolation, ResourceExhausted, Unavailable
-from tenantmesh.interceptors.leased_quota import LeasedQuota, Shortage, Taken
-from tenantmesh.interceptors.limit_headers import Limited
+from tenantmesh.interceptors.leases.allowances import LeasedQuota, Shortage, Taken
+from tenantmesh.interceptors.leases.holding import Holding
 from tenantmesh.interceptors.limits import Rate, StoreUnavailable
 from tenantmesh.interceptors.link import Link, Pending
-from tenantmesh.interceptors.outcome import Outcome, outcome_of
+from tenantmesh.interceptors.links.outcome import Outcome, outcome_of
 from tenantmesh.interceptors.policy import Charge, ChargePer, MethodPolicy, PolicyError, StoreDown, TenantScope
+from tenantmesh.interceptors.servers.limit_headers import Limited
 
 __all__ = ["LOCAL_SHARE", "Quota"]
 

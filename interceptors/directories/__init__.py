@@ -1,0 +1,1 @@
+"""Bounded caches of tenants and entitlements, kept true by a watch."""
