@@ -16,13 +16,12 @@ from tenantmesh.auth_svc.accounts.repository import UserRepository
 from tenantmesh.auth_svc.accounts.servicer import AccountServicer
 from tenantmesh.auth_svc.api_keys.api_keys import SystemKeys
 from tenantmesh.auth_svc.api_keys.repository import SystemKeyRepository
-from tenantmesh.auth_svc.doors import Doors
 from tenantmesh.auth_svc.gauges.reporter import GaugeReporter
 from tenantmesh.auth_svc.gauges.reports import GrpcReports
 from tenantmesh.auth_svc.gauges.repository import GaugeRepository
 from tenantmesh.auth_svc.passwords.hashing import Hashing, default_hasher
 from tenantmesh.auth_svc.passwords.passwords import PasswordRules
-from tenantmesh.auth_svc.schema import SCHEMA, metadata
+from tenantmesh.auth_svc.schema import OUTAGE, SCHEMA, metadata
 from tenantmesh.auth_svc.servicer import AuthServicer
 from tenantmesh.auth_svc.sessions.attempts import LoginAttempts
 from tenantmesh.auth_svc.sessions.refresh_tokens import RefreshTokens
@@ -32,11 +31,11 @@ from tenantmesh.auth_svc.sessions.session import Limits
 from tenantmesh.auth_svc.sessions.sessions import Sessions
 from tenantmesh.auth_svc.settings import AuthSettings
 from tenantmesh.auth_svc.tokens.repository import SigningKeyRepository
-from tenantmesh.auth_svc.tokens.sealing import read_kek
 from tenantmesh.auth_svc.tokens.servicer import TokenServicer
 from tenantmesh.auth_svc.tokens.signing_keys import KeyRing, KeySchedule
 from tenantmesh.auth_svc.tokens.tokens import AccessTokens, Discovery, Introspection
 from tenantmesh.chassis.contract import CONTRACT
+from tenantmesh.chassis.doors import Doors
 from tenantmesh.interceptors import Chain, ChainSettings, Mesh, Ports, TenantDirectory
 from tenantmesh.interceptors.backends.redis.quota_pool import RedisQuotaPool
 from tenantmesh.interceptors.backends.redis.rate_limiter import RedisRateLimiter
@@ -51,6 +50,7 @@ from tenantmesh.interceptors.links.telemetry import AccessLog
 from tenantmesh.interceptors.tokens import TokenVerifier
 from tenantmesh.runtime import redis_client, row_security
 from tenantmesh.runtime.database import Database
+from tenantmesh.runtime.encryption import read_kek
 from tenantmesh.runtime.health import Check, Health
 from tenantmesh.runtime.server import Application
 from tenantmesh.runtime.telemetry import Telemetry
@@ -93,7 +93,7 @@ class AuthApp:
         self._attempts = LoginAttempts(RedisRateLimiter(self._redis))
         self._limiter = LeasedRateLimiter(RedisRateStore(self._redis))
         self.database = Database(settings.database, schema=SCHEMA)
-        self._doors = Doors(self.database)
+        self._doors = Doors(self.database, OUTAGE)
         self._limits = Limits(settings.sessions.idle, settings.sessions.absolute, settings.sessions.grace)
         self._users = UserRepository(self._doors)
         self._sessions = SessionRepository(self._doors, self._limits)

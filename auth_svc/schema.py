@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from sqlalchemy import MetaData
 
-__all__ = ["APP_ROLE", "DIRECTORY_ROLE", "OWNER", "SCHEMA", "metadata"]
+from tenantmesh.chassis.doors import Outage
+
+__all__ = ["APP_ROLE", "DIRECTORY_ROLE", "OUTAGE", "OWNER", "SCHEMA", "metadata"]
 
 SCHEMA = "auth"
 OWNER = "auth_owner"
@@ -14,3 +16,6 @@ DIRECTORY_ROLE = "auth_directory"
 """Reads and adds what belongs to no tenant: signing keys and system keys."""
 
 metadata = MetaData(schema=SCHEMA)
+
+OUTAGE = Outage("CREDENTIALS_UNVERIFIABLE", "Accounts and credentials can't be read at the moment. Retry with backoff.")
+"""What callers are answered while this schema's database is away."""

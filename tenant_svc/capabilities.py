@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import timedelta
 
+from tenantmesh.chassis.background import Sweeper
+from tenantmesh.chassis.doors import Doors
+from tenantmesh.chassis.event_log.feed import Feed
+from tenantmesh.chassis.settings import EventSettings
 from tenantmesh.interceptors.quotas import QuotaPool
 from tenantmesh.runtime.database import Database
 from tenantmesh.runtime.ids import uuid7
@@ -14,7 +18,6 @@ from tenantmesh.tenant.v1.operation_service_pb2_grpc import add_OperationService
 from tenantmesh.tenant.v1.plan_service_pb2_grpc import add_PlanServiceServicer_to_server
 from tenantmesh.tenant.v1.quota_service_pb2_grpc import add_QuotaServiceServicer_to_server
 from tenantmesh.tenant.v1.tenant_service_pb2_grpc import add_TenantServiceServicer_to_server
-from tenantmesh.tenant_svc.doors import Doors
 from tenantmesh.tenant_svc.entitlements.change import EntitlementEvent
 from tenantmesh.tenant_svc.entitlements.entitlements import Entitlements
 from tenantmesh.tenant_svc.entitlements.events import StoredEntitlementEvents
@@ -24,7 +27,6 @@ from tenantmesh.tenant_svc.entitlements.overrides import Overrides
 from tenantmesh.tenant_svc.entitlements.repository import ENTITLEMENTS_CHANNEL
 from tenantmesh.tenant_svc.entitlements.servicer import EntitlementServicer
 from tenantmesh.tenant_svc.entitlements.source import PostgresEntitlementSource
-from tenantmesh.tenant_svc.feed.feed import Feed
 from tenantmesh.tenant_svc.operations.endings import Endings
 from tenantmesh.tenant_svc.operations.migrations import Migrations
 from tenantmesh.tenant_svc.operations.operations import Operations
@@ -39,8 +41,8 @@ from tenantmesh.tenant_svc.quotas.ledger import Ledger, PostgresLedger
 from tenantmesh.tenant_svc.quotas.pooled import PoolDrain, PoolReader
 from tenantmesh.tenant_svc.quotas.retention import Retention
 from tenantmesh.tenant_svc.quotas.servicer import QuotaServicer
-from tenantmesh.tenant_svc.quotas.sweeper import Sweeper
-from tenantmesh.tenant_svc.settings import EventSettings, QuotaSettings
+from tenantmesh.tenant_svc.schema import OUTAGE
+from tenantmesh.tenant_svc.settings import QuotaSettings
 from tenantmesh.tenant_svc.tenants.events import StoredEvents, TenantEvent
 from tenantmesh.tenant_svc.tenants.repository import EVENTS_CHANNEL
 from tenantmesh.tenant_svc.tenants.servicer import TenantServicer
@@ -59,7 +61,7 @@ class Capabilities:
     """Each capability once. `pool` is where what is given out of allowances lies ready."""
 
     def __init__(self, database: Database, events: EventSettings, quotas: QuotaSettings, pool: QuotaPool) -> None:
-        doors, pooled = Doors(database), PoolReader(pool)
+        doors, pooled = Doors(database, OUTAGE), PoolReader(pool)
         stored = StoredEvents(doors)
         self.tenant_feed: Feed[TenantEvent] = Feed(stored, events, database, EVENTS_CHANNEL, prunable=stored)
         # The log of entitlements is their history as well: nothing of it is forgotten.

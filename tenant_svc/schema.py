@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from sqlalchemy import MetaData
 
-__all__ = ["APP_ROLE", "DIRECTORY_ROLE", "SCHEMA", "metadata"]
+from tenantmesh.chassis.doors import Outage
+
+__all__ = ["APP_ROLE", "DIRECTORY_ROLE", "OUTAGE", "SCHEMA", "metadata"]
 
 SCHEMA = "tenant"
 APP_ROLE = "tenant_app"
 DIRECTORY_ROLE = "tenant_directory"
 
 metadata = MetaData(schema=SCHEMA)
+
+OUTAGE = Outage("TENANT_DIRECTORY_UNAVAILABLE", "Tenants can't be read or changed at the moment. Retry with backoff.")
+"""What callers are answered while this schema's database is away."""

@@ -7,10 +7,10 @@ from sqlalchemy.dialects.postgresql import insert
 
 from tenantmesh.auth_svc.accounts.accounts import Credentials, NewAccount, User, UserId
 from tenantmesh.auth_svc.accounts.tables import USERS
-from tenantmesh.auth_svc.doors import Doors
 from tenantmesh.auth_svc.gauges import repository as gauges
 from tenantmesh.auth_svc.gauges.gauge import USERS as USERS_GAUGE
 from tenantmesh.auth_svc.gauges.gauge import require_room
+from tenantmesh.chassis.doors import Doors
 from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.runtime.database import Record, compiled
 

@@ -9,8 +9,8 @@ from datetime import timedelta
 
 from tenantmesh.auth_svc.api_keys.api_keys import KeyAudience, SystemKey, SystemKeys
 from tenantmesh.auth_svc.api_keys.repository import SystemKeyRepository
-from tenantmesh.auth_svc.doors import Doors
-from tenantmesh.auth_svc.schema import SCHEMA
+from tenantmesh.auth_svc.schema import OUTAGE, SCHEMA
+from tenantmesh.chassis.doors import Doors
 from tenantmesh.runtime.database import Database
 from tenantmesh.runtime.settings import DatabaseSettings
 
@@ -49,6 +49,6 @@ async def revoke_key(settings: DatabaseSettings, key_id: uuid.UUID) -> bool:
 async def _keys(settings: DatabaseSettings) -> AsyncIterator[SystemKeys]:
     database = Database(settings, schema=SCHEMA)
     try:
-        yield SystemKeys(SystemKeyRepository(Doors(database)))
+        yield SystemKeys(SystemKeyRepository(Doors(database, OUTAGE)))
     finally:
         await database.close()

@@ -9,7 +9,7 @@ from sqlalchemy import bindparam, insert, select, update
 
 from tenantmesh.auth_svc.api_keys.api_keys import KeyAudience, SystemKey
 from tenantmesh.auth_svc.api_keys.tables import SYSTEM_KEYS
-from tenantmesh.auth_svc.doors import Doors
+from tenantmesh.chassis.doors import Doors
 from tenantmesh.runtime.database import Record, compiled
 
 __all__ = ["SystemKeyRepository"]

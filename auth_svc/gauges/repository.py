@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from sqlalchemy import bindparam, func, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 
-from tenantmesh.auth_svc.doors import Doors
 from tenantmesh.auth_svc.gauges.gauge import Level
 from tenantmesh.auth_svc.gauges.tables import GAUGES
+from tenantmesh.chassis.doors import Doors
 from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.runtime.database import Connection, InternalDatabaseError, compiled
 

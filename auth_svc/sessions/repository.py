@@ -14,9 +14,9 @@ from sqlalchemy import and_, bindparam, delete, insert, or_, select, update
 
 from tenantmesh.auth_svc.accounts.repository import user_of
 from tenantmesh.auth_svc.accounts.tables import USERS
-from tenantmesh.auth_svc.doors import Doors
 from tenantmesh.auth_svc.sessions.session import Limits, Session, Spent
 from tenantmesh.auth_svc.sessions.tables import SESSIONS
+from tenantmesh.chassis.doors import Doors
 from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.runtime.database import Connection, Record, compiled
 

@@ -18,10 +18,10 @@ from tenantmesh.auth_svc.passwords.passwords import normalise
 from tenantmesh.auth_svc.sessions.attempts import LoginAttempts
 from tenantmesh.auth_svc.sessions.refresh_tokens import RefreshToken, RefreshTokens
 from tenantmesh.auth_svc.sessions.session import Limits, Session
-from tenantmesh.auth_svc.tokens.sealing import KeyEncryptionKey
 from tenantmesh.auth_svc.tokens.tokens import AccessTokens, Subject
 from tenantmesh.interceptors.errors import FieldViolation, InvalidArgument, NotFound, PermissionDenied, Unauthenticated
 from tenantmesh.interceptors.tenants import TenantId, TenantRecord, TenantState
+from tenantmesh.runtime.encryption import KeyEncryptionKey
 from tenantmesh.runtime.ids import uuid7
 
 __all__ = ["CredentialStore", "HeldSession", "SessionStore", "Sessions", "SignedIn", "Tenants", "Tokens"]

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 
 from sqlalchemy import BigInteger, bindparam, func, insert, select
 
-from tenantmesh.auth_svc.doors import Doors
 from tenantmesh.auth_svc.tokens.signing_keys import SigningKey
 from tenantmesh.auth_svc.tokens.tables import SIGNING_KEYS
+from tenantmesh.chassis.doors import Doors
 from tenantmesh.runtime.database import Connection, Record, compiled
 
 __all__ = ["SigningKeyRepository"]

@@ -15,9 +15,9 @@ from typing import Protocol
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from tenantmesh.auth_svc.tokens.sealing import KeyEncryptionKey, SealBroken
 from tenantmesh.interceptors.errors import MeshError, Unavailable
 from tenantmesh.interceptors.tokens import MAX_LIFETIME
+from tenantmesh.runtime.encryption import KeyEncryptionKey, SealBroken
 
 __all__ = ["KeyRing", "KeySchedule", "SigningKey", "SigningKeyStore"]
 

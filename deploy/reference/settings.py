@@ -18,10 +18,10 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from tenantmesh.auth_svc.settings import AuthSettings
+from tenantmesh.chassis.jobs.settings import WorkerSettings
 from tenantmesh.deploy.reference.tables import code, table
 from tenantmesh.runtime.settings import ENVIRONMENT_PREFIX, ProcessSettings
 from tenantmesh.tenant_svc.settings import TenantSettings
-from tenantmesh.tenant_svc.worker.settings import WorkerSettings
 
 __all__ = ["page"]
 

@@ -7,10 +7,10 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from tenantmesh.chassis.doors import Doors
 from tenantmesh.interceptors.errors import InvalidArgument, MeshError
 from tenantmesh.interceptors.limits import StoreUnavailable
 from tenantmesh.interceptors.tenants import TenantId, is_slug, parse_tenant_id
-from tenantmesh.tenant_svc.doors import Doors
 from tenantmesh.tenant_svc.entitlements import event_repository, grant_repository, reader
 from tenantmesh.tenant_svc.entitlements.change import EntitlementEvent
 from tenantmesh.tenant_svc.entitlements.decision import Decision, decide

@@ -1,5 +1,5 @@
 """The log of entitlements as it is followed: what happened to tenants' entitlements and to the catalog, in commit
-order. Following it as it comes is `tenant_svc.feed`."""
+order. Following it as it comes is `chassis.event_log`."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import uuid
 from collections.abc import Sequence
 from datetime import timedelta
 
+from tenantmesh.chassis.doors import Doors
+from tenantmesh.chassis.event_log.cursors import Cursors
+from tenantmesh.chassis.event_log.log import EventLog
 from tenantmesh.interceptors.errors import Unavailable
-from tenantmesh.tenant_svc.doors import Doors
 from tenantmesh.tenant_svc.entitlements import event_repository
 from tenantmesh.tenant_svc.entitlements.change import EntitlementEvent
-from tenantmesh.tenant_svc.feed.cursors import Cursors
-from tenantmesh.tenant_svc.feed.log import EventLog
 
 __all__ = ["CURSORS", "StoredEntitlementEvents"]
 

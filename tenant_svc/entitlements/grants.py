@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from tenantmesh.chassis.doors import Doors
 from tenantmesh.interceptors.errors import AlreadyExists, NotFound
 from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.runtime.database import Connection
-from tenantmesh.tenant_svc.doors import Doors
 from tenantmesh.tenant_svc.entitlements import grant_repository, repository
 from tenantmesh.tenant_svc.entitlements.catalog import known_feature
 from tenantmesh.tenant_svc.entitlements.change import ChangeType

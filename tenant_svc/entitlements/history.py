@@ -5,13 +5,13 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
+from tenantmesh.chassis.doors import Doors
+from tenantmesh.chassis.opaque import pack, unpack
 from tenantmesh.interceptors.errors import FieldViolation, InvalidArgument
 from tenantmesh.interceptors.tenants import TenantId
-from tenantmesh.tenant_svc.doors import Doors
 from tenantmesh.tenant_svc.entitlements import event_repository
 from tenantmesh.tenant_svc.entitlements.change import EntitlementEvent
 from tenantmesh.tenant_svc.plans.page_tokens import page_size
-from tenantmesh.tenant_svc.sealing import seal, unseal
 
 __all__ = ["ChangePage", "History"]
 
@@ -45,7 +45,7 @@ class History:
                 nameable = await event_repository.nameable_plans(connection, tenant_id)
                 found = [each.naming_only(nameable) for each in found]
         more = len(found) > size
-        return ChangePage(found[:size], seal(_PAGE, _POSITION.pack(found[size - 1].position)) if more else "")
+        return ChangePage(found[:size], pack(_PAGE, _POSITION.pack(found[size - 1].position)) if more else "")
 
 
 def _opened(token: str) -> int:
@@ -53,7 +53,7 @@ def _opened(token: str) -> int:
     if not token:
         return _END
     try:
-        (position,) = _POSITION.unpack(unseal(_PAGE, token))
+        (position,) = _POSITION.unpack(unpack(_PAGE, token))
     except (ValueError, struct.error) as error:
         violation = FieldViolation("page_token", "must be the next_page_token of the page before, unchanged")
         raise InvalidArgument.fields([violation]) from error

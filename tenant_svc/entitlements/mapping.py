@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from tenantmesh.chassis.event_log.watch import Change
+from tenantmesh.chassis.moments import duration, moment, timestamp
 from tenantmesh.interceptors.entitlements import FeatureType
 from tenantmesh.interceptors.errors import MeshError
 from tenantmesh.interceptors.servers.status import to_status
@@ -14,8 +16,6 @@ from tenantmesh.tenant_svc.entitlements.entitlements import Explanation
 from tenantmesh.tenant_svc.entitlements.grants import Holding
 from tenantmesh.tenant_svc.entitlements.rules import Check, GrantDraft, OverrideDraft
 from tenantmesh.tenant_svc.entitlements.usage import Standing, Usage
-from tenantmesh.tenant_svc.feed.watch import Change
-from tenantmesh.tenant_svc.moments import duration, moment, timestamp
 from tenantmesh.tenant_svc.plans.mapping import (
     feature_type_message,
     period_message,

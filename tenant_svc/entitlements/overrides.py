@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from tenantmesh.chassis.doors import Doors
 from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.runtime.database import Connection
-from tenantmesh.tenant_svc.doors import Doors
 from tenantmesh.tenant_svc.entitlements import override_repository, repository, terms
 from tenantmesh.tenant_svc.entitlements.catalog import feature_named, known_feature
 from tenantmesh.tenant_svc.entitlements.change import ChangeType

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 
+from tenantmesh.chassis.texts import text_problem
 from tenantmesh.interceptors.entitlements import FeatureType
 from tenantmesh.interceptors.quotas import LARGEST_AMOUNT
 from tenantmesh.tenant_svc.plans.plan import FeatureDef, FeatureValue
 from tenantmesh.tenant_svc.plans.rules import refuse, value_problem
-from tenantmesh.tenant_svc.texts import text_problem
 
 __all__ = [
     "Check",

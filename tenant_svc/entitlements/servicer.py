@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Any, Protocol, Self, TypeVar
 
+from tenantmesh.chassis.event_log.streaming import start_of, streamed
+from tenantmesh.chassis.event_log.watch import Watch
 from tenantmesh.interceptors import CallerKind, current_call
 from tenantmesh.interceptors.errors import FieldViolation, InvalidArgument
 from tenantmesh.interceptors.tenants import parse_tenant_id
@@ -18,8 +20,6 @@ from tenantmesh.tenant_svc.entitlements.entitlements import Entitlements
 from tenantmesh.tenant_svc.entitlements.grants import Grants, grant_not_found
 from tenantmesh.tenant_svc.entitlements.history import History
 from tenantmesh.tenant_svc.entitlements.overrides import Overrides
-from tenantmesh.tenant_svc.feed.streaming import start_of, streamed
-from tenantmesh.tenant_svc.feed.watch import Watch
 from tenantmesh.tenant_svc.tenants.tenant import RequestKey
 
 __all__ = ["EntitlementServicer"]

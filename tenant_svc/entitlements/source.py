@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 
 import tenantmesh.interceptors.entitlements as port
+from tenantmesh.chassis.event_log.watch import FromCursor, FromNow, Watch
 from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.tenant_svc.entitlements.change import EntitlementEvent
 from tenantmesh.tenant_svc.entitlements.entitlement import Effective, TenantEntitlements
 from tenantmesh.tenant_svc.entitlements.entitlements import Entitlements
-from tenantmesh.tenant_svc.feed.watch import FromCursor, FromNow, Watch
 
 __all__ = ["PostgresEntitlementSource", "as_the_chain_sees_them"]
 

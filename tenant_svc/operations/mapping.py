@@ -6,10 +6,10 @@ from google.longrunning import operations_pb2
 from google.protobuf.duration_pb2 import Duration
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
+from tenantmesh.chassis.moments import moment, timestamp
 from tenantmesh.interceptors.servers.status import DOMAIN
 from tenantmesh.tenant.v1 import tenant_service_pb2 as pb
 from tenantmesh.tenant_svc.entitlements.entitlement import OverLimitPolicy
-from tenantmesh.tenant_svc.moments import moment, timestamp
 from tenantmesh.tenant_svc.operations.migration import NewMigration, OverLimit, Timing
 from tenantmesh.tenant_svc.operations.operation import Failure, Operation, OperationState
 from tenantmesh.tenant_svc.operations.operations import LONGEST_WAIT

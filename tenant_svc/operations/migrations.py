@@ -8,15 +8,16 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from tenantmesh.chassis.doors import Doors
+from tenantmesh.chassis.jobs.enqueue import enqueue
 from tenantmesh.interceptors.errors import Aborted, AlreadyExists
 from tenantmesh.interceptors.limits import StoreUnavailable
 from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.runtime.database import Connection, UniqueViolation
-from tenantmesh.tenant_svc.doors import Doors
 from tenantmesh.tenant_svc.entitlements import reader
 from tenantmesh.tenant_svc.entitlements.entitlement import OverLimitPolicy, TenantEntitlements
 from tenantmesh.tenant_svc.entitlements.entitlements import Pooled
-from tenantmesh.tenant_svc.operations import queue, repository
+from tenantmesh.tenant_svc.operations import repository
 from tenantmesh.tenant_svc.operations.migration import (
     NewMigration,
     OverLimit,
@@ -35,7 +36,10 @@ from tenantmesh.tenant_svc.tenants import repository as tenants
 from tenantmesh.tenant_svc.tenants.tenant import RequestKey, Tenant
 from tenantmesh.tenant_svc.tenants.tenants import not_found
 
-__all__ = ["Migrations", "Request", "beyond", "plan_to_move_to", "ready_units"]
+__all__ = ["MIGRATE_TENANT_PLAN", "Migrations", "Request", "beyond", "plan_to_move_to", "ready_units"]
+
+MIGRATE_TENANT_PLAN = "migrate_tenant_plan"
+"""The kind of job that changes a tenant's plan."""
 
 _FIRST_VERSION = 1
 
@@ -109,7 +113,7 @@ class Migrations:
                 return made
             operation, _, _ = await self._draft(connection, tenant_id, request)
             await repository.create(connection, operation, request.key)
-            await queue.enqueue(connection, queue.MIGRATE_TENANT_PLAN, operation.name, operation.effective_time)
+            await enqueue(connection, MIGRATE_TENANT_PLAN, operation.name, operation.effective_time)
         return operation
 
     async def _draft(

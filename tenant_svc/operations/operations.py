@@ -9,13 +9,13 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
+from tenantmesh.chassis.doors import Doors
+from tenantmesh.chassis.opaque import pack, unpack
 from tenantmesh.interceptors.errors import FieldViolation, InvalidArgument
 from tenantmesh.interceptors.tenants import TenantId, parse_tenant_id
-from tenantmesh.tenant_svc.doors import Doors
 from tenantmesh.tenant_svc.operations import repository
 from tenantmesh.tenant_svc.operations.endings import Endings
 from tenantmesh.tenant_svc.operations.operation import CANCELLED, Operation, OperationState, not_found
-from tenantmesh.tenant_svc.sealing import seal, unseal
 
 __all__ = ["LONGEST_WAIT", "Operations", "Page"]
 
@@ -56,7 +56,7 @@ class Operations:
         size, before = _checked_page(size, token)
         async with self._doors.tenant(tenant_id, read_only=True) as connection:
             found = await repository.page(connection, tenant_id, before, size + 1)
-        return Page(found[:size], seal(_PAGE, found[size - 1].id.bytes) if len(found) > size else "")
+        return Page(found[:size], pack(_PAGE, found[size - 1].id.bytes) if len(found) > size else "")
 
     async def cancel(self, tenant_id: TenantId, operation_id: str, actor: str) -> Operation:
         """Ends the operation before it has changed anything, for the credential that is the `actor`. One that has ended
@@ -107,7 +107,7 @@ def _checked_page(size: int, token: str) -> tuple[int, uuid.UUID]:
     if size < 0:
         raise InvalidArgument.fields([FieldViolation("page_size", "must not be negative")])
     try:
-        before = uuid.UUID(bytes=unseal(_PAGE, token)) if token else _NEWEST
+        before = uuid.UUID(bytes=unpack(_PAGE, token)) if token else _NEWEST
     except ValueError as error:
         violation = FieldViolation("page_token", "must be the next_page_token of the page before, unchanged")
         raise InvalidArgument.fields([violation]) from error

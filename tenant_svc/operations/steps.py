@@ -11,10 +11,10 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import replace
 
+from tenantmesh.chassis.doors import Doors
 from tenantmesh.interceptors.errors import MeshError
 from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.runtime.database import Connection
-from tenantmesh.tenant_svc.doors import Doors
 from tenantmesh.tenant_svc.entitlements import reader, terms
 from tenantmesh.tenant_svc.entitlements import repository as entitlements
 from tenantmesh.tenant_svc.entitlements.entitlement import OverLimitPolicy, TenantEntitlements

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Container
 from dataclasses import dataclass, replace
 
+from tenantmesh.chassis.doors import Doors
 from tenantmesh.interceptors.entitlements import FeatureType
 from tenantmesh.interceptors.errors import Aborted, AlreadyExists, NotFound
 from tenantmesh.runtime.database import UniqueViolation
-from tenantmesh.tenant_svc.doors import Doors
 from tenantmesh.tenant_svc.entitlements.repository import record_catalog
 from tenantmesh.tenant_svc.plans import feature_repository, repository
 from tenantmesh.tenant_svc.plans.feature_states import feature_state

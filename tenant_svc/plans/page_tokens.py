@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from tenantmesh.chassis.opaque import pack, unpack
 from tenantmesh.interceptors.errors import FieldViolation, InvalidArgument
 from tenantmesh.tenant_svc.plans.rules import id_problem
-from tenantmesh.tenant_svc.sealing import seal, unseal
 
 __all__ = ["feature_token", "open_feature_token", "open_plan_token", "page_size", "plan_token"]
 
@@ -17,7 +17,7 @@ _LAST_VERSION = 2**31 - 1
 
 def feature_token(feature_id: str) -> str:
     """The token of the page that begins after this feature."""
-    return seal(_FEATURES, feature_id.encode())
+    return pack(_FEATURES, feature_id.encode())
 
 
 def open_feature_token(token: str) -> str:
@@ -27,7 +27,7 @@ def open_feature_token(token: str) -> str:
 
 def plan_token(plan_id: str, version: int) -> str:
     """The token of the page that begins after this version of a plan."""
-    return seal(_PLANS, version.to_bytes(_VERSION_BYTES) + plan_id.encode())
+    return pack(_PLANS, version.to_bytes(_VERSION_BYTES) + plan_id.encode())
 
 
 def open_plan_token(token: str) -> tuple[str, int]:
@@ -48,7 +48,7 @@ def page_size(asked: int) -> int:
 
 def _open(purpose: bytes, token: str) -> bytes:
     try:
-        return unseal(purpose, token) if token else b""
+        return unpack(purpose, token) if token else b""
     except ValueError as error:
         raise _not_ours() from error
 

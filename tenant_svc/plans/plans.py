@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from tenantmesh.chassis.doors import Doors
 from tenantmesh.interceptors.errors import Aborted, AlreadyExists, FailedPrecondition, NotFound
 from tenantmesh.interceptors.names import in_words
 from tenantmesh.runtime.database import Connection, UniqueViolation
-from tenantmesh.tenant_svc.doors import Doors
 from tenantmesh.tenant_svc.entitlements.repository import record_catalog
 from tenantmesh.tenant_svc.plans import repository
 from tenantmesh.tenant_svc.plans.difference import Difference, difference

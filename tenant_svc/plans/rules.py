@@ -12,11 +12,11 @@ from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from tenantmesh.chassis.texts import text_problem
 from tenantmesh.interceptors.errors import FieldViolation, InvalidArgument
 from tenantmesh.interceptors.limits import Rate
 from tenantmesh.interceptors.quotas import LARGEST_AMOUNT
 from tenantmesh.tenant_svc.plans.plan import WHOLE, FeatureDef, FeatureType, FeatureValue, Period, PlanVersion, Rollout
-from tenantmesh.tenant_svc.texts import text_problem
 
 __all__ = [
     "FeatureDraft",

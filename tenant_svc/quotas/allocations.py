@@ -7,11 +7,11 @@ import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 
+from tenantmesh.chassis.doors import Doors
 from tenantmesh.interceptors.errors import Unavailable
 from tenantmesh.interceptors.quotas import Ask
 from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.runtime.database import Connection
-from tenantmesh.tenant_svc.doors import Doors
 from tenantmesh.tenant_svc.quotas import accounts, expiry
 from tenantmesh.tenant_svc.quotas import allocation_repository as repository
 from tenantmesh.tenant_svc.quotas.allocation import Allocation, AllocationState, Item, Mode, NewAllocation

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime
 
+from tenantmesh.chassis.doors import Doors
 from tenantmesh.interceptors.tenants import TenantId
-from tenantmesh.tenant_svc.doors import Doors
 from tenantmesh.tenant_svc.quotas import accounts, allocation_repository
 from tenantmesh.tenant_svc.quotas.allocation import Allocation, AllocationState
 from tenantmesh.tenant_svc.quotas.repository import LedgerKey

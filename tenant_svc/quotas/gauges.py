@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from tenantmesh.chassis.doors import Doors
 from tenantmesh.interceptors.entitlements import FeatureType
 from tenantmesh.interceptors.quotas import LARGEST_AMOUNT
 from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.runtime.database import Connection, ForeignKeyViolation
-from tenantmesh.tenant_svc.doors import Doors
 from tenantmesh.tenant_svc.entitlements import reader, terms
 from tenantmesh.tenant_svc.entitlements import repository as entitlements_repository
 from tenantmesh.tenant_svc.entitlements.entitlement import TenantEntitlements

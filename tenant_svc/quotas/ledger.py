@@ -10,12 +10,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from typing import TypeVar
 
+from tenantmesh.chassis.doors import Doors
 from tenantmesh.interceptors.errors import Unavailable
 from tenantmesh.interceptors.limits import StoreUnavailable
 from tenantmesh.interceptors.quotas import Ask, Slice
 from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.runtime.database import Connection, ForeignKeyViolation, TransactionConflict
-from tenantmesh.tenant_svc.doors import Doors
 from tenantmesh.tenant_svc.quotas import accounts, allocation_repository, expiry, repository
 from tenantmesh.tenant_svc.quotas.account import Account
 from tenantmesh.tenant_svc.quotas.accounts import Accounts, NotOpened

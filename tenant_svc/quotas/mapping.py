@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 
+from tenantmesh.chassis.moments import duration, timestamp
 from tenantmesh.interceptors.quotas import Ask, Slice
 from tenantmesh.tenant.v1 import quota_service_pb2 as pb
-from tenantmesh.tenant_svc.moments import duration, timestamp
 from tenantmesh.tenant_svc.quotas.allocation import Allocation, AllocationState, Mode
 from tenantmesh.tenant_svc.quotas.gauge import Gauge
 

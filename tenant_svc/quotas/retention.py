@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
+from tenantmesh.chassis.doors import Doors
 from tenantmesh.runtime.database import Connection
-from tenantmesh.tenant_svc.doors import Doors
 from tenantmesh.tenant_svc.quotas import retention_repository as repository
 from tenantmesh.tenant_svc.settings import QuotaSettings
 from tenantmesh.tenant_svc.tenants.repository import try_prune_lock

@@ -6,12 +6,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
+from tenantmesh.chassis.texts import text_problem
 from tenantmesh.interceptors.errors import FieldViolation, InvalidArgument
 from tenantmesh.interceptors.quotas import LARGEST_AMOUNT, Ask
 from tenantmesh.tenant_svc.plans.rules import id_problem
 from tenantmesh.tenant_svc.quotas.allocation import Mode, NewAllocation
 from tenantmesh.tenant_svc.quotas.gauge import Adjustment, Report
-from tenantmesh.tenant_svc.texts import text_problem
 
 __all__ = [
     "checked_adjustment",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import uuid
 
-from tenantmesh.tenant_svc.feed.cursors import Cursors
-from tenantmesh.tenant_svc.sealing import seal, unseal
+from tenantmesh.chassis.event_log.cursors import Cursors
+from tenantmesh.chassis.opaque import pack, unpack
 
 __all__ = ["CURSORS", "open_page_token", "page_token"]
 
@@ -16,12 +16,12 @@ _UUID = 16
 
 def page_token(after: uuid.UUID) -> str:
     """The token of the page that begins after this tenant."""
-    return seal(_PAGE, after.bytes)
+    return pack(_PAGE, after.bytes)
 
 
 def open_page_token(token: str) -> uuid.UUID:
     """The tenant after which the page begins. Raises ValueError for what `page_token` did not make."""
-    payload = unseal(_PAGE, token)
+    payload = unpack(_PAGE, token)
     if len(payload) != _UUID:
         raise ValueError("made for something else")
     return uuid.UUID(bytes=payload)

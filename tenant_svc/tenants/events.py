@@ -1,4 +1,4 @@
-"""What has happened to tenants, and reading it from the database. Following it as it comes is `tenant_svc.feed`."""
+"""What has happened to tenants, and reading it from the database. Following it as it comes is `chassis.event_log`."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum
 
+from tenantmesh.chassis.doors import Doors
+from tenantmesh.chassis.event_log.log import EventLog, cursor_expired
 from tenantmesh.interceptors.errors import Unavailable
-from tenantmesh.tenant_svc.doors import Doors
-from tenantmesh.tenant_svc.feed.log import EventLog, cursor_expired
 from tenantmesh.tenant_svc.tenants import repository
 from tenantmesh.tenant_svc.tenants.cursors import CURSORS
 from tenantmesh.tenant_svc.tenants.tenant import Tenant

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from tenantmesh.chassis.event_log.watch import Change
+from tenantmesh.chassis.moments import timestamp
 from tenantmesh.interceptors.errors import MeshError
 from tenantmesh.interceptors.servers.status import to_status
 from tenantmesh.interceptors.tenants import TenantState
 from tenantmesh.tenant.v1 import tenant_pb2, tenant_service_pb2
-from tenantmesh.tenant_svc.feed.watch import Change
-from tenantmesh.tenant_svc.moments import timestamp
 from tenantmesh.tenant_svc.tenants.events import EventType, TenantEvent
 from tenantmesh.tenant_svc.tenants.tenant import NewTenant, Tenant
 

@@ -10,9 +10,9 @@ from datetime import timedelta
 
 from sqlalchemy import ColumnElement, Integer, Interval, bindparam, delete, func, insert, literal, select, update
 
+from tenantmesh.chassis.doors import Doors
 from tenantmesh.interceptors.tenants import TenantId, TenantState
 from tenantmesh.runtime.database import Connection, Record, compiled
-from tenantmesh.tenant_svc.doors import Doors
 from tenantmesh.tenant_svc.tenants.tables import event_horizon, positions, tenant_events, tenant_requests, tenants
 from tenantmesh.tenant_svc.tenants.tenant import NewTenant, RequestKey, Tenant
 

@@ -8,14 +8,14 @@ from typing import Any
 
 from google.longrunning.operations_pb2 import Operation
 
+from tenantmesh.chassis.event_log.streaming import start_of, streamed
+from tenantmesh.chassis.event_log.watch import Watch
 from tenantmesh.interceptors import current_call
 from tenantmesh.interceptors.errors import FieldViolation, InvalidArgument
 from tenantmesh.interceptors.tenants import parse_tenant_id
 from tenantmesh.tenant.v1 import tenant_service_pb2 as pb
 from tenantmesh.tenant.v1.tenant_pb2 import Tenant as TenantMessage
 from tenantmesh.tenant.v1.tenant_service_pb2_grpc import TenantServiceServicer
-from tenantmesh.tenant_svc.feed.streaming import start_of, streamed
-from tenantmesh.tenant_svc.feed.watch import Watch
 from tenantmesh.tenant_svc.operations.mapping import migration_of, operation_message
 from tenantmesh.tenant_svc.operations.migrations import Migrations
 from tenantmesh.tenant_svc.operations.migrations import Request as MigrationRequest

@@ -6,8 +6,8 @@ import uuid
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 
+from tenantmesh.chassis.event_log.watch import FromCursor, FromNow, Watch
 from tenantmesh.interceptors.tenants import TenantChange, TenantRecord, TenantSource
-from tenantmesh.tenant_svc.feed.watch import FromCursor, FromNow, Watch
 from tenantmesh.tenant_svc.tenants.events import TenantEvent
 from tenantmesh.tenant_svc.tenants.tenants import Tenants
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from hashlib import blake2s, sha256
 
+from tenantmesh.chassis.texts import text_problem
 from tenantmesh.interceptors.errors import FieldViolation, InvalidArgument
 from tenantmesh.interceptors.tenants import TenantId, TenantRecord, TenantState, parse_tenant_id
 from tenantmesh.tenant_svc.plans.rules import id_problem
 from tenantmesh.tenant_svc.tenants.slugs import slug_problem
-from tenantmesh.tenant_svc.texts import text_problem
 
 __all__ = ["DEFAULT_PLAN", "NewTenant", "RequestKey", "Tenant", "checked_reason"]
 

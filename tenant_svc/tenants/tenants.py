@@ -6,10 +6,10 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from tenantmesh.chassis.doors import Doors
 from tenantmesh.interceptors.errors import Aborted, AlreadyExists, FieldViolation, InvalidArgument, NotFound
 from tenantmesh.interceptors.tenants import TenantId, TenantState, is_slug
 from tenantmesh.runtime.database import UniqueViolation
-from tenantmesh.tenant_svc.doors import Doors
 from tenantmesh.tenant_svc.entitlements import repository as entitlements
 from tenantmesh.tenant_svc.plans.plans import plan_for_tenants
 from tenantmesh.tenant_svc.tenants import repository

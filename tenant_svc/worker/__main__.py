@@ -7,12 +7,12 @@ import sys
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
+from tenantmesh.chassis.jobs.process import run
+from tenantmesh.chassis.jobs.settings import WorkerSettings
 from tenantmesh.runtime.server import REFUSED
 from tenantmesh.runtime.settings import wrong_settings
 from tenantmesh.runtime.telemetry import setup
 from tenantmesh.tenant_svc.worker.app import WorkerApp
-from tenantmesh.tenant_svc.worker.process import run
-from tenantmesh.tenant_svc.worker.settings import WorkerSettings
 
 
 def main() -> int:

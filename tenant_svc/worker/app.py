@@ -7,20 +7,20 @@ from collections.abc import Callable, Iterable
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
+from tenantmesh.chassis.doors import Doors
+from tenantmesh.chassis.jobs.queue import SETTINGS, JobQueue
+from tenantmesh.chassis.jobs.settings import WorkerSettings
 from tenantmesh.interceptors.backends.redis.quota_pool import RedisQuotaPool
 from tenantmesh.runtime import redis_client, row_security
 from tenantmesh.runtime.database import Database, connect
 from tenantmesh.runtime.database.pool import RawConnection
 from tenantmesh.runtime.telemetry import Telemetry
-from tenantmesh.tenant_svc.doors import Doors
 from tenantmesh.tenant_svc.entitlements.entitlements import Pooled
-from tenantmesh.tenant_svc.operations.queue import MIGRATE_TENANT_PLAN
+from tenantmesh.tenant_svc.operations.migrations import MIGRATE_TENANT_PLAN
 from tenantmesh.tenant_svc.operations.steps import MigrationSteps
 from tenantmesh.tenant_svc.quotas.pooled import PoolReader
-from tenantmesh.tenant_svc.schema import SCHEMA, metadata
+from tenantmesh.tenant_svc.schema import OUTAGE, SCHEMA, metadata
 from tenantmesh.tenant_svc.worker.migrating import MigrationJobs
-from tenantmesh.tenant_svc.worker.queue import SETTINGS, JobQueue
-from tenantmesh.tenant_svc.worker.settings import WorkerSettings
 
 __all__ = ["WorkerApp"]
 
@@ -39,7 +39,7 @@ class WorkerApp:
         # Without a store, units that lie ready in it count as used: too careful, never too generous.
         self._redis = None if settings.redis.url is None else redis_client.connect(settings.redis)
         pooled = None if self._redis is None else PoolReader(RedisQuotaPool(self._redis))
-        handlers = {MIGRATE_TENANT_PLAN: MigrationJobs(make_steps(Doors(self._database), pooled))}
+        handlers = {MIGRATE_TENANT_PLAN: MigrationJobs(make_steps(Doors(self._database, OUTAGE), pooled))}
         self.queue = JobQueue(self._connect_queue, handlers, settings.worker)
         telemetry.collector(self._metrics)
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 
+from tenantmesh.chassis.jobs.queue import Handler
 from tenantmesh.tenant_svc.operations.operation import Operation, parse_name
 from tenantmesh.tenant_svc.operations.steps import MigrationSteps
-from tenantmesh.tenant_svc.worker.queue import Handler
 
 __all__ = ["MigrationJobs"]
 

@@ -17,6 +17,7 @@ from datetime import timedelta
 
 from pydantic import SecretStr
 
+from tenantmesh.chassis.doors import Doors
 from tenantmesh.interceptors.backends.redis.quota_pool import RedisQuotaPool
 from tenantmesh.interceptors.leases.allowances import LeasedQuota, Shortage
 from tenantmesh.interceptors.limits import StoreUnavailable
@@ -25,8 +26,8 @@ from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.runtime.database import Database
 from tenantmesh.runtime.redis_client import connect
 from tenantmesh.runtime.settings import DatabaseSettings, RedisSettings
-from tenantmesh.tenant_svc.doors import Doors
 from tenantmesh.tenant_svc.quotas.ledger import Ledger, PostgresLedger
+from tenantmesh.tenant_svc.schema import OUTAGE
 
 CALLERS = 4
 PATIENCE = 2.0
@@ -36,7 +37,7 @@ async def main(database_url: str, store_url: str, tenant: str, meter: str) -> No
     database = Database(DatabaseSettings(url=SecretStr(database_url)), schema="tenant")
     await database.open()
     client = connect(RedisSettings(url=SecretStr(store_url), timeout=timedelta(seconds=5)))
-    quotas = LeasedQuota(PostgresLedger(Ledger(Doors(database))), RedisQuotaPool(client))
+    quotas = LeasedQuota(PostgresLedger(Ledger(Doors(database, OUTAGE))), RedisQuotaPool(client))
     await quotas.start()
     tenant_id, charges, served = TenantId(uuid.UUID(tenant)), (Charge(meter),), 0
 

@@ -9,6 +9,7 @@ from datetime import timedelta
 
 import pytest
 
+from tenantmesh.chassis.doors import Doors
 from tenantmesh.interceptors.backends.memory.quotas import MemoryQuotaLedger
 from tenantmesh.interceptors.errors import NotFound
 from tenantmesh.interceptors.quotas import Ask, QuotaLedger, Slice
@@ -16,8 +17,8 @@ from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.runtime.database import Database, connect
 from tenantmesh.runtime.ids import uuid7
 from tenantmesh.runtime.settings import DatabaseSettings
-from tenantmesh.tenant_svc.doors import Doors
 from tenantmesh.tenant_svc.quotas.ledger import Ledger, PostgresLedger
+from tenantmesh.tenant_svc.schema import OUTAGE
 from tenantmesh.tenant_svc.tenants.tenants import Tenants
 from tests.fixtures.engines import WorkerDatabase
 from tests.integration.tenant_svc.quotas.conftest import Allowances
@@ -66,7 +67,7 @@ async def made(request: pytest.FixtureRequest) -> AsyncIterator[Made]:
     database = Database(settings, schema="tenant")
     superuser = await connect(worker.admin_url)
     await database.open()
-    doors = Doors(database)
+    doors = Doors(database, OUTAGE)
     allowances = Allowances(superuser, Tenants(doors, uuid7))
     for feature in (WRITES, OPEN):
         await superuser.execute(

@@ -16,7 +16,7 @@ down_revision = "0006"
 branch_labels = None
 depends_on = None
 
-# As pgqueuer 1.6.0 writes it: `render_install(tenant_svc.worker.queue.SETTINGS, create_schema=False)`. A test compares
+# As pgqueuer 1.6.0 writes it: `render_install(chassis.jobs.queue.SETTINGS, create_schema=False)`. A test compares
 # what is installed with what the library wants.
 _TABLES = """
 CREATE TYPE jobs.pgqueuer_status

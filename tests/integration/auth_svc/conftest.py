@@ -19,13 +19,15 @@ from tenantmesh.auth.v1.auth_service_pb2_grpc import AuthServiceStub
 from tenantmesh.auth.v1.token_service_pb2_grpc import TokenServiceStub
 from tenantmesh.auth_svc.api_keys.bootstrap import create_key
 from tenantmesh.auth_svc.app import build
-from tenantmesh.auth_svc.doors import Doors
-from tenantmesh.auth_svc.settings import AuthSettings, MeshSettings, TokenSettings
-from tenantmesh.auth_svc.tokens.sealing import KeyEncryptionKey
+from tenantmesh.auth_svc.schema import OUTAGE
+from tenantmesh.auth_svc.settings import AuthSettings, SigningSettings
+from tenantmesh.chassis.doors import Doors
+from tenantmesh.chassis.settings import MeshSettings
 from tenantmesh.deploy.embedded.valkey import Store
 from tenantmesh.interceptors.client import Credential, channel
 from tenantmesh.interceptors.tenants import TenantRecord
 from tenantmesh.runtime.database import Database, connect
+from tenantmesh.runtime.encryption import KeyEncryptionKey
 from tenantmesh.runtime.server import make_server
 from tenantmesh.runtime.settings import DatabaseSettings, RedisSettings, ServerSettings, TelemetrySettings
 from tenantmesh.runtime.telemetry import Telemetry
@@ -51,7 +53,7 @@ async def database(postgres: WorkerDatabase) -> AsyncIterator[Database]:
 
 @pytest.fixture(scope="session")
 def doors(database: Database) -> Doors:
-    return Doors(database)
+    return Doors(database, OUTAGE)
 
 
 @pytest.fixture(scope="session")
@@ -141,7 +143,7 @@ def service_settings(postgres: WorkerDatabase, store: Store, kek_file: Path, ten
         server=ServerSettings(listen="127.0.0.1:50052"),
         telemetry=TelemetrySettings(),
         mesh=MeshSettings(tenant_target=tenant_target, credential=SecretStr("tmk_unused"), rates=QUICK),
-        tokens=TokenSettings(issuer=ISSUER, kek_file=kek_file),
+        tokens=SigningSettings(issuer=ISSUER, kek_file=kek_file),
     )
 
 

@@ -16,10 +16,11 @@ from typing import Any
 from tenantmesh.auth.v1 import token_service_pb2 as tokens
 from tenantmesh.auth.v1.token_service_pb2_grpc import TokenServiceStub
 from tenantmesh.auth_svc.accounts.repository import UserRepository
-from tenantmesh.auth_svc.doors import Doors
 from tenantmesh.auth_svc.gauges.reporter import GaugeReporter
 from tenantmesh.auth_svc.gauges.reports import GrpcReports
 from tenantmesh.auth_svc.gauges.repository import GaugeRepository
+from tenantmesh.auth_svc.schema import OUTAGE
+from tenantmesh.chassis.doors import Doors
 from tenantmesh.deploy.embedded.valkey import Store
 from tenantmesh.interceptors.client import channel
 from tenantmesh.interceptors.errors import FailedPrecondition, NotFound, Unavailable
@@ -54,10 +55,12 @@ async def reporter(postgres: WorkerDatabase, standing_in: StandIn) -> AsyncItera
     """A reporter of a database of its own, without the service around it."""
     async with opened(postgres) as database:
         reports = GrpcReports(channel(standing_in.target))
-        reporting = GaugeReporter(GaugeRepository(Doors(database)), reports, interval=timedelta(milliseconds=50))
+        reporting = GaugeReporter(
+            GaugeRepository(Doors(database, OUTAGE)), reports, interval=timedelta(milliseconds=50)
+        )
         await reporting.start()
         try:
-            yield UserRepository(Doors(database))
+            yield UserRepository(Doors(database, OUTAGE))
         finally:
             await reporting.close()
             await reports.close()

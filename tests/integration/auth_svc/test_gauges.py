@@ -10,10 +10,10 @@ import asyncpg
 import pytest
 
 from tenantmesh.auth_svc.accounts.repository import UserRepository
-from tenantmesh.auth_svc.doors import Doors
 from tenantmesh.auth_svc.gauges.gauge import USERS, GaugeFull
 from tenantmesh.auth_svc.gauges.repository import GaugeRepository
-from tenantmesh.auth_svc.schema import metadata
+from tenantmesh.auth_svc.schema import OUTAGE, metadata
+from tenantmesh.chassis.doors import Doors
 from tenantmesh.interceptors.tenants import TenantRecord
 from tenantmesh.runtime import migrations, row_security
 from tenantmesh.runtime.database import Connection, Statement
@@ -26,7 +26,7 @@ from tests.integration.auth_svc.stand_in import new_tenant
 @pytest.fixture(scope="module")
 async def users(postgres: WorkerDatabase) -> AsyncIterator[UserRepository]:
     async with opened(postgres) as database:
-        yield UserRepository(Doors(database))
+        yield UserRepository(Doors(database, OUTAGE))
 
 
 async def counted(postgres: WorkerDatabase, tenant: TenantRecord) -> tuple[int, int]:
@@ -131,7 +131,7 @@ async def test_a_registration_that_fails_later_leaves_the_level(postgres: Worker
     tenant = new_tenant()
     with a_copy(postgres) as own:
         async with opened(own) as database:
-            users = UserRepository(Doors(database))
+            users = UserRepository(Doors(database, OUTAGE))
             assert await add(users, tenant, "first@example.com", 2)
             for statement in (_REFUSE, "GRANT EXECUTE ON FUNCTION auth.fail() TO auth_app", trigger):
                 await as_superuser(own, statement)
@@ -165,7 +165,7 @@ async def test_the_migration_counts_those_who_are_there(postgres: WorkerDatabase
     here, there = new_tenant(), new_tenant()
     with a_copy(postgres) as own:
         async with opened(own) as database:
-            users = UserRepository(Doors(database))
+            users = UserRepository(Doors(database, OUTAGE))
             for tenant, count in ((here, 3), (there, 1)):
                 for n in range(count):
                     await add(users, tenant, f"{n}@example.com", None)
@@ -173,7 +173,7 @@ async def test_the_migration_counts_those_who_are_there(postgres: WorkerDatabase
                 await as_superuser(own, statement)
             await migrations.upgrade("auth_svc", own.url("tenantmesh_migrate"), "auth_owner")
             await row_security.verify(database, metadata, package="tenantmesh.auth_svc")
-            unreported = await GaugeRepository(Doors(database)).unreported(None, 10)
+            unreported = await GaugeRepository(Doors(database, OUTAGE)).unreported(None, 10)
     found = {each.tenant_id: (each.gauge, each.level, each.version) for each in unreported}
     assert found == {here.id: (USERS, 3, 1), there.id: (USERS, 1, 1)}
 
@@ -181,7 +181,7 @@ async def test_the_migration_counts_those_who_are_there(postgres: WorkerDatabase
 async def test_what_is_unreported_comes_in_order_and_once(postgres: WorkerDatabase) -> None:
     with a_copy(postgres) as own:
         async with opened(own) as database:
-            users, gauges = UserRepository(Doors(database)), GaugeRepository(Doors(database))
+            users, gauges = UserRepository(Doors(database, OUTAGE)), GaugeRepository(Doors(database, OUTAGE))
             tenants = sorted((new_tenant() for _ in range(5)), key=lambda tenant: tenant.id)
             for tenant in tenants:
                 await add(users, tenant, "alice@example.com", None)

@@ -11,12 +11,13 @@ import pytest
 from tenantmesh.auth_svc.api_keys.api_keys import KeyAudience, SystemKeys
 from tenantmesh.auth_svc.api_keys.bootstrap import create_key, list_keys, revoke_key
 from tenantmesh.auth_svc.api_keys.repository import SystemKeyRepository
-from tenantmesh.auth_svc.doors import Doors
+from tenantmesh.auth_svc.schema import OUTAGE
 from tenantmesh.auth_svc.sessions.session import Limits
 from tenantmesh.auth_svc.tokens.repository import SigningKeyRepository
-from tenantmesh.auth_svc.tokens.sealing import KeyEncryptionKey
 from tenantmesh.auth_svc.tokens.signing_keys import KeyRing, KeySchedule
+from tenantmesh.chassis.doors import Doors
 from tenantmesh.runtime.database import Database
+from tenantmesh.runtime.encryption import KeyEncryptionKey
 from tenantmesh.runtime.settings import DatabaseSettings
 from tests.fixtures.engines import WorkerDatabase
 from tests.integration.auth_svc.conftest import a_copy, as_superuser, database_settings
@@ -30,7 +31,9 @@ async def test_processes_that_start_together_agree_on_one_first_key_which_is_not
 ) -> None:
     with a_copy(postgres) as fresh:
         databases = [Database(database_settings(fresh), schema="auth") for _ in range(5)]
-        rings = [KeyRing(SigningKeyRepository(Doors(each)), kek, KeySchedule(), time.time) for each in databases]
+        rings = [
+            KeyRing(SigningKeyRepository(Doors(each, OUTAGE)), kek, KeySchedule(), time.time) for each in databases
+        ]
         await asyncio.gather(*(ring.maintain() for ring in rings))
         rows = await as_superuser(fresh, "SELECT kid, public_key, sealed_private_key FROM auth.signing_keys")
         assert len(rows) == 1

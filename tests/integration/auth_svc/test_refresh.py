@@ -10,7 +10,6 @@ import pytest
 
 from tenantmesh.auth_svc.accounts.accounts import Accounts, Registration
 from tenantmesh.auth_svc.accounts.repository import UserRepository
-from tenantmesh.auth_svc.doors import Doors
 from tenantmesh.auth_svc.passwords.hashing import Hashing
 from tenantmesh.auth_svc.passwords.passwords import PasswordRules
 from tenantmesh.auth_svc.sessions.attempts import LoginAttempts
@@ -19,12 +18,13 @@ from tenantmesh.auth_svc.sessions.repository import SessionRepository
 from tenantmesh.auth_svc.sessions.session import Limits
 from tenantmesh.auth_svc.sessions.sessions import Sessions
 from tenantmesh.auth_svc.tokens.repository import SigningKeyRepository
-from tenantmesh.auth_svc.tokens.sealing import KeyEncryptionKey
 from tenantmesh.auth_svc.tokens.signing_keys import KeyRing, KeySchedule
 from tenantmesh.auth_svc.tokens.tokens import AccessTokens
+from tenantmesh.chassis.doors import Doors
 from tenantmesh.interceptors.backends.memory.rate_limiter import MemoryRateLimiter
 from tenantmesh.interceptors.errors import Unauthenticated
 from tenantmesh.interceptors.tenants import TenantRecord
+from tenantmesh.runtime.encryption import KeyEncryptionKey
 from tests.integration.auth_svc.stand_in import new_tenant
 from tests.unit.auth_svc.memory import GOOD_PASSWORD, Clock, CountingHasher, MemoryTenants
 

@@ -12,9 +12,10 @@ from pydantic import SecretStr
 
 from tenantmesh.auth_svc.accounts.accounts import Credentials, NewAccount, User, UserId
 from tenantmesh.auth_svc.accounts.repository import UserRepository
-from tenantmesh.auth_svc.doors import Doors
+from tenantmesh.auth_svc.schema import OUTAGE
 from tenantmesh.auth_svc.sessions.repository import SessionRepository
 from tenantmesh.auth_svc.sessions.session import Limits, Session, Spent
+from tenantmesh.chassis.doors import Doors
 from tenantmesh.interceptors.errors import Unavailable
 from tenantmesh.interceptors.tenants import TenantId, TenantRecord
 from tenantmesh.runtime.database import Database, connect
@@ -252,7 +253,7 @@ async def test_a_database_that_can_not_be_reached_is_unavailable_and_says_nothin
         DatabaseSettings(url=SecretStr("postgresql://auth_app:s3cret@127.0.0.1:1/tenantmesh")), schema="auth"
     )
     with pytest.raises(Unavailable) as refused:
-        await UserRepository(Doors(away)).by_id(TenantId(uuid.uuid4()), UserId(uuid.uuid4()))
+        await UserRepository(Doors(away, OUTAGE)).by_id(TenantId(uuid.uuid4()), UserId(uuid.uuid4()))
     assert refused.value.reason == "CREDENTIALS_UNVERIFIABLE"
     assert "s3cret" not in refused.value.message
     assert "127.0.0.1" not in refused.value.message

@@ -8,12 +8,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
+from tenantmesh.chassis.doors import Doors
 from tenantmesh.deploy.embedded.valkey import Store
 from tenantmesh.runtime import migrations
 from tenantmesh.runtime.database import Database, connect
 from tenantmesh.runtime.ids import uuid7
 from tenantmesh.runtime.settings import DatabaseSettings
-from tenantmesh.tenant_svc.doors import Doors
+from tenantmesh.tenant_svc.schema import OUTAGE
 from tenantmesh.tenant_svc.tenants.tenant import NewTenant
 from tenantmesh.tenant_svc.tenants.tenants import Tenants
 from tests.fixtures.engines import WorkerDatabase
@@ -37,7 +38,7 @@ async def database(migrated: WorkerDatabase) -> AsyncIterator[Database]:
 
 @pytest.fixture(scope="session")
 def doors(database: Database) -> Doors:
-    return Doors(database)
+    return Doors(database, OUTAGE)
 
 
 @pytest.fixture(scope="session")

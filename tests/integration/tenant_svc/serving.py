@@ -11,6 +11,7 @@ import grpc
 import pytest
 from google.rpc import error_details_pb2, status_pb2
 
+from tenantmesh.chassis.settings import EventSettings, MeshSettings, TokenSettings
 from tenantmesh.deploy.embedded.valkey import Store
 from tenantmesh.interceptors.client import Credential, channel
 from tenantmesh.policy.v1 import policy_pb2
@@ -20,7 +21,7 @@ from tenantmesh.runtime.telemetry import Telemetry
 from tenantmesh.tenant.v1 import tenant_service_pb2 as pb
 from tenantmesh.tenant.v1.tenant_service_pb2_grpc import TenantServiceStub
 from tenantmesh.tenant_svc.app import build
-from tenantmesh.tenant_svc.settings import EventSettings, MeshSettings, TenantSettings, TokenSettings
+from tenantmesh.tenant_svc.settings import TenantSettings
 from tests.fixtures.engines import WorkerDatabase
 from tests.integration.tenant_svc.auth_stand_in import AUDIENCE, ISSUER, AuthStandIn
 from tests.ports import free_port

@@ -8,10 +8,10 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from tenantmesh.chassis.doors import Doors
 from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.runtime.database import Connection
 from tenantmesh.runtime.ids import uuid7
-from tenantmesh.tenant_svc.doors import Doors
 from tenantmesh.tenant_svc.tenants import repository
 from tenantmesh.tenant_svc.tenants.events import StoredEvents
 from tenantmesh.tenant_svc.tenants.tenants import Tenants

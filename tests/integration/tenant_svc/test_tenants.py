@@ -7,12 +7,13 @@ import uuid
 
 import pytest
 
+from tenantmesh.chassis.doors import Doors
 from tenantmesh.interceptors.errors import Aborted, AlreadyExists, InvalidArgument, NotFound, Unavailable
 from tenantmesh.interceptors.tenants import TenantId, TenantState
 from tenantmesh.runtime.database import Database
 from tenantmesh.runtime.ids import uuid7
 from tenantmesh.runtime.settings import DatabaseSettings
-from tenantmesh.tenant_svc.doors import Doors
+from tenantmesh.tenant_svc.schema import OUTAGE
 from tenantmesh.tenant_svc.tenants import repository
 from tenantmesh.tenant_svc.tenants.tenant import NewTenant, RequestKey
 from tenantmesh.tenant_svc.tenants.tenants import Tenants
@@ -156,7 +157,7 @@ async def test_without_a_database_every_use_case_is_unavailable() -> None:
     nowhere = DatabaseSettings.model_validate(
         {"url": "postgresql://x:y@127.0.0.1:1/x", "system_url": "postgresql://x:y@127.0.0.1:1/x"}
     )
-    tenants = Tenants(Doors(Database(nowhere, schema="tenant")), uuid7)
+    tenants = Tenants(Doors(Database(nowhere, schema="tenant"), OUTAGE), uuid7)
     for refused in (tenants.get(TenantId(uuid7())), tenants.create(new_tenant(), None), tenants.page(1, "")):
         with pytest.raises(Unavailable) as caught:
             await refused

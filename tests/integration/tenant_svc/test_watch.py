@@ -10,14 +10,15 @@ from datetime import timedelta
 
 import pytest
 
+from tenantmesh.chassis.doors import Doors
+from tenantmesh.chassis.event_log.retention import EventRetention
+from tenantmesh.chassis.event_log.tail import Tail
+from tenantmesh.chassis.event_log.watch import Change, Earliest, FromCursor, FromNow, Snapshot, Start, Watch
 from tenantmesh.interceptors.directories.tenants import TenantDirectory
 from tenantmesh.interceptors.errors import Aborted, OutOfRange
 from tenantmesh.interceptors.tenants import TenantId, TenantState
 from tenantmesh.runtime.database import Database
-from tenantmesh.tenant_svc.doors import Doors
-from tenantmesh.tenant_svc.feed.retention import EventRetention
-from tenantmesh.tenant_svc.feed.tail import Tail
-from tenantmesh.tenant_svc.feed.watch import Change, Earliest, FromCursor, FromNow, Snapshot, Start, Watch
+from tenantmesh.tenant_svc.schema import OUTAGE
 from tenantmesh.tenant_svc.tenants import repository
 from tenantmesh.tenant_svc.tenants.events import EventType, StoredEvents, TenantEvent
 from tenantmesh.tenant_svc.tenants.source import PostgresTenantSource
@@ -39,7 +40,7 @@ class Following:
 
 @asynccontextmanager
 async def following(database: Database, window: int = 1000) -> AsyncIterator[Following]:
-    made = Following(Doors(database), window)
+    made = Following(Doors(database, OUTAGE), window)
     await made.tail.start()
     async with database.listen(repository.EVENTS_CHANNEL, lambda _payload: made.tail.wake()):
         yield made

@@ -12,7 +12,6 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from tenantmesh.auth_svc.tokens.sealing import KeyEncryptionKey
 from tenantmesh.auth_svc.tokens.signing_keys import KeyRing, KeySchedule
 from tenantmesh.auth_svc.tokens.tokens import AccessTokens, Discovery, Introspection, Subject
 from tenantmesh.interceptors.caller import CallerKind
@@ -20,6 +19,7 @@ from tenantmesh.interceptors.errors import Unauthenticated
 from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.interceptors.testing import MemoryApiKeys
 from tenantmesh.interceptors.tokens import TokenVerifier, UnknownKey
+from tenantmesh.runtime.encryption import KeyEncryptionKey
 from tests.unit.auth_svc.memory import MemorySigningKeys
 
 ISSUER, AUDIENCE = "http://issuer.test", "tenantmesh"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tenantmesh.auth_svc.tokens.sealing import KekRefused, KeyEncryptionKey, SealBroken, read_kek
+from tenantmesh.runtime.encryption import KekRefused, KeyEncryptionKey, SealBroken, read_kek
 
 KEK = KeyEncryptionKey(bytes(range(32)))
 

@@ -17,7 +17,6 @@ from tenantmesh.auth_svc.sessions.attempts import ATTEMPTS, LOCAL_ATTEMPTS, Logi
 from tenantmesh.auth_svc.sessions.refresh_tokens import RefreshTokens
 from tenantmesh.auth_svc.sessions.session import Limits
 from tenantmesh.auth_svc.sessions.sessions import Sessions, SignedIn
-from tenantmesh.auth_svc.tokens.sealing import KeyEncryptionKey
 from tenantmesh.auth_svc.tokens.signing_keys import KeyRing, KeySchedule
 from tenantmesh.auth_svc.tokens.tokens import AccessTokens
 from tenantmesh.interceptors.backends.memory.rate_limiter import MemoryRateLimiter
@@ -31,6 +30,7 @@ from tenantmesh.interceptors.errors import (
 )
 from tenantmesh.interceptors.limits import Decision, Rate, RateLimiter, StoreUnavailable
 from tenantmesh.interceptors.tenants import TenantRecord, TenantState
+from tenantmesh.runtime.encryption import KeyEncryptionKey
 from tests.unit.auth_svc.memory import (
     GOOD_PASSWORD,
     OTHER_PASSWORD,

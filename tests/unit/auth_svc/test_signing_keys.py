@@ -6,8 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from tenantmesh.auth_svc.tokens.sealing import KeyEncryptionKey, SealBroken
 from tenantmesh.auth_svc.tokens.signing_keys import KeyRing, KeySchedule
+from tenantmesh.runtime.encryption import KeyEncryptionKey, SealBroken
 from tests.unit.auth_svc.memory import Clock, MemorySigningKeys
 
 KEK = KeyEncryptionKey(bytes(32))

@@ -7,9 +7,9 @@ import uuid
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
+from tenantmesh.chassis.event_log.log import EventLog, cursor_expired
 from tenantmesh.interceptors.errors import Unavailable
 from tenantmesh.interceptors.tenants import TenantId, TenantState
-from tenantmesh.tenant_svc.feed.log import EventLog, cursor_expired
 from tenantmesh.tenant_svc.tenants.cursors import CURSORS
 from tenantmesh.tenant_svc.tenants.events import EventType, TenantEvent
 from tenantmesh.tenant_svc.tenants.tenant import Tenant

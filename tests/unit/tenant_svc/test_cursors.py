@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tenantmesh.tenant_svc.feed.cursors import Cursors, SnapshotCursor, StreamCursor
+from tenantmesh.chassis.event_log.cursors import Cursors, SnapshotCursor, StreamCursor
 from tenantmesh.tenant_svc.tenants.cursors import CURSORS, open_page_token, page_token
 
 positions = st.integers(0, 2**63 - 1)

@@ -7,10 +7,10 @@ from contextlib import aclosing
 
 import pytest
 
+from tenantmesh.chassis.event_log.streaming import start_of, streamed
+from tenantmesh.chassis.event_log.watch import Change, Earliest, FromCursor, FromNow, Snapshot, Start
 from tenantmesh.interceptors.errors import Aborted, MeshError
 from tenantmesh.tenant.v1 import entitlement_service_pb2, tenant_service_pb2
-from tenantmesh.tenant_svc.feed.streaming import start_of, streamed
-from tenantmesh.tenant_svc.feed.watch import Change, Earliest, FromCursor, FromNow, Snapshot, Start
 from tenantmesh.tenant_svc.tenants.events import TenantEvent
 
 CUT = Aborted("WATCH_TOO_SLOW", "Resume.")

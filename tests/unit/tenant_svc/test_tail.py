@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from tenantmesh.tenant_svc.feed.tail import Tail
+from tenantmesh.chassis.event_log.tail import Tail
 from tenantmesh.tenant_svc.tenants.events import TenantEvent
 from tests.unit.tenant_svc.event_log import MemoryEvents, until
 

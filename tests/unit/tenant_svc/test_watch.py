@@ -8,11 +8,11 @@ from datetime import timedelta
 
 import pytest
 
+from tenantmesh.chassis.event_log import watch as watch_module
+from tenantmesh.chassis.event_log.cursors import StreamCursor
+from tenantmesh.chassis.event_log.tail import Tail
+from tenantmesh.chassis.event_log.watch import Change, Earliest, FromCursor, FromNow, Snapshot, Start, Watch
 from tenantmesh.interceptors.errors import Aborted, InvalidArgument, OutOfRange, Unavailable
-from tenantmesh.tenant_svc.feed import watch as watch_module
-from tenantmesh.tenant_svc.feed.cursors import StreamCursor
-from tenantmesh.tenant_svc.feed.tail import Tail
-from tenantmesh.tenant_svc.feed.watch import Change, Earliest, FromCursor, FromNow, Snapshot, Start, Watch
 from tenantmesh.tenant_svc.tenants.cursors import CURSORS, page_token
 from tenantmesh.tenant_svc.tenants.events import EventType, TenantEvent
 from tests.unit.tenant_svc.event_log import MemoryEvents, tenant, until

@@ -11,11 +11,11 @@ from typing import Any
 import asyncpg
 import pytest
 
+from tenantmesh.chassis.doors import Doors
 from tenantmesh.interceptors.errors import MeshError
 from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.runtime.database import connect
 from tenantmesh.runtime.ids import uuid7
-from tenantmesh.tenant_svc.doors import Doors
 from tenantmesh.tenant_svc.entitlements.decision import Decision
 from tenantmesh.tenant_svc.entitlements.entitlements import Entitlements
 from tenantmesh.tenant_svc.entitlements.grants import Grants

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from tenantmesh.chassis.doors import Doors
 from tenantmesh.interceptors.errors import InvalidArgument, MeshError, NotFound
 from tenantmesh.interceptors.limits import StoreUnavailable
 from tenantmesh.interceptors.tenants import TenantId
-from tenantmesh.tenant_svc.doors import Doors
 from tenantmesh.tenant_svc.entitlements import repository
 from tenantmesh.tenant_svc.entitlements.change import ChangeType
 from tenantmesh.tenant_svc.entitlements.entitlements import Entitlements
@@ -19,6 +19,7 @@ from tenantmesh.tenant_svc.entitlements.grants import Grants
 from tenantmesh.tenant_svc.entitlements.overrides import Overrides
 from tenantmesh.tenant_svc.entitlements.rules import Check
 from tenantmesh.tenant_svc.plans.plan import FeatureValue
+from tenantmesh.tenant_svc.schema import OUTAGE
 from tenantmesh.tenant_svc.tenants.tenant import Tenant
 from tenantmesh.tenant_svc.tenants.tenants import Tenants
 from tests.integration.tenant_svc.conftest import new_tenant
@@ -174,7 +175,7 @@ class CountingDoors(Doors):
 
 
 async def test_a_batch_takes_two_transactions_whoever_it_is_about(doors: Doors, acme: Tenant, globex: Tenant) -> None:
-    counting = CountingDoors(doors._database)
+    counting = CountingDoors(doors._database, OUTAGE)
     checks = [check(acme), check(globex.slug), check(acme, "users"), check(str(uuid.uuid4()))] * 250
     assert len(await Entitlements(counting).check_many(checks)) == 1000
     assert counting.opened == 2

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from tenantmesh.chassis.doors import Doors
 from tenantmesh.interceptors.errors import AlreadyExists, InvalidArgument, NotFound
 from tenantmesh.interceptors.tenants import TenantId
-from tenantmesh.tenant_svc.doors import Doors
 from tenantmesh.tenant_svc.entitlements import repository
 from tenantmesh.tenant_svc.entitlements.change import ChangeType
 from tenantmesh.tenant_svc.entitlements.grants import Grants

@@ -6,8 +6,8 @@ import uuid
 
 import pytest
 
+from tenantmesh.chassis.doors import Doors
 from tenantmesh.interceptors.errors import InvalidArgument
-from tenantmesh.tenant_svc.doors import Doors
 from tenantmesh.tenant_svc.entitlements import repository
 from tenantmesh.tenant_svc.entitlements.change import ChangeType, EntitlementEvent
 from tenantmesh.tenant_svc.entitlements.entitlements import Entitlements

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tenantmesh.tenant_svc.doors import Doors
+from tenantmesh.chassis.doors import Doors
 from tenantmesh.tenant_svc.entitlements import reader
 from tenantmesh.tenant_svc.entitlements.entitlements import Entitlements
 from tenantmesh.tenant_svc.entitlements.history import History

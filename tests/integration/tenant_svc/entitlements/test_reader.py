@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
+from tenantmesh.chassis.doors import Doors
 from tenantmesh.interceptors.entitlements import FeatureType
 from tenantmesh.interceptors.limits import Rate
 from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.runtime.database import Connection, Database, Record, Statement
 from tenantmesh.runtime.settings import DatabaseSettings
-from tenantmesh.tenant_svc.doors import Doors
 from tenantmesh.tenant_svc.entitlements import reader, repository
 from tenantmesh.tenant_svc.entitlements.entitlement import OverLimitPolicy, PlanTerms, Source, TenantEntitlements
 from tenantmesh.tenant_svc.entitlements.grants import Grants
@@ -22,6 +22,7 @@ from tenantmesh.tenant_svc.entitlements.overrides import Overrides
 from tenantmesh.tenant_svc.entitlements.usage import Spent
 from tenantmesh.tenant_svc.plans import repository as plans
 from tenantmesh.tenant_svc.plans.plan import FeatureValue
+from tenantmesh.tenant_svc.schema import OUTAGE
 from tenantmesh.tenant_svc.tenants.tenant import Tenant
 from tests.fixtures.engines import WorkerDatabase
 from tests.integration.tenant_svc.conftest import as_superuser
@@ -223,7 +224,7 @@ async def test_the_last_second_there_is_can_be_read_where_the_database_is_east_o
         DatabaseSettings(url=migrated.url("tenant_app"), system_url=migrated.url("tenant_directory")), schema="tenant"
     )
     try:
-        found = await load(Doors(east), acme)
+        found = await load(Doors(east, OUTAGE), acme)
     finally:
         await east.close()
         await as_superuser(migrated, f"alter database {migrated.name} reset timezone")

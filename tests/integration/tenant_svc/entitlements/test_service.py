@@ -14,6 +14,9 @@ import pytest
 from google.protobuf.json_format import MessageToDict, ParseDict
 from google.rpc import code_pb2
 
+from tenantmesh.chassis.doors import Doors
+from tenantmesh.chassis.event_log.tail import Tail
+from tenantmesh.chassis.event_log.watch import Watch
 from tenantmesh.interceptors.backends.grpc.plans import GrpcEntitlementSource
 from tenantmesh.interceptors.caller import CallerKind
 from tenantmesh.interceptors.errors import PermissionDenied
@@ -25,7 +28,6 @@ from tenantmesh.tenant.v1.entitlement_service_pb2_grpc import (
     EntitlementServiceStub,
     add_EntitlementServiceServicer_to_server,
 )
-from tenantmesh.tenant_svc.doors import Doors
 from tenantmesh.tenant_svc.entitlements.entitlements import Entitlements
 from tenantmesh.tenant_svc.entitlements.events import StoredEntitlementEvents
 from tenantmesh.tenant_svc.entitlements.grants import Grants
@@ -34,8 +36,6 @@ from tenantmesh.tenant_svc.entitlements.overrides import Overrides
 from tenantmesh.tenant_svc.entitlements.repository import ENTITLEMENTS_CHANNEL
 from tenantmesh.tenant_svc.entitlements.servicer import EntitlementServicer
 from tenantmesh.tenant_svc.entitlements.source import as_the_chain_sees_them
-from tenantmesh.tenant_svc.feed.tail import Tail
-from tenantmesh.tenant_svc.feed.watch import Watch
 from tenantmesh.tenant_svc.plans.features import FeatureChange, Features
 from tenantmesh.tenant_svc.plans.plan import FeatureValue, Rollout
 from tenantmesh.tenant_svc.plans.plans import Plans, Which

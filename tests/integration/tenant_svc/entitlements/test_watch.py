@@ -10,10 +10,13 @@ from datetime import timedelta
 
 import pytest
 
+from tenantmesh.chassis.doors import Doors
+from tenantmesh.chassis.event_log.cursors import StreamCursor
+from tenantmesh.chassis.event_log.tail import Tail
+from tenantmesh.chassis.event_log.watch import Change, Earliest, FromCursor, FromNow, Snapshot, Start, Watch
 from tenantmesh.interceptors.errors import Aborted, InvalidArgument, OutOfRange
 from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.runtime.database import Database
-from tenantmesh.tenant_svc.doors import Doors
 from tenantmesh.tenant_svc.entitlements import repository
 from tenantmesh.tenant_svc.entitlements.change import ChangeType, EntitlementEvent
 from tenantmesh.tenant_svc.entitlements.entitlements import Entitlements
@@ -21,10 +24,8 @@ from tenantmesh.tenant_svc.entitlements.events import CURSORS, StoredEntitlement
 from tenantmesh.tenant_svc.entitlements.grants import Grants
 from tenantmesh.tenant_svc.entitlements.overrides import Overrides
 from tenantmesh.tenant_svc.entitlements.source import PostgresEntitlementSource
-from tenantmesh.tenant_svc.feed.cursors import StreamCursor
-from tenantmesh.tenant_svc.feed.tail import Tail
-from tenantmesh.tenant_svc.feed.watch import Change, Earliest, FromCursor, FromNow, Snapshot, Start, Watch
 from tenantmesh.tenant_svc.plans.plan import FeatureValue
+from tenantmesh.tenant_svc.schema import OUTAGE
 from tenantmesh.tenant_svc.tenants import cursors as tenant_cursors
 from tenantmesh.tenant_svc.tenants.tenant import Tenant
 from tenantmesh.tenant_svc.tenants.tenants import Tenants
@@ -46,7 +47,7 @@ class Following:
 
 @asynccontextmanager
 async def following(database: Database, window: int = 1000) -> AsyncIterator[Following]:
-    made = Following(Doors(database), window)
+    made = Following(Doors(database, OUTAGE), window)
     await made.tail.start()
     async with database.listen(repository.ENTITLEMENTS_CHANNEL, lambda _payload: made.tail.wake()):
         yield made

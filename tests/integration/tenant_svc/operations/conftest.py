@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from tenantmesh.tenant_svc.doors import Doors
+from tenantmesh.chassis.doors import Doors
 from tenantmesh.tenant_svc.operations.endings import Endings
 from tenantmesh.tenant_svc.operations.operations import Operations
 from tenantmesh.tenant_svc.operations.steps import MigrationSteps

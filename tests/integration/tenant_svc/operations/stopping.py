@@ -7,17 +7,17 @@ import asyncio
 import sys
 import uuid
 
+from tenantmesh.chassis.doors import Doors
+from tenantmesh.chassis.jobs.process import run
+from tenantmesh.chassis.jobs.settings import WorkerSettings
 from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.runtime.database import Connection
 from tenantmesh.runtime.telemetry import setup
-from tenantmesh.tenant_svc.doors import Doors
 from tenantmesh.tenant_svc.entitlements.entitlement import TenantEntitlements
 from tenantmesh.tenant_svc.entitlements.entitlements import Pooled
 from tenantmesh.tenant_svc.operations.operation import Operation
 from tenantmesh.tenant_svc.operations.steps import MigrationSteps
 from tenantmesh.tenant_svc.worker.app import WorkerApp
-from tenantmesh.tenant_svc.worker.process import run
-from tenantmesh.tenant_svc.worker.settings import WorkerSettings
 
 PLACES = ("taken", "begun", "checked", "changed", "committed")
 """Taken from the queue; after the first and the second commit; before the third; after it, before the queue knows."""

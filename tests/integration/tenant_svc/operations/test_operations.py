@@ -9,9 +9,9 @@ from datetime import timedelta
 import asyncpg
 import pytest
 
+from tenantmesh.chassis.doors import Doors
 from tenantmesh.interceptors.errors import InvalidArgument, NotFound
 from tenantmesh.runtime.database import Database
-from tenantmesh.tenant_svc.doors import Doors
 from tenantmesh.tenant_svc.operations.endings import Endings
 from tenantmesh.tenant_svc.operations.operation import Operation
 from tenantmesh.tenant_svc.operations.operations import Operations

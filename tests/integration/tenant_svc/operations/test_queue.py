@@ -14,18 +14,18 @@ import pytest
 from pgqueuer import AsyncpgDriver, Queries
 from pgqueuer.adapters.persistence.qb import QueryBuilderEnvironment
 
+from tenantmesh.chassis.doors import Doors
+from tenantmesh.chassis.jobs.queue import SETTINGS
+from tenantmesh.chassis.jobs.settings import JobSettings, WorkerSettings
 from tenantmesh.interceptors.errors import Unavailable
 from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.runtime.settings import DatabaseSettings, TelemetrySettings
 from tenantmesh.runtime.telemetry import Telemetry
-from tenantmesh.tenant_svc.doors import Doors
 from tenantmesh.tenant_svc.entitlements.entitlements import Pooled
 from tenantmesh.tenant_svc.operations.operation import Operation, OperationState
 from tenantmesh.tenant_svc.operations.operations import Operations
 from tenantmesh.tenant_svc.operations.steps import MigrationSteps
 from tenantmesh.tenant_svc.worker.app import WorkerApp
-from tenantmesh.tenant_svc.worker.queue import SETTINGS
-from tenantmesh.tenant_svc.worker.settings import JobSettings, WorkerSettings
 from tests.integration.tenant_svc.conftest import eventually
 from tests.integration.tenant_svc.operations.world import World
 

@@ -6,9 +6,9 @@ import asyncio
 import uuid
 from contextlib import suppress
 
+from tenantmesh.chassis.doors import Doors
 from tenantmesh.interceptors.errors import FailedPrecondition, MeshError, Unavailable
 from tenantmesh.runtime.database import Connection
-from tenantmesh.tenant_svc.doors import Doors
 from tenantmesh.tenant_svc.entitlements.entitlement import TenantEntitlements
 from tenantmesh.tenant_svc.operations.operation import Operation, OperationState
 from tenantmesh.tenant_svc.operations.operations import Operations

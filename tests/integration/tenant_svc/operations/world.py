@@ -11,10 +11,10 @@ from typing import Any, TypeVar
 
 import asyncpg
 
+from tenantmesh.chassis.doors import Doors
 from tenantmesh.interceptors.errors import Unavailable
 from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.runtime.ids import uuid7
-from tenantmesh.tenant_svc.doors import Doors
 from tenantmesh.tenant_svc.entitlements import reader
 from tenantmesh.tenant_svc.entitlements.entitlement import OverLimitPolicy, TenantEntitlements
 from tenantmesh.tenant_svc.operations.migration import NewMigration, Timing

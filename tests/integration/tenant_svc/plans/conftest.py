@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from tenantmesh.chassis.doors import Doors
 from tenantmesh.interceptors.entitlements import FeatureType
 from tenantmesh.runtime.database import connect
-from tenantmesh.tenant_svc.doors import Doors
 from tenantmesh.tenant_svc.plans.features import Features
 from tenantmesh.tenant_svc.plans.plan import FeatureDef, FeatureValue, Period
 from tenantmesh.tenant_svc.plans.plans import Plans

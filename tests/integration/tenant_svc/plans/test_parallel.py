@@ -10,9 +10,9 @@ from itertools import pairwise
 
 import pytest
 
+from tenantmesh.chassis.doors import Doors
 from tenantmesh.interceptors.errors import Aborted, AlreadyExists, FailedPrecondition, Unavailable
 from tenantmesh.runtime.database import Connection
-from tenantmesh.tenant_svc.doors import Doors
 from tenantmesh.tenant_svc.entitlements.repository import record_catalog
 from tenantmesh.tenant_svc.plans import feature_repository, repository
 from tenantmesh.tenant_svc.plans.features import Features

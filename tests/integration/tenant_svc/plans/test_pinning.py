@@ -8,11 +8,11 @@ import uuid
 import pytest
 from sqlalchemy import Table, delete, insert, select, update
 
+from tenantmesh.chassis.doors import Doors
 from tenantmesh.interceptors.errors import NotFound
 from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.runtime.database import InternalDatabaseError, compiled
 from tenantmesh.runtime.ids import uuid7
-from tenantmesh.tenant_svc.doors import Doors
 from tenantmesh.tenant_svc.entitlements.tables import catalog_events
 from tenantmesh.tenant_svc.plans.plans import Plans, Which, plan_for_tenants
 from tenantmesh.tenant_svc.plans.tables import features, plan_versions

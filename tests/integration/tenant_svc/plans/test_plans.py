@@ -6,6 +6,7 @@ import dataclasses
 
 import pytest
 
+from tenantmesh.chassis.doors import Doors
 from tenantmesh.interceptors.entitlements import FeatureType
 from tenantmesh.interceptors.errors import (
     Aborted,
@@ -18,13 +19,13 @@ from tenantmesh.interceptors.errors import (
 from tenantmesh.interceptors.limits import Rate
 from tenantmesh.runtime.database import Database
 from tenantmesh.runtime.settings import DatabaseSettings
-from tenantmesh.tenant_svc.doors import Doors
 from tenantmesh.tenant_svc.plans import repository
 from tenantmesh.tenant_svc.plans.difference import Direction
 from tenantmesh.tenant_svc.plans.features import Features
 from tenantmesh.tenant_svc.plans.plan import FeatureDef, FeatureValue, Period, PlanState, PlanVersion
 from tenantmesh.tenant_svc.plans.plans import Plans, Which
 from tenantmesh.tenant_svc.plans.rules import RateDraft
+from tenantmesh.tenant_svc.schema import OUTAGE
 from tests.fixtures.engines import WorkerDatabase
 from tests.integration.tenant_svc.plans.conftest import ACTOR, ON, feature_draft, plan_draft, told
 
@@ -338,7 +339,7 @@ async def test_without_a_database_every_use_case_is_unavailable() -> None:
     nowhere = DatabaseSettings.model_validate(
         {"url": "postgresql://x:y@127.0.0.1:1/x", "system_url": "postgresql://x:y@127.0.0.1:1/x"}
     )
-    doors = Doors(Database(nowhere, schema="tenant"))
+    doors = Doors(Database(nowhere, schema="tenant"), OUTAGE)
     plans, features = Plans(doors), Features(doors)
     for refused in (
         plans.create(plan_draft()),

@@ -11,11 +11,11 @@ from typing import Any
 import asyncpg
 import pytest
 
+from tenantmesh.chassis.doors import Doors
 from tenantmesh.interceptors.quotas import Ask, Slice
 from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.runtime.database import connect
 from tenantmesh.runtime.ids import uuid7
-from tenantmesh.tenant_svc.doors import Doors
 from tenantmesh.tenant_svc.quotas.allocations import Allocations
 from tenantmesh.tenant_svc.quotas.gauges import Gauges
 from tenantmesh.tenant_svc.quotas.ledger import Ledger

@@ -10,20 +10,21 @@ from datetime import timedelta
 
 from pydantic import SecretStr
 
+from tenantmesh.chassis.doors import Doors
 from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.runtime.database import Database
 from tenantmesh.runtime.ids import uuid7
 from tenantmesh.runtime.settings import DatabaseSettings
-from tenantmesh.tenant_svc.doors import Doors
 from tenantmesh.tenant_svc.quotas import accounts
 from tenantmesh.tenant_svc.quotas.allocation import Mode, NewAllocation
 from tenantmesh.tenant_svc.quotas.allocations import Allocations
 from tenantmesh.tenant_svc.quotas.ledger import Ledger
+from tenantmesh.tenant_svc.schema import OUTAGE
 
 
 async def main(url: str, tenant: str) -> None:
     tenant_id = TenantId(uuid.UUID(tenant))
-    doors = Doors(Database(DatabaseSettings(url=SecretStr(url)), schema="tenant"))
+    doors = Doors(Database(DatabaseSettings(url=SecretStr(url)), schema="tenant"), OUTAGE)
     allocations = Allocations(doors, Ledger(doors), uuid7)
     new = NewAllocation({"api_requests": 15}, Mode.NORMAL, timedelta(seconds=2))
     await allocations.allocate(tenant_id, new, None)

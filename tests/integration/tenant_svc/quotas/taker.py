@@ -14,13 +14,14 @@ from typing import Any, TypeVar
 
 from pydantic import SecretStr
 
+from tenantmesh.chassis.doors import Doors
 from tenantmesh.interceptors.errors import Unavailable
 from tenantmesh.interceptors.quotas import Ask
 from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.runtime.database import Database
 from tenantmesh.runtime.settings import DatabaseSettings
-from tenantmesh.tenant_svc.doors import Doors
 from tenantmesh.tenant_svc.quotas.ledger import Ledger
+from tenantmesh.tenant_svc.schema import OUTAGE
 
 _TASKS = 4
 Answer = TypeVar("Answer")
@@ -47,7 +48,7 @@ async def insisted(call: Callable[..., Awaitable[Answer]], *arguments: Any) -> A
 
 async def main(url: str, tenant: str, meter: str) -> None:
     database = Database(DatabaseSettings(url=SecretStr(url)), schema="tenant")
-    ledger, tenant_id = Ledger(Doors(database)), TenantId(uuid.UUID(tenant))
+    ledger, tenant_id = Ledger(Doors(database, OUTAGE)), TenantId(uuid.UUID(tenant))
     print("ready", flush=True)
     sys.stdin.readline()
     kept = await asyncio.gather(*(take(ledger, tenant_id, meter) for _ in range(_TASKS)))

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tenantmesh.chassis.background import Sweeper
+from tenantmesh.chassis.doors import Doors
 from tenantmesh.interceptors.backends.memory.quotas import MemoryQuotaPool
 from tenantmesh.interceptors.backends.redis.quota_pool import RedisQuotaPool
 from tenantmesh.interceptors.errors import (
@@ -27,13 +29,11 @@ from tenantmesh.runtime.ids import uuid7
 from tenantmesh.runtime.redis_client import connect
 from tenantmesh.tenant.v1 import quota_service_pb2 as pb
 from tenantmesh.tenant.v1.quota_service_pb2_grpc import QuotaServiceStub
-from tenantmesh.tenant_svc.doors import Doors
 from tenantmesh.tenant_svc.quotas import allocation_repository
 from tenantmesh.tenant_svc.quotas.allocation import Allocation, AllocationState, Mode, NewAllocation
 from tenantmesh.tenant_svc.quotas.allocations import Allocations
 from tenantmesh.tenant_svc.quotas.ledger import Ledger
 from tenantmesh.tenant_svc.quotas.pooled import PoolDrain
-from tenantmesh.tenant_svc.quotas.sweeper import Sweeper
 from tenantmesh.tenant_svc.tenants.tenant import RequestKey
 from tests.fixtures.engines import WorkerDatabase
 from tests.integration.tenant_svc.conftest import eventually

@@ -7,15 +7,15 @@ from datetime import timedelta
 
 import pytest
 
+from tenantmesh.chassis.background import Sweeper
+from tenantmesh.chassis.doors import Doors
 from tenantmesh.interceptors.errors import AlreadyExists, FailedPrecondition, NotFound, ResourceExhausted, Unavailable
 from tenantmesh.interceptors.quotas import LARGEST_AMOUNT
 from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.runtime.ids import uuid7
-from tenantmesh.tenant_svc.doors import Doors
 from tenantmesh.tenant_svc.quotas import gauge_repository
 from tenantmesh.tenant_svc.quotas.gauge import Adjustment, Gauge, Report
 from tenantmesh.tenant_svc.quotas.gauges import Gauges
-from tenantmesh.tenant_svc.quotas.sweeper import Sweeper
 from tests.integration.tenant_svc.conftest import eventually
 from tests.integration.tenant_svc.quotas.conftest import Allowances
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from tenantmesh.tenant_svc.doors import Doors
+from tenantmesh.chassis.doors import Doors
 from tenantmesh.tenant_svc.quotas.ledger import Ledger
 from tests.integration.tenant_svc.quotas.conftest import Allowances, lease_one
 

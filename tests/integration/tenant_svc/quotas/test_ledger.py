@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tenantmesh.chassis.doors import Doors
 from tenantmesh.interceptors.errors import NotFound, Unavailable
 from tenantmesh.interceptors.limits import StoreUnavailable
 from tenantmesh.interceptors.quotas import Ask
@@ -15,10 +16,10 @@ from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.runtime.database import Database
 from tenantmesh.runtime.ids import uuid7
 from tenantmesh.runtime.settings import DatabaseSettings
-from tenantmesh.tenant_svc.doors import Doors
 from tenantmesh.tenant_svc.plans.plan import Period
 from tenantmesh.tenant_svc.quotas import repository
 from tenantmesh.tenant_svc.quotas.ledger import Ledger, PostgresLedger
+from tenantmesh.tenant_svc.schema import OUTAGE
 from tests.fixtures.engines import WorkerDatabase
 from tests.integration.tenant_svc.conftest import eventually
 from tests.integration.tenant_svc.quotas.conftest import Allowances, lease_one
@@ -149,7 +150,7 @@ async def test_a_period_is_utcs_wherever_the_database_stands(migrated: WorkerDat
     database = Database(DatabaseSettings(url=migrated.url("tenant_app")), schema="tenant")
     moment = datetime(2026, 3, 8, 12, tzinfo=UTC)  # the day on which clocks are put forward there
     try:
-        ledger = Ledger(Doors(database), moment)
+        ledger = Ledger(Doors(database, OUTAGE), moment)
         for period in Period:
             meter = await allowances.feature(period=period.value)
             given = await lease_one(ledger, await allowances.tenant(**{meter: 10}), meter, 1)
@@ -208,7 +209,7 @@ async def test_a_limit_that_is_lowered_while_a_lease_waits_counts(
 
 async def test_without_a_database_the_port_says_that_it_cannot_know() -> None:
     nowhere = DatabaseSettings.model_validate({"url": "postgresql://x:y@127.0.0.1:1/x"})
-    ledger = Ledger(Doors(Database(nowhere, schema="tenant")))
+    ledger = Ledger(Doors(Database(nowhere, schema="tenant"), OUTAGE))
     with pytest.raises(Unavailable):
         await lease_one(ledger, TenantId(uuid7()), "api_requests", 1)
     with pytest.raises(StoreUnavailable):

@@ -23,10 +23,10 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from tenantmesh.chassis.doors import Doors
 from tenantmesh.interceptors.errors import FailedPrecondition, ResourceExhausted
 from tenantmesh.interceptors.quotas import Ask, Slice
 from tenantmesh.runtime.ids import uuid7
-from tenantmesh.tenant_svc.doors import Doors
 from tenantmesh.tenant_svc.plans.plan import Period
 from tenantmesh.tenant_svc.quotas.allocation import Allocation, AllocationState, Mode, NewAllocation
 from tenantmesh.tenant_svc.quotas.allocations import Allocations

@@ -12,10 +12,10 @@ from itertools import permutations
 from pathlib import Path
 from typing import Any, TypeVar
 
+from tenantmesh.chassis.doors import Doors
 from tenantmesh.interceptors.errors import ResourceExhausted
 from tenantmesh.interceptors.quotas import Ask
 from tenantmesh.interceptors.tenants import TenantId
-from tenantmesh.tenant_svc.doors import Doors
 from tenantmesh.tenant_svc.quotas import repository
 from tenantmesh.tenant_svc.quotas.allocation import Mode, NewAllocation
 from tenantmesh.tenant_svc.quotas.allocations import Allocations

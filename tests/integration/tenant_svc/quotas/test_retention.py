@@ -9,10 +9,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from pydantic import ValidationError
 
+from tenantmesh.chassis.doors import Doors
 from tenantmesh.interceptors.errors import NotFound
 from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.runtime.ids import uuid7
-from tenantmesh.tenant_svc.doors import Doors
 from tenantmesh.tenant_svc.quotas.allocation import AllocationState, Mode, NewAllocation
 from tenantmesh.tenant_svc.quotas.allocations import Allocations
 from tenantmesh.tenant_svc.quotas.ledger import Ledger

@@ -7,6 +7,7 @@ from google.protobuf import json_format, struct_pb2
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tenantmesh.chassis.opaque import pack
 from tenantmesh.interceptors.errors import InvalidArgument
 from tenantmesh.tenant.v1 import plan_pb2, plan_service_pb2
 from tenantmesh.tenant_svc.plans.mapping import (
@@ -27,7 +28,6 @@ from tenantmesh.tenant_svc.plans.page_tokens import (
     plan_token,
 )
 from tenantmesh.tenant_svc.plans.plan import FeatureType, FeatureValue, Period, Rollout
-from tenantmesh.tenant_svc.sealing import seal
 from tests.unit.tenant_svc.plans.catalog import DARK, ON, UNLIMITED, draft, feature, limit, plan
 from tests.unit.tenant_svc.plans.test_plan import values
 
@@ -130,9 +130,9 @@ def test_no_token_is_the_beginning() -> None:
         "a" * 1000,
         feature_token("export") + "A",
         plan_token("plus", 1),
-        seal(b"tm.feats", b"A\x00"),
-        seal(b"tm.feats", b"\xff\xfe"),
-        seal(b"tm.feats", b"x" * 65),
+        pack(b"tm.feats", b"A\x00"),
+        pack(b"tm.feats", b"\xff\xfe"),
+        pack(b"tm.feats", b"x" * 65),
     ],
 )
 def test_a_token_that_is_none_of_ours_is_refused(token: str) -> None:
@@ -141,7 +141,7 @@ def test_a_token_that_is_none_of_ours_is_refused(token: str) -> None:
     assert [each.field for each in caught.value.violations] == ["page_token"]
 
 
-@pytest.mark.parametrize("token", [feature_token("export"), seal(b"tm.plans", b"\xff\xff\xff\xffplus")])
+@pytest.mark.parametrize("token", [feature_token("export"), pack(b"tm.plans", b"\xff\xff\xff\xffplus")])
 def test_a_plan_token_that_is_none_of_ours_is_refused(token: str) -> None:
     with pytest.raises(InvalidArgument):
         open_plan_token(token)

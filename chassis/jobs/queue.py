@@ -20,10 +20,10 @@ from pgqueuer.adapters.persistence.qb import QueryBuilderEnvironment, QueryQueue
 from pgqueuer.domain.settings import DBSettings
 from pgqueuer.domain.types import Channel
 
+from tenantmesh.chassis.jobs.settings import JobSettings
 from tenantmesh.interceptors.errors import Unavailable
 from tenantmesh.runtime.database import DatabaseUnavailable, TransactionConflict
 from tenantmesh.runtime.database.pool import RawConnection
-from tenantmesh.tenant_svc.worker.settings import JobSettings
 
 __all__ = ["SETTINGS", "Handler", "JobQueue", "Outcome"]
 

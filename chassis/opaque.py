@@ -10,19 +10,19 @@ import base64
 import binascii
 from hashlib import blake2s
 
-__all__ = ["seal", "unseal"]
+__all__ = ["pack", "unpack"]
 
 _CHECKSUM = 6
 _MAX_SEALED = 256
 
 
-def seal(purpose: bytes, payload: bytes) -> str:
+def pack(purpose: bytes, payload: bytes) -> str:
     """The payload as an opaque string. The purpose is at most 8 bytes."""
     checksum = blake2s(payload, digest_size=_CHECKSUM, person=purpose).digest()
     return base64.urlsafe_b64encode(checksum + payload).rstrip(b"=").decode()
 
 
-def unseal(purpose: bytes, text: str) -> bytes:
+def unpack(purpose: bytes, text: str) -> bytes:
     """What was sealed for the purpose. Raises ValueError for anything else, and for a second spelling of the same."""
     if len(text) > _MAX_SEALED or not text.isascii():
         raise ValueError("not one of ours")
@@ -31,6 +31,6 @@ def unseal(purpose: bytes, text: str) -> bytes:
     except binascii.Error as error:
         raise ValueError("not one of ours") from error
     payload = sealed[_CHECKSUM:]
-    if seal(purpose, payload) != text:
+    if pack(purpose, payload) != text:
         raise ValueError("made for something else")
     return payload

@@ -7,10 +7,10 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Protocol, TypeVar
 
+from tenantmesh.chassis.event_log.log import Event
+from tenantmesh.chassis.event_log.watch import Change, Earliest, FromCursor, FromNow, Snapshot, Start
 from tenantmesh.interceptors import current_call
 from tenantmesh.interceptors.errors import Internal, MeshError
-from tenantmesh.tenant_svc.feed.log import Event
-from tenantmesh.tenant_svc.feed.watch import Change, Earliest, FromCursor, FromNow, Snapshot, Start
 
 __all__ = ["start_of", "streamed"]
 

@@ -7,8 +7,8 @@ import logging
 from contextlib import suppress
 from datetime import timedelta
 
+from tenantmesh.chassis.event_log.log import Prunable
 from tenantmesh.interceptors.errors import Unavailable
-from tenantmesh.tenant_svc.feed.log import Prunable
 
 __all__ = ["EventRetention"]
 

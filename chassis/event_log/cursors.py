@@ -6,7 +6,7 @@ import struct
 import uuid
 from dataclasses import dataclass
 
-from tenantmesh.tenant_svc.sealing import seal, unseal
+from tenantmesh.chassis.opaque import pack, unpack
 
 __all__ = ["Cursors", "SnapshotCursor", "StreamCursor"]
 
@@ -42,15 +42,15 @@ class Cursors:
         """The cursor as callers see it."""
         position = _POSITION.pack(cursor.position)
         if isinstance(cursor, SnapshotCursor):
-            return seal(self.snapshot, position + cursor.after.bytes)
-        return seal(self.stream, position)
+            return pack(self.snapshot, position + cursor.after.bytes)
+        return pack(self.stream, position)
 
     def open(self, text: str) -> StreamCursor | SnapshotCursor:
         """The cursor in the text. Raises ValueError for what `text` did not make."""
         try:
-            return StreamCursor(_position(_sized(unseal(self.stream, text), _POSITION.size)))
+            return StreamCursor(_position(_sized(unpack(self.stream, text), _POSITION.size)))
         except ValueError:
-            payload = _sized(unseal(self.snapshot, text), _POSITION.size + _UUID)
+            payload = _sized(unpack(self.snapshot, text), _POSITION.size + _UUID)
         return SnapshotCursor(_position(payload[: _POSITION.size]), uuid.UUID(bytes=payload[_POSITION.size :]))
 
 

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Generic, TypeVar
 
+from tenantmesh.chassis.event_log.cursors import SnapshotCursor, StreamCursor
+from tenantmesh.chassis.event_log.log import Event, EventLog, cursor_expired
+from tenantmesh.chassis.event_log.tail import Tail
 from tenantmesh.interceptors.errors import Aborted, FieldViolation, InvalidArgument
-from tenantmesh.tenant_svc.feed.cursors import SnapshotCursor, StreamCursor
-from tenantmesh.tenant_svc.feed.log import Event, EventLog, cursor_expired
-from tenantmesh.tenant_svc.feed.tail import Tail
 
 __all__ = ["Change", "Earliest", "FromCursor", "FromNow", "Snapshot", "Start", "Watch"]
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from contextlib import AsyncExitStack
 from typing import Generic, TypeVar
 
+from tenantmesh.chassis.event_log.log import Event, EventLog, Prunable
+from tenantmesh.chassis.event_log.retention import EventRetention
+from tenantmesh.chassis.event_log.tail import Tail
+from tenantmesh.chassis.event_log.watch import Watch
+from tenantmesh.chassis.settings import EventSettings
 from tenantmesh.runtime.database import Database
-from tenantmesh.tenant_svc.feed.log import Event, EventLog, Prunable
-from tenantmesh.tenant_svc.feed.retention import EventRetention
-from tenantmesh.tenant_svc.feed.tail import Tail
-from tenantmesh.tenant_svc.feed.watch import Watch
-from tenantmesh.tenant_svc.settings import EventSettings
 
 __all__ = ["Feed"]
 

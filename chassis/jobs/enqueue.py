@@ -1,6 +1,6 @@
 """The job queue as those see it who put jobs in: one insert in the transaction that makes the job necessary.
 
-The tables are pgqueuer's; taking jobs out and working on them is `tenant_svc.worker`, with that library. A job says
+The tables are pgqueuer's; taking jobs out and working on them is `chassis.jobs.queue`, with that library. A job says
 whose operation it is about and which, and nothing else: the operation's row is the truth.
 """
 
@@ -13,10 +13,7 @@ from sqlalchemy.dialects.postgresql import TIMESTAMP
 
 from tenantmesh.runtime.database import Connection, compiled
 
-__all__ = ["MIGRATE_TENANT_PLAN", "enqueue"]
-
-MIGRATE_TENANT_PLAN = "migrate_tenant_plan"
-"""The kind of job that changes a tenant's plan."""
+__all__ = ["enqueue"]
 
 # Only the columns that the app role may fill; the library's own defaults fill the others.
 _jobs = Table(

@@ -16,8 +16,8 @@ from datetime import timedelta
 from operator import attrgetter
 from typing import Generic, TypeVar
 
+from tenantmesh.chassis.event_log.log import Event, EventLog, cursor_expired
 from tenantmesh.interceptors.errors import OutOfRange, Unavailable
-from tenantmesh.tenant_svc.feed.log import Event, EventLog, cursor_expired
 
 __all__ = ["Tail"]
 

@@ -10,20 +10,38 @@ import signal
 import traceback
 from contextlib import AsyncExitStack
 from datetime import timedelta
+from typing import Protocol
 
 import structlog
 import uvloop
 
+from tenantmesh.chassis.jobs.queue import JobQueue
 from tenantmesh.runtime.server import REFUSED
 from tenantmesh.runtime.telemetry import Telemetry
-from tenantmesh.tenant_svc.worker.app import WorkerApp
 
-__all__ = ["run"]
+__all__ = ["Worker", "run"]
 
 _log = structlog.get_logger()
 
 
-def run(app: WorkerApp, telemetry: Telemetry, grace: timedelta) -> int:
+class Worker(Protocol):
+    """The parts of a worker, made but not started."""
+
+    @property
+    def queue(self) -> JobQueue:
+        """Where its jobs come from."""
+        ...
+
+    async def start(self) -> None:
+        """Must open what working needs, and begin. Must raise when the process must not work."""
+        ...
+
+    async def close(self) -> None:
+        """Must end everything, also what was never started."""
+        ...
+
+
+def run(app: Worker, telemetry: Telemetry, grace: timedelta) -> int:
     """Works until SIGTERM or SIGINT and returns the process's exit status: 0, or REFUSED when it must not work. Jobs
     under way get `grace` to end."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -31,7 +49,7 @@ def run(app: WorkerApp, telemetry: Telemetry, grace: timedelta) -> int:
 
 
 class _Process:
-    def __init__(self, app: WorkerApp, telemetry: Telemetry, grace: float) -> None:
+    def __init__(self, app: Worker, telemetry: Telemetry, grace: float) -> None:
         self._app = app
         self._telemetry = telemetry
         self._grace = grace

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Protocol, TypeVar
 
+from tenantmesh.chassis.event_log.cursors import Cursors
 from tenantmesh.interceptors.errors import OutOfRange, Unavailable
-from tenantmesh.tenant_svc.feed.cursors import Cursors
 
 __all__ = ["Event", "EventLog", "Prunable", "cursor_expired"]
 

@@ -1,0 +1,30 @@
+"""The doors to a service's database. While the database is away, each raises the service's own Unavailable."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from tenantmesh.interceptors.errors import Unavailable
+from tenantmesh.runtime import database
+
+__all__ = ["Doors", "Outage"]
+
+
+@dataclass(frozen=True, slots=True)
+class Outage:
+    """What callers are answered while the database is away: a reason of the contract, and what to do."""
+
+    reason: str
+    message: str
+
+    def error(self) -> Unavailable:
+        """Return the answer."""
+        return Unavailable(self.reason, self.message, retry_after=timedelta(seconds=1))
+
+
+class Doors(database.Doors):
+    """See `runtime.database.Doors`. Every method raises the outage's Unavailable while the database is away."""
+
+    def __init__(self, opened: database.Database, outage: Outage) -> None:
+        super().__init__(opened, outage.error)

@@ -1,0 +1,70 @@
+"""Settings that services share: the mesh around one, the tokens that it accepts, how it follows event logs."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, SecretStr
+
+from tenantmesh.interceptors.limits import parse_rates
+from tenantmesh.interceptors.links.authentication import parse_identities
+from tenantmesh.runtime.settings import Duration, Group, Networks
+
+__all__ = ["EventSettings", "MeshSettings", "TokenSettings"]
+
+_ISSUER = re.compile(r"https?://[^/?#\s]+(/[^?#\s]*[^/?#\s])?")
+
+
+def _checked_issuer(text: str) -> str:
+    if not _ISSUER.fullmatch(text):
+        raise ValueError("write an address such as https://auth.example.com, without a slash at its end")
+    return text
+
+
+def _checked_rates(text: str) -> str:
+    parse_rates(text)
+    return text
+
+
+def _checked_identities(text: str) -> str:
+    parse_identities(text)
+    return text
+
+
+class MeshSettings(Group):
+    """The mesh around a service. `credential` is the service's own API key (`tmk_…`), by which the others know it."""
+
+    tenant_target: str = "127.0.0.1:50051"
+    auth_target: str = "127.0.0.1:50052"
+    credential: SecretStr
+    base_domain: str = ""
+    trusted_proxies: Networks = ()
+    rates: Annotated[str, AfterValidator(_checked_rates)] = ""
+    tls_ca: Path | None = None
+    identities: Annotated[str, AfterValidator(_checked_identities)] = ""
+
+
+class TokenSettings(Group):
+    """What access tokens must say. `issuer` is the address at which the edge publishes the key set, without a slash at
+    its end."""
+
+    issuer: Annotated[str, AfterValidator(_checked_issuer)] = "http://127.0.0.1:8080"
+    audience: str = Field(default="tenantmesh", min_length=1)
+
+
+class EventSettings(Group):
+    """How an event log is followed and kept.
+
+    `window` counts the newest events that a process remembers, so how far a stream's reader may lag. Without a
+    `retention` every event is kept; with one, a cursor older than it is answered with CURSOR_EXPIRED.
+    """
+
+    poll_interval: Duration = timedelta(seconds=2)
+    checkpoint_interval: Duration = timedelta(seconds=2)
+    lost_after: Duration = timedelta(seconds=5)
+    window: int = Field(default=10_000, ge=1)
+    retention: Duration | None = None
+    prune_interval: Duration = timedelta(minutes=1)
