@@ -6,8 +6,6 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from datetime import timedelta
 
-import grpc
-
 from tenantmesh.auth.v1 import auth_service_pb2, token_service_pb2
 from tenantmesh.auth.v1.auth_service_pb2_grpc import add_AuthServiceServicer_to_server
 from tenantmesh.auth.v1.token_service_pb2_grpc import add_TokenServiceServicer_to_server
@@ -34,19 +32,16 @@ from tenantmesh.auth_svc.tokens.repository import SigningKeyRepository
 from tenantmesh.auth_svc.tokens.servicer import TokenServicer
 from tenantmesh.auth_svc.tokens.signing_keys import KeyRing, KeySchedule
 from tenantmesh.auth_svc.tokens.tokens import AccessTokens, Discovery, Introspection
+from tenantmesh.chassis.chain import make_chain, make_mesh, to_tenant_svc
 from tenantmesh.chassis.contract import CONTRACT
 from tenantmesh.chassis.doors import Doors
-from tenantmesh.interceptors import Chain, ChainSettings, Mesh, Ports, TenantDirectory
+from tenantmesh.interceptors import Chain, Ports, TenantDirectory
 from tenantmesh.interceptors.backends.redis.quota_pool import RedisQuotaPool
 from tenantmesh.interceptors.backends.redis.rate_limiter import RedisRateLimiter
 from tenantmesh.interceptors.backends.redis.rate_store import RedisRateStore
-from tenantmesh.interceptors.client import Credential, channel, tls_credentials
 from tenantmesh.interceptors.directories.entitlements import EntitlementDirectory
 from tenantmesh.interceptors.leases.allowances import LeasedQuota
 from tenantmesh.interceptors.leases.rates import LeasedRateLimiter
-from tenantmesh.interceptors.limits import parse_rates
-from tenantmesh.interceptors.links.authentication import parse_identities
-from tenantmesh.interceptors.links.telemetry import AccessLog
 from tenantmesh.interceptors.tokens import TokenVerifier
 from tenantmesh.runtime import redis_client, row_security
 from tenantmesh.runtime.database import Database
@@ -102,9 +97,9 @@ class AuthApp:
         self._verifier = TokenVerifier(settings.tokens.issuer, settings.tokens.audience, self._keys)
         self._system_keys = SystemKeys(SystemKeyRepository(self._doors))
         self._hashing = Hashing(default_hasher())
-        self._mesh = _mesh(settings)
+        self._mesh = make_mesh(settings)
         self._directory = TenantDirectory(self._mesh.tenant_source)
-        self._reports = GrpcReports(_to_tenant_svc(settings))
+        self._reports = GrpcReports(to_tenant_svc(settings))
         self._reporter = GaugeReporter(GaugeRepository(self._doors), self._reports, interval=REPORT_INTERVAL)
         self._quotas = LeasedQuota(self._mesh.quota_ledger, RedisQuotaPool(self._redis))
         telemetry.counters("tenantmesh_allowance", self._quotas.stats)
@@ -170,32 +165,4 @@ class AuthApp:
             observer=telemetry.record_call,
             tracer=CallSpans(telemetry.tracer) if telemetry.tracer is not None else None,
         )
-        settings = ChainSettings(
-            base_domain=self._settings.mesh.base_domain,
-            trusted_proxies=self._settings.mesh.trusted_proxies,
-            rates=parse_rates(self._settings.mesh.rates),
-            identities=parse_identities(self._settings.mesh.identities),
-            access_log=AccessLog(self._settings.telemetry.access_log),
-        )
-        return Chain(SERVICES, ports, settings)
-
-
-def _to_tenant_svc(settings: AuthSettings) -> grpc.aio.Channel:
-    credential = Credential(settings.mesh.credential.get_secret_value())
-    return channel(settings.mesh.tenant_target, credential=credential, tls=_tls(settings))
-
-
-def _tls(settings: AuthSettings) -> grpc.ChannelCredentials | None:
-    ca = settings.mesh.tls_ca
-    return None if ca is None else tls_credentials(ca, settings.server.tls_cert, settings.server.tls_key)
-
-
-def _mesh(settings: AuthSettings) -> Mesh:
-    return Mesh(
-        tenant_target=settings.mesh.tenant_target,
-        auth_target=settings.mesh.auth_target,
-        credential=settings.mesh.credential.get_secret_value(),
-        issuer=settings.tokens.issuer,
-        audience=settings.tokens.audience,
-        tls=_tls(settings),
-    )
+        return make_chain(SERVICES, ports, self._settings)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 
-from tenantmesh.chassis.settings import MeshSettings, TokenSettings
-from tenantmesh.runtime.settings import Duration, Group, ProcessSettings, ServerSettings
+from tenantmesh.chassis.settings import ServiceSettings, TokenSettings
+from tenantmesh.runtime.settings import Duration, Group, ServerSettings
 
 __all__ = ["AuthSettings", "SessionSettings", "SigningSettings"]
 
@@ -27,10 +27,9 @@ class SessionSettings(Group):
     grace: Duration = timedelta(seconds=10)
 
 
-class AuthSettings(ProcessSettings):
+class AuthSettings(ServiceSettings):
     """Everything auth_svc reads from the environment; see `runtime.settings` for the names."""
 
     server: ServerSettings = ServerSettings(listen="127.0.0.1:50052")
-    mesh: MeshSettings
     tokens: SigningSettings
     sessions: SessionSettings = SessionSettings()

@@ -1,52 +1,89 @@
-"""What quotas do by themselves, in the background: reservations end, and what is older
-than is promised is forgotten."""
+"""Background loops: a piece of work that every process of a service repeats for as long as it runs."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import timedelta
+from typing import Protocol
+
+import structlog
 
 from tenantmesh.interceptors.errors import Unavailable
 
-__all__ = ["Sweeper"]
+__all__ = ["Background", "Repeating"]
 
-_log = logging.getLogger("tenantmesh.tenant.quotas")
+_log = structlog.get_logger("tenantmesh.background")
 
 
-class Sweeper:
-    """Does a piece of work again and again: at once while there is more, else every `interval`. Every process may run
-    the same ones."""
+class Background(Protocol):
+    """Something that runs beside the calls of a process."""
 
-    def __init__(self, name: str, work: Callable[[], Awaitable[int]], interval: timedelta) -> None:
+    async def start(self) -> None:
+        """Must begin, or raise when the process must not serve."""
+        ...
+
+    async def close(self) -> None:
+        """Must end it, also when it was never started."""
+        ...
+
+
+class Repeating:
+    """Repeats `work`: at once while it returns a number other than 0, otherwise after `interval` or when woken.
+
+    After a failure it waits the whole interval, so that a broken dependency is not asked in a tight loop. It logs an
+    Unavailable once until the work succeeds again, and any other error each time with its traceback. With `later` the
+    first run waits an interval too.
+    """
+
+    def __init__(
+        self, name: str, work: Callable[[], Awaitable[int]], interval: timedelta, *, later: bool = False
+    ) -> None:
         self._name = name
         self._work = work
         self._interval = interval.total_seconds()
+        self._later = later
+        self._wake = asyncio.Event()
+        self._unavailable = False
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Begins."""
+        """Start the loop in a task of its own."""
         self._task = asyncio.create_task(self._run(), name=self._name)
 
     async def close(self) -> None:
-        """Stops; what is under way is rolled back."""
+        """Cancel the loop and wait for its end; a transaction under way is rolled back."""
         if self._task is not None:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
                 await self._task
 
-    async def _run(self) -> None:
-        while True:
-            if not await self._done():
-                await asyncio.sleep(self._interval)
+    def wake(self) -> None:
+        """Run the work now instead of after the interval."""
+        self._wake.set()
 
-    async def _done(self) -> int:
-        try:
-            return await self._work()
-        except Unavailable:
-            return 0  # whoever serves has said so already
-        except Exception:
-            _log.exception("%s failed", self._name)
-            return 0
+    async def _run(self) -> None:
+        if self._later:
+            await self._rest()
+        while True:
+            self._wake.clear()  # before the work: what happens meanwhile wakes it again
+            try:
+                more = await self._work()
+            except Unavailable as error:
+                if not self._unavailable:
+                    _log.warning("background work waits", work=self._name, reason=error.message)
+                self._unavailable = True
+                await asyncio.sleep(self._interval)
+            except Exception:
+                _log.exception("background work failed", work=self._name)
+                await asyncio.sleep(self._interval)
+            else:
+                self._unavailable = False
+                if not more:
+                    await self._rest()
+
+    async def _rest(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._interval):
+                await self._wake.wait()

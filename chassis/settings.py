@@ -11,9 +11,9 @@ from pydantic import AfterValidator, Field, SecretStr
 
 from tenantmesh.interceptors.limits import parse_rates
 from tenantmesh.interceptors.links.authentication import parse_identities
-from tenantmesh.runtime.settings import Duration, Group, Networks
+from tenantmesh.runtime.settings import Duration, Group, Networks, ProcessSettings
 
-__all__ = ["EventSettings", "MeshSettings", "TokenSettings"]
+__all__ = ["EventSettings", "MeshSettings", "ServiceSettings", "TokenSettings"]
 
 _ISSUER = re.compile(r"https?://[^/?#\s]+(/[^?#\s]*[^/?#\s])?")
 
@@ -68,3 +68,10 @@ class EventSettings(Group):
     window: int = Field(default=10_000, ge=1)
     retention: Duration | None = None
     prune_interval: Duration = timedelta(minutes=1)
+
+
+class ServiceSettings(ProcessSettings):
+    """What every service of the mesh reads from the environment; see `runtime.settings` for the names."""
+
+    mesh: MeshSettings
+    tokens: TokenSettings = TokenSettings()

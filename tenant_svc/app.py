@@ -5,18 +5,15 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 
+from tenantmesh.chassis.chain import make_chain, make_mesh
 from tenantmesh.chassis.contract import CONTRACT
-from tenantmesh.interceptors import Chain, ChainSettings, Mesh, Ports, TenantDirectory
+from tenantmesh.interceptors import Chain, Ports, TenantDirectory
 from tenantmesh.interceptors.backends.redis.quota_pool import RedisQuotaPool
 from tenantmesh.interceptors.backends.redis.rate_store import RedisRateStore
-from tenantmesh.interceptors.client import tls_credentials
 from tenantmesh.interceptors.directories.entitlements import EntitlementDirectory
 from tenantmesh.interceptors.errors import Unavailable
 from tenantmesh.interceptors.leases.allowances import LeasedQuota
 from tenantmesh.interceptors.leases.rates import LeasedRateLimiter
-from tenantmesh.interceptors.limits import parse_rates
-from tenantmesh.interceptors.links.authentication import parse_identities
-from tenantmesh.interceptors.links.telemetry import AccessLog
 from tenantmesh.interceptors.tokens import TokenVerifier
 from tenantmesh.runtime import redis_client, row_security
 from tenantmesh.runtime.database import Database
@@ -53,7 +50,7 @@ class TenantApp:
         self._settings = settings
         self._database = Database(settings.database, schema=SCHEMA)
         self._redis = redis_client.connect(settings.redis)
-        self._mesh = _mesh(settings)
+        self._mesh = make_mesh(settings)
         pool = RedisQuotaPool(self._redis)
         self.capabilities = Capabilities(self._database, settings.events, settings.quotas, pool)
         self._quotas = LeasedQuota(self.capabilities.ledger, pool)
@@ -103,9 +100,9 @@ class TenantApp:
             raise Unavailable("TENANT_DIRECTORY_UNAVAILABLE", "an event log has not been read for too long")
 
     def _make_chain(self, telemetry: Telemetry) -> Chain:
-        settings = self._settings
+        tokens = self._settings.tokens
         ports = Ports(
-            tokens=TokenVerifier(settings.tokens.issuer, settings.tokens.audience, self._mesh.key_set),
+            tokens=TokenVerifier(tokens.issuer, tokens.audience, self._mesh.key_set),
             api_keys=self._mesh.api_keys,
             directory=TenantDirectory(self.capabilities.tenant_source),
             entitlements=EntitlementDirectory(self.capabilities.entitlement_source),
@@ -114,23 +111,4 @@ class TenantApp:
             observer=telemetry.record_call,
             tracer=CallSpans(telemetry.tracer) if telemetry.tracer is not None else None,
         )
-        chain_settings = ChainSettings(
-            base_domain=settings.mesh.base_domain,
-            trusted_proxies=settings.mesh.trusted_proxies,
-            rates=parse_rates(settings.mesh.rates),
-            identities=parse_identities(settings.mesh.identities),
-            access_log=AccessLog(settings.telemetry.access_log),
-        )
-        return Chain(SERVICES, ports, chain_settings)
-
-
-def _mesh(settings: TenantSettings) -> Mesh:
-    ca = settings.mesh.tls_ca
-    return Mesh(
-        tenant_target=settings.mesh.tenant_target,
-        auth_target=settings.mesh.auth_target,
-        credential=settings.mesh.credential.get_secret_value(),
-        issuer=settings.tokens.issuer,
-        audience=settings.tokens.audience,
-        tls=None if ca is None else tls_credentials(ca, settings.server.tls_cert, settings.server.tls_key),
-    )
+        return make_chain(SERVICES, ports, self._settings)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import timedelta
 
-from tenantmesh.chassis.background import Sweeper
+from tenantmesh.chassis.background import Repeating
 from tenantmesh.chassis.doors import Doors
 from tenantmesh.chassis.event_log.feed import Feed
 from tenantmesh.chassis.settings import EventSettings
@@ -93,10 +93,10 @@ class Capabilities:
         ]
 
 
-def _sweepers(allocations: Allocations, gauges: Gauges, retention: Retention) -> list[Sweeper]:
+def _sweepers(allocations: Allocations, gauges: Gauges, retention: Retention) -> list[Repeating]:
     return [
-        Sweeper("quota-expiry", allocations.expire, EXPIRY_INTERVAL),
-        Sweeper("gauge-keys", gauges.forget_keys, RETENTION_INTERVAL),
-        Sweeper("allocation-retention", retention.forget_allocations, RETENTION_INTERVAL),
-        Sweeper("period-retention", retention.forget_periods, RETENTION_INTERVAL),
+        Repeating("quota-expiry", allocations.expire, EXPIRY_INTERVAL),
+        Repeating("gauge-keys", gauges.forget_keys, RETENTION_INTERVAL),
+        Repeating("allocation-retention", retention.forget_allocations, RETENTION_INTERVAL),
+        Repeating("period-retention", retention.forget_periods, RETENTION_INTERVAL),
     ]

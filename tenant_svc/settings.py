@@ -7,8 +7,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from tenantmesh.chassis.settings import EventSettings, MeshSettings, TokenSettings
-from tenantmesh.runtime.settings import Duration, Group, ProcessSettings
+from tenantmesh.chassis.settings import EventSettings, ServiceSettings
+from tenantmesh.runtime.settings import Duration, Group
 
 __all__ = ["QuotaSettings", "TenantSettings"]
 
@@ -23,10 +23,8 @@ class QuotaSettings(Group):
     period_retention: Retention = timedelta(days=400)
 
 
-class TenantSettings(ProcessSettings):
+class TenantSettings(ServiceSettings):
     """Everything tenant_svc reads from the environment; see `runtime.settings` for the names."""
 
-    mesh: MeshSettings
-    tokens: TokenSettings = TokenSettings()
     events: EventSettings = EventSettings()
     quotas: QuotaSettings = QuotaSettings()

@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack
 from typing import Generic, TypeVar
 
 from tenantmesh.chassis.event_log.log import Event, EventLog, Prunable
-from tenantmesh.chassis.event_log.retention import EventRetention
+from tenantmesh.chassis.event_log.retention import pruning
 from tenantmesh.chassis.event_log.tail import Tail
 from tenantmesh.chassis.event_log.watch import Watch
 from tenantmesh.chassis.settings import EventSettings
@@ -34,7 +34,9 @@ class Feed(Generic[_E]):
         )
         self.watch = Watch(log, self._tail, checkpoint_interval=settings.checkpoint_interval)
         self._retention = (
-            EventRetention(prunable, keep=settings.retention, interval=settings.prune_interval) if prunable else None
+            pruning(prunable, keep=settings.retention, interval=settings.prune_interval)
+            if prunable is not None and settings.retention is not None
+            else None
         )
         self._listener = database.listen(channel, lambda _payload: self._tail.wake())
         self._opened = AsyncExitStack()

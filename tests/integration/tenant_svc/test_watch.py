@@ -11,7 +11,7 @@ from datetime import timedelta
 import pytest
 
 from tenantmesh.chassis.doors import Doors
-from tenantmesh.chassis.event_log.retention import EventRetention
+from tenantmesh.chassis.event_log.retention import pruning
 from tenantmesh.chassis.event_log.tail import Tail
 from tenantmesh.chassis.event_log.watch import Change, Earliest, FromCursor, FromNow, Snapshot, Start, Watch
 from tenantmesh.interceptors.directories.tenants import TenantDirectory
@@ -177,7 +177,7 @@ async def test_retention_prunes_in_the_background_and_keeps_what_is_young(
     await as_superuser(migrated, age, old.id)
     young = await tenants.create(new_tenant(), None)
     head = await follow.events.head()
-    retention = EventRetention(follow.events, keep=timedelta(days=1), interval=timedelta(milliseconds=10))
+    retention = pruning(follow.events, keep=timedelta(days=1), interval=timedelta(milliseconds=10))
     await retention.start()
 
     async def forgotten() -> bool:

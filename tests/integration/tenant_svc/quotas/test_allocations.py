@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tenantmesh.chassis.background import Sweeper
+from tenantmesh.chassis.background import Repeating
 from tenantmesh.chassis.doors import Doors
 from tenantmesh.interceptors.backends.memory.quotas import MemoryQuotaPool
 from tenantmesh.interceptors.backends.redis.quota_pool import RedisQuotaPool
@@ -411,7 +411,7 @@ async def test_several_sweepers_end_each_reservation_once(allocations: Allocatio
         for _ in range(5):
             await allocations.allocate(tenant, new(Mode.NORMAL, MOMENTARY, api_requests=10), None)
         await allocations.allocate(tenant, new(api_requests=7), None)
-    sweepers = [Sweeper("quota-expiry", allocations.expire, timedelta(milliseconds=20)) for _ in range(3)]
+    sweepers = [Repeating("quota-expiry", allocations.expire, timedelta(milliseconds=20)) for _ in range(3)]
     for each in sweepers:
         await each.start()
 
@@ -437,7 +437,7 @@ async def test_a_process_that_is_killed_gives_back_what_it_reserved(
     reserved, uncommitted = await process.stdout.readline(), await process.stdout.readline()
     process.kill()
     assert (await process.wait(), reserved, uncommitted) == (-9, b"reserved 15\n", b"uncommitted 5\n")
-    sweeper = Sweeper("quota-expiry", allocations.expire, timedelta(milliseconds=20))
+    sweeper = Repeating("quota-expiry", allocations.expire, timedelta(milliseconds=20))
     await sweeper.start()
 
     async def is_whole() -> bool:

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from tenantmesh.chassis.background import Sweeper
+from tenantmesh.chassis.background import Repeating
 from tenantmesh.chassis.doors import Doors
 from tenantmesh.interceptors.errors import AlreadyExists, FailedPrecondition, NotFound, ResourceExhausted, Unavailable
 from tenantmesh.interceptors.quotas import LARGEST_AMOUNT
@@ -213,7 +213,7 @@ async def test_keys_are_forgotten_after_their_time_and_not_before(gauges: Gauges
     async def is_forgotten() -> bool:
         return await kept() == ["young"]
 
-    sweepers = [Sweeper("quota-keys", gauges.forget_keys, timedelta(milliseconds=20)) for _ in range(2)]
+    sweepers = [Repeating("quota-keys", gauges.forget_keys, timedelta(milliseconds=20)) for _ in range(2)]
     for each in sweepers:
         await each.start()
     await eventually(is_forgotten)

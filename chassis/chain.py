@@ -1,0 +1,52 @@
+"""The chain of a service of ours, and its way to the other services, made from the settings that services share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import grpc
+from google.protobuf.descriptor import ServiceDescriptor
+
+from tenantmesh.chassis.settings import ServiceSettings
+from tenantmesh.interceptors import Chain, ChainSettings, Mesh, Ports
+from tenantmesh.interceptors.client import Credential, channel, tls_credentials
+from tenantmesh.interceptors.limits import parse_rates
+from tenantmesh.interceptors.links.authentication import parse_identities
+from tenantmesh.interceptors.links.telemetry import AccessLog
+
+__all__ = ["make_chain", "make_mesh", "to_tenant_svc"]
+
+
+def make_chain(services: Iterable[ServiceDescriptor], ports: Ports, settings: ServiceSettings) -> Chain:
+    """Make the chain for these services. Raises PolicyError for policies that can't be kept."""
+    chain_settings = ChainSettings(
+        base_domain=settings.mesh.base_domain,
+        trusted_proxies=settings.mesh.trusted_proxies,
+        rates=parse_rates(settings.mesh.rates),
+        identities=parse_identities(settings.mesh.identities),
+        access_log=AccessLog(settings.telemetry.access_log),
+    )
+    return Chain(services, ports, chain_settings)
+
+
+def make_mesh(settings: ServiceSettings) -> Mesh:
+    """Make the clients of the other services. They open their channels on first use."""
+    return Mesh(
+        tenant_target=settings.mesh.tenant_target,
+        auth_target=settings.mesh.auth_target,
+        credential=settings.mesh.credential.get_secret_value(),
+        issuer=settings.tokens.issuer,
+        audience=settings.tokens.audience,
+        tls=_tls(settings),
+    )
+
+
+def to_tenant_svc(settings: ServiceSettings) -> grpc.aio.Channel:
+    """Open a channel to tenant_svc with the service's own credential."""
+    credential = Credential(settings.mesh.credential.get_secret_value())
+    return channel(settings.mesh.tenant_target, credential=credential, tls=_tls(settings))
+
+
+def _tls(settings: ServiceSettings) -> grpc.ChannelCredentials | None:
+    ca = settings.mesh.tls_ca
+    return None if ca is None else tls_credentials(ca, settings.server.tls_cert, settings.server.tls_key)

@@ -1,0 +1,88 @@
+"""An outbox: rows that a transaction leaves to be told to another service, and the relay that tells them.
+
+The row is written in the transaction of its effect, so it exists if and only if the effect does. The relay sends it at
+least once: it marks a row as told after the recipient has taken it, and a process that is killed in between sends it
+again. The recipient must therefore recognise a repetition, by a version or an id that the row carries.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Generic, Protocol, TypeVar
+
+import structlog
+
+from tenantmesh.chassis.background import Repeating
+from tenantmesh.interceptors.errors import MeshError, Unavailable
+
+__all__ = ["Outbox", "Recipient", "Relay"]
+
+_log = structlog.get_logger("tenantmesh.outbox")
+_BATCH = 16
+"""How many rows are read, and sent at the same time."""
+_R = TypeVar("_R")
+_R_contra = TypeVar("_R_contra", contravariant=True)
+
+
+class Outbox(Protocol[_R]):
+    """The rows that wait. Both methods raise Unavailable while the database is away."""
+
+    async def pending(self, after: _R | None, count: int) -> Sequence[_R]:
+        """Must return at most `count` rows that are not told, in a fixed order, beginning behind `after`."""
+        ...
+
+    async def told(self, row: _R) -> None:
+        """Must mark the row as told, in the state in which it was read: a later change makes it wait again."""
+        ...
+
+
+class Recipient(Protocol[_R_contra]):
+    """Takes the rows: another service."""
+
+    async def send(self, row: _R_contra) -> None:
+        """Must return once the row is stored there or can no longer matter. Must raise Unavailable without an answer,
+        and another MeshError when the row is refused."""
+        ...
+
+
+class Relay(Generic[_R]):
+    """Sends what waits in an outbox: at once when woken, otherwise every `interval`.
+
+    Every process may run one. Rows are sent in order, a page at a time; one that is refused is logged once per reason
+    and keeps no other from being sent: its turn comes again in the next round.
+    """
+
+    def __init__(self, name: str, outbox: Outbox[_R], recipient: Recipient[_R], *, interval: timedelta) -> None:
+        self._name = name
+        self._outbox = outbox
+        self._recipient = recipient
+        self._after: _R | None = None
+        self._refused: set[str] = set()
+        self._loop = Repeating(name, self._send_page, interval)
+        self.start = self._loop.start
+        self.close = self._loop.close
+        self.wake = self._loop.wake
+
+    async def _send_page(self) -> bool:
+        """Send the next page; return whether there may be more of this round. Raises Unavailable."""
+        page = await self._outbox.pending(self._after, _BATCH)
+        self._after = page[-1] if page else None
+        outcomes = await asyncio.gather(*map(self._send, page), return_exceptions=True)
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException):
+                raise outcome
+        return bool(page)
+
+    async def _send(self, row: _R) -> None:
+        try:
+            await self._recipient.send(row)
+        except Unavailable:
+            raise
+        except MeshError as refused:
+            if refused.reason not in self._refused:
+                self._refused.add(refused.reason)
+                _log.warning("a row of the outbox is refused", outbox=self._name, reason=refused.reason)
+        else:
+            await self._outbox.told(row)
