@@ -59,21 +59,28 @@ class Relay(Generic[_R]):
         self._outbox = outbox
         self._recipient = recipient
         self._after: _R | None = None
+        self._woken = False
         self._refused: set[str] = set()
         self._loop = Repeating(name, self._send_page, interval)
         self.start = self._loop.start
         self.close = self._loop.close
-        self.wake = self._loop.wake
+
+    def wake(self) -> None:
+        """Look for waiting rows now. While a round is under way, another one follows it."""
+        self._woken = True
+        self._loop.wake()
 
     async def _send_page(self) -> bool:
-        """Send the next page; return whether there may be more of this round. Raises Unavailable."""
+        """Send the next page; return whether there may be more. Raises Unavailable."""
+        if self._after is None:
+            self._woken = False
         page = await self._outbox.pending(self._after, _BATCH)
         self._after = page[-1] if page else None
         outcomes = await asyncio.gather(*map(self._send, page), return_exceptions=True)
         for outcome in outcomes:
             if isinstance(outcome, BaseException):
                 raise outcome
-        return bool(page)
+        return bool(page) or self._woken
 
     async def _send(self, row: _R) -> None:
         try:
