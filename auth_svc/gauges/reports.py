@@ -8,7 +8,7 @@ import grpc
 from google.rpc import error_details_pb2, status_pb2
 
 from tenantmesh.auth_svc.gauges.gauge import Level
-from tenantmesh.interceptors.errors import FailedPrecondition, Unavailable
+from tenantmesh.interceptors.errors import PermissionDenied, Unavailable
 from tenantmesh.tenant.v1 import quota_service_pb2 as pb
 from tenantmesh.tenant.v1.quota_service_pb2_grpc import QuotaServiceStub
 
@@ -36,7 +36,7 @@ class GrpcReports:
         except grpc.aio.AioRpcError as error:
             reason = _reason(error)
             if reason == _LATER:
-                raise FailedPrecondition(_LATER, "The tenant is suspended.") from error
+                raise PermissionDenied(_LATER, "The tenant is suspended.") from error
             if reason != _GONE:
                 raise Unavailable(
                     "QUOTA_UNAVAILABLE", f"tenant_svc takes no levels: {error.code().name} {reason}"

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import ast
-import inspect
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 
 from google.protobuf import descriptor_pb2
 from google.rpc import code_pb2
 
 from tenantmesh.deploy.envoy.replies import REPLIES, SAID
 from tenantmesh.deploy.envoy.settings import default_descriptors
+from tenantmesh.deploy.reference.reasons import given
 from tenantmesh.deploy.reference.tables import code, table
-from tenantmesh.interceptors import errors
-from tenantmesh.interceptors.errors import MeshError
 
 __all__ = ["GROUPS", "page", "reasons"]
 
-ROOT = Path(__file__).resolve().parent.parent.parent
-PACKAGES = ("interceptors", "chassis", "tenant_svc", "auth_svc")
 PREFIX = "ERROR_REASON_"
 ENUM = "ErrorReason"
 HTTP: Mapping[str, int] = {
@@ -39,12 +33,6 @@ HTTP: Mapping[str, int] = {
     "DEADLINE_EXCEEDED": 504,
 }
 """The HTTP status in which Envoy's transcoder sends a code."""
-KINDS = {
-    name: each.kind.value
-    for name, each in inspect.getmembers(errors, inspect.isclass)
-    if issubclass(each, MeshError) and each is not MeshError
-}
-"""Error class → canonical code."""
 
 HEAD = """# Errors
 
@@ -107,24 +95,9 @@ def reasons(package: str) -> Iterator[tuple[str, str]]:
 
 
 def codes_by_reason() -> dict[str, set[str]]:
-    """Returns the codes with which the code gives each literal reason."""
+    """Returns the codes with which the code gives each reason."""
     found: dict[str, set[str]] = defaultdict(set)
-    for package in PACKAGES:
-        for path in sorted((ROOT / package).rglob("*.py")):
-            for given, reason in _given(ast.parse(path.read_text(encoding="utf-8"))):
-                found[reason].add(given)
+    for each in given():
+        if each.reason is not None and each.code is not None:
+            found[each.reason].add(each.code)
     return found
-
-
-def _given(node: ast.AST, inside: str = "") -> Iterator[tuple[str, str]]:
-    """Yields code and reason wherever an error is made, or the failure of an operation; `cls` is the class around."""
-    for child in ast.iter_child_nodes(node):
-        within = child.name if isinstance(child, ast.ClassDef) else inside
-        if isinstance(child, ast.Call) and isinstance(child.func, ast.Name) and child.args:
-            name = inside if child.func.id == "cls" else child.func.id
-            said = [str(each.value) for each in child.args if isinstance(each, ast.Constant)]
-            if name in KINDS and said and isinstance(child.args[0], ast.Constant):
-                yield KINDS[name], said[0]
-            elif name == "Failure" and len(said) > 1:
-                yield said[0], said[1]
-        yield from _given(child, within)

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import ast
-from pathlib import Path
-
 import pytest
 from google.api import annotations_pb2
 from google.protobuf.descriptor import MethodDescriptor
 
 from tenantmesh.auth.v1 import error_reason_pb2 as auth_reasons
+from tenantmesh.deploy.reference.reasons import Given, given, given_in
 from tenantmesh.interceptors.policy import policies_of
 from tenantmesh.policy.v1 import error_reason_pb2 as policy_reasons
 from tenantmesh.policy.v1 import policy_pb2
 from tenantmesh.tenant.v1 import error_reason_pb2 as tenant_reasons
 from tests.transports import METHODS, SERVICES, full_name
 
-ROOT = Path(__file__).resolve().parents[2]
-ERRORS = {
-    "InvalidArgument", "OutOfRange", "Unauthenticated", "PermissionDenied", "NotFound", "AlreadyExists", "Aborted",
-    "FailedPrecondition", "ResourceExhausted", "DeadlineExceeded", "Unavailable", "Internal",
-}  # fmt: skip
+UNREADABLE = {
+    "tenant_svc/operations/operation.py": "turns a refusal that something else gave into the outcome of an operation",
+    "tenant_svc/operations/repository.py": "reads an outcome that was stored",
+}
+"""Files with a place that gives a reason which can't be read off the code, and what it does."""
 
 
 def test_every_rpc_has_a_policy() -> None:
@@ -78,26 +76,46 @@ def documented() -> set[str]:
     return {name.removeprefix("ERROR_REASON_") for enum in enums for name in enum.keys()}  # noqa: SIM118  # not a dict
 
 
-def raised() -> dict[str, str]:
-    """Every literal reason that the code gives, and where."""
-    found = {}
-    for package in ("interceptors", "chassis", "tenant_svc", "auth_svc"):
-        for path in (ROOT / package).rglob("*.py"):
-            for node in ast.walk(ast.parse(path.read_text())):
-                if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ERRORS:
-                    first = node.args[0] if node.args else None
-                    if isinstance(first, ast.Constant) and isinstance(first.value, str):
-                        found[first.value] = f"{path.relative_to(ROOT)}:{node.lineno}"
-    return found
-
-
 def test_every_reason_that_is_raised_is_in_an_enum() -> None:
-    unknown = {reason: where for reason, where in raised().items() if reason not in documented()}
+    unknown = {each.reason: each.where for each in given() if each.reason not in {None, *documented()}}
     assert not unknown, f"add these to an error_reason.proto, with what the caller should do: {unknown}"
 
 
 def test_every_reason_in_an_enum_is_raised() -> None:
-    folders = [ROOT / package for package in ("interceptors", "chassis", "tenant_svc", "auth_svc")]
-    code = "\n".join(path.read_text() for folder in folders for path in folder.rglob("*.py"))
-    idle = {reason for reason in documented() - {"UNSPECIFIED"} if f'"{reason}"' not in code}
+    idle = documented() - {"UNSPECIFIED"} - {each.reason for each in given()}
     assert not idle, f"nothing gives these reasons: {idle}"
+
+
+def test_every_reason_can_be_read_off_the_code() -> None:
+    unread = {each.where for each in given() if each.reason is None}
+    assert {where.partition(":")[0] for where in unread} == set(UNREADABLE), f"give a literal, or add a file: {unread}"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        'from interceptors.errors import NotFound\nNotFound("GONE", "x")',
+        'from interceptors.errors import NotFound\nNotFound(message="x", reason="GONE")',
+        'from interceptors.errors import NotFound as Missing\nMissing("GONE", "x")',
+        'from interceptors import errors\nerrors.NotFound("GONE", "x")',
+        'import interceptors.errors\ninterceptors.errors.NotFound("GONE", "x")',
+        'class NotFound:\n    @classmethod\n    def all(cls):\n        return cls("GONE", "x")',
+        'WHY = "GONE"\ndef f():\n    raise NotFound(WHY, "x")',
+        'def f(late):\n    why = "GONE" if late else ""\n    raise NotFound(why, "x")',
+        'def f(why):\n    raise NotFound(why, "x")\ndef g():\n    f("GONE")',
+        'def f(why):\n    raise NotFound(why, "x")\ndef g(why):\n    f(why=why)\ng("GONE")',
+        'class A:\n    def f(self, why):\n        raise NotFound(why, "x")\n    def g(self):\n        self.f("GONE")',
+    ],
+)
+def test_reasons_are_found_however_they_are_given(source: str) -> None:
+    assert [(each.code, each.reason) for each in given_in(source, "x.py")] == [("NOT_FOUND", "GONE")]
+
+
+def test_outcomes_and_decisions_give_reasons_too() -> None:
+    failure, decision = 'Failure("ABORTED", "GONE", "x")', 'Decision("GONE" if late else "", entitlement, usage)'
+    assert list(given_in(failure, "x.py")) == [Given("ABORTED", "GONE", "x.py:1")]
+    assert list(given_in(decision, "x.py")) == [Given(None, "GONE", "x.py:1")]
+
+
+def test_a_class_of_the_same_name_gives_no_reason() -> None:
+    assert not list(given_in('from interceptors.links.error_boundary import Aborted\nAborted("GONE")', "x.py"))
