@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from tenantmesh.interceptors import errors
 from tenantmesh.interceptors.errors import MeshError
 
 __all__ = ["KINDS", "Given", "given", "given_in"]
@@ -19,12 +20,12 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 PACKAGES = ("interceptors", "chassis", "tenant_svc", "auth_svc")
 KINDS: Mapping[str, str] = {
     name: each.kind.value
-    for name in interceptors.errors.__all__
-    if isinstance(each := getattr(interceptors.errors, name), type) and issubclass(each, MeshError)
+    for name in errors.__all__
+    if isinstance(each := getattr(errors, name), type) and issubclass(each, MeshError)
     if each is not MeshError
 }
 """Error class → canonical code."""
-_SOURCES = ("interceptors", "interceptors.errors")
+_SOURCES = ("tenantmesh.interceptors", "tenantmesh.interceptors.errors")
 _FAILURE = "Failure"
 _DECISION = "Decision"
 

@@ -15,6 +15,7 @@ from tenantmesh.tenant.v1 import error_reason_pb2 as tenant_reasons
 from tests.transports import METHODS, SERVICES, full_name
 
 UNREADABLE = {
+    "chassis/doors.py": "gives the reason of the outage that each service declares",
     "tenant_svc/operations/operation.py": "turns a refusal that something else gave into the outcome of an operation",
     "tenant_svc/operations/repository.py": "reads an outcome that was stored",
 }
@@ -94,11 +95,11 @@ def test_every_reason_can_be_read_off_the_code() -> None:
 @pytest.mark.parametrize(
     "source",
     [
-        'from interceptors.errors import NotFound\nNotFound("GONE", "x")',
-        'from interceptors.errors import NotFound\nNotFound(message="x", reason="GONE")',
-        'from interceptors.errors import NotFound as Missing\nMissing("GONE", "x")',
-        'from interceptors import errors\nerrors.NotFound("GONE", "x")',
-        'import interceptors.errors\ninterceptors.errors.NotFound("GONE", "x")',
+        'from tenantmesh.interceptors.errors import NotFound\nNotFound("GONE", "x")',
+        'from tenantmesh.interceptors.errors import NotFound\nNotFound(message="x", reason="GONE")',
+        'from tenantmesh.interceptors.errors import NotFound as Missing\nMissing("GONE", "x")',
+        'from tenantmesh.interceptors import errors\nerrors.NotFound("GONE", "x")',
+        'import tenantmesh.interceptors.errors\ntenantmesh.interceptors.errors.NotFound("GONE", "x")',
         'class NotFound:\n    @classmethod\n    def all(cls):\n        return cls("GONE", "x")',
         'WHY = "GONE"\ndef f():\n    raise NotFound(WHY, "x")',
         'def f(late):\n    why = "GONE" if late else ""\n    raise NotFound(why, "x")',
@@ -118,4 +119,4 @@ def test_outcomes_and_decisions_give_reasons_too() -> None:
 
 
 def test_a_class_of_the_same_name_gives_no_reason() -> None:
-    assert not list(given_in('from interceptors.links.error_boundary import Aborted\nAborted("GONE")', "x.py"))
+    assert not list(given_in('from tenantmesh.interceptors.links.error_boundary import Aborted\nAborted("GONE")', "x.py"))

@@ -100,7 +100,7 @@ def test_every_error_reason_says_what_it_means(package: str) -> None:
 
 def test_every_variable_that_the_code_reads_is_documented() -> None:
     known = (REFERENCE / "settings.md").read_text() + (REFERENCE / "command-line.md").read_text()
-    for package in ("runtime", "tenant_svc", "auth_svc", "deploy", "interceptors"):
+    for package in ("runtime", "chassis", "tenant_svc", "auth_svc", "deploy", "interceptors"):
         for path in (ROOT / package).rglob("*.py"):
             unknown = {name for name in VARIABLE.findall(path.read_text()) if f"`{name}" not in known}
             assert not unknown, f"{name_of(path)} speaks of {unknown}, which no page of docs/reference explains"

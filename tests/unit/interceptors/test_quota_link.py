@@ -1,0 +1,142 @@
+"""The quota link: charges at the wrong moment, without a store, and for callers who are not charged."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from tenantmesh.interceptors import CallerKind
+from tenantmesh.interceptors.backends.memory.quotas import MemoryQuotaLedger, MemoryQuotaPool
+from tenantmesh.interceptors.call import Call
+from tenantmesh.interceptors.caller import Caller
+from tenantmesh.interceptors.directories.entitlements import EntitlementDirectory
+from tenantmesh.interceptors.errors import Internal, ResourceExhausted, Unavailable
+from tenantmesh.interceptors.leases.allowances import LeasedQuota
+from tenantmesh.interceptors.limits import StoreUnavailable
+from tenantmesh.interceptors.links.entitlement import Entitlement
+from tenantmesh.interceptors.links.quota import Quota
+from tenantmesh.interceptors.policy import Charge, ChargePer, StoreDown, TenantScope
+from tenantmesh.interceptors.quotas import LARGEST_AMOUNT
+from tests.unit.interceptors.plan_calls import ACME, UNLIMITED, Source, call, entitlements, policy
+
+
+class AwayLedger(MemoryQuotaLedger):
+    async def lease(self, *_: Any) -> Any:
+        raise StoreUnavailable("away")
+
+
+async def test_what_is_charged_after_the_call_is_over_is_given_back() -> None:
+    of = policy(meters=(Charge("reads", 5),))
+    quotas = LeasedQuota(MemoryQuotaLedger(lambda *_: 100), MemoryQuotaPool())
+    bound = Quota(quotas, EntitlementDirectory(Source())).bind(of)
+    made = call(of)
+    assert bound is not None
+    pending = bound.admit(made)
+    assert pending is not None
+    bound.leave(made)  # as when a thread has stopped waiting
+    await pending
+    assert quotas.held(ACME.id, "reads") == 5
+    assert not made.taken
+    await quotas.close()
+
+
+async def test_a_stream_that_began_unlimited_is_charged_when_that_is_over() -> None:
+    of = policy(meters=(Charge("reads", 1, ChargePer.REQUEST_MESSAGE),))
+    source = Source()
+    directory, quotas = EntitlementDirectory(source), LeasedQuota(MemoryQuotaLedger(source.limit))
+    source.set(replace(entitlements(reads=0), features={"reads": UNLIMITED}, valid_for=timedelta(seconds=0.1)))
+    await directory.find(ACME.id)
+    bound, gate = Quota(quotas, directory).bind(of), Entitlement(directory).bind(of)
+    assert bound is not None
+    assert gate is not None
+    made = call(of)
+    gate.admit(made)
+    bound.admit(made)
+    assert bound.read(made, None) is None
+    source.set(entitlements(reads=0))  # and no watch tells of it
+    await asyncio.sleep(0.1)
+    pending = bound.read(made, None)
+    assert pending is not None
+    with pytest.raises(ResourceExhausted):
+        await pending
+
+
+async def test_several_meters_are_taken_from_the_local_share_all_or_nothing() -> None:
+    reads, writes = Charge("reads"), Charge("writes")
+    quota = Quota(LeasedQuota(AwayLedger(lambda *_: None)), EntitlementDirectory(Source()))
+
+    async def served(*charges: Charge) -> bool:
+        of = policy(meters=charges, store_down=StoreDown.LOCAL)
+        made, bound = call(of), quota.bind(of)
+        made.entitled = entitlements(reads=200, writes=1)
+        assert bound is not None
+        pending = bound.admit(made)
+        assert pending is not None
+        try:
+            await pending
+        except Unavailable:
+            return False
+        return True
+
+    assert [await served(reads, writes) for _ in range(3)] == [True, False, False]
+    assert [await served(reads) for _ in range(2)] == [True, False], "the refused ones took nothing"
+
+
+async def test_what_was_unlimited_stays_so_while_nobody_can_be_asked() -> None:
+    of = policy(meters=(Charge("reads"),))
+    quotas = LeasedQuota(AwayLedger(lambda *_: None))
+    bound = Quota(quotas, EntitlementDirectory(Source())).bind(of)
+    assert bound is not None
+    made = call(of)
+    made.entitled = replace(entitlements(reads=0), features={"reads": UNLIMITED})
+    pending = bound.admit(made)
+    assert pending is not None
+    await pending
+    assert made.degraded
+
+
+async def test_operators_and_calls_without_a_tenant_are_not_charged() -> None:
+    of = policy(meters=(Charge("reads", 5),), tenant_scope=TenantScope.OPTIONAL)
+    quotas = LeasedQuota(MemoryQuotaLedger(lambda *_: 100))
+    bound = Quota(quotas, EntitlementDirectory(Source())).bind(of)
+    assert bound is not None
+    for made in (call(of, Caller(CallerKind.OPERATOR, "root")), call(of, tenant=None)):
+        assert bound.admit(made) is None
+        bound.leave(made)
+    assert quotas.stats.waited == quotas.stats.charged_here == 0
+
+
+def test_a_handler_is_told_what_its_chain_lacks() -> None:
+    made = call(policy())
+    with pytest.raises(Internal, match="without the port `entitlements`"):
+        _ = made.entitlements
+    with pytest.raises(Internal, match="without the port `quotas`"):
+        made._charging("reads", 1)
+    with pytest.raises(Internal, match="in its event loop"):
+        made.charge_blocking("reads", 1)
+
+
+class Charges:
+    """Charges whatever it is asked for."""
+
+    def __init__(self) -> None:
+        self.seen: list[Charge] = []
+
+    def charge(self, _call: Call, charges: Sequence[Charge], _now: float) -> None:
+        self.seen += charges
+
+
+def test_a_handler_is_told_which_amounts_can_be_charged() -> None:
+    made = call(policy())
+    made.charger = Charges()
+    made._charging("reads", LARGEST_AMOUNT)
+    with pytest.raises(Internal, match="charge in parts"):
+        made._charging("reads", LARGEST_AMOUNT + 1)
+    with pytest.raises(Internal, match="raise an error"):
+        made._charging("reads", -1)
+    assert [charge.cost for charge in made.charger.seen] == [LARGEST_AMOUNT]
