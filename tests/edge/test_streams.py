@@ -116,4 +116,4 @@ async def test_a_reader_that_leaves_ends_the_call(edge: Edge) -> None:
     edge.upstream.cancelled.clear()
     async with watching(edge, "text/event-stream") as response:
         await line(response)
-    await asyncio.wait_for(edge.upstream.cancelled.wait(), 5)
+    assert await asyncio.wait_for(edge.upstream.cancelled.wait(), 5)

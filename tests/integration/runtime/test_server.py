@@ -236,6 +236,7 @@ async def test_a_connection_that_says_nothing_is_closed() -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", service.port)
         async with asyncio.timeout(5):
             await reader.read()
+        assert reader.at_eof()
         writer.close()
 
 

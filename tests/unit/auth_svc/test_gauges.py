@@ -154,6 +154,7 @@ async def test_what_changes_while_others_are_told_is_not_forgotten() -> None:
         levels.change(levels.tenants[0])  # behind the place that has been reached
         reporter.wake()
         await levels.until(levels.all_told)
+        assert levels.all_told()
 
 
 async def test_nobody_is_asked_again_and_again_while_tenant_svc_is_away() -> None:

@@ -126,7 +126,7 @@ async def test_a_password_is_the_same_on_every_keyboard(world: World) -> None:
     spellings = ("Zoe\u0308 walks ﬁve blue dogs", "Zo\u00eb walks five blue dogs")
     await world.register(world.acme, "zoe@example.com", spellings[0])
     for spelling in spellings:
-        await world.sessions.login(world.acme.id, "zoe@example.com", spelling)
+        assert await world.sessions.login(world.acme.id, "zoe@example.com", spelling)
 
 
 async def test_unknown_addresses_and_wrong_passwords_are_refused_alike_at_the_same_cost(world: World) -> None:
@@ -265,7 +265,7 @@ async def test_reuse_in_one_session_leaves_the_others(world: World) -> None:
     await world.refresh(stolen)
     world.clock.pass_(seconds=11)
     await refusal(world.refresh(stolen))
-    await world.refresh(other)
+    assert await world.refresh(other)
 
 
 async def test_a_session_ends_when_it_is_not_used_for_a_week(world: World) -> None:

@@ -81,6 +81,7 @@ async def test_a_silent_watch_is_a_lost_one() -> None:
         await source.changes.put(caught_up("1"))
         await _until(lambda: directory.live)
         await _until(lambda: not directory.live)
+        assert not directory.live
     finally:
         await directory.close()
 

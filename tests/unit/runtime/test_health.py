@@ -130,4 +130,5 @@ async def test_every_watcher_hears_of_a_change(watchers: int) -> None:
     await asyncio.sleep(0)
     await health.start()
     await asyncio.gather(*waiting)
+    assert health.status(OVERALL) == SERVING
     await health.close()

@@ -68,8 +68,9 @@ async def test_a_position_between_two_events_is_as_good_as_the_first(
 async def test_without_a_wake_it_looks_by_itself(events: MemoryEvents) -> None:
     tail = Tail(events, poll_interval=timedelta(milliseconds=5))
     await tail.start()
-    position = events.append(4).position
+    start, position = tail.head, events.append(4).position
     await until(lambda: tail.head >= position)
+    assert positions(tail.since(start)) == [position]
     await tail.close()
 
 
@@ -98,6 +99,7 @@ async def test_moved_does_not_wait_for_what_is_there(tail: Tail[TenantEvent], ev
     await caught_up(tail, events.append(4).position)
     async with asyncio.timeout(1):
         await tail.moved(start, 60)
+    assert tail.head > start
 
 
 async def test_a_silent_database_is_noticed_and_its_return_too(events: MemoryEvents) -> None:
@@ -111,6 +113,7 @@ async def test_a_silent_database_is_noticed_and_its_return_too(events: MemoryEve
     events.down = False
     position = events.append(4).position
     await until(lambda: not tail.lost and tail.head >= position)
+    assert positions(tail.since(position - 1)) == [position]
     await tail.close()
 
 
