@@ -71,6 +71,14 @@ def test_the_paths_that_clients_rely_on_exist() -> None:
     }
 
 
+def test_the_policy_keeps_numbers_for_strong_sign_in() -> None:
+    kept = {"max_auth_age": 16, "min_acr": 17, "impersonation": 18}
+    others = {field.number for field in policy_pb2.MethodPolicy.DESCRIPTOR.fields if field.name not in kept}
+    assert not others & set(kept.values())
+    named = policy_pb2.MethodPolicy.DESCRIPTOR.fields_by_name
+    assert all(named[name].number == number for name, number in kept.items() if name in named)
+
+
 def documented() -> set[str]:
     """Every reason of the enums, without the prefix."""
     enums = (policy_reasons.ErrorReason, tenant_reasons.ErrorReason, auth_reasons.ErrorReason)
