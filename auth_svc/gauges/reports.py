@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import grpc
-from google.rpc import error_details_pb2, status_pb2
 
 from tenantmesh.auth_svc.gauges.gauge import Level
+from tenantmesh.interceptors.backends.grpc.answers import reason_of
 from tenantmesh.interceptors.errors import PermissionDenied, Unavailable
 from tenantmesh.tenant.v1 import quota_service_pb2 as pb
 from tenantmesh.tenant.v1.quota_service_pb2_grpc import QuotaServiceStub
@@ -34,7 +34,7 @@ class GrpcReports:
         try:
             await self._stub.ReportGauge(request, timeout=_TIMEOUT)
         except grpc.aio.AioRpcError as error:
-            reason = _reason(error)
+            reason = reason_of(error)
             if reason == _LATER:
                 raise PermissionDenied(_LATER, "The tenant is suspended.") from error
             if reason != _GONE:
@@ -45,14 +45,3 @@ class GrpcReports:
     async def close(self) -> None:
         """Closes the channel."""
         await self._channel.close()
-
-
-def _reason(error: grpc.aio.AioRpcError) -> str:
-    """The reason in the refusal's details, empty where there is none."""
-    for key, value in error.trailing_metadata() or ():
-        if key == "grpc-status-details-bin" and isinstance(value, bytes):
-            for detail in status_pb2.Status.FromString(value).details:
-                info = error_details_pb2.ErrorInfo()
-                if detail.Unpack(info):
-                    return str(info.reason)
-    return ""

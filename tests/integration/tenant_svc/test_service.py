@@ -10,7 +10,8 @@ import pytest
 from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from tenantmesh.interceptors.backends.grpc.plans import GrpcEntitlementSource, GrpcQuotaLedger
+from tenantmesh.interceptors.backends.grpc.entitlements import GrpcEntitlementSource
+from tenantmesh.interceptors.backends.grpc.quota_ledger import GrpcQuotaLedger
 from tenantmesh.interceptors.quotas import Ask
 from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.policy.v1 import policy_pb2

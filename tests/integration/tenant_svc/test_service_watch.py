@@ -9,8 +9,9 @@ from typing import Any
 
 import grpc
 
+from tenantmesh.interceptors.backends.grpc.tenants import GrpcTenantSource
 from tenantmesh.interceptors.directories.tenants import TenantDirectory
-from tenantmesh.interceptors.mesh import GrpcTenantSource, Mesh
+from tenantmesh.interceptors.mesh import Mesh
 from tenantmesh.interceptors.tenants import TenantChange, TenantId, TenantState
 from tenantmesh.tenant.v1 import tenant_service_pb2 as pb
 from tenantmesh.tenant.v1.tenant_service_pb2_grpc import TenantServiceStub

@@ -12,6 +12,8 @@ import pytest
 
 from tenantmesh.auth.v1 import token_service_pb2 as tokens_pb2
 from tenantmesh.interceptors import CallerKind, StoreUnavailable, TenantDirectory, TenantState
+from tenantmesh.interceptors.backends.grpc.credentials import GrpcApiKeyVerifier
+from tenantmesh.interceptors.backends.grpc.tenants import GrpcTenantSource
 from tenantmesh.interceptors.call import Call, address_of
 from tenantmesh.interceptors.chain import LINKS, Chain, ChainSettings, Ports
 from tenantmesh.interceptors.directories.tenants import MISS
@@ -20,7 +22,6 @@ from tenantmesh.interceptors.limits import Rate
 from tenantmesh.interceptors.links.forwarded_origin import ForwardedOrigin
 from tenantmesh.interceptors.links.metadata_hygiene import MetadataHygiene
 from tenantmesh.interceptors.links.peer_limit import PeerLimit, network_of
-from tenantmesh.interceptors.mesh import GrpcApiKeyVerifier, GrpcTenantSource
 from tenantmesh.interceptors.policy import MethodPolicy, PolicyError, StoreDown
 from tenantmesh.interceptors.testing import MemoryTenantSource, TestMesh, TokenSigner
 from tenantmesh.interceptors.tokens import UnknownKey

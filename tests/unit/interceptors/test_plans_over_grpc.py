@@ -9,7 +9,8 @@ import grpc
 import pytest
 from google.rpc import error_details_pb2, status_pb2
 
-from tenantmesh.interceptors.backends.grpc.plans import GrpcQuotaLedger, read_entitlements
+from tenantmesh.interceptors.backends.grpc.entitlements import read_entitlements
+from tenantmesh.interceptors.backends.grpc.quota_ledger import GrpcQuotaLedger
 from tenantmesh.interceptors.entitlements import Feature, FeatureType
 from tenantmesh.interceptors.errors import FailedPrecondition, Internal, NotFound, PermissionDenied
 from tenantmesh.interceptors.limits import StoreUnavailable

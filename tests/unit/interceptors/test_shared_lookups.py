@@ -15,11 +15,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tenantmesh.auth.v1 import token_service_pb2 as pb
 from tenantmesh.interceptors import TenantDirectory, TenantState
+from tenantmesh.interceptors.backends.grpc.credentials import KEYS_FRESH, KEYS_STALE, GrpcKeySet
 from tenantmesh.interceptors.call import Call, enter_call
 from tenantmesh.interceptors.client import _timeout
 from tenantmesh.interceptors.directories.tenants import MISS
 from tenantmesh.interceptors.errors import OutOfRange, Unavailable
-from tenantmesh.interceptors.mesh import KEYS_FRESH, KEYS_STALE, GrpcKeySet
 from tenantmesh.interceptors.policy import MethodPolicy
 from tenantmesh.interceptors.tenants import TenantChange
 from tenantmesh.interceptors.testing import MemoryTenantSource, TestMesh

@@ -17,7 +17,7 @@ from google.rpc import code_pb2
 from tenantmesh.chassis.doors import Doors
 from tenantmesh.chassis.event_log.tail import Tail
 from tenantmesh.chassis.event_log.watch import Watch
-from tenantmesh.interceptors.backends.grpc.plans import GrpcEntitlementSource
+from tenantmesh.interceptors.backends.grpc.entitlements import GrpcEntitlementSource
 from tenantmesh.interceptors.caller import CallerKind
 from tenantmesh.interceptors.errors import PermissionDenied
 from tenantmesh.interceptors.testing import TestMesh

@@ -15,7 +15,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc import error_details_pb2, status_pb2
 
-from tenantmesh.interceptors.backends.grpc.plans import GrpcQuotaLedger
+from tenantmesh.interceptors.backends.grpc.quota_ledger import GrpcQuotaLedger
 from tenantmesh.interceptors.caller import CallerKind
 from tenantmesh.interceptors.client import Credential, channel, thread_channel
 from tenantmesh.interceptors.entitlements import Entitlements

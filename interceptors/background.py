@@ -1,0 +1,80 @@
+"""Tasks that belong to no single call: work that several calls share, and work that runs until it is stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any, Generic, TypeVar
+
+__all__ = ["SingleFlight", "cancel", "shared_task", "wait_for_event"]
+
+K = TypeVar("K")
+T = TypeVar("T")
+
+
+def shared_task(work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+    """Start work that several calls wait for, in an empty context.
+
+    In a copy of the first call's context it would end with that call's deadline.
+    """
+    return asyncio.create_task(work, context=contextvars.Context())
+
+
+class SingleFlight(Generic[K, T]):
+    """At most one run of `work` per key at a time. Calls that ask during a run share its result."""
+
+    def __init__(self, work: Callable[[K], Coroutine[Any, Any, T]]) -> None:
+        self._work = work
+        self._running: dict[K, asyncio.Task[T]] = {}
+
+    @property
+    def keys(self) -> Iterable[K]:
+        """The keys of the runs under way."""
+        return self._running.keys()
+
+    def __contains__(self, key: K) -> bool:
+        return key in self._running
+
+    async def result(self, key: K) -> T:
+        """The result for the key, from the run under way or from a new one."""
+        task = self._running.get(key)
+        if task is None:
+            task = self._running[key] = shared_task(self._run(key))
+            task.add_done_callback(_retrieve)
+        # Shielded: the cancellation of one call must not reach the others.
+        return await asyncio.shield(task)
+
+    async def _run(self, key: K) -> T:
+        try:
+            return await self._work(key)
+        finally:
+            self._running.pop(key, None)
+
+    async def cancel(self) -> None:
+        """Cancel every run, and wait until all have ended."""
+        await cancel(*self._running.values())
+        self._running.clear()
+
+
+def _retrieve(task: asyncio.Task[Any]) -> None:
+    """Mark the exception as retrieved, so that asyncio does not log it when every waiting call has left."""
+    if not task.cancelled():
+        task.exception()
+
+
+async def cancel(*tasks: asyncio.Task[Any] | None) -> None:
+    """Cancel the tasks, and wait until they have ended, however they do."""
+    running = [task for task in tasks if task is not None]
+    for task in running:
+        task.cancel()
+    await asyncio.gather(*running, return_exceptions=True)
+
+
+async def wait_for_event(event: asyncio.Event, seconds: float) -> bool:
+    """Wait for the event, at most so many seconds. Returns whether it is set."""
+    try:
+        await asyncio.wait_for(event.wait(), seconds)
+    except TimeoutError:
+        return event.is_set()
+    return True
