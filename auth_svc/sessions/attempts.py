@@ -8,6 +8,7 @@ import structlog
 
 from tenantmesh.interceptors.backends.memory.rate_limiter import MemoryRateLimiter
 from tenantmesh.interceptors.errors import ResourceExhausted
+from tenantmesh.interceptors.keys import tenant_key
 from tenantmesh.interceptors.limits import Rate, RateLimiter, StoreUnavailable
 from tenantmesh.interceptors.tenants import TenantId
 
@@ -36,7 +37,7 @@ class LoginAttempts:
     async def reserve(self, tenant_id: TenantId, email_normalised: str) -> None:
         """Takes one attempt. Raises ResourceExhausted `RATE_LIMITED` when there is none left."""
         # Hashed: the store is no place for addresses.
-        key = f"tm:{{{tenant_id}}}:login:{sha256(email_normalised.encode()).hexdigest()}"
+        key = tenant_key(tenant_id, "login", sha256(email_normalised.encode()).hexdigest())
         try:
             decision = await self._shared.take(key, ATTEMPTS)
         except StoreUnavailable:

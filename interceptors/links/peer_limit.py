@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from tenantmesh.interceptors.backends.memory.rate_limiter import MemoryRateLimiter
 from tenantmesh.interceptors.call import Call
+from tenantmesh.interceptors.keys import peer_key
 from tenantmesh.interceptors.limits import Decision, Rate, RateLimiter
 from tenantmesh.interceptors.link import Link, Pending
 from tenantmesh.interceptors.links.rate_gate import RateGate
@@ -40,7 +41,7 @@ class _BoundPeerLimit(RateGate):
         self._rate = rate
 
     def enter(self, call: Call) -> Pending:
-        key = f"tm:peer:{{{network_of(call.peer_address)}}}:{self._policy.rate_class}"
+        key = peer_key(network_of(call.peer_address), self._policy.rate_class)
         return self._take(call, key, self._rate)
 
     def _settle(self, call: Call, rate: Rate, decision: Decision) -> None:  # noqa: ARG002  # the same for every caller

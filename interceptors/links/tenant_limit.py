@@ -9,6 +9,7 @@ from tenantmesh.interceptors.backends.memory.rate_limiter import MemoryRateLimit
 from tenantmesh.interceptors.call import Call
 from tenantmesh.interceptors.caller import CallerKind
 from tenantmesh.interceptors.errors import QuotaViolation
+from tenantmesh.interceptors.keys import tenant_key
 from tenantmesh.interceptors.limits import Decision, Rate, RateLimiter
 from tenantmesh.interceptors.link import Link, Pending
 from tenantmesh.interceptors.links.rate_gate import RateGate
@@ -69,7 +70,7 @@ class _BoundTenantLimit(RateGate):
         """The tenant's key, made once: writing out a UUID costs more than the decision."""
         if len(self._keys) >= CAPACITY:
             self._keys.clear()
-        key = self._keys[tenant_id.int] = f"tm:{{{tenant_id}}}:burst:{self._class}"
+        key = self._keys[tenant_id.int] = tenant_key(tenant_id, "burst", self._class)
         return key
 
     def _settle(self, call: Call, rate: Rate, decision: Decision) -> None:

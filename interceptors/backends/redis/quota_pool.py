@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from redis.exceptions import RedisError
 
+from tenantmesh.interceptors.keys import tenant_key
 from tenantmesh.interceptors.limits import StoreUnavailable
 from tenantmesh.interceptors.quotas import Ask, Drained, PoolAnswer, PoolSlice, Slice
 from tenantmesh.interceptors.tenants import TenantId
@@ -73,7 +74,7 @@ async def _asked(answer: Coroutine[Any, Any, Any]) -> Any:
 
 
 def _key(tenant_id: TenantId, meter: str) -> str:
-    return f"tm:{{{tenant_id}}}:quota:{meter}"
+    return tenant_key(tenant_id, "quota", meter)
 
 
 def _slice(meter: str, fields: Sequence[Any]) -> PoolSlice:

@@ -1,0 +1,31 @@
+"""The keys of a shared store. Nothing else in the product builds one.
+
+| key | value |
+|---|---|
+| `tm:{<tenant uuid>}:burst:<rate class>` | a tenant's burst limit |
+| `tm:{<tenant uuid>}:quota:<meter>` | the pool of a tenant's allowance |
+| `tm:{<tenant uuid>}:login:<sha256 of the address>` | attempts to sign in to one account of a tenant |
+| `tm:peer:{<network>}:<rate class>` | the burst limit of one network, for public methods |
+
+The braces are a hash tag: in a Redis Cluster all keys of a tenant lie in one slot, so that a script may touch several.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from tenantmesh.interceptors.tenants import TenantId
+
+__all__ = ["peer_key", "tenant_key"]
+
+Kind = Literal["burst", "quota", "login"]
+
+
+def tenant_key(tenant_id: TenantId, kind: Kind, name: str) -> str:
+    """The key of one counter of a tenant: `tm:{<tenant uuid>}:<kind>:<name>`."""
+    return f"tm:{{{tenant_id}}}:{kind}:{name}"
+
+
+def peer_key(network: str, rate_class: str) -> str:
+    """The key of one network's burst limit: `tm:peer:{<network>}:<rate class>`."""
+    return f"tm:peer:{{{network}}}:{rate_class}"
