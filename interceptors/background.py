@@ -7,7 +7,7 @@ import contextvars
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, Generic, TypeVar
 
-__all__ = ["SingleFlight", "cancel", "shared_task", "wait_for_event"]
+__all__ = ["SingleFlight", "cancel", "run_all", "shared_task", "wait_for_event"]
 
 K = TypeVar("K")
 T = TypeVar("T")
@@ -69,6 +69,14 @@ async def cancel(*tasks: asyncio.Task[Any] | None) -> None:
     for task in running:
         task.cancel()
     await asyncio.gather(*running, return_exceptions=True)
+
+
+async def run_all(work: Iterable[Coroutine[Any, Any, None]], seconds: float | None = None) -> None:
+    """Run all of the work at once. Cancel what takes longer than so many seconds."""
+    tasks = [asyncio.ensure_future(each) for each in work]
+    if tasks:
+        _, late = await asyncio.wait(tasks, timeout=seconds)
+        await cancel(*late)
 
 
 async def wait_for_event(event: asyncio.Event, seconds: float) -> bool:

@@ -19,7 +19,7 @@ from tenantmesh.interceptors.tenants import TenantId, TenantRecord
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from tenantmesh.interceptors.leases.holding import Taken
+    from tenantmesh.interceptors.leases.tenant_holdings import Receipt
     from tenantmesh.interceptors.limits import Decision, Rate
     from tenantmesh.interceptors.servers.limit_headers import Limited
 
@@ -71,9 +71,9 @@ class Call:
     """Whether it could not be found out."""
     charger: Charger | None = None
     """Charges meters; see `charge`."""
-    taken: Sequence[Taken] = ()
+    taken: Sequence[Receipt] = ()
     """What the call was charged, to be given back when it is not counted."""
-    taken_by_messages: Sequence[Taken] = ()
+    taken_by_messages: Sequence[Receipt] = ()
     """The same of the messages that it was sent."""
     cut_short: bool = False
     """Whether a stream was ended because an allowance did."""

@@ -1,5 +1,4 @@
-"""What the tenants that this process has met are entitled to: a bounded cache over an EntitlementSource, kept true by
-its watch."""
+"""The directory of entitlements: a bounded cache over an EntitlementSource, kept up to date by its watch."""
 
 from __future__ import annotations
 
@@ -16,12 +15,12 @@ from tenantmesh.interceptors.tenants import TenantId
 __all__ = ["EntitlementDirectory", "Forgotten"]
 
 Forgotten = Callable[[TenantId | None], None]
-"""Told whose entitlements may have changed; None is everybody's."""
+"""A callback with the tenant whose entitlements may have changed; None is every tenant."""
 
 
 class EntitlementDirectory(Watched[TenantId, Entitlements, EntitlementChange]):
-    """Finds entitlements by tenant. How long answers are believed is said in `_watched`; answers that end by themselves
-    (`valid_for`) are asked for again when they do."""
+    """Finds entitlements by tenant. `watched` says how long answers serve. Entitlements that end by themselves
+    (`valid_for`) are asked for again then."""
 
     def __init__(
         self,
@@ -40,13 +39,12 @@ class EntitlementDirectory(Watched[TenantId, Entitlements, EntitlementChange]):
         self._listeners: list[Forgotten] = []
 
     def on_forgotten(self, listener: Forgotten) -> None:
-        """Has the listener told, on the directory's loop, whose entitlements may be others from now on: after a change,
-        when they turn out to have changed unseen, and for everybody when the watch had to begin anew. It must not wait
-        or raise."""
+        """Call the listener on the directory's loop when a tenant's entitlements may have changed: after an event, when
+        an answer differs from the cached one, and with None when the watch begins anew. It must not wait or raise."""
         self._listeners.append(listener)
 
     def _slot(self, key: TenantId) -> int:
-        # A UUID's number, since hashing a UUID itself is a Python call.
+        # The number of a UUID: hashing the UUID itself is a call of Python code.
         return key.int
 
     async def _ask(self, key: TenantId) -> Entitlements | None:
@@ -67,25 +65,25 @@ class EntitlementDirectory(Watched[TenantId, Entitlements, EntitlementChange]):
     def _learn(self, key: TenantId, record: Entitlements | None, learnt: float) -> None:
         before = self._entries.get(key.int)
         self._put(key, record, learnt)
-        if before is not None and _lasting(before.record) != _lasting(record):
-            self._tell(key)
+        if before is not None and _without_validity(before.record) != _without_validity(record):
+            self._notify(key)
 
     def _apply(self, change: EntitlementChange) -> None:
         if change.everybody:
             self._forget_everything()
         elif change.tenant_id is not None:
             self._forget(change.tenant_id)
-            self._tell(change.tenant_id)
+            self._notify(change.tenant_id)
 
     def _forget_everything(self) -> None:
         super()._forget_everything()
-        self._tell(None)
+        self._notify(None)
 
-    def _tell(self, tenant_id: TenantId | None) -> None:
+    def _notify(self, tenant_id: TenantId | None) -> None:
         for listener in self._listeners:
             listener(tenant_id)
 
 
-def _lasting(record: Entitlements | None) -> Entitlements | None:
-    """The entitlements without how long they stay true, which is another each time that they are asked for."""
+def _without_validity(record: Entitlements | None) -> Entitlements | None:
+    """The entitlements without `valid_for`, which differs with every answer."""
     return None if record is None else replace(record, valid_for=None)

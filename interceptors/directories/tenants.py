@@ -1,4 +1,4 @@
-"""The tenants that this process has met: a bounded cache over a TenantSource, kept true by its watch."""
+"""The directory of tenants: a bounded cache over a TenantSource, kept up to date by its watch."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ Key = TenantId | str
 
 
 class TenantDirectory(Watched[Key, TenantRecord, TenantChange]):
-    """Finds tenants by id or slug. Ids and slugs are counted apart against the capacity. How long answers are believed
-    is said in `_watched`."""
+    """Finds tenants by id or slug. Each id and each slug counts against the capacity. `watched` says how long answers
+    serve."""
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class TenantDirectory(Watched[Key, TenantRecord, TenantChange]):
         self._source = source
 
     def _slot(self, key: Key) -> int | str:
-        # A UUID's number, since hashing a UUID itself is a Python call.
+        # The number of a UUID: hashing the UUID itself is a call of Python code.
         return key if isinstance(key, str) else key.int
 
     async def _ask(self, key: Key) -> TenantRecord | None:

@@ -1,26 +1,25 @@
-"""A bounded cache over a source that is asked once per key and says what changes: what the directories of tenants and
-of entitlements are made of.
+"""A bounded cache over a source that answers look-ups and sends changes: what the directories are made of.
 
-A check is a dictionary look-up. A miss costs one coalesced call and never a refusal. What does not exist is remembered
-as such, in the same bounded cache, so that probing neither grows memory nor reaches the source.
+A look-up is a dictionary access. A miss costs one shared question to the source and never a refusal. The cache also
+remembers that a key does not exist, so that probing neither grows memory nor reaches the source.
 
-While the watch is connected and has caught up every answer is true. From when it loses contact until it has caught up
-again, answers are stale: they serve for `fresh_for` without question, then the source is asked again, and if it can't
-be reached they serve until `stale_for`.
+Answers are true while the watch is connected and has caught up. They are stale from the loss of contact until it has
+caught up again. A stale answer serves for `fresh_for` without a question. Then the source is asked again, and while it
+can't be reached, the answer serves until `stale_for`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import contextvars
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Hashable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Hashable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final, Generic, Protocol, TypeVar
+from typing import Final, Generic, Protocol, TypeVar, cast
 
+from tenantmesh.interceptors.background import SingleFlight, cancel
 from tenantmesh.interceptors.errors import MeshError, OutOfRange, Unavailable
 
 __all__ = ["MISS", "Freshness", "Miss", "Watched"]
@@ -40,14 +39,14 @@ MISS: Final = Miss()
 
 
 class Change(Protocol):
-    """What a watch yields: a change or a checkpoint, with the cursor to resume from."""
+    """A message of a watch: a change or a checkpoint, with the cursor to resume from."""
 
     @property
     def cursor(self) -> str: ...
 
     @property
     def caught_up(self) -> bool:
-        """Whether nothing that has happened is still to come."""
+        """True when every change until now has been sent."""
         ...
 
 
@@ -58,11 +57,13 @@ C = TypeVar("C", bound=Change)
 
 @dataclass(frozen=True, slots=True)
 class Freshness:
-    """How much is remembered, and how long it is believed.
+    """How much a directory remembers, and for how long it serves it.
 
-    capacity: most keys remembered; the oldest go first.
-    missing_for: how long "no such thing" is believed. The watch corrects it sooner when the thing appears.
-    silence: how long the watch may say nothing; the source sends checkpoints more often than that.
+    capacity: most keys; the oldest are evicted first.
+    missing_for: how long a key that did not exist stays missing. The watch corrects it sooner when the key appears.
+    fresh_for: how long a stale answer serves without a question, from the loss of contact.
+    stale_for: how long a stale answer serves while the source can't be reached.
+    silence: how long the watch may be silent. The source sends checkpoints more often than that.
     """
 
     capacity: int = 20_000
@@ -73,7 +74,7 @@ class Freshness:
 
 
 class _Entry(Generic[V]):
-    """What is known of a key, since when, and until when at the longest. None says that there is no such thing."""
+    """A cached record, None for a key that does not exist: when it was learnt, and until when it is true at most."""
 
     __slots__ = ("learnt", "record", "until")
 
@@ -84,7 +85,7 @@ class _Entry(Generic[V]):
 
 
 class Watched(Generic[K, V, C]):
-    """See the module. Adapters say how to ask, how to watch, and which keys a change concerns."""
+    """See the module. A directory says how to ask its source, how to watch it, and which keys a change concerns."""
 
     def __init__(self, name: str, freshness: Freshness, clock: Callable[[], float] = time.monotonic) -> None:
         self._name = name
@@ -95,62 +96,62 @@ class Watched(Generic[K, V, C]):
         self._silence = freshness.silence.total_seconds()
         self._clock = clock
         self._entries: dict[Hashable, _Entry[V]] = {}
-        self._fetches: dict[K, asyncio.Task[V | None]] = {}
+        self._fetches = SingleFlight[K, V | None](self._fetch)
         self._overtaken: set[K] = set()
-        """Keys that are being fetched and changed meanwhile."""
+        """Keys whose fetch is under way and which have changed meanwhile."""
         self._lost_at: float | None = clock()
         self._watcher: asyncio.Task[None] | None = None
         self._closing = False
 
-    # What adapters say.
+    # For directories to override.
 
     async def _ask(self, key: K) -> V | None:
+        """Ask the source."""
         raise NotImplementedError
 
     def _watch_from(self, cursor: str | None) -> AsyncIterator[C]:
+        """Watch the source."""
         raise NotImplementedError
 
     def _apply(self, change: C) -> None:
-        """Forgets what changed: the next call asks. Learning from the event would be wrong while old events are
-        replayed after a loss of contact."""
+        """Forget the keys that changed, so that the next look-up asks. An event must not be cached: after a loss of
+        contact old events are replayed."""
         raise NotImplementedError
 
     def _unreachable(self) -> Unavailable:
-        """The refusal where nothing is known and the source can't be asked."""
+        """The error of a look-up when nothing is cached and the source can't be asked."""
         raise NotImplementedError
 
     def _slot(self, key: K) -> Hashable:
-        """The key as the cache files it."""
+        """The key under which the cache files the record."""
         return key
 
-    def _lifetime(self, record: V) -> float:  # noqa: ARG002  # adapters whose records end by themselves use it
-        """Seconds for which a record is true even if nothing changes, from when it was asked for."""
+    def _lifetime(self, record: V) -> float:
+        """Seconds for which the record is true without a change, from when it was asked for."""
         return _FOR_EVER
 
     def _learn(self, key: K, record: V | None, learnt: float) -> None:
+        """Cache the record."""
         self._put(key, record, learnt)
 
-    # What all of them do.
+    # The same for all directories.
 
     @property
     def live(self) -> bool:
-        """Whether the watch is connected and has caught up, so that every answer is true."""
+        """True while the watch is connected and has caught up, so that every answer is true."""
         return self._lost_at is None
 
     async def start(self) -> None:
-        """Begins to watch, in the background: a process serves while the source is still away."""
+        """Start the watch in the background: a process serves while the source is still away."""
         self._watcher = asyncio.create_task(self._watch(), name=self._name)
 
     async def close(self) -> None:
-        """Stops watching and drops what is under way."""
+        """Stop the watch, and cancel fetches under way."""
         self._closing = True
-        tasks = [task for task in (self._watcher, *self._fetches.values()) if task is not None]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(cancel(self._watcher), self._fetches.cancel())
 
     def peek(self, key: K) -> V | Miss | None:
-        """What is known, None when there is no such thing, or MISS when `find` must be awaited."""
+        """The record if it is cached, None when the key does not exist, or MISS when `find` must be awaited."""
         entry = self._entries.get(self._slot(key))
         if entry is None:
             return MISS
@@ -164,25 +165,10 @@ class Watched(Generic[K, V, C]):
         return MISS
 
     async def find(self, key: K) -> V | None:
-        """What the source says, or None when there is no such thing. Raises Unavailable when that can't be found
-        out."""
+        """The record, from the cache or from the source; None when the key does not exist. Raises Unavailable when
+        neither can say."""
         known = self.peek(key)
-        if not isinstance(known, Miss):
-            return known
-        fetch = self._fetches.get(key)
-        if fetch is None:
-            # In a context of its own: the answer is everybody's, and must not end with the first caller's deadline.
-            fetch = asyncio.create_task(self._fetch(key), context=contextvars.Context())
-            self._fetches[key] = fetch
-            fetch.add_done_callback(lambda done: self._fetched(key, done))
-        # Shielded: one caller's cancellation must not fail the others who wait for the same answer.
-        return await asyncio.shield(fetch)
-
-    def _fetched(self, key: K, done: asyncio.Task[V | None]) -> None:
-        self._fetches.pop(key, None)
-        self._overtaken.discard(key)
-        if not done.cancelled():
-            done.exception()  # seen, also when everybody who waited has left
+        return await self._fetches.result(key) if isinstance(known, Miss) else known
 
     async def _fetch(self, key: K) -> V | None:
         try:
@@ -194,13 +180,16 @@ class Watched(Generic[K, V, C]):
                     break  # else a change came meanwhile, and the answer may be older than it
         except MeshError as error:
             return self._stale(key, error)
+        finally:
+            self._overtaken.discard(key)
         self._learn(key, record, asked)
         return record
 
     def _stale(self, key: K, error: MeshError) -> V:
+        """The cached record while it may still serve. Raises Unavailable otherwise."""
         entry = self._entries.get(self._slot(key))
         if entry is not None and entry.record is not None:
-            # Under a live watch an answer is true however long ago it was learnt, unless it ended by itself.
+            # Under a live watch a record is true however long ago it was learnt, unless it ended by itself.
             true_until = max(entry.learnt, self._lost_at if self._lost_at is not None else self._clock())
             if self._clock() - min(true_until, entry.until) < self._stale_for:
                 return entry.record
@@ -215,13 +204,15 @@ class Watched(Generic[K, V, C]):
         self._entries[slot] = _Entry(record, self._clock(), learnt + lifetime if lifetime < _FOR_EVER else _FOR_EVER)
 
     async def _watch(self) -> None:
-        """Follows the source for ever; each loss of contact is noticed, waited out and caught up with."""
+        """Follow the source until closed: after each loss of contact, pause, resume and catch up."""
         cursor: str | None = None
         pause = RECONNECT_FIRST
-        # The flag, since what waits with a time-out may swallow a cancellation that comes together with its event.
+        # The flag, since a wait with a time-out may swallow a cancellation that comes together with its event.
         while not self._closing:
             try:
-                async with contextlib.aclosing(self._watch_from(cursor)) as changes:  # type: ignore[type-var]
+                # Sources are generators. Closing one ends its stream.
+                changes = cast("AsyncGenerator[C, None]", self._watch_from(cursor))
+                async with contextlib.aclosing(changes):
                     async for change in self._timely(changes):
                         if self._closing:
                             return
@@ -241,7 +232,7 @@ class Watched(Generic[K, V, C]):
             pause = min(pause * 2, RECONNECT_LAST)
 
     def _follow(self, change: C, *, anew: bool) -> None:
-        """One message of the watch; `anew` is the first of one that resumes nothing."""
+        """Apply one message. `anew` is the first message of a watch that resumes no cursor."""
         if anew:
             self._forget_everything()
         self._apply(change)
@@ -249,7 +240,7 @@ class Watched(Generic[K, V, C]):
             self._lost_at = None
 
     async def _timely(self, changes: AsyncIterator[C]) -> AsyncIterator[C]:
-        """The changes. Raises TimeoutError when not even a checkpoint comes: a source can be stuck and connected."""
+        """The changes. Raises TimeoutError when not even a checkpoint comes: a connected source may be stuck."""
         while True:
             async with asyncio.timeout(self._silence):
                 change = await anext(changes, None)
@@ -263,7 +254,7 @@ class Watched(Generic[K, V, C]):
         self._overtaken.update(key for key in keys if key in self._fetches)
 
     def _forget_everything(self) -> None:
-        # What was learnt before a watch began may have changed unseen, what is being fetched too. It has begun when its
-        # first message is here: the source draws its "now" somewhere between the request and that.
+        # Records that were learnt or asked for before the watch began may have changed unseen. It has begun when its
+        # first message arrives: the source reads its position somewhere between the request and that.
         self._entries.clear()
-        self._overtaken.update(self._fetches)
+        self._overtaken.update(self._fetches.keys)

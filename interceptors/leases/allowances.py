@@ -1,18 +1,12 @@
-"""Charges calls to tenants' allowances over all processes, exactly, and nearly always without asking anybody.
+"""Charges calls to tenants' allowances: exactly, over all processes, and nearly always from memory.
 
-A process holds a slice of what the ledger gave out, and a charge takes from it in memory. An empty slice is filled from
-the pool, and the pool from the ledger, in one conversation for everybody who waits. Slices are as large as what came in
-the last moments, shrink to single units near the limit, and go back when no calls come. See `quotas` for why that can
-never give a unit twice, and `_quota_refill` for what happens while a store is away.
-
-State is changed under one lock and only between waits, so that the threads of a `grpc.server` may charge and refund;
-everything else happens on the chain's loop.
+The package shows the picture and explains the words. One lock guards all state and is never held across a wait, so
+that the threads of a `grpc.server` may charge and refund. Everything that waits runs on the chain's loop.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import threading
 import time
 from collections import deque
@@ -20,61 +14,77 @@ from collections.abc import Callable, Coroutine, Iterable, Sequence
 from datetime import timedelta
 from typing import Any
 
-from tenantmesh.interceptors.leases.holding import UNLIMITED, Holding, Pending, Shortage, Taken
-from tenantmesh.interceptors.leases.refill import Conversation
+from tenantmesh.interceptors.background import run_all, shared_task
+from tenantmesh.interceptors.leases.holding import UNLIMITED, Holding, Return
+from tenantmesh.interceptors.leases.refill import Refill
 from tenantmesh.interceptors.leases.sources import QuotaStats, Sources
-from tenantmesh.interceptors.leases.tenant_holdings import Decided, TenantHoldings, Waiter
+from tenantmesh.interceptors.leases.tenant_holdings import ChargeOutcome, Receipt, Shortage, TenantHoldings, Waiter
 from tenantmesh.interceptors.policy import Charge
 from tenantmesh.interceptors.quotas import QuotaLedger, QuotaPool
 from tenantmesh.interceptors.tenants import TenantId
 
-__all__ = ["AT_ONCE", "LOOK_SECONDS", "STEPS", "LeasedQuota", "QuotaStats", "Shortage", "Taken"]
+__all__ = ["CONCURRENT_RETURNS", "STEPS", "TICK_SECONDS", "LeasedQuota", "QuotaStats", "Receipt", "Shortage"]
 
 CAPACITY = 20_000
-"""Tenants whose holdings are kept while they are empty."""
+"""Tenants that are cached without units."""
 STEPS = 8
-"""How many tenants are looked at when room is needed for one."""
-LOOK_SECONDS = 0.2
-"""A slice that nothing was taken from between two looks goes back, and so does what it is too large by."""
-IDLE_LOOKS = 5
-"""How long to look whether the pool has become idle as well."""
+"""Tenants that one eviction looks at."""
+TICK_SECONDS = 0.2
+IDLE_TICKS = 5
+"""Ticks for which an idle holding is visited, until its pool must have become idle too."""
 POOL_IDLE = timedelta(seconds=0.5)
 CLOSING_SECONDS = 5.0
-AT_ONCE = 32
-"""Conversations with the stores at a time, of those that nobody waits for."""
+CONCURRENT_RETURNS = 32
+"""Tenants whose units are returned at a time."""
 
 
 class LeasedQuota:
-    """See the module. Without a pool each process leases from the ledger by itself."""
+    """The engine. Without a pool each process leases from the ledger by itself.
+
+    capacity: tenants that are cached without units.
+    tick: seconds between ticks.
+    closing: seconds that `close` gives to refills under way, and again to returns.
+    """
 
     def __init__(
-        self, ledger: QuotaLedger, pool: QuotaPool | None = None, *, clock: Callable[[], float] = time.perf_counter
+        self,
+        ledger: QuotaLedger,
+        pool: QuotaPool | None = None,
+        *,
+        clock: Callable[[], float] = time.perf_counter,
+        capacity: int = CAPACITY,
+        tick: float = TICK_SECONDS,
+        closing: float = CLOSING_SECONDS,
     ) -> None:
-        self._clock = clock
+        self.clock = clock
+        """Times calls and periods."""
+        self._capacity = capacity
+        self._tick_seconds = tick
+        self._closing_seconds = closing
         self._sources = Sources(pool, ledger, clock)
         self.stats = self._sources.stats
         self._tenants: dict[int, TenantHoldings] = {}
-        self._queue: deque[int] = deque()
-        """The same tenants; whoever may be forgotten next stands first. An OrderedDict would cost each charge 30 ns."""
+        self._eviction_queue: deque[int] = deque()
+        """The keys of `_tenants`, the next candidate first. An OrderedDict would cost each charge 30 ns."""
         self._lock = threading.Lock()
-        self._conversation = Conversation(self._sources, self._lock, clock, self._hold)
+        self._refill = Refill(self._sources, self._lock, clock, self._activate)
         self._active: dict[Holding, TenantHoldings] = {}
-        """Holdings that may have something to give back."""
+        """Holdings that ticks visit: those that may have units to return."""
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._walker: asyncio.Task[None] | None = None
+        self._ticker: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._places = asyncio.Semaphore(AT_ONCE)
-        self._resting = False
+        self._returning = asyncio.Semaphore(CONCURRENT_RETURNS)
+        self._between_ticks = False
         self._closed = False
 
-    def charge_now(self, tenant_id: TenantId, charges: Sequence[Charge], now: float) -> Decided | None:
-        """Takes all charges from what is held here, or says that there is nothing anywhere; None when `charge` must be
-        awaited. `now` is a moment of the engine's clock: the call belongs to the period that it began in."""
+    def charge_now(self, tenant_id: TenantId, charges: Sequence[Charge], now: float) -> ChargeOutcome | None:
+        """Take all charges from memory, or refuse them from memory; None when `charge` must be awaited. `now` is when
+        the call began, on the engine's clock: the call belongs to that period."""
         tenant = self._tenants.get(tenant_id.int)
         if tenant is None:
             return None
         with self._lock:
-            outcome: Decided | None = None
+            outcome: ChargeOutcome | None = None
             if len(charges) == 1:
                 outcome = tenant.take_one(charges[0], now)
             if outcome is None:
@@ -84,14 +94,14 @@ class LeasedQuota:
             self.stats.charged_here += 1
             return outcome
 
-    async def charge(self, tenant_id: TenantId, charges: Sequence[Charge]) -> Decided:
-        """Takes all charges or none, waiting for more where too little is held here.
+    async def charge(self, tenant_id: TenantId, charges: Sequence[Charge]) -> ChargeOutcome:
+        """Take all charges or none, after a refill where too little is held.
 
-        Raises StoreUnavailable when neither pool nor ledger can be asked, NotFound for a tenant that does not exist,
-        Internal for a meter that is none.
+        Raises StoreUnavailable when neither pool nor ledger can be asked, NotFound for an unknown tenant, Internal for
+        an unknown meter.
         """
         with self._lock:
-            now = self._clock()
+            now = self.clock()
             tenant = self._tenant(tenant_id)
             for charge in charges:
                 tenant.holding(charge.meter, now)
@@ -101,7 +111,7 @@ class LeasedQuota:
             self.stats.waited += 1
             waiter = Waiter(charges)
             tenant.enqueue(waiter)
-        self._converse(tenant)
+        self._start_refill(tenant)
         try:
             return await waiter.answer
         except asyncio.CancelledError:
@@ -111,153 +121,166 @@ class LeasedQuota:
             raise
 
     def held(self, tenant_id: TenantId, meter: str) -> int:
-        """How many units of a meter this process holds ready."""
+        """The units of a meter that this process holds."""
         tenant = self._tenants.get(tenant_id.int)
         holding = None if tenant is None else tenant.holdings.get(meter)
         units = 0 if holding is None else holding.units
         return 0 if units == UNLIMITED else int(units)
 
-    def refund(self, taken: Iterable[Taken]) -> None:
-        """Gives back what a call took and is not to be charged. May be called from any thread."""
-        now = self._clock()
-        for each in taken:
-            holding = each.holding
+    @property
+    def cached_tenants(self) -> int:
+        """The tenants in memory."""
+        return len(self._tenants)
+
+    def refund(self, receipts: Iterable[Receipt]) -> None:
+        """Give back what a call took, when it is not counted after all. Any thread may call it."""
+        now = self.clock()
+        for receipt in receipts:
+            holding = receipt.holding
             with self._lock:
-                if each.usable and now < holding.ends_at and not self._closed:
-                    holding.units += each.amount
-                elif each.period_start is not None:
-                    late = Pending(holding.meter, each.amount, each.period_start)
-                    each.tenant.returning.append(late)
-                self._active[holding] = each.tenant
-        self._wake()
+                if receipt.reusable and now < holding.ends_at and not self._closed:
+                    holding.units += receipt.amount
+                elif receipt.period_start is not None:
+                    late = Return(holding.meter, receipt.amount, receipt.period_start)
+                    receipt.tenant.returns.append(late)
+                self._active[holding] = receipt.tenant
+        self._ensure_ticking()
 
     def forget(self, tenant_id: TenantId | None) -> None:
-        """Stops using what was leased under entitlements that may have changed, and gives it back. Call it on the loop.
-        None is every tenant."""
+        """Return units that were leased under entitlements which may have changed. None is every tenant. Call it on
+        the loop."""
         tenants = list(self._tenants.values()) if tenant_id is None else [self._tenants.get(tenant_id.int)]
         for tenant in filter(None, tenants):
             with self._lock:
-                tenant.forget()
+                tenant.invalidate()
                 active = [holding for holding in tenant.holdings.values() if holding in self._active]
-            if active or tenant.returning:
-                self._spawn(self._settle(tenant, [holding.meter for holding in active]))
+            if active or tenant.returns:
+                self._spawn(self._give_back(tenant, [holding.meter for holding in active]))
 
     async def start(self) -> None:
-        """Notes the loop on which everything happens that has to wait."""
+        """Bind the engine to the running loop."""
         self._loop = asyncio.get_running_loop()
         self._closed = False
 
     async def close(self) -> None:
-        """Gives everything back. Charges that come later take no more than they need."""
+        """Return everything. Later charges take no more than they need."""
         self._closed = True
-        if self._walker is not None:
-            if self._resting:
-                self._walker.cancel()
-            await asyncio.gather(self._walker, return_exceptions=True)
-        talking = [tenant.refill for tenant in self._tenants.values() if tenant.refill is not None]
-        if talking or self._tasks:
-            await asyncio.wait([*talking, *self._tasks], timeout=CLOSING_SECONDS)
-        settling = [self._settle(tenant, meters) for tenant, meters in self._release_everything().items()]
-        await _all_of(settling, CLOSING_SECONDS)
+        if self._ticker is not None:
+            if self._between_ticks:
+                self._ticker.cancel()
+            await asyncio.gather(self._ticker, return_exceptions=True)
+        refills = [tenant.refill for tenant in self._tenants.values() if tenant.refill is not None]
+        if refills or self._tasks:
+            await asyncio.wait([*refills, *self._tasks], timeout=self._closing_seconds)
+        returns = [self._give_back(tenant, meters) for tenant, meters in self._release_all().items()]
+        await run_all(returns, self._closing_seconds)
         with self._lock:
-            self.stats.forfeited += sum(tenant.lose() for tenant in self._tenants.values())
+            self.stats.forfeited += sum(tenant.forfeit() for tenant in self._tenants.values())
 
-    def _release_everything(self) -> dict[TenantHoldings, list[str]]:
-        """Starts everything that is held on its way back to the ledger, and says whose meters those are."""
+    def _release_all(self) -> dict[TenantHoldings, list[str]]:
+        """Release every holding to the ledger. Returns the meters by tenant."""
         released: dict[TenantHoldings, list[str]] = {}
         with self._lock:
             for holding, tenant in self._active.items():
                 released.setdefault(tenant, []).append(holding.meter)
-                tenant.give_up(holding.release(to_ledger=True))
+                tenant.add_return(holding.release(to_ledger=True))
             self._active.clear()
         return released
 
     def _tenant(self, tenant_id: TenantId) -> TenantHoldings:
         tenant = self._tenants.get(tenant_id.int)
         if tenant is None:
-            self._make_room(self._clock())
+            self._evict(self.clock())
             tenant = self._tenants[tenant_id.int] = TenantHoldings(tenant_id)
-            self._queue.append(tenant_id.int)
+            self._eviction_queue.append(tenant_id.int)
         return tenant
 
-    def _make_room(self, now: float) -> None:
-        """Forgets tenants from which nothing was taken since they stood first the last time: nearly those that were
-        used least recently, and charges need not keep an order. A few steps at most: where too many are in use there
-        will be more of them for a while."""
+    def _evict(self, now: float) -> None:
+        """Evict idle tenants (second-chance clock): one used since its last turn goes to the back of the queue, an idle
+        one is dropped. Looks at STEPS tenants at most, so the cache may exceed its capacity while more are in use."""
         for _ in range(STEPS):
-            if len(self._tenants) < CAPACITY:
+            if len(self._tenants) < self._capacity:
                 return
-            key = self._queue.popleft()
+            key = self._eviction_queue.popleft()
             tenant = self._tenants[key]
-            if tenant.idle and not tenant.in_demand(now):
+            if tenant.idle and not tenant.measure_demand(now):
                 del self._tenants[key]
             else:
-                self._queue.append(key)
+                self._eviction_queue.append(key)
 
-    def _converse(self, tenant: TenantHoldings) -> None:
+    def _start_refill(self, tenant: TenantHoldings) -> None:
         if tenant.refill is None:
-            # In a context of its own: it serves everybody who waits, and must not end with the first one's deadline.
-            talk = self._conversation.until_all_are_answered(tenant, modest=self._closed)
-            tenant.refill = asyncio.create_task(talk, context=contextvars.Context())
+            tenant.refill = shared_task(self._refill.serve_all(tenant, minimal=self._closed))
 
-    def _hold(self, tenant: TenantHoldings, holding: Holding) -> None:
-        """Told by the conversation of a holding that may have something to give back some time."""
-        holding.looks = IDLE_LOOKS
+    def _activate(self, tenant: TenantHoldings, holding: Holding) -> None:
+        """Have ticks visit the holding."""
+        holding.idle_ticks_left = IDLE_TICKS
         self._active[holding] = tenant
-        self._wake()
+        self._ensure_ticking()
 
-    def _wake(self) -> None:
-        """Has the looks begin, unless they are under way."""
-        if self._walker is not None and not self._walker.done() and not self._closed:
+    @property
+    def ticking(self) -> bool:
+        """True while a holding may have units to return."""
+        return self._ticker is not None and not self._ticker.done()
+
+    def _ensure_ticking(self) -> None:
+        if self.ticking and not self._closed:
             return
         if self._loop is None:
             self._loop = asyncio.get_running_loop()
         try:
-            self._loop.call_soon_threadsafe(self._walk_or_settle)
+            self._loop.call_soon_threadsafe(self._start_ticking)
         except RuntimeError:
             self.stats.forfeited += 1  # the loop is closed: the process is about to end
 
-    def _walk_or_settle(self) -> None:
+    def _start_ticking(self) -> None:
         if self._closed:
-            for tenant in self._release_everything():
-                self._spawn(self._settle(tenant, []))
-        elif self._walker is None or self._walker.done():
-            self._walker = asyncio.get_running_loop().create_task(self._walk(), name="tenantmesh-quota")
-            # A refund in another thread may come when the walk has just ended.
-            self._walker.add_done_callback(lambda _: self._wake() if self._active and not self._closed else None)
+            for tenant in self._release_all():
+                self._spawn(self._give_back(tenant, []))
+        elif not self.ticking:
+            self._ticker = asyncio.get_running_loop().create_task(self._run_ticks(), name="tenantmesh-quota")
+            # A refund in another thread may come just when the last tick has ended.
+            self._ticker.add_done_callback(
+                lambda _: self._ensure_ticking() if self._active and not self._closed else None
+            )
 
-    async def _walk(self) -> None:
+    async def _run_ticks(self) -> None:
         while self._active and not self._closed:
-            self._resting = True
-            await asyncio.sleep(LOOK_SECONDS)
-            self._resting = False
-            await _all_of(self._look())
+            self._between_ticks = True
+            await asyncio.sleep(self._tick_seconds)
+            self._between_ticks = False
+            await self.tick()
 
-    def _look(self) -> list[Coroutine[Any, Any, None]]:
-        """What is idle, or more than is called for, on its way back: slices at once, pools when nobody has taken from
-        them for a while."""
-        now, settling = self._clock(), []
+    async def tick(self) -> None:
+        """Measure demand, and return what is idle: slices at once, pools after POOL_IDLE."""
+        now, returns = self.clock(), []
         for holding, tenant in list(self._active.items()):
             with self._lock:
-                holding.measure(now)
-                released = holding.release(keep=holding.worth_keeping())
-                if released is not None:
-                    holding.pooled += released.amount  # that is where it goes
-                tenant.give_up(released)
-                busy = holding.used or holding.wanted
-                holding.used, holding.looks = False, IDLE_LOOKS if busy else holding.looks - 1
-                if not busy and (holding.looks <= 0 or not holding.pooled) and not tenant.returning:
-                    del self._active[holding]
-            pooled = [holding.meter] if holding.pooled and holding.looks < IDLE_LOOKS - 1 else []
-            if pooled or tenant.returning:
-                settling.append(self._settle(tenant, pooled, POOL_IDLE))
-        return settling
+                self._visit(holding, tenant, now)
+            idle = holding.pooled and holding.idle_ticks_left < IDLE_TICKS - 1
+            if idle or tenant.returns:
+                returns.append(self._give_back(tenant, [holding.meter] if idle else [], POOL_IDLE))
+        await run_all(returns)
 
-    async def _settle(self, tenant: TenantHoldings, meters: Sequence[str], idle_for: timedelta = timedelta()) -> None:
-        """Gives back what is on its way, and what is in pools that nobody takes from. Waits for a place: after a change
-        that concerns everybody, the ledger would else have no time for those who wait."""
-        async with self._places:
-            await self._conversation.give_back(tenant)
+    def _visit(self, holding: Holding, tenant: TenantHoldings, now: float) -> None:
+        """Release what the holding has too much. Ends the visits to one that is idle for good."""
+        holding.measure(now)
+        released = holding.release(keep=holding.units_to_keep())
+        if released is not None:
+            holding.pooled += released.amount  # that is where it goes
+        tenant.add_return(released)
+        busy = holding.used or holding.waiting
+        holding.used, holding.idle_ticks_left = False, IDLE_TICKS if busy else holding.idle_ticks_left - 1
+        if not busy and (holding.idle_ticks_left <= 0 or not holding.pooled) and not tenant.returns:
+            del self._active[holding]
+
+    async def _give_back(
+        self, tenant: TenantHoldings, meters: Sequence[str], idle_for: timedelta = timedelta()
+    ) -> None:
+        """Return the tenant's units, and drain the pools of these meters if they are idle. Few tenants at a time: a
+        change that concerns all of them must leave the ledger time for waiting calls."""
+        async with self._returning:
+            await self._refill.give_back(tenant)
             for meter in meters:
                 await self._sources.drain(tenant.id, meter, idle_for)
 
@@ -265,13 +288,3 @@ class LeasedQuota:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-async def _all_of(work: Iterable[Coroutine[Any, Any, None]], seconds: float | None = None) -> None:
-    """Does the work. What takes longer than so many seconds is dropped."""
-    tasks = [asyncio.ensure_future(each) for each in work]
-    if tasks:
-        _, late = await asyncio.wait(tasks, timeout=seconds)
-        for task in late:
-            task.cancel()
-        await asyncio.gather(*late, return_exceptions=True)

@@ -1,14 +1,13 @@
-"""Rates over all processes that cost a store call only now and then.
+"""Burst limits over all processes that ask their store only now and then.
 
-Everything is taken before it is used, never written behind. Takers of a key that come while the store is being asked
-share the next question. A key that many calls want is leased from: the store gives units for the next moments, and
-calls are decided from them in memory. A key that was refused is refused for as long as asking again would be no use.
+Units are taken before they are used, never written behind. Calls for a key that come while the store is being asked
+share the next question. A key with much demand is leased from: the store gives units for the next moments, and calls
+take those from memory. A refused key stays refused for as long as asking again would be of no use.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import itertools
 import threading
 import time
@@ -17,6 +16,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
+from tenantmesh.interceptors.background import shared_task
+from tenantmesh.interceptors.leases.breaker import KeyedBreaker
 from tenantmesh.interceptors.limits import (
     LEASE_SHARE,
     Decision,
@@ -32,53 +33,69 @@ from tenantmesh.interceptors.limits import (
 __all__ = ["LeasedRateLimiter", "RateStats"]
 
 CAPACITY = 20_000
-DOWN_FOR = 1.0
-"""Seconds for which a store that did not answer is not asked about the same key again. Other keys may be another
-server's, where the store is a cluster; a client with a breaker of its own spares them the wait."""
+"""Keys that are cached."""
+DEMAND_SECONDS = 0.2
+"""Time constant of the average that measures demand."""
+LEASE_SLOTS = 1.5
+"""Slots of demand that a lease covers: it lives for one slot to two."""
 LONGEST_HOLD_OFF = 0.025
-"""Seconds for which a refused key is left alone, where its rate gives enough in them to be worth a question."""
+"""Longest time for which a refused key is not asked about again, in seconds, where it grows back sooner."""
 AT_ONCE = timedelta()
 
 
 @dataclass(slots=True)
 class RateStats:
-    """What it took to limit calls: units decided on in memory, calls of the store, units leased."""
+    """Counters of the limiter."""
 
     decided_here: int = 0
+    """Calls decided from memory."""
     asked: int = 0
     """Calls of the store."""
     leased: int = 0
-    """Units taken from the store in advance."""
+    """Units leased from the store."""
 
 
 class _Waiter:
+    """A call that waits for the store."""
+
     __slots__ = ("answer", "cost")
 
     def __init__(self, cost: int) -> None:
         self.cost = cost
         self.answer: asyncio.Future[Decision] = asyncio.get_running_loop().create_future()
 
+    def decide(self, decision: Decision) -> None:
+        """Answer the call, unless it has left."""
+        if not self.answer.done():
+            self.answer.set_result(decision)
 
-class _Key:
-    """What this process holds of one rate, and who waits for more."""
+
+class _Bucket:
+    """The state of one key under one rate: its lease, the last refusal, and the calls that wait for the store."""
 
     __slots__ = (
-        "asking", "demand", "down_until", "measured_at", "rate", "refused_cost", "refused_until", "remaining", "taken",
-        "units", "usable_until", "waiting",
+        "asking", "demand", "measured_at", "rate", "refused_cost", "refused_until", "remaining", "requested", "units",
+        "usable_until", "waiters",
     )  # fmt: skip
 
     def __init__(self, rate: Rate, now: float) -> None:
         self.rate = rate
         self.units = 0
-        self.usable_until = self.refused_until = self.down_until = now
+        self.usable_until = self.refused_until = now
         self.refused_cost = 0
         self.remaining = rate.burst
-        self.taken = 0
-        """Units wanted since `measured_at`, and per second before that: how much is worth leasing."""
+        self.requested = 0
+        """Units that calls requested since `measured_at`, and per second before that."""
         self.measured_at = now
         self.demand = 0.0
-        self.waiting: deque[_Waiter] = deque()
+        self.waiters: deque[_Waiter] = deque()
         self.asking: asyncio.Task[None] | None = None
+
+    def fail(self, asked: list[_Waiter], error: StoreUnavailable) -> None:
+        """Raise the error in the calls that were asked for, and in those that came meanwhile."""
+        for waiter in (*asked, *self.waiters):
+            if not waiter.answer.done():
+                waiter.answer.set_exception(error)
 
 
 class LeasedRateLimiter:
@@ -87,27 +104,28 @@ class LeasedRateLimiter:
     def __init__(self, store: RateStore, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._store = store
         self._clock = clock
-        self._keys: dict[str, _Key] = {}
+        self._buckets: dict[str, _Bucket] = {}
         self._lock = threading.Lock()
+        self._breaker = KeyedBreaker[str](clock)
         self.stats = RateStats()
 
     def take_now(self, key: str, rate: Rate, cost: int = 1) -> Decision | None:
         """As `RateLimiter.take_now`: from a lease, or from the memory of a refusal."""
-        known = self._keys.get(key)
-        if known is None:
+        bucket = self._buckets.get(key)
+        if bucket is None:
             return None
         now = self._clock()
         with self._lock:
-            if known.rate is not rate and known.rate != rate:
+            if bucket.rate is not rate and bucket.rate != rate:
                 return None
-            if known.units >= cost and now < known.usable_until:
-                known.units -= cost
-                known.taken += cost
+            if bucket.units >= cost and now < bucket.usable_until:
+                bucket.units -= cost
+                bucket.requested += cost
                 self.stats.decided_here += 1
-                return Decision(True, rate.burst, known.remaining + known.units, AT_ONCE)
-            if now < known.refused_until and cost >= known.refused_cost:
+                return Decision(True, rate.burst, bucket.remaining + bucket.units, AT_ONCE)
+            if now < bucket.refused_until and cost >= bucket.refused_cost:
                 self.stats.decided_here += 1
-                return Decision(False, rate.burst, 0, timedelta(seconds=known.refused_until - now))
+                return Decision(False, rate.burst, 0, timedelta(seconds=bucket.refused_until - now))
         return None
 
     async def take(self, key: str, rate: Rate, cost: int = 1) -> Decision:
@@ -115,103 +133,91 @@ class LeasedRateLimiter:
         decided = self.take_now(key, rate, cost)
         if decided is not None:
             return decided
-        known = self._known(key, rate)
-        if self._clock() < known.down_until:
+        bucket = self._bucket(key, rate)
+        if not self._breaker.closed(key):
             raise StoreUnavailable("the rate limiter's store did not answer a moment ago")
         waiter = _Waiter(cost)
-        known.waiting.append(waiter)
-        if known.asking is None:
-            # In a context of its own: it serves everybody who waits, and must not end with the first one's deadline.
-            known.asking = asyncio.create_task(self._ask(key, known), context=contextvars.Context())
+        bucket.waiters.append(waiter)
+        if bucket.asking is None:
+            bucket.asking = shared_task(self._ask(key, bucket))
         return await waiter.answer
 
-    def _known(self, key: str, rate: Rate) -> _Key:
-        """What is held of the key under this rate. Under another one it begins anew at once: who asks for those that
-        wait under the old rate is left to answer them, and under load would never have done."""
-        known = self._keys.get(key)
-        if known is None or known.rate != rate:
-            known = _Key(rate, self._clock())
+    def _bucket(self, key: str, rate: Rate) -> _Bucket:
+        """The key's state under this rate. If the rate changed, start fresh state now. The asking task of the old rate
+        still answers its own waiters; waiting for it would never end under load."""
+        bucket = self._buckets.get(key)
+        if bucket is None or bucket.rate != rate:
+            bucket = _Bucket(rate, self._clock())
             with self._lock:
-                self._keys.pop(key, None)
-                self._keys[key] = known
-                if len(self._keys) > CAPACITY:
-                    self._drop_oldest()
-        return known
+                self._buckets.pop(key, None)
+                self._buckets[key] = bucket
+                if len(self._buckets) > CAPACITY:
+                    self._evict()
+        return bucket
 
-    def _drop_oldest(self) -> None:
-        oldest = next((key for key, known in self._keys.items() if known.asking is None), None)
+    def _evict(self) -> None:
+        oldest = next((key for key, bucket in self._buckets.items() if bucket.asking is None), None)
         if oldest is not None:
-            del self._keys[oldest]
+            del self._buckets[oldest]
 
-    async def _ask(self, key: str, known: _Key) -> None:
-        """Asks for everybody who waits, again and again until nobody does."""
+    async def _ask(self, key: str, bucket: _Bucket) -> None:
+        """Ask for all waiting calls, again and again until none waits."""
+        waiters: list[_Waiter] = []
         try:
-            while waiters := [waiter for waiter in known.waiting if not waiter.answer.done()]:
-                known.waiting.clear()
+            while waiters := [waiter for waiter in bucket.waiters if not waiter.answer.done()]:
+                bucket.waiters.clear()
                 rows = _rows(waiters)
                 sent = self._clock()
-                lease = self._worth_leasing(known, sum(waiter.cost for waiter in waiters), sent)
-                try:
-                    grant = await self._store.take(key, known.rate, rows, lease)
-                except StoreUnavailable as error:
-                    known.down_until = self._clock() + DOWN_FOR
-                    self._fail([*waiters, *known.waiting], error)
-                    return
+                lease = self._lease_size(bucket, sum(waiter.cost for waiter in waiters), sent)
+                grant = await self._breaker.ask(key, self._store.take(key, bucket.rate, rows, lease))
                 self.stats.asked += 1
-                self._settle(known, grant, sent)
-                self._answer(known, waiters, rows, grant, sent)
+                self._add_lease(bucket, grant, sent)
+                self._answer(bucket, waiters, rows, grant, sent)
+        except StoreUnavailable as error:
+            bucket.fail(waiters, error)
         except BaseException as error:
-            self._fail([*waiters, *known.waiting], StoreUnavailable("asking the rate limiter's store failed"))
+            bucket.fail(waiters, StoreUnavailable("asking the rate limiter's store failed"))
             if not isinstance(error, asyncio.CancelledError):
                 raise
         finally:
-            known.waiting.clear()
-            known.asking = None
+            bucket.waiters.clear()
+            bucket.asking = None
 
-    def _worth_leasing(self, known: _Key, waiting: int, now: float) -> int:
-        """How many units to take in advance: what came in the last moments will come in the next ones too."""
+    def _lease_size(self, bucket: _Bucket, requested: int, now: float) -> int:
+        """Units to lease: the demand of the last moments will be that of the next ones."""
         with self._lock:
-            taken, known.taken = known.taken + waiting, 0
-        seconds = max(now - known.measured_at, 1e-3)
-        known.measured_at = now
-        weight = min(1.0, seconds / 0.2)
-        known.demand += (taken / seconds - known.demand) * weight
-        if not leasable(known.rate):
+            requested, bucket.requested = bucket.requested + requested, 0
+        seconds = max(now - bucket.measured_at, 1e-3)
+        bucket.measured_at = now
+        bucket.demand += (requested / seconds - bucket.demand) * min(1.0, seconds / DEMAND_SECONDS)
+        if not leasable(bucket.rate):
             return 0
-        wanted = int(known.demand * slot_of(known.rate) * 1.5)  # a lease lives one slot to two
-        return min(wanted, known.rate.burst // LEASE_SHARE) if wanted > 1 else 0
+        wanted = int(bucket.demand * slot_of(bucket.rate) * LEASE_SLOTS)
+        return min(wanted, bucket.rate.burst // LEASE_SHARE) if wanted > 1 else 0
 
-    def _settle(self, known: _Key, grant: RateGrant, sent: float) -> None:
-        rate = known.rate
+    def _add_lease(self, bucket: _Bucket, grant: RateGrant, sent: float) -> None:
+        rate = bucket.rate
         with self._lock:
-            known.remaining = max(0, int((rate.burst * rate.interval - grant.full_in) / rate.interval + 1e-6))
+            bucket.remaining = max(0, int((rate.burst * rate.interval - grant.full_in) / rate.interval + 1e-6))
             if grant.leased:
                 self.stats.leased += grant.leased
-                known.units, known.usable_until = grant.leased, sent + grant.valid_for
+                bucket.units, bucket.usable_until = grant.leased, sent + grant.valid_for
 
-    def _answer(self, known: _Key, waiters: list[_Waiter], rows: list[Takers], grant: RateGrant, sent: float) -> None:
-        """Tells each waiter, the first of each row first."""
-        rate, queue = known.rate, iter(waiters)
+    def _answer(
+        self, bucket: _Bucket, waiters: list[_Waiter], rows: list[Takers], grant: RateGrant, sent: float
+    ) -> None:
+        """Admit the first calls of each row, as many as were served, and refuse the others."""
+        rate, queue = bucket.rate, iter(waiters)
         for row, served in zip(rows, grant.served, strict=True):
             for number, waiter in enumerate(itertools.islice(queue, row.number)):
                 if number < served:
-                    _tell(waiter, Decision(True, rate.burst, known.remaining, AT_ONCE))
+                    waiter.decide(Decision(True, rate.burst, bucket.remaining, AT_ONCE))
                     continue
                 wait = max(0.0, grant.full_in + row.cost * rate.interval - rate.burst * rate.interval)
                 hold_off = min(LONGEST_HOLD_OFF, rate.burst * rate.interval / LEASE_SHARE)
                 with self._lock:
-                    known.refused_until, known.refused_cost = sent + max(wait, hold_off), row.cost
-                _tell(waiter, Decision(False, rate.burst, known.remaining, timedelta(seconds=wait)))
-
-    def _fail(self, waiters: list[_Waiter], error: StoreUnavailable) -> None:
-        for waiter in waiters:
-            if not waiter.answer.done():
-                waiter.answer.set_exception(error)
-
-
-def _tell(waiter: _Waiter, decision: Decision) -> None:
-    if not waiter.answer.done():
-        waiter.answer.set_result(decision)
+                    bucket.refused_until, bucket.refused_cost = sent + max(wait, hold_off), row.cost
+                waiter.decide(Decision(False, rate.burst, bucket.remaining, timedelta(seconds=wait)))
 
 
 def _rows(waiters: list[_Waiter]) -> list[Takers]:

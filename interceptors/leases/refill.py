@@ -1,65 +1,77 @@
-"""How a process comes by units for those who wait: from the pool, and where that has too little, from the ledger."""
+"""Gets units for a tenant's waiting calls: from the pool, and where that has too little, from the ledger.
+
+The package explains the words.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from tenantmesh.interceptors.errors import MeshError
-from tenantmesh.interceptors.leases.holding import Holding, Pending
+from tenantmesh.interceptors.leases.holding import Holding, Return
 from tenantmesh.interceptors.leases.sources import Sources
 from tenantmesh.interceptors.leases.tenant_holdings import TenantHoldings
 from tenantmesh.interceptors.limits import StoreUnavailable
 from tenantmesh.interceptors.quotas import Ask, PoolSlice, Slice
 
-__all__ = ["Conversation"]
+__all__ = ["Refill"]
 
-REFUSED_FOR = 1.0
-"""Seconds for which a meter that was found empty is not asked for again, unless its entitlements change."""
+REFUSED_SECONDS = 1.0
+"""Seconds for which an empty meter is refused without asking again, unless its entitlements change."""
 
 
-class Lack(NamedTuple):
-    """How much of a meter whoever is first in the queue lacks."""
+class Shortfall(NamedTuple):
+    """The units of one meter that the first waiting call lacks."""
 
     holding: Holding
     need: int
 
 
 class PoolClock(NamedTuple):
-    """What the pool's clock showed, and when it was heard here."""
+    """The pool's clock when it answered, and the engine's clock then."""
 
-    shown: float
-    at: float
+    time: float
+    read_at: float
 
 
-class Conversation:
-    """One at a time for each tenant. `hold` is told of each holding that got something."""
+class Surplus(NamedTuple):
+    """The part of a lease that is for the pool."""
+
+    units: Slice
+    amount: int
+    ends_at: float
+
+
+class Refill:
+    """Serves waiting calls: one run per tenant at a time. Calls `on_refilled` for each holding that may have to return
+    units later."""
 
     def __init__(
         self,
         sources: Sources,
         lock: threading.Lock,
         clock: Callable[[], float],
-        hold: Callable[[TenantHoldings, Holding], None],
+        on_refilled: Callable[[TenantHoldings, Holding], None],
     ) -> None:
         self._sources = sources
         self._lock = lock
         self._clock = clock
-        self._hold = hold
+        self._on_refilled = on_refilled
 
-    async def until_all_are_answered(self, tenant: TenantHoldings, *, modest: bool) -> None:
-        """Asks again and again while somebody waits. `modest` is to take no more than is needed."""
+    async def serve_all(self, tenant: TenantHoldings, *, minimal: bool) -> None:
+        """Refill until no call of the tenant waits. `minimal` takes no more than the calls need."""
         try:
             while True:
                 with self._lock:
                     tenant.serve(self._clock())
-                    if not tenant.waiting:
+                    if not tenant.waiters:
                         return
-                    lacks = self._lacks(tenant, modest=modest)
+                    shortfalls = self._shortfalls(tenant, minimal=minimal)
                 try:
-                    await self._provide(tenant, lacks)
+                    await self._refill(tenant, shortfalls)
                 except StoreUnavailable as error:
                     tenant.fail(error, everybody=True)
                 except MeshError as error:
@@ -71,97 +83,118 @@ class Conversation:
         finally:
             tenant.refill = None
 
-    def _lacks(self, tenant: TenantHoldings, *, modest: bool) -> list[Lack]:
-        """What whoever is first in the queue lacks. Never empty: what lacks nothing has been served."""
+    def _shortfalls(self, tenant: TenantHoldings, *, minimal: bool) -> list[Shortfall]:
+        """What the first waiting call lacks. Never empty: a call that lacks nothing has been served."""
         now, found = self._clock(), []
-        for charge in tenant.waiting[0].charges:
+        for charge in tenant.waiters[0].charges:
             holding = tenant.holdings[charge.meter]
-            if modest:
-                holding.demand, holding.taken = 0.0, 0
+            if minimal:
+                holding.demand, holding.requested = 0.0, 0
             units = holding.units if now < holding.ends_at else 0
             if units < charge.cost:
                 holding.measure(now)
-                found.append(Lack(holding, charge.cost - int(units)))
+                found.append(Shortfall(holding, charge.cost - int(units)))
         return found
 
-    async def _provide(self, tenant: TenantHoldings, lacks: list[Lack]) -> None:
-        """Gets what lacks, or marks the meters of which there is too little anywhere.
+    async def _refill(self, tenant: TenantHoldings, shortfalls: list[Shortfall]) -> None:
+        """Get units for the shortfalls, or refuse the meters of which pool and ledger have too little.
 
-        The pool comes first, but for meters whose limit is not known: the limit has to be learnt from the ledger, so
-        that units which were leased under a higher one are not used.
+        The pool comes first, unless a meter's limit is unknown. Then the ledger must tell it first, so that units
+        which were leased under a higher limit are not charged.
         """
-        changes = tenant.changes
-        if tenant.returning:
-            await self.give_back(tenant)  # else the last units might be on their way back while they are looked for
-        heard: PoolClock | None = None
-        known = all(lack.holding.limit is not None for lack in lacks)
-        if known:
-            lacks, heard = await self._from_pool(tenant, lacks)
-        if not lacks:
+        generation, pool_clock = tenant.generation, None
+        if tenant.returns:
+            await self.give_back(tenant)  # first, since these may be the last units
+        limits_known = all(holding.limit is not None for holding, _ in shortfalls)
+        if limits_known:
+            shortfalls, pool_clock = await self._take_from_pool(tenant, shortfalls)
+        if not shortfalls:
             return
-        dry = await self._from_ledger(tenant, lacks, heard)
-        if dry and not known:
-            dry, _ = await self._from_pool(tenant, [lack for lack in dry if lack.holding.limit is not None])
-        if dry and any(lack.need > 1 for lack in dry):
+        unmet = await self._lease(tenant, shortfalls, pool_clock)
+        if not limits_known:
+            limited = [shortfall for shortfall in unmet if shortfall.holding.limit is not None]
+            unmet, _ = await self._take_from_pool(tenant, limited)
+        if any(need > 1 for _, need in unmet):
             # Pool and ledger may have enough together.
-            for lack in dry:
-                await self._sources.drain(tenant.id, lack.holding.meter)
-            dry = await self._from_ledger(tenant, dry, None)
+            for holding, _ in unmet:
+                await self._sources.drain(tenant.id, holding.meter)
+            unmet = await self._lease(tenant, unmet, None)
+        self._refuse(tenant, unmet, generation)
+
+    def _refuse(self, tenant: TenantHoldings, unmet: Iterable[Shortfall], generation: int) -> None:
         with self._lock:
+            if generation != tenant.generation:
+                return
             now = self._clock()
-            for holding, need in dry if changes == tenant.changes else ():
-                holding.refuse(int(holding.units) + need, min(now + REFUSED_FOR, holding.ends_at))
+            for holding, need in unmet:
+                holding.refuse(int(holding.units) + need, min(now + REFUSED_SECONDS, holding.ends_at))
 
-    async def _from_pool(self, tenant: TenantHoldings, lacks: list[Lack]) -> tuple[list[Lack], PoolClock | None]:
-        """Takes from the pool. Returns what it does not have, and its clock; without a pool everything, and None."""
-        if not lacks:
+    async def _take_from_pool(
+        self, tenant: TenantHoldings, shortfalls: list[Shortfall]
+    ) -> tuple[list[Shortfall], PoolClock | None]:
+        """Take slices from the pool. Returns the shortfalls that it can't meet, and its clock; without a pool all, and
+        None."""
+        if not shortfalls:
             return [], None
-        sent, changes = self._clock(), tenant.changes
-        asks = [Ask(holding.meter, holding.slice(need), need) for holding, need in lacks]
-        answer = await self._sources.take(tenant.id, asks, [holding.limit or 0 for holding, _ in lacks])
+        sent, generation = self._clock(), tenant.generation
+        asks = [Ask(holding.meter, holding.slice_size(need), need) for holding, need in shortfalls]
+        answer = await self._sources.take(tenant.id, asks, [holding.limit or 0 for holding, _ in shortfalls])
         if answer is None:
-            return lacks, None
+            return shortfalls, None
+        unmet = []
         with self._lock:
-            for lack, found in zip(lacks, answer.slices, strict=True):
-                if found is not None and found.granted:
-                    ends_at = sent + found.ends_in.total_seconds()
-                    units = Slice(
-                        found.meter, found.granted, found.left, found.limit, found.period_start, found.ends_in
-                    )
-                    self._receive(tenant, lack.holding, units, found.granted, ends_at, changes)
-                    lack.holding.pooled = found.pooled
-        missing = [lack for lack, found in zip(lacks, answer.slices, strict=True) if found is None]
-        return missing, PoolClock(answer.clock, self._clock())
+            for shortfall, units in zip(shortfalls, answer.slices, strict=True):
+                if units is None:
+                    unmet.append(shortfall)
+                elif units.granted:
+                    ends_at = sent + units.ends_in.total_seconds()
+                    self._receive(tenant, shortfall.holding, units, units.granted, ends_at, generation)
+                    shortfall.holding.pooled = units.pooled
+        return unmet, PoolClock(answer.clock, self._clock())
 
-    async def _from_ledger(self, tenant: TenantHoldings, lacks: Sequence[Lack], heard: PoolClock | None) -> list[Lack]:
-        """Leases from the ledger, and leaves in the pool what is not for this process. Returns what there is too little
-        of."""
-        sent, changes = self._clock(), tenant.changes
-        pooling = heard is not None
-        asks = [Ask(holding.meter, holding.lease(need, pooling=pooling), need) for holding, need in lacks]
+    async def _lease(
+        self, tenant: TenantHoldings, shortfalls: Sequence[Shortfall], pool_clock: PoolClock | None
+    ) -> list[Shortfall]:
+        """Lease from the ledger, and put the surplus into the pool. Returns the shortfalls that it can't meet."""
+        sent, generation = self._clock(), tenant.generation
+        pooling = pool_clock is not None
+        asks = [Ask(holding.meter, holding.lease_size(need, pooling=pooling), need) for holding, need in shortfalls]
         slices = await self._sources.lease(tenant.id, asks)
-        dry, rests = [], []
+        surpluses = []
         with self._lock:
-            for lack, units in zip(lacks, slices, strict=True):
-                holding, ends_at = lack.holding, sent + units.ends_in.total_seconds()
-                if units.limit is None:
-                    if changes == tenant.changes:
-                        tenant.give_up(holding.unlimited(ends_at))
-                    continue
-                kept = holding.share(lack.need, units.granted, units.left) if pooling else units.granted
-                self._receive(tenant, holding, units, kept, ends_at, changes)
-                if units.granted > kept:
-                    holding.pooled = units.granted - kept
-                    rests.append((units, units.granted - kept, ends_at))
-                if units.granted < lack.need:
-                    dry.append((lack, units.left))
+            for shortfall, units in zip(shortfalls, slices, strict=True):
+                ends_at = sent + units.ends_in.total_seconds()
+                amount = self._receive_lease(tenant, shortfall, units, ends_at, generation, pooling=pooling)
+                if amount:
+                    surpluses.append(Surplus(units, amount, ends_at))
             tenant.serve(self._clock())
-        for units, rest, ends_at in rests:
-            until = None if heard is None else heard.shown + ends_at - heard.at
-            self._keep(tenant, await self._sources.add(tenant.id, units, rest, until))
-        # Where one is short all get nothing, and the others are not to blame.
-        short = [lack for lack, left in dry if left < lack.need]
-        return short or [lack for lack, _ in dry]
+        for units, amount, ends_at in surpluses:
+            until = None if pool_clock is None else pool_clock.time + ends_at - pool_clock.read_at
+            self._keep(tenant, await self._sources.add(tenant.id, units, amount, until))
+        return _unmet(shortfalls, slices)
+
+    def _receive_lease(
+        self,
+        tenant: TenantHoldings,
+        shortfall: Shortfall,
+        units: Slice,
+        ends_at: float,
+        generation: int,
+        *,
+        pooling: bool,
+    ) -> int:
+        """Put this process's share of one leased slice into its holding. Returns the surplus."""
+        holding = shortfall.holding
+        if units.limit is None:
+            if generation == tenant.generation:
+                tenant.add_return(holding.make_unlimited(ends_at))
+            return 0
+        share = holding.share_of_lease(shortfall.need, units.granted, units.left) if pooling else units.granted
+        self._receive(tenant, holding, units, share, ends_at, generation)
+        surplus = units.granted - share
+        if surplus:
+            holding.pooled = surplus
+        return surplus
 
     def _receive(
         self,
@@ -170,30 +203,41 @@ class Conversation:
         units: Slice | PoolSlice,
         amount: int,
         ends_at: float,
-        changes: int,
+        generation: int,
     ) -> None:
-        """Puts units into the holding; those that were asked for before the entitlements changed go back."""
-        if changes != tenant.changes:
-            late = Pending(holding.meter, amount, units.period_start)
-            tenant.give_up(late if amount else None)
+        """Put units into the holding. Those that were asked for in an older generation are returned."""
+        if generation != tenant.generation:
+            tenant.add_return(Return(holding.meter, amount, units.period_start) if amount else None)
         else:
-            ledgers = isinstance(units, Slice)
-            tenant.give_up(holding.hold(amount, units.period_start, ends_at, ledgers=ledgers))
-            holding.learn(units.limit or 0, units.left, 0)
-        self._hold(tenant, holding)
+            tenant.add_return(holding.add(amount, units.period_start, ends_at, from_ledger=True))
+            holding.update_stock(units.limit or 0, units.left, 0)
+        self._on_refilled(tenant, holding)
 
     async def give_back(self, tenant: TenantHoldings) -> None:
-        """Gives back what is on its way, and keeps what can't be returned now."""
+        """Return the tenant's units. Those that can't be returned now stay with it."""
         with self._lock:
-            returning, tenant.returning = tenant.returning, []
+            returns, tenant.returns = tenant.returns, []
         try:
-            while returning:
-                self._keep(tenant, await self._sources.give_back(tenant.id, returning.pop()))
+            while returns:
+                self._keep(tenant, await self._sources.give_back(tenant.id, returns.pop()))
         finally:
             with self._lock:
-                tenant.returning += returning  # where this was ended before it came to them
+                tenant.returns += returns  # those that a cancellation left
 
-    def _keep(self, tenant: TenantHoldings, units: Pending | None) -> None:
+    def _keep(self, tenant: TenantHoldings, units: Return | None) -> None:
         with self._lock:
-            if units is not None and not tenant.keep(units):
-                tenant.give_up(units)
+            if units is not None and not tenant.put_back(units):
+                tenant.add_return(units)
+
+
+def _unmet(shortfalls: Sequence[Shortfall], slices: Sequence[Slice]) -> list[Shortfall]:
+    """The shortfalls to which the ledger gave too little. Where one meter is short the ledger gives nothing of any:
+    then the short ones alone."""
+    asked = list(zip(shortfalls, slices, strict=True))
+    unmet = [(shortfall, units) for shortfall, units in asked if _too_little(units, shortfall.need)]
+    short = [shortfall for shortfall, units in unmet if units.left < shortfall.need]
+    return short or [shortfall for shortfall, _ in unmet]
+
+
+def _too_little(units: Slice, need: int) -> bool:
+    return units.limit is not None and units.granted < need

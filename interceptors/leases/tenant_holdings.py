@@ -1,20 +1,58 @@
-"""What this process holds of one tenant's allowances, and who waits for more."""
+"""One tenant in this process: its holdings, its waiting calls, and the units to return.
+
+The package explains the words.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import TypeAlias
 
-from tenantmesh.interceptors.leases.holding import Holding, Pending, Shortage, Taken
+from tenantmesh.interceptors.leases.holding import UNLIMITED, Holding, Return
 from tenantmesh.interceptors.policy import Charge
 from tenantmesh.interceptors.tenants import TenantId
 
-__all__ = ["Decided", "TenantHoldings", "Waiter"]
+__all__ = ["ChargeOutcome", "Receipt", "Shortage", "TenantHoldings", "Waiter"]
 
-Decided: TypeAlias = tuple[Taken, ...] | Shortage
-"""What a call took, or why it did not."""
+RECEIPTS = 32
+"""Receipts that are cached per meter."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shortage:
+    """The reason why nothing was charged: a meter that has less than the call costs."""
+
+    meter: str
+    limit: int
+    resets_in: float
+    """Seconds until the meter's next period."""
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """Units of one meter that a call took, so that they can be refunded."""
+
+    tenant: TenantHoldings
+    holding: Holding
+    amount: int
+    period_start: datetime | None
+    generation: int
+    """The tenant's generation at the charge."""
+
+    @property
+    def reusable(self) -> bool:
+        """True when the units belong to the running period and generation, so that another call may take them."""
+        holding = self.holding
+        current = self.generation == self.tenant.generation and holding.limit is not None
+        return current and self.period_start == holding.period_start
+
+
+ChargeOutcome: TypeAlias = tuple[Receipt, ...] | Shortage
+"""A receipt for each meter that was charged, or the reason why none was."""
 
 
 class Waiter:
@@ -24,22 +62,22 @@ class Waiter:
 
     def __init__(self, charges: Sequence[Charge]) -> None:
         self.charges = charges
-        self.answer: asyncio.Future[Decided] = asyncio.get_running_loop().create_future()
+        self.answer: asyncio.Future[ChargeOutcome] = asyncio.get_running_loop().create_future()
 
 
 class TenantHoldings:
-    """What is held of one tenant's meters, and who waits for more."""
+    """The state of one tenant. The engine's lock guards it."""
 
-    __slots__ = ("changes", "holdings", "id", "refill", "returning", "waiting")
+    __slots__ = ("generation", "holdings", "id", "refill", "returns", "waiters")
 
     def __init__(self, tenant_id: TenantId) -> None:
         self.id = tenant_id
         self.holdings: dict[str, Holding] = {}
-        self.waiting: deque[Waiter] = deque()
+        self.waiters: deque[Waiter] = deque()
         self.refill: asyncio.Task[None] | None = None
-        self.returning: list[Pending] = []
-        self.changes = 0
-        """How often the tenant's entitlements have changed: an answer that was asked for before is not used."""
+        self.returns: list[Return] = []
+        self.generation = 0
+        """Counts changes of the entitlements. Units of an older generation must not be charged."""
 
     def holding(self, meter: str, now: float) -> Holding:
         """The meter's holding, made on first use."""
@@ -48,44 +86,54 @@ class TenantHoldings:
             found = self.holdings[meter] = Holding(meter, now)
         return found
 
-    def take_one(self, charge: Charge, now: float) -> tuple[Taken, ...] | None:
-        """Takes a single charge, as nearly all calls have; as `take`."""
+    def take_one(self, charge: Charge, now: float) -> tuple[Receipt, ...] | None:
+        """As `take`, for a single charge: nearly all calls have one."""
         holding = self.holdings.get(charge.meter)
         if holding is None:
             return None
         cost = charge.cost
-        if holding.units < cost or holding.wanted or now >= holding.ends_at:
+        if holding.units < cost or holding.waiting or now >= holding.ends_at:
             return None
         holding.units -= cost
-        holding.taken += cost
+        holding.requested += cost
         holding.used = True
-        return holding.receipts.get(cost) or holding.receipt(self, cost)
+        return holding.receipts.get(cost) or self._receipt(holding, cost)
 
-    def take(self, charges: Sequence[Charge], now: float, *, in_turn: bool) -> tuple[Taken, ...] | None:
-        """Takes all charges or none. `in_turn` is for those who have waited, whom nobody may pass."""
+    def take(self, charges: Sequence[Charge], now: float, *, in_turn: bool) -> tuple[Receipt, ...] | None:
+        """Take all charges or none. `in_turn` is for the call whose turn it is: others must not pass waiting calls."""
         found = []
         for charge in charges:
             holding = self.holdings.get(charge.meter)
             if holding is None or holding.units < charge.cost or now >= holding.ends_at:
                 return None
-            if holding.wanted and not in_turn:
+            if holding.waiting and not in_turn:
                 return None
             found.append(holding)
-        taken: list[Taken] = []
+        receipts: list[Receipt] = []
         for holding, charge in zip(found, charges, strict=True):
             holding.units -= charge.cost
             if not in_turn:
-                holding.taken += charge.cost  # of those who waited it was counted when they came
+                holding.requested += charge.cost  # a waiting call's request was counted when it came
             holding.used = True
-            taken += holding.receipt(self, charge.cost)
-        return tuple(taken)
+            receipts += self._receipt(holding, charge.cost)
+        return tuple(receipts)
 
-    def decide(self, charges: Sequence[Charge], now: float, *, in_turn: bool = False) -> Decided | None:
-        """Takes all charges, or says why that is impossible; None where it has to be found out."""
-        taken = self.take(charges, now, in_turn=in_turn)
-        return self._refused(charges, now) if taken is None else taken
+    def _receipt(self, holding: Holding, amount: int) -> tuple[Receipt, ...]:
+        """The receipt of a call that took the amount; none where there is no limit."""
+        known: tuple[Receipt, ...] | None = holding.receipts.get(amount)
+        if known is None:
+            unlimited = holding.units == UNLIMITED
+            known = () if unlimited else (Receipt(self, holding, amount, holding.period_start, self.generation),)
+            if len(holding.receipts) < RECEIPTS:
+                holding.receipts[amount] = known
+        return known
 
-    def _refused(self, charges: Sequence[Charge], now: float) -> Shortage | None:
+    def decide(self, charges: Sequence[Charge], now: float, *, in_turn: bool = False) -> ChargeOutcome | None:
+        """Take all charges, or say which meter is short; None when pool or ledger must be asked."""
+        receipts = self.take(charges, now, in_turn=in_turn)
+        return self._shortage(charges, now) if receipts is None else receipts
+
+    def _shortage(self, charges: Sequence[Charge], now: float) -> Shortage | None:
         for charge in charges:
             holding = self.holdings.get(charge.meter)
             if holding is not None and now < holding.refused_until and charge.cost >= holding.refused_cost:
@@ -93,72 +141,73 @@ class TenantHoldings:
         return None
 
     def enqueue(self, waiter: Waiter) -> None:
-        """Has the waiter wait for its turn."""
-        self.waiting.append(waiter)
+        """Append the call to the queue."""
+        self.waiters.append(waiter)
         for charge in waiter.charges:
             holding = self.holdings[charge.meter]
-            holding.wanted += 1
-            holding.taken += charge.cost
+            holding.waiting += 1
+            holding.requested += charge.cost
 
     def serve(self, now: float) -> None:
-        """Answers everybody who can be answered, in the order in which they came."""
-        for _ in range(len(self.waiting)):
-            waiter = self.waiting.popleft()
-            outcome: Decided | None = None
+        """Answer every waiting call that can be decided, in the order of the queue."""
+        for _ in range(len(self.waiters)):
+            waiter = self.waiters.popleft()
+            outcome: ChargeOutcome | None = None
             if not waiter.answer.done():
                 outcome = self.decide(waiter.charges, now, in_turn=True)
                 if outcome is None:
-                    self.waiting.append(waiter)
+                    self.waiters.append(waiter)
                     continue
                 waiter.answer.set_result(outcome)
-            self._unqueue(waiter)
+            self._dequeued(waiter)
 
     def fail(self, error: Exception, *, everybody: bool) -> None:
-        """Tells whoever is first in the queue, or everybody in it, what went wrong."""
-        for _ in range(len(self.waiting) if everybody else min(1, len(self.waiting))):
-            waiter = self.waiting.popleft()
-            self._unqueue(waiter)
+        """Raise the error in every waiting call, or in the first one alone."""
+        for _ in range(len(self.waiters) if everybody else min(1, len(self.waiters))):
+            waiter = self.waiters.popleft()
+            self._dequeued(waiter)
             if not waiter.answer.done():
                 waiter.answer.set_exception(error)
 
-    def _unqueue(self, waiter: Waiter) -> None:
+    def _dequeued(self, waiter: Waiter) -> None:
         for charge in waiter.charges:
-            self.holdings[charge.meter].wanted -= 1
+            self.holdings[charge.meter].waiting -= 1
 
-    def forget(self) -> None:
-        """Stops using what is held, since the entitlements may be others now."""
-        self.changes += 1
+    def invalidate(self) -> None:
+        """Begin a new generation: the entitlements may have changed."""
+        self.generation += 1
         for holding in self.holdings.values():
-            self.give_up(holding.forget())
+            self.add_return(holding.invalidate())
 
-    def give_up(self, units: Pending | None) -> None:
-        """Notes units that are to be given back."""
+    def add_return(self, units: Return | None) -> None:
+        """Append units to those to return."""
         if units is not None:
-            self.returning.append(units)
+            self.returns.append(units)
 
-    def keep(self, units: Pending) -> bool:
-        """Puts units back into their holding, where they can be used until they can be returned."""
+    def put_back(self, units: Return) -> bool:
+        """Put units that can't be returned now into their holding, where calls may use them. False if its limit or
+        period is another one."""
         holding = self.holdings[units.meter]
         if units.limit is None or holding.limit != units.limit or holding.period_start != units.period_start:
             return False
         holding.units += units.amount
         return True
 
-    def lose(self) -> int:
-        """Takes out whatever is left, and says how many units that was."""
+    def forfeit(self) -> int:
+        """Drop all units. Returns how many there were."""
         for holding in self.holdings.values():
-            self.give_up(holding.release())
-        lost, self.returning = self.returning, []
-        return sum(units.amount for units in lost)
+            self.add_return(holding.release())
+        dropped, self.returns = self.returns, []
+        return sum(units.amount for units in dropped)
 
     @property
     def idle(self) -> bool:
-        """Whether nothing would be lost if this were forgotten. That there is no limit can be asked again."""
-        return not (self.waiting or self.returning or self.refill or any(h.limited for h in self.holdings.values()))
+        """True when evicting the tenant loses nothing: no units, no waiting call, no refill."""
+        return not (self.waiters or self.returns or self.refill or any(h.returnable for h in self.holdings.values()))
 
-    def in_demand(self, now: float) -> bool:
-        """Whether something was taken since demand was measured, which is done again then."""
-        taken = [holding for holding in self.holdings.values() if holding.taken]
-        for holding in taken:
+    def measure_demand(self, now: float) -> bool:
+        """Measure the demand of each meter. Returns whether any unit was requested since the last time."""
+        requested = [holding for holding in self.holdings.values() if holding.requested]
+        for holding in requested:
             holding.measure(now)
-        return bool(taken)
+        return bool(requested)

@@ -16,7 +16,7 @@ from tenantmesh.interceptors.caller import CallerKind
 from tenantmesh.interceptors.directories.entitlements import EntitlementDirectory
 from tenantmesh.interceptors.entitlements import Entitlements
 from tenantmesh.interceptors.errors import QuotaViolation, ResourceExhausted, Unavailable
-from tenantmesh.interceptors.leases.allowances import LeasedQuota, Shortage, Taken
+from tenantmesh.interceptors.leases.allowances import LeasedQuota, Receipt, Shortage
 from tenantmesh.interceptors.leases.holding import Holding
 from tenantmesh.interceptors.limits import Rate, StoreUnavailable
 from tenantmesh.interceptors.link import Link, Pending
@@ -94,7 +94,7 @@ class _Metered(Link):
         return self._settle(call, charges, self._quotas.charge_now(tenant.id, charges, now), per)
 
     def _settle(
-        self, call: Call, charges: Sequence[Charge], found: tuple[Taken, ...] | Shortage | None, per: ChargePer
+        self, call: Call, charges: Sequence[Charge], found: tuple[Receipt, ...] | Shortage | None, per: ChargePer
     ) -> Pending:
         if found is None:
             known = self._entitled_now(call)
@@ -137,7 +137,7 @@ class _Metered(Link):
         else:
             self._note(call, found, per)
 
-    def _note(self, call: Call, found: tuple[Taken, ...] | Shortage, per: ChargePer) -> None:
+    def _note(self, call: Call, found: tuple[Receipt, ...] | Shortage, per: ChargePer) -> None:
         """Keeps what was taken with the call. Raises ResourceExhausted when it was nothing."""
         if isinstance(found, Shortage):
             # Of a stream, what was served until now stays charged.
@@ -214,7 +214,7 @@ def _local_share(entitled: Entitlements | None, charge: Charge) -> Rate | None:
     return Rate(limit * LOCAL_SHARE / DAY, max(1, int(limit * LOCAL_SHARE / 24))) if limit else None
 
 
-def _added(taken: Sequence[Taken], more: Sequence[Taken]) -> Sequence[Taken]:
+def _added(taken: Sequence[Receipt], more: Sequence[Receipt]) -> Sequence[Receipt]:
     """Adds up what was taken of the same meter, period and entitlements, so that long streams stay small."""
     added = {_kind(each): each for each in taken}
     for each in more:
@@ -223,8 +223,8 @@ def _added(taken: Sequence[Taken], more: Sequence[Taken]) -> Sequence[Taken]:
     return tuple(added.values())
 
 
-def _kind(taken: Taken) -> tuple[Holding, datetime | None, int]:
-    return taken.holding, taken.period_start, taken.changes
+def _kind(taken: Receipt) -> tuple[Holding, datetime | None, int]:
+    return taken.holding, taken.period_start, taken.generation
 
 
 def _exhausted(call: Call, short: Shortage) -> ResourceExhausted:

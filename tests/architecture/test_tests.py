@@ -34,8 +34,8 @@ WITHOUT_ASSERTION = {
     "integration/tenant_svc/test_schema.py::test_the_boot_gate_accepts_what_the_migrations_made": GATE,
     "openapi/test_conformance.py::test_the_edge_keeps_to_its_document": "schemathesis asserts",
     "unit/auth_svc/test_gauges.py::test_below_the_limit_there_is_room": "raises where there is no room",
-    "unit/interceptors/test_leased_quota_model.py::test_never_more_is_served_than_there_is": MODEL,
-    "unit/interceptors/test_leased_quota_model.py::test_everything_is_served_when_nothing_fails": MODEL,
+    "unit/interceptors/leases/test_allowances_model.py::test_never_more_is_served_than_there_is": MODEL,
+    "unit/interceptors/leases/test_allowances_model.py::test_everything_is_served_when_nothing_fails": MODEL,
 }
 """Tests that fail in another way than by an assertion of their own, each with that way."""
 

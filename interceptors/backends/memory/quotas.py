@@ -13,10 +13,10 @@ from tenantmesh.interceptors.tenants import TenantId
 __all__ = ["MemoryQuotaLedger", "MemoryQuotaPool"]
 
 Limits = Callable[[TenantId, str], int | None]
-"""The allowance of a tenant's meter with grants, None being unlimited. Raises NotFound `FEATURE_NOT_FOUND`."""
+"""The allowance of a tenant's meter with grants; None is unlimited. Raises NotFound `FEATURE_NOT_FOUND`."""
 
 SHARE = 8
-"""A slice is at most an eighth of what is left."""
+"""A slice is at most an eighth of what pool and ledger have left."""
 
 
 @dataclass(slots=True)
@@ -87,7 +87,7 @@ class MemoryQuotaPool:
         return Drained(pool.units, pool.period_start) if pool.units else None
 
     def held(self, tenant_id: TenantId, meter: str) -> int:
-        """What is in the meter's pool."""
+        """The units in the meter's pool."""
         pool = self._pool(tenant_id, meter)
         return 0 if pool is None else pool.units
 
@@ -100,7 +100,7 @@ class MemoryQuotaPool:
 
 
 class MemoryQuotaLedger:
-    """Allowances in a dictionary, for periods of the same length from the epoch on. `given` says what is given out."""
+    """Allowances in a dictionary. All periods have the same length and are counted from the epoch."""
 
     def __init__(
         self,
@@ -115,7 +115,7 @@ class MemoryQuotaLedger:
         self._given: dict[tuple[TenantId, str, datetime], int] = {}
 
     def given(self, tenant_id: TenantId, meter: str) -> int:
-        """What of the running period's allowance is given out: used, or in a pool or a process."""
+        """The units of the running period that are given out: used, or in a pool or a process."""
         return self._given.get((tenant_id, meter, self._started()), 0)
 
     async def lease(self, tenant_id: TenantId, asks: Sequence[Ask]) -> Sequence[Slice]:

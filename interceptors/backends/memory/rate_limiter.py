@@ -1,4 +1,4 @@
-"""The in-memory twins: for one process, for tests, and for the time that a store is away."""
+"""The in-memory twin of the rate limiters: for one process, for tests, and for the time that a store is away."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class MemoryRateLimiter:
     """The generic cell rate algorithm (ITU-T I.371) in a bounded dictionary.
 
     The state of a key is one number: the theoretical arrival time, at which it would be full again. Beyond `capacity`
-    keys the one touched longest ago is forgotten, so that probing can't grow memory.
+    keys the least recently used is evicted, so that probing can't grow memory.
     """
 
     def __init__(self, *, capacity: int = 100_000, clock: Callable[[], float] = time.monotonic) -> None:
@@ -33,7 +33,7 @@ class MemoryRateLimiter:
         return self.take_now(key, rate, cost)
 
     def take_now(self, key: str, rate: Rate, cost: int = 1) -> Decision:
-        """The same without waiting, from any thread."""
+        """As `take`, without waiting. Any thread may call it."""
         now, interval = self._clock(), rate.interval
         room = now + rate.burst * interval
         with self._lock:
@@ -52,7 +52,7 @@ class MemoryRateLimiter:
         return Decision(True, rate.burst, int((room - full_at) / interval + 1e-6), AT_ONCE)
 
     def give_back(self, key: str, rate: Rate, cost: int = 1) -> None:
-        """Returns what was taken for something that did not need it after all."""
+        """Give back the cost of something that is not counted after all."""
         with self._lock:
             if key in self._arrival:
                 self._arrival[key] -= cost * rate.interval

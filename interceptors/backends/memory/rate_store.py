@@ -1,4 +1,4 @@
-"""The in-memory twin of `redis_rate_store`: for tests, and as the plainest statement of the rules."""
+"""The in-memory twin of `backends.redis.rate_store`: for tests, and as the plainest statement of the rules."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["MemoryRateStore"]
 
 
 class _Key:
-    """A rate's state: when it would be full again, and what is leased until when."""
+    """The state of a rate: when it would be full again, and the units leased by when they expire."""
 
     __slots__ = ("arrival", "leases")
 
@@ -21,7 +21,7 @@ class _Key:
         self.leases: dict[float, int] = {}
 
     def keep_leases(self, now: float, latest: float) -> None:
-        """Drops those that have expired; none lasts for longer than a new one, whatever became of the clock."""
+        """Drop expired leases. No lease outlasts a new one, even after the clock was set back."""
         kept: dict[float, int] = {}
         for end, units in self.leases.items():
             if end > now:
@@ -30,8 +30,8 @@ class _Key:
 
 
 class MemoryRateStore:
-    """Rates of one process, kept for ever. `began` is when it began to remember, on the clock: whatever may have been
-    taken before, it counts as taken then."""
+    """Rates of one process, kept for ever. `began` is when the store began, on the clock: every burst counts as taken
+    then, since an earlier store may have given it out."""
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic, began: float = -math.inf) -> None:
         self._keys: dict[str, _Key] = {}

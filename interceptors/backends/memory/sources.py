@@ -1,14 +1,15 @@
-"""Tenants and what they are entitled to, in memory: for tests and for processes without a mesh. `set` changes one and
-tells every watcher, on whatever loop it is."""
+"""Tenants and their entitlements in memory: for tests, and for processes without a mesh. `set` changes one and wakes
+every watcher, whichever loop it runs on."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Generic, TypeVar
 
+from tenantmesh.interceptors.background import wait_for_event
 from tenantmesh.interceptors.entitlements import EntitlementChange, Entitlements
 from tenantmesh.interceptors.tenants import TenantChange, TenantId, TenantRecord
 
@@ -19,7 +20,7 @@ CHECKPOINT_SECONDS = 1.0
 
 
 class _Log(Generic[_T]):
-    """What happened, and who wants to know. A chain on the thread-pool server watches from a loop of its own."""
+    """Events and their watchers. A chain on the thread-pool server watches from a loop of its own."""
 
     def __init__(self) -> None:
         self._entries: list[_T] = []
@@ -30,8 +31,8 @@ class _Log(Generic[_T]):
         for loop, changed in self._watchers:
             loop.call_soon_threadsafe(changed.set)
 
-    async def after(self, cursor: str | None) -> AsyncIterator[tuple[str, _T | None]]:
-        """The entries after the cursor with theirs; None is a checkpoint, after which no entry is still to come."""
+    async def after(self, cursor: str | None) -> AsyncGenerator[tuple[str, _T | None], None]:
+        """The entries after the cursor, each with its cursor. None is a checkpoint: no earlier entry is missing."""
         position = len(self._entries) if cursor is None else int(cursor)
         watcher = (asyncio.get_running_loop(), changed := asyncio.Event())
         self._watchers.append(watcher)
@@ -42,8 +43,7 @@ class _Log(Generic[_T]):
                     position += 1
                     yield str(position), entry
                 yield str(position), None
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(changed.wait(), CHECKPOINT_SECONDS)
+                await wait_for_event(changed, CHECKPOINT_SECONDS)
         finally:
             self._watchers.remove(watcher)
 
@@ -55,7 +55,7 @@ class MemoryTenantSource:
         self._tenants: dict[TenantId, TenantRecord] = {}
         self._log = _Log[TenantRecord]()
         self.lookups = 0
-        """How often the source was asked."""
+        """Look-ups until now."""
 
     def set(self, tenant: TenantRecord) -> None:
         """Adds or replaces the tenant."""
@@ -74,7 +74,7 @@ class MemoryTenantSource:
 
     async def watch(self, cursor: str | None) -> AsyncIterator[TenantChange]:
         """As `TenantSource.watch`."""
-        async with contextlib.aclosing(self._log.after(cursor)) as entries:  # type: ignore[type-var]
+        async with contextlib.aclosing(self._log.after(cursor)) as entries:
             async for position, tenant in entries:
                 yield TenantChange(position, tenant, caught_up=tenant is None)
 
@@ -86,7 +86,7 @@ class MemoryEntitlementSource:
         self._entitlements: dict[TenantId, Entitlements] = {}
         self._log = _Log[TenantId]()
         self.lookups = 0
-        """How often the source was asked."""
+        """Look-ups until now."""
 
     def set(self, entitled: Entitlements) -> None:
         """Adds or replaces a tenant's entitlements."""
@@ -94,11 +94,11 @@ class MemoryEntitlementSource:
         self._log.append(entitled.tenant_id)
 
     def entitled(self, tenant_id: TenantId) -> Entitlements:
-        """What is in force. Raises KeyError for a tenant that nobody has spoken of."""
+        """The tenant's entitlements. Raises KeyError for a tenant without any."""
         return self._entitlements[tenant_id]
 
     def limit(self, tenant_id: TenantId, meter: str) -> int | None:
-        """The allowance of a meter, as MemoryQuotaLedger asks for it."""
+        """The allowance of a meter; MemoryQuotaLedger asks for it."""
         entitled = self._entitlements.get(tenant_id)
         return 0 if entitled is None else entitled.limit(meter)
 
@@ -109,6 +109,6 @@ class MemoryEntitlementSource:
 
     async def watch(self, cursor: str | None) -> AsyncIterator[EntitlementChange]:
         """As `EntitlementSource.watch`."""
-        async with contextlib.aclosing(self._log.after(cursor)) as entries:  # type: ignore[type-var]
+        async with contextlib.aclosing(self._log.after(cursor)) as entries:
             async for position, tenant_id in entries:
                 yield EntitlementChange(position, tenant_id, caught_up=tenant_id is None)

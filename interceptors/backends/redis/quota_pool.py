@@ -1,14 +1,15 @@
-"""Units of allowances that the ledger has given out and no process has taken yet, in Redis or Valkey."""
+"""The pool of allowances in Redis or Valkey: units that the ledger has given out and no process has taken."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime, timedelta
 from importlib import resources
-from typing import Any, Protocol
+from typing import Any
 
 from redis.exceptions import RedisError
 
+from tenantmesh.interceptors.backends.redis.client import ScriptClient
 from tenantmesh.interceptors.keys import tenant_key
 from tenantmesh.interceptors.limits import StoreUnavailable
 from tenantmesh.interceptors.quotas import Ask, Drained, PoolAnswer, PoolSlice, Slice
@@ -20,19 +21,14 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
-class _Scripts(Protocol):
-    """The one thing asked of a client; single-node and cluster clients have it."""
-
-    def register_script(self, script: str) -> Any: ...
-
-
 class RedisQuotaPool:
-    """One script call per operation, on the store's clock. The pools of a tenant lie in one slot of a Redis Cluster.
+    """QuotaPool over Redis: one script call per operation, on the store's clock, also on a cluster: the pools of a
+    tenant lie in one slot of it.
 
-    The product's user of the store needs `+info`, beside what scripts need: see `quota_pool.lua`.
+    The client's user needs `+info`, beside what scripts need: see `quota_pool.lua`.
     """
 
-    def __init__(self, client: _Scripts) -> None:
+    def __init__(self, client: ScriptClient) -> None:
         def script(name: str) -> Callable[..., Coroutine[Any, Any, Any]]:
             folder = resources.files(__package__)
             parts = [folder.joinpath(f"quota_{part}.lua").read_text() for part in ("pool", name)]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import timedelta
 from importlib import resources
-from typing import Any, Protocol
 
 from redis.exceptions import RedisError
 
+from tenantmesh.interceptors.backends.redis.client import ScriptClient
 from tenantmesh.interceptors.limits import Decision, Rate, StoreUnavailable
 
 __all__ = ["RedisRateLimiter"]
@@ -15,23 +15,17 @@ __all__ = ["RedisRateLimiter"]
 _SCRIPT = resources.files(__package__).joinpath("rate_take.lua").read_text()
 
 
-class _Scripts(Protocol):
-    """The one thing asked of a client; single-node and cluster clients have it."""
-
-    def register_script(self, script: str) -> Any: ...
-
-
 class RedisRateLimiter:
-    """One script call per decision, on the store's clock, one key per rate: works unchanged on Redis Cluster.
+    """RateLimiter over Redis: one script call per decision, on the store's clock, with one key per rate, also on a
+    cluster.
 
-    A store that forgets gives the whole burst again: this is for attempts that grow back over minutes, which nobody
-    could make meanwhile if a new store counted as having given all. `RedisRateStore` is exact there.
+    A restarted store gives the whole burst again. That suits attempts that grow back over minutes: if a new store
+    counted every burst as taken, nobody could make one meanwhile. `RedisRateStore` is exact there.
 
-    The client's timeouts are the caller's promise: `RateLimiter.take` must answer within 100 ms, so give it 50 ms and
-    no retries.
+    `RateLimiter.take` must answer within 100 ms: give the client a time-out of 50 ms and no retries.
     """
 
-    def __init__(self, client: _Scripts) -> None:
+    def __init__(self, client: ScriptClient) -> None:
         self._take = client.register_script(_SCRIPT)
 
     async def take(self, key: str, rate: Rate, cost: int = 1) -> Decision:

@@ -1,13 +1,13 @@
-"""Rates whose units are taken in advance, in Redis or Valkey."""
+"""Rates whose units are leased, in Redis or Valkey."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from importlib import resources
-from typing import Any, Protocol
 
 from redis.exceptions import RedisError
 
+from tenantmesh.interceptors.backends.redis.client import ScriptClient
 from tenantmesh.interceptors.limits import LEASE_SHARE, Rate, RateGrant, StoreUnavailable, Takers, slot_of
 
 __all__ = ["RedisRateStore"]
@@ -15,17 +15,11 @@ __all__ = ["RedisRateStore"]
 _SCRIPT = resources.files(__package__).joinpath("rate_lease.lua").read_text()
 
 
-class _Scripts(Protocol):
-    """The one thing asked of a client; single-node and cluster clients have it."""
-
-    def register_script(self, script: str) -> Any: ...
-
-
 class RedisRateStore:
-    """One script call for any number of takers, on the store's clock, one key per rate: works unchanged on Redis
-    Cluster. Give the client time-outs of 50 ms and no retries, and its user `+info`: see `rate_lease.lua`."""
+    """RateStore over Redis: one script call for any number of takers, on the store's clock, with one key per rate, also
+    on a cluster. Give the client a time-out of 50 ms and no retries, and its user `+info`: see `rate_lease.lua`."""
 
-    def __init__(self, client: _Scripts) -> None:
+    def __init__(self, client: ScriptClient) -> None:
         self._lease = client.register_script(_SCRIPT)
 
     async def take(self, key: str, rate: Rate, takers: Sequence[Takers], lease: int) -> RateGrant:

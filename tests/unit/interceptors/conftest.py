@@ -14,7 +14,6 @@ from notes.v1.notes_service_pb2_grpc import NotesServiceStub, add_NotesServiceSe
 from tenantmesh.interceptors import ChainSettings, Rate
 from tenantmesh.interceptors.testing import TestMesh
 from tests.example.notes import Notes, ThreadNotes
-from tests.unit.interceptors.quota_mesh import Mesh
 
 
 @dataclass
@@ -53,11 +52,3 @@ async def running(request: pytest.FixtureRequest) -> AsyncIterator[Running]:
         servicer = Notes() if request.param == "aio" else ThreadNotes()
         target = await mesh.serve(add_NotesServiceServicer_to_server, servicer, pb.DESCRIPTOR, kind=request.param)
         yield Running(mesh, target, request.param)
-
-
-@pytest.fixture
-async def mesh() -> AsyncIterator[Mesh]:
-    made = Mesh(reads=100, writes=10, much=1_000_000, open=None, nothing=0)
-    yield made
-    for process in made.processes:
-        await process.close()

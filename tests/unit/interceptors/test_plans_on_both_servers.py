@@ -365,19 +365,17 @@ async def test_the_gates_know_a_tenant_that_the_request_names(running: Running) 
 # --- stores that are away ---------------------------------------------------------------------------------------------
 
 
-class Away:
-    """Neither pool nor ledger answers."""
-
-    async def take(self, *_: Any) -> Any:
-        raise StoreUnavailable("away")
-
-    add = give_back = drain = lease = take
+async def no_answer(*_: Any) -> Any:
+    raise StoreUnavailable("away")
 
 
-async def test_without_pool_and_ledger_each_method_does_what_its_policy_says(generous: Running) -> None:
+async def test_without_pool_and_ledger_each_method_does_what_its_policy_says(
+    generous: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
     acme = entitled(generous, "summaries", requests=1000, words=None, notes=1000)
-    for quotas in generous.mesh._quotas:
-        quotas._sources._pool = quotas._sources._ledger = Away()
+    for store, methods in ((generous.mesh.pool, ("take", "add", "drain")), (generous.mesh.ledger, ("lease",))):
+        for method in (*methods, "give_back"):
+            monkeypatch.setattr(store, method, no_answer)
     stub = stub_of(generous, acme)
     error = await failed(stub.AddNote(pb.AddNoteRequest()))
     assert reason(error) == ("UNAVAILABLE", "QUOTA_UNAVAILABLE")

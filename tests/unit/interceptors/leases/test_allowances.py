@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 import uuid
 from collections.abc import Sequence
 from typing import Any
@@ -11,13 +12,14 @@ import pytest
 
 from tenantmesh.interceptors.backends.memory.quotas import MemoryQuotaLedger
 from tenantmesh.interceptors.errors import Internal
-from tenantmesh.interceptors.leases import allowances as leased_quota
+from tenantmesh.interceptors.leases import allowances
 from tenantmesh.interceptors.leases.allowances import LeasedQuota, Shortage
-from tenantmesh.interceptors.leases.holding import Pending
+from tenantmesh.interceptors.leases.holding import Return
+from tenantmesh.interceptors.leases.sources import Sources
 from tenantmesh.interceptors.policy import Charge
 from tenantmesh.interceptors.quotas import Ask, Slice
 from tenantmesh.interceptors.tenants import TenantId
-from tests.unit.interceptors.quota_mesh import BOTH, READS, Away, Mesh, taken_of
+from tests.unit.interceptors.leases.processes import BOTH, READS, Away, Mesh, taken_of
 
 
 async def test_exactly_the_allowance_is_served(mesh: Mesh) -> None:
@@ -84,7 +86,7 @@ async def test_a_smaller_charge_fits_where_a_larger_one_does_not(mesh: Mesh) -> 
 async def test_pool_and_ledger_together_have_enough(mesh: Mesh) -> None:
     process = await mesh.process()
     (units,) = await mesh.ledger.lease(mesh.tenant, [Ask("writes", 5, 5)])
-    assert await mesh.pool.add(mesh.tenant, units, 5, mesh.pool._clock() + 100)
+    assert await mesh.pool.add(mesh.tenant, units, 5, time.monotonic() + 100)
     assert await mesh.charge(process, (Charge("writes", 7),))
     assert not await mesh.charge(process, (Charge("writes", 4),))
     assert await mesh.charge(process, (Charge("writes", 3),))
@@ -179,7 +181,7 @@ async def test_when_everything_changes_not_all_is_returned_at_once(mesh: Mesh, *
         for tenant in tenants:
             process.forget(tenant)
     await mesh.until(lambda: not any(ledger.given(tenant, "reads") for tenant in tenants))
-    assert ledger.most == leased_quota.AT_ONCE
+    assert ledger.most == allowances.CONCURRENT_RETURNS
     await process.close()
     assert process.stats.forfeited == 0
 
@@ -204,7 +206,7 @@ async def test_what_is_refunded_after_a_limit_was_lowered_goes_back(mesh: Mesh) 
 
 async def test_a_pool_of_a_higher_limit_is_not_used(mesh: Mesh) -> None:
     (units,) = await mesh.ledger.lease(mesh.tenant, [Ask("reads", 80, 80)])
-    assert await mesh.pool.add(mesh.tenant, units, 80, mesh.pool._clock() + 100)
+    assert await mesh.pool.add(mesh.tenant, units, 80, time.monotonic() + 100)
     mesh.limits["reads"] = 50
     process = await mesh.process()
     assert not await mesh.charge(process)
@@ -223,19 +225,24 @@ async def test_whoever_gives_up_waiting_takes_nothing(mesh: Mesh) -> None:
     assert served == 75
 
 
+class Cancelling(MemoryQuotaLedger):
+    """A ledger whose first answer comes just before a task is cancelled."""
+
+    task: asyncio.Task[bool] | None = None
+
+    async def lease(self, tenant_id: TenantId, asks: Sequence[Ask]) -> Sequence[Slice]:
+        if self.task is not None:
+            asyncio.get_running_loop().call_soon(self.task.cancel)  # comes before the waiter hears that it was served
+            self.task = None
+        return await super().lease(tenant_id, asks)
+
+
 async def test_whoever_gives_up_as_it_is_served_gives_it_back(mesh: Mesh) -> None:
-    process = await mesh.process()
-    loop, waiting = asyncio.get_running_loop(), asyncio.create_task(mesh.charge(process))
-    told = process._conversation._hold
-
-    def hold(*arguments: Any) -> None:
-        loop.call_soon(waiting.cancel)  # comes before the waiter hears that it was served
-        told(*arguments)
-
-    process._conversation._hold = hold
+    ledger = Cancelling(mesh._limit)
+    process = await mesh.process(ledger=ledger)
+    ledger.task = waiting = asyncio.create_task(mesh.charge(process))
     with pytest.raises(asyncio.CancelledError):
         await waiting
-    process._conversation._hold = told
     assert [await mesh.charge(process) for _ in range(101)] == [True] * 100 + [False]
 
 
@@ -245,7 +252,7 @@ async def test_nobody_passes_those_who_wait(mesh: Mesh) -> None:
     waiting = asyncio.create_task(mesh.charge(process, (Charge("reads", 5),)))
     await asyncio.sleep(0)
     assert process.held(mesh.tenant, "reads") == 3
-    assert process.charge_now(mesh.tenant, READS, process._clock()) is None
+    assert process.charge_now(mesh.tenant, READS, process.clock()) is None
     assert await waiting
     assert await mesh.charge(process)
 
@@ -291,8 +298,8 @@ async def test_without_answers_nothing_is_given_twice(mesh: Mesh) -> None:
     pool = Away(mesh.pool)
     pool.after = True
     (units,) = await mesh.ledger.lease(mesh.tenant, [Ask("reads", 9, 9)])
-    sources = (await mesh.process(pool=pool))._sources
-    assert await sources.add(mesh.tenant, units, 9, mesh.pool._clock() + 100) is None
-    sources = (await mesh.process(pool=pool))._sources
-    assert await sources.give_back(mesh.tenant, Pending("reads", 9, units.period_start, units.limit)) is None
+    sources = Sources(pool, mesh.ledger, time.monotonic)
+    assert await sources.add(mesh.tenant, units, 9, time.monotonic() + 100) is None
+    sources = Sources(pool, mesh.ledger, time.monotonic)
+    assert await sources.give_back(mesh.tenant, Return("reads", 9, units.period_start, units.limit)) is None
     assert (mesh.given(), mesh.pool.held(mesh.tenant, "reads")) == (9, 18), "not returned to the ledger as well"

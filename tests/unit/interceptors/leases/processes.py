@@ -9,7 +9,7 @@ from typing import Any
 
 from tenantmesh.interceptors.backends.memory.quotas import MemoryQuotaLedger, MemoryQuotaPool
 from tenantmesh.interceptors.errors import NotFound
-from tenantmesh.interceptors.leases.allowances import LeasedQuota, Shortage, Taken
+from tenantmesh.interceptors.leases.allowances import LeasedQuota, Receipt, Shortage
 from tenantmesh.interceptors.limits import StoreUnavailable
 from tenantmesh.interceptors.policy import Charge
 from tenantmesh.interceptors.quotas import QuotaLedger, QuotaPool
@@ -34,14 +34,16 @@ class Mesh:
             raise NotFound("FEATURE_NOT_FOUND", "No such feature.")
         return self.limits[meter]
 
-    async def process(self, *, pool: QuotaPool | None = None, ledger: QuotaLedger | None = None) -> LeasedQuota:
-        made = LeasedQuota(ledger or self.ledger, pool or self.pool)
+    async def process(
+        self, *, pool: QuotaPool | None = None, ledger: QuotaLedger | None = None, **options: Any
+    ) -> LeasedQuota:
+        made = LeasedQuota(ledger or self.ledger, pool or self.pool, **options)
         await made.start()
         self.processes.append(made)
         return made
 
     async def charge(self, process: LeasedQuota, charges: Sequence[Charge] = READS) -> bool:
-        found = process.charge_now(self.tenant, charges, process._clock())
+        found = process.charge_now(self.tenant, charges, process.clock())
         if found is None:
             found = await process.charge(self.tenant, charges)
         return not isinstance(found, Shortage)
@@ -74,7 +76,7 @@ class Away:
         return asked
 
 
-async def taken_of(process: LeasedQuota, mesh: Mesh, charges: Sequence[Charge]) -> tuple[Taken, ...]:
+async def taken_of(process: LeasedQuota, mesh: Mesh, charges: Sequence[Charge]) -> tuple[Receipt, ...]:
     found = await process.charge(mesh.tenant, charges)
     assert not isinstance(found, Shortage)
     return found

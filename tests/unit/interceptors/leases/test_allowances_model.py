@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tenantmesh.interceptors.backends.memory.quotas import MemoryQuotaLedger, MemoryQuotaPool
-from tenantmesh.interceptors.leases.allowances import LeasedQuota, Shortage, Taken, _all_of
+from tenantmesh.interceptors.leases.allowances import LeasedQuota, Receipt, Shortage
 from tenantmesh.interceptors.limits import StoreUnavailable
 from tenantmesh.interceptors.policy import Charge
 from tenantmesh.interceptors.tenants import TenantId
@@ -64,7 +64,7 @@ class World:
         self.served: Counter[tuple[str, datetime]] = Counter()
         self.most: dict[tuple[str, datetime], int] = {}
         """The highest limit that each period has had."""
-        self.taken: list[tuple[LeasedQuota, tuple[Taken, ...]]] = []
+        self.taken: list[tuple[LeasedQuota, tuple[Receipt, ...]]] = []
 
     def _now(self) -> datetime:
         return BEGIN + timedelta(seconds=self.seconds)
@@ -111,10 +111,10 @@ class World:
         for process in self.processes:
             process.forget(self.tenant)
 
-    async def look(self) -> None:
+    async def tick(self) -> None:
         """What otherwise happens five times a second."""
         for process in self.processes:
-            await _all_of(process._look())
+            await process.tick()
 
     async def restart(self, place: int) -> None:
         await self.processes[place].close()
@@ -141,7 +141,7 @@ class World:
                 before = self.served[meter, self.period()]
                 for place in range(3):
                     await self.charge(place, (Charge(meter),))
-                await self.look()
+                await self.tick()
                 if self.served[meter, self.period()] == before:
                     self.advance(0.6)  # until refusals are forgotten, and pools are idle
                     if self.served[meter, self.period()] >= self.limits[meter]:
@@ -164,7 +164,7 @@ modes = st.lists(st.sampled_from(["up", "up", "refuses", "forgets"]), max_size=8
 step = st.one_of(
     st.tuples(st.just("burst"), st.lists(st.tuples(st.integers(0, 2), charges), min_size=1, max_size=12)),
     st.tuples(st.just("refund"), st.integers(0, 50)),
-    st.tuples(st.just("look"), st.none()),
+    st.tuples(st.just("tick"), st.none()),
     st.tuples(st.just("advance"), st.sampled_from([0.001, 0.05, 0.4, 1.1])),
     st.tuples(st.just("restart"), st.integers(0, 2)),
 )
@@ -187,8 +187,8 @@ async def run(start: dict[str, int], steps: list[tuple[str, Any]], *, to_the_end
                 world.change(*how)
             elif what in {"burst", "restart"}:
                 await getattr(world, what)(how)
-            elif what == "look":
-                await world.look()
+            elif what == "tick":
+                await world.tick()
             else:
                 getattr(world, what)(how)
             await asyncio.sleep(0)

@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 
 from tenantmesh.interceptors.backends.memory.quotas import MemoryQuotaLedger, MemoryQuotaPool
-from tenantmesh.interceptors.leases import allowances as leased_quota
+from tenantmesh.interceptors.leases import allowances
 from tenantmesh.interceptors.leases.allowances import LeasedQuota
 from tenantmesh.interceptors.leases.tenant_holdings import TenantHoldings
 from tenantmesh.interceptors.policy import Charge
 from tenantmesh.interceptors.quotas import Ask, Slice
 from tenantmesh.interceptors.tenants import TenantId
-from tests.unit.interceptors.quota_mesh import READS, Away, Mesh, taken_of
+from tests.unit.interceptors.leases.processes import READS, Away, Mesh, taken_of
 
 
 async def test_units_of_a_period_that_is_over_are_returned_to_it(mesh: Mesh) -> None:
@@ -100,33 +100,30 @@ async def test_one_of_several_meters_is_unlimited(mesh: Mesh) -> None:
     assert served == [True] * 5 + [False]
 
 
-async def test_memory_is_bounded_and_keeps_whom_it_hears_from(mesh: Mesh, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(leased_quota, "CAPACITY", 100)
-    process = await mesh.process()
+async def test_memory_is_bounded_and_keeps_whom_it_hears_from(mesh: Mesh) -> None:
+    process = await mesh.process(capacity=100)
     for meter in ("open", "reads", "nothing"):
         for _ in range(300):
             assert await process.charge(TenantId(uuid.uuid4()), (Charge(meter),)) is not None
             assert await mesh.charge(process, (Charge("open"),))
-        assert len(process._tenants) == 100
+        assert process.cached_tenants == 100
     assert process.stats.ledger_calls == 900 + 1, "the one that calls all the time was asked for once"
 
 
-async def test_what_is_held_is_not_forgotten(mesh: Mesh, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(leased_quota, "CAPACITY", 10)
-    process = await mesh.process()
+async def test_what_is_held_is_not_forgotten(mesh: Mesh) -> None:
+    process = await mesh.process(capacity=10)
     tenants = [TenantId(uuid.uuid4()) for _ in range(30)]
     for tenant in tenants:
         process.refund(await process.charge(tenant, READS))  # type: ignore[arg-type]
     assert [process.held(tenant, "reads") for tenant in tenants] == [1] * 30
-    await mesh.until(lambda: not process._active)
+    await mesh.until(lambda: not process.ticking)
     for _ in range(10):
         await process.charge(TenantId(uuid.uuid4()), READS)
-    assert len(process._tenants) == 10, "and room is made when it has gone back"
+    assert process.cached_tenants == 10, "and room is made when it has gone back"
 
 
 async def test_room_costs_the_same_however_many_are_in_use(mesh: Mesh, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(leased_quota, "CAPACITY", 1000)
-    process = await mesh.process()
+    process = await mesh.process(capacity=1000)
     looked = 0
 
     def idle(_tenant: TenantHoldings) -> bool:
@@ -137,7 +134,7 @@ async def test_room_costs_the_same_however_many_are_in_use(mesh: Mesh, monkeypat
     monkeypatch.setattr(TenantHoldings, "idle", property(idle))
     for _ in range(1100):
         await process.charge(TenantId(uuid.uuid4()), (Charge("open"),))
-    assert looked <= 100 * leased_quota.STEPS
+    assert looked <= 100 * allowances.STEPS
 
 
 class Noting(Away):
@@ -158,7 +155,7 @@ class Noting(Away):
         return noting
 
 
-class Walked:
+class Ticked:
     """A process whose time is the test's, with what it leaves in the pool."""
 
     def __init__(self, mesh: Mesh) -> None:
@@ -166,17 +163,17 @@ class Walked:
         self._mesh = mesh
         pool: Any = Noting(MemoryQuotaPool(clock=lambda: self.seconds))
         self.given_back = pool.given_back
-        self.process = LeasedQuota(mesh.ledger, pool, clock=lambda: self.seconds)
+        self.process = LeasedQuota(mesh.ledger, pool, clock=lambda: self.seconds, tick=3600)  # the test ticks
 
     async def call(self, gaps: Iterable[float]) -> None:
-        """Calls after these seconds each, with a look every LOOK_SECONDS."""
-        looked = self.seconds
+        """Calls after these seconds each, with a tick every TICK_SECONDS."""
+        ticked = self.seconds
         for gap in gaps:
             self.seconds += gap
             assert await self._mesh.charge(self.process, (Charge("much"),))
-            if self.seconds - looked >= leased_quota.LOOK_SECONDS:
-                looked = self.seconds
-                await leased_quota._all_of(self.process._look())
+            if self.seconds - ticked >= allowances.TICK_SECONDS:
+                ticked = self.seconds
+                await self.process.tick()
 
     @property
     def held(self) -> int:
@@ -184,30 +181,29 @@ class Walked:
 
 
 @pytest.fixture
-async def walked(mesh: Mesh, monkeypatch: pytest.MonkeyPatch) -> Walked:
-    made = Walked(mesh)
-    monkeypatch.setattr(made.process, "_walk_or_settle", lambda: None)  # the test looks
+async def ticking(mesh: Mesh) -> Ticked:
+    made = Ticked(mesh)
     mesh.processes.append(made.process)
     await made.process.start()
     return made
 
 
-async def test_a_process_whose_calls_become_fewer_gives_back_what_it_holds_too_much(walked: Walked) -> None:
-    await walked.call([0.001] * 2_000)
-    while walked.held < 200:
-        await walked.call([0.001])
-    await walked.call([0.15] * 10)
-    assert walked.held < 20
-    assert len(walked.given_back) < 5, "in a few steps"
-    await walked.call([0.15] * 20)
-    assert walked.held <= 3
+async def test_a_process_whose_calls_become_fewer_gives_back_what_it_holds_too_much(ticking: Ticked) -> None:
+    await ticking.call([0.001] * 2_000)
+    while ticking.held < 200:
+        await ticking.call([0.001])
+    await ticking.call([0.15] * 10)
+    assert ticking.held < 20
+    assert len(ticking.given_back) < 5, "in a few steps"
+    await ticking.call([0.15] * 20)
+    assert ticking.held <= 3
 
 
 @pytest.mark.parametrize("per_second", [8, 50, 1_000, 20_000])
-async def test_a_process_whose_calls_come_evenly_gives_nothing_back(walked: Walked, per_second: int) -> None:
+async def test_a_process_whose_calls_come_evenly_gives_nothing_back(ticking: Ticked, per_second: int) -> None:
     chance = random.Random(7)
-    await walked.call(chance.expovariate(per_second) for _ in range(10 * min(per_second, 2_000)))
-    assert not walked.given_back
+    await ticking.call(chance.expovariate(per_second) for _ in range(10 * min(per_second, 2_000)))
+    assert not ticking.given_back
 
 
 class Promising(MemoryQuotaLedger):

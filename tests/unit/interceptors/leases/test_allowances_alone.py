@@ -10,13 +10,12 @@ import pytest
 
 from tenantmesh.interceptors.backends.memory.quotas import MemoryQuotaLedger
 from tenantmesh.interceptors.errors import PermissionDenied
-from tenantmesh.interceptors.leases import allowances as leased_quota
 from tenantmesh.interceptors.leases.allowances import LeasedQuota
 from tenantmesh.interceptors.leases.sources import LOST_AFTER
 from tenantmesh.interceptors.limits import StoreUnavailable
 from tenantmesh.interceptors.policy import Charge
 from tenantmesh.interceptors.tenants import TenantId
-from tests.unit.interceptors.quota_mesh import BOTH, READS, Away, Mesh, taken_of
+from tests.unit.interceptors.leases.processes import BOTH, READS, Away, Mesh, taken_of
 
 
 async def test_without_its_pool_the_ledger_is_asked(mesh: Mesh) -> None:
@@ -121,9 +120,8 @@ class Stuck(MemoryQuotaLedger):
         await asyncio.Event().wait()
 
 
-async def test_returns_that_are_cut_off_are_counted_as_forfeited(mesh: Mesh, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(leased_quota, "CLOSING_SECONDS", 0.05)
-    process = LeasedQuota(Stuck(mesh._limit))
+async def test_returns_that_are_cut_off_are_counted_as_forfeited(mesh: Mesh) -> None:
+    process = LeasedQuota(Stuck(mesh._limit), closing=0.05)
     taken = [*await taken_of(process, mesh, BOTH), *await taken_of(process, mesh, BOTH)]
     process.refund(taken)
     await process.close()
@@ -133,9 +131,8 @@ async def test_returns_that_are_cut_off_are_counted_as_forfeited(mesh: Mesh, mon
 async def test_what_is_given_back_as_closing_begins_goes_back(mesh: Mesh) -> None:
     process = await mesh.process()
     taken = await taken_of(process, mesh, READS)
-    walker = process._walker
-    assert walker is not None
-    await mesh.until(walker.done)  # else it is stopped, and nothing happens in between
+    assert process.ticking
+    await mesh.until(lambda: not process.ticking)  # else it is stopped, and nothing happens in between
     process.refund(taken)
     await process.close()
     await mesh.until(lambda: mesh.given() == 0)
@@ -161,10 +158,9 @@ async def test_units_are_kept_while_they_cant_be_returned(mesh: Mesh) -> None:
     for _ in range(2_000):
         assert await mesh.charge(process, (Charge("much"),))
     pool.before = ledger.before = True
-    holding = process._tenants[mesh.tenant.int].holdings["much"]
-    held = holding.units
+    held = process.held(mesh.tenant, "much")
     with pytest.raises(StoreUnavailable):
         await process.charge(mesh.tenant, (Charge("much", 100_000),))
     await asyncio.sleep(0.5)
-    assert holding.units == held
+    assert process.held(mesh.tenant, "much") == held > 0
     assert process.stats.forfeited == 0

@@ -1,0 +1,70 @@
+"""A circuit breaker for a store that may fail for one key alone: for a tenant, or for a rate."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Coroutine, Hashable
+from typing import Any, Generic, TypeVar
+
+from tenantmesh.interceptors.errors import MeshError
+from tenantmesh.interceptors.limits import StoreUnavailable
+
+__all__ = ["KeyedBreaker"]
+
+K = TypeVar("K", bound=Hashable)
+T = TypeVar("T")
+
+OPEN_SECONDS = 1.0
+"""Seconds for which a store that did not answer is not asked again."""
+CAPACITY = 20_000
+"""Keys whose failure is remembered."""
+
+
+class KeyedBreaker(Generic[K]):
+    """After a failure, stops asking about the same key for a moment. Other keys may be another server's.
+
+    A single failure does not tell a locked row from lost contact. With `lost_after`, failures for so many keys, and no
+    answer in between, count as lost contact: then the breaker opens for all keys.
+    """
+
+    def __init__(self, clock: Callable[[], float], *, lost_after: int | None = None) -> None:
+        self._clock = clock
+        self._lost_after = lost_after
+        self._failed_at: dict[K, float] = {}
+        """The oldest failure stands first."""
+        self._unanswered: set[K] = set()
+        """Keys that failed since the last answer."""
+        self._lost_at = -math.inf
+
+    def closed(self, key: K, *, after: float = OPEN_SECONDS) -> bool:
+        """True when the store may be asked about the key: the last failure is at least `after` seconds ago."""
+        failed_at = self._failed_at.get(key, -math.inf)
+        return self._clock() >= max(failed_at, self._lost_at) + after
+
+    async def ask(self, key: K, question: Coroutine[Any, Any, T]) -> T:
+        """The answer. StoreUnavailable counts as a failure; a refusal (MeshError) is an answer. Raises both."""
+        try:
+            answer = await question
+        except StoreUnavailable:
+            self._failed(key)
+            raise
+        except MeshError:
+            self._answered(key)
+            raise
+        self._answered(key)
+        return answer
+
+    def _answered(self, key: K) -> None:
+        self._failed_at.pop(key, None)
+        self._unanswered.clear()
+
+    def _failed(self, key: K) -> None:
+        now = self._clock()
+        self._failed_at.pop(key, None)
+        self._failed_at[key] = now
+        if len(self._failed_at) > CAPACITY:
+            del self._failed_at[next(iter(self._failed_at))]
+        if self._lost_after is not None:
+            self._unanswered.add(key)
+            if len(self._unanswered) >= self._lost_after:
+                self._lost_at = now
