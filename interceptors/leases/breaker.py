@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Coroutine, Hashable
 from typing import Any, Generic, TypeVar
 
@@ -34,19 +33,22 @@ class KeyedBreaker(Generic[K]):
         """The oldest failure stands first."""
         self._unanswered: set[K] = set()
         """Keys that failed since the last answer."""
-        self._lost_at = -math.inf
+        self._lost_at: float | None = None
 
     def closed(self, key: K, *, after: float = OPEN_SECONDS) -> bool:
         """True when the store may be asked about the key: the last failure is at least `after` seconds ago."""
-        failed_at = self._failed_at.get(key, -math.inf)
-        return self._clock() >= max(failed_at, self._lost_at) + after
+        failed_at = self._failed_at.get(key)
+        if failed_at is None and self._lost_at is None:
+            return True
+        failures = [moment for moment in (failed_at, self._lost_at) if moment is not None]
+        return self._clock() >= max(failures) + after
 
     async def ask(self, key: K, question: Coroutine[Any, Any, T]) -> T:
         """The answer. StoreUnavailable counts as a failure; a refusal (MeshError) is an answer. Raises both."""
         try:
             answer = await question
         except StoreUnavailable:
-            self._failed(key)
+            self.failed(key)
             raise
         except MeshError:
             self._answered(key)
@@ -58,7 +60,8 @@ class KeyedBreaker(Generic[K]):
         self._failed_at.pop(key, None)
         self._unanswered.clear()
 
-    def _failed(self, key: K) -> None:
+    def failed(self, key: K) -> None:
+        """Count a failure. For those who ask without `ask`."""
         now = self._clock()
         self._failed_at.pop(key, None)
         self._failed_at[key] = now

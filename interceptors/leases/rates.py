@@ -169,12 +169,15 @@ class LeasedRateLimiter:
                 rows = _rows(waiters)
                 sent = self._clock()
                 lease = self._lease_size(bucket, sum(waiter.cost for waiter in waiters), sent)
-                grant = await self._breaker.ask(key, self._store.take(key, bucket.rate, rows, lease))
+                try:
+                    grant = await self._store.take(key, bucket.rate, rows, lease)
+                except StoreUnavailable as error:
+                    self._breaker.failed(key)
+                    bucket.fail(waiters, error)
+                    return
                 self.stats.asked += 1
                 self._add_lease(bucket, grant, sent)
                 self._answer(bucket, waiters, rows, grant, sent)
-        except StoreUnavailable as error:
-            bucket.fail(waiters, error)
         except BaseException as error:
             bucket.fail(waiters, StoreUnavailable("asking the rate limiter's store failed"))
             if not isinstance(error, asyncio.CancelledError):
