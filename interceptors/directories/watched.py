@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, Generic, Protocol, TypeVar, cast
 
-from tenantmesh.interceptors.background import SingleFlight, cancel
 from tenantmesh.interceptors.errors import MeshError, OutOfRange, Unavailable
+from tenantmesh.interceptors.tasks import SingleFlight, cancel
 
 __all__ = ["MISS", "Freshness", "Miss", "Watched"]
 

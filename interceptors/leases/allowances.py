@@ -14,13 +14,13 @@ from collections.abc import Callable, Coroutine, Iterable, Sequence
 from datetime import timedelta
 from typing import Any
 
-from tenantmesh.interceptors.background import run_all, shared_task
 from tenantmesh.interceptors.leases.holding import UNLIMITED, Holding, Return
 from tenantmesh.interceptors.leases.refill import Refill
 from tenantmesh.interceptors.leases.sources import QuotaStats, Sources
 from tenantmesh.interceptors.leases.tenant_holdings import ChargeOutcome, Receipt, Shortage, TenantHoldings, Waiter
 from tenantmesh.interceptors.policy import Charge
 from tenantmesh.interceptors.quotas import QuotaLedger, QuotaPool
+from tenantmesh.interceptors.tasks import run_all, shared_task
 from tenantmesh.interceptors.tenants import TenantId
 
 __all__ = ["CONCURRENT_RETURNS", "STEPS", "TICK_SECONDS", "LeasedQuota", "QuotaStats", "Receipt", "Shortage"]

@@ -16,7 +16,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
-from tenantmesh.interceptors.background import shared_task
 from tenantmesh.interceptors.leases.breaker import KeyedBreaker
 from tenantmesh.interceptors.limits import (
     LEASE_SHARE,
@@ -29,6 +28,7 @@ from tenantmesh.interceptors.limits import (
     leasable,
     slot_of,
 )
+from tenantmesh.interceptors.tasks import shared_task
 
 __all__ = ["LeasedRateLimiter", "RateStats"]
 

@@ -12,9 +12,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from tenantmesh.auth.v1 import token_service_pb2 as tokens_pb2
 from tenantmesh.interceptors.backends.grpc.answers import TIMEOUT, unreachable
-from tenantmesh.interceptors.background import SingleFlight
 from tenantmesh.interceptors.caller import Caller, CallerKind
 from tenantmesh.interceptors.errors import Unavailable
+from tenantmesh.interceptors.tasks import SingleFlight
 from tenantmesh.interceptors.tenants import parse_tenant_id
 from tenantmesh.policy.v1 import policy_pb2
 

@@ -9,8 +9,8 @@ import uuid
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Generic, TypeVar
 
-from tenantmesh.interceptors.background import wait_for_event
 from tenantmesh.interceptors.entitlements import EntitlementChange, Entitlements
+from tenantmesh.interceptors.tasks import wait_for_event
 from tenantmesh.interceptors.tenants import TenantChange, TenantId, TenantRecord
 
 __all__ = ["MemoryEntitlementSource", "MemoryTenantSource"]

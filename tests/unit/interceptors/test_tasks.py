@@ -7,7 +7,7 @@ from contextvars import ContextVar
 
 import pytest
 
-from tenantmesh.interceptors.background import SingleFlight, cancel, run_all, wait_for_event
+from tenantmesh.interceptors.tasks import SingleFlight, cancel, run_all, wait_for_event
 
 CALLER = ContextVar("CALLER", default="nobody")
 

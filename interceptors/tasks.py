@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 from collections.abc import Callable, Coroutine, Iterable
+from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
 __all__ = ["SingleFlight", "cancel", "run_all", "shared_task", "wait_for_event"]
@@ -81,8 +82,7 @@ async def run_all(work: Iterable[Coroutine[Any, Any, None]], seconds: float | No
 
 async def wait_for_event(event: asyncio.Event, seconds: float) -> bool:
     """Wait for the event, at most so many seconds. Returns whether it is set."""
-    try:
-        await asyncio.wait_for(event.wait(), seconds)
-    except TimeoutError:
-        return event.is_set()
-    return True
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    return event.is_set()
