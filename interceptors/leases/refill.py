@@ -209,7 +209,8 @@ class Refill:
         if generation != tenant.generation:
             tenant.add_return(Return(holding.meter, amount, units.period_start) if amount else None)
         else:
-            tenant.add_return(holding.add(amount, units.period_start, ends_at, from_ledger=True))
+            from_ledger = isinstance(units, Slice)
+            tenant.add_return(holding.add(amount, units.period_start, ends_at, from_ledger=from_ledger))
             holding.update_stock(units.limit or 0, units.left, 0)
         self._on_refilled(tenant, holding)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 import uuid
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
@@ -217,3 +218,17 @@ async def test_a_ledger_that_breaks_its_word_is_not_asked_for_ever(mesh: Mesh) -
     process = await mesh.process(ledger=Promising(mesh._limit))
     async with asyncio.timeout(5):
         assert not await mesh.charge(process)
+
+
+async def test_a_pool_of_an_earlier_period_is_not_charged(mesh: Mesh) -> None:
+    """As when a pool's clock was set back across the end of a period."""
+    ledger = Clocked(mesh._limit)
+    process = await mesh.process(ledger=ledger)
+    (yesterday,) = await ledger.lease(mesh.tenant, [Ask("reads", 40, 40)])
+    ledger.time += timedelta(days=1)
+    assert await mesh.charge(process), "now the process knows the period"
+    assert await mesh.pool.add(mesh.tenant, yesterday, 40, time.monotonic() + 100)
+    receipts = [await taken_of(process, mesh, (Charge("reads", 3),)) for _ in range(3)]
+    assert {receipt.period_start for found in receipts for receipt in found} == {ledger._started()}
+    given = ledger._given[mesh.tenant, "reads", yesterday.period_start]
+    assert given < 3, "they are returned to their own period, but for fewer than a call needs"
