@@ -1,0 +1,128 @@
+"""A consumer of an event log that remembers how far it is: its cursor is a row of the service's database.
+
+A watch (`watch.py`) belongs to a caller, who keeps the cursor. A follower belongs to the service: what it does with an
+event, such as making a delivery or an entry, must happen once for each event, whatever process is killed meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
+from typing import Generic, TypeVar
+
+from sqlalchemy import BigInteger, Column, MetaData, Table, Text, bindparam, func, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from tenantmesh.chassis.background import Repeating
+from tenantmesh.chassis.doors import Doors
+from tenantmesh.chassis.event_log.log import Event, EventLog
+from tenantmesh.runtime.database import Connection, Statement, compiled
+from tenantmesh.runtime.row_security import Grant, catalog
+
+__all__ = ["Follower", "FollowerPositions", "followers_table"]
+
+_BATCH = 100
+_E = TypeVar("_E", bound=Event)
+
+
+def followers_table(metadata: MetaData, role: str) -> Table:
+    """Declare the table of followers' positions in a service's schema. `role` is the role of its system door."""
+    return catalog(
+        Table(
+            "followers",
+            metadata,
+            Column("log", Text, primary_key=True),
+            Column("follower", Text, primary_key=True),
+            Column("position", BigInteger, nullable=False),
+        ),
+        "How far each consumer of an event log is, over all tenants.",
+        (Grant(role, ("SELECT", "INSERT")), Grant(role, ("UPDATE",), ("position",))),
+        secret=True,
+    )
+
+
+class FollowerPositions:
+    """The SQL of one such table. All of it goes through the system door."""
+
+    def __init__(self, table: Table) -> None:
+        this = (table.c.log == bindparam("of_log"), table.c.follower == bindparam("of_follower"))
+        self._add: Statement = compiled(
+            insert(table)
+            .values(log=bindparam("of_log"), follower=bindparam("of_follower"), position=bindparam("at"))
+            .on_conflict_do_nothing()
+        )
+        self._claim: Statement = compiled(select(table.c.position).where(*this).with_for_update(skip_locked=True))
+        self._move: Statement = compiled(update(table).where(*this).values(position=bindparam("at")))
+        self._slowest: Statement = compiled(
+            select(func.min(table.c.position).label("position")).where(table.c.log == bindparam("of_log"))
+        )
+
+    async def add(self, connection: Connection, log: str, follower: str, position: int) -> None:
+        """Store where a follower begins, unless it has begun before."""
+        await connection.execute(self._add, of_log=log, of_follower=follower, at=position)
+
+    async def claim(self, connection: Connection, log: str, follower: str) -> int | None:
+        """Lock the follower until this transaction ends and return its position; None while another has it."""
+        row = await connection.fetch_row(self._claim, of_log=log, of_follower=follower)
+        return None if row is None else int(row["position"])
+
+    async def move(self, connection: Connection, log: str, follower: str, position: int) -> None:
+        """Store the position up to which the follower, which is claimed, has handled the log."""
+        await connection.execute(self._move, of_log=log, of_follower=follower, at=position)
+
+    async def slowest(self, connection: Connection, log: str) -> int | None:
+        """Return the position of the follower that is furthest behind, None without followers.
+
+        Retention must not pass it: a follower that is no longer part of the product is removed by a migration.
+        """
+        row = await connection.fetch_row(self._slowest, of_log=log)
+        return None if row is None or row["position"] is None else int(row["position"])
+
+
+class Follower(Generic[_E]):
+    """Gives each event of the log to `handle`, in commit order, in batches.
+
+    `handle` works in the transaction that moves the follower's position: what it writes there happens exactly once for
+    each event. What it does elsewhere may happen again. Every process may run the same follower; one at a time works.
+    A new follower begins with the oldest event that is kept, or, with `from_now`, with the next one.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        log: EventLog[_E],
+        doors: Doors,
+        positions: FollowerPositions,
+        handle: Callable[[Connection, Sequence[_E]], Awaitable[None]],
+        *,
+        interval: timedelta,
+        from_now: bool = False,
+    ) -> None:
+        self._name = name
+        self._log = log
+        self._doors = doors
+        self._positions = positions
+        self._handle = handle
+        self._from_now = from_now
+        self._loop = Repeating(f"{log.name}-follower-{name}", self.step, interval)
+        self.wake = self._loop.wake
+        self.close = self._loop.close
+
+    async def start(self) -> None:
+        """Store where the follower begins, if it is new, and follow. Raises Unavailable without a database."""
+        begin = await (self._log.head() if self._from_now else self._log.horizon())
+        async with self._doors.system(f"where the follower {self._name} begins") as connection:
+            await self._positions.add(connection, self._log.name, self._name, begin)
+        await self._loop.start()
+
+    async def step(self) -> bool:
+        """Handle the next batch; return whether there may be more. Raises Unavailable, and what `handle` raises."""
+        async with self._doors.system(f"events for the follower {self._name}") as connection:
+            position = await self._positions.claim(connection, self._log.name, self._name)
+            if position is None:
+                return False
+            events = await self._log.after(position, _BATCH)
+            if events:
+                await self._handle(connection, events)
+                await self._positions.move(connection, self._log.name, self._name, events[-1].position)
+        return len(events) == _BATCH
