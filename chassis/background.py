@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from datetime import timedelta
 from typing import Protocol
 
 import structlog
 
 from tenantmesh.interceptors.errors import Unavailable
+from tenantmesh.interceptors.tasks import cancel, wait_for_event
 
 __all__ = ["Background", "Repeating"]
 
@@ -54,10 +54,7 @@ class Repeating:
 
     async def close(self) -> None:
         """Cancel the loop and wait for its end; a transaction under way is rolled back."""
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+        await cancel(self._task)
 
     def wake(self) -> None:
         """Run the work now instead of after the interval."""
@@ -65,7 +62,7 @@ class Repeating:
 
     async def _run(self) -> None:
         if self._later:
-            await self._rest()
+            await wait_for_event(self._wake, self._interval)
         while True:
             self._wake.clear()  # before the work: what happens meanwhile wakes it again
             try:
@@ -81,9 +78,4 @@ class Repeating:
             else:
                 self._unavailable = False
                 if not more:
-                    await self._rest()
-
-    async def _rest(self) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self._interval):
-                await self._wake.wait()
+                    await wait_for_event(self._wake, self._interval)

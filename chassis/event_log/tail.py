@@ -18,10 +18,11 @@ from typing import Generic, TypeVar
 
 from tenantmesh.chassis.event_log.log import Event, EventLog, cursor_expired
 from tenantmesh.interceptors.errors import OutOfRange, Unavailable
+from tenantmesh.interceptors.tasks import cancel, wait_for_event
 
 __all__ = ["Tail"]
 
-_log = logging.getLogger("tenantmesh.tenant.events")
+_log = logging.getLogger("tenantmesh.events")
 _BATCH = 500
 _by_position = attrgetter("position")
 _E = TypeVar("_E", bound=Event)
@@ -66,10 +67,7 @@ class Tail(Generic[_E]):
 
     async def close(self) -> None:
         """Stops following. Streams that wait stay as they are; end them first."""
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+        await cancel(self._task)
 
     def wake(self) -> None:
         """Something may have happened: look now."""
@@ -91,9 +89,7 @@ class Tail(Generic[_E]):
         """Returns when there may be more than the position, when contact is lost or found, or after the time given."""
         pulse = self._pulse
         if self.head <= position:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(seconds):
-                    await pulse.wait()
+            await wait_for_event(pulse, seconds)
 
     async def _follow(self) -> None:
         while True:
@@ -109,7 +105,7 @@ class Tail(Generic[_E]):
             if self.lost:
                 self._tell()
             if not more:
-                await self._rest()
+                await wait_for_event(self._wake, self._poll_interval)
 
     async def _read(self) -> bool:
         self._wake.clear()  # before reading: what happens during the read wakes us again
@@ -144,8 +140,3 @@ class Tail(Generic[_E]):
     def _tell(self) -> None:
         pulse, self._pulse = self._pulse, asyncio.Event()
         pulse.set()
-
-    async def _rest(self) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self._poll_interval):
-                await self._wake.wait()
