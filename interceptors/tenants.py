@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import NewType, Protocol
 
+from tenantmesh.interceptors.errors import NotFound, PermissionDenied
+
 __all__ = [
     "SLUG",
     "TenantChange",
@@ -18,7 +20,9 @@ __all__ = [
     "TenantSource",
     "TenantState",
     "is_slug",
+    "no_such_tenant",
     "parse_tenant_id",
+    "refuse_unless_active",
 ]
 
 TenantId = NewType("TenantId", uuid.UUID)
@@ -93,3 +97,22 @@ def parse_tenant_id(text: str) -> TenantId | None:
     except ValueError:
         return None
     return TenantId(value) if value.int and str(value) == text.lower() else None
+
+
+def no_such_tenant() -> NotFound:
+    """Return the refusal of a tenant that does not exist, or that the caller may not know of."""
+    # It does not repeat the request: a foreign tenant and a missing one must get the same answer, byte for byte.
+    return NotFound("TENANT_NOT_FOUND", "No such tenant. Check the id or slug.")
+
+
+def refuse_unless_active(tenant: TenantRecord | None, *, serve_suspended: bool = False) -> None:
+    """Raise NotFound for a missing or deleted tenant, and PermissionDenied for a suspended one.
+
+    `serve_suspended` is for callers and methods that may use a suspended tenant.
+    """
+    if tenant is None or tenant.state is TenantState.DELETED:
+        raise no_such_tenant()
+    if tenant.state is not TenantState.ACTIVE and not serve_suspended:
+        raise PermissionDenied(
+            "TENANT_SUSPENDED", "The tenant is suspended. Ask the operator of this installation to resume it."
+        )

@@ -19,8 +19,8 @@ from tenantmesh.auth_svc.sessions.attempts import LoginAttempts
 from tenantmesh.auth_svc.sessions.refresh_tokens import RefreshToken, RefreshTokens
 from tenantmesh.auth_svc.sessions.session import Limits, Session
 from tenantmesh.auth_svc.tokens.tokens import AccessTokens, Subject
-from tenantmesh.interceptors.errors import FieldViolation, InvalidArgument, NotFound, PermissionDenied, Unauthenticated
-from tenantmesh.interceptors.tenants import TenantId, TenantRecord, TenantState
+from tenantmesh.interceptors.errors import FieldViolation, InvalidArgument, PermissionDenied, Unauthenticated
+from tenantmesh.interceptors.tenants import TenantId, TenantRecord, refuse_unless_active
 from tenantmesh.runtime.encryption import KeyEncryptionKey
 from tenantmesh.runtime.ids import uuid7
 
@@ -179,13 +179,7 @@ class Sessions:
                 "TENANT_MISMATCH",
                 "The refresh token belongs to another tenant than the call names. Name its own, or none.",
             )
-        tenant = named or await self._tenants.find(tenant_id)
-        if tenant is None or tenant.state is TenantState.DELETED:
-            raise NotFound("TENANT_NOT_FOUND", "No such tenant. Check the id or slug.")
-        if tenant.state is TenantState.SUSPENDED:
-            raise PermissionDenied(
-                "TENANT_SUSPENDED", "The tenant is suspended. Ask the operator of this installation to resume it."
-            )
+        refuse_unless_active(named or await self._tenants.find(tenant_id))
 
     async def _exchange(self, held: HeldSession, token: RefreshToken) -> str | None:
         """The successor, or None when the session has ended, by now if not before."""

@@ -8,10 +8,9 @@ from tenantmesh.interceptors.directories.entitlements import EntitlementDirector
 from tenantmesh.interceptors.entitlements import Entitlements
 from tenantmesh.interceptors.errors import PermissionDenied, Unavailable
 from tenantmesh.interceptors.link import Link, Pending
-from tenantmesh.interceptors.links.tenancy import no_such_tenant
 from tenantmesh.interceptors.names import in_metadata, in_words
 from tenantmesh.interceptors.policy import MethodPolicy, PolicyError, TenantScope
-from tenantmesh.interceptors.tenants import TenantId
+from tenantmesh.interceptors.tenants import TenantId, no_such_tenant
 
 __all__ = ["Entitlement"]
 

@@ -18,14 +18,21 @@ from typing import Any
 from tenantmesh.interceptors.call import Call
 from tenantmesh.interceptors.caller import CallerKind
 from tenantmesh.interceptors.directories.tenants import MISS, Key, TenantDirectory
-from tenantmesh.interceptors.errors import FieldViolation, InvalidArgument, MeshError, NotFound, PermissionDenied
+from tenantmesh.interceptors.errors import FieldViolation, InvalidArgument, MeshError, PermissionDenied
 from tenantmesh.interceptors.link import Link, Pending
 from tenantmesh.interceptors.links.metadata_hygiene import duplicate
 from tenantmesh.interceptors.metadata import FORWARDED_HOST, TENANT_ID, TENANT_QUERY, TENANT_SLUG, TENANT_SOURCES
 from tenantmesh.interceptors.policy import MethodPolicy, PolicyError, TenantScope
-from tenantmesh.interceptors.tenants import TenantRecord, TenantState, is_slug, parse_tenant_id
+from tenantmesh.interceptors.tenants import (
+    TenantRecord,
+    TenantState,
+    is_slug,
+    no_such_tenant,
+    parse_tenant_id,
+    refuse_unless_active,
+)
 
-__all__ = ["Tenancy", "no_such_tenant"]
+__all__ = ["Tenancy"]
 
 _security = logging.getLogger("tenantmesh.security")
 
@@ -172,13 +179,8 @@ class _BoundTenancy(Link):
         call.tenant = tenant
 
     def _admit_inactive(self, call: Call, tenant: TenantRecord) -> None:
-        if tenant.state is TenantState.DELETED:
-            raise no_such_tenant()
         operator = call.caller.kind is CallerKind.OPERATOR
-        if not (operator or self._policy.while_suspended):
-            raise PermissionDenied(
-                "TENANT_SUSPENDED", "The tenant is suspended. Ask the operator of this installation to resume it."
-            )
+        refuse_unless_active(tenant, serve_suspended=operator or self._policy.while_suspended)
 
 
 class _TenancyByField(_BoundTenancy):
@@ -219,12 +221,6 @@ class _TenancyByField(_BoundTenancy):
                 ),
             )
         self._admit(call, tenant)
-
-
-def no_such_tenant() -> NotFound:
-    """The refusal of a tenant that does not exist, or that the caller may not know of."""
-    # Says nothing of what was asked for: a foreign tenant and a missing one must answer byte for byte the same.
-    return NotFound("TENANT_NOT_FOUND", "No such tenant. Check the id or slug.")
 
 
 def _required() -> InvalidArgument:
