@@ -10,27 +10,24 @@ from tenantmesh.auth.v1 import auth_service_pb2, token_service_pb2
 from tenantmesh.auth.v1.auth_service_pb2_grpc import add_AuthServiceServicer_to_server
 from tenantmesh.auth.v1.token_service_pb2_grpc import add_TokenServiceServicer_to_server
 from tenantmesh.auth_svc.accounts.accounts import Accounts
-from tenantmesh.auth_svc.accounts.repository import UserRepository
 from tenantmesh.auth_svc.accounts.servicer import AccountServicer
 from tenantmesh.auth_svc.api_keys.api_keys import SystemKeys
-from tenantmesh.auth_svc.api_keys.repository import SystemKeyRepository
 from tenantmesh.auth_svc.gauges.reporter import GaugeReporter
-from tenantmesh.auth_svc.gauges.reports import GrpcReports
-from tenantmesh.auth_svc.gauges.repository import GaugeRepository
+from tenantmesh.auth_svc.gauges.reports import GrpcGaugeReports
 from tenantmesh.auth_svc.passwords.hashing import Hashing, default_hasher
 from tenantmesh.auth_svc.passwords.passwords import PasswordRules
 from tenantmesh.auth_svc.schema import OUTAGE, SCHEMA, metadata
-from tenantmesh.auth_svc.servicer import AuthServicer
+from tenantmesh.auth_svc.servicers import AuthServicer
 from tenantmesh.auth_svc.sessions.attempts import LoginAttempts
+from tenantmesh.auth_svc.sessions.password_login import PasswordLogin
 from tenantmesh.auth_svc.sessions.refresh_tokens import RefreshTokens
-from tenantmesh.auth_svc.sessions.repository import SessionRepository
 from tenantmesh.auth_svc.sessions.servicer import SessionServicer
-from tenantmesh.auth_svc.sessions.session import Limits
+from tenantmesh.auth_svc.sessions.session import SessionLifetimes
 from tenantmesh.auth_svc.sessions.sessions import Sessions
 from tenantmesh.auth_svc.settings import AuthSettings
-from tenantmesh.auth_svc.tokens.repository import SigningKeyRepository
 from tenantmesh.auth_svc.tokens.servicer import TokenServicer
-from tenantmesh.auth_svc.tokens.signing_keys import KeyRing, KeySchedule
+from tenantmesh.auth_svc.tokens.signing_key import KeySchedule
+from tenantmesh.auth_svc.tokens.signing_keys import KeyRing
 from tenantmesh.auth_svc.tokens.tokens import AccessTokens, Discovery, Introspection
 from tenantmesh.chassis.chain import make_chain, make_mesh, to_tenant_svc
 from tenantmesh.chassis.contract import CONTRACT
@@ -89,18 +86,16 @@ class AuthApp:
         self._limiter = LeasedRateLimiter(RedisRateStore(self._redis))
         self.database = Database(settings.database, schema=SCHEMA)
         self._doors = Doors(self.database, OUTAGE)
-        self._limits = Limits(settings.sessions.idle, settings.sessions.absolute, settings.sessions.grace)
-        self._users = UserRepository(self._doors)
-        self._sessions = SessionRepository(self._doors, self._limits)
         schedule = KeySchedule(settings.tokens.sign_for, settings.tokens.publish_before)
-        self._keys = KeyRing(SigningKeyRepository(self._doors), self._kek, schedule)
+        self._keys = KeyRing(self._doors, self._kek, schedule)
         self._verifier = TokenVerifier(settings.tokens.issuer, settings.tokens.audience, self._keys)
-        self._system_keys = SystemKeys(SystemKeyRepository(self._doors))
+        self._system_keys = SystemKeys(self._doors)
         self._hashing = Hashing(default_hasher())
         self._mesh = make_mesh(settings)
         self._directory = TenantDirectory(self._mesh.tenant_source)
-        self._reports = GrpcReports(to_tenant_svc(settings))
-        self._reporter = GaugeReporter(GaugeRepository(self._doors), self._reports, interval=REPORT_INTERVAL)
+        self._sessions = self._make_sessions()
+        self._reports = GrpcGaugeReports(to_tenant_svc(settings))
+        self._reporter = GaugeReporter(self._doors, self._reports, interval=REPORT_INTERVAL)
         self._quotas = LeasedQuota(self._mesh.quota_ledger, RedisQuotaPool(self._redis))
         telemetry.counters("tenantmesh_allowance", self._quotas.stats)
         telemetry.counters("tenantmesh_burst", self._limiter.stats)
@@ -108,19 +103,9 @@ class AuthApp:
 
     def auth_servicer(self) -> AuthServicer:
         """AuthService."""
-        accounts = Accounts(self._users, PasswordRules.load(), self._hashing, on_change=self._reporter.wake)
-        sessions = Sessions(
-            users=self._users,
-            sessions=self._sessions,
-            tenants=self._directory,
-            hashing=self._hashing,
-            attempts=self._attempts,
-            access=AccessTokens(self._settings.tokens.issuer, self._settings.tokens.audience, self._keys),
-            refresh=RefreshTokens(self._kek.derive("refresh-tokens")),
-            kek=self._kek,
-            limits=self._limits,
-        )
-        return AuthServicer(AccountServicer(accounts), SessionServicer(sessions))
+        accounts = Accounts(self._doors, PasswordRules.load(), self._hashing, on_change=self._reporter.wake)
+        password_login = PasswordLogin(self._doors, self._hashing, self._attempts, self._sessions)
+        return AuthServicer(AccountServicer(accounts), SessionServicer(password_login, self._sessions))
 
     def token_servicer(self) -> TokenServicer:
         """TokenService."""
@@ -153,6 +138,16 @@ class AuthApp:
             self._reports.close,
             self._reporter.close,
         ]
+
+    def _make_sessions(self) -> Sessions:
+        tokens, lifetimes = self._settings.tokens, self._settings.sessions
+        return Sessions(
+            self._doors,
+            self._directory,
+            AccessTokens(tokens.issuer, tokens.audience, self._keys),
+            RefreshTokens(self._kek),
+            SessionLifetimes(lifetimes.idle, lifetimes.absolute, lifetimes.grace),
+        )
 
     def _make_chain(self, telemetry: Telemetry) -> Chain:
         ports = Ports(

@@ -1,1 +1,1 @@
-"""Users: people with an account in one tenant."""
+"""Accounts: the users of a tenant, registering, and reading one's own account."""

@@ -1,110 +1,96 @@
-"""Users in the database."""
+"""The SQL of users. Every function needs the tenant's door, which the use case opens."""
 
 from __future__ import annotations
 
 from sqlalchemy import bindparam, select, update
 from sqlalchemy.dialects.postgresql import insert
 
-from tenantmesh.auth_svc.accounts.accounts import Credentials, NewAccount, User, UserId
-from tenantmesh.auth_svc.accounts.tables import USERS
-from tenantmesh.auth_svc.gauges import repository as gauges
-from tenantmesh.auth_svc.gauges.gauge import USERS as USERS_GAUGE
-from tenantmesh.auth_svc.gauges.gauge import require_room
-from tenantmesh.chassis.doors import Doors
+from tenantmesh.auth_svc.accounts.tables import users
+from tenantmesh.auth_svc.accounts.user import NewAccount, PasswordCredential, User, UserId
 from tenantmesh.interceptors.tenants import TenantId
-from tenantmesh.runtime.database import Record, compiled
+from tenantmesh.runtime.database import Connection, Record, compiled
 
-__all__ = ["UserRepository", "user_of"]
+__all__ = ["add", "by_id", "credential", "replace_hash", "user_of"]
 
-# The row of an account that exists is written without being changed: a conflict that wrote nothing would skip the wait
-# for the disk, and the time of the answer would tell that the address is known. So is the count of users.
-_INSERT = insert(USERS)
+# The row of an existing account is written without being changed. A conflict that wrote nothing would skip the wait for
+# the disk, and the time of the answer would tell that the address is known.
+_INSERT = insert(users)
 _ADD = compiled(
     _INSERT.on_conflict_do_update(
         constraint="users_email_key", set_={"email_normalised": _INSERT.excluded.email_normalised}
-    ).returning(USERS.c.user_id)
+    ).returning(users.c.user_id)
 )
 _COLUMNS = (
-    USERS.c.tenant_id,
-    USERS.c.user_id,
-    USERS.c.email,
-    USERS.c.display_name,
-    USERS.c.roles,
-    USERS.c.epoch,
-    USERS.c.create_time,
+    users.c.tenant_id,
+    users.c.user_id,
+    users.c.email,
+    users.c.display_name,
+    users.c.roles,
+    users.c.epoch,
+    users.c.create_time,
 )
 _BY_ID = compiled(
-    select(*_COLUMNS).where(USERS.c.tenant_id == bindparam("tenant_id"), USERS.c.user_id == bindparam("user_id"))
+    select(*_COLUMNS).where(users.c.tenant_id == bindparam("tenant_id"), users.c.user_id == bindparam("user_id"))
 )
-_CREDENTIALS = compiled(
-    select(*_COLUMNS, USERS.c.password_hash).where(
-        USERS.c.tenant_id == bindparam("tenant_id"), USERS.c.email_normalised == bindparam("email_normalised")
+_CREDENTIAL = compiled(
+    select(*_COLUMNS, users.c.password_hash).where(
+        users.c.tenant_id == bindparam("tenant_id"), users.c.email_normalised == bindparam("email_normalised")
     )
 )
 _REPLACE_HASH = compiled(
-    update(USERS)
+    update(users)
     .where(
-        USERS.c.tenant_id == bindparam("of_tenant"),
-        USERS.c.user_id == bindparam("of_user"),
-        USERS.c.password_hash == bindparam("old"),
+        users.c.tenant_id == bindparam("of_tenant"),
+        users.c.user_id == bindparam("of_user"),
+        users.c.password_hash == bindparam("old"),
     )
     .values(password_hash=bindparam("new"))
 )
 
 
-class UserRepository:
-    """As UserStore, and as CredentialStore of the sessions."""
+async def add(connection: Connection, account: NewAccount) -> bool:
+    """Store the account, and return True. Return False when the address has one: that stays as it is."""
+    user = account.user
+    row = await connection.fetch_row(
+        _ADD,
+        tenant_id=user.tenant_id,
+        user_id=user.id,
+        email=user.email,
+        email_normalised=account.email_normalised,
+        display_name=user.display_name,
+        password_hash=account.password_hash,
+        roles=list(user.roles),
+        epoch=user.epoch,
+        create_time=user.create_time,
+    )
+    return row is not None and bool(row["user_id"] == user.id)
 
-    def __init__(self, doors: Doors) -> None:
-        self._doors = doors
 
-    async def add(self, account: NewAccount, limit: int | None) -> None:
-        """Stores the account and counts it, or writes the existing one and the count as they are. Raises GaugeFull."""
-        user = account.user
-        async with self._doors.tenant(user.tenant_id) as connection:
-            require_room(await gauges.hold(connection, user.tenant_id, USERS_GAUGE), limit)
-            row = await connection.fetch_row(
-                _ADD,
-                tenant_id=user.tenant_id,
-                user_id=user.id,
-                email=user.email,
-                email_normalised=account.email_normalised,
-                display_name=user.display_name,
-                password_hash=account.password_hash,
-                roles=list(user.roles),
-                epoch=user.epoch,
-                create_time=user.create_time,
-            )
-            added = row is not None and row["user_id"] == user.id
-            await gauges.lift(connection, user.tenant_id, USERS_GAUGE, int(added))
+async def by_id(connection: Connection, tenant_id: TenantId, user_id: UserId) -> User | None:
+    """Return the user with this id, or None."""
+    row = await connection.fetch_row(_BY_ID, tenant_id=tenant_id, user_id=user_id)
+    return None if row is None else user_of(row)
 
-    async def by_id(self, tenant_id: TenantId, user_id: UserId) -> User | None:
-        """The user, or None."""
-        async with self._doors.tenant(tenant_id, read_only=True) as connection:
-            row = await connection.fetch_row(_BY_ID, tenant_id=tenant_id, user_id=user_id)
-        return None if row is None else user_of(row)
 
-    async def credentials(self, tenant_id: TenantId, email_normalised: str) -> Credentials | None:
-        """The user with this address and the hash of its password, or None."""
-        async with self._doors.tenant(tenant_id, read_only=True) as connection:
-            row = await connection.fetch_row(_CREDENTIALS, tenant_id=tenant_id, email_normalised=email_normalised)
-        return None if row is None else Credentials(user_of(row), row["password_hash"])
+async def credential(connection: Connection, tenant_id: TenantId, email_normalised: str) -> PasswordCredential | None:
+    """Return the user with this normalised address and the hash of the password, or None."""
+    row = await connection.fetch_row(_CREDENTIAL, tenant_id=tenant_id, email_normalised=email_normalised)
+    return None if row is None else PasswordCredential(user_of(row), row["password_hash"])
 
-    async def replace_hash(self, credentials: Credentials, password_hash: str) -> None:
-        """Stores another hash of the same password, unless the password was changed meanwhile."""
-        user = credentials.user
-        async with self._doors.tenant(user.tenant_id) as connection:
-            await connection.execute(
-                _REPLACE_HASH,
-                of_tenant=user.tenant_id,
-                of_user=user.id,
-                old=credentials.password_hash,
-                new=password_hash,
-            )
+
+async def replace_hash(connection: Connection, verified: PasswordCredential, password_hash: str) -> None:
+    """Store another hash of the password that was verified, unless the password has changed since."""
+    await connection.execute(
+        _REPLACE_HASH,
+        of_tenant=verified.user.tenant_id,
+        of_user=verified.user.id,
+        old=verified.password_hash,
+        new=password_hash,
+    )
 
 
 def user_of(row: Record) -> User:
-    """The user in a row that has the user's columns."""
+    """Make the user of a row that has the columns of a user."""
     return User(
         id=UserId(row["user_id"]),
         tenant_id=TenantId(row["tenant_id"]),

@@ -1,4 +1,4 @@
-"""The accounts' part of AuthService: Register and GetMe."""
+"""The part of AuthService that belongs to accounts: Register and GetMe."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import uuid
 
 from tenantmesh.auth.v1 import auth_service_pb2 as pb
 from tenantmesh.auth.v1.user_pb2 import User as UserMessage
-from tenantmesh.auth_svc.accounts.accounts import Accounts, UserId
+from tenantmesh.auth_svc.accounts.accounts import Accounts
 from tenantmesh.auth_svc.accounts.mapping import registration, user_message
+from tenantmesh.auth_svc.accounts.user import UserId
 from tenantmesh.auth_svc.gauges.gauge import USERS
 from tenantmesh.interceptors.call import current_call
 from tenantmesh.interceptors.errors import Internal
@@ -16,13 +17,13 @@ __all__ = ["AccountServicer"]
 
 
 class AccountServicer:
-    """Registers people, and tells them who they are."""
+    """Answers Register and GetMe."""
 
     def __init__(self, accounts: Accounts) -> None:
         self._accounts = accounts
 
     async def Register(self, request: pb.RegisterRequest) -> pb.RegisterResponse:
-        """Creates an account; the answer depends on nothing but the request."""
+        """Create an account. The answer is made of the request alone: it does not tell whether the address is known."""
         call = current_call()
         if call.tenant is None:
             raise Internal("INTERNAL", "Register ran without a tenant; see its tenant_scope")
@@ -30,7 +31,7 @@ class AccountServicer:
         return pb.RegisterResponse(email=request.email)
 
     async def GetMe(self, _request: pb.GetMeRequest) -> UserMessage:
-        """The user of the access token."""
+        """Return the user of the access token."""
         call = current_call()
         user = await self._accounts.me(call.tenant_id, UserId(uuid.UUID(call.caller.subject)))
         return user_message(user)

@@ -1,1 +1,1 @@
-"""System keys: the API keys of operators and services."""
+"""System keys: API keys of operators and services."""

@@ -1,4 +1,4 @@
-"""System keys from the command line: straight on the database, since before the first key nobody may call anything."""
+"""System keys from the command line. It opens the database itself: before the first key exists, nobody may call."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
-from tenantmesh.auth_svc.api_keys.api_keys import KeyAudience, SystemKey, SystemKeys
-from tenantmesh.auth_svc.api_keys.repository import SystemKeyRepository
+from tenantmesh.auth_svc.api_keys.api_keys import SystemKeys
+from tenantmesh.auth_svc.api_keys.system_key import KeyAudience, SystemKey
 from tenantmesh.auth_svc.schema import OUTAGE, SCHEMA
 from tenantmesh.chassis.doors import Doors
 from tenantmesh.runtime.database import Database
@@ -24,23 +24,26 @@ async def create_key(
     permissions: Iterable[str],
     lifetime: timedelta | None = None,
 ) -> str:
-    """Makes a key (`tmk_…`) and returns it: this is the only time that it can be read.
+    """Create a key and return its text (`tmk_…`), which can't be read again.
 
-    `settings` need the system door, `system_url`. `audience` is OPERATOR or SERVICE; without a lifetime the key never
-    expires. Raises ValueError for another audience, InvalidArgument for a bad name or permission, Unavailable.
+    `settings` need `system_url`. `audience` is OPERATOR or SERVICE. A key without a lifetime never expires. Raises
+    ValueError for another audience, InvalidArgument for a bad name or permission, and Unavailable.
     """
     async with _keys(settings) as keys:
         return await keys.create(name, KeyAudience(audience), permissions, lifetime)
 
 
 async def list_keys(settings: DatabaseSettings) -> list[SystemKey]:
-    """Every key, oldest first, without its secret. Raises Unavailable."""
+    """Return all keys without their secrets, oldest first. Raises Unavailable."""
     async with _keys(settings) as keys:
         return await keys.list()
 
 
 async def revoke_key(settings: DatabaseSettings, key_id: uuid.UUID) -> bool:
-    """Ends a key; False when there was none to end. Processes believe it a second more at most. Raises Unavailable."""
+    """Revoke a key; processes accept it for another second at most.
+
+    Returns False when there is no such key, or it was revoked before. Raises Unavailable.
+    """
     async with _keys(settings) as keys:
         return await keys.revoke(key_id)
 
@@ -49,6 +52,6 @@ async def revoke_key(settings: DatabaseSettings, key_id: uuid.UUID) -> bool:
 async def _keys(settings: DatabaseSettings) -> AsyncIterator[SystemKeys]:
     database = Database(settings, schema=SCHEMA)
     try:
-        yield SystemKeys(SystemKeyRepository(Doors(database, OUTAGE)))
+        yield SystemKeys(Doors(database, OUTAGE))
     finally:
         await database.close()

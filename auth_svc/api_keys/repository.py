@@ -1,4 +1,4 @@
-"""System keys in the database."""
+"""The SQL of system keys. Every function needs the system's door, which the use case opens."""
 
 from __future__ import annotations
 
@@ -7,60 +7,51 @@ from datetime import datetime
 
 from sqlalchemy import bindparam, insert, select, update
 
-from tenantmesh.auth_svc.api_keys.api_keys import KeyAudience, SystemKey
-from tenantmesh.auth_svc.api_keys.tables import SYSTEM_KEYS
-from tenantmesh.chassis.doors import Doors
-from tenantmesh.runtime.database import Record, compiled
+from tenantmesh.auth_svc.api_keys.system_key import KeyAudience, SystemKey
+from tenantmesh.auth_svc.api_keys.tables import system_keys
+from tenantmesh.runtime.database import Connection, Record, compiled
 
-__all__ = ["SystemKeyRepository"]
+__all__ = ["add", "all_keys", "by_id", "revoke"]
 
-_REASON = "system keys belong to no tenant"
-_ADD = compiled(insert(SYSTEM_KEYS))
-_ALL = compiled(select(SYSTEM_KEYS).order_by(SYSTEM_KEYS.c.create_time, SYSTEM_KEYS.c.key_id))
-_BY_ID = compiled(select(SYSTEM_KEYS).where(SYSTEM_KEYS.c.key_id == bindparam("key_id")))
+_ADD = compiled(insert(system_keys))
+_ALL = compiled(select(system_keys).order_by(system_keys.c.create_time, system_keys.c.key_id))
+_BY_ID = compiled(select(system_keys).where(system_keys.c.key_id == bindparam("key_id")))
 _REVOKE = compiled(
-    update(SYSTEM_KEYS)
-    .where(SYSTEM_KEYS.c.key_id == bindparam("of_key"), SYSTEM_KEYS.c.revoke_time.is_(None))
+    update(system_keys)
+    .where(system_keys.c.key_id == bindparam("of_key"), system_keys.c.revoke_time.is_(None))
     .values(revoke_time=bindparam("now"))
 )
 
 
-class SystemKeyRepository:
-    """As SystemKeyStore."""
+async def add(connection: Connection, key: SystemKey) -> None:
+    """Store the key."""
+    await connection.execute(
+        _ADD,
+        key_id=key.id,
+        name=key.name,
+        audience=key.audience.value,
+        permissions=list(key.permissions),
+        secret_hash=key.secret_hash,
+        create_time=key.create_time,
+        expire_time=key.expire_time,
+        revoke_time=key.revoke_time,
+    )
 
-    def __init__(self, doors: Doors) -> None:
-        self._doors = doors
 
-    async def add(self, key: SystemKey) -> None:
-        """Stores the key."""
-        async with self._doors.system(_REASON) as connection:
-            await connection.execute(
-                _ADD,
-                key_id=key.id,
-                name=key.name,
-                audience=key.audience.value,
-                permissions=list(key.permissions),
-                secret_hash=key.secret_hash,
-                create_time=key.create_time,
-                expire_time=key.expire_time,
-                revoke_time=key.revoke_time,
-            )
+async def by_id(connection: Connection, key_id: uuid.UUID) -> SystemKey | None:
+    """Return the key with this id, or None."""
+    row = await connection.fetch_row(_BY_ID, key_id=key_id)
+    return None if row is None else _system_key(row)
 
-    async def by_id(self, key_id: uuid.UUID) -> SystemKey | None:
-        """The key, or None."""
-        async with self._doors.system(_REASON, read_only=True) as connection:
-            row = await connection.fetch_row(_BY_ID, key_id=key_id)
-        return None if row is None else _system_key(row)
 
-    async def all(self) -> list[SystemKey]:
-        """Every key, oldest first."""
-        async with self._doors.system(_REASON, read_only=True) as connection:
-            return [_system_key(row) for row in await connection.fetch(_ALL)]
+async def all_keys(connection: Connection) -> list[SystemKey]:
+    """Return all keys, oldest first."""
+    return [_system_key(row) for row in await connection.fetch(_ALL)]
 
-    async def revoke(self, key_id: uuid.UUID, now: datetime) -> bool:
-        """Ends the key; False when there was nothing to end."""
-        async with self._doors.system(_REASON) as connection:
-            return await connection.execute(_REVOKE, of_key=key_id, now=now) == 1
+
+async def revoke(connection: Connection, key_id: uuid.UUID, now: datetime) -> bool:
+    """Revoke the key. Return False when there is no such key, or it was revoked before."""
+    return await connection.execute(_REVOKE, of_key=key_id, now=now) == 1
 
 
 def _system_key(row: Record) -> SystemKey:

@@ -8,23 +8,22 @@ from sqlalchemy.dialects.postgresql import ARRAY, TIMESTAMP
 from tenantmesh.auth_svc.schema import DIRECTORY_ROLE, metadata
 from tenantmesh.runtime.row_security import Grant, catalog
 
-__all__ = ["SYSTEM_KEYS"]
+__all__ = ["system_keys"]
 
-SYSTEM_KEYS = Table(
-    "system_keys",
-    metadata,
-    Column("key_id", Uuid, primary_key=True),
-    Column("name", Text, nullable=False),
-    Column("audience", Text, nullable=False),
-    Column("permissions", ARRAY(Text), nullable=False),
-    Column("secret_hash", LargeBinary, nullable=False, comment="SHA-256 of the secret"),
-    Column("create_time", TIMESTAMP(timezone=True), nullable=False),
-    Column("expire_time", TIMESTAMP(timezone=True)),
-    Column("revoke_time", TIMESTAMP(timezone=True)),
-    CheckConstraint("audience in ('OPERATOR', 'SERVICE')", name="system_keys_audience_check"),
-)
-catalog(
-    SYSTEM_KEYS,
+system_keys = catalog(
+    Table(
+        "system_keys",
+        metadata,
+        Column("key_id", Uuid, primary_key=True),
+        Column("name", Text, nullable=False),
+        Column("audience", Text, nullable=False),
+        Column("permissions", ARRAY(Text), nullable=False),
+        Column("secret_hash", LargeBinary, nullable=False, comment="SHA-256 of the secret"),
+        Column("create_time", TIMESTAMP(timezone=True), nullable=False),
+        Column("expire_time", TIMESTAMP(timezone=True)),
+        Column("revoke_time", TIMESTAMP(timezone=True)),
+        CheckConstraint("audience in ('OPERATOR', 'SERVICE')", name="system_keys_audience_check"),
+    ),
     reason="operators and services act on the mesh as a whole; their keys are verified before any tenant is known",
     grants=[Grant(DIRECTORY_ROLE, ("SELECT", "INSERT")), Grant(DIRECTORY_ROLE, ("UPDATE",), ("revoke_time",))],
     secret=True,

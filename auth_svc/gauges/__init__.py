@@ -1,1 +1,1 @@
-"""Levels of what this service keeps for a tenant, limited where they rise and told to tenant_svc."""
+"""Gauge levels: limited where they rise, in this service, and reported to tenant_svc."""

@@ -1,4 +1,4 @@
-"""Levels and their limits."""
+"""Gauge levels and their limits."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from tenantmesh.interceptors.errors import QuotaViolation, ResourceExhausted
 from tenantmesh.interceptors.tenants import TenantId, TenantRecord
 
-__all__ = ["USERS", "GaugeFull", "Level", "limit_reached", "require_room"]
+__all__ = ["USERS", "GaugeFull", "GaugeLevel", "limit_reached", "require_room"]
 
 USERS = "users"
-"""The gauge of accounts in a tenant."""
+"""The gauge that counts the accounts of a tenant."""
 
 
 @dataclass(frozen=True, slots=True)
-class Level:
-    """Where a gauge of a tenant stands. `version` counts its changes."""
+class GaugeLevel:
+    """The level of one gauge of one tenant. `version` counts its changes."""
 
     tenant_id: TenantId
     gauge: str
@@ -24,7 +24,7 @@ class Level:
 
 
 class GaugeFull(Exception):
-    """A level that is at its limit, or above it."""
+    """The level has reached its limit."""
 
     def __init__(self, level: int, limit: int) -> None:
         super().__init__(f"the level is {level}, the limit {limit}")
@@ -33,13 +33,13 @@ class GaugeFull(Exception):
 
 
 def require_room(level: int, limit: int | None) -> None:
-    """Raises GaugeFull where one more would be above the limit. None is unlimited."""
+    """Raise GaugeFull when one more would exceed the limit. None is unlimited."""
     if limit is not None and level >= limit:
         raise GaugeFull(level, limit)
 
 
 def limit_reached(gauge: str, full: GaugeFull, tenant: TenantRecord) -> ResourceExhausted:
-    """What is said to whoever would raise it."""
+    """Return the refusal for a caller who would raise a gauge that is full."""
     return ResourceExhausted(
         "LIMIT_REACHED",
         f"The tenant has {full.level} {gauge} and may have {full.limit}. Its administrator can ask for a higher limit.",

@@ -1,85 +1,75 @@
-"""Telling tenant_svc where levels stand, in the background, at least once."""
+"""Reports gauge levels to tenant_svc in the background, at least once."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import timedelta
 from typing import Protocol
 
-from tenantmesh.auth_svc.gauges.gauge import Level
+import structlog
+
+from tenantmesh.auth_svc.gauges import repository
+from tenantmesh.auth_svc.gauges.gauge import GaugeLevel
+from tenantmesh.chassis.doors import Doors
 from tenantmesh.interceptors.errors import MeshError, Unavailable
 
-__all__ = ["GaugeReporter", "LevelStore", "Reports"]
+__all__ = ["GaugeReporter", "GaugeReports"]
 
-_log = logging.getLogger("tenantmesh.auth.gauges")
+_log = structlog.get_logger()
 _BATCH = 16
-"""How many levels are read, and told at the same time."""
+"""The number of levels that are read in one query and reported in parallel."""
 
 
-class LevelStore(Protocol):
-    """Keeps levels, and how far they have been told."""
+class GaugeReports(Protocol):
+    """The service that collects gauge levels: tenant_svc."""
 
-    async def unreported(self, after: Level | None, count: int) -> Sequence[Level]:
-        """Must return levels that have not been told as they are now, ordered, beginning behind `after`. Raises
-        Unavailable."""
-        ...
-
-    async def reported(self, told: Level) -> None:
-        """Must remember that this version was told. Raises Unavailable."""
-        ...
-
-
-class Reports(Protocol):
-    """Takes levels: tenant_svc."""
-
-    async def report(self, level: Level) -> None:
-        """Must return once the level is known there, or can't matter any more. Must raise Unavailable when there is no
-        answer, and another MeshError when there is one and it is no."""
+    async def report(self, level: GaugeLevel) -> None:
+        """Must return once the level is stored there, or is of no use any more. Must raise Unavailable when there is no
+        answer, and another MeshError when the level is refused."""
         ...
 
 
 class GaugeReporter:
-    """Tells each level that has changed; `wake` makes it look at once, otherwise it looks every `interval`.
+    """Reports each level that has changed. `wake` starts a scan at once; otherwise one starts every `interval`.
 
-    A level is told before it is noted as told, so a process that is killed in between, and a second process that looks
-    at the same time, tell it twice: versions make that harmless.
+    A level is reported first and marked as reported afterwards. A process that is killed in between, or a second
+    process that scans at the same time, reports it twice: the version makes the repetition harmless.
     """
 
-    def __init__(self, levels: LevelStore, reports: Reports, *, interval: timedelta) -> None:
-        self._levels = levels
+    def __init__(self, doors: Doors, reports: GaugeReports, *, interval: timedelta) -> None:
+        self._doors = doors
         self._reports = reports
         self._interval = interval.total_seconds()
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
-        self._after: Level | None = None
+        self._after: GaugeLevel | None = None
         self._refused: set[tuple[str, str]] = set()
 
     async def start(self) -> None:
-        """Begins, with what was left untold before."""
+        """Start the task. Its first scan finds the levels that earlier processes have left unreported."""
         self._task = asyncio.create_task(self._run(), name="gauge-reporter")
 
     async def close(self) -> None:
-        """Stops. What is left is told by another process, or after the next start."""
+        """Stop the task. Another process, or the next start, reports the levels that are left."""
         if self._task is not None:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
                 await self._task
 
     def wake(self) -> None:
-        """A level may have changed: look now."""
+        """Start a scan now, because a level may have changed."""
         self._wake.set()
 
     async def _run(self) -> None:
         while True:
             if self._after is None:
-                self._wake.clear()  # before looking: what changes meanwhile wakes us again
+                self._wake.clear()  # before the scan: a change during it starts another
             try:
-                more = await self._tell_page()
+                more = await self._report_batch()
             except Unavailable as error:
-                _log.info("levels wait to be reported: %s", error.message)
+                _log.info("levels wait to be reported", reason=error.message)
                 await asyncio.sleep(self._interval)
             except Exception:
                 _log.exception("levels can't be reported")
@@ -88,32 +78,39 @@ class GaugeReporter:
                 if not more:
                     await self._rest()
 
-    async def _tell_page(self) -> bool:
-        """Tells the next levels in order, whatever became of those before, so that none keeps the others waiting.
-        False: there are no more. Raises Unavailable."""
-        page = await self._levels.unreported(self._after, _BATCH)
-        self._after = page[-1] if page else None
-        outcomes = await asyncio.gather(*map(self._tell, page), return_exceptions=True)
-        if failed := next((each for each in outcomes if isinstance(each, BaseException)), None):
-            raise failed
-        return bool(page)
+    async def _report_batch(self) -> bool:
+        """Report the next levels in order, and return whether there were any. Raises Unavailable.
 
-    async def _tell(self, level: Level) -> None:
+        The next call goes on behind them even when some failed, so that one tenant's level never delays the others.
+        """
+        batch = await self._next_batch()
+        self._after = batch[-1] if batch else None
+        outcomes = await asyncio.gather(*map(self._report, batch), return_exceptions=True)
+        if failed := next((outcome for outcome in outcomes if isinstance(outcome, BaseException)), None):
+            raise failed
+        return bool(batch)
+
+    async def _next_batch(self) -> Sequence[GaugeLevel]:
+        async with self._doors.system("levels of any tenant may be unreported", read_only=True) as connection:
+            return await repository.unreported(connection, self._after, _BATCH)
+
+    async def _report(self, level: GaugeLevel) -> None:
         try:
             await self._reports.report(level)
         except Unavailable:
             raise
-        except MeshError as refused:
-            self._note(level, refused)  # its turn comes again
+        except MeshError as refusal:
+            self._log_once(level, refusal)  # the next scan finds the level again
         else:
-            await self._levels.reported(level)
+            async with self._doors.tenant(level.tenant_id) as connection:
+                await repository.mark_reported(connection, level)
 
-    def _note(self, level: Level, refused: MeshError) -> None:
-        """Logs each kind of refusal once."""
-        kind = (level.gauge, refused.reason)
+    def _log_once(self, level: GaugeLevel, refusal: MeshError) -> None:
+        """Log the refusal, unless this gauge was refused for the same reason before."""
+        kind = (level.gauge, refusal.reason)
         if kind not in self._refused:
             self._refused.add(kind)
-            _log.warning("tenant_svc takes no level of %s: %s", *kind)
+            _log.warning("tenant_svc refuses a level", gauge=level.gauge, reason=refusal.reason)
 
     async def _rest(self) -> None:
         with suppress(TimeoutError):

@@ -1,4 +1,4 @@
-"""Levels for tenant_svc, over gRPC."""
+"""Sends gauge levels to tenant_svc over gRPC."""
 
 from __future__ import annotations
 
@@ -6,28 +6,28 @@ from typing import Any
 
 import grpc
 
-from tenantmesh.auth_svc.gauges.gauge import Level
+from tenantmesh.auth_svc.gauges.gauge import GaugeLevel
 from tenantmesh.interceptors.backends.grpc.answers import reason_of
 from tenantmesh.interceptors.errors import PermissionDenied, Unavailable
 from tenantmesh.tenant.v1 import quota_service_pb2 as pb
 from tenantmesh.tenant.v1.quota_service_pb2_grpc import QuotaServiceStub
 
-__all__ = ["GrpcReports"]
+__all__ = ["GrpcGaugeReports"]
 
 _TIMEOUT = 5.0
 _GONE = "TENANT_NOT_FOUND"
 _LATER = "TENANT_SUSPENDED"
 
 
-class GrpcReports:
-    """As Reports. Closes its channel."""
+class GrpcGaugeReports:
+    """The gRPC adapter of GaugeReports. Owns the channel and closes it."""
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self._channel = channel
         self._stub: Any = QuotaServiceStub(channel)
 
-    async def report(self, level: Level) -> None:
-        """Says where the level stands. Levels of tenants that are gone matter to nobody."""
+    async def report(self, level: GaugeLevel) -> None:
+        """Report the level. Returns without an error for a tenant that is gone: its level is of no use."""
         request = pb.ReportGaugeRequest(
             id=str(level.tenant_id), gauge=level.gauge, level=level.level, version=level.version
         )
@@ -43,5 +43,5 @@ class GrpcReports:
                 ) from error
 
     async def close(self) -> None:
-        """Closes the channel."""
+        """Close the channel."""
         await self._channel.close()

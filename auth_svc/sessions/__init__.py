@@ -1,1 +1,1 @@
-"""Sessions: signing in, and staying so by refresh tokens."""
+"""Sessions: signing in, and staying signed in by refresh tokens."""

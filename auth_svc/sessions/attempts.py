@@ -1,4 +1,4 @@
-"""How often a password may be tried for one account. How often an address may call is the chain's to limit."""
+"""Limits the attempts to sign in to one account. The chain limits the calls of one network address."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ __all__ = ["ATTEMPTS", "LOCAL_ATTEMPTS", "LoginAttempts"]
 _log = structlog.get_logger()
 
 ATTEMPTS = Rate(per_second=1 / 10, burst=20)
-"""Twenty at once, then one every 10 s, right or wrong: a guesser gets nowhere against passwords of 15 characters, and
-nobody can lock somebody else out for good."""
+"""Twenty at once, then one every 10 s, whether the password is right or wrong. That is too few to guess a password of
+15 characters, and nobody can lock an account for good."""
 LOCAL_ATTEMPTS = Rate(per_second=1 / 40, burst=5)
-"""What one process admits by itself while the shared counters are away: as if four of them shared the rate."""
+"""The rate of one process while the shared counters can't be reached: a quarter, as if four processes shared it."""
 
 
 class LoginAttempts:
     """Reserves an attempt before the password is hashed, so that a thousand parallel guesses cost twenty hashes.
 
-    Counts by normalised address, with or without an account behind it, so that a refusal tells nothing. While the
-    shared store is away each process counts for itself, with a smaller share: never without limit.
+    Attempts are counted by normalised address, also without an account, so that a refusal does not tell who has one.
+    While the shared counters can't be reached, each process counts by itself, with a smaller share.
     """
 
     def __init__(self, shared: RateLimiter) -> None:
@@ -35,8 +35,8 @@ class LoginAttempts:
         self._local = MemoryRateLimiter()
 
     async def reserve(self, tenant_id: TenantId, email_normalised: str) -> None:
-        """Takes one attempt. Raises ResourceExhausted `RATE_LIMITED` when there is none left."""
-        # Hashed: the store is no place for addresses.
+        """Take one attempt. Raises ResourceExhausted `RATE_LIMITED` when none is left."""
+        # Hashed, so that no address is kept in Redis.
         key = tenant_key(tenant_id, "login", sha256(email_normalised.encode()).hexdigest())
         try:
             decision = await self._shared.take(key, ATTEMPTS)

@@ -1,45 +1,43 @@
-"""Sessions in the database."""
+"""The SQL of sessions. Every function needs the tenant's door, which the use case opens."""
 
 from __future__ import annotations
 
 import json
 import uuid
 from base64 import b64decode, b64encode
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import and_, bindparam, delete, insert, or_, select, update
 
 from tenantmesh.auth_svc.accounts.repository import user_of
-from tenantmesh.auth_svc.accounts.tables import USERS
-from tenantmesh.auth_svc.sessions.session import Limits, Session, Spent
-from tenantmesh.auth_svc.sessions.tables import SESSIONS
-from tenantmesh.chassis.doors import Doors
+from tenantmesh.auth_svc.accounts.tables import users
+from tenantmesh.auth_svc.accounts.user import User
+from tenantmesh.auth_svc.sessions.session import Session, SpentToken
+from tenantmesh.auth_svc.sessions.tables import sessions
 from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.runtime.database import Connection, Record, compiled
 
-__all__ = ["HeldRow", "SessionRepository"]
+__all__ = ["add", "by_id", "delete_ended", "hold", "save"]
 
-_THIS = and_(SESSIONS.c.tenant_id == bindparam("of_tenant"), SESSIONS.c.session_id == bindparam("of_session"))
-_ADD = compiled(insert(SESSIONS))
-_FORGET = compiled(
-    delete(SESSIONS).where(
-        SESSIONS.c.tenant_id == bindparam("of_tenant"),
-        SESSIONS.c.user_id == bindparam("of_user"),
-        or_(SESSIONS.c.expire_time <= bindparam("now"), SESSIONS.c.use_time <= bindparam("idle_since")),
+_THIS = and_(sessions.c.tenant_id == bindparam("of_tenant"), sessions.c.session_id == bindparam("of_session"))
+_ADD = compiled(insert(sessions))
+_DELETE_ENDED = compiled(
+    delete(sessions).where(
+        sessions.c.tenant_id == bindparam("of_tenant"),
+        sessions.c.user_id == bindparam("of_user"),
+        or_(sessions.c.expire_time <= bindparam("now"), sessions.c.use_time <= bindparam("idle_since")),
     )
 )
-_ONE = compiled(select(SESSIONS).where(_THIS))
+_BY_ID = compiled(select(sessions).where(_THIS))
 _HOLD = compiled(
-    select(SESSIONS, USERS.c.email, USERS.c.display_name, USERS.c.roles, USERS.c.epoch, USERS.c.create_time)
-    .join_from(SESSIONS, USERS, and_(USERS.c.tenant_id == SESSIONS.c.tenant_id, USERS.c.user_id == SESSIONS.c.user_id))
+    select(sessions, users.c.email, users.c.display_name, users.c.roles, users.c.epoch, users.c.create_time)
+    .join_from(sessions, users, and_(users.c.tenant_id == sessions.c.tenant_id, users.c.user_id == sessions.c.user_id))
     .where(_THIS)
-    .with_for_update(of=SESSIONS)
+    .with_for_update(of=sessions)
 )
 _SAVE = compiled(
-    update(SESSIONS)
+    update(sessions)
     .where(_THIS)
     .values(
         token_hash=bindparam("new_token_hash"),
@@ -51,71 +49,52 @@ _SAVE = compiled(
 )
 
 
-class HeldRow:
-    """As HeldSession: a locked row."""
-
-    def __init__(self, connection: Connection, row: Record) -> None:
-        self._connection = connection
-        self.session = _session_of(row)
-        self.user = user_of(row)
-
-    async def save(self, session: Session) -> None:
-        """Writes what changes in a session's life."""
-        await self._connection.execute(
-            _SAVE,
-            of_tenant=session.tenant_id,
-            of_session=session.id,
-            new_token_hash=session.digest,
-            new_spent=_spent_json(session.spent),
-            new_use_time=session.use_time,
-            new_revoke_time=session.revoke_time,
-            new_revoke_reason=session.revoke_reason,
-        )
+async def add(connection: Connection, session: Session) -> None:
+    """Store the session."""
+    await connection.execute(
+        _ADD,
+        tenant_id=session.tenant_id,
+        session_id=session.id,
+        user_id=session.user_id,
+        token_hash=session.digest,
+        spent=_spent_json(session.spent),
+        begin_time=session.begin_time,
+        use_time=session.use_time,
+        expire_time=session.expire_time,
+        revoke_time=session.revoke_time,
+        revoke_reason=session.revoke_reason,
+    )
 
 
-class SessionRepository:
-    """As SessionStore, and as LiveSessions of introspection."""
+async def delete_ended(connection: Connection, user: User, now: datetime, idle_since: datetime) -> None:
+    """Delete the user's sessions that have expired, or were last used at `idle_since` or before."""
+    await connection.execute(_DELETE_ENDED, of_tenant=user.tenant_id, of_user=user.id, now=now, idle_since=idle_since)
 
-    def __init__(self, doors: Doors, limits: Limits) -> None:
-        self._doors = doors
-        self._limits = limits
 
-    async def add(self, session: Session) -> None:
-        """Stores the session and forgets the user's dead ones, so that the table grows with people, not with time."""
-        async with self._doors.tenant(session.tenant_id) as connection:
-            await connection.execute(
-                _FORGET,
-                of_tenant=session.tenant_id,
-                of_user=session.user_id,
-                now=session.begin_time,
-                idle_since=session.begin_time - self._limits.idle,
-            )
-            await connection.execute(
-                _ADD,
-                tenant_id=session.tenant_id,
-                session_id=session.id,
-                user_id=session.user_id,
-                token_hash=session.digest,
-                spent=_spent_json(session.spent),
-                begin_time=session.begin_time,
-                use_time=session.use_time,
-                expire_time=session.expire_time,
-                revoke_time=session.revoke_time,
-                revoke_reason=session.revoke_reason,
-            )
+async def by_id(connection: Connection, tenant_id: TenantId, session_id: uuid.UUID) -> Session | None:
+    """Return the session with this id, or None."""
+    row = await connection.fetch_row(_BY_ID, of_tenant=tenant_id, of_session=session_id)
+    return None if row is None else _session_of(row)
 
-    @asynccontextmanager
-    async def hold(self, tenant_id: TenantId, session_id: uuid.UUID) -> AsyncIterator[HeldRow | None]:
-        """The session under a row lock, which ends with the transaction."""
-        async with self._doors.tenant(tenant_id) as connection:
-            row = await connection.fetch_row(_HOLD, of_tenant=tenant_id, of_session=session_id)
-            yield None if row is None else HeldRow(connection, row)
 
-    async def is_live(self, tenant_id: TenantId, session_id: uuid.UUID) -> bool:
-        """Whether the session has not ended."""
-        async with self._doors.tenant(tenant_id, read_only=True) as connection:
-            row = await connection.fetch_row(_ONE, of_tenant=tenant_id, of_session=session_id)
-        return row is not None and not _session_of(row).has_ended(datetime.now(UTC), self._limits)
+async def hold(connection: Connection, tenant_id: TenantId, session_id: uuid.UUID) -> tuple[Session, User] | None:
+    """Lock the session until the transaction ends, and return it with its user, or None."""
+    row = await connection.fetch_row(_HOLD, of_tenant=tenant_id, of_session=session_id)
+    return None if row is None else (_session_of(row), user_of(row))
+
+
+async def save(connection: Connection, session: Session) -> None:
+    """Store what changes in the life of a session that is held."""
+    await connection.execute(
+        _SAVE,
+        of_tenant=session.tenant_id,
+        of_session=session.id,
+        new_token_hash=session.digest,
+        new_spent=_spent_json(session.spent),
+        new_use_time=session.use_time,
+        new_revoke_time=session.revoke_time,
+        new_revoke_reason=session.revoke_reason,
+    )
 
 
 def _session_of(row: Record) -> Session:
@@ -127,25 +106,25 @@ def _session_of(row: Record) -> Session:
         begin_time=row["begin_time"],
         use_time=row["use_time"],
         expire_time=row["expire_time"],
-        spent=tuple(map(_spent_of, json.loads(row["spent"]))),
+        spent=tuple(map(_spent_token, json.loads(row["spent"]))),
         revoke_time=row["revoke_time"],
         revoke_reason=row["revoke_reason"],
     )
 
 
-def _spent_json(spent: tuple[Spent, ...]) -> list[dict[str, str]]:
+def _spent_json(spent: tuple[SpentToken, ...]) -> list[dict[str, str]]:
     return [
         {
-            "digest": b64encode(each.digest).decode("ascii"),
-            "use_time": each.use_time.isoformat(),
-            "successor": b64encode(each.sealed_successor).decode("ascii"),
+            "digest": b64encode(token.digest).decode("ascii"),
+            "use_time": token.use_time.isoformat(),
+            "successor": b64encode(token.sealed_successor).decode("ascii"),
         }
-        for each in spent
+        for token in spent
     ]
 
 
-def _spent_of(entry: dict[str, Any]) -> Spent:
-    return Spent(
+def _spent_token(entry: dict[str, Any]) -> SpentToken:
+    return SpentToken(
         digest=b64decode(entry["digest"]),
         use_time=datetime.fromisoformat(entry["use_time"]),
         sealed_successor=b64decode(entry["successor"]),

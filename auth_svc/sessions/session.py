@@ -9,29 +9,29 @@ from datetime import datetime, timedelta
 
 from tenantmesh.interceptors.tenants import TenantId
 
-__all__ = ["Limits", "Session", "Spent"]
+__all__ = ["Session", "SessionLifetimes", "SpentToken"]
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """How long a session lives."""
+class SessionLifetimes:
+    """How long sessions and used refresh tokens live."""
 
     idle: timedelta = timedelta(days=7)
-    """Without being refreshed."""
+    """A session ends after this time without a refresh."""
     absolute: timedelta = timedelta(days=30)
-    """However much it is used."""
+    """A session ends after this time, however much it is used."""
     grace: timedelta = timedelta(seconds=10)
-    """For how long a used token still yields its successor: an answer may be lost, or asked for twice in parallel."""
+    """A used token yields its successor this long, because an answer may be lost, or requested twice in parallel."""
 
 
 @dataclass(frozen=True, slots=True)
-class Spent:
-    """A refresh token that was used a moment ago."""
+class SpentToken:
+    """A refresh token that was exchanged, and is kept for its grace."""
 
     digest: bytes
     use_time: datetime
     sealed_successor: bytes
-    """The token it was exchanged for, encrypted."""
+    """The token that it was exchanged for, encrypted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,35 +42,36 @@ class Session:
     tenant_id: TenantId
     user_id: uuid.UUID
     digest: bytes
-    """SHA-256 of the refresh token that is valid now."""
+    """SHA-256 of the current refresh token."""
     begin_time: datetime
     use_time: datetime
     expire_time: datetime
-    spent: tuple[Spent, ...] = ()
-    """Tokens still in their grace, oldest first."""
+    spent: tuple[SpentToken, ...] = ()
+    """The tokens in their grace, oldest first."""
     revoke_time: datetime | None = None
     revoke_reason: str | None = None
 
-    def has_ended(self, now: datetime, limits: Limits) -> bool:
-        """Whether the session is revoked, idle for too long, or over."""
-        return self.revoke_time is not None or now >= self.expire_time or now >= self.use_time + limits.idle
+    def has_ended(self, now: datetime, lifetimes: SessionLifetimes) -> bool:
+        """Return whether the session is revoked, idle for too long, or expired."""
+        return self.revoke_time is not None or now >= self.expire_time or now >= self.use_time + lifetimes.idle
 
     def is_current(self, digest: bytes) -> bool:
-        """Whether this is the token that is valid now."""
+        """Return whether this is the digest of the current token."""
         return hmac.compare_digest(digest, self.digest)
 
-    def in_grace(self, digest: bytes, now: datetime, limits: Limits) -> Spent | None:
-        """The token that was used a moment ago, if this is one."""
+    def in_grace(self, digest: bytes, now: datetime, lifetimes: SessionLifetimes) -> SpentToken | None:
+        """Return the spent token with this digest, if it is still in its grace, or None."""
         for spent in self.spent:
-            if hmac.compare_digest(digest, spent.digest) and now < spent.use_time + limits.grace:
+            if hmac.compare_digest(digest, spent.digest) and now < spent.use_time + lifetimes.grace:
                 return spent
         return None
 
-    def rotated(self, successor: bytes, sealed_successor: bytes, now: datetime, limits: Limits) -> Session:
-        """The session after its token was exchanged for the successor with this digest."""
-        recent = tuple(spent for spent in self.spent if now < spent.use_time + limits.grace)
-        return replace(self, digest=successor, use_time=now, spent=(*recent, Spent(self.digest, now, sealed_successor)))
+    def rotated(self, successor: bytes, sealed_successor: bytes, now: datetime, lifetimes: SessionLifetimes) -> Session:
+        """Return the session after its current token was exchanged for the successor with this digest."""
+        recent = tuple(spent for spent in self.spent if now < spent.use_time + lifetimes.grace)
+        exchanged = SpentToken(self.digest, now, sealed_successor)
+        return replace(self, digest=successor, use_time=now, spent=(*recent, exchanged))
 
     def revoked(self, reason: str, now: datetime) -> Session:
-        """The session, ended. Nothing that could still be exchanged is kept."""
+        """Return the session as revoked. It keeps no token in its grace, so nothing of it can be exchanged."""
         return replace(self, spent=(), revoke_time=now, revoke_reason=reason)

@@ -1,1 +1,1 @@
-"""Access tokens: the keys that sign them, their issue, and their verification for those who can't."""
+"""Access tokens: signing keys, issuing, discovery, and introspection for services that can't verify by themselves."""

@@ -1,4 +1,4 @@
-"""Keys and verdicts as messages."""
+"""Maps keys and callers to the messages of TokenService."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from base64 import urlsafe_b64encode
 from datetime import UTC, datetime
 
 from tenantmesh.auth.v1 import token_service_pb2 as pb
-from tenantmesh.auth_svc.tokens.signing_keys import SigningKey
+from tenantmesh.auth_svc.tokens.signing_key import SigningKey
 from tenantmesh.auth_svc.tokens.tokens import Discovery
 from tenantmesh.interceptors.caller import Caller, CallerKind
 from tenantmesh.interceptors.tokens import ALGORITHM
@@ -22,13 +22,13 @@ _AUDIENCES = {
 
 
 def jwk(key: SigningKey) -> pb.Jwk:
-    """The public part of a key (RFC 8037)."""
+    """Return the public part of a key (RFC 8037)."""
     x = urlsafe_b64encode(key.public).rstrip(b"=").decode("ascii")
     return pb.Jwk(kty="OKP", crv="Ed25519", x=x, kid=key.kid, alg=ALGORITHM, use="sig")
 
 
 def discovery_document(discovery: Discovery) -> pb.GetDiscoveryResponse:
-    """The metadata document."""
+    """Return the discovery document."""
     return pb.GetDiscoveryResponse(
         issuer=discovery.issuer,
         jwks_uri=discovery.jwks_uri,
@@ -39,7 +39,7 @@ def discovery_document(discovery: Discovery) -> pb.GetDiscoveryResponse:
 
 
 def introspection(caller: Caller | None) -> pb.IntrospectTokenResponse:
-    """What a credential is worth; of an invalid one nothing but that."""
+    """Return the caller of a valid credential. For an invalid one the message says nothing else."""
     if caller is None:
         return pb.IntrospectTokenResponse(active=False)
     answer = pb.IntrospectTokenResponse(

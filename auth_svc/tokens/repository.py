@@ -1,51 +1,33 @@
-"""Signing keys in the database."""
+"""The SQL of signing keys. Every function needs the system's door, which the use case opens."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-
 from sqlalchemy import BigInteger, bindparam, func, insert, select
 
-from tenantmesh.auth_svc.tokens.signing_keys import SigningKey
-from tenantmesh.auth_svc.tokens.tables import SIGNING_KEYS
-from tenantmesh.chassis.doors import Doors
+from tenantmesh.auth_svc.tokens.signing_key import SigningKey
+from tenantmesh.auth_svc.tokens.tables import signing_keys
 from tenantmesh.runtime.database import Connection, Record, compiled
 
-__all__ = ["SigningKeyRepository"]
+__all__ = ["add", "all_keys", "lock"]
 
-_ALL = compiled(select(SIGNING_KEYS))
-_ADD = compiled(insert(SIGNING_KEYS))
+_ALL = compiled(select(signing_keys))
+_ADD = compiled(insert(signing_keys))
 _LOCK = compiled(select(func.pg_advisory_xact_lock(bindparam("lock", type_=BigInteger))))
-_LOCK_ID = 0x746D_6B65_7973  # one number for all processes; nothing else of this database uses it
+_LOCK_ID = 0x746D_6B65_7973  # one number for all processes; no other lock of this database uses it
 
 
-class SigningKeyRepository:
-    """As SigningKeyStore."""
-
-    def __init__(self, doors: Doors) -> None:
-        self._doors = doors
-
-    async def all(self) -> list[SigningKey]:
-        """Every key."""
-        async with self._doors.system("signing keys sign for all tenants", read_only=True) as connection:
-            return await _read(connection)
-
-    async def add_if(self, make: Callable[[Sequence[SigningKey]], SigningKey | None]) -> list[SigningKey]:
-        """Adds what `make` returns, under a lock that one process at a time holds."""
-        async with self._doors.system("signing keys sign for all tenants") as connection:
-            await connection.fetch(_LOCK, lock=_LOCK_ID)
-            keys = await _read(connection)
-            if (key := make(keys)) is not None:
-                await _add(connection, key)
-                keys.append(key)
-            return keys
+async def lock(connection: Connection) -> None:
+    """Wait until no other transaction holds the lock of signing keys, and hold it until this one ends."""
+    await connection.fetch(_LOCK, lock=_LOCK_ID)
 
 
-async def _read(connection: Connection) -> list[SigningKey]:
+async def all_keys(connection: Connection) -> list[SigningKey]:
+    """Return all keys."""
     return [_signing_key(row) for row in await connection.fetch(_ALL)]
 
 
-async def _add(connection: Connection, key: SigningKey) -> None:
+async def add(connection: Connection, key: SigningKey) -> None:
+    """Store the key."""
     await connection.execute(
         _ADD,
         kid=key.kid,

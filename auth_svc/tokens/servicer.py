@@ -13,7 +13,7 @@ __all__ = ["TokenServicer"]
 
 
 class TokenServicer(TokenServiceServicer):
-    """Answers for the keys and for credentials."""
+    """Answers the methods of TokenService."""
 
     def __init__(self, keys: KeyRing, discovery: Discovery, inspector: Introspection) -> None:
         self._keys = keys
@@ -21,15 +21,15 @@ class TokenServicer(TokenServiceServicer):
         self._inspector = inspector
 
     async def GetJwks(self, _request: pb.GetJwksRequest, _context: object) -> pb.GetJwksResponse:
-        """The published keys."""
+        """Return the published keys."""
         return pb.GetJwksResponse(keys=map(jwk, self._keys.published()))
 
     async def GetDiscovery(self, _request: pb.GetDiscoveryRequest, _context: object) -> pb.GetDiscoveryResponse:
-        """The metadata document."""
+        """Return the discovery document."""
         return discovery_document(self._discovery)
 
     async def IntrospectToken(self, request: pb.IntrospectTokenRequest, _context: object) -> pb.IntrospectTokenResponse:
-        """Whether a credential is valid, and whose it is."""
+        """Return whether a credential is valid, and its caller."""
         if not request.token:
             raise InvalidArgument.fields([FieldViolation("token", "is required")])
         return introspection(await self._inspector.inspect(request.token))

@@ -1,4 +1,4 @@
-"""Issuing access tokens, and saying what a credential is worth. The keys live in `signing_keys`."""
+"""Issues access tokens, and introspects credentials. The keys are in `signing_keys`."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from datetime import timedelta
 from typing import Protocol
 
 import jwt
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from tenantmesh.auth_svc.tokens.signing_keys import KeyRing
 from tenantmesh.interceptors.caller import Caller
 from tenantmesh.interceptors.errors import Unauthenticated
 from tenantmesh.interceptors.links.authentication import API_KEY_PREFIX, ApiKeyVerifier
 from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.interceptors.tokens import ALGORITHM, MAX_LIFETIME, TOKEN_TYPE, AccessClaims, TokenVerifier, UnknownKey
 
-__all__ = ["LIFETIME", "AccessTokens", "Discovery", "Introspection", "LiveSessions", "Subject"]
+__all__ = ["LIFETIME", "AccessTokens", "Discovery", "Introspection", "LiveSessions", "Signer", "TokenSubject"]
 
 LIFETIME = timedelta(seconds=MAX_LIFETIME)
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
-    """Whom a token speaks for."""
+class TokenSubject:
+    """The user and the session that an access token speaks for."""
 
     user_id: uuid.UUID
     tenant_id: TenantId
@@ -35,17 +35,25 @@ class Subject:
     roles: tuple[str, ...]
 
 
+class Signer(Protocol):
+    """Knows the key that signs now: the key ring."""
+
+    def signer(self) -> tuple[str, Ed25519PrivateKey]:
+        """Must return the kid and the private key that sign now. Raises Unavailable while no key is active."""
+        ...
+
+
 class AccessTokens:
     """Issues access tokens (RFC 9068) of 300 s."""
 
-    def __init__(self, issuer: str, audience: str, keys: KeyRing, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, issuer: str, audience: str, keys: Signer, clock: Callable[[], float] = time.time) -> None:
         self._issuer = issuer
         self._audience = audience
         self._keys = keys
         self._clock = clock
 
-    def issue(self, subject: Subject) -> str:
-        """A signed token. Raises Unavailable while no signing key is active."""
+    def issue(self, subject: TokenSubject) -> str:
+        """Return a signed token. Raises Unavailable while no signing key is active."""
         kid, key = self._keys.signer()
         now = int(self._clock())
         claims = AccessClaims(
@@ -65,36 +73,36 @@ class AccessTokens:
 
 @dataclass(frozen=True, slots=True)
 class Discovery:
-    """Where things are, for those who know only the issuer."""
+    """The addresses of the discovery document, all under the issuer."""
 
     issuer: str
 
     @property
     def jwks_uri(self) -> str:
-        """Where the public keys are."""
+        """The address of the public keys."""
         return f"{self.issuer}/.well-known/jwks.json"
 
     @property
     def token_endpoint(self) -> str:
-        """Where refresh tokens are exchanged."""
+        """The address that exchanges refresh tokens."""
         return f"{self.issuer}/api/v1/auth/token:refresh"
 
     @property
     def introspection_endpoint(self) -> str:
-        """Where credentials are verified."""
+        """The address that introspects credentials."""
         return f"{self.issuer}/api/v1/auth/token:introspect"
 
 
 class LiveSessions(Protocol):
-    """Knows which sessions have not ended."""
+    """Knows which sessions are live: the sessions of this service."""
 
     async def is_live(self, tenant_id: TenantId, session_id: uuid.UUID) -> bool:
-        """Must say whether the session exists and is neither revoked nor expired. Raises Unavailable."""
+        """Must return whether the session exists and has not ended. Raises Unavailable."""
         ...
 
 
 class Introspection:
-    """Says whose a credential is. Unlike verification by signature alone it also sees that a session was ended."""
+    """Returns the caller of a credential. It also refuses a token whose session has ended, which no signature shows."""
 
     def __init__(self, tokens: TokenVerifier, api_keys: ApiKeyVerifier, sessions: LiveSessions) -> None:
         self._tokens = tokens
@@ -102,7 +110,7 @@ class Introspection:
         self._sessions = sessions
 
     async def inspect(self, credential: str) -> Caller | None:
-        """The caller the credential makes, or None when it is not valid now. Raises Unavailable."""
+        """Return the caller, or None when the credential is not valid now. Raises Unavailable."""
         if credential.startswith(API_KEY_PREFIX):
             return await self._api_keys.verify(credential)
         try:

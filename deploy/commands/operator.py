@@ -10,8 +10,8 @@ from typing import Annotated
 import typer
 from pydantic import SecretStr
 
-from tenantmesh.auth_svc.api_keys.api_keys import SystemKey
 from tenantmesh.auth_svc.api_keys.bootstrap import create_key, list_keys, revoke_key
+from tenantmesh.auth_svc.api_keys.system_key import SystemKey
 from tenantmesh.deploy.commands.console import Console
 from tenantmesh.deploy.commands.options import DEFAULT_STATE, StateOption
 from tenantmesh.deploy.embedded import keys

@@ -32,7 +32,9 @@ from tenantmesh.runtime.server import make_server
 from tenantmesh.runtime.settings import DatabaseSettings, RedisSettings, ServerSettings, TelemetrySettings
 from tenantmesh.runtime.telemetry import Telemetry
 from tests.fixtures.engines import WorkerDatabase
+from tests.integration.auth_svc.doors import CountingDoors
 from tests.integration.auth_svc.stand_in import StandIn, StandInQuotas, StandInTenants, new_tenant, stand_in
+from tests.integration.auth_svc.world import World, running
 from tests.ports import free_port
 
 ISSUER = "http://issuer.test"
@@ -59,6 +61,12 @@ def doors(database: Database) -> Doors:
 @pytest.fixture(scope="session")
 def kek() -> KeyEncryptionKey:
     return KeyEncryptionKey(KEK_BYTES)
+
+
+@pytest.fixture
+async def world(database: Database, kek: KeyEncryptionKey) -> AsyncIterator[World]:
+    async with running(World(CountingDoors(database), kek)) as world:
+        yield world
 
 
 @pytest.fixture

@@ -1,26 +1,28 @@
-"""Adding users past the use cases, as many at once as a test likes."""
+"""Registering people past the chain, as many at once as a test likes."""
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
-from tenantmesh.auth_svc.accounts.accounts import NewAccount, User, UserId
-from tenantmesh.auth_svc.accounts.repository import UserRepository
-from tenantmesh.auth_svc.gauges.gauge import GaugeFull
+from tenantmesh.auth_svc.accounts.accounts import Accounts
+from tenantmesh.auth_svc.accounts.registration import Registration
+from tenantmesh.auth_svc.passwords.hashing import Hashing
+from tenantmesh.auth_svc.schema import OUTAGE
+from tenantmesh.chassis.doors import Doors
+from tenantmesh.interceptors.errors import ResourceExhausted
 from tenantmesh.interceptors.tenants import TenantRecord
 from tenantmesh.runtime.database import Database
 from tests.fixtures.engines import WorkerDatabase
 from tests.integration.auth_svc.conftest import database_settings
-
-NOW = datetime(2030, 1, 1, tzinfo=UTC)
+from tests.integration.auth_svc.world import RULES
+from tests.passwords import GOOD_PASSWORD, CountingHasher
 
 
 @asynccontextmanager
 async def opened(postgres: WorkerDatabase) -> AsyncIterator[Database]:
-    """A door through which many may come at once, and wait their turn on a loaded machine."""
+    """A database that many may enter at once, and wait their turn on a loaded machine."""
     patient = {"pool_size": 20, "acquire_timeout": timedelta(seconds=60)}
     database = Database(database_settings(postgres).model_copy(update=patient), schema="auth")
     try:
@@ -29,15 +31,26 @@ async def opened(postgres: WorkerDatabase) -> AsyncIterator[Database]:
         await database.close()
 
 
-def account(tenant: TenantRecord, email: str) -> NewAccount:
-    user = User(UserId(uuid.uuid4()), tenant.id, email, "Somebody", ("member",), 0, NOW)
-    return NewAccount(user, email, "hash")
+@asynccontextmanager
+async def registering(database: Database) -> AsyncIterator[Accounts]:
+    """Accounts with a hasher that takes no time worth mentioning."""
+    hashing = Hashing(CountingHasher(), cores=64)
+    try:
+        yield Accounts(Doors(database, OUTAGE), RULES, hashing)
+    finally:
+        await hashing.close()
 
 
-async def add(users: UserRepository, tenant: TenantRecord, email: str, limit: int | None) -> bool:
+async def register(accounts: Accounts, tenant: TenantRecord, email: str, limit: int | None) -> None:
+    await accounts.register(tenant, Registration(email, GOOD_PASSWORD, ""), limit)
+
+
+async def add(accounts: Accounts, tenant: TenantRecord, email: str, limit: int | None) -> bool:
     """Whether there was room."""
     try:
-        await users.add(account(tenant, email), limit)
-    except GaugeFull:
+        await register(accounts, tenant, email, limit)
+    except ResourceExhausted as refused:
+        if refused.reason != "LIMIT_REACHED":
+            raise
         return False
     return True

@@ -15,10 +15,9 @@ from typing import Any
 
 from tenantmesh.auth.v1 import token_service_pb2 as tokens
 from tenantmesh.auth.v1.token_service_pb2_grpc import TokenServiceStub
-from tenantmesh.auth_svc.accounts.repository import UserRepository
+from tenantmesh.auth_svc.accounts.accounts import Accounts
 from tenantmesh.auth_svc.gauges.reporter import GaugeReporter
-from tenantmesh.auth_svc.gauges.reports import GrpcReports
-from tenantmesh.auth_svc.gauges.repository import GaugeRepository
+from tenantmesh.auth_svc.gauges.reports import GrpcGaugeReports
 from tenantmesh.auth_svc.schema import OUTAGE
 from tenantmesh.chassis.doors import Doors
 from tenantmesh.deploy.embedded.valkey import Store
@@ -28,7 +27,7 @@ from tenantmesh.interceptors.tenants import TenantRecord
 from tests.fixtures.engines import WorkerDatabase
 from tests.integration.auth_svc.calls import register
 from tests.integration.auth_svc.conftest import ISSUER, Service, a_copy, as_superuser, database_settings
-from tests.integration.auth_svc.people import add, opened
+from tests.integration.auth_svc.people import add, opened, registering
 from tests.integration.auth_svc.stand_in import StandIn, new_tenant, stand_in
 from tests.ports import free_port
 
@@ -51,16 +50,14 @@ async def test_tenant_svc_learns_the_level_after_a_registration(service: Service
 
 
 @asynccontextmanager
-async def reporter(postgres: WorkerDatabase, standing_in: StandIn) -> AsyncIterator[UserRepository]:
+async def reporter(postgres: WorkerDatabase, standing_in: StandIn) -> AsyncIterator[Accounts]:
     """A reporter of a database of its own, without the service around it."""
-    async with opened(postgres) as database:
-        reports = GrpcReports(channel(standing_in.target))
-        reporting = GaugeReporter(
-            GaugeRepository(Doors(database, OUTAGE)), reports, interval=timedelta(milliseconds=50)
-        )
+    async with opened(postgres) as database, registering(database) as accounts:
+        reports = GrpcGaugeReports(channel(standing_in.target))
+        reporting = GaugeReporter(Doors(database, OUTAGE), reports, interval=timedelta(milliseconds=50))
         await reporting.start()
         try:
-            yield UserRepository(Doors(database, OUTAGE))
+            yield accounts
         finally:
             await reporting.close()
             await reports.close()
@@ -72,9 +69,9 @@ async def test_levels_are_told_once_tenant_svc_is_back_and_none_waits_for_anothe
         quotas = standing_in.quotas
         quotas.refusals = {"": AWAY, str(suspended.id): SUSPENDED, str(gone.id): GONE}
         with a_copy(postgres) as own:
-            async with reporter(own, standing_in) as users:
+            async with reporter(own, standing_in) as accounts:
                 for tenant in (plain, suspended, gone):
-                    await add(users, tenant, "alice@example.com", None)
+                    await add(accounts, tenant, "alice@example.com", None)
                 await quotas.until(lambda: quotas.refused > 3)
                 del quotas.refusals[""]
                 await quotas.until(lambda: quotas.level(plain.id) == 1)
@@ -97,9 +94,9 @@ async def test_two_reporters_of_one_database_tell_everything(postgres: WorkerDat
     tenants = [new_tenant() for _ in range(40)]
     async with stand_in() as standing_in:
         with a_copy(postgres) as own:
-            async with reporter(own, standing_in) as users, reporter(own, standing_in):
+            async with reporter(own, standing_in) as accounts, reporter(own, standing_in):
                 for tenant in tenants:
-                    await add(users, tenant, "alice@example.com", None)
+                    await add(accounts, tenant, "alice@example.com", None)
                 await until_nothing_is_unreported(own)
         assert all(standing_in.quotas.level(tenant.id) == 1 for tenant in tenants)
 

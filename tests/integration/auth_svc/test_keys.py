@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
-from tenantmesh.auth_svc.api_keys.api_keys import KeyAudience, SystemKeys
+from tenantmesh.auth_svc.api_keys.api_keys import SystemKeys
 from tenantmesh.auth_svc.api_keys.bootstrap import create_key, list_keys, revoke_key
-from tenantmesh.auth_svc.api_keys.repository import SystemKeyRepository
+from tenantmesh.auth_svc.api_keys.system_key import KeyAudience
 from tenantmesh.auth_svc.schema import OUTAGE
-from tenantmesh.auth_svc.sessions.session import Limits
-from tenantmesh.auth_svc.tokens.repository import SigningKeyRepository
-from tenantmesh.auth_svc.tokens.signing_keys import KeyRing, KeySchedule
+from tenantmesh.auth_svc.tokens.signing_key import KeySchedule
+from tenantmesh.auth_svc.tokens.signing_keys import KeyRing
 from tenantmesh.chassis.doors import Doors
 from tenantmesh.runtime.database import Database
 from tenantmesh.runtime.encryption import KeyEncryptionKey
@@ -22,18 +21,13 @@ from tenantmesh.runtime.settings import DatabaseSettings
 from tests.fixtures.engines import WorkerDatabase
 from tests.integration.auth_svc.conftest import a_copy, as_superuser, database_settings
 
-NOW = datetime(2030, 1, 1, tzinfo=UTC)
-LIMITS = Limits()
-
 
 async def test_processes_that_start_together_agree_on_one_first_key_which_is_not_stored_readable(
     postgres: WorkerDatabase, kek: KeyEncryptionKey
 ) -> None:
     with a_copy(postgres) as fresh:
         databases = [Database(database_settings(fresh), schema="auth") for _ in range(5)]
-        rings = [
-            KeyRing(SigningKeyRepository(Doors(each, OUTAGE)), kek, KeySchedule(), time.time) for each in databases
-        ]
+        rings = [KeyRing(Doors(each, OUTAGE), kek, KeySchedule(), time.time) for each in databases]
         await asyncio.gather(*(ring.maintain() for ring in rings))
         rows = await as_superuser(fresh, "SELECT kid, public_key, sealed_private_key FROM auth.signing_keys")
         assert len(rows) == 1
@@ -49,7 +43,7 @@ async def test_system_keys_from_the_command_line_are_verified_listed_and_revoked
 ) -> None:
     settings = DatabaseSettings(system_url=postgres.url("auth_directory"))
     secret = await create_key(settings, "from_cli", "SERVICE", ("tokens.introspect",), timedelta(days=1))
-    keys = SystemKeys(SystemKeyRepository(doors))
+    keys = SystemKeys(doors)
     caller = await keys.verify(secret)
     assert caller is not None
     assert caller.permissions == {"tokens.introspect"}

@@ -12,12 +12,12 @@ from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
-from tenantmesh.auth_svc.accounts.tables import USERS
-from tenantmesh.auth_svc.api_keys.tables import SYSTEM_KEYS
-from tenantmesh.auth_svc.gauges.tables import GAUGES
+from tenantmesh.auth_svc.accounts.tables import users
+from tenantmesh.auth_svc.api_keys.tables import system_keys
+from tenantmesh.auth_svc.gauges.tables import gauges
 from tenantmesh.auth_svc.schema import metadata
-from tenantmesh.auth_svc.sessions.tables import SESSIONS
-from tenantmesh.auth_svc.tokens.tables import SIGNING_KEYS
+from tenantmesh.auth_svc.sessions.tables import sessions
+from tenantmesh.auth_svc.tokens.tables import signing_keys
 from tenantmesh.runtime import row_security
 from tenantmesh.runtime.database import Database, connect
 from tenantmesh.runtime.row_security import InsecureDatabase
@@ -36,7 +36,7 @@ ALL_OF = {
 
 
 def test_there_are_no_other_tables() -> None:
-    assert set(metadata.tables.values()) == {USERS, SESSIONS, GAUGES, SIGNING_KEYS, SYSTEM_KEYS}
+    assert set(metadata.tables.values()) == {users, sessions, gauges, signing_keys, system_keys}
 
 
 async def test_the_gate_finds_nothing_wrong(database: Database) -> None:

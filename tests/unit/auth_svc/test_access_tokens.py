@@ -12,18 +12,16 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from tenantmesh.auth_svc.tokens.signing_keys import KeyRing, KeySchedule
-from tenantmesh.auth_svc.tokens.tokens import AccessTokens, Discovery, Introspection, Subject
+from tenantmesh.auth_svc.tokens.tokens import AccessTokens, Discovery, Introspection, TokenSubject
 from tenantmesh.interceptors.caller import CallerKind
 from tenantmesh.interceptors.errors import Unauthenticated
 from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.interceptors.testing import MemoryApiKeys
-from tenantmesh.interceptors.tokens import TokenVerifier, UnknownKey
-from tenantmesh.runtime.encryption import KeyEncryptionKey
-from tests.unit.auth_svc.memory import MemorySigningKeys
+from tenantmesh.interceptors.tokens import StaticKeySet, TokenVerifier, UnknownKey
+from tests.signing import OneKey
 
 ISSUER, AUDIENCE = "http://issuer.test", "tenantmesh"
-SUBJECT = Subject(uuid.uuid4(), TenantId(uuid.uuid4()), uuid.uuid4(), epoch=3, roles=("member",))
+SUBJECT = TokenSubject(uuid.uuid4(), TenantId(uuid.uuid4()), uuid.uuid4(), epoch=3, roles=("member",))
 
 
 class AllAlive:
@@ -38,9 +36,9 @@ class AllAlive:
 
 @dataclass
 class Mint:
-    """A key ring, an issuer and a verifier that belong together."""
+    """A key, an issuer and a verifier that belong together."""
 
-    keys: KeyRing
+    keys: OneKey
     tokens: AccessTokens
     verifier: TokenVerifier
 
@@ -67,10 +65,11 @@ def b64(data: str | bytes) -> str:
 
 
 @pytest.fixture(scope="module")
-async def mint() -> Mint:
-    keys = KeyRing(MemorySigningKeys(), KeyEncryptionKey(bytes(32)), KeySchedule())
-    await keys.maintain()
-    return Mint(keys, AccessTokens(ISSUER, AUDIENCE, keys), TokenVerifier(ISSUER, AUDIENCE, keys))
+def mint() -> Mint:
+    keys = OneKey()
+    kid, private = keys.signer()
+    verifier = TokenVerifier(ISSUER, AUDIENCE, StaticKeySet({kid: private.public_key()}))
+    return Mint(keys, AccessTokens(ISSUER, AUDIENCE, keys), verifier)
 
 
 async def test_a_token_says_what_the_design_says_and_nothing_else(mint: Mint) -> None:

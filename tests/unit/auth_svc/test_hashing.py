@@ -7,7 +7,7 @@ import pytest
 
 from tenantmesh.auth_svc.passwords.hashing import Hashing, default_hasher
 from tenantmesh.interceptors.errors import ResourceExhausted
-from tests.unit.auth_svc.memory import CountingHasher
+from tests.passwords import CountingHasher
 
 
 class BlockingHasher(CountingHasher):

@@ -6,15 +6,16 @@ import pytest
 
 from tenantmesh.auth_svc.sessions.refresh_tokens import RefreshToken, RefreshTokens
 from tenantmesh.interceptors.tenants import TenantId
+from tenantmesh.runtime.encryption import KeyEncryptionKey, SealBroken
 
-TOKENS = RefreshTokens(bytes(32))
+TOKENS = RefreshTokens(KeyEncryptionKey(bytes(32)))
 TENANT, SESSION = TenantId(uuid.uuid4()), uuid.uuid4()
 
 
 def test_a_token_is_recognised_by_its_maker_only() -> None:
     token = TOKENS.issue(TENANT, SESSION)
     assert TOKENS.recognise(token.text) == token
-    assert RefreshTokens(bytes(range(32))).recognise(token.text) is None
+    assert RefreshTokens(KeyEncryptionKey(bytes(range(32)))).recognise(token.text) is None
 
 
 def test_two_tokens_of_a_session_differ() -> None:
@@ -51,3 +52,13 @@ def test_a_printed_token_does_not_show_its_secret() -> None:
     token = TOKENS.issue(TENANT, SESSION)
     assert token.text.rpartition(".")[2] not in repr(token)
     assert isinstance(token, RefreshToken)
+
+
+def test_a_sealed_token_opens_for_its_own_session_only() -> None:
+    token, spent = TOKENS.issue(TENANT, SESSION), TOKENS.issue(TENANT, SESSION)
+    sealed = TOKENS.seal(token)
+    assert token.text.encode() not in sealed
+    assert TOKENS.unseal(sealed, spent) == token.text
+    for other in (TOKENS.issue(TENANT, uuid.uuid4()), TOKENS.issue(TenantId(uuid.uuid4()), SESSION)):
+        with pytest.raises(SealBroken):
+            TOKENS.unseal(sealed, other)

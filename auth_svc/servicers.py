@@ -1,4 +1,4 @@
-"""AuthService, put together from the capabilities that its methods belong to."""
+"""Joins the servicers of capabilities where one service of the contract spans several."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["AuthServicer"]
 
 
 class AuthServicer(AuthServiceServicer):
-    """Passes each method to its capability."""
+    """AuthService: passes each method to its capability."""
 
     def __init__(self, accounts: AccountServicer, sessions: SessionServicer) -> None:
         self._accounts = accounts

@@ -1,0 +1,80 @@
+"""A registration as it was sent, and the rules that it must keep."""
+
+from __future__ import annotations
+
+import unicodedata
+from dataclasses import dataclass
+
+from tenantmesh.auth_svc.accounts.emails import EmailAddress, EmailRefused, parse_email
+from tenantmesh.auth_svc.passwords.passwords import LENGTH, PasswordRules, normalise
+from tenantmesh.interceptors.errors import FieldViolation, InvalidArgument
+from tenantmesh.interceptors.tenants import TenantRecord
+
+__all__ = ["CheckedRegistration", "Registration", "checked"]
+
+PRODUCT = "tenantmesh"
+MAX_DISPLAY_NAME = 200
+MAX_WRITTEN = 1024
+"""The most characters of a sent value that are looked at. Normalised forms have limits of their own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """The fields of a registration, unchecked."""
+
+    email: str
+    password: str
+    display_name: str
+
+    def __repr__(self) -> str:
+        return "Registration(…)"
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedRegistration:
+    """The fields of a registration that keeps all rules. The password is normalised."""
+
+    email: EmailAddress
+    password: str
+    display_name: str
+
+    def __repr__(self) -> str:
+        return "CheckedRegistration(…)"
+
+
+def checked(sent: Registration, tenant: TenantRecord, rules: PasswordRules) -> CheckedRegistration:
+    """Check every field. Raises InvalidArgument, which lists all fields that break a rule."""
+    email: EmailAddress | None = None
+    broken: list[FieldViolation] = []
+    try:
+        email = parse_email(sent.email)
+    except EmailRefused as refused:
+        broken.append(FieldViolation("email", str(refused)))
+    password, refusal = _checked_password(sent, tenant, rules)
+    if refusal is not None:
+        broken.append(FieldViolation("password", refusal))
+    if (refusal := _display_name_refusal(sent.display_name)) is not None:
+        broken.append(FieldViolation("display_name", refusal))
+    if email is None or broken:
+        raise InvalidArgument.fields(broken)
+    return CheckedRegistration(email, password, sent.display_name.strip() or email.local_part)
+
+
+def _checked_password(sent: Registration, tenant: TenantRecord, rules: PasswordRules) -> tuple[str, str | None]:
+    """Return the normalised password and the rule that it breaks, or None."""
+    # Checked before anything else: the time of normalising grows with the square of a run of combining marks, so
+    # a megabyte of them would block the process for minutes.
+    if len(sent.password) > MAX_WRITTEN:
+        return "", f"must have at most {LENGTH.stop - 1} characters"
+    password = normalise(sent.password)
+    known_by = (sent.email[:MAX_WRITTEN], sent.display_name[:MAX_DISPLAY_NAME], tenant.slug, PRODUCT)
+    return password, rules.refusal(password, known_by)
+
+
+def _display_name_refusal(name: str) -> str | None:
+    if len(name) > MAX_DISPLAY_NAME:
+        return f"must have at most {MAX_DISPLAY_NAME} characters"
+    # Control characters and line separators would forge lines where the name is shown.
+    if any(unicodedata.category(character) in {"Cc", "Zl", "Zp"} for character in name):
+        return "must be one line of text"
+    return None

@@ -1,0 +1,67 @@
+"""A system key as it is stored, and the rules that a new one must keep. The use cases are in `api_keys`."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum
+
+from tenantmesh.interceptors.caller import Caller, CallerKind
+from tenantmesh.interceptors.errors import FieldViolation, InvalidArgument
+from tenantmesh.interceptors.names import in_words
+
+__all__ = ["KeyAudience", "SystemKey", "check_new_key"]
+
+_NAME = re.compile(r"[a-z][a-z0-9_.-]{1,62}", re.ASCII)
+_PERMISSION = re.compile(r"\*|[a-z][a-z_]*(?:\.[a-z][a-z_]*)+", re.ASCII)
+
+
+class KeyAudience(Enum):
+    """The kind of caller that a key authenticates."""
+
+    OPERATOR = "OPERATOR"
+    SERVICE = "SERVICE"
+
+
+@dataclass(frozen=True, slots=True)
+class SystemKey:
+    """A system key. Of its secret only the hash is kept."""
+
+    id: uuid.UUID
+    name: str
+    audience: KeyAudience
+    permissions: tuple[str, ...]
+    secret_hash: bytes
+    create_time: datetime
+    expire_time: datetime | None = None
+    revoke_time: datetime | None = None
+
+    def is_valid(self, now: datetime) -> bool:
+        """Return whether the key is neither revoked nor expired."""
+        return self.revoke_time is None and (self.expire_time is None or now < self.expire_time)
+
+    def caller(self) -> Caller:
+        """Return the caller that the key authenticates."""
+        return Caller(
+            kind=CallerKind[self.audience.value],
+            subject=self.name,
+            permissions=frozenset(self.permissions),
+            credential_id=str(self.id),
+            expires_at=self.expire_time.timestamp() if self.expire_time else None,
+        )
+
+
+def check_new_key(name: str, permissions: Sequence[str], lifetime: timedelta | None) -> None:
+    """Raise InvalidArgument, which lists all fields that break a rule."""
+    broken = []
+    if not _NAME.fullmatch(name):
+        broken.append(FieldViolation("name", "must be 2 to 63 of a-z, 0-9, _, . and -, starting with a letter"))
+    if wrong := [permission for permission in permissions if not _PERMISSION.fullmatch(permission)]:
+        broken.append(FieldViolation("permissions", f"must be like tenants.read, or *: {in_words(wrong)}"))
+    if lifetime is not None and lifetime <= timedelta():
+        broken.append(FieldViolation("lifetime", "must be positive"))
+    if broken:
+        raise InvalidArgument.fields(broken)

@@ -1,0 +1,49 @@
+"""A signing key as it is stored, and when keys are made, published and retired: pure functions of keys and time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import pairwise
+
+from tenantmesh.interceptors.tokens import MAX_LIFETIME
+
+__all__ = ["KeySchedule", "SigningKey", "published"]
+
+_CLOCKS_DIFFER = timedelta(seconds=60)
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKey:
+    """A signing key. The private part is sealed; the context of the seal is the kid."""
+
+    kid: str
+    public: bytes
+    sealed_private: bytes
+    create_time: datetime
+    activate_time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class KeySchedule:
+    """When keys take over from each other. A key is published before it signs, so that verifiers have it in time."""
+
+    sign_for: timedelta = timedelta(days=30)
+    publish_before: timedelta = timedelta(minutes=10)
+
+    def next_activation(self, keys: Sequence[SigningKey], now: datetime) -> datetime | None:
+        """Return when a key that is made now begins to sign, or None while none is needed. The first signs at once."""
+        if not keys:
+            return now
+        newest = max(key.activate_time for key in keys)
+        due = newest + self.sign_for
+        return max(due, now + self.publish_before) if due - self.publish_before <= now else None
+
+
+def published(keys: Sequence[SigningKey], now: datetime) -> list[SigningKey]:
+    """Return the keys that verifiers need, oldest first: a key is retired once its last token has expired."""
+    ordered = sorted(keys, key=lambda key: (key.activate_time, key.kid))
+    grace = timedelta(seconds=MAX_LIFETIME) + _CLOCKS_DIFFER
+    current = [key for key, successor in pairwise(ordered) if successor.activate_time + grace > now]
+    return current + ordered[-1:]

@@ -1,0 +1,53 @@
+"""When a signing key is made, published and retired."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tenantmesh.auth_svc.tokens.signing_key import KeySchedule, SigningKey, published
+
+SCHEDULE = KeySchedule(sign_for=timedelta(days=30), publish_before=timedelta(minutes=10))
+NOW = datetime(2030, 1, 1, tzinfo=UTC)
+DUE = timedelta(days=30, minutes=-10)
+"""The age of the newest key at which the next one is made."""
+
+
+def key(kid: str, activate_time: datetime) -> SigningKey:
+    return SigningKey(kid, bytes(32), b"sealed", activate_time, activate_time)
+
+
+def kids(keys: list[SigningKey], now: datetime) -> list[str]:
+    return [each.kid for each in published(keys, now)]
+
+
+def test_the_first_key_signs_at_once() -> None:
+    assert SCHEDULE.next_activation([], NOW) == NOW
+
+
+@pytest.mark.parametrize(
+    ("age", "expected"),
+    [
+        (timedelta(), None),
+        (DUE - timedelta(seconds=1), None),
+        (DUE, NOW + timedelta(days=30)),
+        (timedelta(days=30, minutes=-1), NOW + timedelta(days=30, minutes=9)),
+        (timedelta(days=90), NOW + timedelta(days=90, minutes=10)),
+    ],
+    ids=["new", "not yet", "due", "late", "very late"],
+)
+def test_the_next_key_is_published_before_it_signs(age: timedelta, expected: datetime | None) -> None:
+    older = key("older", NOW - timedelta(days=30))
+    assert SCHEDULE.next_activation([key("newest", NOW), older], NOW + age) == expected
+
+
+def test_a_key_is_retired_once_its_last_token_has_expired() -> None:
+    old, new = key("old", NOW), key("new", NOW + timedelta(days=30))
+    last_token = new.activate_time + timedelta(seconds=300)
+    for now in (NOW, new.activate_time, last_token, last_token + timedelta(seconds=59)):
+        assert kids([new, old], now) == ["old", "new"]
+    assert kids([new, old], last_token + timedelta(seconds=60)) == ["new"]
+
+
+def test_the_newest_key_is_never_retired() -> None:
+    assert kids([key("only", NOW)], NOW + timedelta(days=900)) == ["only"]
+    assert kids([], NOW) == []

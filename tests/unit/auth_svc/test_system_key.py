@@ -1,0 +1,39 @@
+"""The rules of a new system key."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+import pytest
+
+from tenantmesh.auth_svc.api_keys.system_key import check_new_key
+from tenantmesh.interceptors.errors import InvalidArgument
+
+
+def broken(name: str = "ops", permissions: Sequence[str] = ("*",), lifetime: timedelta | None = None) -> list[str]:
+    """The fields that break a rule."""
+    try:
+        check_new_key(name, permissions, lifetime)
+    except InvalidArgument as refused:
+        return [violation.field for violation in refused.violations]
+    return []
+
+
+@pytest.mark.parametrize("name", ["ops", "tenant_svc", "a1", "x" * 63])
+@pytest.mark.parametrize("permissions", [[], ["*"], ["tokens.introspect"], ["a.b.c", "a_b.c_d"]])
+def test_a_good_key_is_accepted(name: str, permissions: list[str]) -> None:
+    assert broken(name, permissions) == []
+    assert broken(name, permissions, timedelta(microseconds=1)) == []
+
+
+@pytest.mark.parametrize("name", ["", "x", "Ops", "a b", "1st", "x" * 64, "a\n"])
+def test_a_bad_name_is_refused(name: str) -> None:
+    assert broken(name=name) == ["name"]
+
+
+@pytest.mark.parametrize("permission", ["", "tenants", "Tenants.read", "tenants.*", "**", "a.b\n"])
+def test_a_bad_permission_is_refused(permission: str) -> None:
+    assert broken(permissions=[permission]) == ["permissions"]
+
+
+def test_everything_wrong_is_listed_at_once() -> None:
+    assert broken("X", ["nope"], timedelta()) == ["name", "permissions", "lifetime"]
