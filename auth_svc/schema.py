@@ -1,4 +1,4 @@
-"""Where the tables of this service live, and the roles that may touch them. Tables are beside their capabilities."""
+"""The schema of this service and the roles that use it. Each table is declared in its capability's folder."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ __all__ = ["APP_ROLE", "DIRECTORY_ROLE", "OUTAGE", "OWNER", "SCHEMA", "metadata"
 SCHEMA = "auth"
 OWNER = "auth_owner"
 APP_ROLE = "auth_app"
-"""Works for one tenant at a time."""
+"""The role of a tenant's door: it sees one tenant at a time."""
 DIRECTORY_ROLE = "auth_directory"
-"""Reads and adds what belongs to no tenant: signing keys and system keys."""
+"""The role of the system's door: signing keys, system keys, and the levels of all tenants."""
 
 metadata = MetaData(schema=SCHEMA)
 
 OUTAGE = Outage("CREDENTIALS_UNVERIFIABLE", "Accounts and credentials can't be read at the moment. Retry with backoff.")
-"""What callers are answered while this schema's database is away."""
+"""The answer to callers while the database can't be reached."""

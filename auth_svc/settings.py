@@ -1,4 +1,4 @@
-"""The settings of auth_svc: those of any process, the mesh around it, and the tokens it issues."""
+"""The settings of auth_svc: those of any process, of the mesh, and of the tokens that it issues."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["AuthSettings", "SessionSettings", "SigningSettings"]
 
 
 class SigningSettings(TokenSettings):
-    """The tokens that auth_svc issues, and the keys that sign them."""
+    """The access tokens that auth_svc issues, and the keys that sign them."""
 
     kek_file: Path
     sign_for: Duration = timedelta(days=30)
@@ -20,7 +20,7 @@ class SigningSettings(TokenSettings):
 
 
 class SessionSettings(Group):
-    """How long people stay signed in."""
+    """The lifetimes of sessions; see `sessions.session.SessionLifetimes`."""
 
     idle: Duration = timedelta(days=7)
     absolute: Duration = timedelta(days=30)
@@ -28,7 +28,7 @@ class SessionSettings(Group):
 
 
 class AuthSettings(ServiceSettings):
-    """Everything auth_svc reads from the environment; see `runtime.settings` for the names."""
+    """All settings of auth_svc, read from the environment. `runtime.settings` explains the names of the variables."""
 
     server: ServerSettings = ServerSettings(listen="127.0.0.1:50052")
     tokens: SigningSettings

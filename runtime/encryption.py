@@ -1,4 +1,4 @@
-"""Encryption at rest under the key-encryption key (KEK). Which secrets are sealed is for their owners to say."""
+"""Encrypts small secrets at rest under the key-encryption key (KEK). The callers decide which secrets those are."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ _FINGERPRINT_BYTES = 4
 
 
 class KekRefused(Exception):
-    """The KEK's file can't be used; the message says what to do."""
+    """The file of the KEK can't be used. The message says what to do."""
 
 
 class SealBroken(Exception):
-    """The sealed bytes are not those that were sealed, for another context, or under another KEK."""
+    """The sealed bytes were changed, or sealed for another context, or under another KEK."""
 
 
 class KeyEncryptionKey:
     """Seals small secrets with AES-256-GCM.
 
-    A seal is bound to a context, such as `("signing-key", kid)`: the context is authenticated and picks a key of its
-    own, so that a value copied to another row does not open, and no key ever seals more than a few values. Sealed bytes
-    are version, fingerprint of the KEK, nonce, ciphertext.
+    A seal is bound to a context, such as `("signing-key", kid)`. The context is authenticated and has a key of its own:
+    a value that is copied to another row does not open, and each key seals only a few values. The sealed bytes are
+    version, fingerprint of the KEK, nonce, and ciphertext.
     """
 
     def __init__(self, key: bytes) -> None:
@@ -46,13 +46,13 @@ class KeyEncryptionKey:
         self._fingerprint = sha256(b"tenantmesh kek fingerprint\0" + key).digest()[:_FINGERPRINT_BYTES]
 
     def seal(self, secret: bytes, *context: str) -> bytes:
-        """The secret, readable only with this KEK and the same context."""
+        """Return the secret encrypted. It opens only with this KEK and the same context."""
         nonce = os.urandom(_NONCE_BYTES)
         sealed = AESGCM(self.derive(*context)).encrypt(nonce, secret, _encoded(context))
         return _VERSION + self._fingerprint + nonce + sealed
 
     def open(self, sealed: bytes, *context: str) -> bytes:
-        """The secret. Raises SealBroken."""
+        """Return the secret. Raises SealBroken."""
         head = len(_VERSION) + _FINGERPRINT_BYTES
         if not hmac.compare_digest(sealed[:head], _VERSION + self._fingerprint):
             raise SealBroken("sealed under another key-encryption key; start with the key file it was sealed with")
@@ -63,12 +63,12 @@ class KeyEncryptionKey:
             raise SealBroken("the sealed value was changed or belongs elsewhere") from error
 
     def derive(self, *context: str) -> bytes:
-        """A 256-bit key of its own for the context, which tells nothing of the KEK."""
+        """Return a 256-bit key for the context, from which the KEK can't be derived."""
         return HKDF(SHA256(), _KEY_BYTES, salt=None, info=_encoded(context)).derive(self._key)
 
 
 def read_kek(path: Path) -> KeyEncryptionKey:
-    """The KEK in the file: 32 random bytes in base64, readable by its owner alone. Raises KekRefused."""
+    """Return the KEK in the file: 32 random bytes in base64, readable by its owner alone. Raises KekRefused."""
     remedy = f"Make one with: (umask 077; head -c 32 /dev/urandom | base64 > {path}), keep a copy, and lose neither."
     try:
         mode = path.stat().st_mode
@@ -86,6 +86,6 @@ def read_kek(path: Path) -> KeyEncryptionKey:
 
 
 def _encoded(context: tuple[str, ...]) -> bytes:
-    """Length-prefixed, so that two contexts never read alike."""
+    """Return the parts with their lengths before them, so that two contexts never encode to the same bytes."""
     parts = [part.encode() for part in context]
     return b"".join(len(part).to_bytes(4, "big") + part for part in parts)

@@ -1,4 +1,4 @@
-"""E-mail addresses: which are accepted and which are the same. Sending mail does not live here."""
+"""E-mail addresses: which are accepted, and which two are the same (docs/decisions/0026)."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from dataclasses import dataclass
 __all__ = ["MAX_LENGTH", "EmailAddress", "EmailRefused", "parse_email"]
 
 MAX_LENGTH = 254
-"""The longest address that mail can be sent to (RFC 5321), in characters as written and in octets as normalised."""
+"""The length limit of RFC 5321, in characters as written and in octets as normalised."""
 
 _MAX_LOCAL = 64
 _MAX_DOMAIN = 253
-# A dot-atom; characters beyond ASCII are allowed as RFC 6531 does, if they are letters, marks or digits.
+# A character of a dot-atom. Beyond ASCII, letters and digits are allowed as in RFC 6531; `_in_atom` adds marks.
 _LOCAL = re.compile(r"[^\W_]|[!#$%&'*+/=?^_`{|}~-]")
-# The older and the newer standard (IDNA 2003 and 2008) make different domains of these, with different owners.
+# IDNA 2003 and IDNA 2008 map these letters to different domains, which may have different owners.
 _AMBIGUOUS = re.compile("[\u00df\u03c2\u200c\u200d]")
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
 
 
 class EmailRefused(ValueError):
-    """The text is not an address that can have an account; the message says which rule it breaks."""
+    """The text is not an address that can have an account. The message names the rule that it breaks."""
 
 
 @dataclass(frozen=True, slots=True)
 class EmailAddress:
-    """An address as somebody wrote it, and the form that decides whether two are the same."""
+    """An address as written, and its normalised form. Two addresses are the same if their normalised forms are."""
 
     written: str
     normalised: str
@@ -34,15 +34,15 @@ class EmailAddress:
 
     @property
     def local_part(self) -> str:
-        """What stands before the @, as written."""
+        """The part before the @, as written."""
         return self.written.rpartition("@")[0]
 
 
 def parse_email(text: str) -> EmailAddress:
-    """The address in the text. Raises EmailRefused.
+    """Return the address in the text. Raises EmailRefused.
 
-    The whole address is lowered, the part before the @ too: mail servers that tell `Ann` from `ann` are rarer than
-    people who forget how they wrote themselves.
+    The part before the @ is lowered too: mail servers that distinguish `Ann` from `ann` are rarer than people who
+    spell their own address in two ways.
     """
     if not text:
         raise EmailRefused("is required")

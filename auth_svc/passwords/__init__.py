@@ -1,1 +1,1 @@
-"""What makes a password acceptable, and how it is hashed without starving the service."""
+"""The rules of passwords, and hashing in a bounded pool of threads."""

@@ -1,4 +1,4 @@
-"""Argon2id in a bounded executor. Knows neither users nor which passwords are accepted."""
+"""Hashes passwords with Argon2id in a bounded pool of threads. Knows neither users nor the rules of passwords."""
 
 from __future__ import annotations
 
@@ -21,26 +21,27 @@ __all__ = ["Hashing", "Verdict", "default_hasher"]
 _T = TypeVar("_T")
 
 BUSY_RETRY = timedelta(seconds=1)
-"""Roughly how long a full queue takes to drain."""
+"""Roughly the time that a full queue takes to drain."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What comparing a password with a hash found."""
+    """The result of comparing a password with a hash."""
 
     matches: bool
     outdated: bool = False
-    """Whether the hash matches but was made with other parameters than today's."""
+    """True when the hash matches, but was made with other parameters than the current ones."""
 
 
 def default_hasher() -> PasswordHasher:
-    """Argon2id with OWASP's minimum: 19 MiB, two passes, one lane; about 25 ms on one core."""
+    """Return a hasher with OWASP's minimum for Argon2id: 19 MiB, two passes, one lane. It takes about 25 ms."""
     return PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1, hash_len=32, salt_len=16, type=Type.ID)
 
 
 class Hashing:
-    """Hashes and verifies in threads of its own, at most cores - 1 of them: argon2 fills the memory bus, so more
-    threads do less work, and the event loop needs a core. What does not fit the queue is refused at once.
+    """Hashes and verifies in at most cores - 1 threads of its own. When the queue is full, it refuses at once.
+
+    Argon2 fills the memory bus, so more threads do less work; and the event loop needs a core.
     """
 
     def __init__(self, hasher: PasswordHasher, *, cores: int | None = None) -> None:
@@ -50,20 +51,20 @@ class Hashing:
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="argon2")
         self._lock = threading.Lock()
         self._free = threads + 2 * available
-        # Compared with when there is no account, so that an unknown address costs what a known one does.
+        # Compared with when there is no account, so that an unknown address takes as long as a known one.
         self._dummy = hasher.hash(os.urandom(16).hex())
 
     async def hash(self, password: str) -> str:
-        """The encoded hash. Raises ResourceExhausted `HASHING_BUSY` when the queue is full."""
+        """Return the encoded hash. Raises ResourceExhausted `HASHING_BUSY` when the queue is full."""
         return await self._run(lambda: self._hasher.hash(password))
 
     async def verify(self, password: str, encoded: str | None) -> Verdict:
-        """Compares with the hash; with None, does the same work and finds no match. Raises as `hash`."""
+        """Compare the password with the hash. None takes as long and never matches. Raises as `hash`."""
         verdict = await self._run(lambda: self._compare(password, encoded or self._dummy))
         return verdict if encoded is not None else Verdict(matches=False)
 
     async def close(self) -> None:
-        """Refuses what waits and lets the threads end."""
+        """Cancel the queue, and let the threads end."""
         self._executor.shutdown(wait=False, cancel_futures=True)
 
     def _compare(self, password: str, encoded: str) -> Verdict:
@@ -83,7 +84,7 @@ class Hashing:
                 )
             self._free -= 1
         future = self._executor.submit(work)
-        # The place is freed when the thread is done: a caller who goes away does not stop the hashing it started.
+        # The place is freed when the thread is done: cancelling the caller does not stop a hash that has begun.
         future.add_done_callback(self._release)
         return await asyncio.wrap_future(future)
 

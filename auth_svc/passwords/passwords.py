@@ -1,7 +1,7 @@
-"""Which passwords are accepted. Knows neither users nor hashing.
+"""The rules of passwords (docs/decisions/0025). Knows neither users nor hashing.
 
-A password is accepted for how much of it can't be guessed, not for its mixture of characters: what is left after common
-words, keyboard walks, repetitions and the owner's own names have been taken out must still be long enough.
+A password is accepted when enough of it can't be guessed. Common words, keyboard patterns, repetitions, and the names
+of the owner count little; the mixture of characters does not count at all.
 """
 
 from __future__ import annotations
@@ -15,40 +15,43 @@ from importlib import resources
 __all__ = ["LENGTH", "PasswordRules", "normalise"]
 
 LENGTH = range(15, 129)
-"""Accepted lengths in characters, after normalisation."""
+"""The accepted lengths in characters, after normalisation."""
 
 ENOUGH_SURPRISE = 8
-"""The least that a password must cost to spell: about eight unrelated characters, or four common words."""
+"""The least `surprise` of an accepted password: about eight unrelated characters, or four common words."""
 
 _WORD_LENGTHS = range(4, 21)
 _LEET = ("01345789@$!|+", "oieastbgasilt"), ("01345789@$!|+", "oleasrbqaslit")
-"""Two ways to read digits and signs as letters, since `1`, `!` and `7` stand for more than one."""
+"""Two tables that read digits and signs as letters, because `1`, `!` and `7` stand for more than one letter."""
 _ROWS = ("`1234567890-=", "qwertyuiop[]\\", "asdfghjkl;'", "zxcvbnm,./")
 _SEQUENCES = ("abcdefghijklmnopqrstuvwxyz", "01234567890", *_ROWS)
 _YEAR = re.compile(r"(?:19|20)\d\d")
+_SHORTEST_NAME = 3
+_SHORTEST_PATTERN = 4
+"""Three neighbours in a row occur in ordinary words."""
 
 
 def normalise(password: str) -> str:
-    """The form that is counted, checked and hashed: Unicode NFKC, so that every keyboard spells it alike."""
+    """Return the form that is checked and hashed: Unicode NFKC, so that every keyboard yields the same text."""
     return unicodedata.normalize("NFKC", password)
 
 
 @dataclass(frozen=True, slots=True)
 class PasswordRules:
-    """Decides whether a normalised password is good enough."""
+    """Decides whether a normalised password is hard enough to guess."""
 
     common: frozenset[str]
-    """Well-known passwords and the words they are made of, lower case."""
+    """Common passwords and the words that they are made of, in lower case."""
     filler: frozenset[str]
-    """Words that hold phrases together."""
+    """Words such as `the`, which add nothing to a phrase."""
 
     @classmethod
     def load(cls) -> PasswordRules:
-        """The rules with the lists that come with this package."""
+        """Return the rules with the word lists of this package."""
         return cls(_words("common_passwords.txt"), _words("filler_words.txt"))
 
     def refusal(self, password: str, context: Iterable[str] = ()) -> str | None:
-        """Why the normalised password is refused, or None. `context` are words that its owner is known by."""
+        """Return the rule that the normalised password breaks, or None. `context` holds the names of its owner."""
         if len(password) not in LENGTH:
             return f"must have {LENGTH.start} to {LENGTH.stop - 1} characters"
         if self.surprise(password, context) < ENOUGH_SURPRISE:
@@ -59,10 +62,10 @@ class PasswordRules:
         return None
 
     def surprise(self, password: str, context: Iterable[str] = ()) -> int:
-        """The least it costs to spell the password: a common word costs 2; a character, a filling word, a word of the
-        context, a year, a pattern, or a repetition of what came before costs 1."""
-        text = password.lower()[: LENGTH.stop]  # a few letters grow when lowered; the work must stay bounded
-        known = frozenset(part for each in context for part in _context_parts(each))
+        """Return the least cost of spelling the password. A common word costs 2. A single character, a filler word, a
+        name of the context, a year, a pattern, and a repetition of an earlier part cost 1."""
+        text = password.lower()[: LENGTH.stop]  # some letters become two when lowered; the work must stay bounded
+        known = frozenset(part for name in context for part in _name_parts(name))
         readings = (text, *(text.translate(str.maketrans(*table)) for table in _LEET))
         patterns, repeats = _pattern_ends(text), _repeat_ends(text)
         best = [0] + [len(text)] * len(text)
@@ -75,7 +78,7 @@ class PasswordRules:
         return best[-1]
 
     def _words_from(self, readings: Sequence[str], start: int, known: frozenset[str]) -> Iterable[tuple[int, int]]:
-        """Where a known word that begins at `start` ends, and what it costs."""
+        """Yield the end and the cost of each known word that begins at `start`."""
         longest = max(_WORD_LENGTHS.stop, max(map(len, known), default=0) + 1)
         for end in range(start + 2, min(start + longest, len(readings[0])) + 1):
             for reading in readings:
@@ -91,26 +94,26 @@ def _words(resource: str) -> frozenset[str]:
     return frozenset(line for line in text.splitlines() if not line.startswith("#"))
 
 
-def _context_parts(word: str) -> Iterable[str]:
-    """The word and its parts, as somebody would build a password of them."""
-    folded = normalise(word).lower()
-    yield from (part for part in (folded, *re.split(r"[^\w]+|_", folded)) if len(part) > 2)  # noqa: PLR2004
+def _name_parts(name: str) -> Iterable[str]:
+    """Yield the name and its parts, from which a password may be built."""
+    folded = normalise(name).lower()
+    yield from (part for part in (folded, *re.split(r"[^\w]+|_", folded)) if len(part) >= _SHORTEST_NAME)
 
 
 def _pattern_ends(text: str) -> list[int]:
-    """For each position, how far a keyboard or alphabet walk goes from there; at least one character."""
+    """Return, for each position, the end of the keyboard or alphabet walk that begins there."""
     ends = list(range(1, len(text) + 1))
     for start in range(len(text)):
         end = start + 1
         while end < len(text) and _adjacent(text[end - 1], text[end]):
             end += 1
-        if end - start > 3:  # noqa: PLR2004  # three neighbours in a row occur in ordinary words
+        if end - start >= _SHORTEST_PATTERN:
             ends[start] = end
     return ends
 
 
 def _repeat_ends(text: str) -> list[int]:
-    """For each position, how far it repeats something that began before; at least one character."""
+    """Return, for each position, the end of the longest repetition of an earlier part that begins there."""
     length = len(text)
     ends = list(range(1, length + 1))
     following = [0] * (length + 1)
@@ -124,13 +127,13 @@ def _repeat_ends(text: str) -> list[int]:
 
 
 def _adjacent(first: str, second: str) -> bool:
-    """Whether two characters are the same, or neighbours on a keyboard or in the alphabet."""
+    """Return whether two characters are the same, or neighbours on a keyboard or in the alphabet."""
     if first == second:
         return True
     if any(first + second in row or second + first in row for row in _SEQUENCES):
         return True
     here, there = _place(first), _place(second)
-    # Rows are shifted by half a key: a key touches those above at its own place and one to the right.
+    # Rows are shifted by half a key: a key touches two keys above, at its own column and at the next one.
     return here is not None and there is not None and abs(here[0] - there[0]) == 1 and abs(here[1] - there[1]) <= 1
 
 
