@@ -125,10 +125,14 @@ _REFUSE = "CREATE FUNCTION auth.fail() RETURNS trigger LANGUAGE plpgsql AS $$ BE
             "CREATE CONSTRAINT TRIGGER fail AFTER INSERT ON auth.users DEFERRABLE INITIALLY DEFERRED"
             " FOR EACH ROW EXECUTE FUNCTION auth.fail()"
         ),
+        (
+            "CREATE TRIGGER fail BEFORE UPDATE ON auth.gauges"
+            " FOR EACH ROW WHEN (new.level > old.level) EXECUTE FUNCTION auth.fail()"
+        ),
     ],
-    ids=["at the row", "at the commit"],
+    ids=["at the row", "at the commit", "at the level"],
 )
-async def test_a_registration_that_fails_later_leaves_the_level(postgres: WorkerDatabase, trigger: str) -> None:
+async def test_a_registration_that_fails_leaves_neither_user_nor_level(postgres: WorkerDatabase, trigger: str) -> None:
     tenant = new_tenant()
     with a_copy(postgres) as own:
         async with opened(own) as database, registering(database) as accounts:
@@ -139,7 +143,7 @@ async def test_a_registration_that_fails_later_leaves_the_level(postgres: Worker
                 with pytest.raises(Exception, match="refused the statement"):
                     await register(accounts, tenant, "second@example.com", 2)
             assert await counted(own, tenant) == (1, 1)
-            await as_superuser(own, "DROP TRIGGER fail ON auth.users")
+            await as_superuser(own, "DROP FUNCTION auth.fail() CASCADE")
             assert await add(accounts, tenant, "second@example.com", 2)
             assert await counted(own, tenant) == (2, 2)
 
