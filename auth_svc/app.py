@@ -12,7 +12,7 @@ from tenantmesh.auth.v1.token_service_pb2_grpc import add_TokenServiceServicer_t
 from tenantmesh.auth_svc.accounts.accounts import Accounts
 from tenantmesh.auth_svc.accounts.servicer import AccountServicer
 from tenantmesh.auth_svc.api_keys.api_keys import SystemKeys
-from tenantmesh.auth_svc.gauges.reporter import GaugeReporter
+from tenantmesh.auth_svc.gauges.outbox import GaugeOutbox
 from tenantmesh.auth_svc.gauges.reports import GrpcGaugeReports
 from tenantmesh.auth_svc.passwords.hashing import Hashing, default_hasher
 from tenantmesh.auth_svc.passwords.passwords import PasswordRules
@@ -32,6 +32,7 @@ from tenantmesh.auth_svc.tokens.tokens import AccessTokens, Discovery, Introspec
 from tenantmesh.chassis.chain import make_chain, make_mesh, to_tenant_svc
 from tenantmesh.chassis.contract import CONTRACT
 from tenantmesh.chassis.doors import Doors
+from tenantmesh.chassis.outbox import Relay
 from tenantmesh.interceptors import Chain, Ports, TenantDirectory
 from tenantmesh.interceptors.backends.redis.quota_pool import RedisQuotaPool
 from tenantmesh.interceptors.backends.redis.rate_limiter import RedisRateLimiter
@@ -95,7 +96,7 @@ class AuthApp:
         self._directory = TenantDirectory(self._mesh.tenant_source)
         self._sessions = self._make_sessions()
         self._reports = GrpcGaugeReports(to_tenant_svc(settings))
-        self._reporter = GaugeReporter(self._doors, self._reports, interval=REPORT_INTERVAL)
+        self._reporter = Relay("gauge-reports", GaugeOutbox(self._doors), self._reports, interval=REPORT_INTERVAL)
         self._quotas = LeasedQuota(self._mesh.quota_ledger, RedisQuotaPool(self._redis))
         telemetry.counters("tenantmesh_allowance", self._quotas.stats)
         telemetry.counters("tenantmesh_burst", self._limiter.stats)

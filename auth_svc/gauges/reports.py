@@ -20,17 +20,15 @@ _LATER = "TENANT_SUSPENDED"
 
 
 class GrpcGaugeReports:
-    """The gRPC adapter of GaugeReports. Owns the channel and closes it."""
+    """As Recipient: tenant_svc. Owns the channel and closes it."""
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self._channel = channel
         self._stub: Any = QuotaServiceStub(channel)
 
-    async def report(self, level: GaugeLevel) -> None:
+    async def send(self, row: GaugeLevel) -> None:
         """Report the level. Returns without an error for a tenant that is gone: its level is of no use."""
-        request = pb.ReportGaugeRequest(
-            id=str(level.tenant_id), gauge=level.gauge, level=level.level, version=level.version
-        )
+        request = pb.ReportGaugeRequest(id=str(row.tenant_id), gauge=row.gauge, level=row.level, version=row.version)
         try:
             await self._stub.ReportGauge(request, timeout=_TIMEOUT)
         except grpc.aio.AioRpcError as error:

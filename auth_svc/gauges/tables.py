@@ -26,5 +26,5 @@ gauges = tenant_owned(
     ),
     APP_ROLE,
     ("SELECT", "INSERT", "UPDATE"),
-    cross_tenant=[Grant(DIRECTORY_ROLE, ("SELECT",))],  # the reporter looks for unreported levels of all tenants
+    cross_tenant=[Grant(DIRECTORY_ROLE, ("SELECT",))],  # the outbox holds the levels of all tenants
 )

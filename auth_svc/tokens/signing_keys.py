@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import secrets
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
-import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from tenantmesh.auth_svc.tokens import repository
 from tenantmesh.auth_svc.tokens.signing_key import KeySchedule, SigningKey, published
+from tenantmesh.chassis.background import Repeating
 from tenantmesh.chassis.doors import Doors
-from tenantmesh.interceptors.errors import MeshError, Unavailable
+from tenantmesh.interceptors.errors import Unavailable
 from tenantmesh.runtime.encryption import KeyEncryptionKey, SealBroken
 
 __all__ = ["KeyRing"]
 
-_log = structlog.get_logger()
 _REASON = "signing keys sign for all tenants"
 
 RELOAD_EVERY = timedelta(seconds=60)
@@ -49,7 +47,7 @@ class KeyRing:
         self._private: dict[str, Ed25519PrivateKey] = {}
         self._loaded_at = float("-inf")
         self._loading = asyncio.Lock()
-        self._upkeep: asyncio.Task[None] | None = None
+        self._upkeep = Repeating("signing-keys", self._maintain, RELOAD_EVERY, later=True)
 
     async def start(self) -> None:
         """Load the keys, make the first one if there is none, and keep them current in the background.
@@ -57,14 +55,11 @@ class KeyRing:
         Raises SealBroken when they were sealed under another KEK, and Unavailable without a database.
         """
         await self.maintain()
-        self._upkeep = asyncio.create_task(self._maintain_for_ever(), name="signing-keys")
+        await self._upkeep.start()
 
     async def close(self) -> None:
         """Stop the background task."""
-        if self._upkeep is not None:
-            self._upkeep.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._upkeep
+        await self._upkeep.close()
 
     def signer(self) -> tuple[str, Ed25519PrivateKey]:
         """Return the kid and the private key that sign now. Raises Unavailable while no key is active."""
@@ -137,15 +132,9 @@ class KeyRing:
             raise SealBroken(f"the public part of signing key {key.kid} does not belong to its private part")
         return private
 
-    async def _maintain_for_ever(self) -> None:
-        while True:
-            await asyncio.sleep(RELOAD_EVERY.total_seconds())
-            try:
-                await self.maintain()
-            except MeshError as error:
-                _log.warning("signing keys can't be read", reason=error.message)
-            except Exception:
-                _log.exception("the upkeep of signing keys failed")
+    async def _maintain(self) -> int:
+        await self.maintain()
+        return 0
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self._clock(), UTC)

@@ -16,10 +16,11 @@ from typing import Any
 from tenantmesh.auth.v1 import token_service_pb2 as tokens
 from tenantmesh.auth.v1.token_service_pb2_grpc import TokenServiceStub
 from tenantmesh.auth_svc.accounts.accounts import Accounts
-from tenantmesh.auth_svc.gauges.reporter import GaugeReporter
+from tenantmesh.auth_svc.gauges.outbox import GaugeOutbox
 from tenantmesh.auth_svc.gauges.reports import GrpcGaugeReports
 from tenantmesh.auth_svc.schema import OUTAGE
 from tenantmesh.chassis.doors import Doors
+from tenantmesh.chassis.outbox import Relay
 from tenantmesh.deploy.embedded.valkey import Store
 from tenantmesh.interceptors.client import channel
 from tenantmesh.interceptors.errors import FailedPrecondition, NotFound, Unavailable
@@ -54,7 +55,7 @@ async def reporter(postgres: WorkerDatabase, standing_in: StandIn) -> AsyncItera
     """A reporter of a database of its own, without the service around it."""
     async with opened(postgres) as database, registering(database) as accounts:
         reports = GrpcGaugeReports(channel(standing_in.target))
-        reporting = GaugeReporter(Doors(database, OUTAGE), reports, interval=timedelta(milliseconds=50))
+        reporting = Relay("a test", GaugeOutbox(Doors(database, OUTAGE)), reports, interval=timedelta(milliseconds=50))
         await reporting.start()
         try:
             yield accounts

@@ -1,4 +1,4 @@
-"""Reporting levels, in a database of its own: the reporter looks at every tenant."""
+"""Reporting levels, in a database of its own: the outbox holds those of every tenant."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ import pytest
 
 from tenantmesh.auth_svc.gauges import repository
 from tenantmesh.auth_svc.gauges.gauge import USERS, GaugeLevel
-from tenantmesh.auth_svc.gauges.reporter import GaugeReporter
+from tenantmesh.auth_svc.gauges.outbox import GaugeOutbox
 from tenantmesh.auth_svc.schema import OUTAGE
 from tenantmesh.chassis.doors import Doors
+from tenantmesh.chassis.outbox import Relay
 from tenantmesh.interceptors.errors import FailedPrecondition, Unavailable
 from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.runtime.database import Database
@@ -27,7 +28,7 @@ SOON, LATER = timedelta(milliseconds=1), timedelta(hours=1)
 
 
 class Recorder:
-    """As GaugeReports: what was reported, and who is refused."""
+    """As Recipient: what was reported, and who is refused."""
 
     def __init__(self) -> None:
         self.levels: list[GaugeLevel] = []
@@ -40,7 +41,7 @@ class Recorder:
         self.gate.set()
         self._happened = asyncio.Event()
 
-    async def report(self, level: GaugeLevel) -> None:
+    async def send(self, row: GaugeLevel) -> None:
         self._at_once += 1
         self.most_at_once = max(self.most_at_once, self._at_once)
         await asyncio.sleep(0)
@@ -51,9 +52,9 @@ class Recorder:
         self._happened.set()
         if self.away:
             raise Unavailable("QUOTA_UNAVAILABLE", "away")
-        if level.tenant_id in self.refused:
-            raise self.refused[level.tenant_id]
-        self.levels.append(level)
+        if row.tenant_id in self.refused:
+            raise self.refused[row.tenant_id]
+        self.levels.append(row)
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Waits until enough was reported that the condition is true."""
@@ -100,13 +101,13 @@ class Levels:
         raise AssertionError("some levels were never marked as reported")
 
     @asynccontextmanager
-    async def reporting(self, interval: timedelta) -> AsyncIterator[GaugeReporter]:
-        reporter = GaugeReporter(self.doors, self.recorder, interval=interval)
-        await reporter.start()
+    async def reporting(self, interval: timedelta) -> AsyncIterator[Relay[GaugeLevel]]:
+        relay = Relay("a test", GaugeOutbox(self.doors), self.recorder, interval=interval)
+        await relay.start()
         try:
-            yield reporter
+            yield relay
         finally:
-            await reporter.close()
+            await relay.close()
 
 
 @pytest.fixture(scope="module")
@@ -138,12 +139,12 @@ async def test_what_was_left_unreported_is_reported_at_the_start_and_in_small_ba
 
 async def test_a_change_is_reported_when_woken_and_only_the_newest(levels: Levels) -> None:
     here, _ = await levels.add(2)
-    async with levels.reporting(LATER) as reporter:
+    async with levels.reporting(LATER) as relay:
         await levels.until_unreported()
         for _ in range(5):
             await levels.change(here)
         for _ in range(5):
-            reporter.wake()
+            relay.wake()
         await levels.until_unreported()
     assert [each.level for each in levels.recorder.levels if each.tenant_id == here] == [1, 6]
 
@@ -151,10 +152,10 @@ async def test_a_change_is_reported_when_woken_and_only_the_newest(levels: Level
 async def test_what_changes_while_others_are_reported_is_not_forgotten(levels: Levels) -> None:
     first, *_ = await levels.add(40)
     levels.recorder.gate.clear()
-    async with levels.reporting(LATER) as reporter:
+    async with levels.reporting(LATER) as relay:
         await levels.recorder.until(lambda: len(levels.recorder.levels) == 16)
         await levels.change(first)  # behind the place that has been reached
-        reporter.wake()
+        relay.wake()
         levels.recorder.gate.set()
         await levels.until_unreported()
     assert [each.level for each in levels.recorder.levels if each.tenant_id == first] == [1, 2]
@@ -164,10 +165,10 @@ async def test_nobody_is_asked_again_and_again_while_tenant_svc_is_away(levels: 
     await levels.add(100)
     recorder = levels.recorder
     recorder.away = True
-    async with levels.reporting(LATER) as reporter:
+    async with levels.reporting(LATER) as relay:
         await recorder.until(lambda: recorder.attempts == 16)
         for _ in range(50):
-            reporter.wake()
+            relay.wake()
             await asyncio.sleep(0.001)
     assert recorder.attempts == 16
     async with levels.reporting(SOON):
@@ -185,6 +186,7 @@ async def test_a_level_that_is_not_taken_keeps_no_other_waiting(levels: Levels) 
         await levels.until_unreported(stuck)
         refused.clear()
         await levels.until_unreported()
+    assert {level.tenant_id for level in levels.recorder.levels} >= set(stuck)
 
 
 async def test_a_level_that_was_reported_and_not_marked_is_reported_again(
