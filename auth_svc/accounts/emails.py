@@ -6,6 +6,8 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
+import idna
+
 __all__ = ["MAX_LENGTH", "EmailAddress", "EmailRefused", "parse_email"]
 
 MAX_LENGTH = 254
@@ -15,8 +17,6 @@ _MAX_LOCAL = 64
 _MAX_DOMAIN = 253
 # A character of a dot-atom. Beyond ASCII, letters and digits are allowed as in RFC 6531; `_in_atom` adds marks.
 _LOCAL = re.compile(r"[^\W_]|[!#$%&'*+/=?^_`{|}~-]")
-# IDNA 2003 and IDNA 2008 map these letters to different domains, which may have different owners.
-_AMBIGUOUS = re.compile("[\u00df\u03c2\u200c\u200d]")
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
 
 
@@ -72,16 +72,37 @@ def _in_atom(character: str) -> bool:
 
 
 def _ascii_domain(domain: str) -> str:
-    if _AMBIGUOUS.search(domain):
-        raise EmailRefused(
-            "must have its domain name in ASCII form (xn--…): it holds a letter that can be read in two ways"
-        )
-    try:
-        encoded = domain.encode("idna").decode("ascii").lower()
-    except UnicodeError as error:
-        raise EmailRefused("must have a domain name after the @") from error
+    encoded = domain if domain.isascii() else _encoded(domain)
     labels = encoded.split(".")
     proper = len(labels) > 1 and all(_LABEL.fullmatch(label) for label in labels) and not labels[-1].isdecimal()
     if not proper or len(encoded) > _MAX_DOMAIN:
         raise EmailRefused("must have a domain name after the @")
     return encoded
+
+
+def _encoded(domain: str) -> str:
+    """Return the ASCII form of a domain in letters beyond ASCII.
+
+    IDNA 2003 and IDNA 2008 encode some letters differently, and the two domains may have different owners. A domain on
+    which they disagree is refused, because mail to it would reach one or the other depending on the sender's software.
+    """
+    older, newer = _idna_2003(domain), _idna_2008(domain)
+    if older != newer:
+        raise EmailRefused(
+            "must have its domain name in ASCII form (xn--…): it holds a letter that can be read in two ways"
+        )
+    return newer
+
+
+def _idna_2003(domain: str) -> str:
+    try:
+        return domain.encode("idna").decode("ascii").lower()
+    except UnicodeError:
+        return ""
+
+
+def _idna_2008(domain: str) -> str:
+    try:
+        return idna.encode(domain, uts46=True).decode("ascii")
+    except UnicodeError:
+        return ""

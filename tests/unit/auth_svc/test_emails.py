@@ -16,6 +16,8 @@ from tenantmesh.auth_svc.accounts.emails import EmailRefused, parse_email
         ("Ünï@example.com", "ünï@example.com"),
         ("first.last+tag_1@sub.example.co", "first.last+tag_1@sub.example.co"),
         ("o'neil@example.com", "o'neil@example.com"),
+        ("alice@例え.テスト", "alice@xn--r8jz45g.xn--zckzah"),
+        ("alice@xn--strae-oqa.de", "alice@xn--strae-oqa.de"),
     ],
 )
 def test_addresses_that_reach_the_same_person_are_the_same(written: str, normalised: str) -> None:
@@ -39,6 +41,22 @@ def test_addresses_that_reach_the_same_person_are_the_same(written: str, normali
 def test_what_is_no_single_deliverable_address_is_refused(text: str) -> None:
     with pytest.raises(EmailRefused):
         parse_email(text)
+
+
+@pytest.mark.parametrize(
+    "domain",
+    [
+        "stra\u00dfe.de",  # xn--strae-oqa.de, or strasse.de
+        "\u03c2\u03af\u03b3\u03bc\u03b1.gr",
+        "\u13a0\u13a1.com",  # letters that got lower case after IDNA 2003
+        "exam\u3164ple.com",  # shows nothing, and once made another domain
+        "\u0928\u0940\u200c.com",
+        "\u2603.net",  # a sign, which IDNA 2008 forbids
+    ],
+)
+def test_a_domain_that_two_standards_read_differently_must_be_in_ascii_form(domain: str) -> None:
+    with pytest.raises(EmailRefused, match="ASCII form"):
+        parse_email(f"alice@{domain}")
 
 
 def test_a_refusal_does_not_repeat_the_text() -> None:
