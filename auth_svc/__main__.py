@@ -7,7 +7,7 @@ import sys
 from tenantmesh.auth_svc.app import build
 from tenantmesh.auth_svc.settings import AuthSettings
 from tenantmesh.chassis.program import main
-from tenantmesh.interceptors.links.telemetry import log_context
+from tenantmesh.interceptors.logs import log_context
 from tenantmesh.runtime.server import run
 from tenantmesh.runtime.telemetry import setup
 

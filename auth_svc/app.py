@@ -40,7 +40,7 @@ from tenantmesh.interceptors.backends.redis.rate_store import RedisRateStore
 from tenantmesh.interceptors.directories.entitlements import EntitlementDirectory
 from tenantmesh.interceptors.leases.allowances import LeasedQuota
 from tenantmesh.interceptors.leases.rates import LeasedRateLimiter
-from tenantmesh.interceptors.tokens import TokenVerifier
+from tenantmesh.interceptors.tokens import JwtVerifier
 from tenantmesh.runtime import redis_client, row_security
 from tenantmesh.runtime.database import Database
 from tenantmesh.runtime.encryption import read_kek
@@ -89,7 +89,7 @@ class AuthApp:
         self._doors = Doors(self.database, OUTAGE)
         schedule = KeySchedule(settings.tokens.sign_for, settings.tokens.publish_before)
         self._keys = KeyRing(self._doors, self._kek, schedule)
-        self._verifier = TokenVerifier(settings.tokens.issuer, settings.tokens.audience, self._keys)
+        self._verifier = JwtVerifier(settings.tokens.issuer, settings.tokens.audience, self._keys)
         self._system_keys = SystemKeys(self._doors)
         self._hashing = Hashing(default_hasher())
         self._mesh = make_mesh(settings)

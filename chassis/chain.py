@@ -10,9 +10,9 @@ from google.protobuf.descriptor import ServiceDescriptor
 from tenantmesh.chassis.settings import ServiceSettings
 from tenantmesh.interceptors import Chain, ChainSettings, Mesh, Ports
 from tenantmesh.interceptors.client import Credential, channel, tls_credentials
+from tenantmesh.interceptors.credentials import parse_identities
 from tenantmesh.interceptors.limits import parse_rates
-from tenantmesh.interceptors.links.authentication import parse_identities
-from tenantmesh.interceptors.links.telemetry import AccessLog
+from tenantmesh.interceptors.logs import AccessLog
 
 __all__ = ["make_chain", "make_mesh", "to_tenant_svc"]
 

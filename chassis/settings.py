@@ -9,8 +9,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, SecretStr
 
+from tenantmesh.interceptors.credentials import parse_identities
 from tenantmesh.interceptors.limits import parse_rates
-from tenantmesh.interceptors.links.authentication import parse_identities
 from tenantmesh.runtime.settings import Duration, Group, Networks, ProcessSettings
 
 __all__ = ["EventSettings", "MeshSettings", "ServiceSettings", "TokenSettings"]

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from google.protobuf.descriptor import ServiceDescriptor
 
-from tenantmesh.interceptors.call import Call
+from tenantmesh.interceptors.backends.memory.rate_limiter import MemoryRateLimiter
 from tenantmesh.interceptors.caller import Caller
-from tenantmesh.interceptors.directories.entitlements import EntitlementDirectory
-from tenantmesh.interceptors.directories.tenants import TenantDirectory
+from tenantmesh.interceptors.credentials import ApiKeyVerifier, TokenVerifier
+from tenantmesh.interceptors.entitlements import EntitlementLookup
 from tenantmesh.interceptors.errors import PermissionDenied
-from tenantmesh.interceptors.leases.allowances import LeasedQuota
 from tenantmesh.interceptors.limits import DEFAULT_RATES, Rate, RateLimiter
-from tenantmesh.interceptors.link import CompiledChain, Link, Pending, compile_chain
-from tenantmesh.interceptors.links.authentication import ApiKeyVerifier, Authentication
-from tenantmesh.interceptors.links.authorization import DEFAULT_ROLES, Authorization, Roles
+from tenantmesh.interceptors.link import CompiledChain, Link, Moments, compile_chain
+from tenantmesh.interceptors.links.authentication import CAPACITY_REFUSED, Authentication
+from tenantmesh.interceptors.links.authorization import Authorization
 from tenantmesh.interceptors.links.deadline import Deadline
 from tenantmesh.interceptors.links.entitlement import Entitlement
 from tenantmesh.interceptors.links.error_boundary import ErrorBoundary
@@ -26,12 +25,16 @@ from tenantmesh.interceptors.links.metadata_hygiene import MetadataHygiene
 from tenantmesh.interceptors.links.peer_limit import PeerLimit
 from tenantmesh.interceptors.links.quota import Quota
 from tenantmesh.interceptors.links.request_id import RequestId
-from tenantmesh.interceptors.links.telemetry import AccessLog, CallObserver, CallTracer, Telemetry
+from tenantmesh.interceptors.links.telemetry import CallTelemetry
 from tenantmesh.interceptors.links.tenancy import Tenancy
 from tenantmesh.interceptors.links.tenant_limit import TenantLimit
+from tenantmesh.interceptors.logs import AccessLog
+from tenantmesh.interceptors.passage import Passage, Waiting
 from tenantmesh.interceptors.policy import MethodPolicy, policies_of
-from tenantmesh.interceptors.records import AuditSink, UsageSink
-from tenantmesh.interceptors.tokens import TokenVerifier
+from tenantmesh.interceptors.quotas import Allowances
+from tenantmesh.interceptors.records import AuditSink, CallObserver, CallTracer, UsageSink
+from tenantmesh.interceptors.roles import DEFAULT_ROLES, Roles
+from tenantmesh.interceptors.tenants import TenantLookup
 
 if TYPE_CHECKING:
     import grpc
@@ -43,7 +46,7 @@ __all__ = ["LINKS", "Chain", "ChainSettings", "Ports", "Row"]
 
 @dataclass(frozen=True, slots=True)
 class ChainSettings:
-    """What may differ between installations."""
+    """The settings that differ between installations."""
 
     base_domain: str = ""
     """`acme.<base_domain>` is the host of the tenant with the slug acme. Empty: hosts name no tenants."""
@@ -61,15 +64,15 @@ class ChainSettings:
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """What the links ask. Each is optional: a link without its port is left out, and a policy that needs it is refused
-    when the chain is built."""
+    """The ports that the links use. Each is optional: a link without its port is left out, and a policy that needs it
+    is refused when the chain is built."""
 
     tokens: TokenVerifier | None = None
     api_keys: ApiKeyVerifier | None = None
-    directory: TenantDirectory | None = None
-    entitlements: EntitlementDirectory | None = None
+    directory: TenantLookup | None = None
+    entitlements: EntitlementLookup | None = None
     limiter: RateLimiter | None = None
-    quotas: LeasedQuota | None = None
+    quotas: Allowances[Any] | None = None
     observer: CallObserver | None = None
     tracer: CallTracer | None = None
 
@@ -80,38 +83,57 @@ class Row:
 
     name: str
     build: Callable[[Ports, ChainSettings], Link] | None
-    """None: the place is kept."""
+    """None: the place is reserved."""
     reason: str
     port: type | None = None
-    """What a link whose place is kept will ask."""
+    """The port of a link whose place is reserved."""
 
 
 LINKS: tuple[Row, ...] = (
     Row("request_id", lambda _p, _s: RequestId(), "everything after it can be correlated"),
-    Row("telemetry", lambda p, s: Telemetry(p.observer, p.tracer, s.access_log), "sees the final status of refusals"),
+    Row(
+        "telemetry",
+        lambda p, s: CallTelemetry(p.observer, p.tracer, s.access_log),
+        "sees the final status of refusals",
+    ),
     Row("error_boundary", lambda _p, _s: ErrorBoundary(), "inside telemetry, outside all that can raise"),
     Row("deadline", lambda _p, _s: Deadline(), "bounds all I/O"),
     Row("metadata_hygiene", lambda _p, _s: MetadataHygiene(), "before anything reads metadata"),
     Row("forwarded_origin", lambda _p, s: ForwardedOrigin(s.trusted_proxies), "hygiene of what proxies say"),
-    Row("peer_limit", lambda p, s: PeerLimit(p.limiter, s.rates), "public methods: before any secret is compared"),
-    Row("authentication", lambda p, s: Authentication(p.tokens, p.api_keys, s.identities), "who"),
+    Row(
+        "peer_limit",
+        lambda p, s: PeerLimit(p.limiter, MemoryRateLimiter(), s.rates),
+        "public methods: before any secret is compared",
+    ),
+    Row(
+        "authentication",
+        lambda p, s: Authentication(p.tokens, p.api_keys, MemoryRateLimiter(capacity=CAPACITY_REFUSED), s.identities),
+        "who",
+    ),
     Row("tenancy", lambda p, s: Tenancy(p.directory, s.base_domain), "which tenant; needs who"),
     Row("authorization", lambda _p, s: Authorization(s.roles), "audience and permission of the policy"),
     Row("usage", None, "outside the gates: refusals are counted, only served calls are billable", UsageSink),
     Row("audit", None, "outside the gates too: refusals are recorded", AuditSink),
     Row("entitlement", lambda p, _s: Entitlement(p.entitlements), "the plan's features; cheap, before counters move"),
-    Row("tenant_limit", lambda p, s: TenantLimit(p.limiter, s.rates), "burst"),
-    Row("quota", lambda p, _s: Quota(p.quotas, p.entitlements), "period allowance; last, because it consumes"),
+    Row("tenant_limit", lambda p, s: TenantLimit(p.limiter, MemoryRateLimiter(), s.rates), "burst"),
+    Row(
+        "quota",
+        lambda p, _s: Quota(p.quotas, p.entitlements, MemoryRateLimiter()),
+        "period allowance; last, because it consumes",
+    ),
 )
 """Outermost first."""
+
+DENYING = frozenset({"request_id", "telemetry", "error_boundary"})
+"""The links that a method without a policy passes before it is refused: correlation, telemetry, the boundary."""
 
 
 class Chain:
     """The links of one process, compiled per method.
 
-    services: the services whose methods have policies. With `complete`, each of their methods must have one; without, a
-    method that has none is refused when it is called, as any other is, but for the standard health and reflection
-    services. Raises PolicyError for policies that are missing, contradictory, or can't be kept.
+    services: the services whose methods have policies. With `complete`, each of their methods must have one; without,
+    the missing ones are refused when they are called. So are all methods of other services, except the standard health
+    and reflection ones. Raises PolicyError for policies that are missing, contradictory, or can't be kept.
     """
 
     def __init__(
@@ -125,48 +147,48 @@ class Chain:
         self.settings = settings or ChainSettings()
         self.ports = ports
         policies = policies_of(services, complete=complete)
-        links = tuple(row.build(ports, self.settings) for row in LINKS if row.build is not None)
-        self._compiled = {method: compile_chain(links, policy) for method, policy in policies.items()}
-        self._denied = links[:3]
+        links = {row.name: row.build(ports, self.settings) for row in LINKS if row.build is not None}
+        self._compiled = {method: compile_chain(links.values(), policy) for method, policy in policies.items()}
+        self._denying = (*(link for name, link in links.items() if name in DENYING), _Deny())
 
-    def compiled(self, method: str) -> CompiledChain | None:
-        """The method's links, or None for one without a policy."""
-        return self._compiled.get(method)
-
-    def denying(self, method: str) -> CompiledChain:
-        """What a method without a policy passes: correlation, telemetry, the boundary, and a refusal."""
-        return compile_chain((*self._denied, _Deny()), MethodPolicy(method, frozenset()))
+    def find(self, method: str) -> CompiledChain:
+        """Return the method's links. A method without a policy passes those in DENYING and is refused."""
+        return self._compiled.get(method) or compile_chain(self._denying, MethodPolicy(method, frozenset()))
 
     def aio_interceptor(self) -> grpc.aio.ServerInterceptor:
-        """The interceptor for `grpc.aio.server(interceptors=[…])`."""
-        from tenantmesh.interceptors.servers.aio import AioInterceptor  # noqa: PLC0415  # each server loads its own adapter only
+        """Return the interceptor for `grpc.aio.server(interceptors=[…])`."""
+        from tenantmesh.interceptors.servers.aio import AioInterceptor
 
-        return AioInterceptor(self)
+        return AioInterceptor(self.find, self.settings.read_timeout)
 
     def thread_interceptor(self) -> ThreadInterceptor:
-        """The interceptor for `grpc.server(…, interceptors=[…])`. Starts the chain on a loop of its own thread."""
-        from tenantmesh.interceptors.servers.threads import ThreadInterceptor  # noqa: PLC0415
+        """Return the interceptor for `grpc.server(…, interceptors=[…])`. Starts the chain on a loop of its own
+        thread."""
+        from tenantmesh.interceptors.servers.threads import ThreadInterceptor
 
-        return ThreadInterceptor(self)
+        return ThreadInterceptor(self.find, self.settings.read_timeout, self.start, self.close)
 
     async def start(self) -> None:
-        """Begins to follow the tenants and what they are entitled to. Call it on the loop that serves."""
+        """Begin to follow tenants and their entitlements. Call it on the loop that serves."""
         ports = self.ports
         for port in (ports.directory, ports.entitlements, ports.quotas):
             if port is not None:
                 await port.start()
 
     async def close(self) -> None:
-        """Stops what `start` began, and gives back what is left of allowances. Call it when the server has stopped, or
-        stops: calls that are still served take no more than they need."""
+        """Stop what `start` began, and give back what is left of allowances. Call it when the server stops or has
+        stopped: calls that are still served take no more than they need."""
         ports = self.ports
         for port in (ports.quotas, ports.entitlements, ports.directory):
             if port is not None:
                 await port.close()
 
 
-class _Deny(Link):
-    def enter(self, call: Call) -> Pending:  # noqa: ARG002  # refuses whatever comes
+class _Deny:
+    def bind(self, policy: MethodPolicy) -> Moments:
+        return Moments(enter=self.enter)
+
+    def enter(self, call: Passage) -> Waiting:
         raise PermissionDenied(
             "POLICY_MISSING", "This method has no policy, so nobody may call it. Its author must annotate its proto."
         )

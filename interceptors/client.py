@@ -16,8 +16,8 @@ from typing import Any
 import grpc
 from google.protobuf.descriptor import ServiceDescriptor
 
-from tenantmesh.interceptors.call import Call, Metadata, current_call
 from tenantmesh.interceptors.metadata import AUTHORIZATION, REQUEST_ID, TENANT_ID, TRACEPARENT
+from tenantmesh.interceptors.passage import Metadata, Passage, current
 from tenantmesh.interceptors.policy import MethodPolicy, policies_of
 
 __all__ = ["Credential", "Onward", "channel", "outgoing", "retry_config", "thread_channel", "tls_credentials"]
@@ -148,11 +148,8 @@ def _options(services: Sequence[ServiceDescriptor], more: Sequence[tuple[str, An
     return [*_OPTIONS, *retries, *more]
 
 
-def _serving() -> Call | None:
-    try:
-        return current_call()
-    except LookupError:
-        return None
+def _serving() -> Passage | None:
+    return current.get(None)
 
 
 def _timeout(asked: float | None) -> float | None:

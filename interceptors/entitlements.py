@@ -1,23 +1,33 @@
-"""What a tenant is entitled to, as the chain and handlers see it. Everything else about plans lives in tenant_svc."""
+"""Entitlements of a tenant, as the chain and handlers see them, and the ports that know them. Everything else about
+plans lives in tenant_svc."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import Enum
 from typing import Any, Protocol
 
-from tenantmesh.interceptors.errors import PermissionDenied
+from tenantmesh.interceptors.errors import PermissionDenied, Unavailable
 from tenantmesh.interceptors.limits import Rate
+from tenantmesh.interceptors.lookup import Lookup
 from tenantmesh.interceptors.names import in_metadata, in_words
 from tenantmesh.interceptors.tenants import TenantId
 
-__all__ = ["EntitlementChange", "EntitlementSource", "Entitlements", "Feature", "FeatureType"]
+__all__ = [
+    "EntitlementChange",
+    "EntitlementLookup",
+    "EntitlementSource",
+    "Entitlements",
+    "Feature",
+    "FeatureType",
+    "entitlements_unavailable",
+]
 
 
 class FeatureType(Enum):
-    """What a plan states about a feature."""
+    """The type of a feature: what a plan states about it."""
 
     BOOLEAN = "BOOLEAN"
     STATIC = "STATIC"
@@ -29,10 +39,10 @@ class FeatureType(Enum):
 class Feature:
     """One feature as a tenant has it.
 
-    enabled: whether a BOOLEAN feature is on; the other types count as on where the tenant has a value, a limit above
-    zero or a grant.
+    enabled: whether a BOOLEAN feature is on. The other types are on where the tenant has a value, a limit above zero or
+    a grant.
     limit: a METERED feature's allowance without grants, or the highest level of a GAUGE; None is unlimited.
-    value: what a STATIC feature says, as JSON values.
+    value: the value of a STATIC feature, as JSON values.
     available_in: the plans that have a BOOLEAN feature which is off.
     """
 
@@ -46,7 +56,7 @@ class Feature:
 
 @dataclass(frozen=True, slots=True)
 class Entitlements:
-    """All that a tenant is entitled to at one moment. `revision` grows with every change."""
+    """All entitlements of a tenant at one moment. `revision` grows with every change."""
 
     tenant_id: TenantId
     plan_id: str
@@ -54,22 +64,21 @@ class Entitlements:
     revision: int
     features: Mapping[str, Feature]
     rates: Mapping[str, Rate] = field(default_factory=dict)
-    """Burst limits by rate class; classes that are not here have the chain's own."""
+    """Burst limits by rate class. Other classes have the rates of the chain's settings."""
     over_limit: tuple[str, ...] = ()
     """Gauges above their limit."""
     read_only: bool = False
-    """Whether methods that change something are refused because of them."""
+    """True when methods that change something are refused because of `over_limit`."""
     valid_for: timedelta | None = None
-    """How long these stay true if nothing is changed, from when they were asked for; None is for ever."""
+    """How long they stay true if nothing changes, from when they were asked for; None is for ever."""
 
     def has(self, feature: str) -> bool:
-        """Whether the tenant has the feature. An unknown one is nobody's."""
+        """Return whether the tenant has the feature; False for one that does not exist."""
         known = self.features.get(feature)
         return known is not None and known.enabled
 
     def require(self, feature: str) -> None:
-        """Raises PermissionDenied `FEATURE_NOT_IN_PLAN`, naming the plans that have the feature, unless the tenant has
-        it."""
+        """Require the feature. Raises PermissionDenied `FEATURE_NOT_IN_PLAN`, which names the plans that have it."""
         known = self.features.get(feature)
         if known is not None and known.enabled:
             return
@@ -82,36 +91,53 @@ class Entitlements:
         )
 
     def value(self, feature: str, default: Any = None) -> Any:
-        """What a STATIC feature says, or the default where the tenant has none."""
+        """Return the value of a STATIC feature, or the default where the tenant has none."""
         known = self.features.get(feature)
         return default if known is None or known.value is None else known.value
 
     def limit(self, feature: str) -> int | None:
-        """The limit of a METERED or GAUGE feature, None when it is unlimited, 0 when the tenant has none."""
+        """Return the limit of a METERED or GAUGE feature: None when it is unlimited, 0 when the tenant has none."""
         known = self.features.get(feature)
         return 0 if known is None else known.limit
 
 
 @dataclass(frozen=True, slots=True)
 class EntitlementChange:
-    """Whose entitlements changed, with the cursor to resume from. Neither tenant nor `everybody`: a checkpoint."""
+    """A change of a tenant's or everybody's entitlements, or a checkpoint (neither), with the cursor to resume from."""
 
     cursor: str
     tenant_id: TenantId | None = None
     everybody: bool = False
-    """Whether the catalog changed, which concerns every tenant."""
+    """True when the catalog changed, which concerns every tenant."""
     caught_up: bool = False
-    """Whether nothing that has happened is still to come. Only checkpoints say so."""
+    """True when every earlier change has been yielded. Only checkpoints say so."""
 
 
 class EntitlementSource(Protocol):
-    """Where entitlements are learnt. tenant_svc reads its database; every other process asks tenant_svc."""
+    """Knows all entitlements. tenant_svc reads its database; every other process asks tenant_svc."""
 
     async def find(self, tenant_id: TenantId) -> Entitlements | None:
-        """Must return what is in force now, None for a tenant that does not exist; must raise Unavailable when that
-        can't be found out."""
+        """Must return the entitlements in force now, or None for a tenant that does not exist. Must raise Unavailable
+        when that can't be found out."""
         ...
 
     def watch(self, cursor: str | None) -> AsyncIterator[EntitlementChange]:
         """Must yield every change committed after the cursor, as `TenantSource.watch` does."""
         ...
+
+
+class EntitlementLookup(Lookup[TenantId, Entitlements], Protocol):
+    """Finds entitlements by tenant. Adapter: `EntitlementDirectory`, a cache over an EntitlementSource."""
+
+    def on_forgotten(self, listener: Callable[[TenantId | None], None]) -> None:
+        """Must call the listener, on the loop that called `start`, with each tenant whose entitlements may differ from
+        now on; with None when that is every tenant. The listener neither waits nor raises."""
+        ...
+
+
+def entitlements_unavailable() -> Unavailable:
+    """Return the refusal of a call whose tenant's entitlements can't be read."""
+    return Unavailable(
+        "ENTITLEMENTS_UNAVAILABLE",
+        "What the tenant is entitled to can't be found out right now. Retry with backoff.",
+    )

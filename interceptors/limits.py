@@ -1,4 +1,4 @@
-"""Burst limits as data, and the port that keeps them."""
+"""Burst limits as data, the ports that keep them, and limits as their callers read them."""
 
 from __future__ import annotations
 
@@ -11,8 +11,12 @@ from typing import NamedTuple, Protocol, runtime_checkable
 __all__ = [
     "DEFAULT_RATES",
     "LEASE_SHARE",
+    "LOCAL_SHARE",
+    "SHORT",
     "Decision",
     "InstantRateLimiter",
+    "Limited",
+    "LocalRateLimiter",
     "Rate",
     "RateGrant",
     "RateLimiter",
@@ -26,12 +30,12 @@ __all__ = [
 
 
 class StoreUnavailable(Exception):
-    """The store behind a port can't be reached in time. What follows from that is the policy's to say."""
+    """The store behind a port can't be reached in time. The method's policy says what happens then."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """A limit: so many calls per second in the long run, and so many at once after a pause.
+    """A limit: calls per second in the long run, and calls at once after a pause.
 
     In any window of w seconds at most `per_second` * w + `burst` calls are admitted, over all processes.
     """
@@ -47,6 +51,9 @@ class Rate:
         object.__setattr__(self, "interval", 1 / self.per_second)
 
 
+LOCAL_SHARE = 0.25
+"""The part of a limit that one process serves by itself while the store is away: as if four of them shared it."""
+
 DEFAULT_RATES: Mapping[str, Rate] = MappingProxyType(
     {"credential": Rate(5, 20), "public": Rate(50, 200), "api": Rate(50, 100)}
 )
@@ -55,8 +62,8 @@ none."""
 
 
 def parse_rates(text: str) -> dict[str, Rate]:
-    """The default rates, with those in the text instead: `credential=5/20,public=50/200` is calls per second in the
-    long run, and calls at once. Raises ValueError that says what is wrong."""
+    """Return the default rates, replaced by those in the text: `credential=5/20,public=50/200` is calls per second in
+    the long run, and calls at once. Raises ValueError that says what is wrong."""
     rates = dict(DEFAULT_RATES)
     for entry in filter(None, (part.strip() for part in text.split(","))):
         name, equals, rate = entry.partition("=")
@@ -68,7 +75,7 @@ def parse_rates(text: str) -> dict[str, Rate]:
 
 
 class Decision(NamedTuple):
-    """Whether a call is admitted, and what is left. A tuple, since one is made for every call."""
+    """Whether a call is admitted, and what is left. A tuple, because one is made for every call."""
 
     allowed: bool
     limit: int
@@ -79,9 +86,28 @@ class Decision(NamedTuple):
     """When the refused call would be admitted; zero when it was."""
 
 
+SHORT = 4
+"""A limit runs short when this times what remains is less than the whole."""
+
+
+class Limited(NamedTuple):
+    """A limit as a caller reads it in the `ratelimit` headers.
+
+    name: the rate class or meter.
+    reset: seconds until the whole limit is there again.
+    window: seconds in which the limit renews itself; None for the periods of the calendar.
+    """
+
+    name: str
+    limit: int
+    remaining: int
+    reset: float
+    window: int | None = None
+
+
 class RateLimiter(Protocol):
-    """Keeps rates. Adapters: `backends.memory` for one process; for all of them `backends.redis_rate_limiter`, which
-    asks for every call, and `leased_rate_limiter`, which asks for many calls at once."""
+    """Keeps rates. Adapters: `MemoryRateLimiter` for one process; for all of them `RedisRateLimiter`, which asks for
+    every call, and `LeasedRateLimiter`, which asks for many calls at once."""
 
     async def take(self, key: str, rate: Rate, cost: int = 1) -> Decision:
         """Must take the cost when it fits and nothing otherwise, atomically. Must raise StoreUnavailable within 100 ms
@@ -91,7 +117,7 @@ class RateLimiter(Protocol):
 
 @runtime_checkable
 class InstantRateLimiter(RateLimiter, Protocol):
-    """One that can nearly always decide at once."""
+    """A RateLimiter that can nearly always decide at once."""
 
     def take_now(self, key: str, rate: Rate, cost: int = 1) -> Decision | None:
         """Must decide as `take` does where that is possible without waiting, and return None otherwise. Must be safe to
@@ -99,37 +125,47 @@ class InstantRateLimiter(RateLimiter, Protocol):
         ...
 
 
+class LocalRateLimiter(Protocol):
+    """Keeps rates in this process, for links whose store is away. Adapter: `MemoryRateLimiter`."""
+
+    def take_now(self, key: str, rate: Rate, cost: int = 1) -> Decision:
+        """Must decide as `RateLimiter.take` does, without waiting and from any thread."""
+        ...
+
+    def give_back(self, key: str, rate: Rate, cost: int = 1) -> None:
+        """Must undo a `take_now` that was allowed."""
+        ...
+
+
 class Takers(NamedTuple):
-    """So many takers in a row of the same cost."""
+    """A number of takers in a row, each of the same cost."""
 
     cost: int
     number: int
 
 
 class RateGrant(NamedTuple):
-    """What a rate's store gave: to how many of each row of takers, and how much for those who have yet to come."""
+    """What a rate's store gave: how many takers of each row it served, and the units leased for later ones."""
 
     served: tuple[int, ...]
     leased: int
     full_in: float
     """Seconds until everything has grown back."""
     valid_for: float
-    """Seconds for which what was leased may be used, from when it was asked for."""
+    """Seconds for which the leased units may be used, from when they were asked for."""
 
 
 class RateStore(Protocol):
     """Keeps rates whose units are taken in advance. Adapters: Redis and memory.
 
-    What is leased counts at once and is used later, so a store must see to it that in any window of w seconds no more
-    than `per_second` * w + `burst` are used, whenever that may be. It does so by two rules: not more than a quarter of
-    the burst is leased and not yet expired; and leasing leaves so much taken that it can't have grown back before the
-    lease expires.
+    Leased units count at once and are used later. A store must still keep the rate: in any window of w seconds at most
+    `per_second` * w + `burst` are used. Two rules ensure that. At most a quarter of the burst is leased and not yet
+    expired. And leasing takes so much that the rest can't grow back before the lease expires.
     """
 
     async def take(self, key: str, rate: Rate, takers: Sequence[Takers], lease: int) -> RateGrant:
-        """Must serve takers in order as far as the rate goes, and lease what is asked for when all were served and it
-        fits. Must raise StoreUnavailable when it doesn't answer; then the caller must take it that everything is gone.
-        """
+        """Must serve takers in order as far as the rate goes, and grant the lease when all were served and it fits.
+        Must raise StoreUnavailable when the outcome is unknown; then the caller must treat every unit as taken."""
         ...
 
 
@@ -141,11 +177,11 @@ SHORTEST_SLOT, LONGEST_SLOT = 0.01, 0.05
 
 
 def slot_of(rate: Rate) -> float:
-    """Seconds of a slot: leases expire at the end of the slot after the one they are made in. In two slots no more
-    grows back than may be leased."""
+    """Return the seconds of a slot. Leases expire at the end of the slot after the one they are made in, and in two
+    slots no more grows back than may be leased."""
     return min(LONGEST_SLOT, rate.burst * rate.interval / LEASE_SHARE / 2)
 
 
 def leasable(rate: Rate) -> bool:
-    """Whether a lease of this rate is large enough, and lives long enough, to be any use."""
+    """Return whether a lease of this rate is large enough, and lives long enough, to be useful."""
     return rate.burst >= LEAST_LEASED and slot_of(rate) >= SHORTEST_SLOT

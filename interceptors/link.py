@@ -1,6 +1,7 @@
-"""What a link of the chain is.
+"""A link of the chain, and how the links of a method are compiled.
 
-A link is written once and serves all four RPC kinds on both Python servers. It has up to six moments:
+A link is written once and serves all four RPC kinds on both Python servers. For each method's policy it is bound once
+to the moments at which it has something to do:
 
     enter(call)             before the request is read; in the order of the list
     admit(call)             once the tenant is known: with `enter`, or with `receive` where a field of the request names
@@ -8,54 +9,57 @@ A link is written once and serves all four RPC kinds on both Python servers. It 
     receive(call, request)  once the one request message is there; in the order of the list
     read(call, message)     before the handler gets a message of a request stream
     write(call, message)    before a message of a response stream is sent
+    runs_short(call)        before the answer: True when a limit is nearly used up
+    limits(call)            the limits that the call met, for the `ratelimit` headers
     leave(call)             when the call is over, however it ended; in reverse, for each link that was entered
 
-All but the last are synchronous where they can decide at once, and that is nearly always. Where they can't, they
-return a coroutine, which the asyncio server awaits and the thread-pool server runs on the chain's loop. Raising a
-MeshError refuses the call, or ends it. `leave` never waits and never raises.
+The first five are synchronous where they can decide at once, and nearly always they can. Otherwise they return a
+coroutine, which the asyncio server awaits and the thread-pool server runs on the chain's loop. Raising a MeshError
+refuses the call, or ends it. The last three never wait and never raise.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, TypeAlias
 
-from tenantmesh.interceptors.call import Call
+from tenantmesh.interceptors.limits import Limited
+from tenantmesh.interceptors.logs import call_ids
+from tenantmesh.interceptors.passage import Passage, Waiting
 from tenantmesh.interceptors.policy import MethodPolicy
 
-__all__ = ["CompiledChain", "Link", "Pending", "compile_chain", "leave_all"]
+__all__ = ["CompiledChain", "Link", "MessageGate", "Moments", "compile_chain", "leave_all"]
 
 _log = logging.getLogger("tenantmesh.error")
 
-Pending = Coroutine[Any, Any, None] | None
+Gate: TypeAlias = Callable[[Passage], Waiting]
+MessageGate: TypeAlias = Callable[[Passage, Any], Waiting]
+Leave: TypeAlias = Callable[[Passage], None]
 
 
-class Link:
-    """Does nothing at any moment; links override what they need."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moments:
+    """What a link does for one policy, by moment; see the module."""
 
-    def bind(self, policy: MethodPolicy) -> Link | None:  # noqa: ARG002  # part of the protocol
-        """The link for methods of this policy, or None when it has nothing to do there and is left out."""
-        return self
+    enter: Gate | None = None
+    admit: Gate | None = None
+    receive: MessageGate | None = None
+    read: MessageGate | None = None
+    write: MessageGate | None = None
+    runs_short: Callable[[Passage], bool] | None = None
+    limits: Callable[[Passage], Iterable[Limited]] | None = None
+    leave: Leave | None = None
 
-    def enter(self, call: Call) -> Pending:
-        """Decides from the metadata alone."""
 
-    def admit(self, call: Call) -> Pending:
-        """Decides from what is known of the tenant and the caller."""
+class Link(Protocol):
+    """Does one thing for every call."""
 
-    def receive(self, call: Call, request: Any) -> Pending:
-        """Decides from the request message."""
-
-    def read(self, call: Call, message: Any) -> Pending:
-        """Decides about one message of a request stream."""
-
-    def write(self, call: Call, message: Any) -> Pending:
-        """Decides about one message of a response stream."""
-
-    def leave(self, call: Call) -> None:
-        """Sees how the call ended: `call.error` inside the error boundary, `call.code` outside."""
+    def bind(self, policy: MethodPolicy) -> Moments | None:
+        """Must return the moments of methods with this policy, or None to be left out of them. Raises PolicyError for a
+        policy that the chain can't keep."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,54 +67,60 @@ class CompiledChain:
     """A method's links as flat tuples of bound methods, so that a call loops over functions and nothing else."""
 
     policy: MethodPolicy
-    enters: tuple[Callable[[Call], Pending], ...]
-    receives: tuple[Callable[[Call, Any], Pending], ...]
-    reads: tuple[Callable[[Call, Any], Pending], ...]
-    writes: tuple[Callable[[Call, Any], Pending], ...]
-    unwind: tuple[tuple[Callable[[Call], None], ...], ...]
+    enters: tuple[Gate, ...]
+    receives: tuple[MessageGate, ...]
+    reads: tuple[MessageGate, ...]
+    writes: tuple[MessageGate, ...]
+    run_short: tuple[Callable[[Passage], bool], ...]
+    limits: tuple[Callable[[Passage], Iterable[Limited]], ...]
+    unwind: tuple[tuple[Leave, ...], ...]
     """`unwind[n]`: what to leave, in order, when n of `enters` have completed."""
 
 
-def compile_chain(links: tuple[Link, ...], policy: MethodPolicy) -> CompiledChain:
-    """The links that have something to do for the policy, in order, by moment."""
-    bound = [each for link in links if (each := link.bind(policy)) is not None]
-    enters: list[Callable[[Call], Pending]] = []
-    receives: list[Callable[[Call, Any], Pending]] = []
-    leaves: list[Callable[[Call], None]] = []
-    unwind: list[tuple[Callable[[Call], None], ...]] = []
-    for link in bound:
-        entering = [link.enter] if _overrides(link, "enter") else []
-        if _overrides(link, "admit"):
-            if policy.tenant_field:
-                receives.append(_admitting(link))
-            else:
-                entering.append(link.admit)
-        for enter in entering:
-            # Whoever fails to enter is not left; those before it are, innermost first.
-            unwind.append(tuple(reversed(leaves)))
-            enters.append(enter)
-        if _overrides(link, "receive"):
-            receives.append(link.receive)
-        if _overrides(link, "leave"):
-            leaves.append(link.leave)
+def compile_chain(links: Iterable[Link], policy: MethodPolicy) -> CompiledChain:
+    """Return the moments of all links for the policy, in order."""
+    bound = [moments for link in links if (moments := link.bind(policy)) is not None]
+    enters: list[Gate] = []
+    leaves: list[Leave] = []
+    unwind: list[tuple[Leave, ...]] = []
+    for moments in bound:
+        # A link that fails to enter is not left; those before it are, innermost first.
+        entering = _entering(moments, policy)
+        enters += entering
+        unwind += [tuple(reversed(leaves))] * len(entering)
+        if moments.leave is not None:
+            leaves.append(moments.leave)
     unwind.append(tuple(reversed(leaves)))
-    reads = tuple(link.read for link in bound if _overrides(link, "read"))
-    writes = tuple(link.write for link in bound if _overrides(link, "write"))
-    return CompiledChain(policy, tuple(enters), tuple(receives), reads, writes, tuple(unwind))
+    return CompiledChain(
+        policy=policy,
+        enters=tuple(enters),
+        receives=tuple(receive for moments in bound for receive in _receiving(moments, policy)),
+        reads=tuple(moments.read for moments in bound if moments.read is not None),
+        writes=tuple(moments.write for moments in bound if moments.write is not None),
+        run_short=tuple(moments.runs_short for moments in bound if moments.runs_short is not None),
+        limits=tuple(moments.limits for moments in bound if moments.limits is not None),
+        unwind=tuple(unwind),
+    )
 
 
-def _admitting(link: Link) -> Callable[[Call, Any], Pending]:
-    return lambda call, _request: link.admit(call)
+def _entering(moments: Moments, policy: MethodPolicy) -> list[Gate]:
+    admit = None if policy.tenant_field else moments.admit
+    return [gate for gate in (moments.enter, admit) if gate is not None]
 
 
-def leave_all(leaves: tuple[Callable[[Call], None], ...], call: Call) -> None:
-    """Leaves each link. One that fails, such as a user's observer, is logged and keeps no other from its part."""
+def _receiving(moments: Moments, policy: MethodPolicy) -> list[MessageGate]:
+    admit = _with_request(moments.admit) if policy.tenant_field and moments.admit is not None else None
+    return [gate for gate in (admit, moments.receive) if gate is not None]
+
+
+def _with_request(admit: Gate) -> MessageGate:
+    return lambda call, _request: admit(call)
+
+
+def leave_all(leaves: tuple[Leave, ...], call: Passage) -> None:
+    """Leave each link. One that fails, such as a user's observer, is logged and keeps no other from its part."""
     for leave in leaves:
         try:
             leave(call)
         except Exception:
-            _log.exception("leaving a link failed", extra={"request_id": call.request_id, "method": call.method})
-
-
-def _overrides(link: Link, moment: str) -> bool:
-    return getattr(type(link), moment) is not getattr(Link, moment)
+            _log.exception("leaving a link failed", extra=call_ids(call))

@@ -20,9 +20,9 @@ from tenantmesh.interceptors.directories.entitlements import EntitlementDirector
 from tenantmesh.interceptors.directories.tenants import TenantDirectory
 from tenantmesh.interceptors.leases.allowances import LeasedQuota
 from tenantmesh.interceptors.limits import RateLimiter
-from tenantmesh.interceptors.links.telemetry import CallObserver, CallTracer
 from tenantmesh.interceptors.quotas import QuotaPool
-from tenantmesh.interceptors.tokens import TokenVerifier
+from tenantmesh.interceptors.records import CallObserver, CallTracer
+from tenantmesh.interceptors.tokens import JwtVerifier
 from tenantmesh.tenant.v1.entitlement_service_pb2_grpc import EntitlementServiceStub
 from tenantmesh.tenant.v1.quota_service_pb2_grpc import QuotaServiceStub
 from tenantmesh.tenant.v1.tenant_service_pb2_grpc import TenantServiceStub
@@ -74,7 +74,7 @@ class Mesh:
         """The ports that a chain needs, with new directories. Without a limiter each process limits by itself.
         Without a pool each leases allowances from tenant_svc by itself, which is as exact and asks it more often."""
         return Ports(
-            tokens=TokenVerifier(self._issuer, self._audience, self.key_set),
+            tokens=JwtVerifier(self._issuer, self._audience, self.key_set),
             api_keys=self.api_keys,
             directory=TenantDirectory(self.tenant_source),
             entitlements=EntitlementDirectory(self.entitlement_source),

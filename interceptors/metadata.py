@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from tenantmesh.interceptors.errors import InvalidArgument
+
 __all__ = [
     "AUTHORIZATION",
     "FORWARDED_FOR",
@@ -17,6 +19,7 @@ __all__ = [
     "TENANT_SOURCES",
     "TRACEPARENT",
     "TRANSCODED",
+    "duplicate",
 ]
 
 REQUEST_ID = "x-request-id"
@@ -32,7 +35,8 @@ FORWARDED_HOST = "x-forwarded-host"
 FORWARDED_FOR = "x-forwarded-for"
 """The addresses the call came through; the last is what the edge itself saw."""
 TRANSCODED = "x-envoy-original-path"
-"""The path of the REST call that the edge made this call of. What it changes is harmless: where limits are told."""
+"""The path of the REST call that the edge turned into this call. A client may forge it: it only moves the `ratelimit`
+headers."""
 INTERNAL_PREFIX = "x-tenantmesh-"
 """Keys that only parts of the mesh may set. The edge strips them; elsewhere they are refused."""
 
@@ -42,3 +46,10 @@ SINGLE = TENANT_SOURCES | {AUTHORIZATION, REQUEST_ID, TRACEPARENT}
 
 MAX_BYTES = 8 * 1024
 MAX_ENTRIES = 64
+
+
+def duplicate(key: str) -> InvalidArgument:
+    """Return the refusal of a header that must be single and is not."""
+    return InvalidArgument(
+        "DUPLICATE_METADATA", f"{key} must have a single value. Send it once, without commas.", metadata={"key": key}
+    )

@@ -10,10 +10,10 @@ from enum import Enum
 from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor, ServiceDescriptor
 
 from tenantmesh.interceptors.caller import CallerKind
-from tenantmesh.interceptors.quotas import LARGEST_AMOUNT
+from tenantmesh.interceptors.quotas import LARGEST_AMOUNT, Charge, ChargePer
 from tenantmesh.policy.v1 import policy_pb2
 
-__all__ = ["Charge", "ChargePer", "MethodPolicy", "PolicyError", "StoreDown", "TenantScope", "policies_of"]
+__all__ = ["MethodPolicy", "PolicyError", "StoreDown", "TenantScope", "policies_of"]
 
 DEFAULT_TIMEOUT = timedelta(seconds=10)
 MAX_TIMEOUT = timedelta(seconds=60)
@@ -37,23 +37,6 @@ class StoreDown(Enum):
     DENY = policy_pb2.STORE_DOWN_DENY
     LOCAL = policy_pb2.STORE_DOWN_LOCAL
     ALLOW = policy_pb2.STORE_DOWN_ALLOW
-
-
-class ChargePer(Enum):
-    """What a charge is for."""
-
-    CALL = policy_pb2.CHARGE_PER_CALL
-    REQUEST_MESSAGE = policy_pb2.CHARGE_PER_REQUEST_MESSAGE
-    RESPONSE_MESSAGE = policy_pb2.CHARGE_PER_RESPONSE_MESSAGE
-
-
-@dataclass(frozen=True, slots=True)
-class Charge:
-    """An amount taken from a meter of the tenant's plan, in the meter's unit."""
-
-    meter: str
-    cost: int = 1
-    per: ChargePer = ChargePer.CALL
 
 
 @dataclass(frozen=True, slots=True)

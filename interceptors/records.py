@@ -1,5 +1,5 @@
-"""The ports of the links whose place in the chain is kept: usage and audit. The ports of the links that are there stand
-beside the data that they exchange: `tenants`, `entitlements`, `limits`, `quotas`."""
+"""What is recorded of calls, and the ports that record it: metrics and spans, and, for the links whose place in the
+chain is reserved, usage and audit."""
 
 from __future__ import annotations
 
@@ -8,12 +8,32 @@ from typing import Protocol
 
 from tenantmesh.interceptors.tenants import TenantId
 
-__all__ = ["AuditSink", "CallRecord", "UsageSink"]
+__all__ = ["AuditSink", "CallObserver", "CallRecord", "CallTracer", "UsageSink"]
+
+
+class CallObserver(Protocol):
+    """Counts calls."""
+
+    def __call__(self, method: str, code: str, seconds: float, /) -> None:
+        """Must be fast and must not raise: every call runs it."""
+        ...
+
+
+class CallTracer(Protocol):
+    """Makes spans. Only called where tracing is configured."""
+
+    def start(self, method: str, traceparent: str | None) -> object:
+        """Must begin a span, as a child of the trace context where there is one, and return it."""
+        ...
+
+    def finish(self, span: object, code: str, attributes: dict[str, str]) -> None:
+        """Must end the span."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
 class CallRecord:
-    """A call that is over: what is counted and what is written down. Ids, never content."""
+    """A call that is over. Holds ids, never content."""
 
     method: str
     code: str
@@ -34,7 +54,7 @@ class UsageSink(Protocol):
 
 
 class AuditSink(Protocol):
-    """Writes down what happened, in an order that can be verified."""
+    """Writes calls down in an order that can be verified."""
 
     def record(self, call: CallRecord) -> None:
         """Must return at once and never raise; must not lose a record that it accepted."""

@@ -1,5 +1,5 @@
-"""What the mesh needs to know of a tenant to serve a call, and the port that knows it. Everything else about tenants
-lives in tenant_svc."""
+"""What the chain knows of a tenant, the ports that know it, and the gate of tenants that are not served. Everything
+else about tenants lives in tenant_svc."""
 
 from __future__ import annotations
 
@@ -8,30 +8,36 @@ import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from enum import Enum
-from typing import NewType, Protocol
+from typing import NewType, Protocol, TypeAlias
 
 from tenantmesh.interceptors.errors import NotFound, PermissionDenied
+from tenantmesh.interceptors.lookup import Lookup
 
 __all__ = [
     "SLUG",
     "TenantChange",
     "TenantId",
+    "TenantKey",
+    "TenantLookup",
     "TenantRecord",
     "TenantSource",
     "TenantState",
     "is_slug",
     "no_such_tenant",
     "parse_tenant_id",
-    "refuse_unless_active",
+    "require_served",
 ]
 
 TenantId = NewType("TenantId", uuid.UUID)
+TenantKey: TypeAlias = TenantId | str
+"""A tenant's id, or its slug."""
 
 SLUG = re.compile(r"[a-z](?:-?[a-z0-9]){2,39}", re.ASCII)
-"""What a slug looks like: 3 to 40 of a-z, 0-9 and single hyphens, starting with a letter. The length is checked apart,
-since a hyphen and what follows it count as one repetition here."""
+"""The form of a slug: 3 to 40 of a-z, 0-9 and single hyphens, starting with a letter. `is_slug` checks the length: a
+hyphen and the letter after it are one repetition here."""
 
 SLUG_LENGTH = range(3, 41)
+UUID_LENGTH = 36
 
 
 class TenantState(Enum):
@@ -59,11 +65,11 @@ class TenantChange:
     cursor: str
     record: TenantRecord | None
     caught_up: bool = False
-    """Whether nothing that has happened is still to come. Only checkpoints say so."""
+    """True when every earlier change has been yielded. Only checkpoints say so."""
 
 
 class TenantSource(Protocol):
-    """Where a directory learns tenants. tenant_svc reads its database; every other process asks tenant_svc."""
+    """Knows all tenants. tenant_svc reads its database; every other process asks tenant_svc."""
 
     async def by_id(self, tenant_id: uuid.UUID) -> TenantRecord | None:
         """Must return None for a tenant that does not exist, and raise Unavailable when that can't be found out."""
@@ -74,45 +80,49 @@ class TenantSource(Protocol):
         ...
 
     def watch(self, cursor: str | None) -> AsyncIterator[TenantChange]:
-        """Must yield every change committed after the cursor, in commit order; from now when it is None.
+        """Must yield every change committed after the cursor, in commit order; from now on when the cursor is None.
 
-        A checkpoint that has caught up must come as soon as everything that has happened has been yielded, since only
-        then the reader can rely on what it knows, and another every few seconds. Raises OutOfRange for a cursor whose
-        changes are gone, Unavailable when the contact is lost.
+        Must yield a checkpoint with `caught_up` as soon as all earlier changes have been yielded, because the reader
+        relies on its cache from then on, and another every few seconds. Must raise OutOfRange for a cursor whose
+        changes are gone, and Unavailable when the connection is lost.
         """
         ...
 
 
+TenantLookup: TypeAlias = Lookup[TenantKey, TenantRecord]
+"""Finds tenants by id or slug. Adapter: `TenantDirectory`, a cache over a TenantSource."""
+
+
+def no_such_tenant() -> NotFound:
+    """Return the refusal of a tenant that does not exist, or that the caller may not know of.
+
+    It repeats nothing of the request: a foreign tenant and a missing one must answer byte for byte the same.
+    """
+    return NotFound("TENANT_NOT_FOUND", "No such tenant. Check the id or slug.")
+
+
+def require_served(tenant: TenantRecord, *, while_suspended: bool = False) -> None:
+    """Check the tenant's state. Raises NotFound for a deleted tenant, and PermissionDenied for a suspended one, unless
+    the call is served `while_suspended`."""
+    if tenant.state is TenantState.DELETED:
+        raise no_such_tenant()
+    if tenant.state is not TenantState.ACTIVE and not while_suspended:
+        raise PermissionDenied(
+            "TENANT_SUSPENDED", "The tenant is suspended. Ask the operator of this installation to resume it."
+        )
+
+
 def is_slug(text: str) -> bool:
-    """Whether the text can be a tenant's slug."""
+    """Return whether the text has the form of a slug."""
     return len(text) in SLUG_LENGTH and SLUG.fullmatch(text) is not None
 
 
 def parse_tenant_id(text: str) -> TenantId | None:
-    """The UUID that the text spells in its canonical form, or None. The nil UUID is nobody's."""
-    if len(text) != 36:  # noqa: PLR2004
+    """Return the UUID that the text spells in its canonical form, or None. The nil UUID belongs to no tenant."""
+    if len(text) != UUID_LENGTH:
         return None
     try:
         value = uuid.UUID(text)
     except ValueError:
         return None
     return TenantId(value) if value.int and str(value) == text.lower() else None
-
-
-def no_such_tenant() -> NotFound:
-    """Return the refusal of a tenant that does not exist, or that the caller may not know of."""
-    # It does not repeat the request: a foreign tenant and a missing one must get the same answer, byte for byte.
-    return NotFound("TENANT_NOT_FOUND", "No such tenant. Check the id or slug.")
-
-
-def refuse_unless_active(tenant: TenantRecord | None, *, serve_suspended: bool = False) -> None:
-    """Raise NotFound for a missing or deleted tenant, and PermissionDenied for a suspended one.
-
-    `serve_suspended` is for callers and methods that may use a suspended tenant.
-    """
-    if tenant is None or tenant.state is TenantState.DELETED:
-        raise no_such_tenant()
-    if tenant.state is not TenantState.ACTIVE and not serve_suspended:
-        raise PermissionDenied(
-            "TENANT_SUSPENDED", "The tenant is suspended. Ask the operator of this installation to resume it."
-        )

@@ -37,9 +37,9 @@ from tenantmesh.interceptors.directories.tenants import TenantDirectory
 from tenantmesh.interceptors.entitlements import Entitlements, Feature, FeatureType
 from tenantmesh.interceptors.leases.allowances import LeasedQuota
 from tenantmesh.interceptors.limits import Rate
-from tenantmesh.interceptors.links.telemetry import CallObserver
+from tenantmesh.interceptors.records import CallObserver
 from tenantmesh.interceptors.tenants import TenantId, TenantRecord, TenantState
-from tenantmesh.interceptors.tokens import AccessClaims, StaticKeySet, TokenVerifier
+from tenantmesh.interceptors.tokens import AccessClaims, JwtVerifier, StaticKeySet
 
 __all__ = ["MemoryApiKeys", "MemoryEntitlementSource", "MemoryTenantSource", "TestMesh", "TokenSigner"]
 
@@ -67,9 +67,9 @@ class TokenSigner:
         self._audience = audience
         self.keys = StaticKeySet({"test": self._key.public_key()})
 
-    def verifier(self) -> TokenVerifier:
+    def verifier(self) -> JwtVerifier:
         """A verifier for this signer's tokens."""
-        return TokenVerifier(self._issuer, self._audience, self.keys)
+        return JwtVerifier(self._issuer, self._audience, self.keys)
 
     def claims(self, tenant_id: TenantId, roles: tuple[str, ...] = ("member",), lifetime: int = 300) -> AccessClaims:
         """Claims of a fresh user of the tenant, valid for `lifetime` seconds from now."""

@@ -1,7 +1,7 @@
 """Access tokens: their claims, and their verification against published keys (RFC 7519, RFC 8725, RFC 9068).
 
-Signing lives in auth_svc. PyJWT checks the signature and the registered claims; what it lets pass (a missing `exp`, any
-`typ`, claims of the wrong type, a duplicate claim of which the last wins) is checked here.
+Signing lives in auth_svc. PyJWT checks the signature. What it would let pass is checked here: a missing `exp`, any
+`typ`, claims of the wrong type, and a duplicate claim, of which the last would win.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from tenantmesh.interceptors.caller import Caller, CallerKind
+from tenantmesh.interceptors.credentials import UnknownKey
 from tenantmesh.interceptors.errors import Unauthenticated
 from tenantmesh.interceptors.tenants import TenantId, parse_tenant_id
 
@@ -26,17 +27,19 @@ __all__ = [
     "MAX_LIFETIME",
     "TOKEN_TYPE",
     "AccessClaims",
+    "JwtVerifier",
     "KeySet",
     "StaticKeySet",
-    "TokenVerifier",
-    "UnknownKey",
 ]
 
 ALGORITHM = "EdDSA"
-TOKEN_TYPE = "at+jwt"  # noqa: S105  # a media type (RFC 9068), not a secret
+TOKEN_TYPE = "at+jwt"
+"""The media type of access tokens (RFC 9068)."""
 MAX_LIFETIME = 300
 """The longest lifetime in seconds that is accepted: revocation relies on it."""
 MAX_LENGTH = 4096
+SEGMENTS = 3
+"""The parts of a token: header, claims and signature."""
 CLOCK_SKEW = 5
 """Seconds that clocks of the mesh may differ."""
 
@@ -45,19 +48,17 @@ class KeySet(Protocol):
     """Knows the public keys that sign access tokens."""
 
     def get(self, kid: str) -> Ed25519PublicKey | None:
-        """Must answer from memory; None for a key it has not met."""
+        """Must answer from memory; None for a key that is not there."""
         ...
 
     async def refresh(self, kid: str) -> None:
-        """Must look for the key where keys are published, at most so often that unknown ids can't flood that place.
-
-        Raises Unavailable when that place can't be reached.
-        """
+        """Must look for the key where keys are published, but not so often that unknown ids can flood that place. Must
+        raise Unavailable when that place can't be reached."""
         ...
 
 
 class StaticKeySet:
-    """Keys that are all there from the start; for tests and for the signer itself."""
+    """A fixed set of keys, for tests and for the signer itself."""
 
     def __init__(self, keys: dict[str, Ed25519PublicKey]) -> None:
         self.keys = keys
@@ -67,15 +68,7 @@ class StaticKeySet:
         return self.keys.get(kid)
 
     async def refresh(self, kid: str) -> None:
-        """There is nowhere to look."""
-
-
-class UnknownKey(Exception):
-    """The token names a key that is not in memory; refreshing the key set may find it."""
-
-    def __init__(self, kid: str) -> None:
-        super().__init__("unknown signing key")
-        self.kid = kid
+        """Do nothing: there is nowhere to look."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +90,7 @@ class AccessClaims:
     roles: tuple[str, ...] = ()
 
     def payload(self) -> dict[str, Any]:
-        """The claims under their registered names."""
+        """Return the claims under their registered names."""
         return {
             "iss": self.issuer,
             "aud": self.audience,
@@ -117,8 +110,8 @@ _WHOLE = ("iat", "exp", "epoch")
 _CLAIMS = frozenset({*_TEXT, *_WHOLE, "roles"})
 
 
-class TokenVerifier:
-    """Verifies access tokens of one issuer for one audience. Costs about 150 µs; the chain remembers the outcome."""
+class JwtVerifier:
+    """A TokenVerifier for one issuer and one audience. Costs about 150 µs a token; the chain remembers the outcome."""
 
     def __init__(self, issuer: str, audience: str, keys: KeySet, *, clock: Callable[[], float] = time.time) -> None:
         self.issuer = issuer
@@ -127,7 +120,7 @@ class TokenVerifier:
         self._clock = clock
 
     def verify(self, token: str) -> Caller:
-        """The user whom the token speaks for. Raises Unauthenticated, or UnknownKey when the key must be fetched."""
+        """As `TokenVerifier.verify`."""
         claims = self.claims(token)
         return Caller(
             kind=CallerKind.USER,
@@ -139,8 +132,12 @@ class TokenVerifier:
             expires_at=claims.expires_at,
         )
 
+    async def refresh(self, kid: str) -> None:
+        """As `TokenVerifier.refresh`."""
+        await self.keys.refresh(kid)
+
     def claims(self, token: str) -> AccessClaims:
-        """The verified claims. Raises as `verify`."""
+        """Return the verified claims. Raises as `verify`."""
         if len(token) > MAX_LENGTH:
             raise _invalid("it is longer than any token of this mesh")
         header = _segment(token, 0)
@@ -204,9 +201,9 @@ def _is_uuid(text: str) -> bool:
 
 
 def _segment(token: str, index: int) -> dict[str, Any]:
-    """A JSON object out of the token. Duplicate members are refused, since two readers could read two values."""
+    """Return a JSON object of the token. Duplicate members are refused: two readers could read two values."""
     segments = token.split(".")
-    if len(segments) != 3:  # noqa: PLR2004
+    if len(segments) != SEGMENTS:
         raise _invalid("it does not have three parts")
     text = segments[index]
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from tenantmesh.chassis.program import main
-from tenantmesh.interceptors.links.telemetry import log_context
+from tenantmesh.interceptors.logs import log_context
 from tenantmesh.runtime.server import run
 from tenantmesh.runtime.telemetry import setup
 from tenantmesh.tenant_svc.app import build

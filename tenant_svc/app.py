@@ -14,7 +14,7 @@ from tenantmesh.interceptors.directories.entitlements import EntitlementDirector
 from tenantmesh.interceptors.errors import Unavailable
 from tenantmesh.interceptors.leases.allowances import LeasedQuota
 from tenantmesh.interceptors.leases.rates import LeasedRateLimiter
-from tenantmesh.interceptors.tokens import TokenVerifier
+from tenantmesh.interceptors.tokens import JwtVerifier
 from tenantmesh.runtime import redis_client, row_security
 from tenantmesh.runtime.database import Database
 from tenantmesh.runtime.health import Check, Health
@@ -102,7 +102,7 @@ class TenantApp:
     def _make_chain(self, telemetry: Telemetry) -> Chain:
         tokens = self._settings.tokens
         ports = Ports(
-            tokens=TokenVerifier(tokens.issuer, tokens.audience, self._mesh.key_set),
+            tokens=JwtVerifier(tokens.issuer, tokens.audience, self._mesh.key_set),
             api_keys=self._mesh.api_keys,
             directory=TenantDirectory(self.capabilities.tenant_source),
             entitlements=EntitlementDirectory(self.capabilities.entitlement_source),

@@ -14,7 +14,7 @@ from tenantmesh.auth_svc.api_keys import repository
 from tenantmesh.auth_svc.api_keys.system_key import KeyAudience, SystemKey, check_new_key
 from tenantmesh.chassis.doors import Doors
 from tenantmesh.interceptors.caller import Caller
-from tenantmesh.interceptors.links.authentication import API_KEY_PREFIX
+from tenantmesh.interceptors.credentials import API_KEY_PREFIX
 from tenantmesh.runtime.ids import uuid7
 
 __all__ = ["SystemKeys"]

@@ -14,10 +14,10 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tenantmesh.interceptors.caller import Caller
+from tenantmesh.interceptors.credentials import API_KEY_PREFIX, ApiKeyVerifier, UnknownKey
 from tenantmesh.interceptors.errors import Unauthenticated
-from tenantmesh.interceptors.links.authentication import API_KEY_PREFIX, ApiKeyVerifier
 from tenantmesh.interceptors.tenants import TenantId
-from tenantmesh.interceptors.tokens import ALGORITHM, MAX_LIFETIME, TOKEN_TYPE, AccessClaims, TokenVerifier, UnknownKey
+from tenantmesh.interceptors.tokens import ALGORITHM, MAX_LIFETIME, TOKEN_TYPE, AccessClaims, JwtVerifier
 
 __all__ = ["LIFETIME", "AccessTokens", "Discovery", "Introspection", "LiveSessions", "Signer", "TokenSubject"]
 
@@ -104,7 +104,7 @@ class LiveSessions(Protocol):
 class Introspection:
     """Returns the caller of a credential. It also refuses a token whose session has ended, which no signature shows."""
 
-    def __init__(self, tokens: TokenVerifier, api_keys: ApiKeyVerifier, sessions: LiveSessions) -> None:
+    def __init__(self, tokens: JwtVerifier, api_keys: ApiKeyVerifier, sessions: LiveSessions) -> None:
         self._tokens = tokens
         self._api_keys = api_keys
         self._sessions = sessions

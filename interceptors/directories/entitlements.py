@@ -8,7 +8,12 @@ from dataclasses import replace
 from datetime import timedelta
 
 from tenantmesh.interceptors.directories.watched import Freshness, Watched
-from tenantmesh.interceptors.entitlements import EntitlementChange, Entitlements, EntitlementSource
+from tenantmesh.interceptors.entitlements import (
+    EntitlementChange,
+    Entitlements,
+    EntitlementSource,
+    entitlements_unavailable,
+)
 from tenantmesh.interceptors.errors import Unavailable
 from tenantmesh.interceptors.tenants import TenantId
 
@@ -54,10 +59,7 @@ class EntitlementDirectory(Watched[TenantId, Entitlements, EntitlementChange]):
         return self._source.watch(cursor)
 
     def _unreachable(self) -> Unavailable:
-        return Unavailable(
-            "ENTITLEMENTS_UNAVAILABLE",
-            "What the tenant is entitled to can't be found out right now. Retry with backoff.",
-        )
+        return entitlements_unavailable()
 
     def _lifetime(self, record: Entitlements) -> float:
         return super()._lifetime(record) if record.valid_for is None else record.valid_for.total_seconds()

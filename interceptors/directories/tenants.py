@@ -7,17 +7,14 @@ import uuid
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 
-from tenantmesh.interceptors.directories.watched import MISS, Freshness, Watched
+from tenantmesh.interceptors.directories.watched import Freshness, Watched
 from tenantmesh.interceptors.errors import Unavailable
-from tenantmesh.interceptors.tenants import TenantChange, TenantId, TenantRecord, TenantSource
+from tenantmesh.interceptors.tenants import TenantChange, TenantKey, TenantRecord, TenantSource
 
-__all__ = ["MISS", "Key", "TenantDirectory"]
-
-Key = TenantId | str
-"""A tenant's id, or its slug."""
+__all__ = ["TenantDirectory"]
 
 
-class TenantDirectory(Watched[Key, TenantRecord, TenantChange]):
+class TenantDirectory(Watched[TenantKey, TenantRecord, TenantChange]):
     """Finds tenants by id or slug. Each id and each slug counts against the capacity. `watched` says how long answers
     serve."""
 
@@ -36,11 +33,11 @@ class TenantDirectory(Watched[Key, TenantRecord, TenantChange]):
         super().__init__("tenant-directory", freshness, clock)
         self._source = source
 
-    def _slot(self, key: Key) -> int | str:
+    def _slot(self, key: TenantKey) -> int | str:
         # The number of a UUID: hashing the UUID itself is a call of Python code.
         return key if isinstance(key, str) else key.int
 
-    async def _ask(self, key: Key) -> TenantRecord | None:
+    async def _ask(self, key: TenantKey) -> TenantRecord | None:
         return await (self._source.by_id(key) if isinstance(key, uuid.UUID) else self._source.by_slug(key))
 
     def _watch_from(self, cursor: str | None) -> AsyncIterator[TenantChange]:
@@ -49,7 +46,7 @@ class TenantDirectory(Watched[Key, TenantRecord, TenantChange]):
     def _unreachable(self) -> Unavailable:
         return Unavailable("TENANT_DIRECTORY_UNAVAILABLE", "The tenant directory can't be reached. Retry with backoff.")
 
-    def _learn(self, key: Key, record: TenantRecord | None, learnt: float) -> None:
+    def _learn(self, key: TenantKey, record: TenantRecord | None, learnt: float) -> None:
         self._put(key, record, learnt)
         if record is not None:
             self._put(record.id, record, learnt)

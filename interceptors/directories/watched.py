@@ -17,25 +17,19 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Hashable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final, Generic, Protocol, TypeVar, cast
+from typing import Generic, Protocol, TypeVar, cast
 
 from tenantmesh.interceptors.errors import MeshError, OutOfRange, Unavailable
+from tenantmesh.interceptors.lookup import MISS, Miss
 from tenantmesh.interceptors.tasks import SingleFlight, cancel
 
-__all__ = ["MISS", "Freshness", "Miss", "Watched"]
+__all__ = ["Freshness", "Watched"]
 
 _log = logging.getLogger("tenantmesh.directory")
 
 RECONNECT_FIRST = 0.1
 RECONNECT_LAST = 5.0
 _FOR_EVER = float("inf")
-
-
-class Miss:
-    """The type of MISS: the answer has to be waited for."""
-
-
-MISS: Final = Miss()
 
 
 class Change(Protocol):

@@ -17,13 +17,12 @@ from typing import Any
 from tenantmesh.interceptors.leases.holding import UNLIMITED, Holding, Return
 from tenantmesh.interceptors.leases.refill import Refill
 from tenantmesh.interceptors.leases.sources import QuotaStats, Sources
-from tenantmesh.interceptors.leases.tenant_holdings import ChargeOutcome, Receipt, Shortage, TenantHoldings, Waiter
-from tenantmesh.interceptors.policy import Charge
-from tenantmesh.interceptors.quotas import QuotaLedger, QuotaPool
+from tenantmesh.interceptors.leases.tenant_holdings import ChargeOutcome, Receipt, TenantHoldings, Waiter, combined
+from tenantmesh.interceptors.quotas import Charge, QuotaLedger, QuotaPool, Shortage
 from tenantmesh.interceptors.tasks import run_all, shared_task
 from tenantmesh.interceptors.tenants import TenantId
 
-__all__ = ["CONCURRENT_RETURNS", "STEPS", "TICK_SECONDS", "LeasedQuota", "QuotaStats", "Receipt", "Shortage"]
+__all__ = ["CONCURRENT_RETURNS", "STEPS", "TICK_SECONDS", "LeasedQuota", "QuotaStats", "Receipt"]
 
 CAPACITY = 20_000
 """Tenants that are cached without units."""
@@ -145,6 +144,10 @@ class LeasedQuota:
                     receipt.tenant.returns.append(late)
                 self._active[holding] = receipt.tenant
         self._ensure_ticking()
+
+    def combined(self, receipts: Iterable[Receipt], more: Iterable[Receipt]) -> Sequence[Receipt]:
+        """As `Allowances.combined`."""
+        return combined(receipts, more)
 
     def forget(self, tenant_id: TenantId | None) -> None:
         """Return units that were leased under entitlements which may have changed. None is every tenant. Call it on

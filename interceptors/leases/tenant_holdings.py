@@ -7,29 +7,19 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeAlias
 
 from tenantmesh.interceptors.leases.holding import UNLIMITED, Holding, Return
-from tenantmesh.interceptors.policy import Charge
+from tenantmesh.interceptors.quotas import Charge, Shortage
 from tenantmesh.interceptors.tenants import TenantId
 
-__all__ = ["ChargeOutcome", "Receipt", "Shortage", "TenantHoldings", "Waiter"]
+__all__ = ["ChargeOutcome", "Receipt", "TenantHoldings", "Waiter", "combined"]
 
 RECEIPTS = 32
 """Receipts that are cached per meter."""
-
-
-@dataclass(frozen=True, slots=True)
-class Shortage:
-    """The reason why nothing was charged: a meter that has less than the call costs."""
-
-    meter: str
-    limit: int
-    resets_in: float
-    """Seconds until the meter's next period."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,3 +201,16 @@ class TenantHoldings:
         for holding in requested:
             holding.measure(now)
         return bool(requested)
+
+
+def combined(receipts: Iterable[Receipt], more: Iterable[Receipt]) -> Sequence[Receipt]:
+    """All receipts, those of the same meter, period and generation added up."""
+    added = {_kind(receipt): receipt for receipt in receipts}
+    for receipt in more:
+        same = added.get(_kind(receipt))
+        added[_kind(receipt)] = receipt if same is None else replace(same, amount=same.amount + receipt.amount)
+    return tuple(added.values())
+
+
+def _kind(receipt: Receipt) -> tuple[Holding, datetime | None, int]:
+    return receipt.holding, receipt.period_start, receipt.generation

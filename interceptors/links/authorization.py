@@ -1,46 +1,33 @@
-"""Link 9: whether this kind of caller, with these permissions, may call this method."""
+"""Whether this kind of caller, with these permissions, may call this method."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import MappingProxyType
-
-from tenantmesh.interceptors.call import Call
 from tenantmesh.interceptors.caller import Caller, CallerKind
 from tenantmesh.interceptors.errors import PermissionDenied
-from tenantmesh.interceptors.link import Link, Pending
+from tenantmesh.interceptors.link import Moments
+from tenantmesh.interceptors.passage import Passage, Waiting
 from tenantmesh.interceptors.policy import MethodPolicy
+from tenantmesh.interceptors.roles import Roles, permits
 
-__all__ = ["DEFAULT_ROLES", "Authorization", "Roles", "permits"]
-
-Roles = Mapping[str, frozenset[str]]
-"""What each role permits, by permission name; `*` permits everything a user can be permitted."""
-
-DEFAULT_ROLES: Roles = MappingProxyType(
-    {
-        "owner": frozenset({"*"}),
-        "admin": frozenset({"tenants.read", "entitlements.read", "operations.read", "users.read", "users.write"}),
-        "member": frozenset({"tenants.read", "entitlements.read", "operations.read"}),
-    }
-)
+__all__ = ["Authorization"]
 
 _USER = CallerKind.USER
 
 
-class Authorization(Link):
+class Authorization:
     """Compares the caller with the policy's audiences and permission."""
 
     def __init__(self, roles: Roles) -> None:
         self._roles = roles
 
-    def bind(self, policy: MethodPolicy) -> Link | None:
-        """Idle where everybody may call and nothing is asked."""
+    def bind(self, policy: MethodPolicy) -> Moments | None:
+        """As `Link.bind`. Left out where every caller is served."""
         if policy.public and not policy.permission:
             return None
-        return _BoundAuthorization(self._roles, policy)
+        return Moments(enter=_BoundAuthorization(self._roles, policy).enter)
 
 
-class _BoundAuthorization(Link):
+class _BoundAuthorization:
     def __init__(self, roles: Roles, policy: MethodPolicy) -> None:
         self._audiences = policy.audiences
         # Compared by identity: hashing an enum member is a Python call.
@@ -51,13 +38,13 @@ class _BoundAuthorization(Link):
         granting = {name for name, permitted in roles.items() if permits(permitted, policy.permission)}
         self._granting = frozenset(granting)
 
-    def enter(self, call: Call) -> Pending:
+    def enter(self, call: Passage) -> Waiting:
         caller = call.caller
         if not self._public and caller.kind not in self._kinds:
             raise PermissionDenied(
                 "AUDIENCE_NOT_ALLOWED",
                 f"This method does not serve a {caller.kind.value.lower()}. Use a credential of another kind.",
-                metadata={"audiences": ",".join(sorted(each.value for each in self._audiences))},
+                metadata={"audiences": ",".join(sorted(audience.value for audience in self._audiences))},
             )
         if self._permission and not self._holds(caller):
             raise PermissionDenied(
@@ -71,8 +58,3 @@ class _BoundAuthorization(Link):
         if caller.kind is _USER:
             return not self._granting.isdisjoint(caller.roles)
         return permits(caller.permissions, self._permission)
-
-
-def permits(granted: frozenset[str], permission: str) -> bool:
-    """Whether the grants contain the permission, by name or by `*`."""
-    return permission in granted or "*" in granted

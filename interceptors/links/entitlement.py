@@ -1,44 +1,43 @@
-"""Link 13: what the tenant's plan includes. A look-up in memory, before anything is counted."""
+"""What the tenant's plan includes. A look-up in memory, before anything is counted."""
 
 from __future__ import annotations
 
-from tenantmesh.interceptors.call import Call
 from tenantmesh.interceptors.caller import CallerKind
-from tenantmesh.interceptors.directories.entitlements import EntitlementDirectory
-from tenantmesh.interceptors.entitlements import Entitlements
+from tenantmesh.interceptors.entitlements import EntitlementLookup, Entitlements
 from tenantmesh.interceptors.errors import PermissionDenied, Unavailable
-from tenantmesh.interceptors.link import Link, Pending
+from tenantmesh.interceptors.link import Moments
 from tenantmesh.interceptors.names import in_metadata, in_words
+from tenantmesh.interceptors.passage import Passage, Waiting
 from tenantmesh.interceptors.policy import MethodPolicy, PolicyError, TenantScope
 from tenantmesh.interceptors.tenants import TenantId, no_such_tenant
 
 __all__ = ["Entitlement"]
 
 
-class Entitlement(Link):
+class Entitlement:
     """Establishes `call.entitlements` for calls that are for a tenant, and refuses what its plan does not include."""
 
-    def __init__(self, directory: EntitlementDirectory | None) -> None:
+    def __init__(self, directory: EntitlementLookup | None) -> None:
         self._directory = directory
 
-    def bind(self, policy: MethodPolicy) -> Link | None:
-        """The link for one policy. Raises PolicyError when a feature is asked for and nothing knows of any."""
+    def bind(self, policy: MethodPolicy) -> Moments | None:
+        """As `Link.bind`. Raises PolicyError when the policy needs a feature and the chain has no entitlements."""
         if self._directory is None:
             if policy.feature:
                 raise PolicyError(f"{policy.method} needs the feature {policy.feature}: give the chain entitlements")
             return None
         if policy.tenant_scope is TenantScope.NONE:
             return None
-        return _BoundEntitlement(self._directory, policy)
+        return Moments(admit=_BoundEntitlement(self._directory, policy).admit)
 
 
-class _BoundEntitlement(Link):
-    def __init__(self, directory: EntitlementDirectory, policy: MethodPolicy) -> None:
+class _BoundEntitlement:
+    def __init__(self, directory: EntitlementLookup, policy: MethodPolicy) -> None:
         self._directory = directory
         self._feature = policy.feature
         self._adds = policy.mutates and not policy.while_read_only
 
-    def admit(self, call: Call) -> Pending:
+    def admit(self, call: Passage) -> Waiting:
         if call.tenant is None:
             return None
         known = self._directory.peek(call.tenant.id)
@@ -47,8 +46,8 @@ class _BoundEntitlement(Link):
         self._decide(call, known)
         return None
 
-    async def _find_and_decide(self, call: Call, tenant_id: TenantId) -> None:
-        """Only what the policy asks can be refused because nothing is known: everybody else is served without."""
+    async def _find_and_decide(self, call: Passage, tenant_id: TenantId) -> None:
+        """Without entitlements, refuse only calls whose policy depends on them; serve all others."""
         try:
             found = await self._directory.find(tenant_id)
         except Unavailable:
@@ -60,7 +59,7 @@ class _BoundEntitlement(Link):
             raise no_such_tenant()
         self._decide(call, found)
 
-    def _decide(self, call: Call, entitled: Entitlements) -> None:
+    def _decide(self, call: Passage, entitled: Entitlements) -> None:
         call.entitled = entitled
         if not self._directory.live:
             call.degraded = True

@@ -1,41 +1,48 @@
-"""Which peers may speak for others. What a proxy says of a call's origin counts only from a configured one."""
+"""Which peers may speak for others: what a proxy says of a call's origin counts only from a trusted one."""
 
 from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable
 
-from tenantmesh.interceptors.call import Call, address_of
-from tenantmesh.interceptors.link import Link, Pending
+from tenantmesh.interceptors.addresses import address_of
+from tenantmesh.interceptors.link import Moments
 from tenantmesh.interceptors.metadata import FORWARDED_FOR, FORWARDED_HOST, TENANT_QUERY
+from tenantmesh.interceptors.passage import Passage, Waiting
+from tenantmesh.interceptors.policy import MethodPolicy
 
 __all__ = ["ForwardedOrigin"]
 
-_CACHED = 4096
+CAPACITY = 4096
+"""Addresses remembered as trusted or not."""
 
 
-class ForwardedOrigin(Link):
+class ForwardedOrigin:
     """Takes the caller's address, host and query from a trusted proxy's metadata, and drops them from anyone else's.
 
-    A part of metadata hygiene: it runs right after it, on methods that read such things.
+    A part of metadata hygiene: it runs right after it, on calls that have such metadata.
     """
 
     def __init__(self, trusted: Iterable[str]) -> None:
-        self._networks = tuple(ipaddress.ip_network(each) for each in trusted)
+        self._networks = tuple(ipaddress.ip_network(network) for network in trusted)
         self._known: dict[str, bool] = {}
 
-    def enter(self, call: Call) -> Pending:
-        """Sets `call.peer_ip`, or removes forwarded headers that don't count."""
+    def bind(self, policy: MethodPolicy) -> Moments:
+        """As `Link.bind`."""
+        return Moments(enter=self.enter)
+
+    def enter(self, call: Passage) -> Waiting:
+        """Set `call.peer_ip`, or remove forwarded headers that don't count."""
         headers = call.headers
         if not (FORWARDED_HOST in headers or TENANT_QUERY in headers or call.policy.public):
-            return None  # nothing here came through a proxy, and nobody asks for the address
+            return None  # the call did not come through a proxy, and no link needs the address
         address = address_of(call.context.peer())
         if not self._trusts(address):
             call.peer_ip = address
             headers.pop(FORWARDED_HOST, None)
             headers.pop(TENANT_QUERY, None)
             return None
-        # The last entry is what the proxy itself saw; the ones before it are only what it was told.
+        # The last entry is the address that the proxy itself saw; the others are only what its caller claimed.
         forwarded = [value for key, value in call.metadata if key == FORWARDED_FOR and isinstance(value, str)]
         call.peer_ip = forwarded[-1].rpartition(",")[2].strip() if forwarded else address
         return None
@@ -43,7 +50,7 @@ class ForwardedOrigin(Link):
     def _trusts(self, address: str) -> bool:
         known = self._known.get(address)
         if known is None:
-            if len(self._known) >= _CACHED:
+            if len(self._known) >= CAPACITY:
                 self._known.clear()
             known = self._known[address] = self._inside(address)
         return known

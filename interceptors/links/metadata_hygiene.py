@@ -1,34 +1,41 @@
-"""Link 5: nobody reads metadata before it is known to be harmless.
+"""Checks metadata before anything else reads it.
 
-gRPC delivers control characters, duplicate keys, and more bytes than its own limit (CONTINUATION frames and Huffman
-coding pass it), so all of that is checked here, once, in one pass.
+gRPC delivers control characters, duplicate keys, and more bytes than its own limit, which CONTINUATION frames and
+Huffman coding pass. All of that is checked here, once, in one pass.
 """
 
 from __future__ import annotations
 
-from tenantmesh.interceptors.call import Call, Metadata
 from tenantmesh.interceptors.errors import InvalidArgument, ResourceExhausted
-from tenantmesh.interceptors.link import Link, Pending
-from tenantmesh.interceptors.metadata import INTERNAL_PREFIX, MAX_BYTES, MAX_ENTRIES, SINGLE
+from tenantmesh.interceptors.link import Moments
+from tenantmesh.interceptors.metadata import INTERNAL_PREFIX, MAX_BYTES, MAX_ENTRIES, SINGLE, duplicate
+from tenantmesh.interceptors.passage import Metadata, Passage, Waiting
+from tenantmesh.interceptors.policy import MethodPolicy
 
-__all__ = ["MetadataHygiene", "duplicate"]
+__all__ = ["MetadataHygiene"]
 
 _PRINTABLE = bytes(range(0x20, 0x7F))
+LONGEST_REPEATED_KEY = 64
+"""The longest key that a refusal repeats."""
 
 
-class MetadataHygiene(Link):
+class MetadataHygiene:
     """Checks sizes, characters and repetitions. Metadata as clients normally send it is recognised in a few steps;
-    anything else is looked at entry by entry."""
+    other metadata is examined entry by entry."""
 
-    def enter(self, call: Call) -> Pending:
-        """Raises InvalidArgument or ResourceExhausted for metadata that a well-behaved client does not send."""
+    def bind(self, policy: MethodPolicy) -> Moments:
+        """As `Link.bind`."""
+        return Moments(enter=self.enter)
+
+    def enter(self, call: Passage) -> Waiting:
+        """Raise InvalidArgument or ResourceExhausted for metadata that a well-behaved client does not send."""
         if not _plainly_harmless(call.headers, len(call.metadata)):
             _examine(call.metadata)
         return None
 
 
 def _plainly_harmless(headers: dict[str, str], entries: int) -> bool:
-    """Whether nothing is repeated, binary, overlong, unprintable or internal; False is no verdict."""
+    """Return True when nothing is repeated, binary, overlong, unprintable or internal; False decides nothing."""
     if len(headers) != entries or entries > MAX_ENTRIES:
         return False
     try:
@@ -39,7 +46,7 @@ def _plainly_harmless(headers: dict[str, str], entries: int) -> bool:
 
 
 def _is_printable_ascii(text: str) -> bool:
-    """As `isascii() and isprintable()`, in half the time."""
+    """Return `isascii() and isprintable()`, in half the time."""
     return text.isascii() and not text.encode().translate(None, _PRINTABLE)
 
 
@@ -63,16 +70,9 @@ def _examine(metadata: Metadata) -> None:
 
 
 def _invalid(key: str, problem: str) -> InvalidArgument:
-    # A key itself may hold anything a client could frame; only the known ones are safe to repeat.
-    name = key if key.isascii() and key.isprintable() and len(key) <= 64 else "a header"  # noqa: PLR2004
+    # A key itself may hold anything that a client can frame; only a harmless one is repeated.
+    name = key if key.isascii() and key.isprintable() and len(key) <= LONGEST_REPEATED_KEY else "a header"
     return InvalidArgument("INVALID_METADATA", f"{name} {problem}. Remove it.", metadata={"key": name})
-
-
-def duplicate(key: str) -> InvalidArgument:
-    """The refusal of a header that must be single and is not."""
-    return InvalidArgument(
-        "DUPLICATE_METADATA", f"{key} must have a single value. Send it once, without commas.", metadata={"key": key}
-    )
 
 
 def _too_large() -> ResourceExhausted:

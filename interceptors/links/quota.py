@@ -1,163 +1,189 @@
-"""Link 15: the allowances of the tenant's plan. Last of the gates, because it consumes."""
+"""The allowances of the tenant's plan. Last of the gates, because it consumes."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import grpc
 
-from tenantmesh.interceptors.backends.memory.rate_limiter import MemoryRateLimiter
-from tenantmesh.interceptors.call import Call
 from tenantmesh.interceptors.caller import CallerKind
-from tenantmesh.interceptors.directories.entitlements import EntitlementDirectory
-from tenantmesh.interceptors.entitlements import Entitlements
+from tenantmesh.interceptors.entitlements import EntitlementLookup, Entitlements
 from tenantmesh.interceptors.errors import QuotaViolation, ResourceExhausted, Unavailable
-from tenantmesh.interceptors.leases.allowances import LeasedQuota, Receipt, Shortage
-from tenantmesh.interceptors.leases.holding import Holding
-from tenantmesh.interceptors.limits import Rate, StoreUnavailable
-from tenantmesh.interceptors.link import Link, Pending
+from tenantmesh.interceptors.limits import LOCAL_SHARE, SHORT, Limited, LocalRateLimiter, Rate, StoreUnavailable
+from tenantmesh.interceptors.link import Moments
 from tenantmesh.interceptors.links.outcome import Outcome, outcome_of
-from tenantmesh.interceptors.policy import Charge, ChargePer, MethodPolicy, PolicyError, StoreDown, TenantScope
-from tenantmesh.interceptors.servers.limit_headers import Limited
+from tenantmesh.interceptors.passage import Passage, StreamMetering, Waiting
+from tenantmesh.interceptors.policy import MethodPolicy, PolicyError, StoreDown, TenantScope
+from tenantmesh.interceptors.quotas import Allowances, Charge, ChargePer, ChargeReceipt, Shortage
 
-__all__ = ["LOCAL_SHARE", "Quota"]
+__all__ = ["Quota"]
 
-LOCAL_SHARE = 0.25
-"""The part of an allowance that one process serves by itself while neither pool nor ledger answers: as if four of them
-shared it, spread over the day."""
 DAY = 86_400.0
+"""Seconds over which a local share of an allowance is spread."""
 _OPERATOR = CallerKind.OPERATOR
 _OK = grpc.StatusCode.OK
 
 
-class Quota(Link):
-    """Charges the meters of a method's policy, all or nothing, and gives back what was taken for calls that are not
-    counted. Lets handlers charge by `call.charge`."""
+class Quota:
+    """Charges the meters of a method's policy, all or nothing, and refunds calls that are not counted. Lets handlers
+    charge by `call.charge`."""
 
-    def __init__(self, quotas: LeasedQuota | None, entitlements: EntitlementDirectory | None) -> None:
+    def __init__(
+        self, quotas: Allowances[Any] | None, entitlements: EntitlementLookup | None, local: LocalRateLimiter
+    ) -> None:
         self._quotas = quotas
         self._entitlements = entitlements
-        self._local = MemoryRateLimiter()
+        self._local = local
         if quotas is not None and entitlements is not None:
             entitlements.on_forgotten(quotas.forget)
 
-    def bind(self, policy: MethodPolicy) -> Link | None:
-        """The link for one policy. Raises PolicyError when meters are charged and there is nothing to charge."""
+    def bind(self, policy: MethodPolicy) -> Moments | None:
+        """As `Link.bind`. Raises PolicyError when the policy charges meters and the chain has no allowances."""
         if policy.meters and (self._quotas is None or self._entitlements is None):
             missing = "quotas" if self._quotas is None else "entitlements"
             raise PolicyError(f"{policy.method} charges {policy.meters[0].meter}: give the chain {missing}")
         if self._quotas is None or policy.tenant_scope is TenantScope.NONE:
             return None
-        kinds = {charge.per for charge in policy.meters}
-        bound = _METERED[ChargePer.REQUEST_MESSAGE in kinds, ChargePer.RESPONSE_MESSAGE in kinds]
-        return bound(self._quotas, self._entitlements, self._local, policy)
+        return _BoundQuota(self._quotas, self._entitlements, self._local, policy).moments()
 
 
-class _Metered(Link):
+class _BoundQuota:
     """For one policy. Also for those that charge nothing by themselves, since their handlers may."""
 
     def __init__(
         self,
-        quotas: LeasedQuota,
-        entitlements: EntitlementDirectory | None,
-        local: MemoryRateLimiter,
+        quotas: Allowances[Any],
+        entitlements: EntitlementLookup | None,
+        local: LocalRateLimiter,
         policy: MethodPolicy,
     ) -> None:
         self._quotas = quotas
         self._entitlements = entitlements
         self._local = local
         self._policy = policy
-        self._each_call, self._each_request, self._each_response = (
+        self._by_call, self._by_request, self._by_response = (
             tuple(charge for charge in policy.meters if charge.per is per) for per in ChargePer
         )
 
-    def admit(self, call: Call) -> Pending:
+    def moments(self) -> Moments:
+        return Moments(
+            admit=self.admit,
+            read=self.read if self._by_request else None,
+            write=self.write if self._by_response else None,
+            runs_short=self.runs_short,
+            limits=self.limits,
+            leave=self.leave,
+        )
+
+    def admit(self, call: Passage) -> Waiting:
         call.charger = self
         tenant = call.tenant
-        if not self._each_call or tenant is None or call.caller.kind is _OPERATOR:
+        if not self._by_call or tenant is None or call.caller.kind is _OPERATOR:
             return None
-        found = self._quotas.charge_now(tenant.id, self._each_call, call.started)
+        found = self._quotas.charge_now(tenant.id, self._by_call, call.started)
         if type(found) is tuple:
             call.taken = found
             return None
-        return self._settle(call, self._each_call, found, ChargePer.CALL)
+        return self._conclude(call, self._by_call, found, ChargePer.CALL)
 
-    def charge(self, call: Call, charges: Sequence[Charge], now: float, per: ChargePer = ChargePer.CALL) -> Pending:
-        """Charges the call's tenant. Raises ResourceExhausted, or Unavailable where the policy wants it."""
+    def read(self, call: Passage, _message: Any) -> Waiting:
+        return self.charge(call, self._by_request, time.perf_counter(), ChargePer.REQUEST_MESSAGE)
+
+    def write(self, call: Passage, _message: Any) -> Waiting:
+        return self.charge(call, self._by_response, time.perf_counter(), ChargePer.RESPONSE_MESSAGE)
+
+    def charge(self, call: Passage, charges: Sequence[Charge], now: float, per: ChargePer = ChargePer.CALL) -> Waiting:
+        """Charge the call's tenant. Raises ResourceExhausted, or Unavailable where the policy says so."""
         tenant = call.tenant
         if tenant is None or call.caller.kind is _OPERATOR:
             return None
-        return self._settle(call, charges, self._quotas.charge_now(tenant.id, charges, now), per)
+        return self._conclude(call, charges, self._quotas.charge_now(tenant.id, charges, now), per)
 
-    def _settle(
-        self, call: Call, charges: Sequence[Charge], found: tuple[Receipt, ...] | Shortage | None, per: ChargePer
-    ) -> Pending:
-        if found is None:
-            known = self._entitled_now(call)
-            limited = [charge for charge in charges if not _unlimited(known, charge)]
-            return self._ask(call, limited, per) if limited else None
-        self._note(call, found, per)
-        return None
+    def runs_short(self, call: Passage) -> bool:
+        for taken in call.taken:
+            balance = taken.holding
+            if balance.limit is not None and balance.remaining * SHORT < balance.limit:
+                return True
+        return False
 
-    def _entitled_now(self, call: Call) -> Entitlements | None:
-        """What the tenant is entitled to, if that is known. What a stream began with may be over."""
-        known = None if self._entitlements is None else self._entitlements.peek(call.tenant_id)
-        return known if isinstance(known, Entitlements) else None
+    def limits(self, call: Passage) -> Iterator[Limited]:
+        for taken in call.taken:
+            balance = taken.holding
+            resets_in = max(0.0, balance.ends_at - time.perf_counter())
+            yield Limited(balance.meter, balance.limit or 0, balance.remaining, resets_in)
 
-    def leave(self, call: Call) -> None:
-        call.over = True  # first: what comes later is given back by whoever brings it
+    def leave(self, call: Passage) -> None:
+        call.left = True  # first: a charge that completes later refunds itself
+        stream = call.stream
         if call.error is None:
-            if call.ends_with is not None:
-                call.error = call.ends_with  # the handler took it for the end of the stream
+            if stream is not None and stream.refusal is not None:
+                call.error = stream.refusal  # the handler took it for the end of the stream
             elif call.code is _OK:
                 return
-        if not (call.taken or call.taken_by_messages):
+        if not call.taken and stream is None:
             return
         outcome = outcome_of(call)
         if outcome is Outcome.SERVED:
             return
-        if outcome is Outcome.FAILED:
-            self._quotas.refund(call.taken_by_messages)
-        if outcome is Outcome.FAILED or not call.cut_short:
+        if stream is not None and outcome is Outcome.FAILED:
+            self._quotas.refund(stream.taken)
+        if stream is None or not stream.cut_short or outcome is Outcome.FAILED:
             self._quotas.refund(call.taken)
 
-    async def _ask(self, call: Call, charges: Sequence[Charge], per: ChargePer) -> None:
-        assert call.tenant is not None  # noqa: S101  # charge() has looked
+    def _conclude(
+        self,
+        call: Passage,
+        charges: Sequence[Charge],
+        found: tuple[ChargeReceipt, ...] | Shortage | None,
+        per: ChargePer,
+    ) -> Waiting:
+        if found is None:
+            known = self._entitled_now(call)
+            limited = [charge for charge in charges if not _unlimited(known, charge)]
+            return self._ask(call, limited, per) if limited else None
+        self._keep(call, found, per)
+        return None
+
+    def _entitled_now(self, call: Passage) -> Entitlements | None:
+        """Return the tenant's entitlements if they are in memory. Those that a stream began with may be outdated."""
+        known = None if self._entitlements is None else self._entitlements.peek(call.tenant_id)
+        return known if isinstance(known, Entitlements) else None
+
+    async def _ask(self, call: Passage, charges: Sequence[Charge], per: ChargePer) -> None:
         try:
-            found = await self._quotas.charge(call.tenant.id, charges)
+            found = await self._quotas.charge(call.tenant_id, charges)
         except StoreUnavailable as error:
             self._do_without(call, charges, error)
             return
-        if call.over and not isinstance(found, Shortage):
+        if call.left and not isinstance(found, Shortage):
             self._quotas.refund(found)  # the call did not wait for it
         else:
-            self._note(call, found, per)
+            self._keep(call, found, per)
 
-    def _note(self, call: Call, found: tuple[Receipt, ...] | Shortage, per: ChargePer) -> None:
-        """Keeps what was taken with the call. Raises ResourceExhausted when it was nothing."""
+    def _keep(self, call: Passage, found: tuple[ChargeReceipt, ...] | Shortage, per: ChargePer) -> None:
+        """Keep the units that the call took. Raises ResourceExhausted for a shortage."""
         if isinstance(found, Shortage):
-            # Of a stream, what was served until now stays charged.
-            call.cut_short = self._policy.streams
-            call.limited = Limited(found.meter, found.limit, 0, found.resets_in)
-            refusal = _exhausted(call, found)
-            if per is not ChargePer.CALL:
-                call.ends_with = refusal
-            raise refusal
-        if per is ChargePer.RESPONSE_MESSAGE:
-            pass  # what was answered stays charged
+            raise self._refusal(call, found, per)
+        if per is ChargePer.CALL:
+            call.taken = self._quotas.combined(call.taken, found) if call.taken else found
         elif per is ChargePer.REQUEST_MESSAGE:
-            call.taken_by_messages = _added(call.taken_by_messages, found)
-        elif call.taken:
-            call.taken = _added(call.taken, found)
-        else:
-            call.taken = found
+            stream = _stream_of(call)
+            stream.taken = self._quotas.combined(stream.taken, found)
+        # Responses that were sent stay charged.
 
-    def _do_without(self, call: Call, charges: Sequence[Charge], error: StoreUnavailable) -> None:
-        """Neither pool nor ledger answers."""
+    def _refusal(self, call: Passage, short: Shortage, per: ChargePer) -> ResourceExhausted:
+        stream, refusal = _stream_of(call), _exhausted(call, short)
+        stream.cut_short = self._policy.streams  # what the stream was served until now stays charged
+        if per is not ChargePer.CALL:
+            stream.refusal = refusal
+        call.limited = Limited(short.meter, short.limit, 0, short.resets_in)
+        return refusal
+
+    def _do_without(self, call: Passage, charges: Sequence[Charge], error: StoreUnavailable) -> None:
+        """Follow the policy while neither pool nor ledger answers."""
         call.degraded = True
         if self._policy.store_down is StoreDown.ALLOW:
             return
@@ -168,40 +194,25 @@ class _Metered(Link):
             "QUOTA_UNAVAILABLE", "What is left of the tenant's allowance can't be found out. Retry with backoff."
         ) from error
 
-    def _from_local_share(self, call: Call, charges: Sequence[Charge]) -> bool:
-        """Takes all charges or none."""
+    def _from_local_share(self, call: Passage, charges: Sequence[Charge]) -> bool:
+        """Take all charges or none."""
         taken: list[tuple[str, Rate, int]] = []
         for charge in charges:
             share = _local_share(call.entitled, charge)
             key = f"{call.tenant_id}:{charge.meter}"
             if share is None or not self._local.take_now(key, share, charge.cost).allowed:
-                for each in taken:
-                    self._local.give_back(*each)
+                for entry in taken:
+                    self._local.give_back(*entry)
                 return False
             taken.append((key, share, charge.cost))
         return True
 
 
-class _MeteredRequests(_Metered):
-    def read(self, call: Call, message: Any) -> Pending:  # noqa: ARG002  # each costs the same
-        return self.charge(call, self._each_request, time.perf_counter(), ChargePer.REQUEST_MESSAGE)
-
-
-class _MeteredResponses(_Metered):
-    def write(self, call: Call, message: Any) -> Pending:  # noqa: ARG002  # each costs the same
-        return self.charge(call, self._each_response, time.perf_counter(), ChargePer.RESPONSE_MESSAGE)
-
-
-class _MeteredBothWays(_MeteredRequests, _MeteredResponses):
-    pass
-
-
-_METERED: dict[tuple[bool, bool], type[_Metered]] = {
-    (False, False): _Metered,
-    (True, False): _MeteredRequests,
-    (False, True): _MeteredResponses,
-    (True, True): _MeteredBothWays,
-}
+def _stream_of(call: Passage) -> StreamMetering:
+    stream = call.stream
+    if stream is None:
+        stream = call.stream = StreamMetering()
+    return stream
 
 
 def _unlimited(entitled: Entitlements | None, charge: Charge) -> bool:
@@ -209,25 +220,12 @@ def _unlimited(entitled: Entitlements | None, charge: Charge) -> bool:
 
 
 def _local_share(entitled: Entitlements | None, charge: Charge) -> Rate | None:
-    """What one process serves of a limited meter by itself."""
+    """Return what one process serves of a limited meter by itself, spread over the day."""
     limit = None if entitled is None else entitled.limit(charge.meter)
     return Rate(limit * LOCAL_SHARE / DAY, max(1, int(limit * LOCAL_SHARE / 24))) if limit else None
 
 
-def _added(taken: Sequence[Receipt], more: Sequence[Receipt]) -> Sequence[Receipt]:
-    """Adds up what was taken of the same meter, period and entitlements, so that long streams stay small."""
-    added = {_kind(each): each for each in taken}
-    for each in more:
-        same = added.get(_kind(each))
-        added[_kind(each)] = each if same is None else replace(same, amount=same.amount + each.amount)
-    return tuple(added.values())
-
-
-def _kind(taken: Receipt) -> tuple[Holding, datetime | None, int]:
-    return taken.holding, taken.period_start, taken.generation
-
-
-def _exhausted(call: Call, short: Shortage) -> ResourceExhausted:
+def _exhausted(call: Passage, short: Shortage) -> ResourceExhausted:
     resets_at = datetime.now(UTC) + timedelta(seconds=short.resets_in + 0.5)
     metadata = {
         "meter": short.meter,

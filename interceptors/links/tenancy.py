@@ -1,79 +1,87 @@
-"""Link 8: which tenant the call is for.
+"""Which tenant the call is for.
 
 Sources: the credential's tenant; `x-tenant-id`; `x-tenant-slug`; `?tenant=`; the host, as a subdomain of the base
 domain; and, where the resource is the tenant itself, the request's own field (`tenant_field` of the policy).
 
-1. A credential that is bound to a tenant is the authority; every other source may only agree.
-2. Without one the sources select, and must agree among themselves.
+1. A credential that is bound to a tenant decides; every other source may only agree.
+2. Without one the sources select the tenant, and must agree among themselves.
 3. Disagreement is refused and recorded as a security event, never resolved by precedence.
 4. A foreign tenant answers as a missing one.
 """
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from typing import Any
 
-from tenantmesh.interceptors.call import Call
 from tenantmesh.interceptors.caller import CallerKind
-from tenantmesh.interceptors.directories.tenants import MISS, Key, TenantDirectory
 from tenantmesh.interceptors.errors import FieldViolation, InvalidArgument, MeshError, PermissionDenied
-from tenantmesh.interceptors.link import Link, Pending
-from tenantmesh.interceptors.links.metadata_hygiene import duplicate
-from tenantmesh.interceptors.metadata import FORWARDED_HOST, TENANT_ID, TENANT_QUERY, TENANT_SLUG, TENANT_SOURCES
+from tenantmesh.interceptors.link import Moments
+from tenantmesh.interceptors.logs import security_event
+from tenantmesh.interceptors.lookup import MISS
+from tenantmesh.interceptors.metadata import (
+    FORWARDED_HOST,
+    TENANT_ID,
+    TENANT_QUERY,
+    TENANT_SLUG,
+    TENANT_SOURCES,
+    duplicate,
+)
+from tenantmesh.interceptors.passage import Passage, Waiting
 from tenantmesh.interceptors.policy import MethodPolicy, PolicyError, TenantScope
 from tenantmesh.interceptors.tenants import (
+    TenantKey,
+    TenantLookup,
     TenantRecord,
     TenantState,
     is_slug,
     no_such_tenant,
     parse_tenant_id,
-    refuse_unless_active,
+    require_served,
 )
 
 __all__ = ["Tenancy"]
 
-_security = logging.getLogger("tenantmesh.security")
-
 _ACTIVE = TenantState.ACTIVE
 INFRASTRUCTURE_LABELS = frozenset({"www", "api", "app", "admin", "auth", "edge"})
-"""Subdomains of the base domain that are never a tenant's."""
+"""Subdomains of the base domain that never name a tenant."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """A source that names a tenant: where it was found, and what it says. No key: nothing that can be a tenant."""
+    """A source that names a tenant. The key is None where the text has no form of a tenant's id or slug."""
 
     name: str
-    key: Key | None
+    key: TenantKey | None
 
 
-class Tenancy(Link):
+class Tenancy:
     """Establishes `call.tenant` for methods whose policy says that a call is for a tenant."""
 
-    def __init__(self, directory: TenantDirectory | None, base_domain: str) -> None:
+    def __init__(self, directory: TenantLookup | None, base_domain: str) -> None:
         self._directory = directory
         self._suffix = f".{base_domain.lower()}" if base_domain else ""
 
-    def bind(self, policy: MethodPolicy) -> Link | None:
-        """The link for one policy. Raises PolicyError when tenants are needed and there is no directory."""
+    def bind(self, policy: MethodPolicy) -> Moments | None:
+        """As `Link.bind`. Raises PolicyError when the method is for a tenant and the chain has no directory."""
         if policy.tenant_scope is TenantScope.NONE:
             return None
         if self._directory is None:
             raise PolicyError(f"{policy.method} is for a tenant: give the chain a tenant directory")
-        bound = _TenancyByField if policy.tenant_field else _BoundTenancy
-        return bound(self._directory, self._suffix, policy)
+        if policy.tenant_field:
+            by_field = _TenancyByField(self._directory, self._suffix, policy)
+            return Moments(enter=by_field.enter, receive=by_field.receive)
+        return Moments(enter=_BoundTenancy(self._directory, self._suffix, policy).enter)
 
 
-class _BoundTenancy(Link):
-    def __init__(self, directory: TenantDirectory, suffix: str, policy: MethodPolicy) -> None:
+class _BoundTenancy:
+    def __init__(self, directory: TenantLookup, suffix: str, policy: MethodPolicy) -> None:
         self._directory = directory
         self._suffix = suffix
         self._policy = policy
         self._required = policy.tenant_scope is TenantScope.REQUIRED and not policy.tenant_field
 
-    def enter(self, call: Call) -> Pending:
+    def enter(self, call: Passage) -> Waiting:
         headers = call.headers
         # Nearly every call of a user names no other source, and then nothing has to be compared.
         named = TENANT_ID in headers or TENANT_SLUG in headers or TENANT_QUERY in headers or FORWARDED_HOST in headers
@@ -103,7 +111,7 @@ class _BoundTenancy(Link):
         return tuple(found)
 
     def _subdomain(self, host: str) -> str | None:
-        """The one label before the base domain, or None for hosts that name no tenant."""
+        """Return the one label before the base domain, or None for a host that names no tenant."""
         if not self._suffix or not host:
             return None
         name, colon, port = host.lower().partition(":")
@@ -112,14 +120,15 @@ class _BoundTenancy(Link):
             return None
         label = name[: -len(self._suffix)]
         if colon and not port.isdigit():
-            return ""  # names a tenant in a way that nothing can agree with
+            return ""  # a host that names a tenant, but none that exists
         return None if label in INFRASTRUCTURE_LABELS else label
 
-    async def _find_and_confirm(self, call: Call, key: Key, sources: tuple[_Source, ...]) -> None:
+    async def _find_and_confirm(self, call: Passage, key: TenantKey, sources: tuple[_Source, ...]) -> None:
         self._confirm(call, await self._directory.find(key), sources)
 
-    def _confirm(self, call: Call, tenant: TenantRecord | None, sources: tuple[_Source, ...]) -> None:
-        """Rule 1: every source must name the credential's tenant. Compared by value: nothing is learnt of others."""
+    def _confirm(self, call: Passage, tenant: TenantRecord | None, sources: tuple[_Source, ...]) -> None:
+        """Rule 1: every source must name the credential's tenant. No other tenant is looked up, so nothing of one can
+        leak."""
         if tenant is None:
             raise no_such_tenant()
         for source in sources:
@@ -135,8 +144,8 @@ class _BoundTenancy(Link):
                 )
         self._admit(call, tenant)
 
-    def _select(self, call: Call, sources: tuple[_Source, ...]) -> Pending:
-        """Rule 2. A caller that may select names a tenant, or none where none is required."""
+    def _select(self, call: Passage, sources: tuple[_Source, ...]) -> Waiting:
+        """Rule 2: the sources select the tenant. They may be missing where the policy requires none."""
         if not sources:
             if self._required:
                 raise _required()
@@ -150,11 +159,11 @@ class _BoundTenancy(Link):
         self._agree(call, sources, found)
         return None
 
-    async def _find_and_agree(self, call: Call, sources: tuple[_Source, ...]) -> None:
+    async def _find_and_agree(self, call: Passage, sources: tuple[_Source, ...]) -> None:
         found = [await self._directory.find(source.key) if source.key is not None else None for source in sources]
         self._agree(call, sources, found)
 
-    def _agree(self, call: Call, sources: tuple[_Source, ...], found: list[TenantRecord | None]) -> None:
+    def _agree(self, call: Passage, sources: tuple[_Source, ...], found: list[TenantRecord | None]) -> None:
         first = found[0]
         if any(tenant != first for tenant in found):
             names = ", ".join(source.name for source in sources)
@@ -170,23 +179,20 @@ class _BoundTenancy(Link):
             raise no_such_tenant()
         self._admit(call, first)
 
-    def _admit(self, call: Call, tenant: TenantRecord) -> None:
-        """The state gates."""
+    def _admit(self, call: Passage, tenant: TenantRecord) -> None:
+        """Check the tenant's state and establish it as the call's."""
         if tenant.state is not _ACTIVE:
-            self._admit_inactive(call, tenant)
+            operator = call.caller.kind is CallerKind.OPERATOR
+            require_served(tenant, while_suspended=operator or self._policy.while_suspended)
         if not self._directory.live:
             call.degraded = True
         call.tenant = tenant
 
-    def _admit_inactive(self, call: Call, tenant: TenantRecord) -> None:
-        operator = call.caller.kind is CallerKind.OPERATOR
-        refuse_unless_active(tenant, serve_suspended=operator or self._policy.while_suspended)
-
 
 class _TenancyByField(_BoundTenancy):
-    """Where the resource is the tenant itself: the request's field is one more source, read when the request came."""
+    """For methods whose resource is the tenant itself: the request's field is one more source."""
 
-    def receive(self, call: Call, request: Any) -> Pending:
+    def receive(self, call: Passage, request: Any) -> Waiting:
         field = self._policy.tenant_field
         text = getattr(request, field)
         if not text:
@@ -205,10 +211,10 @@ class _TenancyByField(_BoundTenancy):
             return None
         return self._find_and_take(call, key)
 
-    async def _find_and_take(self, call: Call, key: Key) -> None:
+    async def _find_and_take(self, call: Passage, key: TenantKey) -> None:
         self._take(call, await self._directory.find(key))
 
-    def _take(self, call: Call, tenant: TenantRecord | None) -> None:
+    def _take(self, call: Passage, tenant: TenantRecord | None) -> None:
         if tenant is None:
             raise no_such_tenant()
         if call.tenant is not None and call.tenant != tenant:
@@ -231,18 +237,16 @@ def _required() -> InvalidArgument:
     )
 
 
-def _refused(call: Call, error: MeshError) -> MeshError:
-    """Records the refusal as a security event, where it happens."""
-    _security.warning(
+def _refused(call: Passage, error: MeshError) -> MeshError:
+    """Record the refusal as a security event, where it happens, and return it."""
+    security_event(
         "tenant refused",
-        extra={
-            "reason": error.reason,
-            "method": call.method,
-            "request_id": call.request_id,
-            "peer": call.peer_address,
-            "caller": call.caller.kind.value,
-            "credential_id": call.caller.credential_id,
-            "tenant_id": str(call.caller.tenant_id or ""),
-        },
+        reason=error.reason,
+        method=call.method,
+        request_id=call.request_id,
+        peer=call.peer_address,
+        caller=call.caller.kind.value,
+        credential_id=call.caller.credential_id,
+        tenant_id=str(call.caller.tenant_id or ""),
     )
     return error

@@ -1,40 +1,39 @@
-"""Link 14: how often one tenant may call, over all methods of a rate class and all processes."""
+"""How often one tenant may call, over all methods of a rate class and all processes."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
-from tenantmesh.interceptors.backends.memory.rate_limiter import MemoryRateLimiter
-from tenantmesh.interceptors.call import Call
 from tenantmesh.interceptors.caller import CallerKind
 from tenantmesh.interceptors.errors import QuotaViolation
 from tenantmesh.interceptors.keys import tenant_key
-from tenantmesh.interceptors.limits import Decision, Rate, RateLimiter
-from tenantmesh.interceptors.link import Link, Pending
+from tenantmesh.interceptors.limits import SHORT, Decision, Limited, LocalRateLimiter, Rate, RateLimiter
+from tenantmesh.interceptors.link import Moments
 from tenantmesh.interceptors.links.rate_gate import RateGate
+from tenantmesh.interceptors.passage import Passage, Waiting
 from tenantmesh.interceptors.policy import MethodPolicy, PolicyError, TenantScope
-from tenantmesh.interceptors.servers.limit_headers import Limited
 from tenantmesh.interceptors.tenants import TenantId
 
 __all__ = ["TenantLimit"]
 
 CAPACITY = 20_000
+"""Tenants whose key is remembered."""
 _OPERATOR = CallerKind.OPERATOR
 
 
-class TenantLimit(Link):
-    """Limits methods that are not public by rate class and tenant. The rate is the one of the tenant's plan, or else
-    the one of the chain's settings. Operators are not limited."""
+class TenantLimit:
+    """Limits methods that are not public by rate class and tenant. The rate is that of the tenant's plan, else that of
+    the chain's settings. Operators are not limited."""
 
-    def __init__(self, limiter: RateLimiter | None, rates: Mapping[str, Rate]) -> None:
+    def __init__(self, limiter: RateLimiter | None, local: LocalRateLimiter, rates: Mapping[str, Rate]) -> None:
         self._limiter = limiter
+        self._local = local
         self._rates = rates
-        self._local = MemoryRateLimiter()
 
-    def bind(self, policy: MethodPolicy) -> Link | None:
-        """The link for one rate class. Raises PolicyError for a class without a rate, where there is no limiter, and
-        for methods that are for no tenant."""
+    def bind(self, policy: MethodPolicy) -> Moments | None:
+        """As `Link.bind`. Raises PolicyError for a class without a rate, where there is no limiter, and for methods
+        that are for no tenant."""
         if policy.public or not policy.rate_class:
             return None
         if policy.tenant_scope is TenantScope.NONE:
@@ -43,17 +42,18 @@ class TenantLimit(Link):
             raise PolicyError(f"{policy.method} is limited by tenant: give the chain a limiter")
         if policy.rate_class not in self._rates:
             raise PolicyError(f"{policy.method}: rate_class {policy.rate_class!r} is not among {sorted(self._rates)}")
-        return _BoundTenantLimit(self._limiter, self._local, policy, self._rates[policy.rate_class])
+        bound = _BoundTenantLimit(self._limiter, self._local, policy, self._rates[policy.rate_class])
+        return Moments(admit=bound.admit, runs_short=bound.runs_short, limits=bound.limits)
 
 
 class _BoundTenantLimit(RateGate):
-    def __init__(self, limiter: RateLimiter, local: MemoryRateLimiter, policy: MethodPolicy, rate: Rate) -> None:
+    def __init__(self, limiter: RateLimiter, local: LocalRateLimiter, policy: MethodPolicy, rate: Rate) -> None:
         super().__init__(limiter, local, policy)
         self._class = policy.rate_class
         self._rate = rate
         self._keys: dict[int, str] = {}
 
-    def admit(self, call: Call) -> Pending:
+    def admit(self, call: Passage) -> Waiting:
         tenant = call.tenant
         if tenant is None or call.caller.kind is _OPERATOR:
             return None
@@ -62,28 +62,36 @@ class _BoundTenantLimit(RateGate):
         key = self._keys.get(tenant.id.int) or self._key(tenant.id)
         decision = None if self._instant is None else self._instant.take_now(key, rate)
         if decision is not None and decision.allowed:
-            call.burst = (self, rate, decision)
+            call.burst = decision
             return None
         return self._take(call, key, rate, decision)
 
     def _key(self, tenant_id: TenantId) -> str:
-        """The tenant's key, made once: writing out a UUID costs more than the decision."""
+        """Return the tenant's key, made once: writing out a UUID costs more than the decision."""
         if len(self._keys) >= CAPACITY:
             self._keys.clear()
         key = self._keys[tenant_id.int] = tenant_key(tenant_id, "burst", self._class)
         return key
 
-    def _settle(self, call: Call, rate: Rate, decision: Decision) -> None:
-        call.burst = (self, rate, decision)
+    def _conclude(self, call: Passage, rate: Rate, decision: Decision) -> None:
+        # What is left of a local share is compared with the whole limit.
+        call.burst = decision._replace(limit=rate.burst)
         if not decision.allowed:
             raise self._limited(call, rate, decision)
 
-    def told(self, rate: Rate, decision: Decision) -> Limited:
-        """The limit as the caller is told of it."""
-        resets_in = (rate.burst - decision.remaining) * rate.interval
-        return Limited(self._class, rate.burst, decision.remaining, resets_in, math.ceil(rate.burst * rate.interval))
+    def runs_short(self, call: Passage) -> bool:
+        burst = call.burst
+        return burst is not None and burst.remaining * SHORT < burst.limit
 
-    def _limited(self, call: Call, rate: Rate, decision: Decision) -> Exception:
+    def limits(self, call: Passage) -> Iterable[Limited]:
+        burst, entitled = call.burst, call.entitled
+        if burst is None:
+            return ()
+        rate = self._rate if entitled is None else entitled.rates.get(self._class, self._rate)
+        resets_in = (rate.burst - burst.remaining) * rate.interval
+        return (Limited(self._class, rate.burst, burst.remaining, resets_in, math.ceil(rate.burst * rate.interval)),)
+
+    def _limited(self, call: Passage, rate: Rate, decision: Decision) -> Exception:
         refusal = self._refusal(
             "The tenant makes too many calls in too short a time. Wait as long as RetryInfo says.", decision, "tenant"
         )

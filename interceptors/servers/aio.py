@@ -10,41 +10,44 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import TYPE_CHECKING, Any, TypeAlias
+from time import monotonic
+from typing import Any, TypeAlias
 
 import grpc
 
-from tenantmesh.interceptors.call import Call, current_call, enter_call
-from tenantmesh.interceptors.errors import Internal, MeshError
-from tenantmesh.interceptors.link import CompiledChain, Pending, leave_all
-from tenantmesh.interceptors.links.error_boundary import Aborted
-from tenantmesh.interceptors.metadata import REQUEST_ID, TRANSCODED
+from tenantmesh.interceptors.link import CompiledChain, leave_all
+from tenantmesh.interceptors.metadata import TRANSCODED
+from tenantmesh.interceptors.passage import HandlerAborted, Passage, Waiting, current
 from tenantmesh.interceptors.servers.aio_messages import watching_messages
-from tenantmesh.interceptors.servers.handlers import Handler, Parse, answered, malformed, parsed, refusing
-from tenantmesh.interceptors.servers.limit_headers import limit_headers, runs_short, tell_limits
-from tenantmesh.interceptors.servers.status import refusal
+from tenantmesh.interceptors.servers.handlers import (
+    FindChain,
+    Handler,
+    Parse,
+    answered,
+    malformed,
+    parsed,
+    refusal_of,
+    refusing,
+)
+from tenantmesh.interceptors.servers.limit_headers import limit_headers, send_short_limits
 from tenantmesh.interceptors.servers.watchdog import AioWatchdog
-
-if TYPE_CHECKING:
-    from tenantmesh.interceptors.chain import Chain
 
 __all__ = ["AioInterceptor"]
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 Behavior: TypeAlias = Callable[[Any, Context], Awaitable[Any]]
 """A handler, as a coroutine function of gRPC's two arguments."""
-Finish: TypeAlias = Callable[[Call, Any], Any]
-"""Makes what gRPC sends of what a handler returned."""
+Finish: TypeAlias = Callable[[Passage, Any], Any]
+"""Turns what a handler returned into what gRPC sends."""
 
 
 class AioInterceptor(grpc.aio.ServerInterceptor):
     """See the module."""
 
-    def __init__(self, chain: Chain) -> None:
-        self._chain = chain
-        self._read_timeout = chain.settings.read_timeout
+    def __init__(self, find: FindChain, read_timeout: float) -> None:
+        self._find = find
+        self._read_timeout = read_timeout
         self._handlers: dict[str, tuple[CompiledChain, Handler]] = {}
         self._watchdog = AioWatchdog()
 
@@ -53,22 +56,21 @@ class AioInterceptor(grpc.aio.ServerInterceptor):
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Handler | None:
-        """Makes the Call and returns the method's wrapped handler; None for an unknown method, as gRPC expects."""
+        """Make the Passage and return the method's wrapped handler; None for an unknown method, as gRPC expects."""
         method: str = handler_call_details.method
         known = self._handlers.get(method)
         if known is None:
             handler = await continuation(handler_call_details)
             if handler is None:
                 return None
-            compiled = self._chain.compiled(method) or self._chain.denying(method)
+            compiled = self._find(method)
             known = self._handlers[method] = (compiled, self._wrap(compiled, handler))
         compiled, wrapped = known
-        call = Call(compiled.policy, handler_call_details.invocation_metadata)
-        enter_call(call)
+        current.set(Passage(compiled.policy, handler_call_details.invocation_metadata))
         return wrapped
 
     def _wrap(self, chain: CompiledChain, handler: Handler) -> Handler:
-        """The handler with the links around it."""
+        """Return the handler with the links around it."""
         parse, serialize = handler.request_deserializer, handler.response_serializer
         behavior: Any
         # Where the handler reads the request stream itself, gRPC parses each message for it.
@@ -87,55 +89,55 @@ class AioInterceptor(grpc.aio.ServerInterceptor):
         )
 
     def _around(self, chain: CompiledChain, parse: Parse | None, behavior: Behavior, finish: Finish) -> Any:
-        """What grpc.aio calls for a method: the gates, the handler, and the way out. One coroutine on purpose: one per
-        step would cost more than the steps. Without `parse` the handler reads the requests itself."""
+        """Return what grpc.aio calls for a method: the gates, the handler, and the way out. One coroutine on purpose:
+        one per step would cost more than the steps. Without `parse` the handler reads the requests itself."""
         enters, receives, unwind = chain.enters, chain.receives, chain.unwind
         calls, wake, read_timeout = self._watchdog.calls, self._watchdog.wake, self._read_timeout
 
         async def handle(request: Any, context: Context) -> Any:
-            call = current_call()
+            call = current.get()
             call.context = context
-            task = asyncio.current_task()
-            assert task is not None  # noqa: S101  # gRPC runs every RPC in a task
+            task: Any = asyncio.current_task()  # gRPC runs every RPC in one
             calls[call] = task.cancel
             wake()
             entered = 0
             try:
                 for enter in enters:
-                    if (pending := enter(call)) is not None:
-                        await pending
+                    if (waiting := enter(call)) is not None:
+                        await waiting
                     entered += 1
                 if parse is not None:
                     limit = _hurry(call, read_timeout)
                     request = _received(call, limit, parse, await context.read())
                     for receive in receives:
-                        if (pending := receive(call, request)) is not None:
-                            await pending
+                        if (waiting := receive(call, request)) is not None:
+                            await waiting
                 answer = finish(call, await behavior(request, context))
-                if (pending := _answering(call, context)) is not None:
-                    await pending
+                if (waiting := _answering(chain, call, context)) is not None:
+                    await waiting
             except (Exception, asyncio.CancelledError) as error:  # the error boundary decides
                 call.error = _outcome(error, context)
             finally:
                 calls.pop(call, None)
                 leave_all(unwind[entered], call)
             if call.error is not None:
-                await _refuse(call, context)
+                await _refuse(chain, call, context)
             return answer
 
         return handle
 
 
 def _stream(behavior: Any) -> Behavior:
-    """A handler that answers with many: a generator, or a coroutine that calls `context.write`. A generator is closed
-    here, so that its `finally` runs in the RPC's own task."""
+    """Return a behavior that answers with many messages: of a generator, or of a coroutine that calls `context.write`.
+    A generator is closed here, so that its `finally` runs in the RPC's own task."""
 
     async def write_all(request: Any, context: Context) -> None:
         answers = behavior(request, context)
         if not isinstance(answers, AsyncIterator):
             await answers
             return
-        async with contextlib.aclosing(answers) as messages:  # type: ignore[type-var]
+        generator: Any = answers  # closed where it is one; an iterator that has no `aclose` is no handler of gRPC
+        async with contextlib.aclosing(generator) as messages:
             async for message in messages:
                 await context.write(message)
 
@@ -143,56 +145,55 @@ def _stream(behavior: Any) -> Behavior:
 
 
 def _serialized(serialize: Any) -> Finish:
-    """What a handler that answers with one message returned, as bytes; as it is where the handler makes them itself."""
+    """Return the serializer of a handler's one answer; the answer as it is where the handler serializes it itself."""
     if serialize is None:
         return answered
 
-    def finish(call: Call, answer: Any) -> Any:
+    def finish(call: Passage, answer: Any) -> Any:
         return serialize(answered(call, answer) if answer is None else answer)
 
     return finish
 
 
-def _written(_call: Call, _answer: Any) -> None:
-    """Nothing is left to send: the handler has written its answers."""
+def _written(_call: Passage, _answer: Any) -> None:
+    """Send nothing more: the handler has written its answers."""
 
 
-def _hurry(call: Call, read_timeout: float) -> float:
-    """Gives the one message of a unary request so many seconds to come; returns what the call had."""
+def _hurry(call: Passage, read_timeout: float) -> float:
+    """Give the one message of a unary request `read_timeout` seconds to arrive; return when the call itself ends."""
     limit = call.cancel_at
-    call.cancel_at = min(limit, time.monotonic() + read_timeout)
+    call.cancel_at = min(limit, monotonic() + read_timeout)
     return limit
 
 
-def _received(call: Call, limit: float, parse: Parse, body: Any) -> Any:
-    """The message that has come, with the call's time given back to it."""
+def _received(call: Passage, limit: float, parse: Parse, body: Any) -> Any:
+    """Return the message that arrived, and restore the time of the call."""
     call.cancel_at = limit
     if body is grpc.aio.EOF:
         raise malformed()
     return parsed(parse, body)
 
 
-def _answering(call: Call, context: Context) -> Pending:
-    """Notes the code that the handler has set, and tells the caller of its limits."""
+def _answering(chain: CompiledChain, call: Passage, context: Context) -> Waiting:
+    """Take over the code that the handler has set, and send the caller its limits."""
     if context.code():
         call.code = _code(context)
     if TRANSCODED in call.headers:
-        return _tell_rest_caller(call, context)
-    if runs_short(call):
-        tell_limits(call, context)
+        return _send_rest_headers(chain, call, context)
+    send_short_limits(chain, call, context)
     return None
 
 
-async def _tell_rest_caller(call: Call, context: Context) -> None:
-    """REST callers see no trailers of an answer, since the edge drops them: they are told in its headers."""
-    if headers := limit_headers(call):
-        with contextlib.suppress(grpc.aio.UsageError):  # they have been sent: a stream, or a handler's own
+async def _send_rest_headers(chain: CompiledChain, call: Passage, context: Context) -> None:
+    """Send the limits as headers of the answer: the edge drops the trailers of answers over REST."""
+    if headers := limit_headers(chain, call):
+        with contextlib.suppress(grpc.aio.UsageError):  # a stream or the handler has sent the headers already
             await context.send_initial_metadata(headers)
 
 
 def _outcome(error: BaseException, context: Context) -> BaseException:
     if isinstance(error, grpc.aio.AbortError):
-        aborted = Aborted(_code(context))
+        aborted = HandlerAborted(_code(context))
         aborted.__cause__ = error
         return aborted
     return error
@@ -206,16 +207,15 @@ def _code(context: Context) -> Any:
 _BY_NUMBER: dict[Any, grpc.StatusCode] = {code.value[0]: code for code in grpc.StatusCode}
 
 
-async def _refuse(call: Call, context: Context) -> None:
-    """Sends what the boundary decided, or lets grpc.aio finish what the handler or the client ended."""
+async def _refuse(chain: CompiledChain, call: Passage, context: Context) -> None:
+    """Send what the boundary decided, or let grpc.aio finish what the handler or the client ended."""
     error = call.error
-    if isinstance(error, Aborted) and error.__cause__ is not None:
+    if isinstance(error, HandlerAborted) and error.__cause__ is not None:
         raise error.__cause__  # grpc.aio insists on the very same exception
     if isinstance(error, asyncio.CancelledError):
         raise error
-    known = error if isinstance(error, MeshError) else Internal("INTERNAL", "a link failed outside the error boundary")
-    code, message, metadata = refusal(known)
-    task = asyncio.current_task()
-    if call.ended_by is not None and task is not None:
+    code, message, metadata = refusal_of(chain, call)
+    if call.ended_by is not None:
+        task: Any = asyncio.current_task()
         task.uncancel()
-    await context.abort(code, message, ((REQUEST_ID, call.request_id), *limit_headers(call), *metadata))
+    await context.abort(code, message, metadata)

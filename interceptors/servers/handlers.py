@@ -1,4 +1,4 @@
-"""What the two servers' adapters share: parsing of requests and what is said of bodies."""
+"""What the adapters of both servers share: parsing requests, checking answers, and making refusals."""
 
 from __future__ import annotations
 
@@ -7,18 +7,24 @@ from typing import Any, TypeAlias
 
 import grpc
 
-from tenantmesh.interceptors.call import Call
-from tenantmesh.interceptors.errors import Internal, InvalidArgument
+from tenantmesh.interceptors.errors import Internal, InvalidArgument, MeshError
+from tenantmesh.interceptors.link import CompiledChain
+from tenantmesh.interceptors.metadata import REQUEST_ID
+from tenantmesh.interceptors.passage import Passage
+from tenantmesh.interceptors.servers.limit_headers import limit_headers
+from tenantmesh.interceptors.servers.status import Refusal, refusal
 
-__all__ = ["Handler", "Parse", "answered", "malformed", "parsed", "refusing"]
+__all__ = ["FindChain", "Handler", "Parse", "answered", "malformed", "parsed", "refusal_of", "refusing"]
 
 # grpc's classes are generic in its type stubs only.
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
-Parse = Callable[[bytes], Any]
+Parse: TypeAlias = Callable[[bytes], Any]
+FindChain: TypeAlias = Callable[[str], CompiledChain]
+"""Returns the compiled chain of a method, by its full name."""
 
 
 def parsed(parse: Parse, body: bytes) -> Any:
-    """The request message. Raises InvalidArgument for a body that is not one."""
+    """Return the request message. Raises InvalidArgument for a body that is not one."""
     try:
         return parse(body)
     except Exception as error:
@@ -26,19 +32,27 @@ def parsed(parse: Parse, body: bytes) -> Any:
 
 
 def malformed() -> InvalidArgument:
-    """The refusal of a body that is not the method's request message."""
+    """Return the refusal of a body that is not the method's request message."""
     return InvalidArgument(
         "MALFORMED_REQUEST", "The body is not the message that this method takes. Check the client's protos."
     )
 
 
 def refusing(parse: Parse | None) -> Parse | None:
-    """The deserializer of a request stream, with a refusal of ours for what can't be parsed."""
+    """Return the deserializer of a request stream, which refuses a message that can't be parsed."""
     return None if parse is None else lambda body: parsed(parse, body)
 
 
-def answered(call: Call, response: Any) -> Any:
-    """The response. Raises Internal for a handler that returned nothing."""
+def answered(call: Passage, response: Any) -> Any:
+    """Return the response. Raises Internal for a handler that returned None."""
     if response is None:
         raise Internal("INTERNAL", f"the handler of {call.method} returned None instead of its response message")
     return response
+
+
+def refusal_of(chain: CompiledChain, call: Passage) -> Refusal:
+    """Return what goes on the wire for a call that failed: its error with the request id and the limits it met."""
+    error = call.error
+    known = error if isinstance(error, MeshError) else Internal("INTERNAL", "a link failed outside the error boundary")
+    code, message, details = refusal(known)
+    return Refusal(code, message, ((REQUEST_ID, call.request_id), *limit_headers(chain, call), *details))

@@ -1,44 +1,27 @@
 """The `ratelimit` headers: what is left of the limits that a call met, in the metadata of answers and refusals.
 Source: IETF draft "RateLimit header fields for HTTP" (httpapi-ratelimit-headers), revision 10.
 
-Refusals and answers over REST always say all: what remains of each limit, their policies, and in the three fields of
-earlier revisions, which most HTTP clients read, the one that is nearest to its end. An answer over gRPC says what runs
-short and nothing else: a header that nobody needs to see yet would cost every call more than deciding about its limits
+Refusals and answers over REST always list all limits with what remains of each, their policies, and, in the three
+fields of earlier revisions that most HTTP clients read, the limit that is nearest to its end. An answer over gRPC lists
+only limits that run short: a header that no client needs yet would cost every call more than deciding about its limits
 does (decision 0021).
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
-from tenantmesh.interceptors.call import Call
+from tenantmesh.interceptors.limits import SHORT, Limited
+from tenantmesh.interceptors.link import CompiledChain
+from tenantmesh.interceptors.passage import Passage
 
-__all__ = ["Limited", "limit_headers", "runs_short", "tell_limits"]
-
-SHORT = 4
-"""A limit runs short when this times what remains is less than the whole."""
-
-
-class Limited(NamedTuple):
-    """A limit as a caller is told of it.
-
-    name: the rate class or meter.
-    reset: seconds until the whole limit is there again.
-    window: seconds in which the limit renews itself; None for the periods of the calendar.
-    """
-
-    name: str
-    limit: int
-    remaining: int
-    reset: float
-    window: int | None = None
+__all__ = ["limit_headers", "send_short_limits"]
 
 
-def limit_headers(call: Call) -> tuple[tuple[str, str], ...]:
-    """What a refusal or an answer over REST says; nothing where no limit applied."""
-    limits = _applied(call)
+def limit_headers(chain: CompiledChain, call: Passage) -> tuple[tuple[str, str], ...]:
+    """Return the headers of a refusal or of an answer over REST; none where the call met no limit."""
+    limits = _limits(chain, call)
     if not limits:
         return ()
     nearest = limits[0]
@@ -51,25 +34,21 @@ def limit_headers(call: Call) -> tuple[tuple[str, str], ...]:
     )
 
 
-def runs_short(call: Call) -> bool:
-    """Whether less than a quarter of a limit remains."""
-    if call.burst is not None and call.burst[2].remaining * SHORT < call.burst[1].burst:
-        return True
-    for each in call.taken:
-        holding = each.holding
-        if holding.limit is not None and holding.remaining * SHORT < holding.limit:
-            return True
-    return call.limited is not None
-
-
-def tell_limits(call: Call, context: Any) -> None:
-    """Says in an answer's trailing metadata, beside whatever is there, which limits run short."""
-    short = [each for each in _applied(call) if each.remaining * SHORT < each.limit or not each.remaining]
+def send_short_limits(chain: CompiledChain, call: Passage, context: Any) -> None:
+    """Add the limits of which less than a quarter remains to an answer's trailing metadata."""
+    for runs_short in chain.run_short:  # not any(): nearly every call ends after this
+        if runs_short(call):
+            break
+    else:
+        if call.limited is None:
+            return
+    limits = _limits(chain, call)
+    short = [limited for limited in limits if limited.remaining * SHORT < limited.limit or not limited.remaining]
     context.set_trailing_metadata((*(context.trailing_metadata() or ()), ("ratelimit", _fields(short))))
 
 
 def _fields(limits: Sequence[Limited]) -> str:
-    return ", ".join(f'"{each.name}";r={each.remaining};t={_whole_seconds(each.reset)}' for each in limits)
+    return ", ".join(f'"{limited.name}";r={limited.remaining};t={_whole_seconds(limited.reset)}' for limited in limits)
 
 
 def _policy(limited: Limited) -> str:
@@ -81,14 +60,9 @@ def _whole_seconds(seconds: float) -> int:
     return int(seconds + 0.999)
 
 
-def _applied(call: Call) -> list[Limited]:
-    """The limits that the call met, the one of which the least remains first."""
-    found = [] if call.limited is None else [call.limited]
-    if call.burst is not None:
-        teller, rate, decision = call.burst
-        found.append(teller.told(rate, decision))
-    for each in call.taken:
-        holding = each.holding
-        resets_in = max(0.0, holding.ends_at - time.perf_counter())
-        found.append(Limited(holding.meter, holding.limit or 0, holding.remaining, resets_in))
-    return sorted(found, key=lambda limited: limited.remaining)
+def _limits(chain: CompiledChain, call: Passage) -> list[Limited]:
+    """Return the limits that the call met, the one with the least remaining first."""
+    met = [] if call.limited is None else [call.limited]
+    for limits in chain.limits:
+        met += limits(call)
+    return sorted(met, key=lambda limited: limited.remaining)

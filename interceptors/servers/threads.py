@@ -1,28 +1,33 @@
-"""The same for the thread-pool `grpc.server`. Where a link must wait, its coroutine runs on the chain's own loop, in a
-thread beside the pool; the fast path never goes there."""
+"""The interceptor of the thread-pool `grpc.server`. Where a link must wait, its coroutine runs on the chain's own loop,
+in a thread beside the pool; the fast path never goes there."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from collections.abc import Callable, Coroutine, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, Self
+from dataclasses import dataclass
+from time import monotonic, perf_counter
+from types import TracebackType
+from typing import Any, Self
 
 import grpc
 
-from tenantmesh.interceptors.call import Call, current_call, enter_call
-from tenantmesh.interceptors.errors import DeadlineExceeded, Internal, MeshError
-from tenantmesh.interceptors.link import CompiledChain, Pending, leave_all
-from tenantmesh.interceptors.links.error_boundary import Aborted
-from tenantmesh.interceptors.metadata import REQUEST_ID
-from tenantmesh.interceptors.servers.handlers import Handler, Parse, answered, malformed, parsed, refusing
-from tenantmesh.interceptors.servers.limit_headers import limit_headers, runs_short, tell_limits
-from tenantmesh.interceptors.servers.status import refusal
+from tenantmesh.interceptors.errors import DeadlineExceeded
+from tenantmesh.interceptors.link import CompiledChain, MessageGate, leave_all
+from tenantmesh.interceptors.passage import HandlerAborted, Passage, current
+from tenantmesh.interceptors.servers.handlers import (
+    FindChain,
+    Handler,
+    Parse,
+    answered,
+    malformed,
+    parsed,
+    refusal_of,
+    refusing,
+)
+from tenantmesh.interceptors.servers.limit_headers import send_short_limits
 from tenantmesh.interceptors.servers.watchdog import ThreadWatchdog
-
-if TYPE_CHECKING:
-    from tenantmesh.interceptors.chain import Chain
 
 __all__ = ["LoopThread", "ThreadInterceptor"]
 
@@ -39,7 +44,7 @@ class LoopThread:
         self._thread.start()
 
     def wait(self, coroutine: Coroutine[Any, Any, Any], timeout: float | None = None) -> Any:
-        """The coroutine's result. Raises DeadlineExceeded when it takes longer than `timeout` seconds."""
+        """Return the coroutine's result. Raises DeadlineExceeded when it takes longer than `timeout` seconds."""
         future = asyncio.run_coroutine_threadsafe(coroutine, self.loop)
         try:
             return future.result(timeout)
@@ -48,22 +53,32 @@ class LoopThread:
             raise DeadlineExceeded("DEADLINE_EXCEEDED", "The call took longer than it may. Retry.") from error
 
     def close(self) -> None:
-        """Stops the loop and its thread."""
+        """Stop the loop and its thread."""
         self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join()
         self.loop.close()
 
 
 class ThreadInterceptor(grpc.ServerInterceptor):
-    """See the module. `close()` it when the server has stopped, or use it as a context manager."""
+    """See the module. `close()` it when the server has stopped, or use it as a context manager.
 
-    def __init__(self, chain: Chain) -> None:
-        self._chain = chain
+    start, close: begin and end what the chain does in the background, on the interceptor's loop.
+    """
+
+    def __init__(
+        self,
+        find: FindChain,
+        read_timeout: float,
+        start: Callable[[], Coroutine[Any, Any, None]],
+        close: Callable[[], Coroutine[Any, Any, None]],
+    ) -> None:
+        self._find = find
+        self._close = close
         self._handlers: dict[str, Handler] = {}
-        self._read_timeout = chain.settings.read_timeout
+        self._read_timeout = read_timeout
         self._loop = LoopThread()
         self._watchdog = ThreadWatchdog(self._loop.loop)
-        self._loop.wait(chain.start())
+        self._loop.wait(start())
 
     def __enter__(self) -> Self:
         return self
@@ -72,9 +87,9 @@ class ThreadInterceptor(grpc.ServerInterceptor):
         self.close()
 
     def close(self) -> None:
-        """Stops what following tenants began, the watchdog and the loop."""
+        """Stop the chain's background work, the watchdog and the loop."""
         self._watchdog.close()
-        self._loop.wait(self._chain.close())
+        self._loop.wait(self._close())
         self._loop.close()
 
     def intercept_service(
@@ -82,21 +97,20 @@ class ThreadInterceptor(grpc.ServerInterceptor):
         continuation: Callable[[grpc.HandlerCallDetails], Handler | None],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Handler | None:
-        """Returns the method's wrapped handler; None for an unknown method, as gRPC expects."""
+        """Return the method's wrapped handler; None for an unknown method, as gRPC expects."""
         method: str = handler_call_details.method
         wrapped = self._handlers.get(method)
         if wrapped is None:
             handler = continuation(handler_call_details)
             if handler is None:
                 return None
-            compiled = self._chain.compiled(method) or self._chain.denying(method)
-            wrapped = self._handlers[method] = self._wrap(compiled, handler)
+            wrapped = self._handlers[method] = self._wrap(self._find(method), handler)
         return wrapped
 
     def _wrap(self, chain: CompiledChain, handler: Handler) -> Handler:
-        """The handler with the links around it. Every one is request-streaming to grpc.server, which then calls it
-        before the body is there; and messages are parsed here, since grpc.server loses a pool thread for good when it
-        can't parse one of a stream."""
+        """Return the handler with the links around it. Every one is request-streaming to grpc.server, which then calls
+        it before the body is there. Messages are parsed here, because grpc.server loses a pool thread for good when it
+        can't parse a message of a stream."""
         parse, serialize = handler.request_deserializer, handler.response_serializer
         if handler.response_streaming:
             behavior = handler.stream_stream if handler.request_streaming else handler.unary_stream
@@ -108,120 +122,149 @@ class ThreadInterceptor(grpc.ServerInterceptor):
         return grpc.stream_unary_rpc_method_handler(unary, None, None)
 
     def _unary(self, chain: CompiledChain, behavior: Any, parse: Parse | None, serialize: Any) -> Any:
-        policy, admit, unwind, calls = chain.policy, self._admit, chain.unwind, self._watchdog.calls
+        method = _Method(chain, parse, self._loop, self._watchdog.calls, self._read_timeout)
 
         def handle(request: Any, context: Any) -> Any:
-            call = Call(policy, context.invocation_metadata())
-            try:
-                message = admit(chain, call, request, parse, context)
-                answer = serialize(answered(call, behavior(message, context)))
-                if runs_short(call):
-                    tell_limits(call, context)
-                call.code = context.code() or grpc.StatusCode.OK
-            except Exception as error:  # the error boundary decides
-                call.error = _outcome(error, context)
-            finally:
-                calls.pop(call, None)
-                leave_all(unwind[call.entered], call)
-            if call.error is not None:
-                _refuse(call, context)
-            return answer
+            with _ThreadPassage(method, context) as call:
+                return serialize(answered(call, behavior(call.admit(request), context)))
 
         return handle
 
     def _streaming(self, chain: CompiledChain, behavior: Any, parse: Parse | None) -> Any:
-        policy, admit, unwind, calls = chain.policy, self._admit, chain.unwind, self._watchdog.calls
+        method = _Method(chain, parse, self._loop, self._watchdog.calls, self._read_timeout)
 
         def handle(request: Any, context: Any) -> Iterator[Any]:
-            call = Call(policy, context.invocation_metadata())
-            try:
-                yield from behavior(admit(chain, call, request, parse, context), context)
-                if runs_short(call):
-                    tell_limits(call, context)
-                call.code = context.code() or grpc.StatusCode.OK
-            except (Exception, GeneratorExit) as error:
-                call.error = _outcome(error, context)
-            finally:
-                calls.pop(call, None)
-                leave_all(unwind[call.entered], call)
-            if call.error is not None:
-                _refuse(call, context)
+            with _ThreadPassage(method, context) as call:
+                yield from behavior(call.admit(request), context)
 
         return handle
-
-    def _admit(self, chain: CompiledChain, call: Call, request: Any, parse: Parse | None, context: Any) -> Any:
-        """Passes the gates, in two steps with the parsing between them, and returns the request."""
-        call.context = context
-        call.blocks = self._wait
-        self._watchdog.calls[call] = context.cancel
-        enter_call(call)
-        entered = 0
-        for enter in chain.enters:
-            if (pending := enter(call)) is not None:
-                self._wait(call, pending)
-            call.entered = entered = entered + 1
-        if parse is None:
-            return request
-        message = self._read(call, request, parse)
-        for receive in chain.receives:
-            if (pending := receive(call, message)) is not None:
-                self._wait(call, pending)
-        return message
-
-    def _read(self, call: Call, bodies: Iterator[bytes], parse: Parse) -> Any:
-        """The one message of a unary request, within the read timeout."""
-        limit = call.cancel_at
-        call.cancel_at = min(limit, time.monotonic() + self._read_timeout)
-        body = next(bodies, None)
-        call.cancel_at = limit
-        if body is None:
-            raise malformed()
-        return parsed(parse, body)
 
     def _reading(
         self, chain: CompiledChain, handler: Handler, behavior: Any, parse: Parse | None
     ) -> tuple[Any, Parse | None]:
-        """The behavior, and how to parse its one request; None where it reads a stream, which is parsed as it reads."""
+        """Return the behavior, and how to parse its one request: None where it reads a stream, which is parsed as it is
+        read."""
         if not handler.request_streaming:
             return behavior, parse
         read = refusing(parse)
         if not chain.reads:
             return (behavior if read is None else lambda bodies, context: behavior(map(read, bodies), context)), None
 
-        def messages(call: Call, bodies: Iterator[Any]) -> Iterator[Any]:
+        def messages(bodies: Iterator[Any]) -> Iterator[Any]:
             for body in bodies:
                 message = body if read is None else read(body)
-                self._pass(chain.reads, call, message)
+                self._pass(chain.reads, message)
                 yield message
 
-        return (lambda bodies, context: behavior(messages(current_call(), bodies), context)), None
+        return (lambda bodies, context: behavior(messages(bodies), context)), None
 
     def _writing(self, chain: CompiledChain, behavior: Any) -> Any:
-        """The behavior of a stream of answers, with what links do about each."""
+        """Return the behavior of a stream of answers, with the links' gates before each."""
         if not chain.writes:
             return behavior
 
         def answers(request: Any, context: Any) -> Iterator[Any]:
             for message in behavior(request, context):
-                self._pass(chain.writes, current_call(), message)
+                self._pass(chain.writes, message)
                 yield message
 
         return answers
 
-    def _pass(self, moments: Iterable[Callable[[Call, Any], Pending]], call: Call, message: Any) -> None:
-        for moment in moments:
-            if (pending := moment(call, message)) is not None:
-                self._wait(call, pending)
+    def _pass(self, gates: Iterable[MessageGate], message: Any) -> None:
+        call = current.get()
+        for gate in gates:
+            if (waiting := gate(call, message)) is not None:
+                _wait(self._loop, call, waiting)
 
-    def _wait(self, call: Call, pending: Coroutine[Any, Any, None]) -> None:
-        remaining = call.time_remaining()
-        self._loop.wait(pending, LONGEST_WAIT if remaining is None else min(remaining, LONGEST_WAIT))
+
+@dataclass(frozen=True, slots=True)
+class _Method:
+    """What all calls of a method have in common."""
+
+    chain: CompiledChain
+    parse: Parse | None
+    """None where the handler reads a stream of requests itself."""
+    loop: LoopThread
+    calls: dict[Passage, Callable[[], object]]
+    read_timeout: float
+
+
+class _ThreadPassage(Passage):
+    """A call in its own thread. As a context manager it passes through the links' last moments, however it ends."""
+
+    context: Any
+    _entered = 0
+
+    def __init__(self, method: _Method, context: Any) -> None:
+        # Not by super(): a Python call for each call served.
+        self.policy = method.chain.policy
+        self.metadata = context.invocation_metadata()
+        self.started = perf_counter()
+        self.context = context
+        self._method = method
+
+    def __enter__(self) -> Self:
+        self._method.calls[self] = self.context.cancel
+        current.set(self)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        chain, context = self._method.chain, self.context
+        try:
+            if error is None:
+                send_short_limits(chain, self, context)
+                self.code = context.code() or grpc.StatusCode.OK
+        except Exception as raised:
+            error = raised
+        if isinstance(error, Exception | GeneratorExit):  # the error boundary decides
+            self.error = _outcome(error, context)
+        self._method.calls.pop(self, None)
+        leave_all(chain.unwind[self._entered], self)
+        if self.error is not None:
+            _refuse(chain, self, context)
+
+    def admit(self, request: Any) -> Any:
+        """Pass the gates, in two steps with the parsing between them, and return the request."""
+        method, entered = self._method, 0
+        for enter in method.chain.enters:
+            if (waiting := enter(self)) is not None:
+                _wait(method.loop, self, waiting)
+            self._entered = entered = entered + 1
+        if method.parse is None:
+            return request
+        message = self._read(request, method.parse, method.read_timeout)
+        for receive in method.chain.receives:
+            if (waiting := receive(self, message)) is not None:
+                _wait(method.loop, self, waiting)
+        return message
+
+    def _read(self, bodies: Iterator[bytes], parse: Parse, read_timeout: float) -> Any:
+        """Return the one message of a unary request, within the read timeout."""
+        limit = self.cancel_at
+        self.cancel_at = min(limit, monotonic() + read_timeout)
+        body = next(bodies, None)
+        self.cancel_at = limit
+        if body is None:
+            raise malformed()
+        return parsed(parse, body)
+
+    def charge_blocking(self, meter: str, amount: int = 1) -> None:
+        """As `Call.charge_blocking`."""
+        if (waiting := self.begin_charge(meter, amount)) is not None:
+            _wait(self._method.loop, self, waiting)
+
+
+def _wait(loop: LoopThread, call: Passage, waiting: Coroutine[Any, Any, None]) -> None:
+    remaining = call.time_remaining()
+    loop.wait(waiting, LONGEST_WAIT if remaining is None else min(remaining, LONGEST_WAIT))
 
 
 def _outcome(error: BaseException, context: Any) -> BaseException:
     # `context.abort` raises a bare Exception after it has set the code.
     if type(error) is Exception and not error.args and context.code() is not None:
-        return Aborted(context.code())
+        return HandlerAborted(context.code())
     # What reading or writing raises once the client is gone.
     if isinstance(error, grpc.RpcError) and not context.is_active():
         cancelled = asyncio.CancelledError()
@@ -230,13 +273,13 @@ def _outcome(error: BaseException, context: Any) -> BaseException:
     return error
 
 
-def _refuse(call: Call, context: Any) -> None:
+def _refuse(chain: CompiledChain, call: Passage, context: Any) -> None:
+    """Send what the boundary decided, or let grpc.server finish what the handler or the client ended."""
     error = call.error
     if isinstance(error, GeneratorExit | asyncio.CancelledError):
         raise error.__cause__ or error  # the client is gone; gRPC knows its own exception
-    if isinstance(error, Aborted):
+    if isinstance(error, HandlerAborted):
         raise Exception  # gRPC's own way of leaving an aborted handler
-    known = error if isinstance(error, MeshError) else Internal("INTERNAL", "a link failed outside the error boundary")
-    code, message, metadata = refusal(known)
-    context.set_trailing_metadata(((REQUEST_ID, call.request_id), *limit_headers(call), *metadata))
+    code, message, metadata = refusal_of(chain, call)
+    context.set_trailing_metadata(metadata)
     context.abort(code, message)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tenantmesh.interceptors.links.quota import LOCAL_SHARE
+from tenantmesh.interceptors.limits import LOCAL_SHARE
 from tests.fixtures.mesh import ENTITLEMENTS, PLANS, QUOTAS, Tenant, World
 from tests.fixtures.processes import WORKERS, Four, made, ways_of
 from tests.hammer import Tally, exhaust, outcome

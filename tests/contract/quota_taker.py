@@ -19,9 +19,9 @@ from pydantic import SecretStr
 
 from tenantmesh.chassis.doors import Doors
 from tenantmesh.interceptors.backends.redis.quota_pool import RedisQuotaPool
-from tenantmesh.interceptors.leases.allowances import LeasedQuota, Shortage
+from tenantmesh.interceptors.leases.allowances import LeasedQuota
 from tenantmesh.interceptors.limits import StoreUnavailable
-from tenantmesh.interceptors.policy import Charge
+from tenantmesh.interceptors.quotas import Charge, Shortage
 from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.runtime.database import Database
 from tenantmesh.runtime.redis_client import connect

@@ -20,10 +20,10 @@ from tenantmesh.interceptors.backends.memory.rate_store import MemoryRateStore
 from tenantmesh.interceptors.backends.redis.quota_pool import RedisQuotaPool
 from tenantmesh.interceptors.backends.redis.rate_limiter import RedisRateLimiter
 from tenantmesh.interceptors.backends.redis.rate_store import RedisRateStore
-from tenantmesh.interceptors.leases.allowances import LeasedQuota, Shortage
+from tenantmesh.interceptors.leases.allowances import LeasedQuota
 from tenantmesh.interceptors.leases.rates import LeasedRateLimiter
 from tenantmesh.interceptors.limits import RateLimiter
-from tenantmesh.interceptors.policy import Charge
+from tenantmesh.interceptors.quotas import Charge, Shortage
 from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.runtime.redis_client import connect
 from tenantmesh.runtime.settings import RedisSettings

@@ -14,7 +14,7 @@ from tenantmesh.auth.v1 import token_service_pb2 as tokens
 from tenantmesh.auth_svc.api_keys.bootstrap import create_key, list_keys, revoke_key
 from tenantmesh.interceptors.mesh import Mesh
 from tenantmesh.interceptors.tenants import TenantRecord
-from tenantmesh.interceptors.tokens import StaticKeySet, TokenVerifier
+from tenantmesh.interceptors.tokens import JwtVerifier, StaticKeySet
 from tenantmesh.policy.v1 import policy_pb2
 from tests.fixtures.engines import WorkerDatabase
 from tests.integration.auth_svc.calls import login, refresh, refused, register
@@ -59,7 +59,7 @@ async def test_other_services_verify_by_the_mesh(service: Service, acme: TenantR
     token = (await login(service, acme)).access_token
     kid = jwt.get_unverified_header(token)["kid"]
     await mesh.key_set.refresh(kid)
-    assert TokenVerifier(ISSUER, "tenantmesh", mesh.key_set).verify(token).tenant_id == acme.id
+    assert JwtVerifier(ISSUER, "tenantmesh", mesh.key_set).verify(token).tenant_id == acme.id
     caller = await mesh.api_keys.verify(service.operator_key)
     assert caller is not None
     assert (caller.subject, caller.permissions) == ("operator", frozenset({"*"}))
@@ -99,7 +99,7 @@ async def test_anybody_can_verify_a_token_with_the_published_keys(service: Servi
     jwks = (await service.call("GetJwks", tokens.GetJwksRequest())).keys
     assert {(key.kty, key.crv, key.alg, key.use) for key in jwks} == {("OKP", "Ed25519", "EdDSA", "sig")}
     keys = {key.kid: Ed25519PublicKey.from_public_bytes(base64.urlsafe_b64decode(key.x + "=")) for key in jwks}
-    caller = TokenVerifier(ISSUER, "tenantmesh", StaticKeySet(keys)).verify(session.access_token)
+    caller = JwtVerifier(ISSUER, "tenantmesh", StaticKeySet(keys)).verify(session.access_token)
     assert (caller.subject, caller.tenant_id) == (session.user.id, acme.id)
     assert jwt.PyJWK({"kty": "OKP", "crv": "Ed25519", "x": jwks[0].x}).key
 

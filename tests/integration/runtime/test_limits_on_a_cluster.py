@@ -15,11 +15,10 @@ from tenantmesh.interceptors import Rate, StoreUnavailable
 from tenantmesh.interceptors.backends.memory.quotas import MemoryQuotaLedger
 from tenantmesh.interceptors.backends.redis.quota_pool import RedisQuotaPool
 from tenantmesh.interceptors.backends.redis.rate_store import RedisRateStore
-from tenantmesh.interceptors.leases.allowances import LeasedQuota, Shortage
+from tenantmesh.interceptors.leases.allowances import LeasedQuota
 from tenantmesh.interceptors.leases.rates import LeasedRateLimiter
 from tenantmesh.interceptors.leases.sources import Sources
-from tenantmesh.interceptors.policy import Charge
-from tenantmesh.interceptors.quotas import Ask
+from tenantmesh.interceptors.quotas import Ask, Charge, Shortage
 from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.runtime.redis_client import connect
 from tenantmesh.runtime.settings import RedisSettings

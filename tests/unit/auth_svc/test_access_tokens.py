@@ -14,10 +14,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tenantmesh.auth_svc.tokens.tokens import AccessTokens, Discovery, Introspection, TokenSubject
 from tenantmesh.interceptors.caller import CallerKind
+from tenantmesh.interceptors.credentials import UnknownKey
 from tenantmesh.interceptors.errors import Unauthenticated
 from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.interceptors.testing import MemoryApiKeys
-from tenantmesh.interceptors.tokens import StaticKeySet, TokenVerifier, UnknownKey
+from tenantmesh.interceptors.tokens import JwtVerifier, StaticKeySet
 from tests.signing import OneKey
 
 ISSUER, AUDIENCE = "http://issuer.test", "tenantmesh"
@@ -40,7 +41,7 @@ class Mint:
 
     keys: OneKey
     tokens: AccessTokens
-    verifier: TokenVerifier
+    verifier: JwtVerifier
 
     def payload(self, **changes: Any) -> dict[str, Any]:
         now = int(time.time())
@@ -68,7 +69,7 @@ def b64(data: str | bytes) -> str:
 def mint() -> Mint:
     keys = OneKey()
     kid, private = keys.signer()
-    verifier = TokenVerifier(ISSUER, AUDIENCE, StaticKeySet({kid: private.public_key()}))
+    verifier = JwtVerifier(ISSUER, AUDIENCE, StaticKeySet({kid: private.public_key()}))
     return Mint(keys, AccessTokens(ISSUER, AUDIENCE, keys), verifier)
 
 

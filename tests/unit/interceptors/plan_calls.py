@@ -9,10 +9,11 @@ from typing import Any
 
 from tenantmesh.interceptors import CallerKind
 from tenantmesh.interceptors.backends.memory.sources import MemoryEntitlementSource
-from tenantmesh.interceptors.call import Call
 from tenantmesh.interceptors.caller import Caller
 from tenantmesh.interceptors.entitlements import EntitlementChange, Entitlements, Feature, FeatureType
 from tenantmesh.interceptors.errors import Unavailable
+from tenantmesh.interceptors.link import Link
+from tenantmesh.interceptors.passage import Passage
 from tenantmesh.interceptors.policy import MethodPolicy, TenantScope
 from tenantmesh.interceptors.tenants import TenantId, TenantRecord, TenantState
 
@@ -29,10 +30,17 @@ def policy(**fields: Any) -> MethodPolicy:
     return MethodPolicy("/x.Y/Z", frozenset({CallerKind.USER}), **{"tenant_scope": TenantScope.REQUIRED, **fields})
 
 
-def call(policy: MethodPolicy, caller: Caller = USER, tenant: TenantRecord | None = ACME) -> Call:
-    made = Call(policy, ())
+def call(policy: MethodPolicy, caller: Caller = USER, tenant: TenantRecord | None = ACME) -> Passage:
+    made = Passage(policy, ())
     made.caller, made.tenant = caller, tenant
     return made
+
+
+def bound_to(link: Link, policy: MethodPolicy) -> Any:
+    """The moments that a link has for the policy."""
+    moments = link.bind(policy)
+    assert moments is not None
+    return moments
 
 
 def entitlements(**features: int | bool) -> Entitlements:

@@ -11,7 +11,7 @@ from notes.v1.notes_service_pb2_grpc import NotesServiceStub, add_NotesServiceSe
 
 from tenantmesh.interceptors import Chain, ChainSettings
 from tenantmesh.interceptors.client import channel, tls_credentials
-from tenantmesh.interceptors.links.authentication import parse_identities
+from tenantmesh.interceptors.credentials import parse_identities
 from tenantmesh.interceptors.testing import TestMesh
 from tests.authority import Authority
 from tests.example.notes import Notes

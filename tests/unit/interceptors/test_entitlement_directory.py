@@ -8,9 +8,9 @@ from datetime import timedelta
 import pytest
 
 from tenantmesh.interceptors.directories.entitlements import EntitlementDirectory
-from tenantmesh.interceptors.directories.watched import MISS
 from tenantmesh.interceptors.entitlements import EntitlementChange, Entitlements
 from tenantmesh.interceptors.errors import OutOfRange, Unavailable
+from tenantmesh.interceptors.lookup import MISS
 from tenantmesh.interceptors.tenants import TenantId
 from tests.unit.interceptors.plan_calls import ACME, Source, entitlements, until
 

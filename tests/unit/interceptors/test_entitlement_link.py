@@ -13,7 +13,7 @@ from tenantmesh.interceptors.errors import NotFound, Unavailable
 from tenantmesh.interceptors.limits import Rate
 from tenantmesh.interceptors.links.entitlement import Entitlement
 from tenantmesh.interceptors.testing import TestMesh
-from tests.unit.interceptors.plan_calls import USER, Source, call, policy
+from tests.unit.interceptors.plan_calls import USER, Source, bound_to, call, policy
 
 
 async def test_only_what_a_policy_asks_is_refused_when_nothing_is_known() -> None:
@@ -28,8 +28,7 @@ async def test_only_what_a_policy_asks_is_refused_when_nothing_is_known() -> Non
         ({"feature": "export"}, Caller(CallerKind.OPERATOR, "root"), True),
     ):
         of = policy(**fields)
-        made, bound = call(of, caller), link.bind(of)
-        assert bound is not None
+        made, bound = call(of, caller), bound_to(link, of)
         pending = bound.admit(made)
         assert pending is not None
         if served:
@@ -45,8 +44,7 @@ async def test_only_what_a_policy_asks_is_refused_when_nothing_is_known() -> Non
 
 async def test_a_tenant_that_the_source_does_not_have_is_not_found() -> None:
     of = policy()
-    bound = Entitlement(EntitlementDirectory(Source())).bind(of)
-    assert bound is not None
+    bound = bound_to(Entitlement(EntitlementDirectory(Source())), of)
     pending = bound.admit(call(of))
     assert pending is not None
     with pytest.raises(NotFound):

@@ -12,19 +12,21 @@ import pytest
 
 from tenantmesh.auth.v1 import token_service_pb2 as tokens_pb2
 from tenantmesh.interceptors import CallerKind, StoreUnavailable, TenantDirectory, TenantState
+from tenantmesh.interceptors.addresses import address_of, network_of
 from tenantmesh.interceptors.backends.grpc.credentials import GrpcApiKeyVerifier
 from tenantmesh.interceptors.backends.grpc.tenants import GrpcTenantSource
-from tenantmesh.interceptors.call import Call, address_of
+from tenantmesh.interceptors.backends.memory.rate_limiter import MemoryRateLimiter
 from tenantmesh.interceptors.chain import LINKS, Chain, ChainSettings, Ports
-from tenantmesh.interceptors.directories.tenants import MISS
+from tenantmesh.interceptors.credentials import UnknownKey
 from tenantmesh.interceptors.errors import InvalidArgument, MeshError, ResourceExhausted, Unauthenticated, Unavailable
 from tenantmesh.interceptors.limits import Rate
 from tenantmesh.interceptors.links.forwarded_origin import ForwardedOrigin
 from tenantmesh.interceptors.links.metadata_hygiene import MetadataHygiene
-from tenantmesh.interceptors.links.peer_limit import PeerLimit, network_of
+from tenantmesh.interceptors.links.peer_limit import PeerLimit
+from tenantmesh.interceptors.lookup import MISS
+from tenantmesh.interceptors.passage import Passage
 from tenantmesh.interceptors.policy import MethodPolicy, PolicyError, StoreDown
 from tenantmesh.interceptors.testing import MemoryTenantSource, TestMesh, TokenSigner
-from tenantmesh.interceptors.tokens import UnknownKey
 from tenantmesh.policy.v1 import policy_pb2
 from tenantmesh.tenant.v1 import tenant_pb2, tenant_service_pb2
 
@@ -50,8 +52,8 @@ class Context:
 
 def call(
     *metadata: tuple[str, str | bytes], policy: MethodPolicy | None = None, peer: str = "ipv4:192.0.2.1:5000"
-) -> Call:
-    made = Call(policy or MethodPolicy("/x.Y/Z", frozenset({CallerKind.ANONYMOUS})), metadata)
+) -> Passage:
+    made = Passage(policy or MethodPolicy("/x.Y/Z", frozenset({CallerKind.ANONYMOUS})), metadata)
     made.context = Context(peer)
     made.headers = dict(metadata)  # type: ignore[arg-type]  # what the request_id link leaves behind
     return made
@@ -120,8 +122,9 @@ class Down:
 @pytest.mark.parametrize("store_down", list(StoreDown))
 async def test_a_limiter_without_its_store_does_what_the_policy_says(store_down: StoreDown) -> None:
     policy = MethodPolicy("/x.Y/Z", frozenset({CallerKind.ANONYMOUS}), rate_class="credential", store_down=store_down)
-    link = PeerLimit(Down(), {"credential": Rate(0.001, 8)}).bind(policy)
+    link = PeerLimit(Down(), MemoryRateLimiter(), {"credential": Rate(0.001, 8)}).bind(policy)
     assert link is not None
+    assert link.enter is not None
     outcomes = []
     for _ in range(3):
         try:

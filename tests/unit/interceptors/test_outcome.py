@@ -9,9 +9,9 @@ import pytest
 
 from tenantmesh.interceptors.errors import DeadlineExceeded, NotFound, PermissionDenied, ResourceExhausted, Unavailable
 from tenantmesh.interceptors.links.deadline import Deadline
-from tenantmesh.interceptors.links.error_boundary import Aborted
 from tenantmesh.interceptors.links.outcome import Outcome, outcome_of
-from tests.unit.interceptors.plan_calls import call, policy
+from tenantmesh.interceptors.passage import HandlerAborted
+from tests.unit.interceptors.plan_calls import bound_to, call, policy
 
 CODES = grpc.StatusCode
 
@@ -26,9 +26,9 @@ CODES = grpc.StatusCode
         (Unavailable("X", "x"), Outcome.FAILED),
         (ValueError("x"), Outcome.FAILED),
         (DeadlineExceeded("X", "x"), Outcome.FAILED),
-        (Aborted(CODES.UNAUTHENTICATED), Outcome.REFUSED),
-        (Aborted(CODES.UNIMPLEMENTED), Outcome.FAILED),
-        (Aborted(CODES.FAILED_PRECONDITION), Outcome.SERVED),
+        (HandlerAborted(CODES.UNAUTHENTICATED), Outcome.REFUSED),
+        (HandlerAborted(CODES.UNIMPLEMENTED), Outcome.FAILED),
+        (HandlerAborted(CODES.FAILED_PRECONDITION), Outcome.SERVED),
         (asyncio.CancelledError(), Outcome.SERVED),
         (GeneratorExit(), Outcome.SERVED),
     ],
@@ -62,9 +62,8 @@ class Context:
 )
 def test_a_deadline_costs_whoever_chose_it(remaining: float | None, outcome: Outcome) -> None:
     of = policy()
-    made, link = call(of), Deadline().bind(of)
+    made, link = call(of), bound_to(Deadline(), of)
     made.context = Context(remaining)  # type: ignore[assignment]  # what this link asks of it
-    assert link is not None
     link.enter(made)
     made.error, made.ended_by = asyncio.CancelledError(), DeadlineExceeded("DEADLINE_EXCEEDED", "too long")
     assert outcome_of(made) is outcome

@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 from notes.v1 import notes_service_pb2 as pb
 
+from tenantmesh.interceptors.backends.memory.rate_limiter import MemoryRateLimiter
 from tenantmesh.interceptors.chain import Chain, ChainSettings, Ports
 from tenantmesh.interceptors.limits import Rate
 from tenantmesh.interceptors.links.tenant_limit import TenantLimit
-from tenantmesh.interceptors.policy import Charge, ChargePer, PolicyError, TenantScope, _check_plan, policies_of
-from tenantmesh.interceptors.quotas import LARGEST_AMOUNT
+from tenantmesh.interceptors.policy import PolicyError, TenantScope, _check_plan, policies_of
+from tenantmesh.interceptors.quotas import LARGEST_AMOUNT, Charge, ChargePer
 from tenantmesh.interceptors.testing import TestMesh
 from tenantmesh.policy.v1 import policy_pb2
 from tests.unit.interceptors.plan_calls import policy
@@ -56,4 +57,4 @@ def test_costs_that_cant_be_counted_are_refused_at_start() -> None:
 
 def test_bursts_are_of_a_tenant() -> None:
     with pytest.raises(PolicyError, match="tenant_scope is NONE"):
-        TenantLimit(None, {}).bind(policy(rate_class="api", tenant_scope=TenantScope.NONE))
+        TenantLimit(None, MemoryRateLimiter(), {}).bind(policy(rate_class="api", tenant_scope=TenantScope.NONE))

@@ -12,7 +12,7 @@ import pytest
 
 from tenantmesh.interceptors import CallerKind
 from tenantmesh.interceptors.backends.memory.quotas import MemoryQuotaLedger, MemoryQuotaPool
-from tenantmesh.interceptors.call import Call
+from tenantmesh.interceptors.backends.memory.rate_limiter import MemoryRateLimiter
 from tenantmesh.interceptors.caller import Caller
 from tenantmesh.interceptors.directories.entitlements import EntitlementDirectory
 from tenantmesh.interceptors.errors import Internal, ResourceExhausted, Unavailable
@@ -20,9 +20,10 @@ from tenantmesh.interceptors.leases.allowances import LeasedQuota
 from tenantmesh.interceptors.limits import StoreUnavailable
 from tenantmesh.interceptors.links.entitlement import Entitlement
 from tenantmesh.interceptors.links.quota import Quota
-from tenantmesh.interceptors.policy import Charge, ChargePer, StoreDown, TenantScope
-from tenantmesh.interceptors.quotas import LARGEST_AMOUNT
-from tests.unit.interceptors.plan_calls import ACME, UNLIMITED, Source, call, entitlements, policy
+from tenantmesh.interceptors.passage import Passage
+from tenantmesh.interceptors.policy import StoreDown, TenantScope
+from tenantmesh.interceptors.quotas import LARGEST_AMOUNT, Charge, ChargePer
+from tests.unit.interceptors.plan_calls import ACME, UNLIMITED, Source, bound_to, call, entitlements, policy
 
 
 class AwayLedger(MemoryQuotaLedger):
@@ -33,9 +34,8 @@ class AwayLedger(MemoryQuotaLedger):
 async def test_what_is_charged_after_the_call_is_over_is_given_back() -> None:
     of = policy(meters=(Charge("reads", 5),))
     quotas = LeasedQuota(MemoryQuotaLedger(lambda *_: 100), MemoryQuotaPool())
-    bound = Quota(quotas, EntitlementDirectory(Source())).bind(of)
+    bound = bound_to(Quota(quotas, EntitlementDirectory(Source()), MemoryRateLimiter()), of)
     made = call(of)
-    assert bound is not None
     pending = bound.admit(made)
     assert pending is not None
     bound.leave(made)  # as when a thread has stopped waiting
@@ -51,9 +51,8 @@ async def test_a_stream_that_began_unlimited_is_charged_when_that_is_over() -> N
     directory, quotas = EntitlementDirectory(source), LeasedQuota(MemoryQuotaLedger(source.limit))
     source.set(replace(entitlements(reads=0), features={"reads": UNLIMITED}, valid_for=timedelta(seconds=0.1)))
     await directory.find(ACME.id)
-    bound, gate = Quota(quotas, directory).bind(of), Entitlement(directory).bind(of)
-    assert bound is not None
-    assert gate is not None
+    bound = bound_to(Quota(quotas, directory, MemoryRateLimiter()), of)
+    gate = bound_to(Entitlement(directory), of)
     made = call(of)
     gate.admit(made)
     bound.admit(made)
@@ -68,13 +67,12 @@ async def test_a_stream_that_began_unlimited_is_charged_when_that_is_over() -> N
 
 async def test_several_meters_are_taken_from_the_local_share_all_or_nothing() -> None:
     reads, writes = Charge("reads"), Charge("writes")
-    quota = Quota(LeasedQuota(AwayLedger(lambda *_: None)), EntitlementDirectory(Source()))
+    quota = Quota(LeasedQuota(AwayLedger(lambda *_: None)), EntitlementDirectory(Source()), MemoryRateLimiter())
 
     async def served(*charges: Charge) -> bool:
         of = policy(meters=charges, store_down=StoreDown.LOCAL)
-        made, bound = call(of), quota.bind(of)
+        made, bound = call(of), bound_to(quota, of)
         made.entitled = entitlements(reads=200, writes=1)
-        assert bound is not None
         pending = bound.admit(made)
         assert pending is not None
         try:
@@ -90,8 +88,7 @@ async def test_several_meters_are_taken_from_the_local_share_all_or_nothing() ->
 async def test_what_was_unlimited_stays_so_while_nobody_can_be_asked() -> None:
     of = policy(meters=(Charge("reads"),))
     quotas = LeasedQuota(AwayLedger(lambda *_: None))
-    bound = Quota(quotas, EntitlementDirectory(Source())).bind(of)
-    assert bound is not None
+    bound = bound_to(Quota(quotas, EntitlementDirectory(Source()), MemoryRateLimiter()), of)
     made = call(of)
     made.entitled = replace(entitlements(reads=0), features={"reads": UNLIMITED})
     pending = bound.admit(made)
@@ -103,8 +100,7 @@ async def test_what_was_unlimited_stays_so_while_nobody_can_be_asked() -> None:
 async def test_operators_and_calls_without_a_tenant_are_not_charged() -> None:
     of = policy(meters=(Charge("reads", 5),), tenant_scope=TenantScope.OPTIONAL)
     quotas = LeasedQuota(MemoryQuotaLedger(lambda *_: 100))
-    bound = Quota(quotas, EntitlementDirectory(Source())).bind(of)
-    assert bound is not None
+    bound = bound_to(Quota(quotas, EntitlementDirectory(Source()), MemoryRateLimiter()), of)
     for made in (call(of, Caller(CallerKind.OPERATOR, "root")), call(of, tenant=None)):
         assert bound.admit(made) is None
         bound.leave(made)
@@ -116,7 +112,7 @@ def test_a_handler_is_told_what_its_chain_lacks() -> None:
     with pytest.raises(Internal, match="without the port `entitlements`"):
         _ = made.entitlements
     with pytest.raises(Internal, match="without the port `quotas`"):
-        made._charging("reads", 1)
+        made.begin_charge("reads", 1)
     with pytest.raises(Internal, match="in its event loop"):
         made.charge_blocking("reads", 1)
 
@@ -127,16 +123,16 @@ class Charges:
     def __init__(self) -> None:
         self.seen: list[Charge] = []
 
-    def charge(self, _call: Call, charges: Sequence[Charge], _now: float) -> None:
+    def charge(self, _call: Passage, charges: Sequence[Charge], _now: float) -> None:
         self.seen += charges
 
 
 def test_a_handler_is_told_which_amounts_can_be_charged() -> None:
     made = call(policy())
     made.charger = Charges()
-    made._charging("reads", LARGEST_AMOUNT)
+    made.begin_charge("reads", LARGEST_AMOUNT)
     with pytest.raises(Internal, match="charge in parts"):
-        made._charging("reads", LARGEST_AMOUNT + 1)
+        made.begin_charge("reads", LARGEST_AMOUNT + 1)
     with pytest.raises(Internal, match="raise an error"):
-        made._charging("reads", -1)
+        made.begin_charge("reads", -1)
     assert [charge.cost for charge in made.charger.seen] == [LARGEST_AMOUNT]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tenantmesh.interceptors.caller import CallerKind
-from tenantmesh.interceptors.links.authorization import DEFAULT_ROLES, permits
 from tenantmesh.interceptors.policy import policies_of
+from tenantmesh.interceptors.roles import DEFAULT_ROLES, permits
 from tenantmesh.tenant.v1 import entitlement_service_pb2, operation_service_pb2, tenant_service_pb2
 
 POLICIES = policies_of(

@@ -16,10 +16,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from tenantmesh.auth.v1 import token_service_pb2 as pb
 from tenantmesh.interceptors import TenantDirectory, TenantState
 from tenantmesh.interceptors.backends.grpc.credentials import KEYS_FRESH, KEYS_STALE, GrpcKeySet
-from tenantmesh.interceptors.call import Call, enter_call
 from tenantmesh.interceptors.client import _timeout
-from tenantmesh.interceptors.directories.tenants import MISS
 from tenantmesh.interceptors.errors import OutOfRange, Unavailable
+from tenantmesh.interceptors.lookup import MISS
+from tenantmesh.interceptors.passage import Passage, current
 from tenantmesh.interceptors.policy import MethodPolicy
 from tenantmesh.interceptors.tenants import TenantChange
 from tenantmesh.interceptors.testing import MemoryTenantSource, TestMesh
@@ -60,9 +60,9 @@ async def test_a_hasty_caller_does_not_hurry_the_others() -> None:
     directory = TenantDirectory(source)
 
     async def hasty() -> None:
-        call = Call(MethodPolicy("/x.Y/Z", frozenset()), ())
+        call = Passage(MethodPolicy("/x.Y/Z", frozenset()), ())
         call.deadline = time.monotonic() + 0.01
-        enter_call(call)
+        current.set(call)
         await directory.find(acme.id)
 
     first = asyncio.create_task(hasty())

@@ -23,8 +23,7 @@ from tenantmesh.interceptors.errors import Internal, NotFound, Unavailable
 from tenantmesh.interceptors.leases.allowances import LeasedQuota
 from tenantmesh.interceptors.leases.sources import LOST_AFTER
 from tenantmesh.interceptors.limits import StoreUnavailable
-from tenantmesh.interceptors.policy import Charge
-from tenantmesh.interceptors.quotas import Ask
+from tenantmesh.interceptors.quotas import Ask, Charge
 from tenantmesh.interceptors.tenants import TenantId, TenantRecord, TenantState
 from tenantmesh.interceptors.testing import TestMesh
 from tenantmesh.tenant.v1 import quota_service_pb2 as pb

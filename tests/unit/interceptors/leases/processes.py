@@ -9,10 +9,9 @@ from typing import Any
 
 from tenantmesh.interceptors.backends.memory.quotas import MemoryQuotaLedger, MemoryQuotaPool
 from tenantmesh.interceptors.errors import NotFound
-from tenantmesh.interceptors.leases.allowances import LeasedQuota, Receipt, Shortage
+from tenantmesh.interceptors.leases.allowances import LeasedQuota, Receipt
 from tenantmesh.interceptors.limits import StoreUnavailable
-from tenantmesh.interceptors.policy import Charge
-from tenantmesh.interceptors.quotas import QuotaLedger, QuotaPool
+from tenantmesh.interceptors.quotas import Charge, QuotaLedger, QuotaPool, Shortage
 from tenantmesh.interceptors.tenants import TenantId
 
 READS = (Charge("reads"),)

@@ -13,11 +13,10 @@ import pytest
 from tenantmesh.interceptors.backends.memory.quotas import MemoryQuotaLedger
 from tenantmesh.interceptors.errors import Internal
 from tenantmesh.interceptors.leases import allowances
-from tenantmesh.interceptors.leases.allowances import LeasedQuota, Shortage
+from tenantmesh.interceptors.leases.allowances import LeasedQuota
 from tenantmesh.interceptors.leases.holding import Return
 from tenantmesh.interceptors.leases.sources import Sources
-from tenantmesh.interceptors.policy import Charge
-from tenantmesh.interceptors.quotas import Ask, Slice
+from tenantmesh.interceptors.quotas import Ask, Charge, Shortage, Slice
 from tenantmesh.interceptors.tenants import TenantId
 from tests.unit.interceptors.leases.processes import BOTH, READS, Away, Mesh, taken_of
 

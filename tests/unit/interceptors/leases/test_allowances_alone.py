@@ -13,7 +13,7 @@ from tenantmesh.interceptors.errors import PermissionDenied
 from tenantmesh.interceptors.leases.allowances import LeasedQuota
 from tenantmesh.interceptors.leases.sources import LOST_AFTER
 from tenantmesh.interceptors.limits import StoreUnavailable
-from tenantmesh.interceptors.policy import Charge
+from tenantmesh.interceptors.quotas import Charge
 from tenantmesh.interceptors.tenants import TenantId
 from tests.unit.interceptors.leases.processes import BOTH, READS, Away, Mesh, taken_of
 

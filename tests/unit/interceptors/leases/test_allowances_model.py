@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tenantmesh.interceptors.backends.memory.quotas import MemoryQuotaLedger, MemoryQuotaPool
-from tenantmesh.interceptors.leases.allowances import LeasedQuota, Receipt, Shortage
+from tenantmesh.interceptors.leases.allowances import LeasedQuota, Receipt
 from tenantmesh.interceptors.limits import StoreUnavailable
-from tenantmesh.interceptors.policy import Charge
+from tenantmesh.interceptors.quotas import Charge, Shortage
 from tenantmesh.interceptors.tenants import TenantId
 
 METERS = ("reads", "writes")

@@ -16,8 +16,7 @@ from tenantmesh.interceptors.backends.memory.quotas import MemoryQuotaLedger, Me
 from tenantmesh.interceptors.leases import allowances
 from tenantmesh.interceptors.leases.allowances import LeasedQuota
 from tenantmesh.interceptors.leases.tenant_holdings import TenantHoldings
-from tenantmesh.interceptors.policy import Charge
-from tenantmesh.interceptors.quotas import Ask, Slice
+from tenantmesh.interceptors.quotas import Ask, Charge, Slice
 from tenantmesh.interceptors.tenants import TenantId
 from tests.unit.interceptors.leases.processes import READS, Away, Mesh, taken_of
 
