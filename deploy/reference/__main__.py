@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from tenantmesh.deploy.reference import api, commands, errors, settings
+from tenantmesh.deploy.reference import api, commands, errors, library, settings
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 FOLDER = ROOT / "docs" / "reference"
@@ -16,12 +16,16 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "errors.md": errors.page,
     "settings.md": settings.page,
 }
+LIBRARY = ROOT / "interceptors" / "README.md"
+"""A page with derived parts."""
 NOTICE = "<!-- Derived. Change its source, then run: python -m deploy.reference -->\n\n"
 
 
 def stale() -> list[str]:
     """Returns the names of the pages that differ from what would be written now."""
-    return [name for name, page in PAGES.items() if _written(FOLDER / name) != NOTICE + page()]
+    names = [name for name, page in PAGES.items() if _written(FOLDER / name) != NOTICE + page()]
+    readme = _written(LIBRARY)
+    return names if library.with_derived_parts(readme) == readme else [*names, "interceptors/README.md"]
 
 
 def write() -> None:
@@ -29,6 +33,7 @@ def write() -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
     for name, page in PAGES.items():
         (FOLDER / name).write_text(NOTICE + page(), encoding="utf-8")
+    LIBRARY.write_text(library.with_derived_parts(_written(LIBRARY)), encoding="utf-8")
 
 
 def _written(path: Path) -> str:
@@ -40,7 +45,7 @@ def main() -> None:
     if "--check" not in sys.argv[1:]:
         write()
     elif names := stale():
-        sys.exit(f"stale in docs/reference: {', '.join(names)}; run: python -m deploy.reference")
+        sys.exit(f"stale pages: {', '.join(names)}; run: python -m deploy.reference")
 
 
 if __name__ == "__main__":
