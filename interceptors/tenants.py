@@ -25,7 +25,7 @@ __all__ = [
     "is_slug",
     "no_such_tenant",
     "parse_tenant_id",
-    "require_served",
+    "refuse_unless_active",
 ]
 
 TenantId = NewType("TenantId", uuid.UUID)
@@ -93,25 +93,6 @@ TenantLookup: TypeAlias = Lookup[TenantKey, TenantRecord]
 """Finds tenants by id or slug. Adapter: `TenantDirectory`, a cache over a TenantSource."""
 
 
-def no_such_tenant() -> NotFound:
-    """Return the refusal of a tenant that does not exist, or that the caller may not know of.
-
-    It repeats nothing of the request: a foreign tenant and a missing one must answer byte for byte the same.
-    """
-    return NotFound("TENANT_NOT_FOUND", "No such tenant. Check the id or slug.")
-
-
-def require_served(tenant: TenantRecord, *, while_suspended: bool = False) -> None:
-    """Check the tenant's state. Raises NotFound for a deleted tenant, and PermissionDenied for a suspended one, unless
-    the call is served `while_suspended`."""
-    if tenant.state is TenantState.DELETED:
-        raise no_such_tenant()
-    if tenant.state is not TenantState.ACTIVE and not while_suspended:
-        raise PermissionDenied(
-            "TENANT_SUSPENDED", "The tenant is suspended. Ask the operator of this installation to resume it."
-        )
-
-
 def is_slug(text: str) -> bool:
     """Return whether the text has the form of a slug."""
     return len(text) in SLUG_LENGTH and SLUG.fullmatch(text) is not None
@@ -126,3 +107,22 @@ def parse_tenant_id(text: str) -> TenantId | None:
     except ValueError:
         return None
     return TenantId(value) if value.int and str(value) == text.lower() else None
+
+
+def no_such_tenant() -> NotFound:
+    """Return the refusal of a tenant that does not exist, or that the caller may not know of."""
+    # It does not repeat the request: a foreign tenant and a missing one must get the same answer, byte for byte.
+    return NotFound("TENANT_NOT_FOUND", "No such tenant. Check the id or slug.")
+
+
+def refuse_unless_active(tenant: TenantRecord | None, *, serve_suspended: bool = False) -> None:
+    """Raise NotFound for a missing or deleted tenant, and PermissionDenied for a suspended one.
+
+    `serve_suspended` is for callers and methods that may use a suspended tenant.
+    """
+    if tenant is None or tenant.state is TenantState.DELETED:
+        raise no_such_tenant()
+    if tenant.state is not TenantState.ACTIVE and not serve_suspended:
+        raise PermissionDenied(
+            "TENANT_SUSPENDED", "The tenant is suspended. Ask the operator of this installation to resume it."
+        )

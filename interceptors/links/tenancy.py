@@ -37,7 +37,7 @@ from tenantmesh.interceptors.tenants import (
     is_slug,
     no_such_tenant,
     parse_tenant_id,
-    require_served,
+    refuse_unless_active,
 )
 
 __all__ = ["Tenancy"]
@@ -183,7 +183,7 @@ class _BoundTenancy:
         """Check the tenant's state and establish it as the call's."""
         if tenant.state is not _ACTIVE:
             operator = call.caller.kind is CallerKind.OPERATOR
-            require_served(tenant, while_suspended=operator or self._policy.while_suspended)
+            refuse_unless_active(tenant, serve_suspended=operator or self._policy.while_suspended)
         if not self._directory.live:
             call.degraded = True
         call.tenant = tenant
