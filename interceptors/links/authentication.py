@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextvars
 import re
 import time
 from collections.abc import Callable, Coroutine, Mapping
@@ -18,6 +16,7 @@ from tenantmesh.interceptors.link import Moments
 from tenantmesh.interceptors.metadata import AUTHORIZATION
 from tenantmesh.interceptors.passage import Passage, Recheck, Waiting
 from tenantmesh.interceptors.policy import MethodPolicy
+from tenantmesh.interceptors.tasks import SingleFlight
 
 __all__ = ["Authentication"]
 
@@ -64,7 +63,7 @@ class Authentication:
         self._known: dict[str, tuple[float, Caller]] = {}
         """By the whole header, so that a look-up need not cut the credential out."""
         self._refused: dict[str, tuple[float, MeshError]] = {}
-        self._verifying: dict[str, asyncio.Task[Caller | None]] = {}
+        self._verifying: SingleFlight[str, Caller | None] = SingleFlight(self._ask)
 
     def bind(self, policy: MethodPolicy) -> Moments | None:
         """As `Link.bind`. Probes and reflection carry no credential and need none. A stream lives no longer than its
@@ -188,24 +187,13 @@ class Authentication:
                 metadata={"limit": str(FAILURES.burst), "scope": "peer"},
                 retry_after=allowed.retry_after,
             )
-        verifying = self._verifying.get(key)
-        if verifying is None:
-            # In a context of its own: many callers share the answer, which must not end with the first one's deadline.
-            verifying = asyncio.create_task(self._ask(key), context=contextvars.Context())
-            self._verifying[key] = verifying
-            verifying.add_done_callback(lambda done: self._asked(key, done))
-        caller = await asyncio.shield(verifying)
+        caller = await self._verifying.result(key)
         if caller is not None:
             self._failures.give_back(network, FAILURES)
         return caller
 
     async def _ask(self, key: str) -> Caller | None:
         return None if self._api_keys is None else await self._api_keys.verify(key)
-
-    def _asked(self, key: str, done: asyncio.Task[Caller | None]) -> None:
-        self._verifying.pop(key, None)
-        if not done.cancelled():
-            done.exception()  # retrieved here, because all who waited may have left
 
     def _remember(self, credential: str, caller: Caller, seconds: float) -> None:
         until = self._clock() + seconds

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeAlias
 
 import grpc
 
@@ -25,6 +25,7 @@ DAY = 86_400.0
 """Seconds over which a local share of an allowance is spread."""
 _OPERATOR = CallerKind.OPERATOR
 _OK = grpc.StatusCode.OK
+_Found: TypeAlias = tuple[ChargeReceipt, ...] | Shortage
 
 
 class Quota:
@@ -163,7 +164,7 @@ class _BoundQuota:
         else:
             self._keep(call, found, per)
 
-    def _keep(self, call: Passage, found: tuple[ChargeReceipt, ...] | Shortage, per: ChargePer) -> None:
+    def _keep(self, call: Passage, found: _Found, per: ChargePer) -> None:
         """Keep the units that the call took. Raises ResourceExhausted for a shortage."""
         if isinstance(found, Shortage):
             raise self._refusal(call, found, per)

@@ -1,4 +1,4 @@
-"""The public surface of the library: the facade, the modules that README.md lists beside it, and what a handler reads."""
+"""The public surface: the facade, the modules that README.md lists beside it, and what a handler reads."""
 
 from __future__ import annotations
 
@@ -87,5 +87,6 @@ def test_what_adopters_are_shown_is_public(page: Path) -> None:
 
 
 def test_a_handler_may_read_what_the_readme_says() -> None:
-    documented = set(re.findall(r"`\.(\w+)(?:\(\))?`", section("What a handler can read").partition("\n\nTo refuse")[0]))
+    table = section("What a handler can read").partition("\n\nTo refuse")[0]
+    documented = set(re.findall(r"`\.(\w+)(?:\(\))?`", table))
     assert {name for name in dir(Call) if not name.startswith("_")} == documented
