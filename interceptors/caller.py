@@ -11,7 +11,7 @@ __all__ = ["ANONYMOUS", "Caller", "CallerKind"]
 
 
 class CallerKind(Enum):
-    """What kind of caller this is; policies name the kinds they serve."""
+    """The kind of a caller; policies name the kinds they serve."""
 
     ANONYMOUS = "ANONYMOUS"
     USER = "USER"
@@ -21,7 +21,7 @@ class CallerKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """A verified caller. The anonymous one stands for calls without a credential."""
+    """A verified caller. `ANONYMOUS` stands for calls without a credential."""
 
     kind: CallerKind
     subject: str
@@ -30,12 +30,12 @@ class Caller:
     """The tenant the credential is bound to. None: the caller may select one."""
     roles: tuple[str, ...] = ()
     permissions: frozenset[str] = frozenset()
-    """What the credential itself grants, `*` being all; a user's come from its roles."""
+    """What the credential itself grants, `*` being all. A user's permissions come from its roles."""
     credential_id: str = ""
     """Identifies the credential in logs: a token's `jti`, a key's id, a certificate's identity. Never the secret."""
     session_id: str | None = None
     expires_at: float | None = None
-    """When the credential runs out, in seconds since the epoch. None: it does not."""
+    """When the credential expires, in seconds since the epoch. None: it does not."""
 
 
 ANONYMOUS = Caller(CallerKind.ANONYMOUS, "anonymous")

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
     from tenantmesh.interceptors.servers.threads import ThreadInterceptor
 
-__all__ = ["LINKS", "Chain", "ChainSettings", "Ports", "Row"]
+__all__ = ["DENYING", "LINKS", "Chain", "ChainSettings", "Ports", "Row"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """The client side: a call made while serving another carries its request id, trace, deadline and tenant onward.
 
-Retries come from gRPC's own service config, made from the policies: only what they allow to be repeated is. What may be
-by its `request_id` is sent with one, also where the caller gave none, so that gRPC never makes it happen twice.
+Retries come from gRPC's own service config, made from the policies: only methods that they allow to be repeated are
+retried. A method that may be repeated by its `request_id` is always sent with one, so that a retry has no second
+effect.
 """
 
 from __future__ import annotations
@@ -29,14 +30,14 @@ _OPTIONS: tuple[tuple[str, Any], ...] = (
     ("grpc.min_reconnect_backoff_ms", 1_000),
     ("grpc.max_reconnect_backoff_ms", 1_000),
     ("grpc.max_receive_message_length", 4 * 1024 * 1024),
-    # The names of proxies in the environment are for HTTP to the outside, never for the mesh.
+    # Proxies that the environment names are for HTTP to the outside, never for the mesh.
     ("grpc.enable_http_proxy", 0),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """What the caller proves itself with: an API key (`tmk_…`) or an access token."""
+    """A secret that proves the caller: an API key (`tmk_…`) or an access token."""
 
     secret: str
 
@@ -50,7 +51,7 @@ class Onward:
 
 
 def outgoing(credential: Credential | Onward | None = None) -> list[tuple[str, str]]:
-    """The metadata of a call made now."""
+    """Return the metadata of a call made now."""
     metadata: list[tuple[str, str]] = []
     call = _serving()
     if isinstance(credential, Credential):
@@ -68,8 +69,8 @@ def outgoing(credential: Credential | Onward | None = None) -> list[tuple[str, s
 
 
 def retry_config(services: Iterable[ServiceDescriptor]) -> str:
-    """A gRPC service config that retries what the policies allow to be repeated, on UNAVAILABLE, with a retry budget.
-    What they allow by a `request_id` needs one, which the channels of this module see to."""
+    """Return a gRPC service config that retries methods which their policies allow to be repeated, on UNAVAILABLE, with
+    a retry budget. Requests that may be repeated by a `request_id` need one; the channels of this module set it."""
     return json.dumps(
         {
             "methodConfig": [
@@ -107,7 +108,7 @@ def channel(
     tls: grpc.ChannelCredentials | None = None,
     options: Sequence[tuple[str, Any]] = (),
 ) -> grpc.aio.Channel:
-    """A channel whose calls carry the current call onward. `services` are those that are retried by their policies."""
+    """Return a channel whose calls carry the current call onward. `services` are retried by their policies."""
     services = list(services)
     carrier = _Carrier(credential, services)
     arguments: dict[str, Any] = {
@@ -120,7 +121,7 @@ def channel(
 
 
 def tls_credentials(ca: Path, certificate: Path | None = None, key: Path | None = None) -> grpc.ChannelCredentials:
-    """Credentials for a channel: whose certificates are believed, and with a certificate of one's own, mutual TLS.
+    """Return credentials for a channel: the trusted certificates and, for mutual TLS, the client's own.
 
     Raises OSError for a file that can't be read.
     """
@@ -136,7 +137,7 @@ def thread_channel(
     tls: grpc.ChannelCredentials | None = None,
     options: Sequence[tuple[str, Any]] = (),
 ) -> grpc.Channel:
-    """The same for blocking stubs."""
+    """Return the same for blocking stubs."""
     services = list(services)
     arguments = _options(services, options)
     plain = grpc.insecure_channel(target, arguments) if tls is None else grpc.secure_channel(target, tls, arguments)
@@ -153,7 +154,7 @@ def _serving() -> Passage | None:
 
 
 def _timeout(asked: float | None) -> float | None:
-    """The time the call may take: what was asked for, but no longer than the call being served has left."""
+    """Return the seconds that the call may take: as many as asked for, at most what the call being served has left."""
     call = _serving()
     left = call.time_remaining() if call is not None else None
     if left is None:
@@ -162,19 +163,19 @@ def _timeout(asked: float | None) -> float | None:
 
 
 class _Carrier:
-    """What a channel adds to each of its calls."""
+    """Adds metadata and request ids to the calls of a channel."""
 
     def __init__(self, credential: Credential | Onward | None, services: Iterable[ServiceDescriptor]) -> None:
         self._credential = credential
         self._by_request_id = frozenset(policy.method for policy in _retried(services) if policy.by_request_id)
 
     def metadata(self, given: Metadata) -> tuple[tuple[str, str | bytes], ...]:
-        """What goes out: what the caller gave, and of ours what it did not."""
+        """Return the caller's metadata, and ours where the caller gave none."""
         own = {key for key, _ in given}
         return (*(pair for pair in outgoing(self._credential) if pair[0] not in own), *given)
 
     def request(self, method: str, request: Any) -> Any:
-        """The request, or a copy with a `request_id`, where gRPC may repeat it by that and the caller gave none."""
+        """Return the request, or a copy with a `request_id` where gRPC may repeat it and the caller gave none."""
         if method not in self._by_request_id or request.request_id:
             return request
         named = type(request)()
@@ -249,8 +250,6 @@ class _ThreadClient(
         )
         return continuation(carried, self._carrier.request(details.method, request))
 
-    # One implementation for four signatures that differ in what is a stream.
-    intercept_unary_unary = _carry  # type: ignore[assignment]
-    intercept_unary_stream = _carry  # type: ignore[assignment]
-    intercept_stream_unary = _carry  # type: ignore[assignment]
-    intercept_stream_stream = _carry  # type: ignore[assignment]
+    # One implementation for four signatures, which differ in what is a stream.
+    _carry_any: Any = _carry
+    intercept_unary_unary = intercept_unary_stream = intercept_stream_unary = intercept_stream_stream = _carry_any

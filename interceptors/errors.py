@@ -1,13 +1,13 @@
-"""What can be refused, as data. Knows nothing of gRPC; `status.py` is the one place that maps it.
+"""Refusals, as data. This module knows nothing of gRPC; `servers/status.py` is the one place that maps it.
 
     MeshError
     ├── InvalidArgument        the request itself is wrong; `violations` lists the fields
     ├── OutOfRange             past what exists, such as an expired cursor
-    ├── Unauthenticated        who calls is not established
-    ├── PermissionDenied       it is, and may not
+    ├── Unauthenticated        the caller is not established
+    ├── PermissionDenied       the caller is known and may not do this
     ├── NotFound               no such thing, or none the caller may know of
     ├── AlreadyExists          the name is taken
-    ├── Aborted                somebody else was first; read again and repeat
+    ├── Aborted                a concurrent change won; read again and repeat
     ├── FailedPrecondition     not in this state
     ├── ResourceExhausted      a limit; `retry_after` says when to come back
     ├── DeadlineExceeded       out of time
@@ -91,7 +91,7 @@ class QuotaViolation:
 
     @classmethod
     def of_allowance(cls, tenant_id: UUID, meter: str, limit: int) -> Self:
-        """A tenant's allowance that is used up."""
+        """Return the violation of a tenant's allowance that is used up."""
         return cls(f"tenant:{tenant_id}", f"{limit} of {meter} in a period", meter, "allowance", limit)
 
 
@@ -130,9 +130,9 @@ class InvalidArgument(MeshError):
 
     @classmethod
     def fields(cls, violations: Iterable[FieldViolation]) -> InvalidArgument:
-        """The error that names the fields which break their rules; of very many the first, and how many more."""
+        """Return the error that names the fields which break their rules: the first ten, and how many more."""
         listed = _first(tuple(violations))
-        summary = "; ".join(f"{each.field}: {each.description}" for each in listed)
+        summary = "; ".join(f"{violation.field}: {violation.description}" for violation in listed)
         return cls("INVALID_FIELD", f"Correct these fields and send the request again: {summary}", violations=listed)
 
 
@@ -151,7 +151,7 @@ class OutOfRange(MeshError):
 
 
 class Unauthenticated(MeshError):
-    """Who calls is not established."""
+    """The caller is not established."""
 
     kind = Kind.UNAUTHENTICATED
 
@@ -169,7 +169,7 @@ class NotFound(MeshError):
 
 
 class AlreadyExists(MeshError):
-    """What was to be created exists."""
+    """The thing to create exists already."""
 
     kind = Kind.ALREADY_EXISTS
 
@@ -199,12 +199,12 @@ class DeadlineExceeded(MeshError):
 
 
 class Unavailable(MeshError):
-    """A part that the call needs can't be reached; retry with backoff."""
+    """A part of the mesh that the call needs can't be reached; retry with backoff."""
 
     kind = Kind.UNAVAILABLE
 
 
 class Internal(MeshError):
-    """Something failed that is not the caller's doing. The message is for the log: callers get the request id."""
+    """Something failed on our side. The message is for the log: callers get the request id."""
 
     kind = Kind.INTERNAL

@@ -1,4 +1,4 @@
-"""JSON values out of messages: what a STATIC feature says is the same in every process."""
+"""JSON values of messages, so that a STATIC feature has the same value in every process."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _EXACT = 2**53
 
 
 def json_of(value: struct_pb2.Value) -> Any:
-    """The JSON value; its integers as such, which the message holds as floating-point numbers."""
+    """Return the JSON value. Integers become int again: the message holds them as floating-point numbers."""
     match value.WhichOneof("kind"):
         case "number_value":
             number = value.number_value
@@ -23,7 +23,7 @@ def json_of(value: struct_pb2.Value) -> Any:
         case "bool_value":
             return value.bool_value
         case "struct_value":
-            return {name: json_of(each) for name, each in value.struct_value.fields.items()}
+            return {name: json_of(member) for name, member in value.struct_value.fields.items()}
         case "list_value":
-            return [json_of(each) for each in value.list_value.values]
+            return [json_of(item) for item in value.list_value.values]
     return None

@@ -1,7 +1,7 @@
-"""Names in refusals: of very many only the first, and how many more there are.
+"""Names in refusals: the first ten, and how many more there are.
 
-A refusal travels in trailers. Where they are too long, the caller's own gRPC says RESOURCE_EXHAUSTED and loses the
-reason.
+A refusal travels in trailers. Where they are too long, the caller's own gRPC answers RESOURCE_EXHAUSTED instead and
+loses the reason.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ MOST_NAMED = 10
 
 
 def in_words(names: Sequence[str]) -> str:
-    """The names for people, as `a, b and 3 more`."""
+    """Return the names for people, as `a, b and 3 more`."""
     listed = ", ".join(names[:MOST_NAMED])
     more = len(names) - MOST_NAMED
     return f"{listed} and {more} more" if more > 0 else listed
 
 
 def in_metadata(key: str, names: Sequence[str]) -> dict[str, str]:
-    """The names for machines, separated by commas; `<key>_more` says how many are left out, where any are."""
+    """Return the names for machines, separated by commas; `<key>_more` counts those left out, where any are."""
     listed = {key: ",".join(names[:MOST_NAMED])}
     more = len(names) - MOST_NAMED
     return {**listed, f"{key}_more": str(more)} if more > 0 else listed

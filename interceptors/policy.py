@@ -1,4 +1,4 @@
-"""What a method's author declared about it: `(tenantmesh.policy.v1.method)`, read from the descriptors once."""
+"""The policies of methods: the option `(tenantmesh.policy.v1.method)`, read from the descriptors once."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import Enum
+from typing import Literal
 
 from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor, ServiceDescriptor
 
@@ -32,7 +33,7 @@ class TenantScope(Enum):
 
 
 class StoreDown(Enum):
-    """What a limiter does when its store can't be reached."""
+    """What a limit does when its store can't be reached."""
 
     DENY = policy_pb2.STORE_DOWN_DENY
     LOCAL = policy_pb2.STORE_DOWN_LOCAL
@@ -53,12 +54,12 @@ class MethodPolicy:
     rate_class: str = ""
     store_down: StoreDown = StoreDown.DENY
     idempotent: bool = False
-    """Whether any call may be repeated, whatever is in its request."""
+    """True when any call may be repeated, whatever its request holds."""
     by_request_id: bool = False
-    """Whether a call may be repeated with the same `request_id`."""
+    """True when a call may be repeated with the same `request_id`."""
     audited: bool = False
     mutates: bool = False
-    """Whether the method changes something: its audit class is MUTATION."""
+    """True when the method changes something: its audit class is MUTATION."""
     streams: bool = False
     default_timeout: timedelta | None = DEFAULT_TIMEOUT
     max_timeout: timedelta | None = MAX_TIMEOUT
@@ -66,10 +67,10 @@ class MethodPolicy:
     while_read_only: bool = False
 
     public: bool = field(init=False)
-    """Whether callers without a credential are served."""
+    """True when callers without a credential are served."""
 
     def __post_init__(self) -> None:
-        # Worked out once: hashing an enum member is a Python call, and this is asked on every call.
+        # Computed once, because every call reads it and hashing an enum member is a Python call.
         object.__setattr__(self, "public", CallerKind.ANONYMOUS in self.audiences)
 
 
@@ -106,15 +107,15 @@ WELL_KNOWN: Mapping[str, MethodPolicy] = {
         _well_known("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", streams=True),
     )
 }
-"""Standard services have no policy of ours in their protos: probes and tools call them without a credential. Whether
-reflection is served at all is the server's setting."""
+"""The policies of standard services, whose protos have none of ours: probes and tools call them without a credential.
+The server's settings decide whether reflection is served at all."""
 
 
 def policies_of(services: Iterable[ServiceDescriptor], *, complete: bool = True) -> dict[str, MethodPolicy]:
-    """The policy of every method of the services, by full name (`/package.Service/Method`).
+    """Return the policy of every method of the services, by full name (`/package.Service/Method`).
 
-    Raises PolicyError naming every method that has a contradictory one, or none where they must be complete, and what
-    to write.
+    Raises PolicyError that names every method with a contradictory policy, and, with `complete`, every method without
+    one. It says what to write.
     """
     policies, wrong = dict(WELL_KNOWN), []
     for service in services:
@@ -142,12 +143,12 @@ def _read(method: MethodDescriptor) -> MethodPolicy:
     streams = method.client_streaming or method.server_streaming
     return MethodPolicy(
         method=name,
-        audiences=frozenset(_KINDS[each] for each in declared.audiences),
+        audiences=frozenset(_KINDS[audience] for audience in declared.audiences),
         permission=declared.permission,
         tenant_scope=TenantScope(declared.tenant_scope),
         tenant_field=declared.tenant_field,
         feature=declared.feature,
-        meters=tuple(_charge(each) for each in declared.meters),
+        meters=tuple(_charge(charge) for charge in declared.meters),
         rate_class=declared.rate_class,
         store_down=StoreDown(declared.store_down or policy_pb2.STORE_DOWN_DENY),
         idempotent=declared.idempotency == policy_pb2.IDEMPOTENCY_SAFE,
@@ -166,15 +167,17 @@ def _charge(declared: policy_pb2.Charge) -> Charge:
     return Charge(declared.meter, declared.cost or 1, ChargePer(declared.per or policy_pb2.CHARGE_PER_CALL))
 
 
-def _timeout(declared: policy_pb2.MethodPolicy, field: str, otherwise: timedelta | None) -> timedelta | None:
-    if not declared.HasField(field):  # type: ignore[arg-type]  # the two callers pass names of message fields
+def _timeout(
+    declared: policy_pb2.MethodPolicy, field: Literal["default_timeout", "max_timeout"], otherwise: timedelta | None
+) -> timedelta | None:
+    if not declared.HasField(field):
         return otherwise
     value: timedelta = getattr(declared, field).ToTimedelta()
     return value
 
 
 def _check(name: str, declared: policy_pb2.MethodPolicy, method: MethodDescriptor) -> None:
-    if not declared.audiences or any(each not in _KINDS for each in declared.audiences):
+    if not declared.audiences or any(audience not in _KINDS for audience in declared.audiences):
         raise PolicyError(f"{name}: list at least one of the audiences PUBLIC, USER, SERVICE, OPERATOR")
     if declared.tenant_scope == policy_pb2.TENANT_SCOPE_UNSPECIFIED:
         raise PolicyError(f"{name}: say whether the call is for a tenant (tenant_scope)")
@@ -190,22 +193,22 @@ def _check(name: str, declared: policy_pb2.MethodPolicy, method: MethodDescripto
 
 
 def _has_text(method: MethodDescriptor, name: str) -> bool:
-    """Whether the method takes a single request message, with a string field of that name."""
+    """Return whether the method takes a single request message, with a string field of that name."""
     field = method.input_type.fields_by_name.get(name)
     return field is not None and field.type == FieldDescriptor.TYPE_STRING and not method.client_streaming
 
 
 def _check_plan(name: str, declared: policy_pb2.MethodPolicy, method: MethodDescriptor) -> None:
-    """What a policy asks of the tenant's plan."""
+    """Check what a policy needs of the tenant's plan."""
     if declared.tenant_scope != policy_pb2.TENANT_SCOPE_REQUIRED:
         raise PolicyError(f"{name}: features and meters are of a tenant's plan, so its tenant_scope is REQUIRED")
-    asked = [(each.meter, each.per or policy_pb2.CHARGE_PER_CALL) for each in declared.meters]
+    asked = [(charge.meter, charge.per or policy_pb2.CHARGE_PER_CALL) for charge in declared.meters]
     if len(asked) != len(set(asked)):
         raise PolicyError(f"{name}: name each meter once for each of CALL, REQUEST_MESSAGE and RESPONSE_MESSAGE")
-    for each in declared.meters:
-        if not each.meter or not 0 <= each.cost <= LARGEST_AMOUNT:
+    for charge in declared.meters:
+        if not charge.meter or not 0 <= charge.cost <= LARGEST_AMOUNT:
             raise PolicyError(f"{name}: a charge names a meter, and costs 0 (which is 1) to {LARGEST_AMOUNT}")
-        if each.per == policy_pb2.CHARGE_PER_REQUEST_MESSAGE and not method.client_streaming:
-            raise PolicyError(f"{name}: {each.meter} is charged per request message, and there is one: use CALL")
-        if each.per == policy_pb2.CHARGE_PER_RESPONSE_MESSAGE and not method.server_streaming:
-            raise PolicyError(f"{name}: {each.meter} is charged per response message, and there is one: use CALL")
+        if charge.per == policy_pb2.CHARGE_PER_REQUEST_MESSAGE and not method.client_streaming:
+            raise PolicyError(f"{name}: {charge.meter} is charged per request message, and there is one: use CALL")
+        if charge.per == policy_pb2.CHARGE_PER_RESPONSE_MESSAGE and not method.server_streaming:
+            raise PolicyError(f"{name}: {charge.meter} is charged per response message, and there is one: use CALL")

@@ -1,5 +1,4 @@
-"""The test kit for services that adopt the chain: tenants, tokens, keys and a server, without a mesh and with one
-socket, on loopback.
+"""The test kit for services that adopt the chain: tenants, tokens, keys and a server on loopback, without a mesh.
 
     async with TestMesh() as mesh:
         acme = mesh.add_tenant("acme")
@@ -7,7 +6,7 @@ socket, on loopback.
         async with mesh.client(target, token=mesh.token(acme, roles=("member",))) as channel:
             …
 
-Plans are what a test says they are: `mesh.plan("premium", features=["export"], limits={"reads": 1000})`, and for one
+A test defines its plans: `mesh.plan("premium", features=["export"], limits={"reads": 1000})`, and for one
 tenant `mesh.entitle(acme, limits={"reads": 3})`.
 """
 
@@ -68,11 +67,11 @@ class TokenSigner:
         self.keys = StaticKeySet({"test": self._key.public_key()})
 
     def verifier(self) -> JwtVerifier:
-        """A verifier for this signer's tokens."""
+        """Return a verifier of this signer's tokens."""
         return JwtVerifier(self._issuer, self._audience, self.keys)
 
     def claims(self, tenant_id: TenantId, roles: tuple[str, ...] = ("member",), lifetime: int = 300) -> AccessClaims:
-        """Claims of a fresh user of the tenant, valid for `lifetime` seconds from now."""
+        """Return the claims of a new user of the tenant, valid for `lifetime` seconds from now."""
         now = int(time.time())
         return AccessClaims(
             issuer=self._issuer,
@@ -87,7 +86,7 @@ class TokenSigner:
         )
 
     def sign(self, claims: AccessClaims | dict[str, Any], **header: Any) -> str:
-        """The token for the claims. `header` overrides what a well-made token says."""
+        """Return the token for the claims. `header` overrides fields of its header."""
         payload = claims.payload() if isinstance(claims, AccessClaims) else claims
         return jwt.encode(payload, self._key, "EdDSA", headers={"typ": "at+jwt", "kid": "test", **header})
 
@@ -101,17 +100,17 @@ def _terms(
     gauges: Mapping[str, int | None] | None,
     values: Mapping[str, Any] | None,
 ) -> dict[str, Feature]:
-    found = {each: Feature(each, FeatureType.BOOLEAN, enabled=True) for each in features}
-    for type_, amounts in ((FeatureType.METERED, limits), (FeatureType.GAUGE, gauges)):
-        for each, limit in (amounts or {}).items():
-            found[each] = Feature(each, type_, limit != 0, limit)
-    for each, value in (values or {}).items():
-        found[each] = Feature(each, FeatureType.STATIC, enabled=True, value=value)
+    found = {feature: Feature(feature, FeatureType.BOOLEAN, enabled=True) for feature in features}
+    for feature_type, amounts in ((FeatureType.METERED, limits), (FeatureType.GAUGE, gauges)):
+        for feature, limit in (amounts or {}).items():
+            found[feature] = Feature(feature, feature_type, limit != 0, limit)
+    for feature, value in (values or {}).items():
+        found[feature] = Feature(feature, FeatureType.STATIC, enabled=True, value=value)
     return found
 
 
 class TestMesh:
-    """Everything a chain asks, in memory, and servers of either kind that use it."""
+    """All ports of a chain in memory, and servers of either kind that use them."""
 
     __test__ = False  # the name is a library's, not a test's
 
@@ -140,16 +139,16 @@ class TestMesh:
                 await outcome
 
     def closing(self, close: Callable[[], Any]) -> None:
-        """Calls `close` when the mesh is left, before what was opened earlier."""
+        """Call `close` when the mesh is left, before what was opened earlier."""
         self._closers.append(close)
 
     async def served(self, calls: int) -> list[tuple[str, str]]:
-        """What was observed, once it is that many calls: a record may come after the caller has its answer.
+        """Return `observed` as soon as it has that many calls: a record may come after the caller has its answer.
 
-        Raises TimeoutError when it is fewer for 5 s.
+        Raises TimeoutError after 5 s.
         """
         async with asyncio.timeout(5):
-            while len(self.observed) < calls:  # noqa: ASYNC110  # thread-pool servers record in their own threads
+            while len(self.observed) < calls:  # polled: thread-pool servers record in their own threads
                 await asyncio.sleep(0.005)
         return list(self.observed)
 
@@ -163,15 +162,15 @@ class TestMesh:
         values: Mapping[str, Any] | None = None,
         rates: Mapping[str, Rate] | None = None,
     ) -> None:
-        """Says what a plan includes, for tenants that are added to it later.
+        """Define a plan, for tenants that are added to it later.
 
-        features: BOOLEAN features. limits: allowances by METERED feature, what grants would add included, None being
+        features: BOOLEAN features. limits: allowances by METERED feature, with grants; None is
         unlimited. gauges: highest levels by GAUGE feature. values: STATIC features. rates: burst limits by rate class.
         """
         self._plans[plan] = _terms(features, limits, gauges, values), dict(rates or {})
 
     def add_tenant(self, slug: str, *, plan: str = "basic", state: TenantState = TenantState.ACTIVE) -> TenantRecord:
-        """A new tenant. A plan that no test has spoken of includes nothing."""
+        """Add a tenant. A plan that the test did not define includes nothing."""
         tenant = TenantRecord(TenantId(uuid.uuid4()), slug, state, plan)
         features, rates = self._plans.get(plan, ({}, {}))
         self.entitlements.set(Entitlements(tenant.id, plan, 1, 1, features, rates))
@@ -189,9 +188,9 @@ class TestMesh:
         rates: Mapping[str, Rate] | None = None,
         over_limit: Iterable[str] | None = None,
     ) -> None:
-        """Changes what one tenant is entitled to, as an override would; see `plan`. What is not spoken of stays as it
-        was. `without` takes features away; `over_limit` makes the tenant read-only because of these gauges, and no
-        longer when there are none."""
+        """Change one tenant's entitlements, as an override would; see `plan`. Features that are not named stay as they
+        were. `without` takes features away. `over_limit` makes the tenant read-only because of these gauges; an empty
+        one ends that."""
         now = self.entitlements.entitled(tenant.id)
         changed = {**now.features, **_terms(features, limits, gauges, values)}
         for feature in without:
@@ -209,20 +208,20 @@ class TestMesh:
         )
 
     def used(self, tenant: TenantRecord, meter: str) -> int:
-        """How much of a meter's allowance was charged: what the ledger has given, without what servers hold ready."""
-        ready = sum(quotas.held(tenant.id, meter) for quotas in self._quotas)
-        return self.ledger.given(tenant.id, meter) - self.pool.held(tenant.id, meter) - ready
+        """Return the units of a meter that were charged: those that the ledger gave out and no server or pool holds."""
+        held = sum(quotas.held(tenant.id, meter) for quotas in self._quotas)
+        return self.ledger.given(tenant.id, meter) - self.pool.held(tenant.id, meter) - held
 
     def suspend(self, tenant: TenantRecord) -> None:
-        """Suspends the tenant, as an operator would."""
+        """Suspend the tenant, as an operator would."""
         self.tenants.set(replace(tenant, state=TenantState.SUSPENDED))
 
     def token(self, tenant: TenantRecord, roles: tuple[str, ...] = ("member",)) -> str:
-        """An access token of a user of the tenant."""
+        """Return an access token of a new user of the tenant."""
         return self.signer.sign(self.signer.claims(tenant.id, roles))
 
     def key(self, kind: CallerKind = CallerKind.OPERATOR, permissions: frozenset[str] = frozenset({"*"})) -> str:
-        """An API key."""
+        """Make an API key and return it."""
         key = f"tmk_{uuid.uuid4().hex}"
         self.api_keys.keys[key] = Caller(
             kind, f"test-{kind.value.lower()}", permissions=permissions, credential_id=key[4:12]
@@ -230,7 +229,7 @@ class TestMesh:
         return key
 
     def ports(self) -> Ports:
-        """The ports of a new chain."""
+        """Return the ports of a new chain."""
         self._quotas.append(LeasedQuota(self.ledger, self.pool))
         return Ports(
             tokens=self.signer.verifier(),
@@ -250,7 +249,7 @@ class TestMesh:
         *,
         kind: Literal["aio", "threads"] = "aio",
     ) -> str:
-        """Starts a server of the kind on a free port of loopback and returns its target."""
+        """Start a server of the kind on a free port of loopback and return its target."""
         chain = Chain(proto.services_by_name.values(), self.ports(), self.settings, complete=False)
         start = self._serve_aio if kind == "aio" else self._serve_threads
         return f"127.0.0.1:{await start(chain, lambda server: add_to_server(servicer, server))}"
@@ -275,5 +274,5 @@ class TestMesh:
         return port
 
     def client(self, target: str, *, token: str | None = None) -> grpc.aio.Channel:
-        """A channel to the target that sends the token or key."""
+        """Return a channel to the target that sends the token or key."""
         return channel(target, credential=Credential(token) if token else None)
