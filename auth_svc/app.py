@@ -33,7 +33,7 @@ from tenantmesh.chassis.chain import make_chain, make_mesh, to_tenant_svc
 from tenantmesh.chassis.contract import CONTRACT
 from tenantmesh.chassis.doors import Doors
 from tenantmesh.chassis.outbox import Relay
-from tenantmesh.interceptors import Chain, Ports, TenantDirectory
+from tenantmesh.interceptors import Chain, ChainPorts, TenantDirectory
 from tenantmesh.interceptors.backends.redis.quota_pool import RedisQuotaPool
 from tenantmesh.interceptors.backends.redis.rate_limiter import RedisRateLimiter
 from tenantmesh.interceptors.backends.redis.rate_store import RedisRateStore
@@ -151,7 +151,7 @@ class AuthApp:
         )
 
     def _make_chain(self, telemetry: Telemetry) -> Chain:
-        ports = Ports(
+        ports = ChainPorts(
             tokens=self._verifier,
             api_keys=self._system_keys,
             directory=self._directory,

@@ -8,7 +8,7 @@ import grpc
 from google.protobuf.descriptor import ServiceDescriptor
 
 from tenantmesh.chassis.settings import ServiceSettings
-from tenantmesh.interceptors import Chain, ChainSettings, Mesh, Ports
+from tenantmesh.interceptors import Chain, ChainPorts, ChainSettings, Mesh
 from tenantmesh.interceptors.client import Credential, channel, tls_credentials
 from tenantmesh.interceptors.credentials import parse_identities
 from tenantmesh.interceptors.limits import parse_rates
@@ -17,7 +17,7 @@ from tenantmesh.interceptors.logs import AccessLog
 __all__ = ["make_chain", "make_mesh", "to_tenant_svc"]
 
 
-def make_chain(services: Iterable[ServiceDescriptor], ports: Ports, settings: ServiceSettings) -> Chain:
+def make_chain(services: Iterable[ServiceDescriptor], ports: ChainPorts, settings: ServiceSettings) -> Chain:
     """Make the chain for these services. Raises PolicyError for policies that can't be kept."""
     chain_settings = ChainSettings(
         base_domain=settings.mesh.base_domain,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from tenantmesh.interceptors.backends.memory.rate_limiter import MemoryRateLimiter
 from tenantmesh.interceptors.call import Call, current_call
 from tenantmesh.interceptors.caller import Caller, CallerKind
-from tenantmesh.interceptors.chain import Chain, ChainSettings, Ports
+from tenantmesh.interceptors.chain import Chain, ChainPorts, ChainSettings
 from tenantmesh.interceptors.client import Credential, Onward, channel, thread_channel, tls_credentials
 from tenantmesh.interceptors.credentials import ApiKeyVerifier, TokenVerifier, parse_identities
 from tenantmesh.interceptors.directories.entitlements import EntitlementDirectory
@@ -21,7 +21,7 @@ from tenantmesh.interceptors.directories.tenants import TenantDirectory
 from tenantmesh.interceptors.entitlements import Entitlements, EntitlementSource
 from tenantmesh.interceptors.leases.allowances import LeasedQuota
 from tenantmesh.interceptors.leases.rates import LeasedRateLimiter
-from tenantmesh.interceptors.limits import Decision, Rate, RateLimiter, StoreUnavailable, parse_rates
+from tenantmesh.interceptors.limits import Rate, RateDecision, RateLimiter, StoreUnavailable, parse_rates
 from tenantmesh.interceptors.logs import AccessLog, log_context, security_event
 from tenantmesh.interceptors.mesh import Mesh
 from tenantmesh.interceptors.policy import PolicyError
@@ -45,9 +45,9 @@ __all__ = [
     "Caller",
     "CallerKind",
     "Chain",
+    "ChainPorts",
     "ChainSettings",
     "Credential",
-    "Decision",
     "EntitlementDirectory",
     "EntitlementSource",
     "Entitlements",
@@ -57,10 +57,10 @@ __all__ = [
     "Mesh",
     "Onward",
     "PolicyError",
-    "Ports",
     "QuotaLedger",
     "QuotaPool",
     "Rate",
+    "RateDecision",
     "RateLimiter",
     "RedisQuotaPool",
     "RedisRateLimiter",

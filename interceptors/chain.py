@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
     from tenantmesh.interceptors.servers.threads import ThreadInterceptor
 
-__all__ = ["DENYING", "LINKS", "Chain", "ChainSettings", "Ports", "Row"]
+__all__ = ["DENYING", "LINKS", "Chain", "ChainPorts", "ChainSettings", "Row"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class ChainSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class Ports:
+class ChainPorts:
     """The ports that the links use. Each is optional: a link without its port is left out, and a policy that needs it
     is refused when the chain is built."""
 
@@ -82,7 +82,7 @@ class Row:
     """A link's place in the chain."""
 
     name: str
-    build: Callable[[Ports, ChainSettings], Link] | None
+    build: Callable[[ChainPorts, ChainSettings], Link] | None
     """None: the place is reserved."""
     reason: str
     port: type | None = None
@@ -139,7 +139,7 @@ class Chain:
     def __init__(
         self,
         services: Iterable[ServiceDescriptor],
-        ports: Ports,
+        ports: ChainPorts,
         settings: ChainSettings | None = None,
         *,
         complete: bool = True,

@@ -13,11 +13,11 @@ __all__ = [
     "LEASE_SHARE",
     "LOCAL_SHARE",
     "SHORT",
-    "Decision",
     "InstantRateLimiter",
     "Limited",
     "LocalRateLimiter",
     "Rate",
+    "RateDecision",
     "RateGrant",
     "RateLimiter",
     "RateStore",
@@ -74,7 +74,7 @@ def parse_rates(text: str) -> dict[str, Rate]:
     return rates
 
 
-class Decision(NamedTuple):
+class RateDecision(NamedTuple):
     """Whether a call is admitted, and what is left. A tuple, because one is made for every call."""
 
     allowed: bool
@@ -109,7 +109,7 @@ class RateLimiter(Protocol):
     """Keeps rates. Adapters: `MemoryRateLimiter` for one process; for all of them `RedisRateLimiter`, which asks for
     every call, and `LeasedRateLimiter`, which asks for many calls at once."""
 
-    async def take(self, key: str, rate: Rate, cost: int = 1) -> Decision:
+    async def take(self, key: str, rate: Rate, cost: int = 1) -> RateDecision:
         """Must take the cost when it fits and nothing otherwise, atomically. Must raise StoreUnavailable within 100 ms
         when the store doesn't answer. A cost above the burst never fits."""
         ...
@@ -119,7 +119,7 @@ class RateLimiter(Protocol):
 class InstantRateLimiter(RateLimiter, Protocol):
     """A RateLimiter that can nearly always decide at once."""
 
-    def take_now(self, key: str, rate: Rate, cost: int = 1) -> Decision | None:
+    def take_now(self, key: str, rate: Rate, cost: int = 1) -> RateDecision | None:
         """Must decide as `take` does where that is possible without waiting, and return None otherwise. Must be safe to
         call from any thread."""
         ...
@@ -128,7 +128,7 @@ class InstantRateLimiter(RateLimiter, Protocol):
 class LocalRateLimiter(Protocol):
     """Keeps rates in this process, for links whose store is away. Adapter: `MemoryRateLimiter`."""
 
-    def take_now(self, key: str, rate: Rate, cost: int = 1) -> Decision:
+    def take_now(self, key: str, rate: Rate, cost: int = 1) -> RateDecision:
         """Must decide as `RateLimiter.take` does, without waiting and from any thread."""
         ...
 

@@ -14,7 +14,7 @@ from tenantmesh.interceptors.backends.grpc.entitlements import GrpcEntitlementSo
 from tenantmesh.interceptors.backends.grpc.quota_ledger import GrpcQuotaLedger
 from tenantmesh.interceptors.backends.grpc.tenants import GrpcTenantSource
 from tenantmesh.interceptors.backends.memory.rate_limiter import MemoryRateLimiter
-from tenantmesh.interceptors.chain import Chain, ChainSettings, Ports
+from tenantmesh.interceptors.chain import Chain, ChainPorts, ChainSettings
 from tenantmesh.interceptors.client import Credential, channel
 from tenantmesh.interceptors.directories.entitlements import EntitlementDirectory
 from tenantmesh.interceptors.directories.tenants import TenantDirectory
@@ -70,10 +70,10 @@ class Mesh:
         pool: QuotaPool | None = None,
         observer: CallObserver | None = None,
         tracer: CallTracer | None = None,
-    ) -> Ports:
+    ) -> ChainPorts:
         """The ports that a chain needs, with new directories. Without a limiter each process limits by itself.
         Without a pool each leases allowances from tenant_svc by itself, which is as exact and asks it more often."""
-        return Ports(
+        return ChainPorts(
             tokens=JwtVerifier(self._issuer, self._audience, self.key_set),
             api_keys=self.api_keys,
             directory=TenantDirectory(self.tenant_source),

@@ -16,7 +16,7 @@ from tenantmesh.interceptors.addresses import address_of
 from tenantmesh.interceptors.caller import ANONYMOUS, Caller
 from tenantmesh.interceptors.entitlements import Entitlements, entitlements_unavailable
 from tenantmesh.interceptors.errors import Internal, MeshError
-from tenantmesh.interceptors.limits import Decision, Limited
+from tenantmesh.interceptors.limits import Limited, RateDecision
 from tenantmesh.interceptors.policy import MethodPolicy
 from tenantmesh.interceptors.quotas import LARGEST_AMOUNT, Charge, ChargeReceipt
 from tenantmesh.interceptors.tenants import TenantId, TenantRecord
@@ -121,7 +121,7 @@ class Passage:
     recheck: Recheck | None = None
     """Set on streams that came with a credential; the watchdog follows it."""
 
-    burst: Decision | None = None
+    burst: RateDecision | None = None
     """The tenant's burst limit after this call. Kept by `tenant_limit`."""
     charger: Charger | None = None
     """Set where the tenant can be charged; see `charge`."""

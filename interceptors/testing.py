@@ -29,7 +29,7 @@ from tenantmesh.interceptors.backends.memory.quotas import MemoryQuotaLedger, Me
 from tenantmesh.interceptors.backends.memory.rate_limiter import MemoryRateLimiter
 from tenantmesh.interceptors.backends.memory.sources import MemoryEntitlementSource, MemoryTenantSource
 from tenantmesh.interceptors.caller import Caller, CallerKind
-from tenantmesh.interceptors.chain import Chain, ChainSettings, Ports
+from tenantmesh.interceptors.chain import Chain, ChainPorts, ChainSettings
 from tenantmesh.interceptors.client import Credential, channel
 from tenantmesh.interceptors.directories.entitlements import EntitlementDirectory
 from tenantmesh.interceptors.directories.tenants import TenantDirectory
@@ -228,10 +228,10 @@ class TestMesh:
         )
         return key
 
-    def ports(self) -> Ports:
+    def ports(self) -> ChainPorts:
         """Return the ports of a new chain."""
         self._quotas.append(LeasedQuota(self.ledger, self.pool))
-        return Ports(
+        return ChainPorts(
             tokens=self.signer.verifier(),
             api_keys=self.api_keys,
             directory=TenantDirectory(self.tenants),

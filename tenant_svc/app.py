@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 
 from tenantmesh.chassis.chain import make_chain, make_mesh
 from tenantmesh.chassis.contract import CONTRACT
-from tenantmesh.interceptors import Chain, Ports, TenantDirectory
+from tenantmesh.interceptors import Chain, ChainPorts, TenantDirectory
 from tenantmesh.interceptors.backends.redis.quota_pool import RedisQuotaPool
 from tenantmesh.interceptors.backends.redis.rate_store import RedisRateStore
 from tenantmesh.interceptors.directories.entitlements import EntitlementDirectory
@@ -101,7 +101,7 @@ class TenantApp:
 
     def _make_chain(self, telemetry: Telemetry) -> Chain:
         tokens = self._settings.tokens
-        ports = Ports(
+        ports = ChainPorts(
             tokens=JwtVerifier(tokens.issuer, tokens.audience, self._mesh.key_set),
             api_keys=self._mesh.api_keys,
             directory=TenantDirectory(self.capabilities.tenant_source),

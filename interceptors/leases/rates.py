@@ -19,8 +19,8 @@ from datetime import timedelta
 from tenantmesh.interceptors.leases.breaker import KeyedBreaker
 from tenantmesh.interceptors.limits import (
     LEASE_SHARE,
-    Decision,
     Rate,
+    RateDecision,
     RateGrant,
     RateStore,
     StoreUnavailable,
@@ -62,9 +62,9 @@ class _Waiter:
 
     def __init__(self, cost: int) -> None:
         self.cost = cost
-        self.answer: asyncio.Future[Decision] = asyncio.get_running_loop().create_future()
+        self.answer: asyncio.Future[RateDecision] = asyncio.get_running_loop().create_future()
 
-    def decide(self, decision: Decision) -> None:
+    def decide(self, decision: RateDecision) -> None:
         """Answer the call, unless it has left."""
         if not self.answer.done():
             self.answer.set_result(decision)
@@ -109,7 +109,7 @@ class LeasedRateLimiter:
         self._breaker = KeyedBreaker[str](clock)
         self.stats = RateStats()
 
-    def take_now(self, key: str, rate: Rate, cost: int = 1) -> Decision | None:
+    def take_now(self, key: str, rate: Rate, cost: int = 1) -> RateDecision | None:
         """As `RateLimiter.take_now`: from a lease, or from the memory of a refusal."""
         bucket = self._buckets.get(key)
         if bucket is None:
@@ -122,13 +122,13 @@ class LeasedRateLimiter:
                 bucket.units -= cost
                 bucket.requested += cost
                 self.stats.decided_here += 1
-                return Decision(True, rate.burst, bucket.remaining + bucket.units, AT_ONCE)
+                return RateDecision(True, rate.burst, bucket.remaining + bucket.units, AT_ONCE)
             if now < bucket.refused_until and cost >= bucket.refused_cost:
                 self.stats.decided_here += 1
-                return Decision(False, rate.burst, 0, timedelta(seconds=bucket.refused_until - now))
+                return RateDecision(False, rate.burst, 0, timedelta(seconds=bucket.refused_until - now))
         return None
 
-    async def take(self, key: str, rate: Rate, cost: int = 1) -> Decision:
+    async def take(self, key: str, rate: Rate, cost: int = 1) -> RateDecision:
         """As `RateLimiter.take`."""
         decided = self.take_now(key, rate, cost)
         if decided is not None:
@@ -214,13 +214,13 @@ class LeasedRateLimiter:
         for row, served in zip(rows, grant.served, strict=True):
             for number, waiter in enumerate(itertools.islice(queue, row.number)):
                 if number < served:
-                    waiter.decide(Decision(True, rate.burst, bucket.remaining, AT_ONCE))
+                    waiter.decide(RateDecision(True, rate.burst, bucket.remaining, AT_ONCE))
                     continue
                 wait = max(0.0, grant.full_in + row.cost * rate.interval - rate.burst * rate.interval)
                 hold_off = min(LONGEST_HOLD_OFF, rate.burst * rate.interval / LEASE_SHARE)
                 with self._lock:
                     bucket.refused_until, bucket.refused_cost = sent + max(wait, hold_off), row.cost
-                waiter.decide(Decision(False, rate.burst, bucket.remaining, timedelta(seconds=wait)))
+                waiter.decide(RateDecision(False, rate.burst, bucket.remaining, timedelta(seconds=wait)))
 
 
 def _rows(waiters: list[_Waiter]) -> list[Takers]:

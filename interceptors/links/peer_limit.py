@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from tenantmesh.interceptors.addresses import network_of
 from tenantmesh.interceptors.keys import peer_key
-from tenantmesh.interceptors.limits import Decision, LocalRateLimiter, Rate, RateLimiter
+from tenantmesh.interceptors.limits import LocalRateLimiter, Rate, RateDecision, RateLimiter
 from tenantmesh.interceptors.link import Moments
 from tenantmesh.interceptors.links.rate_gate import RateGate
 from tenantmesh.interceptors.passage import Passage, Waiting
@@ -44,7 +44,7 @@ class _BoundPeerLimit(RateGate):
         key = peer_key(network_of(call.peer_address), self._policy.rate_class)
         return self._take(call, key, self._rate)
 
-    def _conclude(self, call: Passage, rate: Rate, decision: Decision) -> None:
+    def _conclude(self, call: Passage, rate: Rate, decision: RateDecision) -> None:
         if not decision.allowed:
             raise self._refusal(
                 "Too many calls from this address in too short a time. Wait as long as RetryInfo says.",

@@ -6,10 +6,10 @@ from __future__ import annotations
 from tenantmesh.interceptors.errors import ResourceExhausted, Unavailable
 from tenantmesh.interceptors.limits import (
     LOCAL_SHARE,
-    Decision,
     InstantRateLimiter,
     LocalRateLimiter,
     Rate,
+    RateDecision,
     RateLimiter,
     StoreUnavailable,
 )
@@ -28,7 +28,7 @@ class RateGate:
         self._local = local
         self._policy = policy
 
-    def _take(self, call: Passage, key: str, rate: Rate, decision: Decision | None = None) -> Waiting:
+    def _take(self, call: Passage, key: str, rate: Rate, decision: RateDecision | None = None) -> Waiting:
         """Decide at once where the limiter can. Raises ResourceExhausted, or Unavailable where the policy says so."""
         if decision is None and self._instant is not None:
             decision = self._instant.take_now(key, rate)
@@ -52,11 +52,11 @@ class RateGate:
             decision = self._local.take_now(key, share)
         self._conclude(call, rate, decision)
 
-    def _conclude(self, call: Passage, rate: Rate, decision: Decision) -> None:
+    def _conclude(self, call: Passage, rate: Rate, decision: RateDecision) -> None:
         """Raise the refusal of a call that is not admitted."""
         raise NotImplementedError
 
-    def _refusal(self, message: str, decision: Decision, scope: str) -> ResourceExhausted:
+    def _refusal(self, message: str, decision: RateDecision, scope: str) -> ResourceExhausted:
         return ResourceExhausted(
             "RATE_LIMITED",
             message,

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from tenantmesh.interceptors.caller import CallerKind
 from tenantmesh.interceptors.errors import QuotaViolation
 from tenantmesh.interceptors.keys import tenant_key
-from tenantmesh.interceptors.limits import SHORT, Decision, Limited, LocalRateLimiter, Rate, RateLimiter
+from tenantmesh.interceptors.limits import SHORT, Limited, LocalRateLimiter, Rate, RateDecision, RateLimiter
 from tenantmesh.interceptors.link import Moments
 from tenantmesh.interceptors.links.rate_gate import RateGate
 from tenantmesh.interceptors.passage import Passage, Waiting
@@ -73,7 +73,7 @@ class _BoundTenantLimit(RateGate):
         key = self._keys[tenant_id.int] = tenant_key(tenant_id, "burst", self._class)
         return key
 
-    def _conclude(self, call: Passage, rate: Rate, decision: Decision) -> None:
+    def _conclude(self, call: Passage, rate: Rate, decision: RateDecision) -> None:
         # What is left of a local share is compared with the whole limit.
         call.burst = decision._replace(limit=rate.burst)
         if not decision.allowed:
@@ -91,7 +91,7 @@ class _BoundTenantLimit(RateGate):
         resets_in = (rate.burst - burst.remaining) * rate.interval
         return (Limited(self._class, rate.burst, burst.remaining, resets_in, math.ceil(rate.burst * rate.interval)),)
 
-    def _limited(self, call: Passage, rate: Rate, decision: Decision) -> Exception:
+    def _limited(self, call: Passage, rate: Rate, decision: RateDecision) -> Exception:
         refusal = self._refusal(
             "The tenant makes too many calls in too short a time. Wait as long as RetryInfo says.", decision, "tenant"
         )

@@ -21,7 +21,7 @@ import uvloop
 from notes.v1 import notes_service_pb2 as pb
 from notes.v1.notes_service_pb2_grpc import add_NotesServiceServicer_to_server
 
-from tenantmesh.interceptors import Chain, ChainSettings, Ports, chain
+from tenantmesh.interceptors import Chain, ChainPorts, ChainSettings, chain
 from tenantmesh.interceptors.backends.memory.rate_store import MemoryRateStore
 from tenantmesh.interceptors.leases.rates import LeasedRateLimiter
 from tenantmesh.interceptors.limits import Rate
@@ -49,7 +49,7 @@ class ThreadEcho(ThreadNotes):
         return pb.AddNoteResponse(plan=request.text)
 
 
-def ports(mesh: TestMesh) -> Ports:
+def ports(mesh: TestMesh) -> ChainPorts:
     """As a process of the product has them: limits are decided from leases, here of stores in memory."""
     return replace(mesh.ports(), limiter=LeasedRateLimiter(MemoryRateStore()))
 

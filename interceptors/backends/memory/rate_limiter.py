@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from datetime import timedelta
 
-from tenantmesh.interceptors.limits import Decision, Rate
+from tenantmesh.interceptors.limits import Rate, RateDecision
 
 __all__ = ["MemoryRateLimiter"]
 
@@ -28,11 +28,11 @@ class MemoryRateLimiter:
         self._clock = clock
         self._lock = threading.Lock()
 
-    async def take(self, key: str, rate: Rate, cost: int = 1) -> Decision:
+    async def take(self, key: str, rate: Rate, cost: int = 1) -> RateDecision:
         """As `RateLimiter.take`; never unavailable."""
         return self.take_now(key, rate, cost)
 
-    def take_now(self, key: str, rate: Rate, cost: int = 1) -> Decision:
+    def take_now(self, key: str, rate: Rate, cost: int = 1) -> RateDecision:
         """As `take`, without waiting. Any thread may call it."""
         now, interval = self._clock(), rate.interval
         room = now + rate.burst * interval
@@ -44,12 +44,12 @@ class MemoryRateLimiter:
                 if known > room:
                     self._arrival[key] = room
                 wait = timedelta(seconds=full_at - room)
-                return Decision(False, rate.burst, _whole((room - arrival) / interval), wait)
+                return RateDecision(False, rate.burst, _whole((room - arrival) / interval), wait)
             self._arrival[key] = full_at
             self._arrival.move_to_end(key)
             if len(self._arrival) > self._capacity:
                 self._arrival.popitem(last=False)
-        return Decision(True, rate.burst, int((room - full_at) / interval + 1e-6), AT_ONCE)
+        return RateDecision(True, rate.burst, int((room - full_at) / interval + 1e-6), AT_ONCE)
 
     def give_back(self, key: str, rate: Rate, cost: int = 1) -> None:
         """Give back the cost of something that is not counted after all."""

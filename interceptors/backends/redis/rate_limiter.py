@@ -8,7 +8,7 @@ from importlib import resources
 from redis.exceptions import RedisError
 
 from tenantmesh.interceptors.backends.redis.client import ScriptClient
-from tenantmesh.interceptors.limits import Decision, Rate, StoreUnavailable
+from tenantmesh.interceptors.limits import Rate, RateDecision, StoreUnavailable
 
 __all__ = ["RedisRateLimiter"]
 
@@ -28,10 +28,10 @@ class RedisRateLimiter:
     def __init__(self, client: ScriptClient) -> None:
         self._take = client.register_script(_SCRIPT)
 
-    async def take(self, key: str, rate: Rate, cost: int = 1) -> Decision:
+    async def take(self, key: str, rate: Rate, cost: int = 1) -> RateDecision:
         """As `RateLimiter.take`."""
         try:
             allowed, remaining, wait = await self._take(keys=[key], args=[rate.interval * 1e6, rate.burst, cost])
         except (RedisError, OSError, TimeoutError) as error:
             raise StoreUnavailable("the rate limiter's store did not answer") from error
-        return Decision(bool(allowed), rate.burst, int(remaining), timedelta(microseconds=int(wait)))
+        return RateDecision(bool(allowed), rate.burst, int(remaining), timedelta(microseconds=int(wait)))

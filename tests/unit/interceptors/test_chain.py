@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tenantmesh.interceptors.chain import DENYING, LINKS, Chain, ChainSettings, Ports
+from tenantmesh.interceptors.chain import DENYING, LINKS, Chain, ChainPorts, ChainSettings
 from tenantmesh.interceptors.errors import (
     PermissionDenied,
 )
@@ -44,7 +44,7 @@ def test_the_order_of_the_chain() -> None:
 def test_a_policy_that_cant_be_kept_is_refused_at_start() -> None:
     services = tenant_service_pb2.DESCRIPTOR.services_by_name.values()
     with pytest.raises(PolicyError, match="tenant directory"):
-        Chain(services, Ports(tokens=TokenSigner().verifier()))
+        Chain(services, ChainPorts(tokens=TokenSigner().verifier()))
     from notes.v1 import notes_service_pb2  # noqa: PLC0415
 
     with pytest.raises(PolicyError, match="ForgottenNote has no policy"):
@@ -67,7 +67,7 @@ def test_identities_are_those_of_one_chain() -> None:
 
 def test_a_method_without_a_policy_passes_links_that_exist_and_is_refused() -> None:
     assert {row.name for row in LINKS} >= DENYING
-    chain = Chain((), Ports())
+    chain = Chain((), ChainPorts())
     known = chain.find("/grpc.health.v1.Health/Check")
     denied = chain.find("/x.Y/Z")
     assert len(denied.enters) == 2, "the request id, and the refusal"

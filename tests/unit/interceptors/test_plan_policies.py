@@ -6,7 +6,7 @@ import pytest
 from notes.v1 import notes_service_pb2 as pb
 
 from tenantmesh.interceptors.backends.memory.rate_limiter import MemoryRateLimiter
-from tenantmesh.interceptors.chain import Chain, ChainSettings, Ports
+from tenantmesh.interceptors.chain import Chain, ChainPorts, ChainSettings
 from tenantmesh.interceptors.limits import Rate
 from tenantmesh.interceptors.links.tenant_limit import TenantLimit
 from tenantmesh.interceptors.policy import PolicyError, TenantScope, _check_plan, policies_of
@@ -20,9 +20,9 @@ async def test_policies_that_cant_be_kept_are_refused_at_start() -> None:
     services = list(pb.DESCRIPTOR.services_by_name.values())
     whole = TestMesh().ports()
 
-    def without(name: str) -> Ports:
-        kept = {field: getattr(whole, field) for field in Ports.__dataclass_fields__ if field != name}
-        return Ports(**kept)
+    def without(name: str) -> ChainPorts:
+        kept = {field: getattr(whole, field) for field in ChainPorts.__dataclass_fields__ if field != name}
+        return ChainPorts(**kept)
 
     Chain(services, whole, complete=False)
     for name, words in (
