@@ -42,7 +42,9 @@ def _plainly_harmless(headers: dict[str, str], entries: int) -> bool:
         text = "".join((*headers, *headers.values()))
     except TypeError:
         return False
-    return len(text) <= MAX_BYTES and _is_printable_ascii(text) and INTERNAL_PREFIX not in text
+    if len(text) > MAX_BYTES or INTERNAL_PREFIX in text:
+        return False
+    return text.isascii() and not text.encode().translate(None, _PRINTABLE)  # as below, without another call
 
 
 def _is_printable_ascii(text: str) -> bool:
