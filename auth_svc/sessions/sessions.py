@@ -8,22 +8,19 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 
-import structlog
-
 from tenantmesh.auth_svc.accounts.user import User
 from tenantmesh.auth_svc.sessions import repository
 from tenantmesh.auth_svc.sessions.refresh_tokens import RefreshToken, RefreshTokens
 from tenantmesh.auth_svc.sessions.session import Session, SessionLifetimes
 from tenantmesh.auth_svc.tokens.tokens import AccessTokens, TokenSubject
 from tenantmesh.chassis.doors import Doors
+from tenantmesh.interceptors import security_event
 from tenantmesh.interceptors.errors import PermissionDenied, Unauthenticated
 from tenantmesh.interceptors.tenants import TenantId, TenantRecord, refuse_unless_active
 from tenantmesh.runtime.database import Connection
 from tenantmesh.runtime.ids import uuid7
 
 __all__ = ["Sessions", "SignedIn", "TenantLookup", "TokenPair"]
-
-_log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +145,7 @@ class Sessions:
         if (spent := session.in_grace(token.digest, now, self._lifetimes)) is not None:
             return self._refresh.unseal(spent.sealed_successor, token)
         await repository.save(connection, session.revoked("reuse", now))
-        _log.warning(
+        security_event(
             "a refresh token was used again: its session is revoked",
             security=True,
             tenant_id=str(session.tenant_id),

@@ -8,7 +8,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from structlog.testing import capture_logs
 
 from tenantmesh.auth_svc.accounts.user import User
 from tenantmesh.auth_svc.sessions.attempts import ATTEMPTS, LOCAL_ATTEMPTS
@@ -21,7 +20,7 @@ from tenantmesh.interceptors.errors import (
     ResourceExhausted,
     Unauthenticated,
 )
-from tenantmesh.interceptors.limits import Decision, Rate, StoreUnavailable
+from tenantmesh.interceptors.limits import Rate, RateDecision, StoreUnavailable
 from tenantmesh.interceptors.tenants import TenantState
 from tenantmesh.runtime.encryption import KeyEncryptionKey
 from tests.fixtures.engines import WorkerDatabase
@@ -35,7 +34,7 @@ BOB = "bob@example.com"
 class StoreAway:
     """A limiter whose store can't be reached."""
 
-    async def take(self, key: str, rate: Rate, cost: int = 1) -> Decision:
+    async def take(self, key: str, rate: Rate, cost: int = 1) -> RateDecision:
         raise StoreUnavailable
 
 
@@ -203,14 +202,14 @@ async def test_within_its_grace_a_used_token_yields_the_same_successor_though_th
 
 @pytest.mark.parametrize("rotations", [1, 2, 5])
 async def test_after_its_grace_a_used_token_ends_the_session_however_old_it_is(
-    world: World, postgres: WorkerDatabase, rotations: int
+    world: World, postgres: WorkerDatabase, caplog: pytest.LogCaptureFixture, rotations: int
 ) -> None:
     first = latest = await world.sign_in()
     for _ in range(rotations):
         latest = await world.refresh(latest)
         world.clock.advance(seconds=10)
-    with capture_logs() as logs:
-        assert (await refusal(world.refresh(first)))[1] == "SESSION_ENDED"
+    assert (await refusal(world.refresh(first)))[1] == "SESSION_ENDED"
+    logs = [vars(record) for record in caplog.records]
     (session,) = await stored_sessions(postgres, world)
     assert [entry["session_id"] for entry in logs if entry.get("security")] == [str(session["session_id"])]
     assert first not in repr(logs)
