@@ -18,29 +18,29 @@ from tenantmesh.tenant.v1.operation_service_pb2_grpc import add_OperationService
 from tenantmesh.tenant.v1.plan_service_pb2_grpc import add_PlanServiceServicer_to_server
 from tenantmesh.tenant.v1.quota_service_pb2_grpc import add_QuotaServiceServicer_to_server
 from tenantmesh.tenant.v1.tenant_service_pb2_grpc import add_TenantServiceServicer_to_server
-from tenantmesh.tenant_svc.entitlements.change import EntitlementEvent
+from tenantmesh.tenant_svc.allocations.allocations import Allocations
+from tenantmesh.tenant_svc.allowances.ledger import Ledger, PostgresLedger
+from tenantmesh.tenant_svc.allowances.pool import PoolDrain, PoolReader
+from tenantmesh.tenant_svc.allowances.servicer import QuotaServicer
 from tenantmesh.tenant_svc.entitlements.entitlements import Entitlements
-from tenantmesh.tenant_svc.entitlements.events import StoredEntitlementEvents
-from tenantmesh.tenant_svc.entitlements.grants import Grants
-from tenantmesh.tenant_svc.entitlements.history import History
-from tenantmesh.tenant_svc.entitlements.overrides import Overrides
 from tenantmesh.tenant_svc.entitlements.repository import ENTITLEMENTS_CHANNEL
 from tenantmesh.tenant_svc.entitlements.servicer import EntitlementServicer
 from tenantmesh.tenant_svc.entitlements.source import PostgresEntitlementSource
+from tenantmesh.tenant_svc.features.features import Features
+from tenantmesh.tenant_svc.gauges.gauges import Gauges
+from tenantmesh.tenant_svc.grants.grants import Grants
+from tenantmesh.tenant_svc.history.event import EntitlementEvent
+from tenantmesh.tenant_svc.history.events import StoredEntitlementEvents
+from tenantmesh.tenant_svc.history.history import History
 from tenantmesh.tenant_svc.operations.endings import Endings
-from tenantmesh.tenant_svc.operations.migrations import Migrations
 from tenantmesh.tenant_svc.operations.operations import Operations
 from tenantmesh.tenant_svc.operations.repository import OPERATIONS_CHANNEL
 from tenantmesh.tenant_svc.operations.servicer import OperationServicer
-from tenantmesh.tenant_svc.plans.features import Features
+from tenantmesh.tenant_svc.overrides.overrides import Overrides
+from tenantmesh.tenant_svc.plan_changes.plan_changes import Migrations
 from tenantmesh.tenant_svc.plans.plans import Plans
 from tenantmesh.tenant_svc.plans.servicer import PlanServicer
-from tenantmesh.tenant_svc.quotas.allocations import Allocations
-from tenantmesh.tenant_svc.quotas.gauges import Gauges
-from tenantmesh.tenant_svc.quotas.ledger import Ledger, PostgresLedger
-from tenantmesh.tenant_svc.quotas.pooled import PoolDrain, PoolReader
-from tenantmesh.tenant_svc.quotas.retention import Retention
-from tenantmesh.tenant_svc.quotas.servicer import QuotaServicer
+from tenantmesh.tenant_svc.quota_retention.retention import Retention
 from tenantmesh.tenant_svc.schema import OUTAGE
 from tenantmesh.tenant_svc.settings import QuotaSettings
 from tenantmesh.tenant_svc.tenants.events import StoredEvents, TenantEvent

@@ -12,7 +12,7 @@ from functools import reduce
 from tenantmesh.interceptors.entitlements import FeatureType
 from tenantmesh.interceptors.limits import Rate
 from tenantmesh.interceptors.tenants import TenantId, TenantState
-from tenantmesh.tenant_svc.entitlements.grant import Grant, burn_order, granted
+from tenantmesh.tenant_svc.balances.grant import Grant, burn_order, granted
 from tenantmesh.tenant_svc.plans.plan import FeatureDef, FeatureValue, PlanVersion
 
 __all__ = [

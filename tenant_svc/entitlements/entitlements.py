@@ -11,16 +11,18 @@ from tenantmesh.chassis.doors import Doors
 from tenantmesh.interceptors.errors import InvalidArgument, MeshError
 from tenantmesh.interceptors.limits import StoreUnavailable
 from tenantmesh.interceptors.tenants import TenantId, is_slug, parse_tenant_id
-from tenantmesh.tenant_svc.entitlements import event_repository, grant_repository, reader
-from tenantmesh.tenant_svc.entitlements.change import EntitlementEvent
-from tenantmesh.tenant_svc.entitlements.decision import Decision, decide
+from tenantmesh.tenant_svc.checks.decision import Decision, decide
+from tenantmesh.tenant_svc.checks.explanation import steps
+from tenantmesh.tenant_svc.entitlements import reader
 from tenantmesh.tenant_svc.entitlements.entitlement import Effective, TenantEntitlements
-from tenantmesh.tenant_svc.entitlements.explanation import steps
-from tenantmesh.tenant_svc.entitlements.grants import MOST_LISTED, Holding, holdings
 from tenantmesh.tenant_svc.entitlements.reader import WithSpent
 from tenantmesh.tenant_svc.entitlements.rules import Check, check_check
-from tenantmesh.tenant_svc.entitlements.usage import Standing
-from tenantmesh.tenant_svc.plans.features import feature_not_found
+from tenantmesh.tenant_svc.entitlements.standing import Standing
+from tenantmesh.tenant_svc.features.features import feature_not_found
+from tenantmesh.tenant_svc.grants import repository as grant_repository
+from tenantmesh.tenant_svc.grants.grants import MOST_LISTED, Holding, holdings
+from tenantmesh.tenant_svc.history import repository as event_repository
+from tenantmesh.tenant_svc.history.event import EntitlementEvent
 from tenantmesh.tenant_svc.tenants.tenants import not_found
 
 __all__ = ["Entitlements", "Explanation", "Pooled"]

@@ -9,13 +9,13 @@ from tenantmesh.interceptors.errors import MeshError
 from tenantmesh.interceptors.servers.status import to_status
 from tenantmesh.tenant.v1 import entitlement_pb2, tenant_service_pb2
 from tenantmesh.tenant.v1 import entitlement_service_pb2 as pb
-from tenantmesh.tenant_svc.entitlements.change import ChangeType, EntitlementEvent
-from tenantmesh.tenant_svc.entitlements.decision import Decision
+from tenantmesh.tenant_svc.checks.decision import Decision
 from tenantmesh.tenant_svc.entitlements.entitlement import Effective, Override, Source
 from tenantmesh.tenant_svc.entitlements.entitlements import Explanation
-from tenantmesh.tenant_svc.entitlements.grants import Holding
 from tenantmesh.tenant_svc.entitlements.rules import Check, GrantDraft, OverrideDraft
-from tenantmesh.tenant_svc.entitlements.usage import Standing, Usage
+from tenantmesh.tenant_svc.entitlements.standing import Standing, Usage
+from tenantmesh.tenant_svc.grants.grants import Holding
+from tenantmesh.tenant_svc.history.event import ChangeType, EntitlementEvent
 from tenantmesh.tenant_svc.plans.mapping import (
     feature_type_message,
     period_message,

@@ -22,7 +22,7 @@ from tenantmesh.tenant_svc.entitlements.entitlement import (
     TenantEntitlements,
     effective,
 )
-from tenantmesh.tenant_svc.entitlements.usage import Spent
+from tenantmesh.tenant_svc.entitlements.standing import Spent
 from tenantmesh.tenant_svc.plans.plan import FeatureDef, PlanVersion
 from tenantmesh.tenant_svc.plans.repository import feature_of, plan_of
 

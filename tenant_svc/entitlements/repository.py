@@ -13,8 +13,8 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.runtime.database import Connection, Record, compiled
+from tenantmesh.tenant_svc.balances.grant import Grant
 from tenantmesh.tenant_svc.entitlements.entitlement import Override, PlanTerms
-from tenantmesh.tenant_svc.entitlements.grant import Grant
 from tenantmesh.tenant_svc.entitlements.tables import catalog_events, entitlement_events, grants, overrides, plan_terms
 from tenantmesh.tenant_svc.plans.plan import FeatureValue
 from tenantmesh.tenant_svc.tenants.repository import lock_log

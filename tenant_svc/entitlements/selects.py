@@ -31,10 +31,10 @@ from sqlalchemy import cast as sql_cast
 from sqlalchemy.dialects.postgresql import JSONB, aggregate_order_by, distinct_on
 
 from tenantmesh.runtime.database import compiled
+from tenantmesh.tenant_svc.balances.tables import gauges, ledger
 from tenantmesh.tenant_svc.entitlements.repository import GRANT, OVERRIDE
 from tenantmesh.tenant_svc.entitlements.tables import catalog_events, entitlement_events, grants, overrides, plan_terms
 from tenantmesh.tenant_svc.plans.tables import features, plan_versions
-from tenantmesh.tenant_svc.quotas.tables import gauges, ledger
 from tenantmesh.tenant_svc.tenants.tables import tenants
 
 __all__ = ["BY_SLUGS", "CATALOG", "MANY_SPENT", "ONE", "ONE_SPENT"]

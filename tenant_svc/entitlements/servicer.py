@@ -15,11 +15,11 @@ from tenantmesh.tenant.v1 import entitlement_pb2
 from tenantmesh.tenant.v1 import entitlement_service_pb2 as pb
 from tenantmesh.tenant.v1.entitlement_service_pb2_grpc import EntitlementServiceServicer
 from tenantmesh.tenant_svc.entitlements import mapping
-from tenantmesh.tenant_svc.entitlements.change import EntitlementEvent
 from tenantmesh.tenant_svc.entitlements.entitlements import Entitlements
-from tenantmesh.tenant_svc.entitlements.grants import Grants, grant_not_found
-from tenantmesh.tenant_svc.entitlements.history import History
-from tenantmesh.tenant_svc.entitlements.overrides import Overrides
+from tenantmesh.tenant_svc.grants.grants import Grants, grant_not_found
+from tenantmesh.tenant_svc.history.event import EntitlementEvent
+from tenantmesh.tenant_svc.history.history import History
+from tenantmesh.tenant_svc.overrides.overrides import Overrides
 from tenantmesh.tenant_svc.tenants.tenant import RequestKey
 
 __all__ = ["EntitlementServicer"]

@@ -8,9 +8,9 @@ from contextlib import aclosing
 import tenantmesh.interceptors.entitlements as port
 from tenantmesh.chassis.event_log.watch import FromCursor, FromNow, Watch
 from tenantmesh.interceptors.tenants import TenantId
-from tenantmesh.tenant_svc.entitlements.change import EntitlementEvent
 from tenantmesh.tenant_svc.entitlements.entitlement import Effective, TenantEntitlements
 from tenantmesh.tenant_svc.entitlements.entitlements import Entitlements
+from tenantmesh.tenant_svc.history.event import EntitlementEvent
 
 __all__ = ["PostgresEntitlementSource", "as_the_chain_sees_them"]
 

@@ -10,9 +10,9 @@ from tenantmesh.chassis.moments import moment, timestamp
 from tenantmesh.interceptors.servers.status import DOMAIN
 from tenantmesh.tenant.v1 import tenant_service_pb2 as pb
 from tenantmesh.tenant_svc.entitlements.entitlement import OverLimitPolicy
-from tenantmesh.tenant_svc.operations.migration import NewMigration, OverLimit, Timing
 from tenantmesh.tenant_svc.operations.operation import Failure, Operation, OperationState
 from tenantmesh.tenant_svc.operations.operations import LONGEST_WAIT
+from tenantmesh.tenant_svc.plan_changes.plan_change import NewMigration, OverLimit, Timing
 from tenantmesh.tenant_svc.tenants.mapping import tenant_message
 
 __all__ = ["migration_of", "operation_message", "seconds_of"]

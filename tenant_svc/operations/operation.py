@@ -10,7 +10,7 @@ from enum import Enum
 
 from tenantmesh.interceptors.errors import FailedPrecondition, MeshError, NotFound
 from tenantmesh.interceptors.tenants import TenantId
-from tenantmesh.tenant_svc.operations.migration import NewMigration, OverLimit, PlanPin
+from tenantmesh.tenant_svc.plan_changes.plan_change import NewMigration, OverLimit, PlanPin
 from tenantmesh.tenant_svc.tenants.tenant import Tenant
 
 __all__ = [

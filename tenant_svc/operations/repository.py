@@ -28,10 +28,10 @@ from sqlalchemy.dialects.postgresql import TIMESTAMP
 
 from tenantmesh.interceptors.tenants import TenantId, TenantState
 from tenantmesh.runtime.database import Connection, Record, compiled
-from tenantmesh.tenant_svc.operations.migration import NewMigration, OverLimit, PlanPin, Usage
+from tenantmesh.tenant_svc.balances.tables import ledger
 from tenantmesh.tenant_svc.operations.operation import Failure, Operation, OperationState
 from tenantmesh.tenant_svc.operations.tables import operations
-from tenantmesh.tenant_svc.quotas.tables import ledger
+from tenantmesh.tenant_svc.plan_changes.plan_change import NewMigration, OverLimit, PlanPin, Usage
 from tenantmesh.tenant_svc.tenants.repository import tenant_of
 from tenantmesh.tenant_svc.tenants.tables import positions, tenants
 from tenantmesh.tenant_svc.tenants.tenant import RequestKey, Tenant

@@ -1,1 +1,1 @@
-"""Plans and features: what can be bought."""
+"""Plans: versions of what can be bought."""

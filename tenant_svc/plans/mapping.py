@@ -9,8 +9,8 @@ from google.protobuf import json_format, struct_pb2
 from tenantmesh.interceptors.json_values import json_of
 from tenantmesh.interceptors.limits import Rate
 from tenantmesh.tenant.v1 import plan_pb2, plan_service_pb2
+from tenantmesh.tenant_svc.features.features import FeatureChange
 from tenantmesh.tenant_svc.plans.difference import Difference, Direction
-from tenantmesh.tenant_svc.plans.features import FeatureChange
 from tenantmesh.tenant_svc.plans.plan import (
     FeatureDef,
     FeatureType,

@@ -9,7 +9,7 @@ from tenantmesh.tenant.v1 import plan_service_pb2 as pb
 from tenantmesh.tenant.v1.plan_pb2 import Feature as FeatureMessage
 from tenantmesh.tenant.v1.plan_pb2 import Plan as PlanMessage
 from tenantmesh.tenant.v1.plan_service_pb2_grpc import PlanServiceServicer
-from tenantmesh.tenant_svc.plans.features import Features
+from tenantmesh.tenant_svc.features.features import Features
 from tenantmesh.tenant_svc.plans.mapping import (
     difference_message,
     feature_change,

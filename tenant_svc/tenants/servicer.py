@@ -17,8 +17,8 @@ from tenantmesh.tenant.v1 import tenant_service_pb2 as pb
 from tenantmesh.tenant.v1.tenant_pb2 import Tenant as TenantMessage
 from tenantmesh.tenant.v1.tenant_service_pb2_grpc import TenantServiceServicer
 from tenantmesh.tenant_svc.operations.mapping import migration_of, operation_message
-from tenantmesh.tenant_svc.operations.migrations import Migrations
-from tenantmesh.tenant_svc.operations.migrations import Request as MigrationRequest
+from tenantmesh.tenant_svc.plan_changes.plan_changes import Migrations
+from tenantmesh.tenant_svc.plan_changes.plan_changes import Request as MigrationRequest
 from tenantmesh.tenant_svc.tenants.events import TenantEvent
 from tenantmesh.tenant_svc.tenants.mapping import draft_message, error_message, event_message, tenant_message
 from tenantmesh.tenant_svc.tenants.tenant import NewTenant, RequestKey, Tenant, checked_reason

@@ -15,12 +15,12 @@ from tenantmesh.runtime import redis_client, row_security
 from tenantmesh.runtime.database import Database, connect
 from tenantmesh.runtime.database.pool import RawConnection
 from tenantmesh.runtime.telemetry import Telemetry
+from tenantmesh.tenant_svc.allowances.pool import PoolReader
 from tenantmesh.tenant_svc.entitlements.entitlements import Pooled
-from tenantmesh.tenant_svc.operations.migrations import MIGRATE_TENANT_PLAN
-from tenantmesh.tenant_svc.operations.steps import MigrationSteps
-from tenantmesh.tenant_svc.quotas.pooled import PoolReader
+from tenantmesh.tenant_svc.plan_changes.executor import MigrationSteps
+from tenantmesh.tenant_svc.plan_changes.jobs import MigrationJobs
+from tenantmesh.tenant_svc.plan_changes.plan_changes import MIGRATE_TENANT_PLAN
 from tenantmesh.tenant_svc.schema import OUTAGE, SCHEMA, metadata
-from tenantmesh.tenant_svc.worker.migrating import MigrationJobs
 
 __all__ = ["WorkerApp"]
 

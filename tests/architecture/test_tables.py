@@ -14,10 +14,10 @@ import tenantmesh.auth_svc.gauges.tables
 import tenantmesh.auth_svc.schema
 import tenantmesh.auth_svc.sessions.tables
 import tenantmesh.auth_svc.tokens.tables
+import tenantmesh.tenant_svc.balances.tables
 import tenantmesh.tenant_svc.entitlements.tables
 import tenantmesh.tenant_svc.operations.tables
 import tenantmesh.tenant_svc.plans.tables
-import tenantmesh.tenant_svc.quotas.tables
 import tenantmesh.tenant_svc.schema
 import tenantmesh.tenant_svc.tenants.tables
 from tenantmesh.auth_svc.api_keys.bootstrap import create_key, list_keys, revoke_key

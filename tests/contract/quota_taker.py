@@ -26,7 +26,7 @@ from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.runtime.database import Database
 from tenantmesh.runtime.redis_client import connect
 from tenantmesh.runtime.settings import DatabaseSettings, RedisSettings
-from tenantmesh.tenant_svc.quotas.ledger import Ledger, PostgresLedger
+from tenantmesh.tenant_svc.allowances.ledger import Ledger, PostgresLedger
 from tenantmesh.tenant_svc.schema import OUTAGE
 
 CALLERS = 4

@@ -17,11 +17,11 @@ from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.runtime.database import Database, connect
 from tenantmesh.runtime.ids import uuid7
 from tenantmesh.runtime.settings import DatabaseSettings
-from tenantmesh.tenant_svc.quotas.ledger import Ledger, PostgresLedger
+from tenantmesh.tenant_svc.allowances.ledger import Ledger, PostgresLedger
 from tenantmesh.tenant_svc.schema import OUTAGE
 from tenantmesh.tenant_svc.tenants.tenants import Tenants
 from tests.fixtures.engines import WorkerDatabase
-from tests.integration.tenant_svc.quotas.conftest import Allowances
+from tests.integration.tenant_svc.metering import Allowances
 
 READS, WRITES, OPEN = "api_requests", "ledger_writes", "ledger_open"
 

@@ -13,7 +13,7 @@ from tenantmesh.tenant_svc.schema import OUTAGE
 from tenantmesh.tenant_svc.tenants.tenants import Tenants
 from tests.contract.takers import taken_by
 from tests.fixtures.engines import WorkerDatabase
-from tests.integration.tenant_svc.quotas.conftest import Allowances
+from tests.integration.tenant_svc.metering import Allowances
 
 METER = "api_requests"
 

@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
-import asyncio
-import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
+from datetime import timedelta
 
 import pytest
 
 from tenantmesh.chassis.doors import Doors
 from tenantmesh.deploy.embedded.valkey import Store
 from tenantmesh.runtime import migrations
-from tenantmesh.runtime.database import Database, connect
+from tenantmesh.runtime.database import Database
 from tenantmesh.runtime.ids import uuid7
 from tenantmesh.runtime.settings import DatabaseSettings
+from tenantmesh.tenant_svc.operations.endings import Endings
+from tenantmesh.tenant_svc.operations.operations import Operations
+from tenantmesh.tenant_svc.plan_changes.executor import MigrationSteps
 from tenantmesh.tenant_svc.schema import OUTAGE
-from tenantmesh.tenant_svc.tenants.tenant import NewTenant
 from tenantmesh.tenant_svc.tenants.tenants import Tenants
 from tests.fixtures.engines import WorkerDatabase
+from tests.integration.tenant_svc.catalog import feature, features, plans
+from tests.integration.tenant_svc.entitled import acme, entitlements, globex, grants, history, overrides, pool, rows
+from tests.integration.tenant_svc.metering import allocations, allowances, gauges, ledger
 from tests.integration.tenant_svc.serving import Service, running
+from tests.integration.tenant_svc.world import World
+
+__all__ = [
+    "acme", "allocations", "allowances", "entitlements", "feature", "features", "gauges", "globex", "grants", "history",
+    "ledger", "overrides", "plans", "pool", "rows",
+]  # fmt: skip
 
 
 @pytest.fixture(scope="session")
@@ -52,29 +62,16 @@ async def service(migrated: WorkerDatabase, store: Store) -> AsyncIterator[Servi
         yield made
 
 
-def unused_slug() -> str:
-    """A slug that no other test has: tests share the database."""
-    return f"t-{uuid.uuid4().hex[:20]}"
+@pytest.fixture(scope="session")
+def world(migrated: WorkerDatabase, doors: Doors, tenants: Tenants) -> World:
+    return World(migrated, doors, tenants)
 
 
-def new_tenant(slug: str | None = None) -> NewTenant:
-    slug = slug or unused_slug()
-    return NewTenant.checked(slug=slug, display_name=f"The {slug}", plan_id="premium")
+@pytest.fixture(scope="session")
+def steps(doors: Doors) -> MigrationSteps:
+    return MigrationSteps(doors)
 
 
-async def as_superuser(database: WorkerDatabase, statement: str, *arguments: object) -> str:
-    """Runs what no role of ours may; returns PostgreSQL's command tag."""
-    connection = await connect(database.admin_url)
-    try:
-        return str(await connection.execute(statement, *arguments))
-    finally:
-        await connection.close()
-
-
-async def eventually(holds: Callable[[], Awaitable[bool]]) -> None:
-    """Returns once it holds; fails after about five seconds."""
-    for _ in range(1000):
-        if await holds():
-            return
-        await asyncio.sleep(0.005)
-    raise AssertionError("it never became true")
+@pytest.fixture
+def operations(doors: Doors) -> Operations:
+    return Operations(doors, Endings(), poll_interval=timedelta(milliseconds=50))

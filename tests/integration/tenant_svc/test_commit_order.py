@@ -15,7 +15,7 @@ from tenantmesh.runtime.ids import uuid7
 from tenantmesh.tenant_svc.tenants import repository
 from tenantmesh.tenant_svc.tenants.events import StoredEvents
 from tenantmesh.tenant_svc.tenants.tenants import Tenants
-from tests.integration.tenant_svc.conftest import new_tenant
+from tests.integration.tenant_svc.stage import new_tenant
 
 LATE = 0.3
 

@@ -17,7 +17,7 @@ from tenantmesh.tenant_svc.tenants.tables import event_horizon, tenant_events, t
 from tenantmesh.tenant_svc.tenants.tenant import RequestKey, Tenant
 from tenantmesh.tenant_svc.tenants.tenants import Tenants
 from tests.fixtures.engines import WorkerDatabase
-from tests.integration.tenant_svc.conftest import as_superuser, new_tenant, unused_slug
+from tests.integration.tenant_svc.stage import as_superuser, new_tenant, unused_slug
 
 OWNED = [tenants, tenant_events, tenant_requests]
 

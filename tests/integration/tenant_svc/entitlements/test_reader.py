@@ -17,16 +17,16 @@ from tenantmesh.runtime.database import Connection, Database, Record, Statement
 from tenantmesh.runtime.settings import DatabaseSettings
 from tenantmesh.tenant_svc.entitlements import reader, repository
 from tenantmesh.tenant_svc.entitlements.entitlement import OverLimitPolicy, PlanTerms, Source, TenantEntitlements
-from tenantmesh.tenant_svc.entitlements.grants import Grants
-from tenantmesh.tenant_svc.entitlements.overrides import Overrides
-from tenantmesh.tenant_svc.entitlements.usage import Spent
+from tenantmesh.tenant_svc.entitlements.standing import Spent
+from tenantmesh.tenant_svc.grants.grants import Grants
+from tenantmesh.tenant_svc.overrides.overrides import Overrides
 from tenantmesh.tenant_svc.plans import repository as plans
 from tenantmesh.tenant_svc.plans.plan import FeatureValue
 from tenantmesh.tenant_svc.schema import OUTAGE
 from tenantmesh.tenant_svc.tenants.tenant import Tenant
 from tests.fixtures.engines import WorkerDatabase
-from tests.integration.tenant_svc.conftest import as_superuser
-from tests.integration.tenant_svc.entitlements.conftest import ACTOR, METER, Rows, grant_draft, override_draft
+from tests.integration.tenant_svc.entitled import ACTOR, METER, Rows, grant_draft, override_draft
+from tests.integration.tenant_svc.stage import as_superuser
 
 
 async def load(doors: Doors, tenant: Tenant) -> TenantEntitlements:

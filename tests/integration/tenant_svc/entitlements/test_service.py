@@ -29,20 +29,20 @@ from tenantmesh.tenant.v1.entitlement_service_pb2_grpc import (
     add_EntitlementServiceServicer_to_server,
 )
 from tenantmesh.tenant_svc.entitlements.entitlements import Entitlements
-from tenantmesh.tenant_svc.entitlements.events import StoredEntitlementEvents
-from tenantmesh.tenant_svc.entitlements.grants import Grants
-from tenantmesh.tenant_svc.entitlements.history import History
-from tenantmesh.tenant_svc.entitlements.overrides import Overrides
 from tenantmesh.tenant_svc.entitlements.repository import ENTITLEMENTS_CHANNEL
 from tenantmesh.tenant_svc.entitlements.servicer import EntitlementServicer
 from tenantmesh.tenant_svc.entitlements.source import as_the_chain_sees_them
-from tenantmesh.tenant_svc.plans.features import FeatureChange, Features
+from tenantmesh.tenant_svc.features.features import FeatureChange, Features
+from tenantmesh.tenant_svc.grants.grants import Grants
+from tenantmesh.tenant_svc.history.events import StoredEntitlementEvents
+from tenantmesh.tenant_svc.history.history import History
+from tenantmesh.tenant_svc.overrides.overrides import Overrides
 from tenantmesh.tenant_svc.plans.plan import FeatureValue, Rollout
 from tenantmesh.tenant_svc.plans.plans import Plans, Which
 from tenantmesh.tenant_svc.plans.rules import FeatureDraft
 from tenantmesh.tenant_svc.tenants.tenant import Tenant
-from tests.integration.tenant_svc.entitlements.conftest import ACTOR, METER, Pool, Rows, grant_draft
-from tests.integration.tenant_svc.plans.conftest import plan_draft
+from tests.integration.tenant_svc.catalog import plan_draft
+from tests.integration.tenant_svc.entitled import ACTOR, METER, Pool, Rows, grant_draft
 from tests.integration.tenant_svc.serving import info_of, refusal
 
 WINDOW = 10

@@ -16,10 +16,10 @@ from tenantmesh.tenant_svc.operations.endings import Endings
 from tenantmesh.tenant_svc.operations.operation import Operation
 from tenantmesh.tenant_svc.operations.operations import Operations
 from tenantmesh.tenant_svc.operations.repository import OPERATIONS_CHANNEL
-from tenantmesh.tenant_svc.operations.steps import MigrationSteps
+from tenantmesh.tenant_svc.plan_changes.executor import MigrationSteps
 from tests.fixtures.engines import WorkerDatabase
-from tests.integration.tenant_svc.conftest import eventually
-from tests.integration.tenant_svc.operations.world import ACTOR, World, request
+from tests.integration.tenant_svc.stage import eventually
+from tests.integration.tenant_svc.world import ACTOR, World, request
 
 NEVER = timedelta(hours=1)
 

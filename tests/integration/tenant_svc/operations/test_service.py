@@ -18,9 +18,9 @@ from tenantmesh.tenant.v1 import entitlement_service_pb2, operation_service_pb2,
 from tenantmesh.tenant.v1 import tenant_service_pb2 as pb
 from tenantmesh.tenant.v1.entitlement_service_pb2_grpc import EntitlementServiceStub
 from tenantmesh.tenant.v1.operation_service_pb2_grpc import OperationServiceStub
-from tests.integration.tenant_svc.operations.test_queue import working
-from tests.integration.tenant_svc.operations.world import World
+from tests.integration.tenant_svc.plan_changes.test_queue import working
 from tests.integration.tenant_svc.serving import Service, info_of, refusal, request
+from tests.integration.tenant_svc.world import World
 
 WAIT = Duration(seconds=40)
 

@@ -14,15 +14,16 @@ from tenantmesh.chassis.doors import Doors
 from tenantmesh.interceptors.errors import Aborted, AlreadyExists, FailedPrecondition, Unavailable
 from tenantmesh.runtime.database import Connection
 from tenantmesh.tenant_svc.entitlements.repository import record_catalog
-from tenantmesh.tenant_svc.plans import feature_repository, repository
-from tenantmesh.tenant_svc.plans.features import Features
+from tenantmesh.tenant_svc.features import repository as feature_repository
+from tenantmesh.tenant_svc.features.features import Features
+from tenantmesh.tenant_svc.plans import repository
 from tenantmesh.tenant_svc.plans.plan import FeatureDef, PlanState, PlanVersion, Rollout
 from tenantmesh.tenant_svc.plans.plans import Plans, Which
 from tenantmesh.tenant_svc.tenants.repository import lock_log
 from tests.fixtures.engines import WorkerDatabase
-from tests.integration.tenant_svc.conftest import as_superuser
-from tests.integration.tenant_svc.plans.conftest import ACTOR, feature_draft, plan_draft, told, until_waiting
-from tests.integration.tenant_svc.plans.test_features import change
+from tests.integration.tenant_svc.catalog import ACTOR, feature_draft, plan_draft, told, until_waiting
+from tests.integration.tenant_svc.features.test_features import change
+from tests.integration.tenant_svc.stage import as_superuser
 
 PARALLEL = 10
 
@@ -154,8 +155,8 @@ async def test_who_dies_before_the_end_has_changed_nothing(
         lambda: features.create(new, ACTOR),
     ]
     with monkeypatch.context() as patched:
-        for module in ("plans", "features"):
-            patched.setattr(f"tenantmesh.tenant_svc.plans.{module}.record_catalog", dying(migrated))
+        for module in ("plans.plans", "features.features"):
+            patched.setattr(f"tenantmesh.tenant_svc.{module}.record_catalog", dying(migrated))
         for call in calls:
             with pytest.raises(Unavailable):
                 await call()

@@ -20,8 +20,8 @@ from tenantmesh.tenant_svc.tenants import repository
 from tenantmesh.tenant_svc.tenants.tenant import NewTenant, RequestKey
 from tenantmesh.tenant_svc.tenants.tenants import Tenants
 from tests.fixtures.engines import WorkerDatabase
-from tests.integration.tenant_svc.conftest import unused_slug
-from tests.integration.tenant_svc.plans.conftest import ACTOR, plan_draft, until_waiting
+from tests.integration.tenant_svc.catalog import ACTOR, plan_draft, until_waiting
+from tests.integration.tenant_svc.stage import unused_slug
 
 
 def new_tenant(plan_id: str) -> NewTenant:

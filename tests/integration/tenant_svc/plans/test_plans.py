@@ -19,15 +19,15 @@ from tenantmesh.interceptors.errors import (
 from tenantmesh.interceptors.limits import Rate
 from tenantmesh.runtime.database import Database
 from tenantmesh.runtime.settings import DatabaseSettings
+from tenantmesh.tenant_svc.features.features import Features
 from tenantmesh.tenant_svc.plans import repository
 from tenantmesh.tenant_svc.plans.difference import Direction
-from tenantmesh.tenant_svc.plans.features import Features
 from tenantmesh.tenant_svc.plans.plan import FeatureDef, FeatureValue, Period, PlanState, PlanVersion
 from tenantmesh.tenant_svc.plans.plans import Plans, Which
 from tenantmesh.tenant_svc.plans.rules import RateDraft
 from tenantmesh.tenant_svc.schema import OUTAGE
 from tests.fixtures.engines import WorkerDatabase
-from tests.integration.tenant_svc.plans.conftest import ACTOR, ON, feature_draft, plan_draft, told
+from tests.integration.tenant_svc.catalog import ACTOR, ON, feature_draft, plan_draft, told
 
 SEEDS = {"basic": (1000, 100, 10**10), "premium": (10_000, 1000, 10**11), "enterprise": (100_000, 10_000, 10**12)}
 

@@ -16,11 +16,11 @@ from tenantmesh.interceptors.testing import TestMesh
 from tenantmesh.tenant.v1 import plan_pb2, plan_service_pb2
 from tenantmesh.tenant.v1 import plan_service_pb2 as pb
 from tenantmesh.tenant.v1.plan_service_pb2_grpc import PlanServiceStub, add_PlanServiceServicer_to_server
-from tenantmesh.tenant_svc.plans.features import Features
+from tenantmesh.tenant_svc.features.features import Features
 from tenantmesh.tenant_svc.plans.plans import Plans
 from tenantmesh.tenant_svc.plans.servicer import PlanServicer
 from tests.fixtures.engines import WorkerDatabase
-from tests.integration.tenant_svc.plans.conftest import told
+from tests.integration.tenant_svc.catalog import told
 from tests.integration.tenant_svc.serving import reason_of, refusal
 
 

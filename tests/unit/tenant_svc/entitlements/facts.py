@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from tenantmesh.interceptors.entitlements import FeatureType
 from tenantmesh.interceptors.tenants import TenantId, TenantState
+from tenantmesh.tenant_svc.balances.grant import Grant
 from tenantmesh.tenant_svc.entitlements.entitlement import Circumstances, Override, PlanTerms
-from tenantmesh.tenant_svc.entitlements.grant import Grant
 from tenantmesh.tenant_svc.plans.plan import FeatureDef, FeatureValue, Period, PlanState, PlanVersion, Rollout
 
 NOW = datetime(2026, 5, 17, 13, 30, tzinfo=UTC)

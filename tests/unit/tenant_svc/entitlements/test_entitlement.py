@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tenantmesh.tenant_svc.balances.grant import Grant, granted
 from tenantmesh.tenant_svc.entitlements.entitlement import (
     Circumstances,
     Effective,
@@ -18,7 +19,6 @@ from tenantmesh.tenant_svc.entitlements.entitlement import (
     effective,
     larger,
 )
-from tenantmesh.tenant_svc.entitlements.grant import Grant, granted
 from tenantmesh.tenant_svc.plans.plan import FeatureValue, Rollout
 from tests.unit.tenant_svc.entitlements.facts import (
     CATALOG,

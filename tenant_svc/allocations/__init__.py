@@ -1,0 +1,1 @@
+"""Allocations: reserving allowances whose final cost is known only later."""

@@ -1,0 +1,1 @@
+"""Allowances: how much of each METERED feature a tenant has used, and the ledger that gives units out."""

@@ -1,0 +1,138 @@
+"""The accounts of one tenant inside a transaction: locked, charged, refilled. How much is decided elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from tenantmesh.interceptors.tenants import TenantId
+from tenantmesh.runtime.database import Connection, Record
+from tenantmesh.tenant_svc.allocations import repository as allocation_repository
+from tenantmesh.tenant_svc.allowances import repository
+from tenantmesh.tenant_svc.allowances.refusals import meter_not_found
+from tenantmesh.tenant_svc.allowances.repository import LedgerKey
+from tenantmesh.tenant_svc.balances.account import Account, returned
+from tenantmesh.tenant_svc.balances.grant import Grant, burn_order
+from tenantmesh.tenant_svc.entitlements import reader
+from tenantmesh.tenant_svc.entitlements.entitlement import TenantEntitlements
+from tenantmesh.tenant_svc.tenants.tenants import not_found
+
+__all__ = ["Accounts", "NotOpened", "leased", "lock", "put_back", "take", "with_grants"]
+
+
+class NotOpened(Exception):
+    """Some meters have no account in this period yet. Open them, in a transaction of their own, and begin again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Accounts:
+    """The accounts that a transaction has locked, by meter. `valid_for` is how long the tenant is entitled to the same
+    if nothing is changed; None is for ever."""
+
+    plan_id: str
+    valid_for: timedelta | None
+    by_meter: Mapping[str, Account]
+
+    def left(self, meter: str) -> int:
+        """What the meter can still give."""
+        return self.by_meter[meter].left
+
+
+async def lock(
+    connection: Connection, tenant_id: TenantId, meters: Iterable[str], moment: datetime | None, *, all_: bool
+) -> Accounts:
+    """Locks the meters' accounts and reads what the tenant is entitled to: in this order, so that nothing is given by a
+    limit that has been lowered meanwhile. Unlimited meters need no account, unless `all_` are to have one.
+
+    Raises NotFound `FEATURE_NOT_FOUND`, `TENANT_NOT_FOUND`, and NotOpened.
+    """
+    wanted = list(meters)
+    rows = await repository.lock_accounts(connection, tenant_id, wanted, moment)
+    for meter in wanted:
+        if meter not in rows:
+            raise meter_not_found(meter)
+    entitlements = await reader.load(connection, tenant_id)
+    if entitlements is None:
+        raise not_found()
+    found = {meter: _account(rows[meter], entitlements) for meter in wanted}
+    if any(rows[meter]["given"] is None and (all_ or found[meter].allowance is not None) for meter in wanted):
+        raise NotOpened
+    return Accounts(entitlements.plan.id, entitlements.valid_for, found)
+
+
+def _account(row: Record, entitlements: TenantEntitlements) -> Account:
+    meter, moment = str(row["feature_id"]), row["moment"]
+    entitled = entitlements.features[meter]
+    return Account(
+        meter,
+        moment,
+        row["period_start"],
+        row["period_end"],
+        entitled.limit,
+        row["given"] or 0,
+        row["from_plan"] or 0,
+        burn_order(entitled.grants, moment),
+    )
+
+
+async def with_grants(
+    connection: Connection, tenant_id: TenantId, accounts: Accounts, meters: Iterable[str], moment: datetime | None
+) -> Accounts:
+    """The same, with the grants of the meters locked as well: what is taken from them must not be void meanwhile."""
+    short = set(meters)
+    if not short:
+        return accounts
+    grants = await repository.lock_grants(connection, tenant_id, sorted(short), moment)
+    found = {
+        meter: replace(account, grants=_own(grants, account)) if meter in short else account
+        for meter, account in accounts.by_meter.items()
+    }
+    return replace(accounts, by_meter=found)
+
+
+def _own(grants: Iterable[Grant], account: Account) -> list[Grant]:
+    return burn_order((grant for grant in grants if grant.feature == account.meter), account.moment)
+
+
+async def take(connection: Connection, tenant_id: TenantId, accounts: Accounts, amounts: Mapping[str, int]) -> Accounts:
+    """Takes the amounts, of which each is left, and returns the accounts as they are then."""
+    taken = {meter: accounts.by_meter[meter].taken(amount) for meter, amount in amounts.items() if amount}
+    if taken:
+        await repository.write_taken(connection, tenant_id, taken.values())
+    after = {meter: account for meter, (account, _) in taken.items()}
+    return replace(accounts, by_meter={**accounts.by_meter, **after})
+
+
+async def leased(connection: Connection, tenant_id: TenantId, key: LedgerKey) -> int | None:
+    """What was given of a meter in a period and is not reserved: more can't come back from who leased it, however often
+    it is returned. None where there is no account. With the account locked."""
+    rows = await repository.lock_rows(connection, tenant_id, [key])
+    if key not in rows:
+        return None
+    given: int = rows[key]["given"]
+    return max(0, given - await allocation_repository.reserved(connection, tenant_id, key))
+
+
+async def put_back(connection: Connection, tenant_id: TenantId, amounts: Mapping[LedgerKey, int]) -> None:
+    """Returns amounts to the periods they were taken in, where they came from. What was never given is not returned."""
+    keys = sorted(key for key, amount in amounts.items() if amount)
+    if not keys:
+        return
+    rows = await repository.lock_rows(connection, tenant_id, keys)
+    burnt = {key for key, row in rows.items() if row["given"] > row["from_plan"]}
+    burns = await repository.lock_burns(connection, tenant_id, sorted(burnt)) if burnt else []
+    back = {
+        key: returned(amounts[key], row["given"], row["from_plan"], [
+            (each.grant, each.amount) for each in burns if (each.grant.feature, each.period_start) == key
+        ])
+        for key, row in rows.items()
+    }  # fmt: skip
+    await repository.write_rows(
+        connection, tenant_id, [(*key, each.given, each.from_plan) for key, each in back.items()]
+    )
+    to_grants = [
+        (grant_id, key[1], amount) for key, each in back.items() for grant_id, amount in each.to_grants.items()
+    ]
+    if to_grants:
+        await repository.unburn(connection, tenant_id, to_grants)

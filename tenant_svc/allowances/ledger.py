@@ -1,0 +1,135 @@
+"""The ledger of allowances: what is given out is never more than the tenant is entitled to.
+
+A row per tenant, meter and period is locked while something is taken from it or returned, so that takers queue. The
+period is the one of the database's clock when the transaction began.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+from tenantmesh.chassis.doors import Doors
+from tenantmesh.interceptors.errors import Unavailable
+from tenantmesh.interceptors.limits import StoreUnavailable
+from tenantmesh.interceptors.quotas import Ask, Slice
+from tenantmesh.interceptors.tenants import TenantId
+from tenantmesh.runtime.database import Connection, ForeignKeyViolation, TransactionConflict
+from tenantmesh.tenant_svc.allocations import expiry
+from tenantmesh.tenant_svc.allocations import repository as allocation_repository
+from tenantmesh.tenant_svc.allowances import accounts, repository
+from tenantmesh.tenant_svc.allowances.accounts import Accounts, NotOpened
+from tenantmesh.tenant_svc.allowances.refusals import meter_not_found
+from tenantmesh.tenant_svc.balances.account import Account
+from tenantmesh.tenant_svc.tenants.tenants import not_found
+
+__all__ = ["Ledger", "PostgresLedger"]
+
+_Done = TypeVar("_Done")
+
+
+class Reclaimable(Exception):
+    """There is less than was asked for, and reservations have expired that hold some."""
+
+
+class Ledger:
+    """Gives out allowances and takes them back. Every method raises Unavailable while the database is away.
+
+    `moment` stands for the time, for tests; None is the database's clock.
+    """
+
+    def __init__(self, doors: Doors, moment: datetime | None = None) -> None:
+        self._doors = doors
+        self.moment = moment
+
+    async def lease(self, tenant_id: TenantId, asks: Sequence[Ask]) -> list[Slice]:
+        """Takes from all meters or none, as `QuotaLedger.lease` says; each meter may be asked once.
+
+        Raises NotFound `FEATURE_NOT_FOUND`, `TENANT_NOT_FOUND`.
+        """
+        meters = [ask.meter for ask in asks]
+        return await self.settled(tenant_id, meters, lambda connection: self._lease(connection, tenant_id, asks))
+
+    async def give_back(self, tenant_id: TenantId, meter: str, amount: int, period_start: datetime) -> None:
+        """Returns units to the period that they were leased from: never more than it has given, and nothing that is
+        reserved. A period that is over is corrected too, which changes history, and grants that have not been used
+        since.
+
+        Raises NotFound `FEATURE_NOT_FOUND`.
+        """
+        async with self._doors.tenant(tenant_id) as connection:
+            account = (meter, period_start)
+            leased = await accounts.leased(connection, tenant_id, account)
+            if leased is None and not await repository.has_meter(connection, meter):
+                raise meter_not_found(meter)
+            await accounts.put_back(connection, tenant_id, {account: min(amount, leased or 0)})
+
+    async def settled(
+        self, tenant_id: TenantId, meters: Sequence[str], work: Callable[[Connection], Awaitable[_Done]]
+    ) -> _Done:
+        """Runs the work in a transaction of the tenant's, and again once what it lacks has been done: accounts opened,
+        expired reservations released. Both take locks that the work must not hold already."""
+        while True:
+            try:
+                async with self._doors.tenant(tenant_id) as connection:
+                    return await work(connection)
+            except NotOpened:
+                async with self._doors.tenant(tenant_id) as connection:
+                    await repository.open_accounts(connection, tenant_id, meters, self.moment)
+            except Reclaimable:
+                await expiry.release_expired(self._doors, tenant_id, self.moment)
+            except ForeignKeyViolation as error:
+                raise not_found() from error
+
+    async def within_reach(
+        self, connection: Connection, tenant_id: TenantId, found: Accounts, asks: Sequence[Ask]
+    ) -> tuple[Accounts, bool]:
+        """The accounts with everything that can be taken of them, and whether there is as much as each ask needs.
+
+        Raises Reclaimable when there is less, and more can be had."""
+        short = [ask.meter for ask in asks if found.by_meter[ask.meter].plan_left < ask.want]
+        found = await accounts.with_grants(connection, tenant_id, found, short, self.moment)
+        enough = all(found.left(ask.meter) >= ask.need for ask in asks)
+        if not enough and await allocation_repository.any_expired(connection, tenant_id, self.moment):
+            raise Reclaimable
+        return found, enough
+
+    async def _lease(self, connection: Connection, tenant_id: TenantId, asks: Sequence[Ask]) -> list[Slice]:
+        meters = [ask.meter for ask in asks]
+        found = await accounts.lock(connection, tenant_id, meters, self.moment, all_=False)
+        limited = [ask for ask in asks if found.by_meter[ask.meter].allowance is not None]
+        found, enough = await self.within_reach(connection, tenant_id, found, limited)
+        amounts = {ask.meter: min(ask.want, found.left(ask.meter)) for ask in limited} if enough else {}
+        after = await accounts.take(connection, tenant_id, found, amounts)
+        granted = {ask.meter: amounts.get(ask.meter, ask.want if enough else 0) for ask in asks}
+        return [_slice(after.by_meter[meter], amount, found.valid_for) for meter, amount in granted.items()]
+
+
+def _slice(account: Account, granted: int, valid_for: timedelta | None) -> Slice:
+    if account.allowance is not None:
+        return Slice(account.meter, granted, account.left, account.limit, account.period_start, account.ends_in)
+    # Units end with their period whatever else ends; that there is no limit has to be asked again.
+    ends_in = account.ends_in if valid_for is None else min(account.ends_in, valid_for)
+    return Slice(account.meter, granted, 0, None, account.period_start, ends_in)
+
+
+class PostgresLedger:
+    """`QuotaLedger` for the chain of the process that has the ledger itself."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    async def lease(self, tenant_id: TenantId, asks: Sequence[Ask]) -> Sequence[Slice]:
+        """See the port."""
+        try:
+            return await self._ledger.lease(tenant_id, asks)
+        except (Unavailable, TransactionConflict) as error:
+            raise StoreUnavailable("the ledger of allowances can't be reached") from error
+
+    async def give_back(self, tenant_id: TenantId, meter: str, amount: int, period_start: datetime) -> None:
+        """See the port."""
+        try:
+            await self._ledger.give_back(tenant_id, meter, amount, period_start)
+        except (Unavailable, TransactionConflict) as error:
+            raise StoreUnavailable("the ledger of allowances can't be reached") from error

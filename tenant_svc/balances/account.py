@@ -1,0 +1,117 @@
+"""One meter of one tenant in one period, and the arithmetic of taking from it and giving back. Pure."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from tenantmesh.tenant_svc.balances.grant import Grant, balance_at
+
+__all__ = ["MOST_GIVEN", "Account", "Burn", "Returned", "returned"]
+
+MOST_GIVEN = 2**62
+"""What is given in a period where nothing limits it: far below where a bigint ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Burn:
+    """So much of a grant, and what is left of it afterwards, as of a period."""
+
+    grant_id: uuid.UUID
+    amount: int
+    balance: int
+    balance_period: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What has been given out of an allowance in a period, and what there still is.
+
+    moment: the ledger's clock; the period is the one it is in.
+    allowance: the limit without grants; None is unlimited.
+    given: what was given out; `from_plan` of it out of the allowance, the rest out of grants.
+    grants: those in force at the moment, in burn order.
+    """
+
+    meter: str
+    moment: datetime
+    period_start: datetime
+    period_end: datetime
+    allowance: int | None
+    given: int = 0
+    from_plan: int = 0
+    grants: Sequence[Grant] = ()
+
+    @property
+    def ends_in(self) -> timedelta:
+        """How long the period lasts from the moment."""
+        return self.period_end - self.moment
+
+    @property
+    def plan_left(self) -> int:
+        """What the allowance can still give. Nothing, where a larger allowance has given more than there is now."""
+        allowance = MOST_GIVEN if self.allowance is None else self.allowance
+        return max(0, allowance - self.from_plan)
+
+    @property
+    def left(self) -> int:
+        """What allowance and grants can still give."""
+        return self.plan_left + self._granted
+
+    @property
+    def limit(self) -> int | None:
+        """The allowance of the period with grants: what they have given in it, and what they still can."""
+        if self.allowance is None:
+            return None
+        return self.allowance + (self.given - self.from_plan) + self._granted
+
+    @property
+    def _granted(self) -> int:
+        return sum(balance_at(grant, self.period_start) for grant in self.grants)
+
+    def taken(self, amount: int) -> tuple[Account, list[Burn]]:
+        """The account after giving the amount, and what that used of grants: none before the allowance is used up.
+
+        Raises ValueError for more than is left.
+        """
+        from_plan = min(amount, self.plan_left)
+        burns, rest, after = [], amount - from_plan, []
+        for grant in self.grants:
+            balance = balance_at(grant, self.period_start)
+            burnt = min(rest, balance)
+            rest -= burnt
+            if burnt:
+                # Never back to an earlier period, whatever the clock does: what was rolled over would be again.
+                period = max(self.period_start, grant.balance_period)
+                burns.append(Burn(grant.id, burnt, balance - burnt, period))
+                after.append(replace(grant, balance=balance - burnt, balance_period=period))
+            else:
+                after.append(grant)
+        if rest:
+            raise ValueError(f"{amount} is {rest} more than is left of {self.meter}")
+        given, plan = self.given + amount, self.from_plan + from_plan
+        return replace(self, given=given, from_plan=plan, grants=tuple(after)), burns
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """Where an amount goes back to. `given` and `from_plan` are what stays given out."""
+
+    given: int
+    from_plan: int
+    to_grants: Mapping[uuid.UUID, int]
+
+
+def returned(amount: int, given: int, from_plan: int, burnt: Sequence[tuple[Grant, int]]) -> Returned:
+    """Gives back where it came from: to the grant that was used last first, then to the allowance; never more than was
+    given. `burnt` says what each grant gave in that period."""
+    amount = min(amount, given)
+    rest, to_grants = min(amount, given - from_plan), {}
+    for grant, used in sorted(burnt, key=lambda each: each[0].burn_key, reverse=True):
+        back = min(rest, used)
+        rest -= back
+        if back:
+            to_grants[grant.id] = back
+    return Returned(given - amount, from_plan - (amount - sum(to_grants.values())), to_grants)

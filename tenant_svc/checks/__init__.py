@@ -1,0 +1,1 @@
+"""Checks: whether a tenant may use a feature now, and why."""

@@ -1,0 +1,118 @@
+"""Why a tenant may or may not use a feature: what was weighed, as sentences, in the order in which it was. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from tenantmesh.interceptors.entitlements import FeatureType
+from tenantmesh.interceptors.names import in_words
+from tenantmesh.interceptors.tenants import TenantState
+from tenantmesh.tenant_svc.checks.decision import Decision
+from tenantmesh.tenant_svc.entitlements.entitlement import Effective, Source, TenantEntitlements
+from tenantmesh.tenant_svc.entitlements.standing import Usage
+from tenantmesh.tenant_svc.features.wording import amount_words, moment_words, override_words, value_words
+
+__all__ = ["steps"]
+
+_REASONS = {
+    "TENANT_SUSPENDED": "the tenant is suspended",
+    "FEATURE_NOT_IN_PLAN": "the tenant does not have the feature",
+    "QUOTA_EXHAUSTED": "the allowance of the period is used up",
+    "LIMIT_REACHED": "the level is at its limit",
+}
+
+
+def steps(entitlements: TenantEntitlements, decision: Decision) -> list[str]:
+    """The sentences. The last one is the decision."""
+    each = decision.entitlement
+    found = [
+        *_state(entitlements),
+        _plan(entitlements, each),
+        *_rollout(entitlements, each),
+        *_grace(entitlements, each),
+        *_override(each),
+        *_elsewhere(each),
+        *_grants(each),
+    ]
+    if decision.usage is not None:
+        found.append(_usage(each, decision.usage))
+    return [*found, _verdict(decision)]
+
+
+def _state(entitlements: TenantEntitlements) -> Iterator[str]:
+    if entitlements.state is TenantState.SUSPENDED:
+        yield "The tenant is suspended: only operators, billing and export are served."
+
+
+def _plan(entitlements: TenantEntitlements, each: Effective) -> str:
+    plan, id_ = entitlements.plan, each.feature.id
+    named = f"The plan {plan.id}, version {plan.version},"
+    if each.plan_value is None:
+        return f"{named} says nothing about {id_}, which gives nothing."
+    return f"{named} gives {value_words(each.plan_value, each.feature)} for {id_}."
+
+
+def _rollout(entitlements: TenantEntitlements, each: Effective) -> Iterator[str]:
+    rollout = each.feature.rollout
+    if rollout is None:
+        return
+    plans = _rollout_plans(rollout.plan_ids, entitlements.nameable)
+    reached = each.feature.opened_to(entitlements.tenant_id, entitlements.plan.id)
+    yield (
+        f"A rollout opens {each.feature.id} to {rollout.basis_points / 100:g} % of the tenants{plans}; "
+        f"this tenant is {'among them' if reached else 'not among them'}."
+    )
+
+
+def _rollout_plans(plan_ids: Sequence[str], nameable: frozenset[str]) -> str:
+    """The plans that a rollout is for. Those that may not be named are mentioned: no plans would mean all."""
+    named = ", ".join(plan_id for plan_id in plan_ids if plan_id in nameable)
+    unlisted = "" if nameable.issuperset(plan_ids) else "plans that are not listed"
+    return f" on {' and '.join(filter(None, (named, unlisted)))}" if plan_ids else ""
+
+
+def _grace(entitlements: TenantEntitlements, each: Effective) -> Iterator[str]:
+    terms = entitlements.terms
+    if each.source is Source.GRACE and terms.grace_until is not None:
+        plan = next(plan for plan in terms.grace_plans if plan.value_of(each.feature) == each.value)
+        yield (
+            f"Until {moment_words(terms.grace_until)} the larger limit of a plan before, {plan.id}, version "
+            f"{plan.version}, holds: {value_words(each.value, each.feature)}."
+        )
+
+
+def _override(each: Effective) -> Iterator[str]:
+    if each.override is not None:
+        why = f" Its reason: {each.override.reason}" if each.override.reason else ""
+        yield f"An override for this tenant says {override_words(each.override, each.feature)} instead.{why}"
+
+
+def _elsewhere(each: Effective) -> Iterator[str]:
+    if each.available_in:
+        yield f"Plans that have it: {in_words(each.available_in)}."
+
+
+def _grants(each: Effective) -> Iterator[str]:
+    if each.grants:
+        yield (
+            f"Grants in force: {len(each.grants)}. They still add {amount_words(each.granted, each.feature)}, used "
+            "after the allowance of the plan."
+        )
+
+
+def _usage(each: Effective, usage: Usage) -> str:
+    used = amount_words(usage.used, each.feature)
+    period = ""
+    if usage.period_start is not None and usage.reset_time is not None:
+        period = f" since {moment_words(usage.period_start)}; the next period begins {moment_words(usage.reset_time)}"
+    if usage.limit is None or usage.remaining is None:
+        return f"{used} used{period}. There is no limit."
+    return f"{used} used of {usage.limit}, {usage.remaining} left{period}."
+
+
+def _verdict(decision: Decision) -> str:
+    counted = decision.entitlement.feature.type in {FeatureType.METERED, FeatureType.GAUGE}
+    what = f"one more {decision.entitlement.feature.unit}" if counted else decision.entitlement.feature.id
+    if decision.allowed:
+        return f"So {what} is allowed."
+    return f"So {what} is refused with {decision.reason}: {_REASONS[decision.reason]}."

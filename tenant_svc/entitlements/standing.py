@@ -1,0 +1,86 @@
+"""How much of a limit is used. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from tenantmesh.interceptors.entitlements import FeatureType
+from tenantmesh.tenant_svc.balances.account import Account
+from tenantmesh.tenant_svc.entitlements.entitlement import Effective, TenantEntitlements
+from tenantmesh.tenant_svc.plans.plan import Period
+
+__all__ = ["Spent", "Standing", "Usage"]
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What was given out of a METERED feature in a period: `from_plan` of it out of the allowance, the rest out of
+    grants."""
+
+    given: int = 0
+    from_plan: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """How much of a limit is used, in the feature's unit. `limit` and `remaining` are None without a limit; the times
+    are those of a METERED feature's period."""
+
+    used: int
+    limit: int | None
+    remaining: int | None
+    period_start: datetime | None = None
+    reset_time: datetime | None = None
+
+    def fits(self, amount: int) -> bool:
+        """Whether so much more can be used."""
+        return self.remaining is None or amount <= self.remaining
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a tenant is entitled to, and what there is to know of how much it uses.
+
+    `pooled` are the units of METERED features that were given out and lie ready for any process: they are not used.
+    """
+
+    entitlements: TenantEntitlements
+    spent: Mapping[str, Spent] = field(default_factory=dict)
+    pooled: Mapping[str, int] = field(default_factory=dict)
+
+    def usage(self, each: Effective) -> Usage | None:
+        """How much of the feature is used; None for features that are not counted."""
+        match each.feature.type:
+            case FeatureType.GAUGE:
+                level = self.entitlements.levels.get(each.feature.id, 0)
+                limit = each.limit
+                return Usage(level, limit, None if limit is None else max(0, limit - level))
+            case FeatureType.METERED if each.feature.period is not None:
+                return self._of_period(each, each.feature.period)
+        return None
+
+    def _of_period(self, each: Effective, period: Period) -> Usage:
+        now, id_ = self.entitlements.now, each.feature.id
+        spent = self.spent.get(id_, Spent())
+        pooled = min(self.pooled.get(id_, 0), spent.given)
+        to_grants = min(pooled, spent.given - spent.from_plan)  # what comes back goes to grants first
+        account = Account(
+            id_,
+            now,
+            period.start_of(now),
+            period.end_of(now),
+            each.limit,
+            spent.given - pooled,
+            spent.from_plan - (pooled - to_grants),
+            each.grants,
+        )
+        limit = account.limit
+        return Usage(
+            account.given,
+            None if limit is None else limit + to_grants,
+            None if limit is None else account.left + to_grants,
+            account.period_start,
+            account.period_end,
+        )

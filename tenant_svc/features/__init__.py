@@ -1,0 +1,1 @@
+"""Features: what plans are made of."""

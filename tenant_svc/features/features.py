@@ -1,0 +1,175 @@
+"""What can be done with features: create, find, list, change. Knows neither gRPC nor SQL; opens the doors."""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from dataclasses import dataclass, replace
+
+from tenantmesh.chassis.doors import Doors
+from tenantmesh.interceptors.entitlements import FeatureType
+from tenantmesh.interceptors.errors import Aborted, AlreadyExists, NotFound
+from tenantmesh.runtime.database import UniqueViolation
+from tenantmesh.tenant_svc.entitlements.repository import record_catalog
+from tenantmesh.tenant_svc.features import repository as feature_repository
+from tenantmesh.tenant_svc.features.state import feature_state
+from tenantmesh.tenant_svc.plans import repository
+from tenantmesh.tenant_svc.plans.page_tokens import feature_token, open_feature_token, page_size
+from tenantmesh.tenant_svc.plans.plan import FeatureDef, Rollout
+from tenantmesh.tenant_svc.plans.rules import (
+    FeatureDraft,
+    check_feature,
+    display_name_problem,
+    id_problem,
+    refuse,
+    rollout_problems,
+    unit_problem,
+)
+from tenantmesh.tenant_svc.tenants.repository import lock_log
+
+__all__ = ["FeatureChange", "FeaturePage", "Features", "feature_not_found"]
+
+_CHANGEABLE = ("display_name", "unit", "rollout")
+_PATHS = {*_CHANGEABLE, "rollout.basis_points", "rollout.plan_ids", "*"}
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureChange:
+    """What a request wants changed: new values, and which of them count. No `paths`: those that `draft` sets."""
+
+    draft: FeatureDraft
+    paths: frozenset[str]
+    etag: str
+
+    def of(self, feature: FeatureDef) -> FeatureDef:
+        """The feature with the changes made, unchecked."""
+        paths = self.paths or self._set
+        if "*" in paths:
+            paths = frozenset(_CHANGEABLE)
+        draft = self.draft
+        return replace(
+            feature,
+            display_name=draft.display_name if "display_name" in paths else feature.display_name,
+            unit=draft.unit if "unit" in paths else feature.unit,
+            rollout=draft.rollout if "rollout" in paths else self._rollout(feature.rollout, paths),
+        )
+
+    def check(self, feature: FeatureDef, plans: Container[str]) -> None:
+        """Checks what it would make of the feature. Raises InvalidArgument that names every field at fault."""
+        wanted, draft = self.of(feature), self.draft
+        counted = feature.type in {FeatureType.METERED, FeatureType.GAUGE}
+        refuse(
+            {
+                "update_mask": None if self.paths <= _PATHS else f"may name {', '.join(_CHANGEABLE)} only",
+                "feature.id": None if draft.id in {"", feature.id} else "must be the feature's id, or empty",
+                "feature.type": None if draft.type in {None, feature.type} else "never changes",
+                "feature.period": None if draft.period in {None, feature.period} else "never changes",
+                "feature.display_name": display_name_problem(wanted.display_name),
+                "feature.unit": unit_problem(wanted.unit, counted=counted),
+                **rollout_problems(wanted.rollout, feature.type, plans),
+            }
+        )
+
+    @property
+    def _set(self) -> frozenset[str]:
+        return frozenset(name for name in _CHANGEABLE if getattr(self.draft, name))
+
+    def _rollout(self, before: Rollout | None, paths: frozenset[str]) -> Rollout | None:
+        """The rollout where the request names parts of it, or nothing."""
+        new, after = self.draft.rollout or Rollout(0), before
+        if "rollout.basis_points" in paths:
+            after = replace(after or Rollout(0), basis_points=new.basis_points)
+        if "rollout.plan_ids" in paths:
+            after = replace(after or Rollout(0), plan_ids=new.plan_ids)
+        return after
+
+
+@dataclass(frozen=True, slots=True)
+class FeaturePage:
+    """Some features, and the token of the page after them; empty when they are the last."""
+
+    features: list[FeatureDef]
+    next_token: str
+
+
+class Features:
+    """The use cases. All raise Unavailable when the database can't be reached. `actor` is the credential that asks."""
+
+    def __init__(self, doors: Doors) -> None:
+        self._doors = doors
+
+    async def create(self, draft: FeatureDraft, actor: str) -> FeatureDef:
+        """Adds the feature to the catalog. Plans with `all_features` have it at once if it is BOOLEAN.
+
+        Raises InvalidArgument, AlreadyExists `FEATURE_EXISTS`.
+        """
+        try:
+            async with self._doors.system("add a feature to the catalog") as connection:
+                type_ = check_feature(draft, await repository.plan_ids(connection))
+                await lock_log(connection)
+                made = await feature_repository.create(connection, draft, type_)
+                await record_catalog(connection, feature=made.id, actor=actor, before="", after=feature_state(made))
+        except UniqueViolation as violation:
+            raise AlreadyExists(
+                "FEATURE_EXISTS",
+                "A feature of this id exists. Choose another id, or update the feature.",
+                metadata={"feature": draft.id},
+            ) from violation
+        return made
+
+    async def get(self, feature_id: str) -> FeatureDef:
+        """The feature. Raises InvalidArgument without an id, NotFound `FEATURE_NOT_FOUND`."""
+        _require(feature_id)
+        async with self._doors.system("read a feature", read_only=True) as connection:
+            return _found(feature_id, await feature_repository.by_id(connection, feature_id))
+
+    async def page(self, size: int, token: str) -> FeaturePage:
+        """Features by id, from where the token says. Raises InvalidArgument for a token that is none of ours."""
+        size, after = page_size(size), open_feature_token(token)
+        async with self._doors.system("list features", read_only=True) as connection:
+            found = await feature_repository.page(connection, after, size + 1)
+        return FeaturePage(found[:size], feature_token(found[size - 1].id) if len(found) > size else "")
+
+    async def change(self, feature_id: str, change: FeatureChange, actor: str) -> FeatureDef:
+        """Changes the feature, for every tenant at once; one that would stay the same is left as it is.
+
+        Raises InvalidArgument, NotFound `FEATURE_NOT_FOUND`, Aborted `ETAG_MISMATCH`.
+        """
+        _require(feature_id)
+        async with self._doors.system("change a feature") as connection:
+            feature = _found(feature_id, await feature_repository.locked(connection, feature_id))
+            if change.etag and change.etag != feature.etag:
+                raise Aborted("ETAG_MISMATCH", "The feature has changed since it was read. Read it again and repeat.")
+            change.check(feature, await repository.plan_ids(connection))
+            wanted = change.of(feature)
+            if wanted == feature:
+                return feature
+            await lock_log(connection)
+            changed = await feature_repository.change(connection, wanted)
+            await record_catalog(
+                connection,
+                feature=feature_id,
+                actor=actor,
+                before=feature_state(feature),
+                after=feature_state(changed),
+            )
+        return changed
+
+
+def feature_not_found(feature_id: str) -> NotFound:
+    """The error for what is no feature of the catalog. Anything may be asked for; only what could be an id is
+    repeated."""
+    metadata = {} if id_problem(feature_id) else {"feature": feature_id}
+    return NotFound("FEATURE_NOT_FOUND", "No such feature is in the catalog. List the features.", metadata=metadata)
+
+
+def _require(feature_id: str) -> None:
+    if not feature_id:
+        refuse({"id": "is required"})
+    if id_problem(feature_id):
+        raise feature_not_found(feature_id)
+
+
+def _found(feature_id: str, feature: FeatureDef | None) -> FeatureDef:
+    if feature is None:
+        raise feature_not_found(feature_id)
+    return feature

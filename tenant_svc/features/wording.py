@@ -1,0 +1,49 @@
+"""Values, overrides and grants in words, for the history and for explanations. People read them; programs don't."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+from tenantmesh.tenant_svc.balances.grant import Grant
+from tenantmesh.tenant_svc.entitlements.entitlement import Override
+from tenantmesh.tenant_svc.plans.plan import FeatureDef, FeatureValue
+
+__all__ = ["amount_words", "grant_words", "moment_words", "override_words", "value_words"]
+
+
+def value_words(value: FeatureValue | None, feature: FeatureDef) -> str:
+    """Such as `on`, `1000 request a day`, `unlimited`, or a STATIC value as JSON."""
+    if value is None:
+        return "nothing"
+    if value.enabled is not None:
+        return "on" if value.enabled else "off"
+    if value.static is not None:
+        return json.dumps(value.static, sort_keys=True)
+    if value.unlimited:
+        return "unlimited"
+    per = f" a {feature.period.value.lower()}" if feature.period else ""
+    return amount_words(value.amount or 0, feature) + per
+
+
+def amount_words(amount: int, feature: FeatureDef) -> str:
+    """Such as `1000 request`: the unit as the catalog has it."""
+    return f"{amount} {feature.unit}" if feature.unit else str(amount)
+
+
+def moment_words(moment: datetime) -> str:
+    """In UTC, to the second."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def override_words(override: Override, feature: FeatureDef) -> str:
+    """What the override says, and until when."""
+    until = f" until {moment_words(override.expire_time)}" if override.expire_time else ""
+    return value_words(override.value, feature) + until
+
+
+def grant_words(grant: Grant, feature: FeatureDef) -> str:
+    """What the grant adds, and when."""
+    until = f" until {moment_words(grant.expire_time)}" if grant.expire_time else ""
+    began = moment_words(grant.effective_time)
+    return f"{amount_words(grant.amount, feature)} at priority {grant.priority} from {began}{until}"

@@ -1,0 +1,1 @@
+"""Gauges: levels that rise to a limit and fall again."""

@@ -1,0 +1,129 @@
+"""Levels that may rise to a limit and fall again: adjusted here, or reported by the service that keeps the rows."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from tenantmesh.chassis.doors import Doors
+from tenantmesh.interceptors.entitlements import FeatureType
+from tenantmesh.interceptors.quotas import LARGEST_AMOUNT
+from tenantmesh.interceptors.tenants import TenantId
+from tenantmesh.runtime.database import Connection, ForeignKeyViolation
+from tenantmesh.tenant_svc.allowances.refusals import gauge_not_found, gauge_reported, limit_reached, request_reused
+from tenantmesh.tenant_svc.entitlements import reader, terms
+from tenantmesh.tenant_svc.entitlements import repository as entitlements_repository
+from tenantmesh.tenant_svc.entitlements.entitlement import TenantEntitlements
+from tenantmesh.tenant_svc.gauges import repository
+from tenantmesh.tenant_svc.gauges.gauge import Adjustment, Gauge, Report
+from tenantmesh.tenant_svc.tenants.tenants import not_found
+
+__all__ = ["KEYS_KEPT", "Gauges"]
+
+KEYS_KEPT = timedelta(days=7)
+"""How long keys are remembered at least, as the contract promises."""
+
+_BATCH = 1000
+
+
+class Gauges:
+    """The use cases. All raise Unavailable when the database can't be reached."""
+
+    def __init__(self, doors: Doors) -> None:
+        self._doors = doors
+
+    async def adjust(self, tenant_id: TenantId, adjustment: Adjustment, actor: str) -> Gauge:
+        """Raises or lowers the level, once per key; a key that is repeated gets the level it made the first time.
+        Lowering is always possible, down to zero.
+
+        Raises ResourceExhausted `LIMIT_REACHED`, NotFound `TENANT_NOT_FOUND`, `FEATURE_NOT_FOUND`, AlreadyExists
+        `REQUEST_ID_REUSED` for a key used with another amount, FailedPrecondition `GAUGE_REPORTED`.
+        """
+        try:
+            async with self._doors.tenant(tenant_id) as connection:
+                return await self._adjust(connection, tenant_id, adjustment, actor)
+        except ForeignKeyViolation as error:
+            raise not_found() from error
+
+    async def report(self, tenant_id: TenantId, report: Report, actor: str) -> Gauge:
+        """Stores what the level is, whatever its limit; a report that is not newer than what is known changes nothing.
+        Returns the gauge as it is known then. Raises NotFound `TENANT_NOT_FOUND`, `FEATURE_NOT_FOUND`."""
+        try:
+            async with self._doors.tenant(tenant_id) as connection:
+                return await self._report(connection, tenant_id, report, actor)
+        except ForeignKeyViolation as error:
+            raise not_found() from error
+
+    async def forget_keys(self, keep: timedelta = KEYS_KEPT) -> int:
+        """Forgets some keys that are older than that, of any tenants, and returns how many: none when there are no
+        more."""
+        async with self._doors.system("keys of adjustments that are no longer promised") as connection:
+            return await repository.forget(connection, keep, _BATCH)
+
+    async def _adjust(self, connection: Connection, tenant_id: TenantId, adjustment: Adjustment, actor: str) -> Gauge:
+        row = await repository.lock(connection, tenant_id, adjustment.gauge)
+        entitlements = await _entitlements(connection, tenant_id, adjustment.gauge)
+        limit = entitlements.features[adjustment.gauge].limit
+        done = await repository.adjusted_by(connection, tenant_id, adjustment)
+        if done is not None:
+            delta, level = done
+            if delta != adjustment.delta:
+                raise request_reused("key")
+            return Gauge(adjustment.gauge, level, limit)
+        if row["reported_version"] is not None:
+            raise gauge_reported(adjustment.gauge)
+        before = Gauge(adjustment.gauge, row["level"], limit)
+        after = Gauge(adjustment.gauge, max(0, before.level + adjustment.delta), limit)
+        if adjustment.delta > 0 and after.level > (LARGEST_AMOUNT if limit is None else limit):
+            raise limit_reached(before, tenant_id, entitlements.plan.id)
+        await repository.set_level(connection, tenant_id, after.id, after.level, None)
+        await repository.remember(connection, tenant_id, adjustment, after.level)
+        await _record_crossing(connection, entitlements, before, after, actor)
+        return after
+
+    async def _report(self, connection: Connection, tenant_id: TenantId, report: Report, actor: str) -> Gauge:
+        row = await repository.lock(connection, tenant_id, report.gauge)
+        entitlements = await _entitlements(connection, tenant_id, report.gauge)
+        before = Gauge(report.gauge, row["level"], entitlements.features[report.gauge].limit)
+        if row["reported_version"] is not None and report.version <= row["reported_version"]:
+            return before
+        after = Gauge(report.gauge, report.level, before.limit)
+        await repository.set_level(connection, tenant_id, after.id, after.level, report.version)
+        await _record_crossing(connection, entitlements, before, after, actor)
+        return after
+
+
+async def _entitlements(connection: Connection, tenant_id: TenantId, gauge: str) -> TenantEntitlements:
+    """What the tenant is entitled to, until this transaction ends. After the level was locked: it neither rises by a
+    limit that has been lowered meanwhile, nor does a limit change on what the level was before."""
+    await entitlements_repository.hold_shared(connection, tenant_id)
+    entitlements = await reader.load(connection, tenant_id)
+    if entitlements is None:
+        raise not_found()
+    known = entitlements.features.get(gauge)
+    if known is None or known.feature.type is not FeatureType.GAUGE:
+        raise gauge_not_found(gauge)
+    return entitlements
+
+
+async def _record_crossing(
+    connection: Connection, found: TenantEntitlements, before: Gauge, after: Gauge, actor: str
+) -> None:
+    """Says in the log that the level rose above its limit or fell within it: what is served may depend on that.
+    `found` is what the tenant had before."""
+    if before.is_over == after.is_over:
+        return
+    await entitlements_repository.lock_log(connection)
+    if after.is_over:
+        await terms.settle(connection, found)
+    else:
+        await terms.settle_now(connection, found.tenant_id)
+    await entitlements_repository.record(
+        connection,
+        found.tenant_id,
+        type="LIMIT_CROSSED",
+        feature=after.id,
+        actor=actor,
+        reason="",
+        before=str(before),
+        after=str(after),
+    )

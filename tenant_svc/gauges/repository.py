@@ -1,0 +1,113 @@
+"""The SQL of levels, and nothing else. Which door a statement needs is said with it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from sqlalchemy import Integer, Interval, bindparam, delete, func, literal, select, tuple_, update
+from sqlalchemy.dialects.postgresql import insert
+
+from tenantmesh.interceptors.tenants import TenantId
+from tenantmesh.runtime.database import Connection, Record, compiled
+from tenantmesh.tenant_svc.balances.tables import gauge_adjustments, gauges
+from tenantmesh.tenant_svc.gauges.gauge import Adjustment
+
+__all__ = ["adjusted_by", "forget", "lock", "remember", "set_level"]
+
+_own = gauges.c.tenant_id == bindparam("tenant_id", type_=gauges.c.tenant_id.type)
+_this = gauges.c.feature_id == bindparam("gauge", type_=gauges.c.feature_id.type)
+
+# Through the tenant's door
+
+_LOCK = compiled(select(gauges.c.level, gauges.c.reported_version).where(_own, _this).with_for_update())
+_OPEN = compiled(
+    insert(gauges)
+    .values(
+        tenant_id=bindparam("tenant_id"),
+        feature_id=bindparam("gauge"),
+        level=literal(0),
+        update_time=func.now(),
+    )
+    .on_conflict_do_nothing()
+)
+_SET_LEVEL = compiled(
+    update(gauges)
+    .where(_own, _this)
+    .values(level=bindparam("new_level"), reported_version=bindparam("new_version"), update_time=func.now())
+)
+_ADJUSTED_BY = compiled(
+    select(gauge_adjustments.c.delta, gauge_adjustments.c.level)
+    .where(gauge_adjustments.c.tenant_id == bindparam("tenant_id", type_=gauge_adjustments.c.tenant_id.type))
+    .where(gauge_adjustments.c.feature_id == bindparam("gauge"), gauge_adjustments.c.key == bindparam("key"))
+    .where(gauge_adjustments.c.requester.in_((bindparam("requester"), literal(""))))
+)
+_REMEMBER = compiled(
+    insert(gauge_adjustments).values(
+        tenant_id=bindparam("tenant_id"),
+        feature_id=bindparam("gauge"),
+        requester=bindparam("requester"),
+        key=bindparam("key"),
+        delta=bindparam("delta"),
+        level=bindparam("level"),
+        create_time=func.now(),
+    )
+)
+
+
+async def lock(connection: Connection, tenant_id: TenantId, gauge: str) -> Record:
+    """The level with the version of its last report, None where nobody reports it. Nobody else changes it before this
+    transaction ends. A gauge that was never touched stands at 0."""
+    row = await connection.fetch_row(_LOCK, tenant_id=tenant_id, gauge=gauge)
+    if row is None:
+        await connection.execute(_OPEN, tenant_id=tenant_id, gauge=gauge)
+        row = await connection.fetch_row(_LOCK, tenant_id=tenant_id, gauge=gauge)
+    if row is None:
+        raise LookupError("a gauge that this transaction has opened is gone")
+    return row
+
+
+async def set_level(connection: Connection, tenant_id: TenantId, gauge: str, level: int, version: int | None) -> None:
+    """Stores the level, and the version of the report that says so."""
+    await connection.execute(_SET_LEVEL, tenant_id=tenant_id, gauge=gauge, new_level=level, new_version=version)
+
+
+async def adjusted_by(connection: Connection, tenant_id: TenantId, adjustment: Adjustment) -> tuple[int, int] | None:
+    """By how much its key has changed the level, and to what; None when it has not. With the level locked."""
+    row = await connection.fetch_row(
+        _ADJUSTED_BY,
+        tenant_id=tenant_id,
+        gauge=adjustment.gauge,
+        key=adjustment.key,
+        requester=adjustment.requester,
+    )
+    return None if row is None else (row["delta"], row["level"])
+
+
+async def remember(connection: Connection, tenant_id: TenantId, adjustment: Adjustment, level: int) -> None:
+    """Stores what the key has done."""
+    await connection.execute(
+        _REMEMBER,
+        tenant_id=tenant_id,
+        gauge=adjustment.gauge,
+        requester=adjustment.requester,
+        key=adjustment.key,
+        delta=adjustment.delta,
+        level=level,
+    )
+
+
+# Through the system door, across tenants
+
+_identity = gauge_adjustments.primary_key.columns
+_older = (
+    select(*_identity)
+    .where(gauge_adjustments.c.create_time < func.now() - bindparam("keep", type_=Interval))
+    .order_by(gauge_adjustments.c.create_time)
+    .limit(bindparam("size", type_=Integer))
+)
+_FORGET = compiled(delete(gauge_adjustments).where(tuple_(*_identity).in_(_older)))
+
+
+async def forget(connection: Connection, keep: timedelta, size: int) -> int:
+    """Forgets so many of the oldest keys that are older than the time to keep, and returns how many they were."""
+    return await connection.execute(_FORGET, keep=keep, size=size)

@@ -1,0 +1,1 @@
+"""Grants: what operators add to a tenant's allowance."""

@@ -1,0 +1,109 @@
+"""The SQL of making, listing and voiding grants, and nothing else; what is used of them is written by the ledger. All
+of it through the tenant's door."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+
+from sqlalchemy import Integer, bindparam, func, insert, literal_column, or_, select, update
+
+from tenantmesh.interceptors.tenants import TenantId
+from tenantmesh.runtime.database import Connection, Record, compiled
+from tenantmesh.tenant_svc.balances.grant import Grant
+from tenantmesh.tenant_svc.entitlements.repository import GRANT, grant_of
+from tenantmesh.tenant_svc.entitlements.tables import grants
+from tenantmesh.tenant_svc.tenants.tenant import RequestKey
+
+__all__ = ["all_of", "insert_", "locked", "made_by", "void"]
+
+_own = grants.c.tenant_id == bindparam("tenant_id", type_=grants.c.tenant_id.type)
+_this = (_own, grants.c.grant_id == bindparam("grant_id", type_=grants.c.grant_id.type))
+_over = grants.c.void_time.is_not(None) | (
+    grants.c.expire_time.is_not(None) & (grants.c.expire_time <= func.statement_timestamp())
+)
+_feature = bindparam("feature_id", type_=grants.c.feature_id.type)
+_LIST = compiled(
+    select(func.statement_timestamp().label("now"), *GRANT)
+    .where(_own, or_(_feature == literal_column("''"), grants.c.feature_id == _feature))
+    .order_by(_over, grants.c.create_time.desc(), grants.c.grant_id.desc())
+    .limit(bindparam("size", type_=Integer))
+)
+_MADE_BY = compiled(
+    select(grants.c.digest, *GRANT).where(
+        _own,
+        grants.c.requester == bindparam("requester"),
+        grants.c.request_id == bindparam("request_id", type_=grants.c.request_id.type),
+    )
+)
+_LOCKED = compiled(select(*GRANT).where(*_this).with_for_update())
+_INSERT = compiled(
+    insert(grants)
+    .values(
+        tenant_id=bindparam("tenant_id"),
+        **{column.key: bindparam(column.key) for column in GRANT if column.key not in {"void_time", "create_time"}},
+        create_time=func.statement_timestamp(),
+        requester=bindparam("requester"),
+        request_id=bindparam("request_id"),
+        digest=bindparam("digest"),
+    )
+    .returning(*GRANT)
+)
+_VOID = compiled(update(grants).where(*_this).values(void_time=func.statement_timestamp()).returning(*GRANT))
+
+
+async def all_of(
+    connection: Connection, tenant_id: TenantId, feature: str, size: int
+) -> tuple[list[Grant], datetime | None]:
+    """The tenant's grants, of one feature or (empty) of all: those that are over only as far as there is room, newest
+    first. With the database's clock, where there is a grant."""
+    rows = await connection.fetch(_LIST, tenant_id=tenant_id, feature_id=feature, size=size)
+    return [grant_of(row) for row in rows], rows[0]["now"] if rows else None
+
+
+async def made_by(connection: Connection, tenant_id: TenantId, key: RequestKey) -> tuple[str, Grant] | None:
+    """The grant that the request has made, with the digest of the request's fields; None when it has made none."""
+    row = await connection.fetch_row(_MADE_BY, tenant_id=tenant_id, requester=key.requester, request_id=key.request_id)
+    return None if row is None else (row["digest"], grant_of(row))
+
+
+async def locked(connection: Connection, tenant_id: TenantId, grant_id: uuid.UUID) -> Grant | None:
+    """The grant, which nobody uses or changes before this transaction ends; None when there is none."""
+    row = await connection.fetch_row(_LOCKED, tenant_id=tenant_id, grant_id=grant_id)
+    return None if row is None else grant_of(row)
+
+
+async def insert_(
+    connection: Connection, tenant_id: TenantId, grant: Grant, key: RequestKey | None, digest: str
+) -> Grant:
+    """Stores the grant with the request that makes it, and returns it as it is stored."""
+    row = await connection.fetch_row(
+        _INSERT,
+        tenant_id=tenant_id,
+        grant_id=grant.id,
+        feature_id=grant.feature,
+        amount=grant.amount,
+        priority=grant.priority,
+        effective_time=grant.effective_time,
+        expire_time=grant.expire_time,
+        max_rollover=grant.max_rollover,
+        min_rollover=grant.min_rollover,
+        reason=grant.reason,
+        balance=grant.balance,
+        balance_period=grant.balance_period,
+        requester=None if key is None else key.requester,
+        request_id=None if key is None else key.request_id,
+        digest=digest,
+    )
+    return _stored(row)
+
+
+async def void(connection: Connection, tenant_id: TenantId, grant_id: uuid.UUID) -> Grant:
+    """Ends the grant now, and returns it as it is stored."""
+    return _stored(await connection.fetch_row(_VOID, tenant_id=tenant_id, grant_id=grant_id))
+
+
+def _stored(row: Record | None) -> Grant:
+    if row is None:
+        raise LookupError("a grant that this transaction holds is gone")
+    return grant_of(row)

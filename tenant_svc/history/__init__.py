@@ -1,0 +1,1 @@
+"""History: the log of what changed a tenant's entitlements."""

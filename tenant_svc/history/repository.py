@@ -1,0 +1,217 @@
+"""The SQL that reads the log of entitlements, and nothing else. One tenant's history is read through its own door, the
+log as a whole through the system door."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    CompoundSelect,
+    Integer,
+    Select,
+    Text,
+    Uuid,
+    bindparam,
+    cast,
+    exists,
+    func,
+    literal_column,
+    null,
+    or_,
+    select,
+    union_all,
+)
+
+from tenantmesh.interceptors.tenants import TenantId
+from tenantmesh.runtime.database import Connection, Record, compiled
+from tenantmesh.tenant_svc.entitlements.tables import catalog_events, entitlement_events
+from tenantmesh.tenant_svc.history.event import ChangeType, EntitlementEvent
+from tenantmesh.tenant_svc.plans.tables import plan_versions
+from tenantmesh.tenant_svc.tenants.tables import tenants
+
+__all__ = ["after", "concerning", "head", "history", "nameable_plans", "unchanged_since"]
+
+_nothing = literal_column("''", Text)
+_log = entitlement_events.c
+_of_tenants = select(
+    _log.position,
+    _log.type,
+    _log.tenant_id,
+    _log.create_time,
+    _log.feature_id,
+    _log.actor,
+    _log.reason,
+    _log.before,
+    _log.after,
+    _log.plan_id,
+    _log.plan_version,
+)
+_of_catalog = select(
+    catalog_events.c.position,
+    literal_column("'CATALOG_CHANGED'", Text).label("type"),
+    cast(null(), Uuid).label("tenant_id"),
+    catalog_events.c.create_time,
+    catalog_events.c.feature_id,
+    catalog_events.c.actor,
+    _nothing.label("reason"),
+    catalog_events.c.before,
+    catalog_events.c.after,
+    _nothing.label("plan_id"),
+    literal_column("0", Integer).label("plan_version"),
+)
+
+
+def event_of(row: Record) -> EntitlementEvent:
+    """The event in a row."""
+    tenant_id = row["tenant_id"]
+    return EntitlementEvent(
+        row["position"],
+        ChangeType(row["type"]),
+        None if tenant_id is None else TenantId(tenant_id),
+        row["create_time"],
+        row["feature_id"],
+        row["actor"],
+        row["reason"],
+        row["before"],
+        row["after"],
+        row["plan_id"],
+        row["plan_version"],
+    )
+
+
+def _both(of_tenants: Select[Any], of_catalog: Select[Any], *, newest_first: bool) -> CompoundSelect[Any]:
+    """So many of both together. Each part has its own limit too, so that neither is read to its end."""
+    size = bindparam("size", type_=Integer)
+    parts = [
+        part.order_by(position.desc() if newest_first else position).limit(size).subquery()
+        for part, position in ((of_tenants, _log.position), (of_catalog, catalog_events.c.position))
+    ]
+    both = union_all(*(select(part) for part in parts))
+    position = both.selected_columns.position
+    return both.order_by(position.desc() if newest_first else position).limit(size)
+
+
+# Through the tenant's door
+
+_tenant_id = bindparam("tenant_id", type_=Uuid)
+_own = _log.tenant_id == _tenant_id
+_before = bindparam("before_position", type_=BigInteger)
+_born = select(tenants.c.create_time).where(tenants.c.tenant_id == _tenant_id).scalar_subquery()
+# Of the catalog what changed features under the tenant. That a plan has a new version changes nothing for whoever is on
+# an old one, and names plans that may be another customer's.
+_HISTORY = compiled(
+    _both(
+        _of_tenants.where(_own, _log.position < _before),
+        _of_catalog.where(
+            catalog_events.c.position < _before,
+            catalog_events.c.feature_id != _nothing,
+            catalog_events.c.create_time >= _born,
+        ),
+        newest_first=True,
+    )
+)
+_feature = bindparam("feature_id", type_=Text)
+_CONCERNING = compiled(
+    _both(
+        _of_tenants.where(_own, or_(_log.feature_id == _feature, _log.type == literal_column("'PLAN_CHANGED'"))),
+        _of_catalog.where(catalog_events.c.feature_id == _feature),
+        newest_first=True,
+    )
+)
+
+_own_plan = select(tenants.c.plan_id).where(tenants.c.tenant_id == _tenant_id).scalar_subquery()
+_NAMEABLE = compiled(
+    select(plan_versions.c.plan_id).where(
+        plan_versions.c.version == literal_column("1"),  # it is there as long as the plan is
+        plan_versions.c.listed | (plan_versions.c.plan_id == _own_plan),
+    )
+)
+
+
+async def history(connection: Connection, tenant_id: TenantId, before: int, size: int) -> list[EntitlementEvent]:
+    """What precedes the position, newest first: the tenant's events, and the features that changed for everybody since
+    the tenant was created."""
+    rows = await connection.fetch(_HISTORY, tenant_id=tenant_id, before_position=before, size=size)
+    return [event_of(row) for row in rows]
+
+
+async def nameable_plans(connection: Connection, tenant_id: TenantId) -> frozenset[str]:
+    """The plans that the tenant may be told of: the listed ones and its own."""
+    return frozenset(row["plan_id"] for row in await connection.fetch(_NAMEABLE, tenant_id=tenant_id))
+
+
+async def concerning(connection: Connection, tenant_id: TenantId, feature: str, size: int) -> list[EntitlementEvent]:
+    """The newest events of the tenant's feature or plan, and of the feature in the catalog, newest first."""
+    rows = await connection.fetch(_CONCERNING, tenant_id=tenant_id, feature_id=feature, size=size)
+    return [event_of(row) for row in rows]
+
+
+# Through the system door, across tenants
+
+_HEAD = compiled(
+    select(
+        func.greatest(
+            select(func.max(_log.position)).scalar_subquery(),
+            select(func.max(catalog_events.c.position)).scalar_subquery(),
+            literal_column("0"),
+        ).label("position")
+    )
+)
+_after = bindparam("after", type_=BigInteger)
+_AFTER = compiled(
+    _both(
+        _of_tenants.where(_log.position > _after),
+        _of_catalog.where(catalog_events.c.position > _after),
+        newest_first=False,
+    )
+)
+_changed_since = exists().where(
+    _log.tenant_id == tenants.c.tenant_id, _log.position > bindparam("position", type_=BigInteger)
+)
+_UNCHANGED_SINCE = compiled(
+    select(
+        tenants.c.tenant_id,
+        tenants.c.plan_id,
+        tenants.c.plan_version,
+        func.statement_timestamp().label("create_time"),
+    )
+    .where(
+        tenants.c.tenant_id > bindparam("after", type_=Uuid),
+        tenants.c.state != literal_column("'DELETED'"),
+        ~_changed_since,
+    )
+    .order_by(tenants.c.tenant_id)
+    .limit(bindparam("size", type_=Integer))
+)
+
+
+async def head(connection: Connection) -> int:
+    """The position of the last event there has been, 0 when there was none."""
+    row = await connection.fetch_row(_HEAD)
+    return 0 if row is None else int(row["position"])
+
+
+async def after(connection: Connection, position: int, size: int) -> list[EntitlementEvent]:
+    """The events of all tenants and of the catalog that follow the position, oldest first."""
+    return [event_of(row) for row in await connection.fetch(_AFTER, after=position, size=size)]
+
+
+async def unchanged_since(
+    connection: Connection, position: int, after_tenant: uuid.UUID, size: int
+) -> list[EntitlementEvent]:
+    """The tenants, by ascending id, whose entitlements have no event after the position, each as a snapshot as of it.
+    Changes of the catalog don't count: they follow in any case."""
+    rows = await connection.fetch(_UNCHANGED_SINCE, position=position, after=after_tenant, size=size)
+    return [
+        EntitlementEvent(
+            position,
+            ChangeType.SNAPSHOT,
+            TenantId(row["tenant_id"]),
+            row["create_time"],
+            plan_id=row["plan_id"],
+            plan_version=row["plan_version"],
+        )
+        for row in rows
+    ]

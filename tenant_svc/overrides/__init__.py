@@ -1,0 +1,1 @@
+"""Overrides: what a tenant has of a feature instead of what its plan says."""

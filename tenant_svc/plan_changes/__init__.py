@@ -1,0 +1,1 @@
+"""Plan changes: putting a tenant on another plan."""

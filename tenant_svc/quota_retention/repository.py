@@ -1,0 +1,81 @@
+"""The SQL of forgetting what is long over, and nothing else. All of it goes through the system door, across tenants, in
+batches."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from sqlalchemy import ColumnElement, Integer, Interval, bindparam, delete, exists, func, literal_column, select, tuple_
+
+from tenantmesh.runtime.database import Connection, compiled
+from tenantmesh.tenant_svc.balances.tables import allocation_items, allocations, grant_burns, ledger
+from tenantmesh.tenant_svc.entitlements.tables import grants
+
+__all__ = ["forget_allocations", "forget_burns", "forget_rows"]
+
+_before = func.now() - bindparam("keep", type_=Interval)
+_size = bindparam("size", type_=Integer)
+_RESERVED: ColumnElement[str] = literal_column("'RESERVED'")  # not bound: by this the indexes are found
+
+_closed = (
+    select(allocations.c.tenant_id, allocations.c.allocation_id)
+    .where(allocations.c.state != _RESERVED, allocations.c.expire_time < _before)
+    .order_by(allocations.c.expire_time)
+    .limit(_size)
+    .cte("closed")
+)
+_items_of_closed = (
+    delete(allocation_items)
+    .where(tuple_(allocation_items.c.tenant_id, allocation_items.c.allocation_id).in_(select(_closed)))
+    .cte("items_of_closed")
+)
+_FORGET_ALLOCATIONS = compiled(
+    delete(allocations)
+    .where(tuple_(allocations.c.tenant_id, allocations.c.allocation_id).in_(select(_closed)))
+    .add_cte(_items_of_closed)
+)
+
+# What is reserved goes back to the row that it was taken from, and by the burns of its period to grants.
+_reserved = exists().where(
+    allocations.c.state == _RESERVED,
+    allocation_items.c.tenant_id == allocations.c.tenant_id,
+    allocation_items.c.allocation_id == allocations.c.allocation_id,
+    allocation_items.c.tenant_id == ledger.c.tenant_id,
+    allocation_items.c.feature_id == ledger.c.feature_id,
+    allocation_items.c.period_start == ledger.c.period_start,
+)
+_row = (ledger.c.tenant_id, ledger.c.feature_id, ledger.c.period_start)
+_old_rows = (
+    select(*_row).where(ledger.c.period_start < _before, ~_reserved).order_by(ledger.c.period_start).limit(_size)
+)
+_FORGET_ROWS = compiled(delete(ledger).where(tuple_(*_row).in_(_old_rows)))
+_its_row = exists().where(
+    grants.c.tenant_id == grant_burns.c.tenant_id,
+    grants.c.grant_id == grant_burns.c.grant_id,
+    ledger.c.tenant_id == grants.c.tenant_id,
+    ledger.c.feature_id == grants.c.feature_id,
+    ledger.c.period_start == grant_burns.c.period_start,
+)
+_burn = (grant_burns.c.tenant_id, grant_burns.c.grant_id, grant_burns.c.period_start)
+_old_burns = (
+    select(*_burn)
+    .where(grant_burns.c.period_start < _before, ~_its_row)
+    .order_by(grant_burns.c.period_start)
+    .limit(_size)
+)
+_FORGET_BURNS = compiled(delete(grant_burns).where(tuple_(*_burn).in_(_old_burns)))
+
+
+async def forget_allocations(connection: Connection, keep: timedelta, size: int) -> int:
+    """Forgets so many allocations that have ended, one way or another, and whose time was over so long ago."""
+    return await connection.execute(_FORGET_ALLOCATIONS, keep=keep, size=size)
+
+
+async def forget_rows(connection: Connection, keep: timedelta, size: int) -> int:
+    """Forgets so many rows of the ledger whose period began so long ago, and to which nothing can be returned."""
+    return await connection.execute(_FORGET_ROWS, keep=keep, size=size)
+
+
+async def forget_burns(connection: Connection, keep: timedelta, size: int) -> int:
+    """Forgets so much of what grants have given in periods that began so long ago and have no row in the ledger."""
+    return await connection.execute(_FORGET_BURNS, keep=keep, size=size)

@@ -1,1 +1,0 @@
-"""Quotas: how much of its allowances and levels each tenant has used."""
