@@ -25,6 +25,7 @@ __all__ = [
     "is_slug",
     "no_such_tenant",
     "parse_tenant_id",
+    "parse_uuid",
     "refuse_unless_active",
 ]
 
@@ -98,15 +99,21 @@ def is_slug(text: str) -> bool:
     return len(text) in SLUG_LENGTH and SLUG.fullmatch(text) is not None
 
 
-def parse_tenant_id(text: str) -> TenantId | None:
-    """Return the UUID that the text spells in its canonical form, or None. The nil UUID belongs to no tenant."""
+def parse_uuid(text: str) -> uuid.UUID | None:
+    """The UUID that the text spells in its canonical form, or None. The nil UUID is nobody's."""
     if len(text) != UUID_LENGTH:
         return None
     try:
         value = uuid.UUID(text)
     except ValueError:
         return None
-    return TenantId(value) if value.int and str(value) == text.lower() else None
+    return value if value.int and str(value) == text.lower() else None
+
+
+def parse_tenant_id(text: str) -> TenantId | None:
+    """The tenant id that the text spells, as `parse_uuid`."""
+    value = parse_uuid(text)
+    return None if value is None else TenantId(value)
 
 
 def no_such_tenant() -> NotFound:

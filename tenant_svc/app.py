@@ -22,8 +22,9 @@ from tenantmesh.runtime.server import Application
 from tenantmesh.runtime.telemetry import Telemetry
 from tenantmesh.runtime.telemetry.spans import CallSpans
 from tenantmesh.tenant_svc.capabilities import Capabilities
-from tenantmesh.tenant_svc.schema import SCHEMA, metadata
+from tenantmesh.tenant_svc.schema import SCHEMA
 from tenantmesh.tenant_svc.settings import TenantSettings
+from tenantmesh.tenant_svc.tables import metadata
 
 __all__ = ["SERVICES", "TenantApp", "build"]
 

@@ -15,4 +15,4 @@ DIRECTORY_ROLE = "tenant_directory"
 metadata = MetaData(schema=SCHEMA)
 
 OUTAGE = Outage("TENANT_DIRECTORY_UNAVAILABLE", "Tenants can't be read or changed at the moment. Retry with backoff.")
-"""What callers are answered while this schema's database is away."""
+"""The answer to callers while this schema's database is away."""

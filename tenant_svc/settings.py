@@ -17,7 +17,7 @@ Retention = Annotated[Duration, Field(ge=timedelta(days=7))]
 
 
 class QuotaSettings(Group):
-    """How long quotas remember what is over. Never shorter than request ids are promised to be remembered."""
+    """How long quotas keep what has ended: at least as long as request ids are promised to be remembered."""
 
     allocation_retention: Retention = timedelta(days=90)
     period_retention: Retention = timedelta(days=400)

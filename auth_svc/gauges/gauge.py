@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tenantmesh.interceptors.errors import QuotaViolation, ResourceExhausted
+from tenantmesh.chassis import refusals
+from tenantmesh.interceptors.errors import ResourceExhausted
 from tenantmesh.interceptors.tenants import TenantId, TenantRecord
 
 __all__ = ["USERS", "GaugeFull", "GaugeLevel", "limit_reached", "require_room"]
@@ -40,23 +41,11 @@ def require_room(level: int, limit: int | None) -> None:
 
 def limit_reached(gauge: str, full: GaugeFull, tenant: TenantRecord) -> ResourceExhausted:
     """Return the refusal for a caller who would raise a gauge that is full."""
-    return ResourceExhausted(
-        "LIMIT_REACHED",
+    return refusals.limit_reached(
         f"The tenant has {full.level} {gauge} and may have {full.limit}. Its administrator can ask for a higher limit.",
-        metadata={
-            "gauge": gauge,
-            "limit": str(full.limit),
-            "level": str(full.level),
-            "scope": "tenant",
-            "plan": tenant.plan_id,
-        },
-        quota_violations=[
-            QuotaViolation(
-                subject=f"tenant:{tenant.id}",
-                description=f"at most {full.limit} {gauge} at a time",
-                metric=gauge,
-                id="level",
-                limit=full.limit,
-            )
-        ],
+        gauge=gauge,
+        level=full.level,
+        limit=full.limit,
+        tenant_id=tenant.id,
+        plan_id=tenant.plan_id,
     )

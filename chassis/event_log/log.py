@@ -1,8 +1,8 @@
 """What can be followed: a log of events in the order in which they were committed.
 
 An event's position follows commit order: whoever writes one holds an advisory lock from before the position is drawn
-until the transaction is visible (`tenants.repository.lock_log`). A reader that has seen a position has therefore seen
-all before it, and no event is skipped because its transaction committed late.
+until the transaction is visible. A reader that has seen a position has therefore seen all before it, and no event is
+skipped because its transaction committed late.
 """
 
 from __future__ import annotations

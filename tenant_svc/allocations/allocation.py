@@ -16,7 +16,7 @@ __all__ = ["Allocation", "AllocationState", "Item", "Mode", "NewAllocation"]
 
 
 class AllocationState(Enum):
-    """What became of an allocation. UNSPECIFIED: none was made."""
+    """The states of an allocation. UNSPECIFIED: none was made."""
 
     UNSPECIFIED = "UNSPECIFIED"
     RESERVED = "RESERVED"
@@ -26,7 +26,7 @@ class AllocationState(Enum):
 
 
 class Mode(Enum):
-    """What to do when there is less than was asked for: see the contract."""
+    """What to do when less is left than the request needs: see the contract."""
 
     NORMAL = "NORMAL"
     BEST_EFFORT = "BEST_EFFORT"
@@ -35,27 +35,27 @@ class Mode(Enum):
 
 @dataclass(frozen=True, slots=True)
 class NewAllocation:
-    """What is asked for: amounts by meter, in the features' units, each at least 1."""
+    """A reservation that a request asks for: amounts by meter, in the features' units, each at least 1."""
 
     amounts: Mapping[str, int]
     mode: Mode
     time_to_live: timedelta
 
     def __post_init__(self) -> None:
-        # One that had expired when it was made would be taken back to make room for itself, for ever.
+        # Otherwise the reservation would be expired at once and released to make room for itself, for ever.
         if self.time_to_live <= timedelta(0):
             raise ValueError("a reservation lasts some time")
 
     @property
     def digest(self) -> str:
-        """The same for the same fields, so that a repeated request can be told from another with its id."""
+        """Equal for equal fields: tells a repeated request from a different one with the same id."""
         fields = [sorted(self.amounts.items()), self.mode.value, self.time_to_live.total_seconds()]
         return sha256(json.dumps(fields).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """What was allocated of one meter, in which period, and how much of it was charged in the end."""
+    """The part of one meter: what was allocated, in which period, and what of it was charged in the end."""
 
     meter: str
     period_start: datetime
@@ -67,7 +67,7 @@ class Item:
 class Allocation:
     """An allocation as it is stored; for CHECK_ONLY as it would be, without id and times.
 
-    overdue: whether its time was over when it was read.
+    overdue: whether it had expired when it was read.
     """
 
     id: uuid.UUID | None

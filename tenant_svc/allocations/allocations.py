@@ -1,36 +1,39 @@
-"""Reserving allowances whose final cost is known only later: allocate, then commit or release. Ends by itself."""
+"""Reserving allowances whose final cost is known only later: allocate, then commit or release. Reservations expire."""
 
 from __future__ import annotations
 
-import logging
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 
+import structlog
+
 from tenantmesh.chassis.doors import Doors
+from tenantmesh.chassis.requests import RequestKey
 from tenantmesh.interceptors.errors import Unavailable
 from tenantmesh.interceptors.quotas import Ask
 from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.runtime.database import Connection
-from tenantmesh.tenant_svc.allocations import expiry, repository
+from tenantmesh.tenant_svc.allocations import repository
 from tenantmesh.tenant_svc.allocations.allocation import Allocation, AllocationState, Item, Mode, NewAllocation
+from tenantmesh.tenant_svc.allocations.expiry import held
+from tenantmesh.tenant_svc.allocations.refusals import allocation_closed, allocation_not_found, request_reused
 from tenantmesh.tenant_svc.allowances import accounts
 from tenantmesh.tenant_svc.allowances.ledger import Ledger
-from tenantmesh.tenant_svc.allowances.refusals import allocation_closed, allocation_not_found, exhausted, request_reused
-from tenantmesh.tenant_svc.tenants.tenant import RequestKey
+from tenantmesh.tenant_svc.allowances.refusals import exhausted
 
 __all__ = ["Allocations", "Drain"]
 
 Drain = Callable[[TenantId, Sequence[str]], Awaitable[None]]
-"""Takes back into the ledger what lies ready of these meters: given out, and not used."""
+"""Returns the units of these meters in the pool to the ledger."""
 
-_log = logging.getLogger("tenantmesh.tenant.quotas")
+_log = structlog.get_logger()
 
 _TENANTS_A_ROUND = 100
 
 
 class _Short(Exception):
-    """The ledger has less of these meters than was asked for. Some may lie ready elsewhere."""
+    """The ledger has less of these meters than the request needs. The pool may have more."""
 
     def __init__(self, meters: Sequence[str]) -> None:
         super().__init__(*meters)
@@ -45,7 +48,11 @@ class Allocations:
     """The use cases. All raise Unavailable when the database can't be reached. `new_id` makes time-ordered UUIDs."""
 
     def __init__(
-        self, doors: Doors, ledger: Ledger, new_id: Callable[[], uuid.UUID], drain: Drain = _nothing_pooled
+        self,
+        doors: Doors,
+        ledger: Ledger,
+        new_id: Callable[[], uuid.UUID],
+        drain: Drain = _nothing_pooled,
     ) -> None:
         self._doors = doors
         self._ledger = ledger
@@ -94,37 +101,39 @@ class Allocations:
             if found.state is not AllocationState.RESERVED:
                 return found
             state = AllocationState.EXPIRED if found.overdue else AllocationState.RELEASED
-            await accounts.put_back(connection, tenant_id, expiry.reserved([found]))
+            await accounts.put_back(connection, tenant_id, held([found]))
             await repository.end_all(connection, tenant_id, [allocation_id], state)
         return found.ended(state, {})
 
     async def expire(self) -> int:
-        """Ends reservations of any tenants whose time is over, and returns how many: none when there are no more that
-        can be ended. One tenant whose rows stay locked, or can't be put right, must not keep the others waiting."""
+        """Ends expired reservations of any tenants, and returns how many: none when no more can be ended. Goes on with
+        the next tenant where one's rows stay locked or are wrong."""
         async with self._doors.system("reservations whose time is over", read_only=True) as connection:
             tenants = await repository.overdue(connection, self._moment, _TENANTS_A_ROUND)
         ended = 0
         for tenant_id in tenants:
             try:
-                ended += await expiry.release_expired(self._doors, tenant_id, self._moment)
+                ended += await self._ledger.reservations.release_expired(tenant_id, self._moment)
             except Unavailable:
                 continue
             except Exception:
-                _log.exception("reservations of tenant %s could not be ended", tenant_id)
+                _log.exception("reservations of a tenant could not be ended", tenant=str(tenant_id))
         return ended
 
     async def _allocate(
         self, tenant_id: TenantId, new: NewAllocation, key: RequestKey | None, *, drained: bool
     ) -> Allocation:
-        """As `allocate`; raises _Short where there is less, unless the pools have been drained."""
+        """As `allocate`; raises _Short where the ledger has less, unless the pool was drained."""
         meters = sorted(new.amounts)
         if new.mode is Mode.CHECK_ONLY:
-            return await self._ledger.settled(
-                tenant_id, meters, lambda each: self._check(each, tenant_id, new, drained=drained)
+            return await self._ledger.run(
+                tenant_id, meters, lambda connection: self._check(connection, tenant_id, new, drained=drained)
             )
-        id_ = self._new_id()
-        return await self._ledger.settled(
-            tenant_id, meters, lambda each: self._reserve(each, tenant_id, id_, new, key, drained=drained)
+        allocation_id = self._new_id()
+        return await self._ledger.run(
+            tenant_id,
+            meters,
+            lambda connection: self._reserve(connection, tenant_id, allocation_id, new, key, drained=drained),
         )
 
     async def _check(
@@ -137,29 +146,29 @@ class Allocations:
         self,
         connection: Connection,
         tenant_id: TenantId,
-        id_: uuid.UUID,
+        allocation_id: uuid.UUID,
         new: NewAllocation,
         key: RequestKey | None,
         *,
         drained: bool,
     ) -> Allocation:
-        # First of all, so that whoever repeats the request waits for this one and not for locks that this one needs.
-        times = await repository.create(connection, tenant_id, id_, new, key, self._moment)
+        # First of all: a repeated request then waits for this one, and not while holding locks that this one needs.
+        times = await repository.create(connection, tenant_id, allocation_id, new, key, self._moment)
         if times is None:
             return await self._repeated(connection, tenant_id, new, key)
         items, found = await self._within_reach(connection, tenant_id, new, drained=drained)
         await accounts.take(connection, tenant_id, found, {item.meter: item.allocated for item in items})
-        await repository.add_items(connection, tenant_id, id_, items)
-        return Allocation(id_, AllocationState.RESERVED, items, *times)
+        await repository.add_items(connection, tenant_id, allocation_id, items)
+        return Allocation(allocation_id, AllocationState.RESERVED, items, *times)
 
     async def _within_reach(
         self, connection: Connection, tenant_id: TenantId, new: NewAllocation, *, drained: bool
-    ) -> tuple[tuple[Item, ...], accounts.Accounts]:
-        """What can be reserved, with the accounts to take it from. Where there is less, raises _Short unless the pools
-        have been drained, and then ResourceExhausted unless less will do."""
+    ) -> tuple[tuple[Item, ...], accounts.LockedAccounts]:
+        """What can be reserved, with the accounts to take it from. Where the ledger has less, raises _Short unless the
+        pool was drained; then raises ResourceExhausted unless the mode is BEST_EFFORT."""
         asks = [Ask(meter, amount, amount) for meter, amount in sorted(new.amounts.items())]
-        # Unlimited meters are counted too: what is returned must have been given.
-        locked = await accounts.lock(connection, tenant_id, sorted(new.amounts), self._moment, all_=True)
+        # Unlimited meters need an account too: only what was given can be returned.
+        locked = await accounts.lock(connection, tenant_id, sorted(new.amounts), self._moment, open_all=True)
         found, enough = await self._ledger.within_reach(connection, tenant_id, locked, asks)
         short = [] if enough else [ask for ask in asks if found.left(ask.meter) < ask.need]
         if short and not drained:
@@ -174,7 +183,7 @@ class Allocations:
     ) -> Allocation:
         made = None if key is None else await repository.made_by(connection, tenant_id, key, self._moment)
         if made is None or made[0] != new.digest:
-            raise request_reused("request_id")
+            raise request_reused()
         return made[1]
 
     async def _locked(self, connection: Connection, tenant_id: TenantId, allocation_id: uuid.UUID) -> Allocation:

@@ -1,4 +1,4 @@
-"""Ending reservations whose time is over: their units go back to where they came from."""
+"""Ending reservations that have expired: their units go back to where they came from."""
 
 from __future__ import annotations
 
@@ -8,33 +8,47 @@ from datetime import datetime
 
 from tenantmesh.chassis.doors import Doors
 from tenantmesh.interceptors.tenants import TenantId
-from tenantmesh.tenant_svc.allocations import repository as allocation_repository
+from tenantmesh.runtime.database import Connection
+from tenantmesh.tenant_svc.allocations import repository
 from tenantmesh.tenant_svc.allocations.allocation import Allocation, AllocationState
 from tenantmesh.tenant_svc.allowances import accounts
 from tenantmesh.tenant_svc.allowances.repository import LedgerKey
+from tenantmesh.tenant_svc.allowances.reservations import Reservations
 
-__all__ = ["BATCH", "release_expired", "reserved"]
+__all__ = ["BATCH", "StoredReservations", "held"]
 
 BATCH = 100
 """How many reservations one transaction ends at most."""
 
 
-async def release_expired(doors: Doors, tenant_id: TenantId, moment: datetime | None) -> int:
-    """Ends up to BATCH of the tenant's reservations that have expired, and returns how many. Whoever else does the same
-    waits, and then finds them ended."""
-    async with doors.tenant(tenant_id) as connection:
-        expired = await allocation_repository.lock_expired(connection, tenant_id, moment, BATCH)
-        await accounts.put_back(connection, tenant_id, reserved(expired))
-        await allocation_repository.end_all(
-            connection, tenant_id, [each.id for each in expired if each.id], AllocationState.EXPIRED
-        )
-    return len(expired)
+class StoredReservations(Reservations):
+    """The reservations in the database. Every method raises Unavailable while it is away."""
+
+    def __init__(self, doors: Doors) -> None:
+        self._doors = doors
+
+    async def reserved(self, connection: Connection, tenant_id: TenantId, key: LedgerKey) -> int:
+        """See Reservations."""
+        return await repository.reserved(connection, tenant_id, key)
+
+    async def any_expired(self, connection: Connection, tenant_id: TenantId, moment: datetime | None) -> bool:
+        """See Reservations."""
+        return await repository.any_expired(connection, tenant_id, moment)
+
+    async def release_expired(self, tenant_id: TenantId, moment: datetime | None) -> int:
+        """Ends up to BATCH reservations. Other transactions that do the same wait, and then find them ended."""
+        async with self._doors.tenant(tenant_id) as connection:
+            expired = await repository.lock_expired(connection, tenant_id, moment, BATCH)
+            await accounts.put_back(connection, tenant_id, held(expired))
+            ids = [allocation.id for allocation in expired if allocation.id]
+            await repository.end_all(connection, tenant_id, ids, AllocationState.EXPIRED)
+        return len(expired)
 
 
-def reserved(allocations: Iterable[Allocation]) -> Counter[LedgerKey]:
+def held(allocations: Iterable[Allocation]) -> Counter[LedgerKey]:
     """What the allocations hold, by meter and period."""
-    held: Counter[LedgerKey] = Counter()
-    for each in allocations:
-        for item in each.items:
-            held[item.meter, item.period_start] += item.allocated
-    return held
+    amounts: Counter[LedgerKey] = Counter()
+    for allocation in allocations:
+        for item in allocation.items:
+            amounts[item.meter, item.period_start] += item.allocated
+    return amounts

@@ -1,6 +1,6 @@
 """The SQL of reservations, and nothing else. Which door a statement needs is said with it.
 
-Allocations are locked before rows of the ledger, never after: see `repository.py`.
+Allocations are locked before rows of the ledger, never after: see `tenant_svc.allowances.repository`.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import insert
 
+from tenantmesh.chassis.requests import RequestKey
 from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.runtime.database import Connection, Record, compiled
 from tenantmesh.tenant_svc.allocations.allocation import Allocation, AllocationState, Item, NewAllocation
+from tenantmesh.tenant_svc.allocations.tables import allocation_items, allocations
 from tenantmesh.tenant_svc.allowances.repository import LedgerKey, moment_or_now
-from tenantmesh.tenant_svc.balances.tables import allocation_items, allocations
-from tenantmesh.tenant_svc.tenants.tenant import RequestKey
 
 __all__ = [
     "add_items",
@@ -148,8 +148,8 @@ async def create(
     key: RequestKey | None,
     moment: datetime | None,
 ) -> tuple[datetime, datetime] | None:
-    """Stores an allocation that has nothing yet, and returns when it ends and when it was made; None where the request
-    has made one already. A transaction that is making one for the same request is waited for."""
+    """Stores an allocation without items, and returns when it expires and when it was made. None where the request has
+    made one already. Waits for a transaction that is making one for the same request."""
     row = await connection.fetch_row(
         _CREATE,
         tenant_id=tenant_id,
@@ -193,7 +193,7 @@ async def made_by(
 async def lock(
     connection: Connection, tenant_id: TenantId, allocation_id: uuid.UUID, moment: datetime | None
 ) -> Allocation | None:
-    """The allocation, which nobody else ends before this transaction does; None when there is none."""
+    """Locks and returns the allocation; None when it does not exist."""
     row = await connection.fetch_row(_LOCK, tenant_id=tenant_id, allocation_id=allocation_id, moment=moment)
     return None if row is None else (await _read(connection, tenant_id, [allocation_id], moment))[0]
 
@@ -201,18 +201,19 @@ async def lock(
 async def lock_expired(
     connection: Connection, tenant_id: TenantId, moment: datetime | None, size: int
 ) -> list[Allocation]:
-    """Reservations whose time is over, which nobody else ends before this transaction does."""
+    """Locks and returns up to `size` reservations that have expired."""
     rows = await connection.fetch(_LOCK_EXPIRED, tenant_id=tenant_id, moment=moment, size=size)
     return await _read(connection, tenant_id, [row["allocation_id"] for row in rows], moment) if rows else []
 
 
 async def any_expired(connection: Connection, tenant_id: TenantId, moment: datetime | None) -> bool:
-    """Whether there are such."""
+    """Whether the tenant has reservations that have expired and are still open."""
     return await connection.fetch_row(_ANY_EXPIRED, tenant_id=tenant_id, moment=moment) is not None
 
 
 async def reserved(connection: Connection, tenant_id: TenantId, key: LedgerKey) -> int:
-    """What open reservations hold of a meter in a period. With its account locked, which whoever reserves locks too."""
+    """What open reservations hold of a meter in a period. The caller has locked the account, as every transaction that
+    reserves does."""
     meter, period = key
     (row,) = await connection.fetch(_RESERVED, tenant_id=tenant_id, meter=meter, period=period)
     found: int = row["amount"]
@@ -222,7 +223,7 @@ async def reserved(connection: Connection, tenant_id: TenantId, key: LedgerKey) 
 async def end_all(
     connection: Connection, tenant_id: TenantId, ids: Sequence[uuid.UUID], state: AllocationState
 ) -> None:
-    """Stores how the allocations ended. Last in a transaction: after this, requests that are repeated wait for it."""
+    """Stores how the allocations ended. Call this last: repeated requests wait for the transaction from then on."""
     if ids:
         await connection.execute(_END, tenant_id=tenant_id, ids=list(ids), new_state=state.value)
 
@@ -270,5 +271,5 @@ _OVERDUE = compiled(
 
 
 async def overdue(connection: Connection, moment: datetime | None, size: int) -> list[TenantId]:
-    """Some tenants that have reservations whose time is over, those that wait longest first."""
+    """Up to `size` tenants with reservations that have expired, longest overdue first."""
     return [TenantId(row["tenant_id"]) for row in await connection.fetch(_OVERDUE, moment=moment, size=size)]

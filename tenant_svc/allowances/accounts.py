@@ -1,4 +1,4 @@
-"""The accounts of one tenant inside a transaction: locked, charged, refilled. How much is decided elsewhere."""
+"""The accounts of one tenant inside a transaction: locked, charged, refilled. How much, the ledger decides."""
 
 from __future__ import annotations
 
@@ -6,27 +6,27 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from tenantmesh.interceptors.entitlements import FeatureType
 from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.runtime.database import Connection, Record
-from tenantmesh.tenant_svc.allocations import repository as allocation_repository
 from tenantmesh.tenant_svc.allowances import repository
-from tenantmesh.tenant_svc.allowances.refusals import meter_not_found
 from tenantmesh.tenant_svc.allowances.repository import LedgerKey
 from tenantmesh.tenant_svc.balances.account import Account, returned
 from tenantmesh.tenant_svc.balances.grant import Grant, burn_order
 from tenantmesh.tenant_svc.entitlements import reader
 from tenantmesh.tenant_svc.entitlements.entitlement import TenantEntitlements
-from tenantmesh.tenant_svc.tenants.tenants import not_found
+from tenantmesh.tenant_svc.features.refusals import feature_not_found
+from tenantmesh.tenant_svc.tenants.refusals import tenant_not_found
 
-__all__ = ["Accounts", "NotOpened", "leased", "lock", "put_back", "take", "with_grants"]
+__all__ = ["LockedAccounts", "NotOpened", "given", "lock", "put_back", "take", "with_grants"]
 
 
 class NotOpened(Exception):
-    """Some meters have no account in this period yet. Open them, in a transaction of their own, and begin again."""
+    """Some meters have no account in this period yet. Open them in a transaction of their own, then begin again."""
 
 
 @dataclass(frozen=True, slots=True)
-class Accounts:
+class LockedAccounts:
     """The accounts that a transaction has locked, by meter. `valid_for` is how long the tenant is entitled to the same
     if nothing is changed; None is for ever."""
 
@@ -40,10 +40,10 @@ class Accounts:
 
 
 async def lock(
-    connection: Connection, tenant_id: TenantId, meters: Iterable[str], moment: datetime | None, *, all_: bool
-) -> Accounts:
-    """Locks the meters' accounts and reads what the tenant is entitled to: in this order, so that nothing is given by a
-    limit that has been lowered meanwhile. Unlimited meters need no account, unless `all_` are to have one.
+    connection: Connection, tenant_id: TenantId, meters: Iterable[str], moment: datetime | None, *, open_all: bool
+) -> LockedAccounts:
+    """Locks the meters' accounts, then reads what the tenant is entitled to. In this order nothing is given by a limit
+    that was lowered meanwhile. Unlimited meters need no account, unless `open_all`.
 
     Raises NotFound `FEATURE_NOT_FOUND`, `TENANT_NOT_FOUND`, and NotOpened.
     """
@@ -51,14 +51,14 @@ async def lock(
     rows = await repository.lock_accounts(connection, tenant_id, wanted, moment)
     for meter in wanted:
         if meter not in rows:
-            raise meter_not_found(meter)
+            raise feature_not_found(meter, FeatureType.METERED)
     entitlements = await reader.load(connection, tenant_id)
     if entitlements is None:
-        raise not_found()
+        raise tenant_not_found()
     found = {meter: _account(rows[meter], entitlements) for meter in wanted}
-    if any(rows[meter]["given"] is None and (all_ or found[meter].allowance is not None) for meter in wanted):
+    if any(rows[meter]["given"] is None and (open_all or found[meter].allowance is not None) for meter in wanted):
         raise NotOpened
-    return Accounts(entitlements.plan.id, entitlements.valid_for, found)
+    return LockedAccounts(entitlements.plan.id, entitlements.valid_for, found)
 
 
 def _account(row: Record, entitlements: TenantEntitlements) -> Account:
@@ -77,9 +77,13 @@ def _account(row: Record, entitlements: TenantEntitlements) -> Account:
 
 
 async def with_grants(
-    connection: Connection, tenant_id: TenantId, accounts: Accounts, meters: Iterable[str], moment: datetime | None
-) -> Accounts:
-    """The same, with the grants of the meters locked as well: what is taken from them must not be void meanwhile."""
+    connection: Connection,
+    tenant_id: TenantId,
+    accounts: LockedAccounts,
+    meters: Iterable[str],
+    moment: datetime | None,
+) -> LockedAccounts:
+    """The same, with the meters' grants locked as well, so that no grant is voided while something is taken from it."""
     short = set(meters)
     if not short:
         return accounts
@@ -95,8 +99,10 @@ def _own(grants: Iterable[Grant], account: Account) -> list[Grant]:
     return burn_order((grant for grant in grants if grant.feature == account.meter), account.moment)
 
 
-async def take(connection: Connection, tenant_id: TenantId, accounts: Accounts, amounts: Mapping[str, int]) -> Accounts:
-    """Takes the amounts, of which each is left, and returns the accounts as they are then."""
+async def take(
+    connection: Connection, tenant_id: TenantId, accounts: LockedAccounts, amounts: Mapping[str, int]
+) -> LockedAccounts:
+    """Takes the amounts, each of which must be left, and returns the accounts after it."""
     taken = {meter: accounts.by_meter[meter].taken(amount) for meter, amount in amounts.items() if amount}
     if taken:
         await repository.write_taken(connection, tenant_id, taken.values())
@@ -104,18 +110,14 @@ async def take(connection: Connection, tenant_id: TenantId, accounts: Accounts, 
     return replace(accounts, by_meter={**accounts.by_meter, **after})
 
 
-async def leased(connection: Connection, tenant_id: TenantId, key: LedgerKey) -> int | None:
-    """What was given of a meter in a period and is not reserved: more can't come back from who leased it, however often
-    it is returned. None where there is no account. With the account locked."""
+async def given(connection: Connection, tenant_id: TenantId, key: LedgerKey) -> int | None:
+    """Locks the account of a meter in a period and returns what was given of it. None where there is no account."""
     rows = await repository.lock_rows(connection, tenant_id, [key])
-    if key not in rows:
-        return None
-    given: int = rows[key]["given"]
-    return max(0, given - await allocation_repository.reserved(connection, tenant_id, key))
+    return int(rows[key]["given"]) if key in rows else None
 
 
 async def put_back(connection: Connection, tenant_id: TenantId, amounts: Mapping[LedgerKey, int]) -> None:
-    """Returns amounts to the periods they were taken in, where they came from. What was never given is not returned."""
+    """Returns amounts to the periods and grants from which they were taken, at most what was given there."""
     keys = sorted(key for key, amount in amounts.items() if amount)
     if not keys:
         return

@@ -11,18 +11,19 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from tenantmesh.chassis.doors import Doors
+from tenantmesh.interceptors.entitlements import FeatureType
 from tenantmesh.interceptors.errors import Unavailable
 from tenantmesh.interceptors.limits import StoreUnavailable
 from tenantmesh.interceptors.quotas import Ask, Slice
 from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.runtime.database import Connection, ForeignKeyViolation, TransactionConflict
-from tenantmesh.tenant_svc.allocations import expiry
-from tenantmesh.tenant_svc.allocations import repository as allocation_repository
 from tenantmesh.tenant_svc.allowances import accounts, repository
-from tenantmesh.tenant_svc.allowances.accounts import Accounts, NotOpened
-from tenantmesh.tenant_svc.allowances.refusals import meter_not_found
+from tenantmesh.tenant_svc.allowances.accounts import LockedAccounts, NotOpened
+from tenantmesh.tenant_svc.allowances.repository import LedgerKey
+from tenantmesh.tenant_svc.allowances.reservations import Reservations
 from tenantmesh.tenant_svc.balances.account import Account
-from tenantmesh.tenant_svc.tenants.tenants import not_found
+from tenantmesh.tenant_svc.features.refusals import feature_not_found
+from tenantmesh.tenant_svc.tenants.refusals import tenant_not_found
 
 __all__ = ["Ledger", "PostgresLedger"]
 
@@ -36,11 +37,12 @@ class Reclaimable(Exception):
 class Ledger:
     """Gives out allowances and takes them back. Every method raises Unavailable while the database is away.
 
-    `moment` stands for the time, for tests; None is the database's clock.
+    `moment` is the time, for tests; None is the database's clock.
     """
 
-    def __init__(self, doors: Doors, moment: datetime | None = None) -> None:
+    def __init__(self, doors: Doors, reservations: Reservations, moment: datetime | None = None) -> None:
         self._doors = doors
+        self.reservations = reservations
         self.moment = moment
 
     async def lease(self, tenant_id: TenantId, asks: Sequence[Ask]) -> list[Slice]:
@@ -49,27 +51,27 @@ class Ledger:
         Raises NotFound `FEATURE_NOT_FOUND`, `TENANT_NOT_FOUND`.
         """
         meters = [ask.meter for ask in asks]
-        return await self.settled(tenant_id, meters, lambda connection: self._lease(connection, tenant_id, asks))
+        return await self.run(tenant_id, meters, lambda connection: self._lease(connection, tenant_id, asks))
 
     async def give_back(self, tenant_id: TenantId, meter: str, amount: int, period_start: datetime) -> None:
-        """Returns units to the period that they were leased from: never more than it has given, and nothing that is
-        reserved. A period that is over is corrected too, which changes history, and grants that have not been used
-        since.
+        """Returns units to the period from which they were leased: at most what it has given and is not reserved. This
+        also corrects a period that is over, and grants that were not used since.
 
         Raises NotFound `FEATURE_NOT_FOUND`.
         """
         async with self._doors.tenant(tenant_id) as connection:
             account = (meter, period_start)
-            leased = await accounts.leased(connection, tenant_id, account)
+            leased = await self._leased(connection, tenant_id, account)
             if leased is None and not await repository.has_meter(connection, meter):
-                raise meter_not_found(meter)
+                raise feature_not_found(meter, FeatureType.METERED)
             await accounts.put_back(connection, tenant_id, {account: min(amount, leased or 0)})
 
-    async def settled(
+    async def run(
         self, tenant_id: TenantId, meters: Sequence[str], work: Callable[[Connection], Awaitable[_Done]]
     ) -> _Done:
-        """Runs the work in a transaction of the tenant's, and again once what it lacks has been done: accounts opened,
-        expired reservations released. Both take locks that the work must not hold already."""
+        """Runs the work in a transaction of the tenant. Where the work lacks something, such as open accounts or the
+        units of expired reservations, does that in a transaction of its own and runs the work again. The locks that it
+        takes for that must not be held by the work."""
         while True:
             try:
                 async with self._doors.tenant(tenant_id) as connection:
@@ -78,26 +80,33 @@ class Ledger:
                 async with self._doors.tenant(tenant_id) as connection:
                     await repository.open_accounts(connection, tenant_id, meters, self.moment)
             except Reclaimable:
-                await expiry.release_expired(self._doors, tenant_id, self.moment)
+                await self.reservations.release_expired(tenant_id, self.moment)
             except ForeignKeyViolation as error:
-                raise not_found() from error
+                raise tenant_not_found() from error
 
     async def within_reach(
-        self, connection: Connection, tenant_id: TenantId, found: Accounts, asks: Sequence[Ask]
-    ) -> tuple[Accounts, bool]:
-        """The accounts with everything that can be taken of them, and whether there is as much as each ask needs.
-
-        Raises Reclaimable when there is less, and more can be had."""
+        self, connection: Connection, tenant_id: TenantId, found: LockedAccounts, asks: Sequence[Ask]
+    ) -> tuple[LockedAccounts, bool]:
+        """The accounts with their grants, where the asks need those, and whether there is as much as each ask needs.
+        Raises Reclaimable when there is less, but expired reservations hold more."""
         short = [ask.meter for ask in asks if found.by_meter[ask.meter].plan_left < ask.want]
         found = await accounts.with_grants(connection, tenant_id, found, short, self.moment)
         enough = all(found.left(ask.meter) >= ask.need for ask in asks)
-        if not enough and await allocation_repository.any_expired(connection, tenant_id, self.moment):
+        if not enough and await self.reservations.any_expired(connection, tenant_id, self.moment):
             raise Reclaimable
         return found, enough
 
+    async def _leased(self, connection: Connection, tenant_id: TenantId, key: LedgerKey) -> int | None:
+        """What was given of a meter in a period and is not reserved: no more can come back from leases, however often
+        they are returned. Locks the account; None where there is none."""
+        given = await accounts.given(connection, tenant_id, key)
+        if given is None:
+            return None
+        return max(0, given - await self.reservations.reserved(connection, tenant_id, key))
+
     async def _lease(self, connection: Connection, tenant_id: TenantId, asks: Sequence[Ask]) -> list[Slice]:
         meters = [ask.meter for ask in asks]
-        found = await accounts.lock(connection, tenant_id, meters, self.moment, all_=False)
+        found = await accounts.lock(connection, tenant_id, meters, self.moment, open_all=False)
         limited = [ask for ask in asks if found.by_meter[ask.meter].allowance is not None]
         found, enough = await self.within_reach(connection, tenant_id, found, limited)
         amounts = {ask.meter: min(ask.want, found.left(ask.meter)) for ask in limited} if enough else {}
@@ -109,7 +118,7 @@ class Ledger:
 def _slice(account: Account, granted: int, valid_for: timedelta | None) -> Slice:
     if account.allowance is not None:
         return Slice(account.meter, granted, account.left, account.limit, account.period_start, account.ends_in)
-    # Units end with their period whatever else ends; that there is no limit has to be asked again.
+    # Units end with their period. An unlimited meter may get a limit earlier, so the lease ends by then.
     ends_in = account.ends_in if valid_for is None else min(account.ends_in, valid_for)
     return Slice(account.meter, granted, 0, None, account.period_start, ends_in)
 

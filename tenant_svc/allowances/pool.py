@@ -1,4 +1,4 @@
-"""What of a tenant's allowances was given out and lies ready in the pool: it is not used yet."""
+"""The pool of a tenant's allowances: units that the ledger has given and that any process may take."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from tenantmesh.tenant_svc.allowances.ledger import Ledger
 __all__ = ["PoolDrain", "PoolReader"]
 
 _ANY_LIMIT = 2**53
-"""What the pool was filled under does not matter to who only looks."""
+"""The limit does not matter where nothing is taken."""
 
 
 class PoolReader:
-    """Looks into the pool. While that is away nothing lies ready, as for everybody else."""
+    """Reads how many units are in the pool. None, while the pool is away."""
 
     def __init__(self, pool: QuotaPool) -> None:
         self._pool = pool
@@ -35,15 +35,15 @@ class PoolReader:
 
 
 class PoolDrain:
-    """Takes back into the ledger what lies ready. Only processes that serve a tenant look after its pool: once they are
-    gone, killed or at rest, nobody else does before the period ends."""
+    """Returns the pool's units to the ledger. Otherwise only processes that serve a tenant empty its pool: without them
+    the units stay there until the period ends."""
 
     def __init__(self, pool: QuotaPool, ledger: Ledger) -> None:
         self._pool = pool
         self._ledger = ledger
 
     async def __call__(self, tenant_id: TenantId, meters: Sequence[str]) -> None:
-        """Empties the meters' pools. Units are gone where their way into the ledger ends in Unavailable."""
+        """Empties the meters' pools. Units are lost where the ledger then is Unavailable."""
         for meter in meters:
             try:
                 found = await self._pool.drain(tenant_id, meter)

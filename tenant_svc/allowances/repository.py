@@ -1,8 +1,7 @@
 """The SQL of the ledger and of what grants have given, and nothing else. All of it goes through the tenant's door.
 
 Rows are locked in one order everywhere, so that no two transactions wait for each other: allocations by id, ledger rows
-by meter and period, grants by id. `moment` stands for the time where a test needs another than the database's clock;
-None is that clock.
+by meter and period, grants by id. `moment` is the time, for tests; None is the database's clock.
 """
 
 from __future__ import annotations
@@ -20,10 +19,9 @@ from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.runtime.database import Connection, Record, compiled
 from tenantmesh.tenant_svc.balances.account import Account, Burn
 from tenantmesh.tenant_svc.balances.grant import Grant
-from tenantmesh.tenant_svc.balances.tables import grant_burns, ledger
-from tenantmesh.tenant_svc.entitlements.repository import GRANT, grant_of
-from tenantmesh.tenant_svc.entitlements.tables import grants
-from tenantmesh.tenant_svc.plans.tables import features
+from tenantmesh.tenant_svc.balances.repository import GRANT, grant_of
+from tenantmesh.tenant_svc.balances.tables import grant_burns, grants, ledger
+from tenantmesh.tenant_svc.features.tables import features
 
 __all__ = [
     "Burnt",
@@ -52,7 +50,7 @@ def moment_or_now() -> ColumnElement[datetime]:
 
 
 def _in_utc(moment: ColumnElement[datetime]) -> ColumnElement[datetime]:
-    """A calendar can only be counted on in a time zone; this turns an instant into UTC's, and that into an instant."""
+    """An instant as UTC's calendar time, or calendar time of UTC as an instant: intervals of days need a calendar."""
     return func.timezone(literal("UTC"), moment, type_=_Time)
 
 
@@ -181,8 +179,8 @@ class Burnt:
 async def lock_accounts(
     connection: Connection, tenant_id: TenantId, meters: Iterable[str], moment: datetime | None
 ) -> dict[str, Record]:
-    """The period of each METERED feature among the meters, with what was given out in it, which nobody else changes
-    before this transaction ends. `given` is None where the account has yet to be opened, and then nothing is locked."""
+    """Locks the current accounts of the meters that are METERED features, and returns their rows. `given` is None where
+    the account is not open yet; nothing is locked then."""
     rows = await connection.fetch(_LOCK_ACCOUNTS, tenant_id=tenant_id, meters=list(meters), moment=moment)
     return {row["feature_id"]: row for row in rows}
 
@@ -190,14 +188,14 @@ async def lock_accounts(
 async def open_accounts(
     connection: Connection, tenant_id: TenantId, meters: Iterable[str], moment: datetime | None
 ) -> None:
-    """Opens the accounts of the current periods. In a transaction that holds no lock of the ledger."""
+    """Opens the accounts of the current periods. Call this in a transaction that has locked nothing of the ledger."""
     await connection.execute(_OPEN_ACCOUNTS, tenant_id=tenant_id, meters=list(meters), moment=moment)
 
 
 async def lock_grants(
     connection: Connection, tenant_id: TenantId, meters: Iterable[str], moment: datetime | None
 ) -> list[Grant]:
-    """The meters' grants that are neither void nor expired. With the meters' accounts locked."""
+    """Locks and returns the meters' grants that are neither void nor expired. The caller has locked the accounts."""
     rows = await connection.fetch(_LOCK_GRANTS, tenant_id=tenant_id, meters=list(meters), moment=moment)
     return [grant_of(row) for row in rows]
 
@@ -205,7 +203,7 @@ async def lock_grants(
 async def write_taken(
     connection: Connection, tenant_id: TenantId, accounts: Iterable[tuple[Account, list[Burn]]]
 ) -> None:
-    """Stores accounts from which something was taken, with what that used of grants."""
+    """Stores accounts from which units were taken, with what that used of grants."""
     changed = list(accounts)
     await write_rows(
         connection,
@@ -239,13 +237,13 @@ async def write_rows(
 
 
 async def lock_rows(connection: Connection, tenant_id: TenantId, keys: Sequence[LedgerKey]) -> dict[LedgerKey, Record]:
-    """What was given out, of any periods; nobody else changes it before this transaction ends."""
+    """Locks and returns the rows of the keys that exist."""
     rows = await connection.fetch(_LOCK_ROWS, tenant_id=tenant_id, **_columns(keys))
     return {(row["feature_id"], row["period_start"]): row for row in rows}
 
 
 async def lock_burns(connection: Connection, tenant_id: TenantId, keys: Sequence[LedgerKey]) -> list[Burnt]:
-    """What grants gave of it. With the ledger's rows locked."""
+    """What grants gave in these accounts. Locks the grants; the caller has locked the accounts."""
     rows = await connection.fetch(_LOCK_BURNS, tenant_id=tenant_id, **_columns(keys))
     return [Burnt(grant_of(row), row["period_start"], row["burnt"]) for row in rows]
 
@@ -253,7 +251,7 @@ async def lock_burns(connection: Connection, tenant_id: TenantId, keys: Sequence
 async def unburn(
     connection: Connection, tenant_id: TenantId, returns: Iterable[tuple[uuid.UUID, datetime, int]]
 ) -> None:
-    """Gives amounts back to grants: so much of what the grant gave in that period."""
+    """Returns amounts to grants, each in the period in which the grant gave it."""
     values = [
         {"tenant_id": tenant_id, "id": grant_id, "period": period, "back": back} for grant_id, period, back in returns
     ]

@@ -12,12 +12,12 @@ from tenantmesh.tenant_svc.balances.grant import Grant, balance_at
 __all__ = ["MOST_GIVEN", "Account", "Burn", "Returned", "returned"]
 
 MOST_GIVEN = 2**62
-"""What is given in a period where nothing limits it: far below where a bigint ends."""
+"""The most that is given in a period without a limit: far below the end of a bigint."""
 
 
 @dataclass(frozen=True, slots=True)
 class Burn:
-    """So much of a grant, and what is left of it afterwards, as of a period."""
+    """An amount that was used of a grant, and what is left of it then, as of a period."""
 
     grant_id: uuid.UUID
     amount: int
@@ -27,7 +27,7 @@ class Burn:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """What has been given out of an allowance in a period, and what there still is.
+    """What was given out of an allowance in a period, and what is left.
 
     moment: the ledger's clock; the period is the one it is in.
     allowance: the limit without grants; None is unlimited.
@@ -46,12 +46,12 @@ class Account:
 
     @property
     def ends_in(self) -> timedelta:
-        """How long the period lasts from the moment."""
+        """The time from the moment to the end of the period."""
         return self.period_end - self.moment
 
     @property
     def plan_left(self) -> int:
-        """What the allowance can still give. Nothing, where a larger allowance has given more than there is now."""
+        """What the allowance can still give. Zero where a larger allowance, since lowered, has given more."""
         allowance = MOST_GIVEN if self.allowance is None else self.allowance
         return max(0, allowance - self.from_plan)
 
@@ -97,7 +97,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Returned:
-    """Where an amount goes back to. `given` and `from_plan` are what stays given out."""
+    """Where a returned amount goes. `given` and `from_plan` are what stays given out."""
 
     given: int
     from_plan: int
@@ -105,8 +105,8 @@ class Returned:
 
 
 def returned(amount: int, given: int, from_plan: int, burnt: Sequence[tuple[Grant, int]]) -> Returned:
-    """Gives back where it came from: to the grant that was used last first, then to the allowance; never more than was
-    given. `burnt` says what each grant gave in that period."""
+    """Where the amount, but at most what was given, goes back to: first to the grant that was used last, at the end to
+    the allowance. `burnt` lists the grants with what each gave in that period."""
     amount = min(amount, given)
     rest, to_grants = min(amount, given - from_plan), {}
     for grant, used in sorted(burnt, key=lambda each: each[0].burn_key, reverse=True):

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-__all__ = ["Grant", "balance_at", "burn_order", "granted", "listing_order", "remaining"]
+__all__ = ["Grant", "balance_at", "burn_order", "granted", "remaining"]
 
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
@@ -34,7 +34,7 @@ class Grant:
     create_time: datetime
 
     def over(self, now: datetime) -> bool:
-        """Whether nothing can be used of it any more, whatever is left: it was voided or has expired."""
+        """Whether it was voided or has expired. Nothing can be used of it any more, whatever is left."""
         return self.void_time is not None or (self.expire_time is not None and self.expire_time <= now)
 
     def in_force(self, now: datetime) -> bool:
@@ -48,10 +48,10 @@ class Grant:
 
 
 def balance_at(grant: Grant, period_start: datetime) -> int:
-    """What is left of the grant in the period that begins then, nothing having been used since its own period.
+    """What is left of the grant in the period that begins then, if nothing was used since its own period.
 
     At each new period what is left becomes MIN(max_rollover, MAX(left, min_rollover)). Doing that twice changes
-    nothing, so it does not matter how many periods have gone by. Whether the grant is in force is not asked here.
+    nothing, so the number of periods in between does not matter. Does not ask whether the grant is in force.
     """
     if period_start <= grant.balance_period:
         return grant.balance
@@ -69,11 +69,5 @@ def granted(grants: Iterable[Grant], now: datetime, period_start: datetime) -> i
 
 
 def remaining(grant: Grant, now: datetime, period_start: datetime) -> int:
-    """What can still be used of the grant, in this period or, where it has yet to begin, then. Nothing once it is
-    over."""
+    """What can still be used of the grant, in this period or, before it begins, in its first. Zero once it is over."""
     return 0 if grant.over(now) else balance_at(grant, period_start)
-
-
-def listing_order(grants: Iterable[Grant], now: datetime, period_start: datetime) -> list[Grant]:
-    """All grants of one feature, in the order in which they are used; those of which nothing can be used stand last."""
-    return sorted(grants, key=lambda grant: (remaining(grant, now, period_start) == 0, grant.burn_key))

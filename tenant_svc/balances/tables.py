@@ -1,4 +1,4 @@
-"""The tables of quotas: the ledger of allowances, reservations, and levels."""
+"""The tables of balances: what was given out of allowances, grants, and levels of gauges."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from sqlalchemy import (
     ForeignKey,
     ForeignKeyConstraint,
     Index,
+    Integer,
     Table,
     Text,
     UniqueConstraint,
@@ -17,14 +18,45 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 
 from tenantmesh.runtime.row_security import Grant, tenant_owned
-from tenantmesh.tenant_svc.entitlements.tables import grants
 from tenantmesh.tenant_svc.schema import APP_ROLE, DIRECTORY_ROLE, metadata
 from tenantmesh.tenant_svc.tenants.tables import tenants
 
-__all__ = ["allocation_items", "allocations", "gauge_adjustments", "gauges", "grant_burns", "ledger"]
+__all__ = ["gauges", "grant_burns", "grants", "ledger"]
 
 _READ = (Grant(DIRECTORY_ROLE, ("SELECT",)),)
-_FORGET = (Grant(DIRECTORY_ROLE, ("SELECT", "DELETE")),)  # what is older than is promised
+_FORGET = (Grant(DIRECTORY_ROLE, ("SELECT", "DELETE")),)  # rows older than the retention
+
+# `balance` is what is left as of the period that began at `balance_period`; later periods apply the rollover to it.
+grants = tenant_owned(
+    Table(
+        "grants",
+        metadata,
+        Column("tenant_id", Uuid, ForeignKey(tenants.c.tenant_id), primary_key=True),
+        Column("grant_id", Uuid, primary_key=True),
+        Column("feature_id", Text(collation="C"), nullable=False),
+        Column("amount", BigInteger, nullable=False),
+        Column("priority", Integer, nullable=False),
+        Column("effective_time", TIMESTAMP(timezone=True), nullable=False),
+        Column("expire_time", TIMESTAMP(timezone=True)),
+        Column("max_rollover", BigInteger, nullable=False),
+        Column("min_rollover", BigInteger, nullable=False),
+        Column("reason", Text, nullable=False),
+        Column("balance", BigInteger, nullable=False),
+        Column("balance_period", TIMESTAMP(timezone=True), nullable=False),
+        Column("void_time", TIMESTAMP(timezone=True)),
+        Column("create_time", TIMESTAMP(timezone=True), nullable=False),
+        Column("requester", Text),
+        Column("request_id", Uuid),
+        Column("digest", Text),
+        UniqueConstraint("tenant_id", "requester", "request_id", name="grants_request_key"),
+        CheckConstraint("amount > 0 and balance >= 0", name="grants_amount_check"),
+        CheckConstraint("0 <= min_rollover and min_rollover <= max_rollover", name="grants_rollover_check"),
+        Index("grants_feature_idx", "tenant_id", "feature_id"),
+    ),
+    APP_ROLE,
+    ("SELECT", "INSERT", "UPDATE"),
+    cross_tenant=_READ,
+)
 
 # What has been given out of an allowance in a period. `from_plan` of it came from the plan, the rest from grants.
 ledger = tenant_owned(
@@ -63,47 +95,6 @@ grant_burns = tenant_owned(
     cross_tenant=_FORGET,
 )
 
-allocations = tenant_owned(
-    Table(
-        "allocations",
-        metadata,
-        Column("tenant_id", Uuid, ForeignKey(tenants.c.tenant_id), primary_key=True),
-        Column("allocation_id", Uuid, primary_key=True),
-        Column("state", Text, nullable=False),
-        Column("expire_time", TIMESTAMP(timezone=True), nullable=False),
-        Column("create_time", TIMESTAMP(timezone=True), nullable=False),
-        Column("requester", Text),
-        Column("request_id", Uuid),
-        Column("digest", Text),
-        UniqueConstraint("tenant_id", "requester", "request_id", name="allocations_request_key"),
-        CheckConstraint("state in ('RESERVED', 'COMMITTED', 'RELEASED', 'EXPIRED')", name="allocations_state_check"),
-        Index("allocations_expiry_idx", "expire_time", postgresql_where="state = 'RESERVED'"),
-        Index("allocations_open_idx", "tenant_id", postgresql_where="state = 'RESERVED'"),
-        Index("allocations_closed_idx", "expire_time", postgresql_where="state <> 'RESERVED'"),
-    ),
-    APP_ROLE,
-    ("SELECT", "INSERT", "UPDATE"),
-    cross_tenant=_FORGET,
-)
-
-allocation_items = tenant_owned(
-    Table(
-        "allocation_items",
-        metadata,
-        Column("tenant_id", Uuid, primary_key=True),
-        Column("allocation_id", Uuid, primary_key=True),
-        Column("feature_id", Text(collation="C"), primary_key=True),
-        Column("period_start", TIMESTAMP(timezone=True), nullable=False),
-        Column("allocated", BigInteger, nullable=False),
-        Column("committed", BigInteger, nullable=False),
-        ForeignKeyConstraint(["tenant_id", "allocation_id"], [allocations.c.tenant_id, allocations.c.allocation_id]),
-        CheckConstraint("0 <= committed and committed <= allocated", name="allocation_items_committed_check"),
-    ),
-    APP_ROLE,
-    ("SELECT", "INSERT", "UPDATE"),
-    cross_tenant=_FORGET,
-)
-
 # `reported` levels belong to another service, which limits them in its own transactions; `version` is that service's.
 gauges = tenant_owned(
     Table(
@@ -119,23 +110,4 @@ gauges = tenant_owned(
     APP_ROLE,
     ("SELECT", "INSERT", "UPDATE"),
     cross_tenant=_READ,
-)
-
-# A requester of '' is everybody: whose key it was is not known from before keys had requesters.
-gauge_adjustments = tenant_owned(
-    Table(
-        "gauge_adjustments",
-        metadata,
-        Column("tenant_id", Uuid, ForeignKey(tenants.c.tenant_id), primary_key=True),
-        Column("feature_id", Text(collation="C"), primary_key=True),
-        Column("requester", Text(collation="C"), primary_key=True, server_default=""),
-        Column("key", Text(collation="C"), primary_key=True),
-        Column("delta", BigInteger, nullable=False),
-        Column("level", BigInteger, nullable=False),
-        Column("create_time", TIMESTAMP(timezone=True), nullable=False),
-        Index("gauge_adjustments_age_idx", "create_time"),
-    ),
-    APP_ROLE,
-    ("SELECT", "INSERT"),
-    cross_tenant=_FORGET,
 )

@@ -1,8 +1,8 @@
-"""Whether a tenant may use a feature, now. Pure."""
+"""The decision of a check: whether a tenant may use a feature now. Pure."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from tenantmesh.interceptors.entitlements import FeatureType
 from tenantmesh.interceptors.tenants import TenantState
@@ -14,7 +14,7 @@ __all__ = ["Decision", "decide"]
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The answer to a check. `reason` says why not, as the chain would; empty when it is allowed."""
+    """The answer to a check. `reason` is the reason with which the chain would refuse; empty when it would not."""
 
     reason: str
     entitlement: Effective
@@ -22,26 +22,19 @@ class Decision:
 
     @property
     def allowed(self) -> bool:
-        """Whether it may."""
+        """Whether the tenant may."""
         return not self.reason
 
-    def for_users(self) -> Decision:
-        """The same answer, without why the tenant has an override."""
-        override = self.entitlement.override
-        if override is None:
-            return self
-        return replace(self, entitlement=replace(self.entitlement, override=replace(override, reason="")))
 
-
-def decide(standing: Standing, each: Effective, amount: int) -> Decision:
-    """Whether the tenant may use so much of the feature; the amount is that of METERED and GAUGE features. Zero means
-    one."""
-    usage = standing.usage(each)
+def decide(standing: Standing, entitled: Effective, amount: int) -> Decision:
+    """Whether the tenant may use the amount of the feature, zero meaning one. Only METERED and GAUGE features have
+    amounts."""
+    usage = standing.usage(entitled)
     if standing.entitlements.state is TenantState.SUSPENDED:
-        return Decision("TENANT_SUSPENDED", each, usage)
+        return Decision("TENANT_SUSPENDED", entitled, usage)
     if usage is None:
-        return Decision("" if each.enabled else "FEATURE_NOT_IN_PLAN", each, usage)
+        return Decision("" if entitled.enabled else "FEATURE_NOT_IN_PLAN", entitled, usage)
     if usage.fits(amount or 1):
-        return Decision("", each, usage)
-    gauge = each.feature.type is FeatureType.GAUGE
-    return Decision("LIMIT_REACHED" if gauge else "QUOTA_EXHAUSTED", each, usage)
+        return Decision("", entitled, usage)
+    gauge = entitled.feature.type is FeatureType.GAUGE
+    return Decision("LIMIT_REACHED" if gauge else "QUOTA_EXHAUSTED", entitled, usage)

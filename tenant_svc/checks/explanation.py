@@ -1,4 +1,4 @@
-"""Why a tenant may or may not use a feature: what was weighed, as sentences, in the order in which it was. Pure."""
+"""The explanation of a decision: what it was made of, as sentences, in that order. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from tenantmesh.interceptors.tenants import TenantState
 from tenantmesh.tenant_svc.checks.decision import Decision
 from tenantmesh.tenant_svc.entitlements.entitlement import Effective, Source, TenantEntitlements
 from tenantmesh.tenant_svc.entitlements.standing import Usage
-from tenantmesh.tenant_svc.features.wording import amount_words, moment_words, override_words, value_words
+from tenantmesh.tenant_svc.features.wording import amount_words, moment_words, value_words
+from tenantmesh.tenant_svc.overrides.overrides import override_words
+from tenantmesh.tenant_svc.readers import Reader
 
 __all__ = ["steps"]
 
@@ -22,15 +24,15 @@ _REASONS = {
 }
 
 
-def steps(entitlements: TenantEntitlements, decision: Decision) -> list[str]:
-    """The sentences. The last one is the decision."""
+def steps(entitlements: TenantEntitlements, decision: Decision, reader: Reader) -> list[str]:
+    """The sentences for the reader. The last one is the decision."""
     each = decision.entitlement
     found = [
         *_state(entitlements),
         _plan(entitlements, each),
         *_rollout(entitlements, each),
         *_grace(entitlements, each),
-        *_override(each),
+        *_override(each, reader),
         *_elsewhere(each),
         *_grants(each),
     ]
@@ -65,7 +67,7 @@ def _rollout(entitlements: TenantEntitlements, each: Effective) -> Iterator[str]
 
 
 def _rollout_plans(plan_ids: Sequence[str], nameable: frozenset[str]) -> str:
-    """The plans that a rollout is for. Those that may not be named are mentioned: no plans would mean all."""
+    """The plans that a rollout is for. Plans that may not be named are mentioned, since no plans would mean all."""
     named = ", ".join(plan_id for plan_id in plan_ids if plan_id in nameable)
     unlisted = "" if nameable.issuperset(plan_ids) else "plans that are not listed"
     return f" on {' and '.join(filter(None, (named, unlisted)))}" if plan_ids else ""
@@ -81,9 +83,10 @@ def _grace(entitlements: TenantEntitlements, each: Effective) -> Iterator[str]:
         )
 
 
-def _override(each: Effective) -> Iterator[str]:
+def _override(each: Effective, reader: Reader) -> Iterator[str]:
     if each.override is not None:
-        why = f" Its reason: {each.override.reason}" if each.override.reason else ""
+        reason = reader.note(each.override.reason)
+        why = f" Its reason: {reason}" if reason else ""
         yield f"An override for this tenant says {override_words(each.override, each.feature)} instead.{why}"
 
 

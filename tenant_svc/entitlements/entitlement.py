@@ -1,4 +1,4 @@
-"""What a tenant is entitled to at one moment, worked out of its plan and all that differs from it. Pure: no clock, no
+"""What a tenant is entitled to at one moment, computed from its plan and from what differs from it. Pure: no clock, no
 database."""
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from tenantmesh.interceptors.entitlements import FeatureType
 from tenantmesh.interceptors.limits import Rate
 from tenantmesh.interceptors.tenants import TenantId, TenantState
 from tenantmesh.tenant_svc.balances.grant import Grant, burn_order, granted
-from tenantmesh.tenant_svc.plans.plan import FeatureDef, FeatureValue, PlanVersion
+from tenantmesh.tenant_svc.features.feature import FeatureDef, FeatureValue
+from tenantmesh.tenant_svc.plans.plan import PlanVersion
 
 __all__ = [
     "Circumstances",
@@ -39,7 +40,7 @@ class Source(Enum):
 
 
 class OverLimitPolicy(Enum):
-    """What happens to a tenant that uses more than the plan it was put on allows."""
+    """What happens to a tenant that uses more than its new plan allows."""
 
     REJECT = "REJECT"
     GRACE = "GRACE"
@@ -48,7 +49,7 @@ class OverLimitPolicy(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Override:
-    """What a tenant has of a feature instead of what the plan says, until it expires."""
+    """A tenant's value of a feature in place of its plan's, until it expires."""
 
     feature: str
     value: FeatureValue
@@ -57,14 +58,14 @@ class Override:
     create_time: datetime
 
     def in_force(self, now: datetime) -> bool:
-        """Whether it has yet to expire."""
+        """Whether it has not expired."""
         return self.expire_time is None or now < self.expire_time
 
 
 @dataclass(frozen=True, slots=True)
 class PlanTerms:
-    """How the tenant came to its plan, where that still matters. `grace_plans` are those whose limits it was promised:
-    they hold where they are larger until `grace_until`."""
+    """On which terms the tenant was put on its plan. The limits of `grace_plans` hold until `grace_until` where they
+    are larger than the plan's."""
 
     over_limit_policy: OverLimitPolicy = OverLimitPolicy.REJECT
     grace_until: datetime | None = None
@@ -75,15 +76,19 @@ class PlanTerms:
         return self.grace_until is not None and now < self.grace_until
 
     def promised(self, feature: FeatureDef, now: datetime) -> list[FeatureValue | None]:
-        """What the old plans still give of the feature."""
+        """The values of the feature in the plans whose limits still hold."""
         return [plan.value_of(feature) for plan in self.grace_plans] if self.in_grace(now) else []
 
 
 @dataclass(frozen=True, slots=True)
 class Circumstances:
-    """All that the entitlements of one tenant follow from, as of `now`. Overrides and grants include those that are not
-    in force; `published` are the newest published versions of all plans; `nameable` are the plans that may be named to
-    whoever asks; `levels` are those of gauges."""
+    """Everything that one tenant's entitlements follow from, as of `now`.
+
+    published: the newest published version of each plan.
+    nameable: the plans whose names the reader may see.
+    overrides, grants: also those that are not in force.
+    levels: those of gauges, by feature.
+    """
 
     tenant_id: TenantId
     state: TenantState
@@ -105,7 +110,7 @@ class Effective:
 
     value: what is in force, grants not included; None where nothing gives the feature.
     override: the tenant's override, if one is in force.
-    available_in: the plans that have a BOOLEAN feature which is off, of those that may be named.
+    available_in: of a BOOLEAN feature that is off, the plans that have it and that the reader may see.
     grants: those in force, in burn order; METERED features only.
     granted: what they still add to the allowance of the period.
     """
@@ -137,15 +142,15 @@ class Effective:
 
 @dataclass(frozen=True, slots=True)
 class TenantEntitlements:
-    """All that a tenant is entitled to.
+    """Everything that a tenant is entitled to.
 
     now: the database's clock when they were read; periods are counted by it.
     state: whether the tenant is served.
-    terms: how it came to its plan.
+    terms: the terms on which it was put on its plan.
     levels: those of its gauges; over_limit: the gauges above their limit.
     read_only: whether methods that change something are refused because of them.
     valid_for: how long these stay true if nothing is changed; None is for ever.
-    nameable: the plans that may be named to whoever asked: the tenant's own and the listed ones, or all to operators.
+    nameable: the plans whose names the reader may see: the tenant's own and the listed ones, or all.
     """
 
     tenant_id: TenantId
@@ -164,8 +169,8 @@ class TenantEntitlements:
 
 
 def effective(facts: Circumstances) -> TenantEntitlements:
-    """What is in force: an override before the plan; during a grace period the largest of the old and the new limits; a
-    BOOLEAN feature that the plan lacks is on where its rollout includes the tenant."""
+    """The entitlements in force: an override before the plan; during a grace period the largest of the old and the new
+    limits; a BOOLEAN feature that the plan lacks is on where its rollout includes the tenant."""
     overrides = {each.feature: each for each in facts.overrides if each.in_force(facts.now)}
     grants = _by_feature(burn_order(facts.grants, facts.now))
     found = {

@@ -1,12 +1,13 @@
-"""Reading what tenants are entitled to, each time with one statement: it stands behind lease refills and cache misses,
-where every round trip counts.
+"""Reading what tenants are entitled to, with one statement: lease refills and cache misses wait for it.
 
-What belongs to the catalog is the same text for every tenant until it changes, so what was made of it is kept.
+The catalog's part of a row is the same text for every tenant until the catalog changes, so the objects made of it are
+cached by that text.
 """
 
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -14,6 +15,7 @@ from typing import Any, NamedTuple, cast
 
 from tenantmesh.interceptors.tenants import TenantId, TenantState
 from tenantmesh.runtime.database import Connection, Record
+from tenantmesh.tenant_svc.balances.repository import grant_of
 from tenantmesh.tenant_svc.entitlements import repository, selects
 from tenantmesh.tenant_svc.entitlements.entitlement import (
     Circumstances,
@@ -23,8 +25,10 @@ from tenantmesh.tenant_svc.entitlements.entitlement import (
     effective,
 )
 from tenantmesh.tenant_svc.entitlements.standing import Spent
-from tenantmesh.tenant_svc.plans.plan import FeatureDef, PlanVersion
-from tenantmesh.tenant_svc.plans.repository import feature_of, plan_of
+from tenantmesh.tenant_svc.features.feature import FeatureDef
+from tenantmesh.tenant_svc.features.repository import feature_of
+from tenantmesh.tenant_svc.plans.plan import PlanVersion
+from tenantmesh.tenant_svc.plans.repository import plan_of
 
 __all__ = ["WithSpent", "load", "load_many", "load_with_spent", "tenants_of_slugs"]
 
@@ -35,7 +39,7 @@ _TIMES = frozenset(
 
 
 class WithSpent(NamedTuple):
-    """What a tenant is entitled to, and by METERED feature what was given out of it in this period."""
+    """A tenant's entitlements, and what the ledger has given of its METERED features in this period."""
 
     entitlements: TenantEntitlements
     spent: Mapping[str, Spent]
@@ -45,20 +49,20 @@ class _Catalog(NamedTuple):
     features: Mapping[str, FeatureDef]
     published: tuple[PlanVersion, ...]
     nameable: frozenset[str]
-    """The plans that may be named, whoever asks for whichever tenant."""
+    """The plans whose names every reader may see, for any tenant."""
 
 
 # Through the tenant's door
 
 
 async def load(connection: Connection, tenant_id: TenantId) -> TenantEntitlements | None:
-    """What the tenant is entitled to now, by the database's clock; None when it is deleted or was never."""
+    """What the tenant is entitled to now, by the database's clock; None when it is deleted or never existed."""
     row = await connection.fetch_row(selects.ONE, tenant_id=tenant_id)
     return None if row is None else effective(_circumstances(row, _catalog_in(row)))
 
 
 async def load_with_spent(connection: Connection, tenant_id: TenantId, *, every_plan: bool = False) -> WithSpent | None:
-    """As `load`, with what was spent. `every_plan`: for somebody to whom all plans may be named."""
+    """As `load`, with what was spent. `every_plan`: for a reader who may see the names of all plans."""
     row = await connection.fetch_row(selects.ONE_SPENT, tenant_id=tenant_id)
     if row is None:
         return None
@@ -76,8 +80,8 @@ async def tenants_of_slugs(connection: Connection, slugs: Collection[str]) -> di
 
 
 async def load_many(connection: Connection, wanted: Mapping[TenantId, Collection[str]]) -> Mapping[TenantId, WithSpent]:
-    """As `load_with_spent`, of many tenants, but each with the features wanted of it only, those of them that there
-    are: so nothing is said about limits that are exceeded. Tenants that are not there are left out."""
+    """Like `load_with_spent` for many tenants. Each result holds only the requested features that exist, so
+    `over_limit` is meaningless in it. Unknown tenants are omitted."""
     row = await connection.fetch_row(selects.CATALOG)
     catalog = _Catalog({}, (), frozenset()) if row is None else _catalog_in(row)
     rows = await connection.fetch(selects.MANY_SPENT, tenant_ids=list(wanted))
@@ -101,7 +105,7 @@ def _circumstances(row: Record, catalog: _Catalog) -> Circumstances:
         published=catalog.published,
         nameable=catalog.nameable | {plan.id},
         overrides=[repository.override_of(each) for each in _rows(row["overrides"])],
-        grants=[repository.grant_of(each) for each in _rows(row["grants"])],
+        grants=[grant_of(each) for each in _rows(row["grants"])],
         terms=_terms_in(row["terms"]),
         levels=json.loads(row["levels"] or "{}"),
     )
@@ -153,11 +157,11 @@ def _rows(text: str | None) -> list[Record]:
 
 
 def _typed(row: dict[str, Any]) -> Record:
-    """A JSON object as the row of a table that it came from: anything that is read by names of columns."""
+    """A JSON object as the row of the table that it came from, with times and UUIDs as Python's."""
     for name in _TIMES & row.keys():
         row[name] = None if row[name] is None else _moment(row[name])
     if "grant_id" in row:
-        row["grant_id"] = repository.uuid_of(row["grant_id"])
+        row["grant_id"] = uuid.UUID(row["grant_id"])
     return cast("Record", row)
 
 

@@ -1,7 +1,8 @@
-"""The statements behind `reader.py`: all that one tenant's entitlements follow from, in one row whose lists are JSON.
+"""The statements behind `reader.py`. Each row holds everything that one tenant's entitlements follow from, lists as
+JSON.
 
-They are put together of the same columns, so that one tenant in its own transaction and many tenants at once are read
-alike. Every part names the tenant of its row although row security does.
+The statements share their columns, so that one tenant through its own door and many at once are read alike. Every part
+names the tenant of its row although row security does.
 """
 
 from __future__ import annotations
@@ -31,10 +32,14 @@ from sqlalchemy import cast as sql_cast
 from sqlalchemy.dialects.postgresql import JSONB, aggregate_order_by, distinct_on
 
 from tenantmesh.runtime.database import compiled
-from tenantmesh.tenant_svc.balances.tables import gauges, ledger
-from tenantmesh.tenant_svc.entitlements.repository import GRANT, OVERRIDE
-from tenantmesh.tenant_svc.entitlements.tables import catalog_events, entitlement_events, grants, overrides, plan_terms
-from tenantmesh.tenant_svc.plans.tables import features, plan_versions
+from tenantmesh.tenant_svc.balances.repository import GRANT
+from tenantmesh.tenant_svc.balances.tables import gauges, grants, ledger
+from tenantmesh.tenant_svc.catalog_log.tables import catalog_events
+from tenantmesh.tenant_svc.entitlements.repository import OVERRIDE
+from tenantmesh.tenant_svc.entitlements.tables import overrides, plan_terms
+from tenantmesh.tenant_svc.features.tables import features
+from tenantmesh.tenant_svc.history.tables import entitlement_events
+from tenantmesh.tenant_svc.plans.tables import plan_versions
 from tenantmesh.tenant_svc.tenants.tables import tenants
 
 __all__ = ["BY_SLUGS", "CATALOG", "MANY_SPENT", "ONE", "ONE_SPENT"]

@@ -1,4 +1,4 @@
-"""How tenant_svc's own chain learns entitlements: from the database, where every other process asks tenant_svc."""
+"""Entitlements for tenant_svc's own chain: from its database, where every other process asks tenant_svc."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tenantmesh.tenant_svc.entitlements.entitlement import Effective, TenantEnti
 from tenantmesh.tenant_svc.entitlements.entitlements import Entitlements
 from tenantmesh.tenant_svc.history.event import EntitlementEvent
 
-__all__ = ["PostgresEntitlementSource", "as_the_chain_sees_them"]
+__all__ = ["PostgresEntitlementSource", "for_the_chain"]
 
 
 class PostgresEntitlementSource(port.EntitlementSource):
@@ -23,9 +23,9 @@ class PostgresEntitlementSource(port.EntitlementSource):
         self._watch = watch
 
     async def find(self, tenant_id: TenantId) -> port.Entitlements | None:
-        """What is in force now, None for a tenant that does not exist. Raises Unavailable."""
+        """The entitlements in force now, None for a tenant that does not exist. Raises Unavailable."""
         found = await self._entitlements.find(tenant_id)
-        return None if found is None else as_the_chain_sees_them(found)
+        return None if found is None else for_the_chain(found)
 
     async def watch(self, cursor: str | None) -> AsyncIterator[port.EntitlementChange]:
         """Every change after the cursor, or from now; a checkpoint first. Raises OutOfRange, Unavailable."""
@@ -39,8 +39,8 @@ class PostgresEntitlementSource(port.EntitlementSource):
                     yield port.EntitlementChange(change.cursor, event.tenant_id, everybody=event.tenant_id is None)
 
 
-def as_the_chain_sees_them(found: TenantEntitlements) -> port.Entitlements:
-    """The same, without why."""
+def for_the_chain(found: TenantEntitlements) -> port.Entitlements:
+    """The same as the chain's data, which has no reasons."""
     return port.Entitlements(
         tenant_id=found.tenant_id,
         plan_id=found.plan.id,

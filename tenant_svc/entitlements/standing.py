@@ -1,4 +1,4 @@
-"""How much of a limit is used. Pure."""
+"""How a tenant stands: what it is entitled to, and how much of each limit is used. Pure."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from datetime import datetime
 from tenantmesh.interceptors.entitlements import FeatureType
 from tenantmesh.tenant_svc.balances.account import Account
 from tenantmesh.tenant_svc.entitlements.entitlement import Effective, TenantEntitlements
-from tenantmesh.tenant_svc.plans.plan import Period
+from tenantmesh.tenant_svc.features.feature import Period
 
 __all__ = ["Spent", "Standing", "Usage"]
 
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """What was given out of a METERED feature in a period: `from_plan` of it out of the allowance, the rest out of
+    """What the ledger has given of a METERED feature in a period: `from_plan` from the allowance, the rest from
     grants."""
 
     given: int = 0
@@ -35,15 +35,16 @@ class Usage:
     reset_time: datetime | None = None
 
     def fits(self, amount: int) -> bool:
-        """Whether so much more can be used."""
+        """Whether the amount can still be used."""
         return self.remaining is None or amount <= self.remaining
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What a tenant is entitled to, and what there is to know of how much it uses.
+    """What a tenant is entitled to, and what was used of it.
 
-    `pooled` are the units of METERED features that were given out and lie ready for any process: they are not used.
+    spent: what the ledger has given of METERED features in this period.
+    pooled: the part of it that is still in the pool, where any process may take it. It is not used yet.
     """
 
     entitlements: TenantEntitlements

@@ -1,40 +1,44 @@
-"""What can be done with features: create, find, list, change. Knows neither gRPC nor SQL; opens the doors."""
+"""The use cases of features: create, find, list, change. Knows neither gRPC nor SQL; opens the doors."""
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Awaitable, Callable, Container
 from dataclasses import dataclass, replace
 
 from tenantmesh.chassis.doors import Doors
+from tenantmesh.chassis.pages import Page, id_tokens, page_size
+from tenantmesh.chassis.requests import id_problem, refuse, stale
 from tenantmesh.interceptors.entitlements import FeatureType
-from tenantmesh.interceptors.errors import Aborted, AlreadyExists, NotFound
-from tenantmesh.runtime.database import UniqueViolation
-from tenantmesh.tenant_svc.entitlements.repository import record_catalog
-from tenantmesh.tenant_svc.features import repository as feature_repository
-from tenantmesh.tenant_svc.features.state import feature_state
-from tenantmesh.tenant_svc.plans import repository
-from tenantmesh.tenant_svc.plans.page_tokens import feature_token, open_feature_token, page_size
-from tenantmesh.tenant_svc.plans.plan import FeatureDef, Rollout
-from tenantmesh.tenant_svc.plans.rules import (
+from tenantmesh.interceptors.errors import AlreadyExists
+from tenantmesh.runtime.database import Connection, UniqueViolation
+from tenantmesh.tenant_svc.catalog_log.repository import record_catalog
+from tenantmesh.tenant_svc.features import repository
+from tenantmesh.tenant_svc.features.feature import FeatureDef, Rollout
+from tenantmesh.tenant_svc.features.refusals import feature_not_found
+from tenantmesh.tenant_svc.features.rules import (
     FeatureDraft,
     check_feature,
     display_name_problem,
-    id_problem,
-    refuse,
     rollout_problems,
     unit_problem,
 )
-from tenantmesh.tenant_svc.tenants.repository import lock_log
+from tenantmesh.tenant_svc.features.state import feature_state
+from tenantmesh.tenant_svc.positions import lock_log
 
-__all__ = ["FeatureChange", "FeaturePage", "Features", "feature_not_found"]
+__all__ = ["FeatureChange", "Features", "feature_named", "known_feature"]
 
+PlanIds = Callable[[Connection], Awaitable[Container[str]]]
+"""The ids of all plans. Rollouts name plans; plans are made of features, so this is passed in."""
+
+_TOKENS = id_tokens(b"tm.feats")
 _CHANGEABLE = ("display_name", "unit", "rollout")
 _PATHS = {*_CHANGEABLE, "rollout.basis_points", "rollout.plan_ids", "*"}
 
 
 @dataclass(frozen=True, slots=True)
 class FeatureChange:
-    """What a request wants changed: new values, and which of them count. No `paths`: those that `draft` sets."""
+    """A change that a request asks for: new values, and the paths of those that count. Without paths, those that are
+    set."""
 
     draft: FeatureDraft
     paths: frozenset[str]
@@ -83,19 +87,12 @@ class FeatureChange:
         return after
 
 
-@dataclass(frozen=True, slots=True)
-class FeaturePage:
-    """Some features, and the token of the page after them; empty when they are the last."""
-
-    features: list[FeatureDef]
-    next_token: str
-
-
 class Features:
     """The use cases. All raise Unavailable when the database can't be reached. `actor` is the credential that asks."""
 
-    def __init__(self, doors: Doors) -> None:
+    def __init__(self, doors: Doors, plan_ids: PlanIds) -> None:
         self._doors = doors
+        self._plan_ids = plan_ids
 
     async def create(self, draft: FeatureDraft, actor: str) -> FeatureDef:
         """Adds the feature to the catalog. Plans with `all_features` have it at once if it is BOOLEAN.
@@ -104,9 +101,9 @@ class Features:
         """
         try:
             async with self._doors.system("add a feature to the catalog") as connection:
-                type_ = check_feature(draft, await repository.plan_ids(connection))
+                type_ = check_feature(draft, await self._plan_ids(connection))
                 await lock_log(connection)
-                made = await feature_repository.create(connection, draft, type_)
+                made = await repository.create(connection, draft, type_)
                 await record_catalog(connection, feature=made.id, actor=actor, before="", after=feature_state(made))
         except UniqueViolation as violation:
             raise AlreadyExists(
@@ -120,14 +117,14 @@ class Features:
         """The feature. Raises InvalidArgument without an id, NotFound `FEATURE_NOT_FOUND`."""
         _require(feature_id)
         async with self._doors.system("read a feature", read_only=True) as connection:
-            return _found(feature_id, await feature_repository.by_id(connection, feature_id))
+            return _found(feature_id, await repository.by_id(connection, feature_id))
 
-    async def page(self, size: int, token: str) -> FeaturePage:
-        """Features by id, from where the token says. Raises InvalidArgument for a token that is none of ours."""
-        size, after = page_size(size), open_feature_token(token)
+    async def page(self, size: int, token: str) -> Page[FeatureDef]:
+        """Features by id, from where the token says. Raises InvalidArgument for another list's token."""
+        size, after = page_size(size), _TOKENS.open(token)
         async with self._doors.system("list features", read_only=True) as connection:
-            found = await feature_repository.page(connection, after, size + 1)
-        return FeaturePage(found[:size], feature_token(found[size - 1].id) if len(found) > size else "")
+            found = await repository.page(connection, after, size + 1)
+        return _TOKENS.page(found, size, lambda feature: feature.id)
 
     async def change(self, feature_id: str, change: FeatureChange, actor: str) -> FeatureDef:
         """Changes the feature, for every tenant at once; one that would stay the same is left as it is.
@@ -136,15 +133,15 @@ class Features:
         """
         _require(feature_id)
         async with self._doors.system("change a feature") as connection:
-            feature = _found(feature_id, await feature_repository.locked(connection, feature_id))
+            feature = _found(feature_id, await repository.locked(connection, feature_id))
             if change.etag and change.etag != feature.etag:
-                raise Aborted("ETAG_MISMATCH", "The feature has changed since it was read. Read it again and repeat.")
-            change.check(feature, await repository.plan_ids(connection))
+                raise stale("feature")
+            change.check(feature, await self._plan_ids(connection))
             wanted = change.of(feature)
             if wanted == feature:
                 return feature
             await lock_log(connection)
-            changed = await feature_repository.change(connection, wanted)
+            changed = await repository.change(connection, wanted)
             await record_catalog(
                 connection,
                 feature=feature_id,
@@ -155,16 +152,20 @@ class Features:
         return changed
 
 
-def feature_not_found(feature_id: str) -> NotFound:
-    """The error for what is no feature of the catalog. Anything may be asked for; only what could be an id is
-    repeated."""
-    metadata = {} if id_problem(feature_id) else {"feature": feature_id}
-    return NotFound("FEATURE_NOT_FOUND", "No such feature is in the catalog. List the features.", metadata=metadata)
+async def feature_named(connection: Connection, feature_id: str) -> FeatureDef | None:
+    """The feature; None when it does not exist. A text that can't be an id costs no query."""
+    return None if id_problem(feature_id) else await repository.by_id(connection, feature_id)
+
+
+async def known_feature(connection: Connection, feature_id: str, field: str) -> FeatureDef:
+    """As `feature_named`. Raises InvalidArgument that names the field when it is empty, NotFound
+    `FEATURE_NOT_FOUND`."""
+    refuse({field: None if feature_id else "is required"})
+    return _found(feature_id, await feature_named(connection, feature_id))
 
 
 def _require(feature_id: str) -> None:
-    if not feature_id:
-        refuse({"id": "is required"})
+    refuse({"id": None if feature_id else "is required"})
     if id_problem(feature_id):
         raise feature_not_found(feature_id)
 

@@ -1,20 +1,50 @@
-"""The SQL of changing and listing features, and nothing else. All of it is the system door's."""
+"""The SQL of features, and nothing else. Either door may read all of them; the rest goes through the system door."""
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from sqlalchemy import BindParameter, bindparam, func, insert, select, update
 
+from tenantmesh.interceptors.entitlements import FeatureType
 from tenantmesh.runtime.database import Connection, Record, compiled
-from tenantmesh.tenant_svc.plans.plan import FeatureDef, FeatureType, Rollout
-from tenantmesh.tenant_svc.plans.repository import feature_of
-from tenantmesh.tenant_svc.plans.rules import FeatureDraft
-from tenantmesh.tenant_svc.plans.tables import features
+from tenantmesh.tenant_svc.features.feature import FeatureDef, Period, Rollout
+from tenantmesh.tenant_svc.features.rules import FeatureDraft
+from tenantmesh.tenant_svc.features.tables import features
 
-__all__ = ["by_id", "change", "create", "locked", "page"]
+__all__ = ["all_features", "by_id", "change", "create", "feature_of", "locked", "page"]
+
+
+def feature_of(row: Record) -> FeatureDef:
+    """The feature in a row."""
+    share = row["rollout_basis_points"]
+    return FeatureDef(
+        row["feature_id"],
+        FeatureType(row["type"]),
+        row["display_name"],
+        row["unit"],
+        Period(row["period"]) if row["period"] else None,
+        None if share is None else Rollout(share, tuple(json.loads(row["rollout_plan_ids"]))),
+        row["create_time"],
+        row["update_time"],
+        row["version"],
+    )
+
 
 _this_feature = features.c.feature_id == bindparam("feature_id")
+
+# Through either door
+
+_ALL = compiled(select(features).order_by(features.c.feature_id))
+
+
+async def all_features(connection: Connection) -> dict[str, FeatureDef]:
+    """Every feature by its id, in the order of the ids."""
+    return {row["feature_id"]: feature_of(row) for row in await connection.fetch(_ALL)}
+
+
+# Through the system door
 
 _BY_ID = compiled(select(features).where(_this_feature))
 _LOCKED = compiled(select(features).where(_this_feature).with_for_update())
@@ -49,7 +79,7 @@ _UPDATE = compiled(
 
 
 async def by_id(connection: Connection, feature_id: str) -> FeatureDef | None:
-    """The feature; None when there is none."""
+    """The feature; None when it does not exist."""
     return _maybe(await connection.fetch_row(_BY_ID, feature_id=feature_id))
 
 
@@ -63,12 +93,12 @@ async def page(connection: Connection, after: str, size: int) -> list[FeatureDef
     return [feature_of(row) for row in await connection.fetch(_PAGE, after=after, size=size)]
 
 
-async def create(connection: Connection, draft: FeatureDraft, type_: FeatureType) -> FeatureDef:
+async def create(connection: Connection, draft: FeatureDraft, kind: FeatureType) -> FeatureDef:
     """Stores a checked feature of that type. Raises UniqueViolation when there is one of its id."""
     row = await connection.fetch_row(
         _INSERT,
         feature_id=draft.id,
-        type=type_.value,
+        type=kind.value,
         period="" if draft.period is None else draft.period.value,
         **_stored_content(draft.display_name, draft.unit, draft.rollout),
     )

@@ -1,15 +1,13 @@
-"""Values, overrides and grants in words, for the history and for explanations. People read them; programs don't."""
+"""Values, amounts and moments in words, for the history and for explanations. People read them; programs don't."""
 
 from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
 
-from tenantmesh.tenant_svc.balances.grant import Grant
-from tenantmesh.tenant_svc.entitlements.entitlement import Override
-from tenantmesh.tenant_svc.plans.plan import FeatureDef, FeatureValue
+from tenantmesh.tenant_svc.features.feature import FeatureDef, FeatureValue
 
-__all__ = ["amount_words", "grant_words", "moment_words", "override_words", "value_words"]
+__all__ = ["amount_words", "moment_words", "value_words"]
 
 
 def value_words(value: FeatureValue | None, feature: FeatureDef) -> str:
@@ -34,16 +32,3 @@ def amount_words(amount: int, feature: FeatureDef) -> str:
 def moment_words(moment: datetime) -> str:
     """In UTC, to the second."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def override_words(override: Override, feature: FeatureDef) -> str:
-    """What the override says, and until when."""
-    until = f" until {moment_words(override.expire_time)}" if override.expire_time else ""
-    return value_words(override.value, feature) + until
-
-
-def grant_words(grant: Grant, feature: FeatureDef) -> str:
-    """What the grant adds, and when."""
-    until = f" until {moment_words(grant.expire_time)}" if grant.expire_time else ""
-    began = moment_words(grant.effective_time)
-    return f"{amount_words(grant.amount, feature)} at priority {grant.priority} from {began}{until}"

@@ -1,4 +1,4 @@
-"""One level: what is asked of it, and how it stands. Pure."""
+"""One level, and the changes that requests ask for. Pure."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Adjustment:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a level is, as the service says that keeps it; `version` counts that service's changes of it."""
+    """A level as the service that keeps it reports it. `version` counts that service's changes of it."""
 
     gauge: str
     level: int

@@ -1,4 +1,4 @@
-"""Levels that may rise to a limit and fall again: adjusted here, or reported by the service that keeps the rows."""
+"""The use cases of levels: adjusting one here, or taking it from the service that keeps the rows."""
 
 from __future__ import annotations
 
@@ -9,18 +9,23 @@ from tenantmesh.interceptors.entitlements import FeatureType
 from tenantmesh.interceptors.quotas import LARGEST_AMOUNT
 from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.runtime.database import Connection, ForeignKeyViolation
-from tenantmesh.tenant_svc.allowances.refusals import gauge_not_found, gauge_reported, limit_reached, request_reused
-from tenantmesh.tenant_svc.entitlements import reader, terms
-from tenantmesh.tenant_svc.entitlements import repository as entitlements_repository
+from tenantmesh.tenant_svc.entitlements import reader
 from tenantmesh.tenant_svc.entitlements.entitlement import TenantEntitlements
+from tenantmesh.tenant_svc.entitlements.repository import hold_shared
+from tenantmesh.tenant_svc.entitlements.terms import end_read_only, end_read_only_now
+from tenantmesh.tenant_svc.features.refusals import feature_not_found
 from tenantmesh.tenant_svc.gauges import repository
 from tenantmesh.tenant_svc.gauges.gauge import Adjustment, Gauge, Report
-from tenantmesh.tenant_svc.tenants.tenants import not_found
+from tenantmesh.tenant_svc.gauges.refusals import gauge_reported, key_reused, level_at_limit
+from tenantmesh.tenant_svc.history.event import ChangeType, NewChange
+from tenantmesh.tenant_svc.history.repository import record
+from tenantmesh.tenant_svc.positions import lock_log
+from tenantmesh.tenant_svc.tenants.refusals import tenant_not_found
 
 __all__ = ["KEYS_KEPT", "Gauges"]
 
 KEYS_KEPT = timedelta(days=7)
-"""How long keys are remembered at least, as the contract promises."""
+"""How long keys are kept at least, as the contract promises."""
 
 _BATCH = 1000
 
@@ -42,20 +47,20 @@ class Gauges:
             async with self._doors.tenant(tenant_id) as connection:
                 return await self._adjust(connection, tenant_id, adjustment, actor)
         except ForeignKeyViolation as error:
-            raise not_found() from error
+            raise tenant_not_found() from error
 
     async def report(self, tenant_id: TenantId, report: Report, actor: str) -> Gauge:
-        """Stores what the level is, whatever its limit; a report that is not newer than what is known changes nothing.
-        Returns the gauge as it is known then. Raises NotFound `TENANT_NOT_FOUND`, `FEATURE_NOT_FOUND`."""
+        """Stores the level, whatever its limit. A report that is not newer than the last one changes nothing. Returns
+        the gauge as it is then. Raises NotFound `TENANT_NOT_FOUND`, `FEATURE_NOT_FOUND`."""
         try:
             async with self._doors.tenant(tenant_id) as connection:
                 return await self._report(connection, tenant_id, report, actor)
         except ForeignKeyViolation as error:
-            raise not_found() from error
+            raise tenant_not_found() from error
 
     async def forget_keys(self, keep: timedelta = KEYS_KEPT) -> int:
-        """Forgets some keys that are older than that, of any tenants, and returns how many: none when there are no
-        more."""
+        """Deletes some keys that are older than `keep`, of any tenants, and returns how many: none when no more are
+        left."""
         async with self._doors.system("keys of adjustments that are no longer promised") as connection:
             return await repository.forget(connection, keep, _BATCH)
 
@@ -67,14 +72,14 @@ class Gauges:
         if done is not None:
             delta, level = done
             if delta != adjustment.delta:
-                raise request_reused("key")
+                raise key_reused()
             return Gauge(adjustment.gauge, level, limit)
         if row["reported_version"] is not None:
             raise gauge_reported(adjustment.gauge)
         before = Gauge(adjustment.gauge, row["level"], limit)
         after = Gauge(adjustment.gauge, max(0, before.level + adjustment.delta), limit)
         if adjustment.delta > 0 and after.level > (LARGEST_AMOUNT if limit is None else limit):
-            raise limit_reached(before, tenant_id, entitlements.plan.id)
+            raise level_at_limit(before, tenant_id, entitlements.plan.id)
         await repository.set_level(connection, tenant_id, after.id, after.level, None)
         await repository.remember(connection, tenant_id, adjustment, after.level)
         await _record_crossing(connection, entitlements, before, after, actor)
@@ -93,37 +98,31 @@ class Gauges:
 
 
 async def _entitlements(connection: Connection, tenant_id: TenantId, gauge: str) -> TenantEntitlements:
-    """What the tenant is entitled to, until this transaction ends. After the level was locked: it neither rises by a
-    limit that has been lowered meanwhile, nor does a limit change on what the level was before."""
-    await entitlements_repository.hold_shared(connection, tenant_id)
+    """What the tenant is entitled to until this transaction ends. Call this after locking the level: otherwise the
+    level could rise by a limit that was lowered meanwhile."""
+    await hold_shared(connection, tenant_id)
     entitlements = await reader.load(connection, tenant_id)
     if entitlements is None:
-        raise not_found()
+        raise tenant_not_found()
     known = entitlements.features.get(gauge)
     if known is None or known.feature.type is not FeatureType.GAUGE:
-        raise gauge_not_found(gauge)
+        raise feature_not_found(gauge, FeatureType.GAUGE)
     return entitlements
 
 
 async def _record_crossing(
     connection: Connection, found: TenantEntitlements, before: Gauge, after: Gauge, actor: str
 ) -> None:
-    """Says in the log that the level rose above its limit or fell within it: what is served may depend on that.
-    `found` is what the tenant had before."""
+    """Records that the level rose above its limit or fell to it, since that decides whether a tenant is read-only.
+    `found` is what the tenant was entitled to before."""
     if before.is_over == after.is_over:
         return
-    await entitlements_repository.lock_log(connection)
+    await lock_log(connection)
     if after.is_over:
-        await terms.settle(connection, found)
+        await end_read_only(connection, found)
     else:
-        await terms.settle_now(connection, found.tenant_id)
-    await entitlements_repository.record(
-        connection,
-        found.tenant_id,
-        type="LIMIT_CROSSED",
-        feature=after.id,
-        actor=actor,
-        reason="",
-        before=str(before),
-        after=str(after),
+        await end_read_only_now(connection, found.tenant_id)
+    change = NewChange(
+        type=ChangeType.LIMIT_CROSSED, feature=after.id, actor=actor, before=str(before), after=str(after)
     )
+    await record(connection, found.tenant_id, change)

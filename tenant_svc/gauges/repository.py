@@ -9,8 +9,9 @@ from sqlalchemy.dialects.postgresql import insert
 
 from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.runtime.database import Connection, Record, compiled
-from tenantmesh.tenant_svc.balances.tables import gauge_adjustments, gauges
+from tenantmesh.tenant_svc.balances.tables import gauges
 from tenantmesh.tenant_svc.gauges.gauge import Adjustment
+from tenantmesh.tenant_svc.gauges.tables import gauge_adjustments
 
 __all__ = ["adjusted_by", "forget", "lock", "remember", "set_level"]
 
@@ -55,8 +56,8 @@ _REMEMBER = compiled(
 
 
 async def lock(connection: Connection, tenant_id: TenantId, gauge: str) -> Record:
-    """The level with the version of its last report, None where nobody reports it. Nobody else changes it before this
-    transaction ends. A gauge that was never touched stands at 0."""
+    """Locks and returns the level, with the version of its last report, None where no service reports it. A new gauge
+    stands at 0."""
     row = await connection.fetch_row(_LOCK, tenant_id=tenant_id, gauge=gauge)
     if row is None:
         await connection.execute(_OPEN, tenant_id=tenant_id, gauge=gauge)
@@ -72,7 +73,8 @@ async def set_level(connection: Connection, tenant_id: TenantId, gauge: str, lev
 
 
 async def adjusted_by(connection: Connection, tenant_id: TenantId, adjustment: Adjustment) -> tuple[int, int] | None:
-    """By how much its key has changed the level, and to what; None when it has not. With the level locked."""
+    """The delta that the key was used with, and the level that it made; None for a new key. The caller has locked the
+    level."""
     row = await connection.fetch_row(
         _ADJUSTED_BY,
         tenant_id=tenant_id,
@@ -84,7 +86,7 @@ async def adjusted_by(connection: Connection, tenant_id: TenantId, adjustment: A
 
 
 async def remember(connection: Connection, tenant_id: TenantId, adjustment: Adjustment, level: int) -> None:
-    """Stores what the key has done."""
+    """Stores the key, with the delta and the level that it made."""
     await connection.execute(
         _REMEMBER,
         tenant_id=tenant_id,
@@ -109,5 +111,5 @@ _FORGET = compiled(delete(gauge_adjustments).where(tuple_(*_identity).in_(_older
 
 
 async def forget(connection: Connection, keep: timedelta, size: int) -> int:
-    """Forgets so many of the oldest keys that are older than the time to keep, and returns how many they were."""
+    """Deletes up to `size` keys that are older than `keep`, oldest first, and returns how many."""
     return await connection.execute(_FORGET, keep=keep, size=size)

@@ -1,5 +1,5 @@
-"""The SQL of making, listing and voiding grants, and nothing else; what is used of them is written by the ledger. All
-of it through the tenant's door."""
+"""The SQL of making, listing and voiding grants, and nothing else. All of it goes through the tenant's door. What is
+used of grants is written by the ledger (`tenant_svc.allowances`)."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from datetime import datetime
 
 from sqlalchemy import Integer, bindparam, func, insert, literal_column, or_, select, update
 
+from tenantmesh.chassis.requests import RequestKey
 from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.runtime.database import Connection, Record, compiled
 from tenantmesh.tenant_svc.balances.grant import Grant
-from tenantmesh.tenant_svc.entitlements.repository import GRANT, grant_of
-from tenantmesh.tenant_svc.entitlements.tables import grants
-from tenantmesh.tenant_svc.tenants.tenant import RequestKey
+from tenantmesh.tenant_svc.balances.repository import GRANT, grant_of
+from tenantmesh.tenant_svc.balances.tables import grants
 
-__all__ = ["all_of", "insert_", "locked", "made_by", "void"]
+__all__ = ["all_of", "create", "locked", "made_by", "void"]
 
 _own = grants.c.tenant_id == bindparam("tenant_id", type_=grants.c.tenant_id.type)
 _this = (_own, grants.c.grant_id == bindparam("grant_id", type_=grants.c.grant_id.type))
@@ -68,12 +68,12 @@ async def made_by(connection: Connection, tenant_id: TenantId, key: RequestKey) 
 
 
 async def locked(connection: Connection, tenant_id: TenantId, grant_id: uuid.UUID) -> Grant | None:
-    """The grant, which nobody uses or changes before this transaction ends; None when there is none."""
+    """The grant, which nobody uses or changes before this transaction ends; None when it does not exist."""
     row = await connection.fetch_row(_LOCKED, tenant_id=tenant_id, grant_id=grant_id)
     return None if row is None else grant_of(row)
 
 
-async def insert_(
+async def create(
     connection: Connection, tenant_id: TenantId, grant: Grant, key: RequestKey | None, digest: str
 ) -> Grant:
     """Stores the grant with the request that makes it, and returns it as it is stored."""

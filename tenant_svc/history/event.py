@@ -1,4 +1,4 @@
-"""What happened to entitlements: an entry of a tenant's history, and an event of the log that watches follow."""
+"""Changes of entitlements: entries of a tenant's history, and events of the log that watches follow."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from enum import Enum
 from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.tenant_svc.features.state import naming_only
 
-__all__ = ["ChangeType", "EntitlementEvent"]
+__all__ = ["ChangeType", "EntitlementEvent", "NewChange"]
 
 _NOBODY = uuid.UUID(int=0)
 
 
 class ChangeType(Enum):
-    """What happened. SNAPSHOT is never stored: it is a tenant as it was when a stream began. CATALOG_CHANGED concerns
-    every tenant."""
+    """The types of changes. SNAPSHOT is never stored: it is a tenant as it was when a stream began. CATALOG_CHANGED
+    concerns every tenant."""
 
     SNAPSHOT = "SNAPSHOT"
     PLAN_CHANGED = "PLAN_CHANGED"
@@ -30,12 +30,28 @@ class ChangeType(Enum):
     CATALOG_CHANGED = "CATALOG_CHANGED"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewChange:
+    """A change of one tenant's entitlements, before it is stored.
+
+    feature: its id; empty for changes of plans.
+    actor: the credential that made the change.
+    before, after: the states as text.
+    """
+
+    type: ChangeType
+    actor: str
+    feature: str = ""
+    reason: str = ""
+    before: str = ""
+    after: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class EntitlementEvent:
-    """Something that happened, to one tenant or (None) to the catalog.
+    """A stored change, of one tenant's entitlements or (tenant_id None) of the catalog. The fields are NewChange's.
 
-    feature: its id; empty for changes of plans. actor: the credential that did it. before, after: the states as text.
-    plan_id, plan_version: what the tenant is on after it; empty and 0 for changes of the catalog.
+    plan_id, plan_version: the plan that the tenant is on after it; empty and 0 for changes of the catalog.
     """
 
     position: int
@@ -51,16 +67,12 @@ class EntitlementEvent:
     plan_version: int = 0
 
     def naming_only(self, plans: Container[str]) -> EntitlementEvent:
-        """What happened, naming no other plans. What is told of a tenant itself names its own only."""
+        """The event for a reader who may see the names of these plans only. A tenant's own changes name its own."""
         if self.type is not ChangeType.CATALOG_CHANGED:
             return self
         return replace(self, before=naming_only(plans, self.before), after=naming_only(plans, self.after))
 
-    def for_users(self) -> EntitlementEvent:
-        """What happened, without why and by whose credential."""
-        return replace(self, actor="", reason="")
-
     @property
     def subject(self) -> uuid.UUID:
-        """The tenant's id; the nil UUID where every tenant is meant."""
+        """The tenant's id; the nil UUID for the catalog, which concerns every tenant."""
         return self.tenant_id or _NOBODY

@@ -1,5 +1,4 @@
-"""The log of entitlements as it is followed: what happened to tenants' entitlements and to the catalog, in commit
-order. Following it as it comes is `chassis.event_log`."""
+"""The log of entitlements, as `chassis.event_log` follows it: changes of tenants' entitlements and of the catalog."""
 
 from __future__ import annotations
 
@@ -11,7 +10,7 @@ from tenantmesh.chassis.doors import Doors
 from tenantmesh.chassis.event_log.cursors import Cursors
 from tenantmesh.chassis.event_log.log import EventLog
 from tenantmesh.interceptors.errors import Unavailable
-from tenantmesh.tenant_svc.history import repository as event_repository
+from tenantmesh.tenant_svc.history import repository
 from tenantmesh.tenant_svc.history.event import EntitlementEvent
 
 __all__ = ["CURSORS", "StoredEntitlementEvents"]
@@ -39,7 +38,7 @@ class StoredEntitlementEvents(EventLog[EntitlementEvent]):
     async def head(self) -> int:
         """See EventLog."""
         async with self._doors.system("where the entitlement event log ends", read_only=True) as connection:
-            return await event_repository.head(connection)
+            return await repository.head(connection)
 
     async def horizon(self) -> int:
         """See EventLog."""
@@ -48,9 +47,9 @@ class StoredEntitlementEvents(EventLog[EntitlementEvent]):
     async def after(self, position: int, limit: int) -> Sequence[EntitlementEvent]:
         """See EventLog."""
         async with self._doors.system("follow the entitlement event log", read_only=True) as connection:
-            return await event_repository.after(connection, position, limit)
+            return await repository.after(connection, position, limit)
 
     async def snapshot(self, position: int, after: uuid.UUID, limit: int) -> Sequence[EntitlementEvent]:
         """See EventLog."""
         async with self._doors.system("snapshot of the tenants for a watch", read_only=True) as connection:
-            return await event_repository.unchanged_since(connection, position, after, limit)
+            return await repository.unchanged_since(connection, position, after, limit)

@@ -1,31 +1,37 @@
-"""The history of a tenant's entitlements, a page at a time."""
+"""The history of a tenant's entitlements: its beginning, and reading it a page at a time."""
 
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 
 from tenantmesh.chassis.doors import Doors
-from tenantmesh.chassis.opaque import pack, unpack
-from tenantmesh.interceptors.errors import FieldViolation, InvalidArgument
+from tenantmesh.chassis.pages import Page, PageTokens, page_size
 from tenantmesh.interceptors.tenants import TenantId
-from tenantmesh.tenant_svc.history import repository as event_repository
-from tenantmesh.tenant_svc.history.event import EntitlementEvent
-from tenantmesh.tenant_svc.plans.page_tokens import page_size
+from tenantmesh.runtime.database import Connection
+from tenantmesh.tenant_svc.history import repository
+from tenantmesh.tenant_svc.history.event import ChangeType, EntitlementEvent, NewChange
+from tenantmesh.tenant_svc.tenants.tenant import Tenant
 
-__all__ = ["ChangePage", "History"]
+__all__ = ["History", "record_first_plan"]
 
-_PAGE = b"tm.ehist"
 _POSITION = struct.Struct(">Q")
 _END = 2**63 - 1
 
 
-@dataclass(frozen=True, slots=True)
-class ChangePage:
-    """Some changes, newest first, and the token of the page after them; empty when they are the last."""
+def _position_in(payload: bytes) -> int:
+    if len(payload) != _POSITION.size:
+        raise ValueError("no position")
+    (position,) = _POSITION.unpack(payload)
+    return min(int(position), _END)
 
-    changes: list[EntitlementEvent]
-    next_token: str
+
+_TOKENS = PageTokens(b"tm.ehist", _END, _POSITION.pack, _position_in)
+
+
+async def record_first_plan(connection: Connection, tenant: Tenant, actor: str) -> None:
+    """Begins the history of a new tenant. A watch that began with a snapshot learns of the tenant by this event."""
+    first = NewChange(type=ChangeType.PLAN_CHANGED, actor=actor, after=f"{tenant.plan_id}@{tenant.plan_version}")
+    await repository.record(connection, tenant.id, first)
 
 
 class History:
@@ -34,27 +40,15 @@ class History:
     def __init__(self, doors: Doors) -> None:
         self._doors = doors
 
-    async def page(self, tenant_id: TenantId, size: int, token: str, *, every_plan: bool = False) -> ChangePage:
+    async def page(
+        self, tenant_id: TenantId, size: int, token: str, *, every_plan: bool = False
+    ) -> Page[EntitlementEvent]:
         """The tenant's changes and those of features that concern all tenants, newest first, from where the token says.
-        Names the tenant's plan and the listed ones, or every plan. Raises InvalidArgument for a token that is none of
-        ours."""
-        size, before = page_size(size), _opened(token)
+        Names the tenant's plan and the listed ones, or every plan. Raises InvalidArgument for another list's token."""
+        size, before = page_size(size), _TOKENS.open(token)
         async with self._doors.tenant(tenant_id, read_only=True) as connection:
-            found = await event_repository.history(connection, tenant_id, before, size + 1)
+            found = await repository.history(connection, tenant_id, before, size + 1)
             if not every_plan:
-                nameable = await event_repository.nameable_plans(connection, tenant_id)
-                found = [each.naming_only(nameable) for each in found]
-        more = len(found) > size
-        return ChangePage(found[:size], pack(_PAGE, _POSITION.pack(found[size - 1].position)) if more else "")
-
-
-def _opened(token: str) -> int:
-    """The position before which the page begins."""
-    if not token:
-        return _END
-    try:
-        (position,) = _POSITION.unpack(unpack(_PAGE, token))
-    except (ValueError, struct.error) as error:
-        violation = FieldViolation("page_token", "must be the next_page_token of the page before, unchanged")
-        raise InvalidArgument.fields([violation]) from error
-    return min(int(position), _END)
+                nameable = await repository.nameable_plans(connection, tenant_id)
+                found = [event.naming_only(nameable) for event in found]
+        return _TOKENS.page(found, size, lambda event: event.position)

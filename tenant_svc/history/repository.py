@@ -1,5 +1,5 @@
-"""The SQL that reads the log of entitlements, and nothing else. One tenant's history is read through its own door, the
-log as a whole through the system door."""
+"""The SQL of the log of entitlements, and nothing else. One tenant's history is written and read through its own door,
+the log as a whole is read through the system door."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from sqlalchemy import (
     cast,
     exists,
     func,
+    insert,
     literal_column,
     null,
     or_,
@@ -26,12 +27,15 @@ from sqlalchemy import (
 
 from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.runtime.database import Connection, Record, compiled
-from tenantmesh.tenant_svc.entitlements.tables import catalog_events, entitlement_events
-from tenantmesh.tenant_svc.history.event import ChangeType, EntitlementEvent
+from tenantmesh.tenant_svc.catalog_log.repository import ENTITLEMENTS_CHANNEL
+from tenantmesh.tenant_svc.catalog_log.tables import catalog_events
+from tenantmesh.tenant_svc.history.event import ChangeType, EntitlementEvent, NewChange
+from tenantmesh.tenant_svc.history.tables import entitlement_events
 from tenantmesh.tenant_svc.plans.tables import plan_versions
+from tenantmesh.tenant_svc.positions import positions
 from tenantmesh.tenant_svc.tenants.tables import tenants
 
-__all__ = ["after", "concerning", "head", "history", "nameable_plans", "unchanged_since"]
+__all__ = ["after", "concerning", "head", "history", "nameable_plans", "record", "unchanged_since"]
 
 _nothing = literal_column("''", Text)
 _log = entitlement_events.c
@@ -82,7 +86,7 @@ def event_of(row: Record) -> EntitlementEvent:
 
 
 def _both(of_tenants: Select[Any], of_catalog: Select[Any], *, newest_first: bool) -> CompoundSelect[Any]:
-    """So many of both together. Each part has its own limit too, so that neither is read to its end."""
+    """The first `size` events of both together. Each part has its own limit too, so that neither is read to its end."""
     size = bindparam("size", type_=Integer)
     parts = [
         part.order_by(position.desc() if newest_first else position).limit(size).subquery()
@@ -99,8 +103,8 @@ _tenant_id = bindparam("tenant_id", type_=Uuid)
 _own = _log.tenant_id == _tenant_id
 _before = bindparam("before_position", type_=BigInteger)
 _born = select(tenants.c.create_time).where(tenants.c.tenant_id == _tenant_id).scalar_subquery()
-# Of the catalog what changed features under the tenant. That a plan has a new version changes nothing for whoever is on
-# an old one, and names plans that may be another customer's.
+# Of the catalog, changes of features only. A new version of a plan changes nothing for tenants on an older one, and its
+# name may be another customer's.
 _HISTORY = compiled(
     _both(
         _of_tenants.where(_own, _log.position < _before),
@@ -130,15 +134,65 @@ _NAMEABLE = compiled(
 )
 
 
+_RECORD = compiled(
+    insert(entitlement_events)
+    .from_select(
+        [
+            "tenant_id",
+            "position",
+            "type",
+            "feature_id",
+            "actor",
+            "reason",
+            "before",
+            "after",
+            "plan_id",
+            "plan_version",
+            "create_time",
+        ],
+        select(
+            tenants.c.tenant_id,
+            positions.next_value(),
+            *(
+                bindparam(name, type_=entitlement_events.c[name].type)
+                for name in ("type", "feature_id", "actor", "reason", "before", "after")
+            ),
+            tenants.c.plan_id,
+            tenants.c.plan_version,
+            func.statement_timestamp(),
+        ).where(tenants.c.tenant_id == _tenant_id),
+    )
+    .returning(entitlement_events.c.position, func.pg_notify(ENTITLEMENTS_CHANNEL, literal_column("''")))
+)
+
+
+async def record(connection: Connection, tenant_id: TenantId, change: NewChange) -> int:
+    """Appends the change to the log, with the plan that the tenant is on now, and returns the event's position. After
+    `lock_log`. Listeners are notified when this transaction commits. Raises LookupError for a tenant that is gone."""
+    row = await connection.fetch_row(
+        _RECORD,
+        tenant_id=tenant_id,
+        type=change.type.value,
+        feature_id=change.feature,
+        actor=change.actor,
+        reason=change.reason,
+        before=change.before,
+        after=change.after,
+    )
+    if row is None:
+        raise LookupError("a tenant whose entitlements change is gone")
+    return int(row["position"])
+
+
 async def history(connection: Connection, tenant_id: TenantId, before: int, size: int) -> list[EntitlementEvent]:
-    """What precedes the position, newest first: the tenant's events, and the features that changed for everybody since
-    the tenant was created."""
+    """The events before the position, newest first: the tenant's own, and the changes of features since it was
+    created."""
     rows = await connection.fetch(_HISTORY, tenant_id=tenant_id, before_position=before, size=size)
     return [event_of(row) for row in rows]
 
 
 async def nameable_plans(connection: Connection, tenant_id: TenantId) -> frozenset[str]:
-    """The plans that the tenant may be told of: the listed ones and its own."""
+    """The plans whose names the tenant may see: the listed ones and its own."""
     return frozenset(row["plan_id"] for row in await connection.fetch(_NAMEABLE, tenant_id=tenant_id))
 
 
@@ -188,7 +242,7 @@ _UNCHANGED_SINCE = compiled(
 
 
 async def head(connection: Connection) -> int:
-    """The position of the last event there has been, 0 when there was none."""
+    """The position of the last event, 0 before the first."""
     row = await connection.fetch_row(_HEAD)
     return 0 if row is None else int(row["position"])
 
@@ -202,7 +256,7 @@ async def unchanged_since(
     connection: Connection, position: int, after_tenant: uuid.UUID, size: int
 ) -> list[EntitlementEvent]:
     """The tenants, by ascending id, whose entitlements have no event after the position, each as a snapshot as of it.
-    Changes of the catalog don't count: they follow in any case."""
+    Changes of the catalog do not count: watches receive them in any case."""
     rows = await connection.fetch(_UNCHANGED_SINCE, position=position, after=after_tenant, size=size)
     return [
         EntitlementEvent(

@@ -1,4 +1,4 @@
-"""Who waits for which operation in this process, and waking them when the database says that one has ended."""
+"""The calls of this process that wait for operations, and waking them when the database notifies an end."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ __all__ = ["Endings"]
 
 
 class Endings:
-    """`wake` takes what the database notifies; it is a reason to look, never the news itself."""
+    """Wakes those who wait. They then look for themselves: a notification may be lost, or come early."""
 
     def __init__(self) -> None:
         self._awaited: dict[str, set[asyncio.Event]] = {}
 
     def wake(self, payload: str) -> None:
-        """Wakes those who wait for the operation of that id, and everybody when it is empty."""
+        """Wakes those who wait for the operation of that id; everybody when it is empty."""
         awaited = [self._awaited.get(payload, set())] if payload else list(self._awaited.values())
         for events in awaited:
             for event in events:

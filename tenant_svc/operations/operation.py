@@ -1,29 +1,18 @@
-"""One long-running operation: how far it is, and what became of it. So far the only ones are changes of a plan."""
+"""One long-running operation of any type: how far it is, and how it ended. What it does is its type's business."""
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
+from typing import Any
 
-from tenantmesh.interceptors.errors import FailedPrecondition, MeshError, NotFound
+from tenantmesh.interceptors.errors import MeshError
 from tenantmesh.interceptors.tenants import TenantId
-from tenantmesh.tenant_svc.plan_changes.plan_change import NewMigration, OverLimit, PlanPin
-from tenantmesh.tenant_svc.tenants.tenant import Tenant
 
-__all__ = [
-    "CANCELLED",
-    "Failure",
-    "Operation",
-    "OperationState",
-    "ended_by_us",
-    "not_found",
-    "operation_name",
-    "parse_name",
-    "under_way",
-]
+__all__ = ["CANCELLED", "FAILED_BY_US", "Failure", "Operation", "OperationState", "operation_name", "parse_name"]
 
 
 class OperationState(Enum):
@@ -39,7 +28,7 @@ class OperationState(Enum):
 
     @property
     def percent(self) -> int:
-        """How much of it is behind, 0 to 100."""
+        """How much of the operation is done, 0 to 100."""
         return _PERCENT.get(self, 100)
 
 
@@ -48,7 +37,7 @@ _PERCENT = {OperationState.SCHEDULED: 0, OperationState.CHECKING: 20, OperationS
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why an operation did not do what it was started for. `code` is a name of google.rpc.Code."""
+    """The error with which an operation ended. `code` is a name of google.rpc.Code."""
 
     code: str
     reason: str
@@ -63,41 +52,42 @@ class Failure:
 
 CANCELLED = Failure("CANCELLED", "OPERATION_CANCELLED", "The operation was cancelled before it changed anything.")
 
+FAILED_BY_US = Failure(
+    "INTERNAL", "INTERNAL", "The operation failed on our side and has changed nothing. Start it again."
+)
+"""The outcome of an operation that fails again and again, through no fault of the caller."""
+
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """A change of a plan.
+    """An operation of a tenant.
 
-    from_plan, to_plan: the pinned versions before and after.
-    effective_time: when the new plan takes effect.
-    over_limits: what the tenant uses beyond the new plan, as far as it has been checked.
-    result: the tenant as the change left it. For a dry run, as the change would leave it.
-    actor, cancelled_by: the credentials that started it, and that cancelled it; empty where nobody did.
+    type: which capability carries it out. That one alone reads `request`, `progress` and `result`, which are JSON.
+    request: what was asked for.
+    progress: what has been found out so far.
+    result: what a successful operation has made. Of a dry run, what it would make.
+    actor, cancelled_by: the credentials that started and cancelled it; empty where none did.
+    effective_time: when it is to begin.
     """
 
     tenant_id: TenantId
     id: uuid.UUID
+    type: str
     state: OperationState
-    migration: NewMigration
-    from_plan: PlanPin
-    to_plan: PlanPin
+    request: Mapping[str, Any]
+    progress: Mapping[str, Any]
     actor: str
     effective_time: datetime
     create_time: datetime
     end_time: datetime | None = None
-    over_limits: tuple[OverLimit, ...] = ()
     error: Failure | None = None
-    result: Tenant | None = None
+    result: Mapping[str, Any] | None = None
     cancelled_by: str = ""
 
     @property
     def name(self) -> str:
-        """As callers know it. A dry run has none, since it can't be looked up."""
+        """The name that callers know. A dry run has none, since it can't be looked up."""
         return "" if self.state is OperationState.VALIDATED else operation_name(self.tenant_id, self.id)
-
-    def for_users(self) -> Operation:
-        """How it goes, without the credential of the operator who cancelled it."""
-        return replace(self, cancelled_by="")
 
     @property
     def done(self) -> bool:
@@ -106,32 +96,13 @@ class Operation:
 
 
 def operation_name(tenant_id: TenantId, operation_id: uuid.UUID) -> str:
-    """The name that says whose operation it is, and which."""
+    """The name of a tenant's operation."""
     return f"tenants/{tenant_id}/operations/{operation_id}"
 
 
 def parse_name(name: str) -> tuple[TenantId, uuid.UUID]:
-    """The tenant and the operation that a name speaks of. Raises ValueError for what `operation_name` did not make."""
+    """The tenant and the operation that a name stands for. Raises ValueError unless `operation_name` made it."""
     match name.split("/"):
         case ["tenants", tenant, "operations", operation]:
             return TenantId(uuid.UUID(tenant)), uuid.UUID(operation)
     raise ValueError("not the name of an operation")
-
-
-def not_found() -> NotFound:
-    """The error for an operation that is missing or another tenant's."""
-    return NotFound("OPERATION_NOT_FOUND", "The tenant has no such operation. List its operations.")
-
-
-def under_way(operation: str) -> FailedPrecondition:
-    """The error while another change of the tenant's plan has not ended; the name may be unknown, and empty."""
-    return FailedPrecondition(
-        "MIGRATION_UNDER_WAY",
-        "Another change of the tenant's plan has not ended. Wait for it, or cancel it.",
-        metadata={"operation": operation} if operation else {},
-    )
-
-
-def ended_by_us() -> Failure:
-    """The outcome of an operation that fails again and again for a reason that is not the caller's."""
-    return Failure("INTERNAL", "INTERNAL", "The operation failed on our side and has changed nothing. Start it again.")

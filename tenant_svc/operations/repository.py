@@ -4,37 +4,17 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import (
-    ARRAY,
-    ColumnElement,
-    Integer,
-    Text,
-    any_,
-    bindparam,
-    cast,
-    func,
-    insert,
-    literal,
-    literal_column,
-    select,
-    update,
-)
-from sqlalchemy.dialects.postgresql import TIMESTAMP
+from sqlalchemy import ColumnElement, Integer, Text, bindparam, cast, func, insert, literal_column, select, update
 
-from tenantmesh.interceptors.tenants import TenantId, TenantState
+from tenantmesh.chassis.requests import RequestKey
+from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.runtime.database import Connection, Record, compiled
-from tenantmesh.tenant_svc.balances.tables import ledger
 from tenantmesh.tenant_svc.operations.operation import Failure, Operation, OperationState
 from tenantmesh.tenant_svc.operations.tables import operations
-from tenantmesh.tenant_svc.plan_changes.plan_change import NewMigration, OverLimit, PlanPin, Usage
-from tenantmesh.tenant_svc.tenants.repository import tenant_of
-from tenantmesh.tenant_svc.tenants.tables import positions, tenants
-from tenantmesh.tenant_svc.tenants.tenant import RequestKey, Tenant
 
 __all__ = [
     "OPERATIONS_CHANNEL",
@@ -47,17 +27,15 @@ __all__ = [
     "made_by",
     "now",
     "page",
-    "set_plan",
-    "usage",
 ]
 
 OPERATIONS_CHANNEL = "operations"
 """Notified with the operation's id by every transaction that ends one."""
 
-_TYPE = "MIGRATE_TENANT_PLAN"
+_RESULT, _CANCELLED_BY = "result", "cancelled_by"  # in the column `progress`, beside what the type says there
 _of_tenant: ColumnElement[bool] = operations.c.tenant_id == bindparam("tenant_id", type_=operations.c.tenant_id.type)
 _this = (_of_tenant, operations.c.operation_id == bindparam("operation_id", type_=operations.c.operation_id.type))
-_RESULT = ("slug", "display_name", "plan_id", "plan_version", "state", "create_time", "update_time", "version")
+_of_type = operations.c.type == bindparam("type", type_=operations.c.type.type)
 
 _NOW = compiled(select(func.statement_timestamp().label("now")))
 _INSERT = compiled(
@@ -68,6 +46,7 @@ _INSERT = compiled(
                 for name in (
                     "tenant_id",
                     "operation_id",
+                    "type",
                     "state",
                     "request",
                     "progress",
@@ -79,7 +58,6 @@ _INSERT = compiled(
                     "digest",
                 )
             },
-            "type": literal(_TYPE),
             "cancel_requested": literal_column("false"),
         }
     )
@@ -93,9 +71,7 @@ _MADE_BY = compiled(
         operations.c.request_id == bindparam("request_id"),
     )
 )
-_UNDER_WAY = compiled(
-    select(operations.c.operation_id).where(_of_tenant, operations.c.type == _TYPE, operations.c.end_time.is_(None))
-)
+_UNDER_WAY = compiled(select(operations.c.operation_id).where(_of_tenant, _of_type, operations.c.end_time.is_(None)))
 _LIST = compiled(
     select(operations)
     .where(_of_tenant, operations.c.operation_id < bindparam("before", type_=operations.c.operation_id.type))
@@ -117,75 +93,39 @@ _END = compiled(
     )
     .returning(*operations.c, func.pg_notify(OPERATIONS_CHANNEL, cast(operations.c.operation_id, Text)))
 )
-_USAGE = compiled(
-    select(ledger.c.feature_id, ledger.c.period_start, ledger.c.given, ledger.c.from_plan).where(
-        ledger.c.tenant_id == bindparam("tenant_id", type_=ledger.c.tenant_id.type),
-        ledger.c.period_start == any_(bindparam("starts", type_=ARRAY(TIMESTAMP(timezone=True)))),
-    )
-)
-_SET_PLAN = compiled(
-    update(tenants)
-    .where(tenants.c.tenant_id == bindparam("tenant_id", type_=tenants.c.tenant_id.type))
-    .values(
-        plan_id=bindparam("new_plan_id"),
-        plan_version=bindparam("new_plan_version"),
-        update_time=func.statement_timestamp(),
-        version=tenants.c.version + 1,
-        position=positions.next_value(),
-    )
-    .returning(*tenants.c)
-)
 
 
-def operation_of(row: Record) -> Operation:
-    """The operation in a row."""
+def _operation_of(row: Record) -> Operation:
     progress = json.loads(row["progress"])
+    result, cancelled_by = progress.pop(_RESULT, None), progress.pop(_CANCELLED_BY, "")
     return Operation(
         tenant_id=TenantId(row["tenant_id"]),
         id=row["operation_id"],
+        type=row["type"],
         state=OperationState(row["state"]),
-        migration=NewMigration.from_json(json.loads(row["request"])),
-        from_plan=PlanPin(**progress["from_plan"]),
-        to_plan=PlanPin(**progress["to_plan"]),
+        request=json.loads(row["request"]),
+        progress=progress,
         actor=row["actor"],
         effective_time=row["effective_time"],
         create_time=row["create_time"],
         end_time=row["end_time"],
-        over_limits=tuple(OverLimit(**each) for each in progress["over_limits"]),
         error=None if row["error"] is None else Failure(**json.loads(row["error"])),
-        result=_result_of(row["tenant_id"], progress.get("result")),
-        cancelled_by=progress.get("cancelled_by", ""),
+        result=result,
+        cancelled_by=cancelled_by,
     )
 
 
-def _result_of(tenant_id: uuid.UUID, stored: Mapping[str, Any] | None) -> Tenant | None:
-    if stored is None:
-        return None
-    times = {name: datetime.fromisoformat(stored[name]) for name in ("create_time", "update_time")}
-    return Tenant(id=TenantId(tenant_id), **{**stored, **times, "state": TenantState(stored["state"])})
-
-
 def _progress_of(operation: Operation) -> dict[str, Any]:
-    progress: dict[str, Any] = {
-        "from_plan": asdict(operation.from_plan),
-        "to_plan": asdict(operation.to_plan),
-        "over_limits": [asdict(each) for each in operation.over_limits],
-    }
+    progress = dict(operation.progress)
     if operation.result is not None:
-        progress["result"] = {name: _plain(getattr(operation.result, name)) for name in _RESULT}
+        progress[_RESULT] = operation.result
     if operation.cancelled_by:
-        progress["cancelled_by"] = operation.cancelled_by
+        progress[_CANCELLED_BY] = operation.cancelled_by
     return progress
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, datetime):
-        return value.isoformat()
-    return value.value if isinstance(value, TenantState) else value
-
-
 def _maybe(row: Record | None) -> Operation | None:
-    return None if row is None else operation_of(row)
+    return None if row is None else _operation_of(row)
 
 
 async def now(connection: Connection) -> datetime:
@@ -197,21 +137,23 @@ async def now(connection: Connection) -> datetime:
     return moment
 
 
-async def create(connection: Connection, operation: Operation, key: RequestKey | None) -> None:
-    """Stores the operation. Raises UniqueViolation when another is under way, or the request has made one before."""
+async def create(connection: Connection, operation: Operation, key: RequestKey | None, digest: str) -> None:
+    """Stores the operation, with the digest of the request's fields. Raises UniqueViolation when the tenant has one of
+    the type that has not ended, or the request has made one before."""
     await connection.execute(
         _INSERT,
         tenant_id=operation.tenant_id,
         operation_id=operation.id,
+        type=operation.type,
         state=operation.state.value,
-        request=operation.migration.to_json(),
+        request=dict(operation.request),
         progress=_progress_of(operation),
         actor=operation.actor,
         effective_time=operation.effective_time,
         create_time=operation.create_time,
         requester=None if key is None else key.requester,
         request_id=None if key is None else key.request_id,
-        digest=None if key is None else operation.migration.digest,
+        digest=None if key is None else digest,
     )
 
 
@@ -228,19 +170,19 @@ async def get_locked(connection: Connection, tenant_id: TenantId, operation_id: 
 async def made_by(connection: Connection, tenant_id: TenantId, key: RequestKey) -> tuple[str, Operation] | None:
     """The operation that the request has made, with the digest of the request's fields; None when it has made none."""
     row = await connection.fetch_row(_MADE_BY, tenant_id=tenant_id, requester=key.requester, request_id=key.request_id)
-    return None if row is None else (row["digest"], operation_of(row))
+    return None if row is None else (row["digest"], _operation_of(row))
 
 
-async def id_under_way(connection: Connection, tenant_id: TenantId) -> uuid.UUID | None:
-    """Which change of the tenant's plan has not ended; None when none is under way."""
-    row = await connection.fetch_row(_UNDER_WAY, tenant_id=tenant_id)
+async def id_under_way(connection: Connection, tenant_id: TenantId, operation_type: str) -> uuid.UUID | None:
+    """The tenant's operation of the type that has not ended; None when all have."""
+    row = await connection.fetch_row(_UNDER_WAY, tenant_id=tenant_id, type=operation_type)
     return None if row is None else row["operation_id"]
 
 
 async def page(connection: Connection, tenant_id: TenantId, before: uuid.UUID, size: int) -> list[Operation]:
     """The tenant's operations whose ids precede, newest first: the ids are UUIDv7s."""
     rows = await connection.fetch(_LIST, tenant_id=tenant_id, before=before, size=size)
-    return [operation_of(row) for row in rows]
+    return [_operation_of(row) for row in rows]
 
 
 async def advance(connection: Connection, operation: Operation) -> None:
@@ -255,8 +197,8 @@ async def advance(connection: Connection, operation: Operation) -> None:
 
 
 async def end(connection: Connection, operation: Operation) -> Operation:
-    """Stores the operation as one that ends now, wakes whoever waits for it once this transaction is visible, and
-    returns it as it then is."""
+    """Stores the operation as one that ends now, and returns it as it is then. Those who wait for it are notified when
+    this transaction commits."""
     row = await connection.fetch_row(
         _END,
         tenant_id=operation.tenant_id,
@@ -268,22 +210,4 @@ async def end(connection: Connection, operation: Operation) -> Operation:
     )
     if row is None:
         raise LookupError("an operation that this transaction holds is gone")
-    return operation_of(row)
-
-
-async def usage(connection: Connection, tenant_id: TenantId, starts: Mapping[str, datetime]) -> dict[str, Usage]:
-    """What is used of the METERED features, each in the period that began when `starts` says."""
-    rows = await connection.fetch(_USAGE, tenant_id=tenant_id, starts=sorted(set(starts.values())))
-    return {
-        row["feature_id"]: Usage(row["given"], row["from_plan"])
-        for row in rows
-        if starts.get(row["feature_id"]) == row["period_start"]
-    }
-
-
-async def set_plan(connection: Connection, tenant_id: TenantId, plan: PlanPin) -> Tenant:
-    """Puts the tenant on that version of the plan and returns it as it is now. After `lock_log`."""
-    row = await connection.fetch_row(_SET_PLAN, tenant_id=tenant_id, new_plan_id=plan.id, new_plan_version=plan.version)
-    if row is None:
-        raise LookupError("a tenant that this transaction holds is gone")
-    return tenant_of(row)
+    return _operation_of(row)

@@ -1,4 +1,4 @@
-"""The table of long-running operations. A job in the queue only names its row here: the row is the truth."""
+"""The table of long-running operations. A job in the queue only names its row here."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ operations = tenant_owned(
         Column("type", Text, nullable=False),
         Column("state", Text, nullable=False),
         Column("request", JSONB, nullable=False),
-        # What the metadata says besides the state: over-limits, the plans, who has cancelled it.
+        # As the type says, and besides: the result, and the credential that cancelled the operation.
         Column("progress", JSONB, nullable=False),
         # The reason and message of a failure.
         Column("error", JSONB),
@@ -33,12 +33,11 @@ operations = tenant_owned(
         Column("request_id", Uuid),
         Column("digest", Text),
         UniqueConstraint("tenant_id", "requester", "request_id", name="operations_request_key"),
-        CheckConstraint("type in ('MIGRATE_TENANT_PLAN')", name="operations_type_check"),
         CheckConstraint(
             "state in ('SCHEDULED', 'CHECKING', 'APPLYING', 'SUCCEEDED', 'FAILED', 'CANCELLED')",
             name="operations_state_check",
         ),
-        # One plan change at a time: the second would be decided on what the first is about to change.
+        # One of a type at a time: the second would be decided on what the first is about to change.
         Index("operations_one_under_way_idx", "tenant_id", "type", unique=True, postgresql_where="end_time is null"),
     ),
     APP_ROLE,

@@ -1,22 +1,27 @@
-"""What operators can do with overrides: list, set, clear. Knows neither gRPC nor SQL; opens the doors."""
+"""The use cases of overrides: list, set, clear. Knows neither gRPC nor SQL; opens the doors."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
 from tenantmesh.chassis.doors import Doors
+from tenantmesh.chassis.requests import reason_problem, refuse
 from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.runtime.database import Connection
-from tenantmesh.tenant_svc.entitlements import repository, terms
 from tenantmesh.tenant_svc.entitlements.entitlement import Override
-from tenantmesh.tenant_svc.entitlements.rules import OverrideDraft, check_override, checked_reason
-from tenantmesh.tenant_svc.features.catalog import feature_named, known_feature
-from tenantmesh.tenant_svc.features.wording import override_words
-from tenantmesh.tenant_svc.history.event import ChangeType
-from tenantmesh.tenant_svc.overrides import repository as override_repository
-from tenantmesh.tenant_svc.tenants.tenants import not_found
+from tenantmesh.tenant_svc.entitlements.repository import hold
+from tenantmesh.tenant_svc.entitlements.terms import end_read_only_now
+from tenantmesh.tenant_svc.features.feature import FeatureDef
+from tenantmesh.tenant_svc.features.features import feature_named, known_feature
+from tenantmesh.tenant_svc.features.wording import moment_words, value_words
+from tenantmesh.tenant_svc.history.event import ChangeType, NewChange
+from tenantmesh.tenant_svc.history.repository import record
+from tenantmesh.tenant_svc.overrides import repository
+from tenantmesh.tenant_svc.overrides.rules import OverrideDraft, check_override
+from tenantmesh.tenant_svc.positions import lock_log
+from tenantmesh.tenant_svc.tenants.refusals import tenant_not_found
 
-__all__ = ["Overrides"]
+__all__ = ["Overrides", "override_words"]
 
 
 class Overrides:
@@ -28,7 +33,7 @@ class Overrides:
     async def all_of(self, tenant_id: TenantId) -> list[Override]:
         """The tenant's overrides by feature, also those that have expired."""
         async with self._doors.tenant(tenant_id, read_only=True) as connection:
-            return await override_repository.all_of(connection, tenant_id)
+            return await repository.all_of(connection, tenant_id)
 
     async def set(self, tenant_id: TenantId, draft: OverrideDraft, actor: str) -> Override:
         """Sets the override in place of the one there is; one that says the same is left as it is.
@@ -38,61 +43,66 @@ class Overrides:
         async with self._doors.tenant(tenant_id) as connection:
             now = await _held(connection, tenant_id)
             feature = await known_feature(connection, draft.feature, "feature")
-            before = await override_repository.get(connection, tenant_id, draft.feature)
+            before = await repository.get(connection, tenant_id, draft.feature)
             if before is not None and _says(before, draft):
                 return before
             value = check_override(draft, feature, now)
-            await repository.lock_log(connection)
-            after = await override_repository.set_(connection, tenant_id, draft, value)
-            await terms.settle_now(connection, tenant_id)
-            await repository.record(
-                connection,
-                tenant_id,
-                type=ChangeType.OVERRIDE_SET.value,
+            await lock_log(connection)
+            after = await repository.store(connection, tenant_id, draft, value)
+            await end_read_only_now(connection, tenant_id)
+            change = NewChange(
+                type=ChangeType.OVERRIDE_SET,
                 feature=draft.feature,
                 actor=actor,
                 reason=draft.reason,
                 before="" if before is None else override_words(before, feature),
                 after=override_words(after, feature),
             )
+            await record(connection, tenant_id, change)
         return after
 
     async def clear(self, tenant_id: TenantId, feature: str, reason: str, actor: str) -> None:
         """Lets the plan decide again; without an override nothing happens. Raises InvalidArgument, NotFound
         `TENANT_NOT_FOUND`."""
-        checked_reason(reason)
+        refuse({"reason": reason_problem(reason)})
         async with self._doors.tenant(tenant_id) as connection:
             await _held(connection, tenant_id)
             known = await feature_named(connection, feature)
-            if known is None or await override_repository.get(connection, tenant_id, feature) is None:
+            if known is None or await repository.get(connection, tenant_id, feature) is None:
                 return
-            await repository.lock_log(connection)
-            cleared = await override_repository.clear(connection, tenant_id, feature)
-            await terms.settle_now(connection, tenant_id)
-            await repository.record(
-                connection,
-                tenant_id,
-                type=ChangeType.OVERRIDE_CLEARED.value,
+            await lock_log(connection)
+            cleared = await repository.clear(connection, tenant_id, feature)
+            await end_read_only_now(connection, tenant_id)
+            change = NewChange(
+                type=ChangeType.OVERRIDE_CLEARED,
                 feature=feature,
                 actor=actor,
                 reason=reason,
                 before=override_words(cleared, known),
-                after="",
             )
+            await record(connection, tenant_id, change)
+
+
+def override_words(override: Override, feature: FeatureDef) -> str:
+    """The override's value, and until when it is in force."""
+    until = f" until {moment_words(override.expire_time)}" if override.expire_time else ""
+    return value_words(override.value, feature) + until
 
 
 async def _held(connection: Connection, tenant_id: TenantId) -> datetime:
-    """The database's clock, with the tenant held and its terms as they are before the change: what was over may have
-    ended by itself since, as an override expired. Raises NotFound."""
-    now = await repository.hold(connection, tenant_id)
+    """Holds the tenant and returns the database's clock. Raises NotFound.
+
+    Ends READ_ONLY before the change where nothing is over its limit any more: an override may have expired since.
+    """
+    now = await hold(connection, tenant_id)
     if now is None:
-        raise not_found()
-    await terms.settle_now(connection, tenant_id)
+        raise tenant_not_found()
+    await end_read_only_now(connection, tenant_id)
     return now
 
 
 def _says(override: Override, draft: OverrideDraft) -> bool:
     stored = (override.value, override.reason, override.expire_time)
     same = stored == (draft.value, draft.reason, draft.expire_time)
-    # To Python true and 1 are equal too; to whoever reads a STATIC value they are not.
+    # To Python true and 1 are equal; to readers of a STATIC value they are not.
     return same and repr(override.value) == repr(draft.value)

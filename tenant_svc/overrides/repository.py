@@ -1,4 +1,4 @@
-"""The SQL of overrides, and nothing else. All of it through the tenant's door."""
+"""The SQL of overrides, and nothing else. All of it goes through the tenant's door."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.runtime.database import Connection, Record, compiled
 from tenantmesh.tenant_svc.entitlements.entitlement import Override
 from tenantmesh.tenant_svc.entitlements.repository import OVERRIDE, override_of
-from tenantmesh.tenant_svc.entitlements.rules import OverrideDraft
 from tenantmesh.tenant_svc.entitlements.tables import overrides
-from tenantmesh.tenant_svc.plans.plan import FeatureValue
+from tenantmesh.tenant_svc.features.feature import FeatureValue
+from tenantmesh.tenant_svc.overrides.rules import OverrideDraft
 
-__all__ = ["all_of", "clear", "get", "set_"]
+__all__ = ["all_of", "clear", "get", "store"]
 
 _own = overrides.c.tenant_id == bindparam("tenant_id", type_=overrides.c.tenant_id.type)
 _this = (_own, overrides.c.feature_id == bindparam("feature_id", type_=overrides.c.feature_id.type))
@@ -42,13 +42,13 @@ async def all_of(connection: Connection, tenant_id: TenantId) -> list[Override]:
 
 
 async def get(connection: Connection, tenant_id: TenantId, feature: str) -> Override | None:
-    """The tenant's override of the feature; None when there is none."""
+    """The tenant's override of the feature; None when it does not exist."""
     row = await connection.fetch_row(_GET, tenant_id=tenant_id, feature_id=feature)
     return None if row is None else override_of(row)
 
 
-async def set_(connection: Connection, tenant_id: TenantId, draft: OverrideDraft, value: FeatureValue) -> Override:
-    """Stores the override in place of the one there is."""
+async def store(connection: Connection, tenant_id: TenantId, draft: OverrideDraft, value: FeatureValue) -> Override:
+    """Stores the override in place of an older one."""
     row = await connection.fetch_row(
         _SET,
         tenant_id=tenant_id,

@@ -1,8 +1,7 @@
-"""The change of a plan, step by step, as a job does it: checking, then applying in one transaction.
+"""Carrying out the change of a plan, as a job does it: checking, then applying in one transaction.
 
-Every step may be repeated and every step may be the last that a process lives to see: what was done is in the
-operation's row, and only the last transaction changes anything else. It holds the row, so whoever comes second finds
-the operation ended.
+A process may die after any of the three steps, and each may be repeated: the operation's row says what was done, and
+only the last transaction changes anything else. It locks the row, so that a second run finds the operation ended.
 """
 
 from __future__ import annotations
@@ -15,34 +14,37 @@ from tenantmesh.chassis.doors import Doors
 from tenantmesh.interceptors.errors import MeshError
 from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.runtime.database import Connection
-from tenantmesh.tenant_svc.entitlements import reader, terms
-from tenantmesh.tenant_svc.entitlements import repository as entitlements
 from tenantmesh.tenant_svc.entitlements.entitlement import OverLimitPolicy, TenantEntitlements
-from tenantmesh.tenant_svc.entitlements.entitlements import Pooled
+from tenantmesh.tenant_svc.entitlements.entitlements import Pooled, nothing_pooled
+from tenantmesh.tenant_svc.entitlements.repository import hold, set_terms
+from tenantmesh.tenant_svc.entitlements.terms import end_read_only_now
+from tenantmesh.tenant_svc.history.event import ChangeType, NewChange
+from tenantmesh.tenant_svc.history.repository import record
 from tenantmesh.tenant_svc.operations import repository
-from tenantmesh.tenant_svc.operations.operation import Failure, Operation, OperationState, ended_by_us
-from tenantmesh.tenant_svc.plan_changes.plan_change import move_words, over_limit, terms_after
-from tenantmesh.tenant_svc.plan_changes.plan_changes import beyond, plan_to_move_to, ready_units
+from tenantmesh.tenant_svc.operations.operation import FAILED_BY_US, Failure, Operation, OperationState
+from tenantmesh.tenant_svc.plan_changes.plan_change import PlanChange, over_limits, plan_words, terms_after
+from tenantmesh.tenant_svc.plan_changes.plan_changes import pooled_units, standing_of, target_plan
+from tenantmesh.tenant_svc.plan_changes.refusals import over_limit
+from tenantmesh.tenant_svc.positions import lock_log
 from tenantmesh.tenant_svc.tenants import repository as tenants
 from tenantmesh.tenant_svc.tenants.events import EventType
-from tenantmesh.tenant_svc.tenants.tenants import not_found
 
-__all__ = ["MigrationSteps"]
+__all__ = ["PlanChangeExecutor"]
 
 
-class MigrationSteps:
+class PlanChangeExecutor:
     """Changes plans. All methods raise Unavailable when the database can't be reached; the job is then tried again.
 
-    `pooled` says which units of allowances were given out and lie ready; without it they count as used.
+    pooled: the units of allowances in the pool. Without it they count as used.
     """
 
     def __init__(self, doors: Doors, pooled: Pooled | None = None) -> None:
         self._doors = doors
-        self._pooled = pooled
+        self._pooled = pooled or nothing_pooled
 
     async def run(self, tenant_id: TenantId, operation_id: uuid.UUID) -> Operation | None:
-        """Takes the operation to its end, from wherever it is, and returns it. One that has ended stays as it is; None
-        when there is none."""
+        """Carries the operation on from where it is to its end, and returns it. One that has ended stays as it is. None
+        when it does not exist."""
         for step in (self.begin, self.check, self.apply):
             operation = await step(tenant_id, operation_id)
             if operation is None or operation.done:
@@ -50,7 +52,7 @@ class MigrationSteps:
         return operation
 
     async def begin(self, tenant_id: TenantId, operation_id: uuid.UUID) -> Operation | None:
-        """Says that the check has begun."""
+        """Stores that the check has begun."""
         async with self._doors.tenant(tenant_id) as connection:
             operation = await repository.get_locked(connection, tenant_id, operation_id)
             if operation is None or operation.state is not OperationState.SCHEDULED:
@@ -61,79 +63,77 @@ class MigrationSteps:
 
     async def check(self, tenant_id: TenantId, operation_id: uuid.UUID) -> Operation | None:
         """Compares what the tenant uses with the new limits, and ends an operation that can't succeed."""
-        ready = await ready_units(self._doors, self._pooled, tenant_id)
+        pooled = await pooled_units(self._doors, self._pooled, tenant_id)
         async with self._doors.tenant(tenant_id) as connection:
             operation = await repository.get_locked(connection, tenant_id, operation_id)
             if operation is None or operation.done:
                 return operation
-            checked, _ = await self._checked(connection, operation, ready)
+            checked, _ = await self._checked(connection, operation, pooled)
             if checked.error is not None:
                 return await repository.end(connection, checked)
             await repository.advance(connection, checked)
         return checked
 
     async def apply(self, tenant_id: TenantId, operation_id: uuid.UUID) -> Operation | None:
-        """Changes the plan and ends the operation, both or neither. Everything is checked again: what was true before
-        may not be."""
-        ready = await ready_units(self._doors, self._pooled, tenant_id)
+        """Changes the plan and ends the operation, in one transaction. Checks everything again, since it may have
+        changed."""
+        pooled = await pooled_units(self._doors, self._pooled, tenant_id)
         async with self._doors.tenant(tenant_id) as connection:
-            await entitlements.hold(connection, tenant_id)
+            await hold(connection, tenant_id)
             operation = await repository.get_locked(connection, tenant_id, operation_id)
             if operation is None or operation.done:
                 return operation
             # Before the plan is read: versions are published and archived under this lock, so none is pinned that was
             # just archived.
-            await tenants.lock_log(connection)
-            checked, before = await self._checked(connection, operation, ready)
+            await lock_log(connection)
+            checked, before = await self._checked(connection, operation, pooled)
             if before is None:
                 return await repository.end(connection, checked)
             return await self.change(connection, checked, before)
 
     async def give_up(self, tenant_id: TenantId, operation_id: uuid.UUID) -> Operation | None:
-        """Ends an operation that fails again and again for a reason of our own."""
+        """Ends an operation that fails again and again, through no fault of the caller."""
         async with self._doors.tenant(tenant_id) as connection:
             operation = await repository.get_locked(connection, tenant_id, operation_id)
             if operation is None or operation.done:
                 return operation
-            return await repository.end(
-                connection, replace(operation, state=OperationState.FAILED, error=ended_by_us())
-            )
+            return await repository.end(connection, replace(operation, state=OperationState.FAILED, error=FAILED_BY_US))
 
     async def change(self, connection: Connection, operation: Operation, before: TenantEntitlements) -> Operation:
-        """The effect, within the transaction that holds the tenant, the operation and the log."""
-        tenant_id = operation.tenant_id
-        after = await repository.set_plan(connection, tenant_id, operation.to_plan)
+        """Makes the change, within the transaction that holds the tenant, the operation and the log."""
+        tenant_id, change = operation.tenant_id, PlanChange.of(operation)
+        after = await tenants.set_plan(connection, tenant_id, change.to_plan.id, change.to_plan.version)
         await tenants.record_event(connection, tenant_id, EventType.UPDATED.value)
-        await entitlements.set_terms(connection, tenant_id, terms_after(operation.migration, before))
-        await terms.settle_now(connection, tenant_id)
-        await entitlements.record(
-            connection,
-            tenant_id,
-            type="PLAN_CHANGED",
-            feature="",
+        await set_terms(connection, tenant_id, terms_after(change.request, before))
+        await end_read_only_now(connection, tenant_id)
+        entry = NewChange(
+            type=ChangeType.PLAN_CHANGED,
             actor=operation.actor,
-            reason=operation.migration.reason,
-            before=str(operation.from_plan),
-            after=move_words(operation.migration, operation.to_plan),
+            reason=change.request.reason,
+            before=str(change.from_plan),
+            after=plan_words(change.request, change.to_plan),
         )
-        return await repository.end(connection, replace(operation, state=OperationState.SUCCEEDED, result=after))
+        await record(connection, tenant_id, entry)
+        succeeded = replace(operation, state=OperationState.SUCCEEDED, result=after.to_json())
+        return await repository.end(connection, succeeded)
 
     async def _checked(
-        self, connection: Connection, operation: Operation, ready: Mapping[str, int]
+        self, connection: Connection, operation: Operation, pooled: Mapping[str, int]
     ) -> tuple[Operation, TenantEntitlements | None]:
-        """The operation as it goes on, with what the tenant has before it; or as it ends, with None."""
+        """The operation as it goes on, with what the tenant is entitled to before the change; or as it ends, with
+        None."""
+        change = PlanChange.of(operation)
         try:
-            plan = await plan_to_move_to(connection, operation.to_plan.id, operation.to_plan.version)
-            have = await reader.load(connection, operation.tenant_id)
-            if have is None:
-                raise not_found()
+            plan = await target_plan(connection, change.to_plan.id, change.to_plan.version)
+            standing = await standing_of(connection, operation.tenant_id, pooled)
         except MeshError as error:
             return _failed(operation, error), None
-        over = await beyond(connection, have, plan, ready)
-        checked = replace(operation, state=OperationState.APPLYING, over_limits=over)
-        if over and operation.migration.policy is OverLimitPolicy.REJECT:
-            return _failed(checked, over_limit(operation.to_plan, over)), None
-        return checked, have
+        over = over_limits(standing, plan)
+        progress = replace(change, over_limits=over).progress
+        checked = replace(operation, state=OperationState.APPLYING, progress=progress)
+        if over and change.request.policy is OverLimitPolicy.REJECT:
+            return _failed(checked, over_limit(change.to_plan, over)), None
+        return checked, standing.entitlements
 
 
 def _failed(operation: Operation, error: MeshError) -> Operation:

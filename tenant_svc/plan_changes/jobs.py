@@ -2,40 +2,42 @@
 
 from __future__ import annotations
 
-import logging
+import structlog
 
 from tenantmesh.chassis.jobs.queue import Handler
 from tenantmesh.tenant_svc.operations.operation import Operation, parse_name
-from tenantmesh.tenant_svc.plan_changes.executor import MigrationSteps
+from tenantmesh.tenant_svc.plan_changes.executor import PlanChangeExecutor
+from tenantmesh.tenant_svc.plan_changes.plan_change import PlanChange
 
-__all__ = ["MigrationJobs"]
+__all__ = ["PlanChangeJobs"]
 
-_log = logging.getLogger("tenantmesh.worker")
+_log = structlog.get_logger()
 
 
-class MigrationJobs(Handler):
+class PlanChangeJobs(Handler):
     """See Handler. The subject is the operation's name."""
 
-    def __init__(self, steps: MigrationSteps) -> None:
-        self._steps = steps
+    def __init__(self, executor: PlanChangeExecutor) -> None:
+        self._executor = executor
 
     async def work(self, subject: str) -> None:
-        """Takes the operation to its end. Raises Unavailable."""
+        """Carries the operation on to its end. Raises Unavailable."""
         try:
             tenant_id, operation_id = parse_name(subject)
-        except ValueError:
-            _log.exception("a job that says nothing is dropped")  # trying again would not make it say more
+        except ValueError:  # it would be the same at any later attempt
+            _log.exception("dropped a job whose payload is not an operation name", payload=subject)
             return
-        _tell(subject, await self._steps.run(tenant_id, operation_id))
+        _report(subject, await self._executor.run(tenant_id, operation_id))
 
     async def give_up(self, subject: str) -> None:
         """Ends the operation as failed. Raises Unavailable."""
-        _tell(subject, await self._steps.give_up(*parse_name(subject)))
+        _report(subject, await self._executor.give_up(*parse_name(subject)))
 
 
-def _tell(subject: str, operation: Operation | None) -> None:
+def _report(subject: str, operation: Operation | None) -> None:
     if operation is None:
-        _log.error("a job is about an operation that does not exist", extra={"subject": subject})
+        _log.error("a job is about an operation that does not exist", subject=subject)
         return
-    change = f"{operation.from_plan} -> {operation.to_plan}"
-    _log.info("a plan migration has ended", extra={"subject": subject, "state": operation.state.value, "plan": change})
+    change = PlanChange.of(operation)
+    plans = f"{change.from_plan} -> {change.to_plan}"
+    _log.info("a change of a plan has ended", subject=subject, state=operation.state.value, plan=plans)

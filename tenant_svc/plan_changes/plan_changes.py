@@ -1,5 +1,5 @@
-"""What can be done about a tenant's plan: start to change it, or find out what would come of it. Opens the doors; the
-change itself is a job's (`steps.py`)."""
+"""The use cases of plan changes: start one, or find out what it would come to. Opens the doors. A job makes the change
+(`executor.py`)."""
 
 from __future__ import annotations
 
@@ -10,35 +10,39 @@ from datetime import datetime
 
 from tenantmesh.chassis.doors import Doors
 from tenantmesh.chassis.jobs.enqueue import enqueue
-from tenantmesh.interceptors.errors import Aborted, AlreadyExists
+from tenantmesh.chassis.requests import RequestKey, stale
+from tenantmesh.interceptors.entitlements import FeatureType
+from tenantmesh.interceptors.errors import AlreadyExists
 from tenantmesh.interceptors.limits import StoreUnavailable
 from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.runtime.database import Connection, UniqueViolation
 from tenantmesh.tenant_svc.entitlements import reader
-from tenantmesh.tenant_svc.entitlements.entitlement import OverLimitPolicy, TenantEntitlements
-from tenantmesh.tenant_svc.entitlements.entitlements import Pooled
+from tenantmesh.tenant_svc.entitlements.entitlement import OverLimitPolicy
+from tenantmesh.tenant_svc.entitlements.entitlements import Pooled, nothing_pooled
+from tenantmesh.tenant_svc.entitlements.standing import Standing
+from tenantmesh.tenant_svc.features.repository import all_features
 from tenantmesh.tenant_svc.operations import repository
-from tenantmesh.tenant_svc.operations.operation import Failure, Operation, OperationState, operation_name, under_way
+from tenantmesh.tenant_svc.operations.operation import Failure, Operation, OperationState, operation_name
 from tenantmesh.tenant_svc.plan_changes.plan_change import (
-    NewMigration,
-    OverLimit,
+    PLAN_CHANGE,
+    NewPlanChange,
+    PlanChange,
     PlanPin,
     check_grace,
     effective_time,
-    over_limit,
     over_limits,
-    plan_not_found,
-    plan_not_published,
 )
+from tenantmesh.tenant_svc.plan_changes.refusals import over_limit, plan_not_published, under_way
 from tenantmesh.tenant_svc.plans import repository as plans
-from tenantmesh.tenant_svc.plans.plan import FeatureType, PlanState, PlanVersion
+from tenantmesh.tenant_svc.plans.plan import PlanState, PlanVersion
+from tenantmesh.tenant_svc.plans.refusals import plan_not_found
 from tenantmesh.tenant_svc.tenants import repository as tenants
-from tenantmesh.tenant_svc.tenants.tenant import RequestKey, Tenant
-from tenantmesh.tenant_svc.tenants.tenants import not_found
+from tenantmesh.tenant_svc.tenants.refusals import tenant_not_found
+from tenantmesh.tenant_svc.tenants.tenant import Tenant
 
-__all__ = ["MIGRATE_TENANT_PLAN", "Migrations", "Request", "beyond", "plan_to_move_to", "ready_units"]
+__all__ = ["PLAN_CHANGE_JOB", "PlanChanges", "Request", "pooled_units", "standing_of", "target_plan"]
 
-MIGRATE_TENANT_PLAN = "migrate_tenant_plan"
+PLAN_CHANGE_JOB = "migrate_tenant_plan"
 """The kind of job that changes a tenant's plan."""
 
 _FIRST_VERSION = 1
@@ -46,26 +50,26 @@ _FIRST_VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Who asks for what. `key` makes it repeatable; `etag`, if set, must be the tenant's."""
+    """A request to change a plan. `key` makes it repeatable; `etag`, if set, must be the tenant's."""
 
-    migration: NewMigration
+    change: NewPlanChange
     actor: str
     key: RequestKey | None = None
     etag: str = ""
 
 
-class Migrations:
+class PlanChanges:
     """The use cases. Both raise Unavailable when the database can't be reached. `new_id` makes time-ordered UUIDs.
 
-    `pooled` says which units of allowances were given out and lie ready; without it they count as used. `moment` says
-    what time it is, by default the database's.
+    pooled: the units of allowances in the pool. Without it they count as used.
+    moment: the time; by default the database's.
     """
 
     def __init__(
         self,
         doors: Doors,
         new_id: Callable[[], uuid.UUID],
-        pooled: Pooled | None = None,
+        pooled: Pooled = nothing_pooled,
         moment: Callable[[Connection], Awaitable[datetime]] = repository.now,
     ) -> None:
         self._doors = doors
@@ -74,8 +78,8 @@ class Migrations:
         self._moment = moment
 
     async def start(self, tenant_id: TenantId, request: Request) -> Operation:
-        """Starts the change, with the job that will make it; a request that is repeated gets the operation that it
-        started the first time.
+        """Starts the change, with the job that will make it. A repeated request gets the operation that it started the
+        first time.
 
         Raises NotFound `TENANT_NOT_FOUND`, `PLAN_NOT_FOUND`; FailedPrecondition `PLAN_NOT_PUBLISHED`,
         `MIGRATION_UNDER_WAY`; AlreadyExists `REQUEST_ID_REUSED`; Aborted `ETAG_MISMATCH`; InvalidArgument.
@@ -83,7 +87,7 @@ class Migrations:
         try:
             return await self._store(tenant_id, request)
         except UniqueViolation as violation:
-            # Whichever index spoke first: where the request is a repetition, what is under way is its own.
+            # Either index may have been violated: where the request is a repetition, its own operation is under way.
             async with self._doors.tenant(tenant_id, read_only=True) as connection:
                 made = await _made_by(connection, tenant_id, request)
                 if made is None:
@@ -91,20 +95,17 @@ class Migrations:
                 return made
 
     async def validate(self, tenant_id: TenantId, request: Request) -> Operation:
-        """What `start` and the job after it would come to now, without changing anything. Raises what `start` does."""
-        ready = await ready_units(self._doors, self._pooled, tenant_id)
+        """What `start` and its job would come to now, without changing anything. Raises what `start` does."""
+        pooled = await pooled_units(self._doors, self._pooled, tenant_id)
         async with self._doors.tenant(tenant_id, read_only=True) as connection:
             made = await _made_by(connection, tenant_id, request)
             if made is not None:
                 return made
             draft, tenant, plan = await self._draft(connection, tenant_id, request)
-            if await repository.id_under_way(connection, tenant_id) is not None:
+            if await repository.id_under_way(connection, tenant_id, PLAN_CHANGE) is not None:
                 raise await _under_way(connection, tenant_id)
-            entitlements = await reader.load(connection, tenant_id)
-            if entitlements is None:
-                raise not_found()
-            over = await beyond(connection, entitlements, plan, ready)
-        return _validated(draft, tenant, over)
+            standing = await standing_of(connection, tenant_id, pooled)
+        return _validated(draft, tenant, standing, plan)
 
     async def _store(self, tenant_id: TenantId, request: Request) -> Operation:
         async with self._doors.tenant(tenant_id) as connection:
@@ -112,34 +113,34 @@ class Migrations:
             if made is not None:
                 return made
             operation, _, _ = await self._draft(connection, tenant_id, request)
-            await repository.create(connection, operation, request.key)
-            await enqueue(connection, MIGRATE_TENANT_PLAN, operation.name, operation.effective_time)
+            await repository.create(connection, operation, request.key, request.change.digest)
+            await enqueue(connection, PLAN_CHANGE_JOB, operation.name, operation.effective_time)
         return operation
 
     async def _draft(
         self, connection: Connection, tenant_id: TenantId, request: Request
     ) -> tuple[Operation, Tenant, PlanVersion]:
-        """The operation as it begins, the tenant as it is, and the plan to move to."""
+        """The operation as it begins, the tenant as it is, and its new plan."""
         tenant = await tenants.by_id(connection, tenant_id)
         if tenant is None:
-            raise not_found()
+            raise tenant_not_found()
         if request.etag and request.etag != tenant.etag:
-            raise Aborted("ETAG_MISMATCH", "The tenant has changed since it was read. Read it again and repeat.")
-        new = request.migration
-        plan = await plan_to_move_to(connection, new.plan_id, new.plan_version)
+            raise stale("tenant")
+        new = request.change
+        plan = await target_plan(connection, new.plan_id, new.plan_version)
         current = await plans.version(connection, tenant.plan_id, tenant.plan_version)
         if current is None:
-            raise LookupError("a tenant pins a version of a plan that is not there")
+            raise LookupError("a tenant pins a version of a plan that does not exist")
         now = await self._moment(connection)
         effective = effective_time(new.timing, current, now)
         check_grace(new, effective)
         operation = Operation(
             tenant_id=tenant_id,
             id=self._new_id(),
+            type=PLAN_CHANGE,
             state=OperationState.SCHEDULED,
-            migration=new,
-            from_plan=PlanPin.of(current),
-            to_plan=PlanPin.of(plan),
+            request=new.to_json(),
+            progress=PlanChange(new, PlanPin.of(current), PlanPin.of(plan)).progress,
             actor=request.actor,
             effective_time=effective,
             create_time=now,
@@ -147,61 +148,56 @@ class Migrations:
         return operation, tenant, plan
 
 
-async def plan_to_move_to(connection: Connection, plan_id: str, version: int) -> PlanVersion:
-    """The version of the plan, 0 for the newest published. Raises NotFound `PLAN_NOT_FOUND`, FailedPrecondition
-    `PLAN_NOT_PUBLISHED`."""
+async def target_plan(connection: Connection, plan_id: str, version: int) -> PlanVersion:
+    """The version of the plan that tenants can be put on, 0 for the newest published. Raises NotFound
+    `PLAN_NOT_FOUND`, FailedPrecondition `PLAN_NOT_PUBLISHED`."""
     if version:
         plan = await plans.version(connection, plan_id, version)
-        known = plan is not None
+        exists = plan is not None
     else:
         plan = await plans.newest_published(connection, plan_id)
-        known = plan is not None or await plans.version(connection, plan_id, _FIRST_VERSION) is not None
-    if not known:
+        exists = plan is not None or await plans.version(connection, plan_id, _FIRST_VERSION) is not None
+    if not exists:
         raise plan_not_found(plan_id, version)
     if plan is None or plan.state is not PlanState.PUBLISHED:
         raise plan_not_published(plan_id, version)
     return plan
 
 
-async def ready_units(doors: Doors, pooled: Pooled | None, tenant_id: TenantId) -> Mapping[str, int]:
-    """What lies ready of the tenant's allowances, by METERED feature; empty where that can't be told. Ask before a
-    transaction is open: it may take as long as the store's timeout."""
-    if pooled is None:
+async def pooled_units(doors: Doors, pooled: Pooled, tenant_id: TenantId) -> Mapping[str, int]:
+    """The tenant's units in the pool, by METERED feature; empty where the pool can't tell. Call this while no
+    transaction is open: the pool may take as long as its timeout."""
+    if pooled is nothing_pooled:
         return {}
     async with doors.tenant(tenant_id, read_only=True) as connection:
-        features = await plans.features(connection)
-    meters = [each.id for each in features.values() if each.type is FeatureType.METERED]
+        features = await all_features(connection)
+    meters = [feature.id for feature in features.values() if feature.type is FeatureType.METERED]
     try:
         return await pooled(tenant_id, meters)
     except StoreUnavailable:
         return {}
 
 
-async def beyond(
-    connection: Connection, entitlements: TenantEntitlements, plan: PlanVersion, ready: Mapping[str, int]
-) -> tuple[OverLimit, ...]:
-    """What the tenant would use beyond the plan, as of `entitlements.now`."""
-    starts = {
-        each.feature.id: each.feature.period.start_of(entitlements.now)
-        for each in entitlements.features.values()
-        if each.feature.type is FeatureType.METERED and each.feature.period is not None
-    }
-    used = await repository.usage(connection, entitlements.tenant_id, starts)
-    used = {meter: replace(usage, ready=ready.get(meter, 0)) for meter, usage in used.items()}
-    return over_limits(entitlements, plan, used)
+async def standing_of(connection: Connection, tenant_id: TenantId, pooled: Mapping[str, int]) -> Standing:
+    """What the tenant is entitled to and uses now. Raises NotFound."""
+    found = await reader.load_with_spent(connection, tenant_id)
+    if found is None:
+        raise tenant_not_found()
+    return Standing(found.entitlements, found.spent, pooled)
 
 
-def _validated(draft: Operation, tenant: Tenant, over: tuple[OverLimit, ...]) -> Operation:
-    """The dry run's outcome. What only the change itself settles (the tenant's version and time) stays as it is."""
-    refused = bool(over) and draft.migration.policy is OverLimitPolicy.REJECT
-    plan = draft.to_plan
+def _validated(draft: Operation, tenant: Tenant, standing: Standing, plan: PlanVersion) -> Operation:
+    """The outcome of the dry run. The tenant's version and time stay as they are: only the change itself sets them."""
+    change = replace(PlanChange.of(draft), over_limits=over_limits(standing, plan))
+    refused = bool(change.over_limits) and change.request.policy is OverLimitPolicy.REJECT
+    moved = replace(tenant, plan_id=plan.id, plan_version=plan.version)
     return replace(
         draft,
         state=OperationState.VALIDATED,
+        progress=change.progress,
         end_time=draft.create_time,
-        over_limits=over,
-        error=Failure.of(over_limit(plan, over)) if refused else None,
-        result=None if refused else replace(tenant, plan_id=plan.id, plan_version=plan.version),
+        error=Failure.of(over_limit(change.to_plan, change.over_limits)) if refused else None,
+        result=None if refused else moved.to_json(),
     )
 
 
@@ -212,11 +208,11 @@ async def _made_by(connection: Connection, tenant_id: TenantId, request: Request
     if made is None:
         return None
     digest, operation = made
-    if digest != request.migration.digest:
+    if digest != request.change.digest:
         raise AlreadyExists("REQUEST_ID_REUSED", "This request_id has started another migration. Send a new one.")
     return operation
 
 
 async def _under_way(connection: Connection, tenant_id: TenantId) -> Exception:
-    operation_id = await repository.id_under_way(connection, tenant_id)
+    operation_id = await repository.id_under_way(connection, tenant_id, PLAN_CHANGE)
     return under_way("" if operation_id is None else operation_name(tenant_id, operation_id))

@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
+from tenantmesh.interceptors.entitlements import FeatureType
 from tenantmesh.interceptors.limits import Rate
-from tenantmesh.tenant_svc.plans.plan import FeatureDef, FeatureType, FeatureValue, PlanVersion
+from tenantmesh.tenant_svc.features.feature import FeatureDef, FeatureValue
+from tenantmesh.tenant_svc.plans.plan import PlanVersion
 
 __all__ = ["Difference", "Direction", "FeatureDifference", "RateDifference", "difference"]
 
@@ -51,7 +53,7 @@ class Difference:
 def difference(before: PlanVersion, after: PlanVersion, catalog: Mapping[str, FeatureDef]) -> Difference:
     """What changes for a tenant that moves from one version to the other.
 
-    Saying nothing of a feature is the same as saying that it is off, or limited to zero.
+    A feature that a version does not have counts as off, or limited to zero.
     """
     features = [_feature(catalog[name], before, after) for name in sorted(catalog)]
     rates = [

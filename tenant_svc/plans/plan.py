@@ -1,55 +1,20 @@
-"""Features and plans as they are stored, and what follows from them alone: periods, rollouts, what a plan gives.
+"""Plans as they are stored, and what a version of one gives. Pure.
 
-Not here: the rules that a new one must keep (`rules.py`), and what one tenant has (`tenant_svc.entitlements`).
+Not here: the rules that a new plan must keep (`rules.py`), and what one tenant has (`tenant_svc.entitlements`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from enum import Enum
-from hashlib import blake2s, sha256
-from typing import Any
+from hashlib import blake2s
 
 from tenantmesh.interceptors.entitlements import FeatureType
 from tenantmesh.interceptors.limits import Rate
-from tenantmesh.interceptors.tenants import TenantId
+from tenantmesh.tenant_svc.features.feature import FeatureDef, FeatureValue, Period
 
-__all__ = ["WHOLE", "FeatureDef", "FeatureType", "FeatureValue", "Period", "PlanState", "PlanVersion", "Rollout"]
-
-WHOLE = 10_000
-"""Everything, in basis points."""
-
-
-class Period(Enum):
-    """A stretch of the UTC calendar. An instant belongs to the period that begins with it."""
-
-    HOUR = "HOUR"
-    DAY = "DAY"
-    MONTH = "MONTH"
-
-    def start_of(self, moment: datetime) -> datetime:
-        """When the period began that the moment is in."""
-        hour = moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-        match self:
-            case Period.HOUR:
-                return hour
-            case Period.DAY:
-                return hour.replace(hour=0)
-            case Period.MONTH:
-                return hour.replace(day=1, hour=0)
-
-    def end_of(self, moment: datetime) -> datetime:
-        """When the next period begins."""
-        start = self.start_of(moment)
-        match self:
-            case Period.HOUR:
-                return start + timedelta(hours=1)
-            case Period.DAY:
-                return start + timedelta(days=1)
-            case Period.MONTH:
-                return (start + timedelta(days=31)).replace(day=1)
+__all__ = ["PlanState", "PlanVersion"]
 
 
 class PlanState(Enum):
@@ -61,120 +26,10 @@ class PlanState(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class FeatureValue:
-    """What is said about a feature: exactly one of the four. The `of_…` functions make them.
-
-    enabled: whether a BOOLEAN feature is on.
-    static: what a STATIC feature says, as JSON values; never None.
-    limit: the allowance of a METERED feature per period or the highest level of a GAUGE, in the feature's unit.
-    unlimited: that a METERED or GAUGE feature has no limit.
-    """
-
-    enabled: bool | None = None
-    static: Any = None
-    limit: int | None = None
-    unlimited: bool = False
-
-    @classmethod
-    def of_boolean(cls, enabled: bool) -> FeatureValue:
-        """A BOOLEAN feature's value."""
-        return cls(enabled=enabled)
-
-    @classmethod
-    def of_static(cls, value: Any) -> FeatureValue:
-        """A STATIC feature's value."""
-        return cls(static=value)
-
-    @classmethod
-    def of_limit(cls, limit: int | None) -> FeatureValue:
-        """A METERED or GAUGE feature's value; None is unlimited."""
-        return cls(unlimited=True) if limit is None else cls(limit=limit)
-
-    @classmethod
-    def from_json(cls, stored: Mapping[str, Any]) -> FeatureValue:
-        """The value that `to_json` wrote. Raises TypeError for anything else."""
-        return cls(**stored)
-
-    def to_json(self) -> dict[str, Any]:
-        """As the tables hold it, such as `{"limit": 1000}`."""
-        if self.enabled is not None:
-            return {"enabled": self.enabled}
-        if self.unlimited:
-            return {"unlimited": True}
-        if self.limit is not None:
-            return {"limit": self.limit}
-        return {"static": self.static}
-
-    def fits(self, type_: FeatureType) -> bool:
-        """Whether features of the type have such values."""
-        match type_:
-            case FeatureType.BOOLEAN:
-                return self.enabled is not None
-            case FeatureType.STATIC:
-                return self.static is not None
-            case FeatureType.METERED | FeatureType.GAUGE:
-                return self.unlimited or self.limit is not None
-
-    @property
-    def amount(self) -> int | None:
-        """The limit; None is unlimited. Zero for values that limit nothing."""
-        return None if self.unlimited else self.limit or 0
-
-
-@dataclass(frozen=True, slots=True)
-class Rollout:
-    """Opens a BOOLEAN feature to a share of the tenants, whatever their plan says. No `plan_ids`: on any plan."""
-
-    basis_points: int
-    plan_ids: tuple[str, ...] = ()
-
-    def includes(self, feature_id: str, tenant_id: TenantId, plan_id: str) -> bool:
-        """Whether the share has reached the tenant. A tenant that is in stays in while the share grows."""
-        if self.plan_ids and plan_id not in self.plan_ids:
-            return False
-        return _place(feature_id, tenant_id) < self.basis_points
-
-    def to_json(self) -> dict[str, Any]:
-        """For people and programs that read a history."""
-        return {"basis_points": self.basis_points, "plan_ids": list(self.plan_ids)}
-
-
-def _place(feature_id: str, tenant_id: TenantId) -> int:
-    """Where the tenant stands in the feature's queue, 0 to 9999. Never change how: tenants would lose features."""
-    digest = sha256(feature_id.encode() + tenant_id.bytes).digest()
-    return int.from_bytes(digest[:8]) % WHOLE
-
-
-@dataclass(frozen=True, slots=True)
-class FeatureDef:
-    """A feature of the catalog. `version` counts its changes from 1; `period` is a METERED feature's, and nobody
-    else's."""
-
-    id: str
-    type: FeatureType
-    display_name: str
-    unit: str
-    period: Period | None
-    rollout: Rollout | None
-    create_time: datetime
-    update_time: datetime
-    version: int
-
-    @property
-    def etag(self) -> str:
-        """Identifies this version of this feature."""
-        return blake2s(f"{self.id} {self.version}".encode(), digest_size=8).hexdigest()
-
-    def opened_to(self, tenant_id: TenantId, plan_id: str) -> bool:
-        """Whether a rollout has opened the feature to a tenant on that plan."""
-        return self.rollout is not None and self.rollout.includes(self.id, tenant_id, plan_id)
-
-
-@dataclass(frozen=True, slots=True)
 class PlanVersion:
     """One version of a plan. `version` counts the plan's versions from 1, `revision` the changes of this one.
 
-    listed: whether tenants that are not on the plan are told of it; the same in all its versions.
+    listed: whether tenants on other plans may see the plan's name; the same in all its versions.
     """
 
     id: str
@@ -197,7 +52,7 @@ class PlanVersion:
         return blake2s(f"{self.id} {self.version} {self.revision}".encode(), digest_size=8).hexdigest()
 
     def value_of(self, feature: FeatureDef) -> FeatureValue | None:
-        """What the version gives of the feature; None when it does not speak of it, which gives nothing."""
+        """The version's value of the feature; None when it has none, which gives nothing."""
         listed = self.features.get(feature.id)
         if listed is None and self.all_features and feature.type is FeatureType.BOOLEAN:
             return FeatureValue.of_boolean(True)

@@ -1,8 +1,8 @@
-"""What can be done with plans: draft, publish, archive, find, list, compare. Knows neither gRPC nor SQL.
+"""The use cases of plans: draft, publish, archive, find, list, compare. Knows neither gRPC nor SQL.
 
-A plan's newest version is its draft, or there is none: publishing and archiving only ever move a version on, and a new
-draft is the version after the newest. A draft that is archived is thrown away. Archiving the last published version
-closes the plan for new tenants, whichever plan it is; publishing another version opens it again.
+Only a plan's newest version can be a draft. Publishing and archiving move a version on and never back, and a new draft
+is the version after the newest. Archiving a draft throws it away. Archiving the last published version closes the plan
+for new tenants; publishing another version opens it again.
 """
 
 from __future__ import annotations
@@ -10,18 +10,35 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from tenantmesh.chassis.doors import Doors
-from tenantmesh.interceptors.errors import Aborted, AlreadyExists, FailedPrecondition, NotFound
-from tenantmesh.interceptors.names import in_words
+from tenantmesh.chassis.pages import Page, PageTokens, id_in, page_size
+from tenantmesh.chassis.requests import id_problem, refuse, required, stale
+from tenantmesh.interceptors.errors import AlreadyExists, FailedPrecondition, NotFound
 from tenantmesh.runtime.database import Connection, UniqueViolation
-from tenantmesh.tenant_svc.entitlements.repository import record_catalog
+from tenantmesh.tenant_svc.catalog_log.repository import record_catalog
+from tenantmesh.tenant_svc.features.repository import all_features
 from tenantmesh.tenant_svc.plans import repository
 from tenantmesh.tenant_svc.plans.difference import Difference, difference
-from tenantmesh.tenant_svc.plans.page_tokens import open_plan_token, page_size, plan_token
 from tenantmesh.tenant_svc.plans.plan import PlanState, PlanVersion
-from tenantmesh.tenant_svc.plans.rules import PlanDraft, check_plan, checked, id_problem, refuse
-from tenantmesh.tenant_svc.tenants.repository import lock_log
+from tenantmesh.tenant_svc.plans.refusals import none_published, plan_not_found
+from tenantmesh.tenant_svc.plans.rules import PlanDraft, check_plan
+from tenantmesh.tenant_svc.positions import lock_log
 
-__all__ = ["PlanPage", "Plans", "Which", "plan_for_tenants", "plan_not_found"]
+__all__ = ["PLAN_TOKENS", "Plans", "Which", "plan_for_tenants"]
+
+_VERSION_BYTES = 4
+_LAST_VERSION = 2**31 - 1
+
+
+def _place_in(payload: bytes) -> tuple[str, int]:
+    version = int.from_bytes(payload[:_VERSION_BYTES])
+    if version > _LAST_VERSION:
+        raise ValueError("no version of a plan")
+    return id_in(payload[_VERSION_BYTES:]), version
+
+
+PLAN_TOKENS: PageTokens[tuple[str, int]] = PageTokens(
+    b"tm.plans", ("", 0), lambda place: place[1].to_bytes(_VERSION_BYTES) + place[0].encode(), _place_in
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +47,6 @@ class Which:
 
     plan_id: str
     version: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class PlanPage:
-    """Some versions, and the token of the page after them; empty when they are the last."""
-
-    plans: list[PlanVersion]
-    next_token: str
 
 
 class Plans:
@@ -50,7 +59,7 @@ class Plans:
         """Drafts version 1 of a new plan, listed or not. Raises InvalidArgument, AlreadyExists `PLAN_EXISTS`."""
         try:
             async with self._doors.system("draft a new plan") as connection:
-                check_plan(draft, await repository.features(connection))
+                check_plan(draft, await all_features(connection))
                 return await repository.insert_draft(connection, draft, 1, listed=draft.listed)
         except UniqueViolation as violation:
             raise AlreadyExists(
@@ -67,7 +76,7 @@ class Plans:
         """
         _require(draft.id)
         async with self._doors.system("replace the draft of a plan") as connection:
-            check_plan(draft, await repository.features(connection))
+            check_plan(draft, await all_features(connection))
             newest = await _held(connection, draft.id)
             _refuse_stale(etag, newest)
             refuse({"plan.listed": "is set by SetPlanListed" if draft.listed and not newest.listed else None})
@@ -83,27 +92,26 @@ class Plans:
         async with self._doors.system("read a plan", read_only=True) as connection:
             return await _wanted(connection, which)
 
-    async def page(self, size: int, token: str, *, all_versions: bool, plan_id: str) -> PlanPage:
+    async def page(self, size: int, token: str, *, all_versions: bool, plan_id: str) -> Page[PlanVersion]:
         """The newest published version of each plan, or all versions, by plan and version, from where the token says;
-        of one plan, if one is named. Raises InvalidArgument for a token that is none of ours."""
-        size, after = page_size(size), open_plan_token(token)
+        of one plan, if one is named. Raises InvalidArgument for another list's token."""
+        size, after = page_size(size), PLAN_TOKENS.open(token)
         refuse({"plan_id": id_problem(plan_id) if plan_id else None})
         async with self._doors.system("list plans", read_only=True) as connection:
             if all_versions:
                 found = await repository.page(connection, after, size + 1, plan_id)
             else:
                 found = await repository.published_page(connection, after[0], size + 1, plan_id)
-        last = found[:size][-1:]
-        return PlanPage(found[:size], plan_token(last[0].id, last[0].version) if len(found) > size else "")
+        return PLAN_TOKENS.page(found, size, lambda plan: (plan.id, plan.version))
 
     async def set_listed(self, plan_id: str, listed: bool | None, actor: str) -> PlanVersion:
-        """Says whether tenants that are not on the plan are told of it, for all its versions. The newest one.
+        """Sets whether tenants on other plans may see the plan, for all its versions. Returns the newest version.
 
         Raises InvalidArgument without an id or an answer, NotFound `PLAN_NOT_FOUND`.
         """
         _require(plan_id)
         refuse({"listed": "is required" if listed is None else None})
-        wanted = checked(listed)
+        wanted = required(listed)
         async with self._doors.system("list or unlist a plan") as connection:
             plan = await _held(connection, plan_id)
             if plan.listed == wanted:
@@ -154,13 +162,13 @@ class Plans:
         return plan
 
     async def difference(self, start: Which, end: Which) -> Difference:
-        """What changes from one version to another. An end without a plan is in the same; version 0 there is the
+        """What changes from one version to another. An `end` without a plan is of the same plan; its version 0 is the
         draft. Raises InvalidArgument without an id, NotFound `PLAN_NOT_FOUND`."""
         _require(start.plan_id)
         async with self._doors.system("compare plans", read_only=True) as connection:
             before = await _wanted(connection, start)
             after = await _end(connection, start, end)
-            return difference(before, after, await repository.features(connection))
+            return difference(before, after, await all_features(connection))
 
 
 async def plan_for_tenants(connection: Connection, plan_id: str) -> PlanVersion:
@@ -168,23 +176,12 @@ async def plan_for_tenants(connection: Connection, plan_id: str) -> PlanVersion:
     tenants."""
     found = await repository.newest_published(connection, plan_id)
     if found is None:
-        there_are = [plan.id for plan in await repository.published(connection)]
-        raise NotFound(
-            "PLAN_NOT_FOUND",
-            f"No plan of this id is published. Choose one of these: {in_words(there_are)}.",
-            metadata={"plan": plan_id},
-        )
+        raise none_published(plan_id, [plan.id for plan in await repository.published(connection)])
     return found
 
 
-def plan_not_found() -> NotFound:
-    """The error for a plan or a version that does not exist."""
-    return NotFound("PLAN_NOT_FOUND", "No such plan or version. List the plans.")
-
-
 def _require(plan_id: str) -> None:
-    if not plan_id:
-        refuse({"id": "is required"})
+    refuse({"id": None if plan_id else "is required"})
     if id_problem(plan_id):
         raise plan_not_found()
 
@@ -223,18 +220,20 @@ def _found(plan: PlanVersion | None) -> PlanVersion:
 
 def _refuse_stale(etag: str, plan: PlanVersion) -> None:
     if etag and etag != plan.etag:
-        raise Aborted("ETAG_MISMATCH", "The plan has changed since it was read. Read it again and repeat.")
+        raise stale("plan")
 
 
 async def _record(connection: Connection, before: PlanVersion | None, after: PlanVersion | None, actor: str) -> None:
-    """Tells that new tenants get another version: which plans have a feature may be different now."""
+    """Records that new tenants get another version, since other plans may have a feature now."""
     if before != after:
-        await record_catalog(connection, feature="", actor=actor, before=_told(before), after=_told(after))
+        await record_catalog(
+            connection, feature="", actor=actor, before=_version_words(before), after=_version_words(after)
+        )
 
 
 def _listing(plan: PlanVersion) -> str:
     return f"{plan.id} listed" if plan.listed else f"{plan.id} not listed"
 
 
-def _told(plan: PlanVersion | None) -> str:
+def _version_words(plan: PlanVersion | None) -> str:
     return "" if plan is None else f"{plan.id} version {plan.version}"

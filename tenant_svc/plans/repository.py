@@ -1,6 +1,6 @@
-"""The SQL of plans, and of reading the catalog; nothing else. Either door may read; the rest is the system door's.
+"""The SQL of plans, and nothing else. Either door may read; the rest goes through the system door.
 
-What changes the catalog for tenants is told by `entitlements.repository.record_catalog`, in the same transaction.
+A transaction that changes what tenants can get also records it in the catalog's log (`tenant_svc.catalog_log`).
 """
 
 from __future__ import annotations
@@ -13,23 +13,13 @@ from sqlalchemy.dialects.postgresql import distinct_on
 
 from tenantmesh.interceptors.limits import Rate
 from tenantmesh.runtime.database import Connection, Record, compiled
-from tenantmesh.tenant_svc.plans.plan import (
-    FeatureDef,
-    FeatureType,
-    FeatureValue,
-    Period,
-    PlanState,
-    PlanVersion,
-    Rollout,
-)
+from tenantmesh.tenant_svc.features.feature import FeatureValue, Period
+from tenantmesh.tenant_svc.plans.plan import PlanState, PlanVersion
 from tenantmesh.tenant_svc.plans.rules import PlanDraft
-from tenantmesh.tenant_svc.plans.tables import features as feature_rows
 from tenantmesh.tenant_svc.plans.tables import plan_versions
 
 __all__ = [
     "archive",
-    "feature_of",
-    "features",
     "hold",
     "insert_draft",
     "newest",
@@ -44,22 +34,6 @@ __all__ = [
     "set_listed",
     "version",
 ]
-
-
-def feature_of(row: Record) -> FeatureDef:
-    """The feature in a row."""
-    share = row["rollout_basis_points"]
-    return FeatureDef(
-        row["feature_id"],
-        FeatureType(row["type"]),
-        row["display_name"],
-        row["unit"],
-        Period(row["period"]) if row["period"] else None,
-        None if share is None else Rollout(share, tuple(json.loads(row["rollout_plan_ids"]))),
-        row["create_time"],
-        row["update_time"],
-        row["version"],
-    )
 
 
 def plan_of(row: Record) -> PlanVersion:
@@ -95,7 +69,6 @@ _this_plan = plan_versions.c.plan_id == bindparam("plan_id")
 _this_version = plan_versions.c.version == bindparam("version")
 _is_published = plan_versions.c.state == "PUBLISHED"
 
-_FEATURES = compiled(select(feature_rows).order_by(feature_rows.c.feature_id))
 _VERSION = compiled(select(plan_versions).where(_this_plan, _this_version))
 _NEWEST_PUBLISHED = compiled(
     select(plan_versions).where(_this_plan, _is_published).order_by(plan_versions.c.version.desc()).limit(1)
@@ -109,13 +82,8 @@ _newest_published = (
 _PUBLISHED = compiled(_newest_published)
 
 
-async def features(connection: Connection) -> dict[str, FeatureDef]:
-    """Every feature by its id, in the order of the ids."""
-    return {row["feature_id"]: feature_of(row) for row in await connection.fetch(_FEATURES)}
-
-
 async def version(connection: Connection, plan_id: str, version: int) -> PlanVersion | None:
-    """That version of the plan; None when there is none."""
+    """The version of the plan; None when it does not exist."""
     return _maybe(await connection.fetch_row(_VERSION, plan_id=plan_id, version=version))
 
 

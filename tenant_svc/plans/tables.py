@@ -1,4 +1,4 @@
-"""The tables of the catalog: features, and plans in versions. They belong to no tenant, and hold nothing of any."""
+"""The table of plans, in versions. They belong to no tenant, and say nothing about any."""
 
 from __future__ import annotations
 
@@ -8,34 +8,9 @@ from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
 from tenantmesh.runtime.row_security import Grant, catalog
 from tenantmesh.tenant_svc.schema import APP_ROLE, DIRECTORY_ROLE, metadata
 
-__all__ = ["features", "plan_versions"]
+__all__ = ["plan_versions"]
 
-# What plans cost is known to whoever is granted it here, and a stray grant to another role shows nothing.
-_GRANTS = (Grant(APP_ROLE, ("SELECT",)), Grant(DIRECTORY_ROLE, ("SELECT", "INSERT", "UPDATE")))
-
-features = catalog(
-    Table(
-        "features",
-        metadata,
-        Column("feature_id", Text(collation="C"), primary_key=True),
-        Column("type", Text, nullable=False),
-        Column("display_name", Text, nullable=False),
-        Column("unit", Text, nullable=False),
-        Column("period", Text, nullable=False),
-        Column("rollout_basis_points", Integer),
-        Column("rollout_plan_ids", JSONB, nullable=False),
-        Column("create_time", TIMESTAMP(timezone=True), nullable=False),
-        Column("update_time", TIMESTAMP(timezone=True), nullable=False),
-        Column("version", BigInteger, nullable=False),
-        CheckConstraint("type in ('BOOLEAN', 'STATIC', 'METERED', 'GAUGE')", name="features_type_check"),
-        CheckConstraint("period in ('', 'HOUR', 'DAY', 'MONTH')", name="features_period_check"),
-        CheckConstraint("rollout_basis_points between 0 and 10000", name="features_rollout_check"),
-    ),
-    "What the products offer is the same for every tenant; who has what is written elsewhere.",
-    _GRANTS,
-    secret=True,
-)
-
+# Prices are secret: only the roles that are granted them here see rows, whatever else is granted by mistake.
 plan_versions = catalog(
     Table(
         "plan_versions",
@@ -59,6 +34,6 @@ plan_versions = catalog(
         CheckConstraint("billing_period in ('HOUR', 'DAY', 'MONTH')", name="plan_versions_billing_period_check"),
     ),
     "Plans are price lists: the same for every tenant. Which tenant pins which version is the tenant's own row.",
-    _GRANTS,
+    (Grant(APP_ROLE, ("SELECT",)), Grant(DIRECTORY_ROLE, ("SELECT", "INSERT", "UPDATE"))),
     secret=True,
 )

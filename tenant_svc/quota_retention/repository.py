@@ -1,5 +1,5 @@
-"""The SQL of forgetting what is long over, and nothing else. All of it goes through the system door, across tenants, in
-batches."""
+"""The SQL of deleting old reservations and old periods, and nothing else. All of it goes through the system door,
+across tenants, in batches."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from datetime import timedelta
 from sqlalchemy import ColumnElement, Integer, Interval, bindparam, delete, exists, func, literal_column, select, tuple_
 
 from tenantmesh.runtime.database import Connection, compiled
-from tenantmesh.tenant_svc.balances.tables import allocation_items, allocations, grant_burns, ledger
-from tenantmesh.tenant_svc.entitlements.tables import grants
+from tenantmesh.tenant_svc.allocations.tables import allocation_items, allocations
+from tenantmesh.tenant_svc.balances.tables import grant_burns, grants, ledger
 
 __all__ = ["forget_allocations", "forget_burns", "forget_rows"]
 
 _before = func.now() - bindparam("keep", type_=Interval)
 _size = bindparam("size", type_=Integer)
-_RESERVED: ColumnElement[str] = literal_column("'RESERVED'")  # not bound: by this the indexes are found
+_RESERVED: ColumnElement[str] = literal_column("'RESERVED'")  # not bound: otherwise the partial indexes are not used
 
 _closed = (
     select(allocations.c.tenant_id, allocations.c.allocation_id)
@@ -35,7 +35,7 @@ _FORGET_ALLOCATIONS = compiled(
     .add_cte(_items_of_closed)
 )
 
-# What is reserved goes back to the row that it was taken from, and by the burns of its period to grants.
+# Reserved units may return to their row, and by the burns of its period to grants.
 _reserved = exists().where(
     allocations.c.state == _RESERVED,
     allocation_items.c.tenant_id == allocations.c.tenant_id,
@@ -67,15 +67,16 @@ _FORGET_BURNS = compiled(delete(grant_burns).where(tuple_(*_burn).in_(_old_burns
 
 
 async def forget_allocations(connection: Connection, keep: timedelta, size: int) -> int:
-    """Forgets so many allocations that have ended, one way or another, and whose time was over so long ago."""
+    """Deletes up to `size` allocations that have ended and expired more than `keep` ago."""
     return await connection.execute(_FORGET_ALLOCATIONS, keep=keep, size=size)
 
 
 async def forget_rows(connection: Connection, keep: timedelta, size: int) -> int:
-    """Forgets so many rows of the ledger whose period began so long ago, and to which nothing can be returned."""
+    """Deletes up to `size` rows of the ledger whose period began more than `keep` ago and of which nothing is
+    reserved."""
     return await connection.execute(_FORGET_ROWS, keep=keep, size=size)
 
 
 async def forget_burns(connection: Connection, keep: timedelta, size: int) -> int:
-    """Forgets so much of what grants have given in periods that began so long ago and have no row in the ledger."""
+    """Deletes up to `size` burns of periods that began more than `keep` ago and have no row in the ledger."""
     return await connection.execute(_FORGET_BURNS, keep=keep, size=size)

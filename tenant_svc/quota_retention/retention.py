@@ -1,4 +1,4 @@
-"""What quotas forget, so that their tables don't grow for ever: reservations that have ended, periods long over."""
+"""The use cases of deleting what has ended: reservations, and what was given in periods that are over."""
 
 from __future__ import annotations
 
@@ -7,36 +7,38 @@ from datetime import timedelta
 
 from tenantmesh.chassis.doors import Doors
 from tenantmesh.runtime.database import Connection
+from tenantmesh.tenant_svc.locks import Lock, try_lock
 from tenantmesh.tenant_svc.quota_retention import repository
 from tenantmesh.tenant_svc.settings import QuotaSettings
-from tenantmesh.tenant_svc.tenants.repository import try_prune_lock
 
 __all__ = ["Retention"]
 
 _BATCH = 1000
 _LONGEST_PERIOD = timedelta(days=31)
-"""What began so long before has ended before."""
+"""A period that began this long before a moment had ended by then."""
 
 _Forget = Callable[[Connection, timedelta, int], Awaitable[int]]
 
 
 class Retention:
-    """The use cases. Each forgets some of what any tenants have, and returns how much: nothing when there is no more,
-    or while another process is at it. All raise Unavailable when the database can't be reached."""
+    """The use cases. Each deletes a batch, of any tenants, and returns how many rows: none when no more are left, or
+    while another process does the same. All raise Unavailable when the database can't be reached."""
 
     def __init__(self, doors: Doors, settings: QuotaSettings) -> None:
         self._doors = doors
         self._settings = settings
 
     async def forget_allocations(self) -> int:
-        """Forgets reservations that have ended, with the request ids that made them."""
-        return await self._forget(repository.forget_allocations, self._settings.allocation_retention)
+        """Deletes reservations that have ended, with the request ids that made them."""
+        keep = self._settings.allocation_retention
+        return await self._forget(Lock.PRUNE_ALLOCATIONS, repository.forget_allocations, keep)
 
     async def forget_periods(self) -> int:
-        """Forgets what was given out in periods that have ended, unless some of it may still come back."""
+        """Deletes what was given out in periods that have ended, unless some of it may still be returned."""
         keep = self._settings.period_retention + _LONGEST_PERIOD
-        return await self._forget(repository.forget_rows, keep) or await self._forget(repository.forget_burns, keep)
+        rows = await self._forget(Lock.PRUNE_LEDGER, repository.forget_rows, keep)
+        return rows or await self._forget(Lock.PRUNE_LEDGER, repository.forget_burns, keep)
 
-    async def _forget(self, forget: _Forget, keep: timedelta) -> int:
+    async def _forget(self, lock: Lock, forget: _Forget, keep: timedelta) -> int:
         async with self._doors.system("what quotas have kept for long enough") as connection:
-            return await forget(connection, keep, _BATCH) if await try_prune_lock(connection) else 0
+            return await forget(connection, keep, _BATCH) if await try_lock(connection, lock) else 0

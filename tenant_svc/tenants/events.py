@@ -1,4 +1,4 @@
-"""What has happened to tenants, and reading it from the database. Following it as it comes is `chassis.event_log`."""
+"""The log of tenants' events, as `chassis.event_log` follows it."""
 
 from __future__ import annotations
 
@@ -9,17 +9,20 @@ from datetime import timedelta
 from enum import Enum
 
 from tenantmesh.chassis.doors import Doors
+from tenantmesh.chassis.event_log.cursors import Cursors
 from tenantmesh.chassis.event_log.log import EventLog, cursor_expired
 from tenantmesh.interceptors.errors import Unavailable
+from tenantmesh.tenant_svc.locks import Lock, try_lock
 from tenantmesh.tenant_svc.tenants import repository
-from tenantmesh.tenant_svc.tenants.cursors import CURSORS
 from tenantmesh.tenant_svc.tenants.tenant import Tenant
 
-__all__ = ["EventType", "StoredEvents", "TenantEvent"]
+__all__ = ["CURSORS", "EventType", "StoredTenantEvents", "TenantEvent"]
+
+CURSORS = Cursors(stream=b"tm.watch", snapshot=b"tm.snap")
 
 
 class EventType(Enum):
-    """What happened to a tenant. SNAPSHOT is never stored: it is a tenant as it was when a stream began."""
+    """The types of events. SNAPSHOT is never stored: it is a tenant as it was when a stream began."""
 
     SNAPSHOT = "SNAPSHOT"
     CREATED = "CREATED"
@@ -31,7 +34,7 @@ class EventType(Enum):
 
 @dataclass(frozen=True, slots=True)
 class TenantEvent:
-    """Something that happened, and the tenant after it."""
+    """An event, with the tenant as it was after it."""
 
     position: int
     type: EventType
@@ -43,7 +46,7 @@ class TenantEvent:
         return self.tenant.id
 
 
-class StoredEvents(EventLog[TenantEvent]):
+class StoredTenantEvents(EventLog[TenantEvent]):
     """The events in the database, read across tenants through the system door."""
 
     name = "tenant"
@@ -87,13 +90,13 @@ class StoredEvents(EventLog[TenantEvent]):
         return [TenantEvent(position, EventType.SNAPSHOT, tenant) for tenant in unchanged]
 
     async def prune(self, keep: timedelta, limit: int) -> int:
-        """Forgets the oldest events beyond the time to keep, at most so many; returns how many it forgot.
+        """Deletes up to `limit` events that are older than `keep`, and returns how many.
 
-        Only ever the beginning of the log goes, and the horizon moves in the same transaction. Where another process
-        is at it, nothing happens.
+        Deletes only the beginning of the log and moves the horizon in the same transaction. Does nothing while another
+        process prunes.
         """
         async with self._doors.system("forget old tenant events") as connection:
-            if not await repository.try_prune_lock(connection):
+            if not await try_lock(connection, Lock.PRUNE_TENANT_EVENTS):
                 return 0
             through = await repository.last_older_than(connection, keep, limit)
             if through is None:

@@ -33,7 +33,7 @@ def tenant_message(tenant: Tenant) -> tenant_pb2.Tenant:
 
 
 def draft_message(new: NewTenant) -> tenant_pb2.Tenant:
-    """The tenant that would be created; what only creating it settles (id, version of the plan, times, etag) is left
+    """The tenant that would be created. Its id, plan version, times and etag are known only once it is, and left
     out."""
     return tenant_pb2.Tenant(
         slug=new.slug,

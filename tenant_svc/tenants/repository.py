@@ -1,4 +1,4 @@
-"""The SQL of tenants, and nothing else. Which door a statement needs is said with it; the door is opened by the caller.
+"""The SQL of tenants, and nothing else. Each group of statements names its door, which the caller opens.
 
 Queries of the tenant door name the tenant although row security does: two guards, and the index that serves both.
 """
@@ -11,10 +11,12 @@ from datetime import timedelta
 from sqlalchemy import ColumnElement, Integer, Interval, bindparam, delete, func, insert, literal, select, update
 
 from tenantmesh.chassis.doors import Doors
+from tenantmesh.chassis.requests import RequestKey
 from tenantmesh.interceptors.tenants import TenantId, TenantState
 from tenantmesh.runtime.database import Connection, Record, compiled
-from tenantmesh.tenant_svc.tenants.tables import event_horizon, positions, tenant_events, tenant_requests, tenants
-from tenantmesh.tenant_svc.tenants.tenant import NewTenant, RequestKey, Tenant
+from tenantmesh.tenant_svc.positions import positions
+from tenantmesh.tenant_svc.tenants.tables import event_horizon, tenant_events, tenant_requests, tenants
+from tenantmesh.tenant_svc.tenants.tenant import NewTenant, Tenant
 
 __all__ = [
     "EVENTS_CHANNEL",
@@ -28,24 +30,20 @@ __all__ = [
     "head",
     "horizon",
     "last_older_than",
-    "lock_log",
     "made_by",
     "move_horizon",
     "page",
     "record_event",
     "remember_request",
+    "set_plan",
     "set_state",
     "slug_taken",
     "tenant_of",
-    "try_prune_lock",
     "unchanged_since",
 ]
 
 EVENTS_CHANNEL = "tenant_events"
 """Notified, without content, by every transaction that writes an event."""
-
-_LOG_LOCK = 0x746D5F6576656E74  # any constant that nobody else uses: "tm_event"
-_PRUNE_LOCK = _LOG_LOCK + 1
 
 _FIELDS = ("slug", "display_name", "plan_id", "plan_version", "state", "create_time", "update_time", "version")
 _row = (tenants.c.tenant_id, *(tenants.c[name] for name in _FIELDS))
@@ -82,7 +80,6 @@ def _stored(row: Record | None) -> Tenant:
 # Through the tenant's door
 
 _GET_LOCKED = compiled(select(*_row).where(_this_tenant, _exists).with_for_update(key_share=True))
-_LOCK_LOG = compiled(select(func.pg_advisory_xact_lock(_LOG_LOCK)))
 _INSERT = compiled(
     insert(tenants)
     .values(
@@ -108,17 +105,14 @@ _INSERT_REQUEST = compiled(
         create_time=func.statement_timestamp(),
     )
 )
-_SET_STATE = compiled(
+_change = (
     update(tenants)
     .where(_this_tenant)
-    .values(
-        state=bindparam("new_state"),
-        update_time=func.statement_timestamp(),
-        version=tenants.c.version + 1,
-        position=positions.next_value(),
-    )
+    .values(update_time=func.statement_timestamp(), version=tenants.c.version + 1, position=positions.next_value())
     .returning(*_row)
 )
+_SET_STATE = compiled(_change.values(state=bindparam("new_state")))
+_SET_PLAN = compiled(_change.values(plan_id=bindparam("new_plan_id"), plan_version=bindparam("new_plan_version")))
 _RECORD_EVENT = compiled(
     insert(tenant_events)
     .from_select(
@@ -136,7 +130,7 @@ _RECORD_EVENT = compiled(
 
 
 async def get(doors: Doors, tenant_id: TenantId) -> Tenant | None:
-    """The tenant, in one message; None when it is deleted or was never."""
+    """The tenant, in one message; None when it is deleted or never existed."""
     rows = await doors.read(tenant_id, "get_tenant")
     return tenant_of(rows[0]) if rows else None
 
@@ -146,14 +140,9 @@ async def get_locked(connection: Connection, tenant_id: TenantId) -> Tenant | No
     return _maybe(await connection.fetch_row(_GET_LOCKED, tenant_id=tenant_id))
 
 
-async def lock_log(connection: Connection) -> None:
-    """Makes this transaction the only one that writes events, until it is visible to all. Before `create` and
-    `set_state`, which draw the position: so positions follow commit order."""
-    await connection.execute(_LOCK_LOG)
-
-
 async def create(connection: Connection, tenant_id: TenantId, new: NewTenant, plan_version: int) -> Tenant:
-    """Stores the tenant, which pins that version of its plan. Raises UniqueViolation when the slug is taken."""
+    """Stores the tenant, which pins that version of its plan. After `lock_log`. Raises UniqueViolation when the slug is
+    taken."""
     row = await connection.fetch_row(
         _INSERT,
         tenant_id=tenant_id,
@@ -173,14 +162,20 @@ async def remember_request(connection: Connection, tenant_id: TenantId, key: Req
 
 
 async def set_state(connection: Connection, tenant_id: TenantId, state: TenantState) -> Tenant:
-    """Stores the state and returns the tenant as it is now."""
+    """Stores the state and returns the tenant as it is now. After `lock_log`."""
     return _stored(await connection.fetch_row(_SET_STATE, tenant_id=tenant_id, new_state=state.value))
 
 
-async def record_event(connection: Connection, tenant_id: TenantId, type_: str, reason: str = "") -> None:
-    """Appends the tenant as it now is to the log, at the position its row has drawn, and wakes whoever listens once
-    this transaction is visible."""
-    await connection.execute(_RECORD_EVENT, tenant_id=tenant_id, type=type_, reason=reason)
+async def set_plan(connection: Connection, tenant_id: TenantId, plan_id: str, version: int) -> Tenant:
+    """Stores which version of which plan the tenant pins, and returns the tenant as it is now. After `lock_log`."""
+    row = await connection.fetch_row(_SET_PLAN, tenant_id=tenant_id, new_plan_id=plan_id, new_plan_version=version)
+    return _stored(row)
+
+
+async def record_event(connection: Connection, tenant_id: TenantId, kind: str, reason: str = "") -> None:
+    """Appends the tenant as it is now to the log, at the position that its row has drawn. Listeners are notified when
+    this transaction commits."""
+    await connection.execute(_RECORD_EVENT, tenant_id=tenant_id, type=kind, reason=reason)
 
 
 # Through the system door, across tenants
@@ -215,7 +210,6 @@ _EVENTS_AFTER = compiled(
     .order_by(tenant_events.c.position)
     .limit(bindparam("size", type_=Integer))
 )
-_TRY_PRUNE_LOCK = compiled(select(func.pg_try_advisory_xact_lock(_PRUNE_LOCK).label("locked")))
 _oldest = select(tenant_events.c.position, tenant_events.c.update_time).order_by(tenant_events.c.position)
 _window = _oldest.limit(bindparam("size", type_=Integer)).subquery()
 _LAST_OLDER = compiled(
@@ -228,12 +222,12 @@ _DELETE_THROUGH = compiled(delete(tenant_events).where(tenant_events.c.position 
 
 
 async def by_id(connection: Connection, tenant_id: uuid.UUID) -> Tenant | None:
-    """As `get`, for whoever is not bound to a tenant."""
+    """As `get`, for callers that are not bound to a tenant."""
     return _maybe(await connection.fetch_row(_BY_ID, tenant_id=tenant_id))
 
 
 async def by_slug(connection: Connection, slug: str) -> Tenant | None:
-    """The tenant of that name; None when it is deleted or was never."""
+    """The tenant of that slug; None when it is deleted or never existed."""
     return _maybe(await connection.fetch_row(_BY_SLUG, slug=slug))
 
 
@@ -260,12 +254,12 @@ async def made_by(connection: Connection, key: RequestKey) -> tuple[bytes, Tenan
 
 
 async def head(connection: Connection) -> int:
-    """The position of the last event there has been, 0 when there was none."""
+    """The position of the last event, 0 before the first."""
     return _position(await connection.fetch_row(_HEAD)) or 0
 
 
 async def horizon(connection: Connection) -> int:
-    """The position of the last event that has been forgotten, 0 when none has."""
+    """The position of the last event that was deleted, 0 when none was."""
     return _position(await connection.fetch_row(_HORIZON)) or 0
 
 
@@ -274,19 +268,13 @@ async def events_after(connection: Connection, after: int, size: int) -> list[Re
     return await connection.fetch(_EVENTS_AFTER, after=after, size=size)
 
 
-async def try_prune_lock(connection: Connection) -> bool:
-    """Whether this transaction is the only one that prunes."""
-    row = await connection.fetch_row(_TRY_PRUNE_LOCK)
-    return row is not None and bool(row["locked"])
-
-
 async def last_older_than(connection: Connection, keep: timedelta, size: int) -> int | None:
-    """Of so many events at the beginning of the log, the last that is older than the time to keep."""
+    """The position of the last event that is older than `keep`, among the first `size` events of the log."""
     return _position(await connection.fetch_row(_LAST_OLDER, keep=keep, size=size))
 
 
 async def move_horizon(connection: Connection, through: int) -> None:
-    """Says that the events up to the position are no longer kept."""
+    """Stores that the events up to the position are no longer kept."""
     await connection.execute(_MOVE_HORIZON, through=through)
 
 

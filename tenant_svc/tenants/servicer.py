@@ -1,4 +1,4 @@
-"""TenantService over gRPC: message in, use case, message out."""
+"""TenantService, but for changes of plans: message in, use case, message out."""
 
 from __future__ import annotations
 
@@ -6,35 +6,30 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Any
 
-from google.longrunning.operations_pb2 import Operation
-
 from tenantmesh.chassis.event_log.streaming import start_of, streamed
 from tenantmesh.chassis.event_log.watch import Watch
+from tenantmesh.chassis.requests import RequestKey
 from tenantmesh.interceptors import current_call
 from tenantmesh.interceptors.errors import FieldViolation, InvalidArgument
 from tenantmesh.interceptors.tenants import parse_tenant_id
 from tenantmesh.tenant.v1 import tenant_service_pb2 as pb
 from tenantmesh.tenant.v1.tenant_pb2 import Tenant as TenantMessage
-from tenantmesh.tenant.v1.tenant_service_pb2_grpc import TenantServiceServicer
-from tenantmesh.tenant_svc.operations.mapping import migration_of, operation_message
-from tenantmesh.tenant_svc.plan_changes.plan_changes import Migrations
-from tenantmesh.tenant_svc.plan_changes.plan_changes import Request as MigrationRequest
 from tenantmesh.tenant_svc.tenants.events import TenantEvent
 from tenantmesh.tenant_svc.tenants.mapping import draft_message, error_message, event_message, tenant_message
-from tenantmesh.tenant_svc.tenants.tenant import NewTenant, RequestKey, Tenant, checked_reason
-from tenantmesh.tenant_svc.tenants.tenants import Tenants, not_found
+from tenantmesh.tenant_svc.tenants.refusals import tenant_not_found
+from tenantmesh.tenant_svc.tenants.tenant import NewTenant, Tenant, checked_reason
+from tenantmesh.tenant_svc.tenants.tenants import Tenants
 
 __all__ = ["TenantServicer"]
 
 _Context = Any  # handlers take what the call needs from current_call()
 
 
-class TenantServicer(TenantServiceServicer):
+class TenantServicer:
     """The chain has established who calls and for which tenant before any of these runs."""
 
-    def __init__(self, tenants: Tenants, migrations: Migrations, watch: Watch[TenantEvent]) -> None:
+    def __init__(self, tenants: Tenants, watch: Watch[TenantEvent]) -> None:
         self._tenants = tenants
-        self._migrations = migrations
         self._watch = watch
 
     async def CreateTenant(self, request: pb.CreateTenantRequest, _context: _Context) -> TenantMessage:
@@ -55,14 +50,14 @@ class TenantServicer(TenantServiceServicer):
         """Returns a page of tenants."""
         page = await self._tenants.page(request.page_size, request.page_token)
         return pb.ListTenantsResponse(
-            tenants=[tenant_message(tenant) for tenant in page.tenants], next_page_token=page.next_token
+            tenants=[tenant_message(tenant) for tenant in page.items], next_page_token=page.next_token
         )
 
     async def ResolveTenant(self, request: pb.ResolveTenantRequest, _context: _Context) -> TenantMessage:
         """Finds the tenant that an id or a slug means."""
         tenant = await self._resolve(request)
         if tenant is None:
-            raise not_found()
+            raise tenant_not_found()
         return tenant_message(tenant)
 
     async def _resolve(self, request: pb.ResolveTenantRequest) -> Tenant | None:
@@ -82,14 +77,6 @@ class TenantServicer(TenantServiceServicer):
     async def ResumeTenant(self, request: pb.ResumeTenantRequest, _context: _Context) -> TenantMessage:
         """Serves the tenant again."""
         return tenant_message(await self._tenants.resume(current_call().tenant_id, request.etag))
-
-    async def MigrateTenantPlan(self, request: pb.MigrateTenantPlanRequest, _context: _Context) -> Operation:
-        """Starts to put the tenant on another plan, or says what that would come to."""
-        call = current_call()
-        key = RequestKey.checked(call.caller.credential_id, request.request_id)
-        asked = MigrationRequest(migration_of(request), call.caller.credential_id, key, request.etag)
-        begin = self._migrations.validate if request.validate_only else self._migrations.start
-        return operation_message(await begin(call.tenant_id, asked))
 
     async def WatchTenants(
         self, request: pb.WatchTenantsRequest, _context: _Context

@@ -1,5 +1,4 @@
-"""What a tenant may be called in hosts and headers. The form itself is the mesh's (`interceptors.tenants.is_slug`);
-here is what no tenant may take although it has that form."""
+"""The slugs that tenants may take. `interceptors.tenants.is_slug` has the form; here are the exceptions to it."""
 
 from __future__ import annotations
 
@@ -22,7 +21,7 @@ RESERVED = _reserved()
 
 
 def slug_problem(slug: str) -> str | None:
-    """Why no tenant may have this slug, or None when one may."""
+    """The rule that the slug breaks, or None."""
     if not is_slug(slug):
         return FORM
     if slug in RESERVED:

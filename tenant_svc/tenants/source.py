@@ -1,4 +1,4 @@
-"""How tenant_svc's own chain learns tenants: from the database, where every other process asks tenant_svc."""
+"""Tenants for tenant_svc's own chain: from its database, where every other process asks tenant_svc."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class PostgresTenantSource(TenantSource):
         self._watch = watch
 
     async def by_id(self, tenant_id: uuid.UUID) -> TenantRecord | None:
-        """The tenant's record, None when there is none. Raises Unavailable."""
+        """The tenant's record, None when it does not exist. Raises Unavailable."""
         tenant = await self._tenants.find(tenant_id)
         return None if tenant is None else tenant.record
 

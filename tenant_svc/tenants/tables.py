@@ -16,7 +16,6 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
-    Sequence,
     Table,
     Text,
     UniqueConstraint,
@@ -25,25 +24,21 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 
 from tenantmesh.runtime.row_security import Grant, catalog, tenant_owned
-from tenantmesh.tenant_svc.schema import APP_ROLE, DIRECTORY_ROLE, SCHEMA, metadata
+from tenantmesh.tenant_svc.schema import APP_ROLE, DIRECTORY_ROLE, metadata
 
 __all__ = [
     "event_horizon",
-    "positions",
     "tenant_events",
     "tenant_requests",
     "tenants",
 ]
-
-positions = Sequence("tenant_event_positions", schema=SCHEMA, metadata=metadata)
-"""Where in the log an event stands. Drawn only while the log's lock is held, and never cached ahead."""
 
 _STATES = "state in ('ACTIVE', 'SUSPENDED', 'DELETED')"
 _TYPES = "type in ('CREATED', 'UPDATED', 'SUSPENDED', 'RESUMED', 'DELETED')"
 
 
 def _tenant_columns() -> list[Column[object]]:
-    """What a tenant is made of: in `tenants` as it is now, in `tenant_events` as it was after the event."""
+    """The columns of a tenant: in `tenants` as it is now, in `tenant_events` as it was after the event."""
     return [
         Column("slug", Text(collation="C"), nullable=False),
         Column("display_name", Text, nullable=False),
@@ -116,7 +111,7 @@ tenant_requests = tenant_owned(
     ("SELECT", "INSERT"),
     cross_tenant=_read_by_directory(),
     unique_across_tenants={
-        "tenant_requests_request_key": "a request id is the caller's, and tells only that caller that it sent it before"
+        "tenant_requests_request_key": "a request id is the caller's, and shows to that caller alone that it was sent"
     },
 )
 

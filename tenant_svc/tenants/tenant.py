@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import json
-import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import blake2s, sha256
+from typing import Any
 
-from tenantmesh.chassis.texts import text_problem
-from tenantmesh.interceptors.errors import FieldViolation, InvalidArgument
-from tenantmesh.interceptors.tenants import TenantId, TenantRecord, TenantState, parse_tenant_id
-from tenantmesh.tenant_svc.plans.rules import id_problem
+from tenantmesh.chassis.requests import id_problem, reason_problem, refuse, text_problem
+from tenantmesh.interceptors.tenants import TenantId, TenantRecord, TenantState
 from tenantmesh.tenant_svc.tenants.slugs import slug_problem
 
-__all__ = ["DEFAULT_PLAN", "NewTenant", "RequestKey", "Tenant", "checked_reason"]
+__all__ = ["DEFAULT_PLAN", "NewTenant", "Tenant", "checked_reason"]
 
 DEFAULT_PLAN = "basic"
 """The plan of a tenant for which none is named."""
 
 _MAX_DISPLAY_NAME = 200
-_MAX_REASON = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +40,28 @@ class Tenant:
         """Identifies this version of this tenant: another tenant's etag never fits."""
         return blake2s(self.id.bytes + self.version.to_bytes(8), digest_size=8).hexdigest()
 
+    def to_json(self) -> dict[str, Any]:
+        """The tenant as it is now, without its id, for an operation's result."""
+        return {
+            "slug": self.slug,
+            "display_name": self.display_name,
+            "plan_id": self.plan_id,
+            "plan_version": self.plan_version,
+            "state": self.state.value,
+            "create_time": self.create_time.isoformat(),
+            "update_time": self.update_time.isoformat(),
+            "version": self.version,
+        }
+
+    @classmethod
+    def from_json(cls, tenant_id: TenantId, stored: Mapping[str, Any]) -> Tenant:
+        """The tenant that `to_json` wrote."""
+        times = {name: datetime.fromisoformat(stored[name]) for name in ("create_time", "update_time")}
+        return cls(id=tenant_id, **{**stored, **times, "state": TenantState(stored["state"])})
+
     @property
     def record(self) -> TenantRecord:
-        """What the mesh needs to know of it."""
+        """The tenant as the chain sees it."""
         return TenantRecord(self.id, self.slug, self.state, self.plan_id)
 
 
@@ -61,43 +78,22 @@ class NewTenant:
         """Fills in the defaults and checks the rules that need no database; whether there is such a plan is asked when
         the tenant is created. Raises InvalidArgument that names every field at fault."""
         draft = cls(slug, display_name or slug, plan_id or DEFAULT_PLAN)
-        problems = {
-            "slug": slug_problem(slug),
-            "display_name": text_problem(display_name, _MAX_DISPLAY_NAME) if display_name else None,
-            "plan_id": id_problem(draft.plan_id),
-        }
-        violations = [FieldViolation(field, problem) for field, problem in problems.items() if problem]
-        if violations:
-            raise InvalidArgument.fields(violations)
+        refuse(
+            {
+                "slug": slug_problem(slug),
+                "display_name": text_problem(display_name, _MAX_DISPLAY_NAME) if display_name else None,
+                "plan_id": id_problem(draft.plan_id),
+            }
+        )
         return draft
 
     @property
     def digest(self) -> bytes:
-        """The same for the same fields, so that a repeated request can be told from another with its id."""
+        """Equal for equal fields: tells a repeated request from a different one with the same id."""
         return sha256(json.dumps([self.slug, self.display_name, self.plan_id]).encode()).digest()
 
 
-@dataclass(frozen=True, slots=True)
-class RequestKey:
-    """What makes a request repeatable: the id that its caller chose. Two callers' ids never meet."""
-
-    requester: str
-    request_id: uuid.UUID
-
-    @classmethod
-    def checked(cls, requester: str, request_id: str) -> RequestKey | None:
-        """The key of the request, None when it has no id. Raises InvalidArgument unless the id is a UUID."""
-        if not request_id:
-            return None
-        parsed = parse_tenant_id(request_id)  # the same canonical, non-nil form
-        if parsed is None:
-            raise InvalidArgument.fields([FieldViolation("request_id", "must be a UUID, and not the nil one")])
-        return cls(requester, parsed)
-
-
 def checked_reason(reason: str) -> str:
-    """The reason for a suspension. Raises InvalidArgument unless it is 1 to 500 characters that say something."""
-    problem = text_problem(reason, _MAX_REASON)
-    if problem:
-        raise InvalidArgument.fields([FieldViolation("reason", problem)])
+    """The reason for a suspension. Raises InvalidArgument unless it is one line of 1 to 500 characters, not blank."""
+    refuse({"reason": reason_problem(reason, may_be_empty=False)})
     return reason

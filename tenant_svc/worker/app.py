@@ -17,10 +17,11 @@ from tenantmesh.runtime.database.pool import RawConnection
 from tenantmesh.runtime.telemetry import Telemetry
 from tenantmesh.tenant_svc.allowances.pool import PoolReader
 from tenantmesh.tenant_svc.entitlements.entitlements import Pooled
-from tenantmesh.tenant_svc.plan_changes.executor import MigrationSteps
-from tenantmesh.tenant_svc.plan_changes.jobs import MigrationJobs
-from tenantmesh.tenant_svc.plan_changes.plan_changes import MIGRATE_TENANT_PLAN
-from tenantmesh.tenant_svc.schema import OUTAGE, SCHEMA, metadata
+from tenantmesh.tenant_svc.plan_changes.executor import PlanChangeExecutor
+from tenantmesh.tenant_svc.plan_changes.jobs import PlanChangeJobs
+from tenantmesh.tenant_svc.plan_changes.plan_changes import PLAN_CHANGE_JOB
+from tenantmesh.tenant_svc.schema import OUTAGE, SCHEMA
+from tenantmesh.tenant_svc.tables import metadata
 
 __all__ = ["WorkerApp"]
 
@@ -32,14 +33,14 @@ class WorkerApp:
         self,
         settings: WorkerSettings,
         telemetry: Telemetry,
-        make_steps: Callable[[Doors, Pooled | None], MigrationSteps] = MigrationSteps,
+        make_executor: Callable[[Doors, Pooled | None], PlanChangeExecutor] = PlanChangeExecutor,
     ) -> None:
         self._settings = settings
         self._database = Database(settings.database, schema=SCHEMA)
         # Without a store, units that lie ready in it count as used: too careful, never too generous.
         self._redis = None if settings.redis.url is None else redis_client.connect(settings.redis)
         pooled = None if self._redis is None else PoolReader(RedisQuotaPool(self._redis))
-        handlers = {MIGRATE_TENANT_PLAN: MigrationJobs(make_steps(Doors(self._database, OUTAGE), pooled))}
+        handlers = {PLAN_CHANGE_JOB: PlanChangeJobs(make_executor(Doors(self._database, OUTAGE), pooled))}
         self.queue = JobQueue(self._connect_queue, handlers, settings.worker)
         telemetry.collector(self._metrics)
 

@@ -14,17 +14,12 @@ import tenantmesh.auth_svc.gauges.tables
 import tenantmesh.auth_svc.schema
 import tenantmesh.auth_svc.sessions.tables
 import tenantmesh.auth_svc.tokens.tables
-import tenantmesh.tenant_svc.balances.tables
-import tenantmesh.tenant_svc.entitlements.tables
-import tenantmesh.tenant_svc.operations.tables
-import tenantmesh.tenant_svc.plans.tables
-import tenantmesh.tenant_svc.schema
-import tenantmesh.tenant_svc.tenants.tables
+import tenantmesh.tenant_svc.tables
 from tenantmesh.auth_svc.api_keys.bootstrap import create_key, list_keys, revoke_key
 from tenantmesh.runtime.row_security import Catalog, TenantOwned, declaration_of
 from tenantmesh.runtime.settings import DatabaseSettings
 
-METADATAS: tuple[MetaData, ...] = (tenantmesh.tenant_svc.schema.metadata, tenantmesh.auth_svc.schema.metadata)
+METADATAS: tuple[MetaData, ...] = (tenantmesh.tenant_svc.tables.metadata, tenantmesh.auth_svc.schema.metadata)
 EMPTY: set[tuple[str, ...]] = set()
 TABLES: tuple[Table, ...] = tuple(table for metadata in METADATAS for table in metadata.tables.values())
 GLOBAL_NAMES: dict[str, set[tuple[str, ...]]] = {

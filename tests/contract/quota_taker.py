@@ -26,6 +26,7 @@ from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.runtime.database import Database
 from tenantmesh.runtime.redis_client import connect
 from tenantmesh.runtime.settings import DatabaseSettings, RedisSettings
+from tenantmesh.tenant_svc.allocations.expiry import StoredReservations
 from tenantmesh.tenant_svc.allowances.ledger import Ledger, PostgresLedger
 from tenantmesh.tenant_svc.schema import OUTAGE
 
@@ -37,7 +38,9 @@ async def main(database_url: str, store_url: str, tenant: str, meter: str) -> No
     database = Database(DatabaseSettings(url=SecretStr(database_url)), schema="tenant")
     await database.open()
     client = connect(RedisSettings(url=SecretStr(store_url), timeout=timedelta(seconds=5)))
-    quotas = LeasedQuota(PostgresLedger(Ledger(Doors(database, OUTAGE))), RedisQuotaPool(client))
+    doors = Doors(database, OUTAGE)
+    ledger = PostgresLedger(Ledger(doors, StoredReservations(doors)))
+    quotas = LeasedQuota(ledger, RedisQuotaPool(client))
     await quotas.start()
     tenant_id, charges, served = TenantId(uuid.UUID(tenant)), (Charge(meter),), 0
 

@@ -17,7 +17,9 @@ from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.runtime.database import Database, connect
 from tenantmesh.runtime.ids import uuid7
 from tenantmesh.runtime.settings import DatabaseSettings
+from tenantmesh.tenant_svc.allocations.expiry import StoredReservations
 from tenantmesh.tenant_svc.allowances.ledger import Ledger, PostgresLedger
+from tenantmesh.tenant_svc.history.history import record_first_plan
 from tenantmesh.tenant_svc.schema import OUTAGE
 from tenantmesh.tenant_svc.tenants.tenants import Tenants
 from tests.fixtures.engines import WorkerDatabase
@@ -68,7 +70,7 @@ async def made(request: pytest.FixtureRequest) -> AsyncIterator[Made]:
     superuser = await connect(worker.admin_url)
     await database.open()
     doors = Doors(database, OUTAGE)
-    allowances = Allowances(superuser, Tenants(doors, uuid7))
+    allowances = Allowances(superuser, Tenants(doors, uuid7, record_first_plan))
     for feature in (WRITES, OPEN):
         await superuser.execute(
             """insert into tenant.features (feature_id, type, display_name, unit, period, rollout_plan_ids, create_time,
@@ -79,7 +81,7 @@ async def made(request: pytest.FixtureRequest) -> AsyncIterator[Made]:
     async def tenant(limits: dict[str, int | None]) -> TenantId:
         return await allowances.tenant(**limits)
 
-    yield Made(PostgresLedger(Ledger(doors)), tenant)
+    yield Made(PostgresLedger(Ledger(doors, StoredReservations(doors))), tenant)
     await superuser.close()
     await database.close()
 

@@ -12,10 +12,12 @@ import pytest
 from tenantmesh.chassis.doors import Doors
 from tenantmesh.interceptors.entitlements import FeatureType
 from tenantmesh.runtime.database import connect
+from tenantmesh.tenant_svc.features.feature import FeatureDef, FeatureValue, Period
 from tenantmesh.tenant_svc.features.features import Features
-from tenantmesh.tenant_svc.plans.plan import FeatureDef, FeatureValue, Period
+from tenantmesh.tenant_svc.features.rules import FeatureDraft
 from tenantmesh.tenant_svc.plans.plans import Plans
-from tenantmesh.tenant_svc.plans.rules import FeatureDraft, PlanDraft
+from tenantmesh.tenant_svc.plans.repository import plan_ids
+from tenantmesh.tenant_svc.plans.rules import PlanDraft
 from tests.fixtures.engines import WorkerDatabase
 from tests.integration.tenant_svc.stage import eventually
 
@@ -30,7 +32,7 @@ def plans(doors: Doors) -> Plans:
 
 @pytest.fixture(scope="session")
 def features(doors: Doors) -> Features:
-    return Features(doors)
+    return Features(doors, plan_ids)
 
 
 Value = tuple[str, FeatureValue]

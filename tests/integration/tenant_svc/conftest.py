@@ -13,21 +13,32 @@ from tenantmesh.runtime import migrations
 from tenantmesh.runtime.database import Database
 from tenantmesh.runtime.ids import uuid7
 from tenantmesh.runtime.settings import DatabaseSettings
+from tenantmesh.tenant_svc.history.history import record_first_plan
 from tenantmesh.tenant_svc.operations.endings import Endings
 from tenantmesh.tenant_svc.operations.operations import Operations
-from tenantmesh.tenant_svc.plan_changes.executor import MigrationSteps
+from tenantmesh.tenant_svc.plan_changes.executor import PlanChangeExecutor
 from tenantmesh.tenant_svc.schema import OUTAGE
 from tenantmesh.tenant_svc.tenants.tenants import Tenants
 from tests.fixtures.engines import WorkerDatabase
 from tests.integration.tenant_svc.catalog import feature, features, plans
-from tests.integration.tenant_svc.entitled import acme, entitlements, globex, grants, history, overrides, pool, rows
+from tests.integration.tenant_svc.entitled import (
+    acme,
+    checks,
+    entitlements,
+    globex,
+    grants,
+    history,
+    overrides,
+    pool,
+    rows,
+)
 from tests.integration.tenant_svc.metering import allocations, allowances, gauges, ledger
 from tests.integration.tenant_svc.serving import Service, running
 from tests.integration.tenant_svc.world import World
 
 __all__ = [
-    "acme", "allocations", "allowances", "entitlements", "feature", "features", "gauges", "globex", "grants", "history",
-    "ledger", "overrides", "plans", "pool", "rows",
+    "acme", "allocations", "allowances", "checks", "entitlements", "feature", "features", "gauges", "globex", "grants",
+    "history", "ledger", "overrides", "plans", "pool", "rows",
 ]  # fmt: skip
 
 
@@ -53,7 +64,7 @@ def doors(database: Database) -> Doors:
 
 @pytest.fixture(scope="session")
 def tenants(doors: Doors) -> Tenants:
-    return Tenants(doors, uuid7)
+    return Tenants(doors, uuid7, record_first_plan)
 
 
 @pytest.fixture(scope="session")
@@ -68,8 +79,8 @@ def world(migrated: WorkerDatabase, doors: Doors, tenants: Tenants) -> World:
 
 
 @pytest.fixture(scope="session")
-def steps(doors: Doors) -> MigrationSteps:
-    return MigrationSteps(doors)
+def executor(doors: Doors) -> PlanChangeExecutor:
+    return PlanChangeExecutor(doors)
 
 
 @pytest.fixture

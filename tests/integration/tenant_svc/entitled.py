@@ -16,14 +16,18 @@ from tenantmesh.interceptors.errors import MeshError
 from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.runtime.database import connect
 from tenantmesh.runtime.ids import uuid7
+from tenantmesh.tenant_svc.checks.checks import Checks, Explanation
 from tenantmesh.tenant_svc.checks.decision import Decision
+from tenantmesh.tenant_svc.checks.explanation import steps
 from tenantmesh.tenant_svc.entitlements.entitlements import Entitlements
-from tenantmesh.tenant_svc.entitlements.rules import GrantDraft, OverrideDraft
 from tenantmesh.tenant_svc.entitlements.standing import Standing
+from tenantmesh.tenant_svc.features.feature import FeatureValue
 from tenantmesh.tenant_svc.grants.grants import Grants
+from tenantmesh.tenant_svc.grants.rules import GrantDraft
 from tenantmesh.tenant_svc.history.history import History
 from tenantmesh.tenant_svc.overrides.overrides import Overrides
-from tenantmesh.tenant_svc.plans.plan import FeatureValue
+from tenantmesh.tenant_svc.overrides.rules import OverrideDraft
+from tenantmesh.tenant_svc.readers import Reader
 from tenantmesh.tenant_svc.tenants.tenant import Tenant
 from tenantmesh.tenant_svc.tenants.tenants import Tenants
 from tests.fixtures.engines import WorkerDatabase
@@ -130,6 +134,11 @@ def entitlements(doors: Doors, pool: Pool) -> Entitlements:
     return Entitlements(doors, pool)
 
 
+@pytest.fixture
+def checks(doors: Doors, entitlements: Entitlements) -> Checks:
+    return Checks(doors, entitlements)
+
+
 @pytest.fixture(scope="session")
 def overrides(doors: Doors) -> Overrides:
     return Overrides(doors)
@@ -173,6 +182,11 @@ def grant_draft(amount: int = 100, feature: str = METER, **fields: Any) -> Grant
         "reason": "top-up",
     }
     return GrantDraft(feature=feature, amount=amount, **{**defaults, **fields})
+
+
+def told_steps(explanation: Explanation) -> list[str]:
+    """The sentences for an operator."""
+    return steps(explanation.standing.entitlements, explanation.decision, Reader(notes=True, every_plan=True))
 
 
 def decided(answer: tuple[Standing, Decision] | MeshError) -> Decision:

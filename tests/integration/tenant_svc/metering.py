@@ -17,6 +17,7 @@ from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.runtime.database import connect
 from tenantmesh.runtime.ids import uuid7
 from tenantmesh.tenant_svc.allocations.allocations import Allocations
+from tenantmesh.tenant_svc.allocations.expiry import StoredReservations
 from tenantmesh.tenant_svc.allowances.ledger import Ledger
 from tenantmesh.tenant_svc.gauges.gauges import Gauges
 from tenantmesh.tenant_svc.tenants.tenants import Tenants
@@ -129,7 +130,7 @@ async def allowances(migrated: WorkerDatabase, tenants: Tenants) -> AsyncIterato
 
 @pytest.fixture(scope="session")
 def ledger(doors: Doors) -> Ledger:
-    return Ledger(doors)
+    return Ledger(doors, StoredReservations(doors))
 
 
 @pytest.fixture(scope="session")
@@ -140,6 +141,11 @@ def allocations(doors: Doors, ledger: Ledger) -> Allocations:
 @pytest.fixture(scope="session")
 def gauges(doors: Doors) -> Gauges:
     return Gauges(doors)
+
+
+def ledger_at(doors: Doors, moment: datetime | None = None) -> Ledger:
+    """The ledger, with another time than the database's clock."""
+    return Ledger(doors, StoredReservations(doors), moment)
 
 
 async def lease_one(ledger: Ledger, tenant: TenantId, meter: str, want: int, need: int = 1) -> Slice:

@@ -12,8 +12,11 @@ from tenantmesh.chassis.doors import Doors
 from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.runtime.database import Connection
 from tenantmesh.runtime.ids import uuid7
+from tenantmesh.tenant_svc import positions
+from tenantmesh.tenant_svc.locks import Lock
+from tenantmesh.tenant_svc.positions import lock_log
 from tenantmesh.tenant_svc.tenants import repository
-from tenantmesh.tenant_svc.tenants.events import StoredEvents
+from tenantmesh.tenant_svc.tenants.events import StoredTenantEvents
 from tenantmesh.tenant_svc.tenants.tenants import Tenants
 from tests.integration.tenant_svc.stage import new_tenant
 
@@ -24,7 +27,7 @@ async def create_late(doors: Doors, drawn: asyncio.Event) -> TenantId:
     """Creates a tenant whose transaction draws its position at once and commits late."""
     tenant_id = TenantId(uuid7())
     async with doors.tenant(tenant_id) as connection:
-        await repository.lock_log(connection)
+        await lock_log(connection)
         await repository.create(connection, tenant_id, new_tenant(), 1)
         await repository.record_event(connection, tenant_id, "CREATED")
         drawn.set()
@@ -32,7 +35,7 @@ async def create_late(doors: Doors, drawn: asyncio.Event) -> TenantId:
     return tenant_id
 
 
-async def read_while(events: StoredEvents, busy: asyncio.Future[list[TenantId]], start: int) -> list[TenantId]:
+async def read_while(events: StoredTenantEvents, busy: asyncio.Future[list[TenantId]], start: int) -> list[TenantId]:
     """What a reader sees that only ever moves forward, until the writers are done and a little longer."""
     seen: list[TenantId] = []
     position = start
@@ -48,7 +51,7 @@ async def read_while(events: StoredEvents, busy: asyncio.Future[list[TenantId]],
 
 async def overtaking(doors: Doors, tenants: Tenants) -> tuple[list[TenantId], list[TenantId]]:
     """A transaction that commits late, and others that start after it has drawn; who committed, and who was seen."""
-    events = StoredEvents(doors)
+    events = StoredTenantEvents(doors)
     start = await events.head()
     drawn = asyncio.Event()
     late = asyncio.create_task(create_late(doors, drawn))
@@ -73,18 +76,18 @@ async def test_without_the_log_lock_that_event_is_skipped(
     doors: Doors, tenants: Tenants, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The proof that the test above can fail: the lock is what it guards."""
-    monkeypatch.setattr(repository, "lock_log", _nothing)
+    monkeypatch.setattr(positions, "lock", _nothing)
     committed, seen = await overtaking(doors, tenants)
     assert committed[0] not in seen
     assert sorted(seen) == sorted(committed[1:])
 
 
-async def _nothing(_connection: Connection) -> None:
+async def _nothing(_connection: Connection, _wanted: Lock) -> None:
     """Takes no lock."""
 
 
 async def test_a_busy_log_is_read_whole_and_in_order(doors: Doors, tenants: Tenants) -> None:
-    events = StoredEvents(doors)
+    events = StoredTenantEvents(doors)
     start = await events.head()
     chance = random.Random(7)
 
@@ -104,13 +107,13 @@ async def test_a_busy_log_is_read_whole_and_in_order(doors: Doors, tenants: Tena
 
 
 async def test_a_transaction_that_rolls_back_leaves_no_event(doors: Doors, tenants: Tenants) -> None:
-    events = StoredEvents(doors)
+    events = StoredTenantEvents(doors)
     start = await events.head()
     tenant_id = TenantId(uuid7())
 
     async def fail(then: Callable[[], Awaitable[None]]) -> None:
         async with doors.tenant(tenant_id) as connection:
-            await repository.lock_log(connection)
+            await lock_log(connection)
             await repository.create(connection, tenant_id, new_tenant(), 1)
             await repository.record_event(connection, tenant_id, "CREATED")
             await then()

@@ -9,12 +9,13 @@ import asyncpg
 import pytest
 from sqlalchemy import Table, delete, func, insert, literal, select, update
 
+from tenantmesh.chassis.requests import RequestKey
 from tenantmesh.runtime.database import Database, InternalDatabaseError, compiled, connect
 from tenantmesh.runtime.ids import uuid7
 from tenantmesh.tenant_svc.schema import metadata
 from tenantmesh.tenant_svc.tenants import tables
 from tenantmesh.tenant_svc.tenants.tables import event_horizon, tenant_events, tenant_requests, tenants
-from tenantmesh.tenant_svc.tenants.tenant import RequestKey, Tenant
+from tenantmesh.tenant_svc.tenants.tenant import Tenant
 from tenantmesh.tenant_svc.tenants.tenants import Tenants
 from tests.fixtures.engines import WorkerDatabase
 from tests.integration.tenant_svc.stage import as_superuser, new_tenant, unused_slug

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tenantmesh.runtime.database import Database
 from tenantmesh.runtime.row_security import verify
-from tenantmesh.tenant_svc.schema import metadata
+from tenantmesh.tenant_svc.tables import metadata
 
 
 async def test_the_boot_gate_accepts_what_the_migrations_made(database: Database) -> None:

@@ -12,15 +12,16 @@ from typing import Any, TypeVar
 import asyncpg
 
 from tenantmesh.chassis.doors import Doors
+from tenantmesh.chassis.requests import RequestKey
 from tenantmesh.interceptors.errors import Unavailable
 from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.runtime.ids import uuid7
 from tenantmesh.tenant_svc.entitlements import reader
 from tenantmesh.tenant_svc.entitlements.entitlement import OverLimitPolicy, TenantEntitlements
 from tenantmesh.tenant_svc.operations.operation import Operation
-from tenantmesh.tenant_svc.plan_changes.plan_change import NewMigration, Timing
-from tenantmesh.tenant_svc.plan_changes.plan_changes import Migrations, Request
-from tenantmesh.tenant_svc.tenants.tenant import RequestKey, Tenant
+from tenantmesh.tenant_svc.plan_changes.plan_change import NewPlanChange, Timing
+from tenantmesh.tenant_svc.plan_changes.plan_changes import PlanChanges, Request
+from tenantmesh.tenant_svc.tenants.tenant import Tenant
 from tenantmesh.tenant_svc.tenants.tenants import Tenants
 from tests.fixtures.engines import WorkerDatabase
 from tests.integration.tenant_svc.stage import eventually, new_tenant
@@ -38,8 +39,8 @@ def request(plan: str = "enterprise", *, key: uuid.UUID | None = None, etag: str
         "grace_until": None,
         "reason": "",
     }
-    migration = NewMigration.checked(plan_id=plan, **{**asked, **fields})
-    return Request(migration, ACTOR, RequestKey(ACTOR, key) if key else None, etag)
+    change = NewPlanChange.checked(plan_id=plan, **{**asked, **fields})
+    return Request(change, ACTOR, RequestKey(ACTOR, key) if key else None, etag)
 
 
 @dataclass(frozen=True)
@@ -51,16 +52,16 @@ class World:
     tenants: Tenants
 
     @property
-    def migrations(self) -> Migrations:
-        return Migrations(self.doors, uuid7)
+    def plan_changes(self) -> PlanChanges:
+        return PlanChanges(self.doors, uuid7)
 
     async def tenant(self) -> Tenant:
         """A new tenant on premium."""
         return await self.tenants.create(new_tenant(), None)
 
     async def started(self, plan: str = "enterprise", **fields: Any) -> Operation:
-        """A migration of a new tenant that no worker has seen."""
-        return await self.migrations.start((await self.tenant()).id, request(plan, **fields))
+        """A plan change of a new tenant that no worker has seen."""
+        return await self.plan_changes.start((await self.tenant()).id, request(plan, **fields))
 
     async def rows(self, query: str, *arguments: object) -> list[asyncpg.Record]:
         async with self.superuser() as connection:

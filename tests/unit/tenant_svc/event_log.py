@@ -10,8 +10,7 @@ from datetime import UTC, datetime, timedelta
 from tenantmesh.chassis.event_log.log import EventLog, cursor_expired
 from tenantmesh.interceptors.errors import Unavailable
 from tenantmesh.interceptors.tenants import TenantId, TenantState
-from tenantmesh.tenant_svc.tenants.cursors import CURSORS
-from tenantmesh.tenant_svc.tenants.events import EventType, TenantEvent
+from tenantmesh.tenant_svc.tenants.events import CURSORS, EventType, TenantEvent
 from tenantmesh.tenant_svc.tenants.tenant import Tenant
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)

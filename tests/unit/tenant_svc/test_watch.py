@@ -12,9 +12,9 @@ from tenantmesh.chassis.event_log import watch as watch_module
 from tenantmesh.chassis.event_log.cursors import StreamCursor
 from tenantmesh.chassis.event_log.tail import Tail
 from tenantmesh.chassis.event_log.watch import Change, Earliest, FromCursor, FromNow, Snapshot, Start, Watch
+from tenantmesh.chassis.pages import uuid_tokens
 from tenantmesh.interceptors.errors import Aborted, InvalidArgument, OutOfRange, Unavailable
-from tenantmesh.tenant_svc.tenants.cursors import CURSORS, page_token
-from tenantmesh.tenant_svc.tenants.events import EventType, TenantEvent
+from tenantmesh.tenant_svc.tenants.events import CURSORS, EventType, TenantEvent
 from tests.unit.tenant_svc.event_log import MemoryEvents, tenant, until
 
 NEVER = timedelta(hours=1)
@@ -162,7 +162,9 @@ async def test_an_idle_stream_says_that_it_lives() -> None:
     await setting.tail.close()
 
 
-@pytest.mark.parametrize("bad", ["", "x", "AAAA", page_token(tenant(1).id), "é", "\x00", "A" * 9999])
+@pytest.mark.parametrize(
+    "bad", ["", "x", "AAAA", uuid_tokens(b"tm.list", tenant(0).id).token(tenant(1).id), "é", "\x00", "A" * 9999]
+)
 async def test_a_bad_cursor_is_refused_before_the_first_message(setting: Setting, bad: str) -> None:
     with pytest.raises(InvalidArgument) as caught:
         await first(setting, FromCursor(bad), 1)

@@ -10,9 +10,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from tenantmesh.chassis.background import Repeating
 from tenantmesh.chassis.doors import Doors
+from tenantmesh.chassis.requests import RequestKey
 from tenantmesh.interceptors.backends.memory.quotas import MemoryQuotaPool
 from tenantmesh.interceptors.backends.redis.quota_pool import RedisQuotaPool
 from tenantmesh.interceptors.errors import (
@@ -34,9 +36,8 @@ from tenantmesh.tenant_svc.allocations.allocation import Allocation, AllocationS
 from tenantmesh.tenant_svc.allocations.allocations import Allocations
 from tenantmesh.tenant_svc.allowances.ledger import Ledger
 from tenantmesh.tenant_svc.allowances.pool import PoolDrain
-from tenantmesh.tenant_svc.tenants.tenant import RequestKey
 from tests.fixtures.engines import WorkerDatabase
-from tests.integration.tenant_svc.metering import Allowances, lease_one
+from tests.integration.tenant_svc.metering import Allowances, lease_one, ledger_at
 from tests.integration.tenant_svc.serving import Service, request
 from tests.integration.tenant_svc.stage import eventually
 
@@ -156,7 +157,7 @@ async def test_too_little_is_refused_with_what_a_caller_needs_to_know(doors: Doo
     other = await allowances.feature()
     tenant = await allowances.tenant(api_requests=10, **{other: 10})
     await allowances.grant(tenant, "api_requests", 5)
-    allocations = Allocations(doors, Ledger(doors, NOON), uuid7)
+    allocations = Allocations(doors, ledger_at(doors, NOON), uuid7)
     await allocations.allocate(tenant, new(api_requests=12), None)
     for mode in (Mode.NORMAL, Mode.CHECK_ONLY):
         with pytest.raises(ResourceExhausted) as caught:
@@ -256,10 +257,10 @@ async def test_an_unlimited_meter_is_counted_while_it_is_reserved(
 
 async def test_a_reservation_ends_when_its_time_is_over(doors: Doors, allowances: Allowances) -> None:
     tenant = await allowances.tenant(api_requests=10)
-    made = await Allocations(doors, Ledger(doors, NOON), uuid7).allocate(tenant, new(api_requests=8), None)
+    made = await Allocations(doors, ledger_at(doors, NOON), uuid7).allocate(tenant, new(api_requests=8), None)
     end = NOON + timedelta(minutes=5)
-    before = Allocations(doors, Ledger(doors, end - timedelta(microseconds=1)), uuid7)
-    after = Allocations(doors, Ledger(doors, end), uuid7)
+    before = Allocations(doors, ledger_at(doors, end - timedelta(microseconds=1)), uuid7)
+    after = Allocations(doors, ledger_at(doors, end), uuid7)
     with pytest.raises(FailedPrecondition) as caught:
         await after.commit(tenant, id_of(made), {})
     assert caught.value.metadata == {"state": "EXPIRED"}
@@ -268,8 +269,8 @@ async def test_a_reservation_ends_when_its_time_is_over(doors: Doors, allowances
 
 async def test_releasing_one_whose_time_is_over_says_that_it_expired(doors: Doors, allowances: Allowances) -> None:
     tenant = await allowances.tenant(api_requests=10)
-    made = await Allocations(doors, Ledger(doors, NOON), uuid7).allocate(tenant, new(api_requests=8), None)
-    later = Allocations(doors, Ledger(doors, NOON + timedelta(hours=1)), uuid7)
+    made = await Allocations(doors, ledger_at(doors, NOON), uuid7).allocate(tenant, new(api_requests=8), None)
+    later = Allocations(doors, ledger_at(doors, NOON + timedelta(hours=1)), uuid7)
     for _ in range(2):
         assert (await later.release(tenant, id_of(made))).state is AllocationState.EXPIRED
     assert await allowances.given(tenant, "api_requests") == [(0, 0)]
@@ -277,12 +278,12 @@ async def test_releasing_one_whose_time_is_over_says_that_it_expired(doors: Door
 
 async def test_whoever_is_short_takes_back_what_has_expired(doors: Doors, allowances: Allowances) -> None:
     tenant = await allowances.tenant(api_requests=10)
-    now = Allocations(doors, Ledger(doors, NOON), uuid7)
+    now = Allocations(doors, ledger_at(doors, NOON), uuid7)
     for amount in (3, 3, 4):
         await now.allocate(tenant, new(api_requests=amount), None)
-    still = Ledger(doors, NOON + timedelta(minutes=4))
+    still = ledger_at(doors, NOON + timedelta(minutes=4))
     assert (await lease_one(still, tenant, "api_requests", 1)).granted == 0
-    later = Ledger(doors, NOON + timedelta(minutes=5))
+    later = ledger_at(doors, NOON + timedelta(minutes=5))
     assert (await Allocations(doors, later, uuid7).allocate(tenant, new(api_requests=6), None)).state
     assert (await lease_one(later, tenant, "api_requests", 10)).granted == 4
     states = await allowances.superuser.fetch("select state from tenant.allocations where tenant_id = $1", tenant)
@@ -291,8 +292,8 @@ async def test_whoever_is_short_takes_back_what_has_expired(doors: Doors, allowa
 
 async def test_best_effort_takes_back_what_has_expired_first(doors: Doors, allowances: Allowances) -> None:
     tenant = await allowances.tenant(api_requests=10)
-    await Allocations(doors, Ledger(doors, NOON), uuid7).allocate(tenant, new(api_requests=8), None)
-    later = Allocations(doors, Ledger(doors, NOON + timedelta(minutes=5)), uuid7)
+    await Allocations(doors, ledger_at(doors, NOON), uuid7).allocate(tenant, new(api_requests=8), None)
+    later = Allocations(doors, ledger_at(doors, NOON + timedelta(minutes=5)), uuid7)
     assert allocated(await later.allocate(tenant, new(Mode.BEST_EFFORT, api_requests=9), None)) == {"api_requests": 9}
 
 
@@ -368,28 +369,27 @@ async def test_the_service_looks_for_units_in_its_own_pool(service: Service) -> 
 async def test_a_reservation_of_yesterday_is_charged_to_yesterday(doors: Doors, allowances: Allowances) -> None:
     tenant = await allowances.tenant(api_requests=10)
     lasts = timedelta(hours=24)
-    made = await Allocations(doors, Ledger(doors, NOON), uuid7).allocate(
+    made = await Allocations(doors, ledger_at(doors, NOON), uuid7).allocate(
         tenant, new(Mode.NORMAL, lasts, api_requests=8), None
     )
-    tomorrow = Ledger(doors, NOON + timedelta(hours=13))
+    tomorrow = ledger_at(doors, NOON + timedelta(hours=13))
     assert (await lease_one(tomorrow, tenant, "api_requests", 10)).granted == 10
     await Allocations(doors, tomorrow, uuid7).commit(tenant, id_of(made), {"api_requests": 3})
     assert await allowances.given(tenant, "api_requests") == [(3, 3), (10, 10)]
 
 
-async def test_a_tenant_whose_rows_are_wrong_keeps_nobody_waiting(
-    doors: Doors, allowances: Allowances, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_a_tenant_whose_rows_are_wrong_keeps_nobody_waiting(doors: Doors, allowances: Allowances) -> None:
     bad, *others = [await allowances.tenant(api_requests=10) for _ in range(4)]
     for minutes, tenant in enumerate([bad, *others]):
-        made_then = Allocations(doors, Ledger(doors, NOON + timedelta(minutes=minutes)), uuid7)
+        made_then = Allocations(doors, ledger_at(doors, NOON + timedelta(minutes=minutes)), uuid7)
         await made_then.allocate(tenant, new(api_requests=8), None)
     # More than the plan gave can't go back to the plan.
     await allowances.superuser.execute("update tenant.quota_ledger set from_plan = 2 where tenant_id = $1", bad)
-    later = Allocations(doors, Ledger(doors, NOON + timedelta(hours=1)), uuid7)
-    await later.expire()
+    later = Allocations(doors, ledger_at(doors, NOON + timedelta(hours=1)), uuid7)
+    with capture_logs() as logs:
+        await later.expire()
     assert [await allowances.given(tenant, "api_requests") for tenant in others] == [[(0, 0)]] * 3
-    assert str(bad) in caplog.text
+    assert [each["tenant"] for each in logs] == [str(bad)]
     await allowances.superuser.execute("update tenant.quota_ledger set from_plan = 8 where tenant_id = $1", bad)
     await later.expire()
     assert await allowances.given(bad, "api_requests") == [(0, 0)], "once it is right, its turn comes"
@@ -398,7 +398,7 @@ async def test_a_tenant_whose_rows_are_wrong_keeps_nobody_waiting(
 async def test_who_waits_longest_is_first(doors: Doors, allowances: Allowances) -> None:
     tenants = [await allowances.tenant(api_requests=10) for _ in range(4)]
     for minutes, tenant in zip((3, 0, 2, 1), tenants, strict=True):
-        made_then = Allocations(doors, Ledger(doors, LONG_AGO + timedelta(minutes=minutes)), uuid7)
+        made_then = Allocations(doors, ledger_at(doors, LONG_AGO + timedelta(minutes=minutes)), uuid7)
         await made_then.allocate(tenant, new(api_requests=1), None)
     async with doors.system("a test", read_only=True) as connection:
         found = await allocation_repository.overdue(connection, LONG_AGO + timedelta(hours=1), 3)

@@ -29,8 +29,9 @@ from tenantmesh.interceptors.quotas import Ask, Slice
 from tenantmesh.runtime.ids import uuid7
 from tenantmesh.tenant_svc.allocations.allocation import Allocation, AllocationState, Mode, NewAllocation
 from tenantmesh.tenant_svc.allocations.allocations import Allocations
+from tenantmesh.tenant_svc.allocations.expiry import StoredReservations
 from tenantmesh.tenant_svc.allowances.ledger import Ledger
-from tenantmesh.tenant_svc.plans.plan import Period
+from tenantmesh.tenant_svc.features.feature import Period
 from tests.integration.tenant_svc.metering import Allowances
 
 BEGINNING = datetime(2090, 5, 31, 22, 30, tzinfo=UTC)  # an hour and a half before a new month
@@ -146,7 +147,7 @@ class LedgerAgainstModel(RuleBasedStateMachine):
 
     @property
     def ledger(self) -> Ledger:
-        return Ledger(self.doors, self.moment)
+        return Ledger(self.doors, StoredReservations(self.doors), self.moment)
 
     @property
     def allocations(self) -> Allocations:

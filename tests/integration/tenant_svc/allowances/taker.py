@@ -22,6 +22,7 @@ from tenantmesh.runtime.database import Database
 from tenantmesh.runtime.settings import DatabaseSettings
 from tenantmesh.tenant_svc.allowances.ledger import Ledger
 from tenantmesh.tenant_svc.schema import OUTAGE
+from tests.integration.tenant_svc.metering import ledger_at
 
 _TASKS = 4
 Answer = TypeVar("Answer")
@@ -48,7 +49,7 @@ async def insisted(call: Callable[..., Awaitable[Answer]], *arguments: Any) -> A
 
 async def main(url: str, tenant: str, meter: str) -> None:
     database = Database(DatabaseSettings(url=SecretStr(url)), schema="tenant")
-    ledger, tenant_id = Ledger(Doors(database, OUTAGE)), TenantId(uuid.UUID(tenant))
+    ledger, tenant_id = ledger_at(Doors(database, OUTAGE)), TenantId(uuid.UUID(tenant))
     print("ready", flush=True)
     sys.stdin.readline()
     kept = await asyncio.gather(*(take(ledger, tenant_id, meter) for _ in range(_TASKS)))

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from tenantmesh.chassis.doors import Doors
 from tenantmesh.tenant_svc.allowances.ledger import Ledger
-from tests.integration.tenant_svc.metering import Allowances, lease_one
+from tests.integration.tenant_svc.metering import Allowances, lease_one, ledger_at
 
 # After today, so that grants may expire then although they are in force by the database's clock.
 TODAY = datetime(2090, 5, 1, 12, tzinfo=UTC)
@@ -74,7 +74,7 @@ async def test_a_grant_serves_from_its_beginning_until_it_expires(doors: Doors, 
         (TOMORROW - timedelta(microseconds=1), 1),
         (TOMORROW, 0),
     ]:
-        assert (await lease_one(Ledger(doors, moment), tenant, "api_requests", 1)).granted == granted, moment
+        assert (await lease_one(ledger_at(doors, moment), tenant, "api_requests", 1)).granted == granted, moment
 
 
 async def test_what_is_left_rolls_over_and_a_renewed_grant_is_whole_again(doors: Doors, allowances: Allowances) -> None:
@@ -88,7 +88,10 @@ async def test_what_is_left_rolls_over_and_a_renewed_grant_is_whole_again(doors:
         await allowances.superuser.execute(
             "update tenant.grants set balance_period = $2 where grant_id = $1", grant, period
         )
-    today, tomorrow = Ledger(doors, TODAY), Ledger(doors, TOMORROW)
+    today, tomorrow = (
+        ledger_at(doors, TODAY),
+        ledger_at(doors, TOMORROW),
+    )
     first = await lease_one(today, tenant, "api_requests", 33)
     assert (first.granted, first.left, first.limit) == (33, 7, 40)
     assert [await allowances.balance(each) for each in (kept, cut, lost, renewed)] == [0, 0, 0, 7]
@@ -108,7 +111,10 @@ async def test_what_is_left_rolls_over_and_a_renewed_grant_is_whole_again(doors:
 async def test_what_comes_back_late_is_in_a_grant_that_was_not_used_since(doors: Doors, allowances: Allowances) -> None:
     tenant = await allowances.tenant(api_requests=1)
     grant = await allowances.grant(tenant, "api_requests", 10)
-    today, tomorrow = Ledger(doors, TODAY), Ledger(doors, TOMORROW)
+    today, tomorrow = (
+        ledger_at(doors, TODAY),
+        ledger_at(doors, TOMORROW),
+    )
     period = (await lease_one(today, tenant, "api_requests", 11)).period_start
     assert (await lease_one(tomorrow, tenant, "api_requests", 1)).left == 0
     await tomorrow.give_back(tenant, "api_requests", 4, period)
@@ -129,7 +135,10 @@ async def test_a_larger_plan_is_used_before_more_of_a_grant(ledger: Ledger, allo
 async def test_a_clock_that_steps_back_renews_nothing(doors: Doors, allowances: Allowances) -> None:
     tenant = await allowances.tenant(api_requests=0)
     await allowances.grant(tenant, "api_requests", 10, min_rollover=10)
-    today, tomorrow = Ledger(doors, TODAY), Ledger(doors, TOMORROW)
+    today, tomorrow = (
+        ledger_at(doors, TODAY),
+        ledger_at(doors, TOMORROW),
+    )
     assert (await lease_one(tomorrow, tenant, "api_requests", 6)).left == 4
     assert (await lease_one(today, tenant, "api_requests", 1)).left == 3
     assert (await lease_one(tomorrow, tenant, "api_requests", 100)).granted == 3

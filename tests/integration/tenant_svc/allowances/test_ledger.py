@@ -18,10 +18,10 @@ from tenantmesh.runtime.ids import uuid7
 from tenantmesh.runtime.settings import DatabaseSettings
 from tenantmesh.tenant_svc.allowances import repository
 from tenantmesh.tenant_svc.allowances.ledger import Ledger, PostgresLedger
-from tenantmesh.tenant_svc.plans.plan import Period
+from tenantmesh.tenant_svc.features.feature import Period
 from tenantmesh.tenant_svc.schema import OUTAGE
 from tests.fixtures.engines import WorkerDatabase
-from tests.integration.tenant_svc.metering import Allowances, lease_one
+from tests.integration.tenant_svc.metering import Allowances, lease_one, ledger_at
 from tests.integration.tenant_svc.stage import eventually
 
 NOON = datetime(2026, 3, 31, 12, tzinfo=UTC)
@@ -137,7 +137,7 @@ async def test_a_period_is_the_databases_and_utcs(
     meter = await allowances.feature(period=period.value)
     tenant = await allowances.tenant(**{meter: 10})
     for moment in (NOON, NOON.replace(hour=0), NOON.replace(hour=23, minute=59, second=59, microsecond=999_999)):
-        given = await lease_one(Ledger(doors, moment), tenant, meter, 1)
+        given = await lease_one(ledger_at(doors, moment), tenant, meter, 1)
         assert given.period_start == period.start_of(moment)
         assert moment + given.ends_in == period.end_of(moment)
     clock = await allowances.superuser.fetchval("select now()")
@@ -150,7 +150,7 @@ async def test_a_period_is_utcs_wherever_the_database_stands(migrated: WorkerDat
     database = Database(DatabaseSettings(url=migrated.url("tenant_app")), schema="tenant")
     moment = datetime(2026, 3, 8, 12, tzinfo=UTC)  # the day on which clocks are put forward there
     try:
-        ledger = Ledger(Doors(database, OUTAGE), moment)
+        ledger = ledger_at(Doors(database, OUTAGE), moment)
         for period in Period:
             meter = await allowances.feature(period=period.value)
             given = await lease_one(ledger, await allowances.tenant(**{meter: 10}), meter, 1)
@@ -163,7 +163,10 @@ async def test_a_period_is_utcs_wherever_the_database_stands(migrated: WorkerDat
 async def test_a_new_period_begins_with_the_whole_allowance(doors: Doors, allowances: Allowances) -> None:
     tenant = await allowances.tenant(api_requests=10)
     midnight = datetime(2026, 4, 1, tzinfo=UTC)
-    before, after = Ledger(doors, midnight - timedelta(microseconds=1)), Ledger(doors, midnight)
+    before, after = (
+        ledger_at(doors, midnight - timedelta(microseconds=1)),
+        ledger_at(doors, midnight),
+    )
     last = await lease_one(before, tenant, "api_requests", 10)
     assert (last.granted, last.ends_in) == (10, timedelta(microseconds=1))
     assert (await lease_one(before, tenant, "api_requests", 1)).granted == 0
@@ -209,7 +212,7 @@ async def test_a_limit_that_is_lowered_while_a_lease_waits_counts(
 
 async def test_without_a_database_the_port_says_that_it_cannot_know() -> None:
     nowhere = DatabaseSettings.model_validate({"url": "postgresql://x:y@127.0.0.1:1/x"})
-    ledger = Ledger(Doors(Database(nowhere, schema="tenant"), OUTAGE))
+    ledger = ledger_at(Doors(Database(nowhere, schema="tenant"), OUTAGE))
     with pytest.raises(Unavailable):
         await lease_one(ledger, TenantId(uuid7()), "api_requests", 1)
     with pytest.raises(StoreUnavailable):

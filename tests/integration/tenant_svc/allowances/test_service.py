@@ -29,9 +29,12 @@ from tenantmesh.interceptors.testing import TestMesh
 from tenantmesh.tenant.v1 import quota_service_pb2 as pb
 from tenantmesh.tenant.v1.quota_service_pb2_grpc import QuotaServiceStub, add_QuotaServiceServicer_to_server
 from tenantmesh.tenant_svc.allocations.allocations import Allocations
+from tenantmesh.tenant_svc.allocations.servicer import AllocationServicer
 from tenantmesh.tenant_svc.allowances.ledger import Ledger
-from tenantmesh.tenant_svc.allowances.servicer import QuotaServicer
+from tenantmesh.tenant_svc.allowances.servicer import AllowanceServicer
 from tenantmesh.tenant_svc.gauges.gauges import Gauges
+from tenantmesh.tenant_svc.gauges.servicer import GaugeServicer
+from tenantmesh.tenant_svc.servicers import JoinedServicer
 from tests.integration.tenant_svc.metering import Allowances
 from tests.integration.tenant_svc.stage import eventually
 
@@ -64,7 +67,7 @@ class Quotas:
 @pytest.fixture(scope="session")
 async def quotas(ledger: Ledger, allocations: Allocations, gauges: Gauges) -> AsyncIterator[Quotas]:
     async with TestMesh() as mesh:
-        servicer = QuotaServicer(ledger, allocations, gauges)
+        servicer = quota_service(ledger, AllocationServicer(allocations), gauges)
         target = await mesh.serve(add_QuotaServiceServicer_to_server, servicer, pb.DESCRIPTOR)
         async with mesh.client(target, token=mesh.key(CallerKind.SERVICE)) as channel:
             yield Quotas(mesh, target, QuotaServiceStub(channel))
@@ -205,7 +208,12 @@ async def test_what_was_reserved_before_a_suspension_is_settled_and_nothing_more
     assert (committed.state, released.state) == (pb.ALLOCATION_STATE_COMMITTED, pb.ALLOCATION_STATE_RELEASED)
 
 
-class Forgetful(QuotaServicer):
+def quota_service(ledger: Ledger, allocations: AllocationServicer, gauges: Gauges) -> JoinedServicer:
+    service = pb.DESCRIPTOR.services_by_name["QuotaService"]
+    return JoinedServicer(service, AllowanceServicer(ledger), allocations, GaugeServicer(gauges))
+
+
+class Forgetful(AllocationServicer):
     """Reserves, and answers the first two times as if it had not: as where the answer of a COMMIT is lost."""
 
     lost = 0
@@ -223,8 +231,9 @@ async def test_a_reservation_whose_answer_is_lost_is_made_once_without_a_request
     quotas: Quotas, allowances: Allowances, allocations: Allocations, ledger: Ledger, gauges: Gauges, kind: str
 ) -> None:
     tenant = await allowances.tenant(api_requests=100)
-    forgetful = Forgetful(ledger, allocations, gauges)
-    target = await quotas.mesh.serve(add_QuotaServiceServicer_to_server, forgetful, pb.DESCRIPTOR)
+    forgetful = Forgetful(allocations)
+    service = quota_service(ledger, forgetful, gauges)
+    target = await quotas.mesh.serve(add_QuotaServiceServicer_to_server, service, pb.DESCRIPTOR)
     key = Credential(quotas.mesh.key(CallerKind.SERVICE))
     request = pb.AllocateRequest(id=quotas.knows(tenant), amounts=amounts(("api_requests", 7)))
     if kind == "aio":
@@ -258,7 +267,7 @@ async def test_a_level_that_may_not_rise_says_by_which_limit_and_not_to_wait(
     request = pb.AdjustGaugeRequest(id=id_, gauge="storage_bytes", delta=11, key="an object")
     _, status = await refused(quotas.stub.AdjustGauge(request))
     (violation,) = detail(status, error_details_pb2.QuotaFailure).violations
-    assert (violation.subject, violation.description) == (f"tenant:{id_}", "at most 10 of storage_bytes at a time")
+    assert (violation.subject, violation.description) == (f"tenant:{id_}", "at most 10 storage_bytes at a time")
     assert (violation.quota_metric, violation.quota_id, violation.quota_value) == ("storage_bytes", "level", 10)
     assert not any(each.Is(error_details_pb2.RetryInfo.DESCRIPTOR) for each in status.details)
 

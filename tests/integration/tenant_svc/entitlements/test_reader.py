@@ -15,13 +15,16 @@ from tenantmesh.interceptors.limits import Rate
 from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.runtime.database import Connection, Database, Record, Statement
 from tenantmesh.runtime.settings import DatabaseSettings
+from tenantmesh.tenant_svc.catalog_log.repository import record_catalog
 from tenantmesh.tenant_svc.entitlements import reader, repository
 from tenantmesh.tenant_svc.entitlements.entitlement import OverLimitPolicy, PlanTerms, Source, TenantEntitlements
 from tenantmesh.tenant_svc.entitlements.standing import Spent
+from tenantmesh.tenant_svc.features.feature import FeatureValue
+from tenantmesh.tenant_svc.features.repository import all_features
 from tenantmesh.tenant_svc.grants.grants import Grants
 from tenantmesh.tenant_svc.overrides.overrides import Overrides
 from tenantmesh.tenant_svc.plans import repository as plans
-from tenantmesh.tenant_svc.plans.plan import FeatureValue
+from tenantmesh.tenant_svc.positions import lock_log
 from tenantmesh.tenant_svc.schema import OUTAGE
 from tenantmesh.tenant_svc.tenants.tenant import Tenant
 from tests.fixtures.engines import WorkerDatabase
@@ -50,7 +53,7 @@ async def test_a_tenant_has_what_its_plan_says(doors: Doors, acme: Tenant) -> No
 async def test_the_catalog_is_as_its_own_repository_reads_it(doors: Doors, acme: Tenant) -> None:
     found = await load(doors, acme)
     async with doors.tenant(acme.id, read_only=True) as connection:
-        assert {id_: each.feature for id_, each in found.features.items()} == await plans.features(connection)
+        assert {id_: each.feature for id_, each in found.features.items()} == await all_features(connection)
         assert found.plan == await plans.version(connection, "premium", 1)
 
 
@@ -133,8 +136,8 @@ async def test_the_revision_grows_with_the_tenants_changes_and_the_catalogs(
     assert after.revision > before.revision
     assert (await load(doors, globex)).revision == other.revision
     async with doors.system("a feature changes") as connection:
-        await repository.lock_log(connection)
-        position = await repository.record_catalog(connection, feature="core", actor=ACTOR, before="a", after="b")
+        await lock_log(connection)
+        position = await record_catalog(connection, feature="core", actor=ACTOR, before="a", after="b")
     assert (await load(doors, acme)).revision == (await load(doors, globex)).revision == position
 
 

@@ -28,18 +28,25 @@ from tenantmesh.tenant.v1.entitlement_service_pb2_grpc import (
     EntitlementServiceStub,
     add_EntitlementServiceServicer_to_server,
 )
+from tenantmesh.tenant_svc.catalog_log.repository import ENTITLEMENTS_CHANNEL
+from tenantmesh.tenant_svc.checks.checks import Checks
+from tenantmesh.tenant_svc.checks.servicer import CheckServicer
 from tenantmesh.tenant_svc.entitlements.entitlements import Entitlements
-from tenantmesh.tenant_svc.entitlements.repository import ENTITLEMENTS_CHANNEL
 from tenantmesh.tenant_svc.entitlements.servicer import EntitlementServicer
-from tenantmesh.tenant_svc.entitlements.source import as_the_chain_sees_them
+from tenantmesh.tenant_svc.entitlements.source import for_the_chain
+from tenantmesh.tenant_svc.features.feature import FeatureValue, Rollout
 from tenantmesh.tenant_svc.features.features import FeatureChange, Features
+from tenantmesh.tenant_svc.features.rules import FeatureDraft
 from tenantmesh.tenant_svc.grants.grants import Grants
+from tenantmesh.tenant_svc.grants.servicer import GrantServicer
 from tenantmesh.tenant_svc.history.events import StoredEntitlementEvents
 from tenantmesh.tenant_svc.history.history import History
+from tenantmesh.tenant_svc.history.servicer import HistoryServicer
 from tenantmesh.tenant_svc.overrides.overrides import Overrides
-from tenantmesh.tenant_svc.plans.plan import FeatureValue, Rollout
+from tenantmesh.tenant_svc.overrides.servicer import OverrideServicer
 from tenantmesh.tenant_svc.plans.plans import Plans, Which
-from tenantmesh.tenant_svc.plans.rules import FeatureDraft
+from tenantmesh.tenant_svc.plans.repository import plan_ids
+from tenantmesh.tenant_svc.servicers import JoinedServicer
 from tenantmesh.tenant_svc.tenants.tenant import Tenant
 from tests.integration.tenant_svc.catalog import plan_draft
 from tests.integration.tenant_svc.entitled import ACTOR, METER, Pool, Rows, grant_draft
@@ -70,6 +77,7 @@ async def served(
     database: Database,
     doors: Doors,
     entitlements: Entitlements,
+    checks: Checks,
     overrides: Overrides,
     grants: Grants,
     history: History,
@@ -80,13 +88,20 @@ async def served(
     tail = Tail(events, window=WINDOW)
     await tail.start()
     watch = Watch(events, tail, checkpoint_interval=timedelta(milliseconds=200))
-    servicer = EntitlementServicer(entitlements, overrides, grants, history, watch)
+    servicer = JoinedServicer(
+        pb.DESCRIPTOR.services_by_name["EntitlementService"],
+        EntitlementServicer(entitlements),
+        CheckServicer(checks),
+        OverrideServicer(overrides),
+        GrantServicer(grants),
+        HistoryServicer(history, watch),
+    )
     async with TestMesh() as mesh, database.listen(ENTITLEMENTS_CHANNEL, lambda _payload: tail.wake()):
         for tenant in (acme, globex):
             found = await entitlements.find(tenant.id)
             assert found is not None
             mesh.tenants.set(tenant.record)
-            mesh.entitlements.set(as_the_chain_sees_them(found))
+            mesh.entitlements.set(for_the_chain(found))
         target = await mesh.serve(add_EntitlementServiceServicer_to_server, servicer, pb.DESCRIPTOR)
         yield Served(mesh, target)
     await tail.close()
@@ -204,7 +219,7 @@ async def test_only_operators_are_told_of_other_customers_plans(
     made = await plans.create(plan_draft((flag, FeatureValue.of_boolean(True))))
     await plans.publish(Which(made.id), ACTOR)
     rollout = FeatureDraft("", None, "", "", None, Rollout(0, (made.id,)))
-    await Features(doors).change(flag, FeatureChange(rollout, frozenset({"rollout"}), ""), ACTOR)
+    await Features(doors, plan_ids).change(flag, FeatureChange(rollout, frozenset({"rollout"}), ""), ACTOR)
 
     async def answers(stub: Any) -> list[str]:
         explained = await stub.ExplainEntitlement(pb.ExplainEntitlementRequest(id=acme.slug, feature=flag))
@@ -369,7 +384,7 @@ async def test_another_process_sees_what_this_one_does(
     told = await GrpcEntitlementSource(lambda: served.service).find(acme.id)
     assert own is not None
     assert told is not None
-    assert told == as_the_chain_sees_them(own)
+    assert told == for_the_chain(own)
     assert (told.has(granted), told.has(barred)) == (True, False), "a grant alone gives the feature"
     assert as_json(told.value(theme)) == as_json(told_of_theme), "integers are no floats"
 

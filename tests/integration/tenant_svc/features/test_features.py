@@ -13,9 +13,9 @@ import pytest
 
 from tenantmesh.interceptors.entitlements import FeatureType
 from tenantmesh.interceptors.errors import Aborted, AlreadyExists, InvalidArgument, NotFound
+from tenantmesh.tenant_svc.features.feature import FeatureDef, Period, Rollout
 from tenantmesh.tenant_svc.features.features import FeatureChange, Features
-from tenantmesh.tenant_svc.plans.plan import FeatureDef, Period, Rollout
-from tenantmesh.tenant_svc.plans.rules import FeatureDraft
+from tenantmesh.tenant_svc.features.rules import FeatureDraft
 from tests.fixtures.engines import WorkerDatabase
 from tests.integration.tenant_svc.catalog import ACTOR, feature_draft, told
 
@@ -150,11 +150,11 @@ async def test_pages_hold_every_feature_once_by_id(features: Features) -> None:
     token = ""
     while True:
         page = await features.page(2, token)
-        seen += [each.id for each in page.features]
+        seen += [each.id for each in page.items]
         token = page.next_token
         if not token:
             break
-        assert len(page.features) == 2
+        assert len(page.items) == 2
     assert seen == sorted(set(seen))
     assert made | {"core", "users"} <= set(seen)
     assert (await features.page(len(seen), "")).next_token == ""

@@ -10,14 +10,15 @@ from typing import Any
 import pytest
 
 from tenantmesh.chassis.doors import Doors
+from tenantmesh.chassis.requests import RequestKey
 from tenantmesh.interceptors.errors import AlreadyExists, InvalidArgument, NotFound
 from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.tenant_svc.entitlements import repository
+from tenantmesh.tenant_svc.features.feature import Period
 from tenantmesh.tenant_svc.grants.grants import Grants
 from tenantmesh.tenant_svc.history.event import ChangeType
 from tenantmesh.tenant_svc.history.history import History
-from tenantmesh.tenant_svc.plans.plan import Period
-from tenantmesh.tenant_svc.tenants.tenant import RequestKey, Tenant
+from tenantmesh.tenant_svc.tenants.tenant import Tenant
 from tests.integration.tenant_svc.entitled import ACTOR, METER, Rows, grant_draft
 from tests.integration.tenant_svc.stage import eventually
 
@@ -40,7 +41,7 @@ async def test_a_grant_is_whole_when_it_is_made(acme: Tenant, globex: Tenant, gr
     assert grant.balance_period == Period.DAY.start_of(grant.effective_time)
     assert await grants.all_of(acme.id, "") == [made]
     assert await grants.all_of(globex.id, "") == []
-    (change, _first_plan) = (await history.page(acme.id, 10, "")).changes
+    (change, _first_plan) = (await history.page(acme.id, 10, "")).items
     assert (change.type, change.feature, change.actor, change.reason) == (
         ChangeType.GRANT_CREATED,
         METER,
@@ -48,7 +49,7 @@ async def test_a_grant_is_whole_when_it_is_made(acme: Tenant, globex: Tenant, gr
         "top-up",
     )
     assert change.after.startswith("30 request at priority 0 from ")
-    assert [each.type for each in (await history.page(globex.id, 10, "")).changes] == [ChangeType.PLAN_CHANGED]
+    assert [each.type for each in (await history.page(globex.id, 10, "")).items] == [ChangeType.PLAN_CHANGED]
 
 
 async def test_a_grant_for_later_is_whole_in_the_period_in_which_it_begins(acme: Tenant, grants: Grants) -> None:
@@ -211,7 +212,7 @@ async def test_a_voided_grant_stays_voided_and_what_was_used_stays_used(
     voided = await asyncio.gather(*(grants.void(acme.id, made.grant.id, "refunded", ACTOR) for _ in range(10)))
     assert len({each.grant.void_time for each in voided}) == 1
     assert (voided[0].remaining, voided[0].grant.balance) == (0, 60)
-    (newest, *_) = (await history.page(acme.id, 10, "")).changes
+    (newest, *_) = (await history.page(acme.id, 10, "")).items
     assert (newest.type, newest.reason) == (ChangeType.GRANT_VOIDED, "refunded")
     assert newest.before.startswith("60 request of 100 request at priority 0")
     with pytest.raises(NotFound):

@@ -17,16 +17,17 @@ from tenantmesh.chassis.event_log.watch import Change, Earliest, FromCursor, Fro
 from tenantmesh.interceptors.errors import Aborted, InvalidArgument, OutOfRange
 from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.runtime.database import Database
-from tenantmesh.tenant_svc.entitlements import repository
+from tenantmesh.tenant_svc.catalog_log.repository import ENTITLEMENTS_CHANNEL, record_catalog
 from tenantmesh.tenant_svc.entitlements.entitlements import Entitlements
 from tenantmesh.tenant_svc.entitlements.source import PostgresEntitlementSource
+from tenantmesh.tenant_svc.features.feature import FeatureValue
 from tenantmesh.tenant_svc.grants.grants import Grants
 from tenantmesh.tenant_svc.history.event import ChangeType, EntitlementEvent
 from tenantmesh.tenant_svc.history.events import CURSORS, StoredEntitlementEvents
 from tenantmesh.tenant_svc.overrides.overrides import Overrides
-from tenantmesh.tenant_svc.plans.plan import FeatureValue
+from tenantmesh.tenant_svc.positions import lock_log
 from tenantmesh.tenant_svc.schema import OUTAGE
-from tenantmesh.tenant_svc.tenants import cursors as tenant_cursors
+from tenantmesh.tenant_svc.tenants import events as tenant_events
 from tenantmesh.tenant_svc.tenants.tenant import Tenant
 from tenantmesh.tenant_svc.tenants.tenants import Tenants
 from tests.integration.tenant_svc.entitled import ACTOR, Rows, grant_draft, override_draft
@@ -49,7 +50,7 @@ class Following:
 async def following(database: Database, window: int = 1000) -> AsyncIterator[Following]:
     made = Following(Doors(database, OUTAGE), window)
     await made.tail.start()
-    async with database.listen(repository.ENTITLEMENTS_CHANNEL, lambda _payload: made.tail.wake()):
+    async with database.listen(ENTITLEMENTS_CHANNEL, lambda _payload: made.tail.wake()):
         yield made
     await made.tail.close()
 
@@ -88,8 +89,8 @@ def told(changes: Changes) -> list[tuple[ChangeType, TenantId | None]]:
 
 async def change_catalog(doors: Doors, feature: str = "core") -> int:
     async with doors.system("a feature changes") as connection:
-        await repository.lock_log(connection)
-        return await repository.record_catalog(connection, feature=feature, actor=ACTOR, before="", after="x")
+        await lock_log(connection)
+        return await record_catalog(connection, feature=feature, actor=ACTOR, before="", after="x")
 
 
 async def set_users(overrides: Overrides, tenant: Tenant, limit: int) -> None:
@@ -173,7 +174,7 @@ async def test_a_snapshot_holds_every_tenant_with_its_plan_then_what_follows(
     snapshot = [change.event for change in changes if change.event]
     assert {event.type for event in snapshot} == {ChangeType.SNAPSHOT}
     ids = [event.tenant_id for event in snapshot]
-    assert ids == sorted(each.id for each in (await tenants.page(1000, "")).tenants)
+    assert ids == sorted(each.id for each in (await tenants.page(1000, "")).items)
     assert {acme.id, globex.id} < set(ids)
     assert gone.id not in ids
     (mine,) = [event for event in snapshot if event.tenant_id == acme.id]
@@ -209,7 +210,7 @@ async def test_a_cursor_from_ahead_of_the_log_is_expired(follow: Following) -> N
 
 
 async def test_a_cursor_of_the_tenants_log_is_none_of_this_one(follow: Following) -> None:
-    foreign = tenant_cursors.CURSORS.text(StreamCursor(await follow.events.head()))
+    foreign = tenant_events.CURSORS.text(StreamCursor(await follow.events.head()))
     for bad in (foreign, "garbage"):
         with pytest.raises(InvalidArgument):
             await until_settled(follow, FromCursor(bad))
@@ -269,10 +270,8 @@ async def test_whoever_has_read_a_position_has_read_all_before_it(
                 await tenants.resume(tenant.id, "")
             case 2:
                 async with doors.system("a feature changes slowly") as connection:
-                    await repository.lock_log(connection)
-                    await repository.record_catalog(
-                        connection, feature="core", actor=ACTOR, before="", after=str(number)
-                    )
+                    await lock_log(connection)
+                    await record_catalog(connection, feature="core", actor=ACTOR, before="", after=str(number))
                     await asyncio.sleep(random.random() / 100)
 
     writing = asyncio.gather(*(write(number) for number in range(60)))
@@ -302,10 +301,10 @@ async def test_every_change_waits_for_whoever_writes_to_the_log(
         "void": lambda: grants.void(acme.id, grant.id, "", ACTOR),
     }
     async with doors.system("somebody writes to the log") as connection:
-        await repository.lock_log(connection)
+        await lock_log(connection)
         changing = asyncio.ensure_future(changes[change]())
         await eventually(rows.somebody_waits_for_the_log)
-        position = await repository.record_catalog(connection, feature="core", actor=ACTOR, before="", after="x")
+        position = await record_catalog(connection, feature="core", actor=ACTOR, before="", after="x")
     await changing
     newest = await StoredEntitlementEvents(doors).after(position, 10)
     assert [event.tenant_id for event in newest] == [acme.id]

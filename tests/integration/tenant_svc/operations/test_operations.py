@@ -16,7 +16,7 @@ from tenantmesh.tenant_svc.operations.endings import Endings
 from tenantmesh.tenant_svc.operations.operation import Operation
 from tenantmesh.tenant_svc.operations.operations import Operations
 from tenantmesh.tenant_svc.operations.repository import OPERATIONS_CHANNEL
-from tenantmesh.tenant_svc.plan_changes.executor import MigrationSteps
+from tenantmesh.tenant_svc.plan_changes.executor import PlanChangeExecutor
 from tests.fixtures.engines import WorkerDatabase
 from tests.integration.tenant_svc.stage import eventually
 from tests.integration.tenant_svc.world import ACTOR, World, request
@@ -34,23 +34,23 @@ async def test_an_operation_is_its_tenants_alone(world: World, operations: Opera
             assert caught.value.reason == "OPERATION_NOT_FOUND"
     with pytest.raises(NotFound):
         await operations.wait(other.id, str(operation.id), 0)
-    assert (await operations.page(other.id, 0, "")).operations == []
+    assert (await operations.page(other.id, 0, "")).items == []
 
 
 async def test_pages_go_from_the_newest_to_the_oldest(
-    world: World, steps: MigrationSteps, operations: Operations
+    world: World, executor: PlanChangeExecutor, operations: Operations
 ) -> None:
     tenant = await world.tenant()
     made: list[Operation] = []
     for plan in ("basic", "premium", "enterprise", "basic", "custom"):
-        operation = await world.migrations.start(tenant.id, request(plan))
-        await steps.run(tenant.id, operation.id)
+        operation = await world.plan_changes.start(tenant.id, request(plan))
+        await executor.run(tenant.id, operation.id)
         made.insert(0, operation)
     found: list[Operation] = []
     token = ""
     for size in (2, 2, 2):
         page = await operations.page(tenant.id, size, token)
-        found, token = found + page.operations, page.next_token
+        found, token = found + page.items, page.next_token
     assert token == ""
     assert [each.id for each in found] == [each.id for each in made]
 
@@ -63,7 +63,7 @@ async def test_page_tokens_of_something_else_are_refused(world: World, operation
 
 
 async def test_a_wait_ends_with_the_operation_at_the_databases_word(
-    world: World, steps: MigrationSteps, doors: Doors, database: Database
+    world: World, executor: PlanChangeExecutor, doors: Doors, database: Database
 ) -> None:
     endings = Endings()
     heard = asyncio.Event()
@@ -78,17 +78,19 @@ async def test_a_wait_ends_with_the_operation_at_the_databases_word(
         await heard.wait()
         waiting = [group.create_task(operations.wait(operation.tenant_id, str(operation.id), 50)) for _ in range(3)]
         await asyncio.sleep(0)
-        await steps.run(operation.tenant_id, operation.id)
+        await executor.run(operation.tenant_id, operation.id)
     assert all(each.result().done for each in waiting)
     assert endings._awaited == {}
 
 
-async def test_a_wait_finds_out_by_itself_when_no_word_comes(world: World, steps: MigrationSteps, doors: Doors) -> None:
+async def test_a_wait_finds_out_by_itself_when_no_word_comes(
+    world: World, executor: PlanChangeExecutor, doors: Doors
+) -> None:
     operations = Operations(doors, Endings(), poll_interval=timedelta(milliseconds=20))
     operation = await world.started()
     async with asyncio.timeout(60), asyncio.TaskGroup() as group:
         waiting = group.create_task(operations.wait(operation.tenant_id, str(operation.id), 50))
-        await steps.run(operation.tenant_id, operation.id)
+        await executor.run(operation.tenant_id, operation.id)
     assert waiting.result().done
 
 
@@ -156,13 +158,13 @@ async def test_and_may_do_nothing_else_there(world: World, statement: str) -> No
         await as_app(world.database, uuid.uuid4(), statement)
 
 
-async def test_jobs_and_notifications_carry_ids_and_nothing_else(world: World, steps: MigrationSteps) -> None:
+async def test_jobs_and_notifications_carry_ids_and_nothing_else(world: World, executor: PlanChangeExecutor) -> None:
     heard: list[tuple[str, str]] = []
     async with world.superuser() as connection:
         for channel in (OPERATIONS_CHANNEL, "ch_pgqueuer", "tenant_events", "entitlement_events"):
             await connection.add_listener(channel, lambda _c, _p, channel, payload: heard.append((channel, payload)))
         operation = await world.started()
-        await steps.run(operation.tenant_id, operation.id)
+        await executor.run(operation.tenant_id, operation.id)
 
         async def all_told() -> bool:
             return {channel for channel, _ in heard} == {

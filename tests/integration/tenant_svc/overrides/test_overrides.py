@@ -10,11 +10,11 @@ import pytest
 
 from tenantmesh.interceptors.errors import InvalidArgument, NotFound
 from tenantmesh.interceptors.tenants import TenantId
-from tenantmesh.tenant_svc.entitlements.rules import OverrideDraft
+from tenantmesh.tenant_svc.features.feature import FeatureValue
 from tenantmesh.tenant_svc.history.event import ChangeType
 from tenantmesh.tenant_svc.history.history import History
 from tenantmesh.tenant_svc.overrides.overrides import Overrides
-from tenantmesh.tenant_svc.plans.plan import FeatureValue
+from tenantmesh.tenant_svc.overrides.rules import OverrideDraft
 from tenantmesh.tenant_svc.tenants.tenant import Tenant
 from tests.integration.tenant_svc.entitled import ACTOR, Rows, override_draft
 
@@ -23,7 +23,7 @@ FIVE, SIX = FeatureValue.of_limit(5), FeatureValue.of_limit(6)
 
 async def told(history: History, tenant: Tenant) -> list[tuple[ChangeType, str, str, str]]:
     """Type, reason, before and after of what came after the first plan, oldest first."""
-    (_, *changes) = reversed((await history.page(tenant.id, 100, "")).changes)
+    (_, *changes) = reversed((await history.page(tenant.id, 100, "")).items)
     return [(each.type, each.reason, each.before, each.after) for each in changes]
 
 
@@ -43,7 +43,7 @@ async def test_an_override_is_set_replaced_and_cleared_and_the_history_says_so(
         (ChangeType.OVERRIDE_SET, "more", "5 user", f"6 user until {until}"),
         (ChangeType.OVERRIDE_CLEARED, "enough", f"6 user until {until}", ""),
     ]
-    (change, *_) = (await history.page(acme.id, 1, "")).changes
+    (change, *_) = (await history.page(acme.id, 1, "")).items
     assert (change.actor, change.feature, change.plan_id, change.plan_version) == (ACTOR, "users", "premium", 1)
     assert await told(history, globex) == []
     assert await overrides.all_of(globex.id) == []

@@ -16,14 +16,14 @@ from tenantmesh.runtime.telemetry import setup
 from tenantmesh.tenant_svc.entitlements.entitlement import TenantEntitlements
 from tenantmesh.tenant_svc.entitlements.entitlements import Pooled
 from tenantmesh.tenant_svc.operations.operation import Operation
-from tenantmesh.tenant_svc.plan_changes.executor import MigrationSteps
+from tenantmesh.tenant_svc.plan_changes.executor import PlanChangeExecutor
 from tenantmesh.tenant_svc.worker.app import WorkerApp
 
 PLACES = ("taken", "begun", "checked", "changed", "committed")
 """Taken from the queue; after the first and the second commit; before the third; after it, before the queue knows."""
 
 
-class StoppingSteps(MigrationSteps):
+class StoppingSteps(PlanChangeExecutor):
     def __init__(self, doors: Doors, pooled: Pooled | None, place: str, operation_id: uuid.UUID) -> None:
         super().__init__(doors, pooled)
         self._place = place

@@ -119,7 +119,7 @@ async def test_a_worker_that_wakes_up_late_changes_nothing(world: World, operati
         assert late.stdin
         late.stdin.write(b"go on\n")
         late.send_signal(signal.SIGCONT)
-        await until(late, "a plan migration has ended")
+        await until(late, "a change of a plan has ended")
     await check_one_effect(world, operation)
 
 
@@ -132,7 +132,7 @@ async def test_cancelled_before_its_effect_a_job_that_goes_on_changes_nothing(
         cancelled = await operations.cancel(operation.tenant_id, str(operation.id), ACTOR)
         assert process.stdin
         process.stdin.write(b"go on\n")
-        await until(process, "a plan migration has ended")
+        await until(process, "a change of a plan has ended")
         assert await ended(world, operations, operation) == cancelled
     assert await world.effects(operation.tenant_id) == []
 

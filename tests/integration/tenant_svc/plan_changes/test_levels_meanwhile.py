@@ -13,14 +13,15 @@ from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.runtime.database import Connection
 from tenantmesh.tenant_svc.entitlements import repository as entitlements
 from tenantmesh.tenant_svc.entitlements.entitlement import OverLimitPolicy, TenantEntitlements
-from tenantmesh.tenant_svc.entitlements.rules import OverrideDraft
+from tenantmesh.tenant_svc.features.feature import FeatureValue
 from tenantmesh.tenant_svc.gauges import gauges
 from tenantmesh.tenant_svc.gauges.gauge import Adjustment, Gauge, Report
 from tenantmesh.tenant_svc.gauges.gauges import Gauges
 from tenantmesh.tenant_svc.operations.operation import Operation, OperationState
 from tenantmesh.tenant_svc.overrides.overrides import Overrides
-from tenantmesh.tenant_svc.plan_changes.executor import MigrationSteps
-from tenantmesh.tenant_svc.plans.plan import FeatureValue
+from tenantmesh.tenant_svc.overrides.rules import OverrideDraft
+from tenantmesh.tenant_svc.plan_changes.executor import PlanChangeExecutor
+from tenantmesh.tenant_svc.plan_changes.plan_change import PlanChange
 from tests.integration.tenant_svc.world import ACTOR, World, blocked_or_done, patient, request
 
 _Made = TypeVar("_Made")
@@ -72,33 +73,33 @@ def meanwhile(world: World, monkeypatch: pytest.MonkeyPatch) -> Meanwhile:
     return Meanwhile(world, monkeypatch)
 
 
-async def ran(steps: MigrationSteps, operation: Operation) -> Operation:
-    after = await steps.run(operation.tenant_id, operation.id)
+async def ran(executor: PlanChangeExecutor, operation: Operation) -> Operation:
+    after = await executor.run(operation.tenant_id, operation.id)
     assert after is not None
     return after
 
 
 @pytest.mark.parametrize(("change", "to"), [(raised_by, 900), (reported_as, 900)])
 async def test_a_level_that_is_rising_rejects_a_smaller_plan(
-    world: World, steps: MigrationSteps, meanwhile: Meanwhile, change: Change, to: int
+    world: World, executor: PlanChangeExecutor, meanwhile: Meanwhile, change: Change, to: int
 ) -> None:
     tenant = await world.tenant()
-    operation = await world.migrations.start(tenant.id, request(await world.plan(users=10)))
-    after = await meanwhile(change(Gauges(world.doors), tenant.id, to), lambda: ran(steps, operation))
-    assert (after.state, [each.used for each in after.over_limits]) == (OperationState.FAILED, [900])
+    operation = await world.plan_changes.start(tenant.id, request(await world.plan(users=10)))
+    after = await meanwhile(change(Gauges(world.doors), tenant.id, to), lambda: ran(executor, operation))
+    assert (after.state, [each.used for each in PlanChange.of(after).over_limits]) == (OperationState.FAILED, [900])
     assert (await world.entitlements(tenant.id)).over_limit == ()
 
 
 async def test_a_level_that_is_falling_leaves_a_smaller_plan_as_it_is_told(
-    world: World, steps: MigrationSteps, meanwhile: Meanwhile
+    world: World, executor: PlanChangeExecutor, meanwhile: Meanwhile
 ) -> None:
     """Otherwise processes would go on refusing a tenant that nothing is told about any more."""
     tenant = await world.tenant()
     await world.level(tenant.id, "users", 12)
     asked = request(await world.plan(users=10), policy=OverLimitPolicy.READ_ONLY)
-    operation = await world.migrations.start(tenant.id, asked)
-    after = await meanwhile(raised_by(Gauges(world.doors), tenant.id, -7), lambda: ran(steps, operation))
-    assert (after.state, after.over_limits) == (OperationState.SUCCEEDED, ())
+    operation = await world.plan_changes.start(tenant.id, asked)
+    after = await meanwhile(raised_by(Gauges(world.doors), tenant.id, -7), lambda: ran(executor, operation))
+    assert (after.state, PlanChange.of(after).over_limits) == (OperationState.SUCCEEDED, ())
     assert not (await world.entitlements(tenant.id)).read_only
     assert await world.crossings(tenant.id) == []
 

@@ -24,7 +24,7 @@ from tenantmesh.runtime.telemetry import Telemetry
 from tenantmesh.tenant_svc.entitlements.entitlements import Pooled
 from tenantmesh.tenant_svc.operations.operation import Operation, OperationState
 from tenantmesh.tenant_svc.operations.operations import Operations
-from tenantmesh.tenant_svc.plan_changes.executor import MigrationSteps
+from tenantmesh.tenant_svc.plan_changes.executor import PlanChangeExecutor
 from tenantmesh.tenant_svc.worker.app import WorkerApp
 from tests.integration.tenant_svc.stage import eventually
 from tests.integration.tenant_svc.world import World
@@ -35,7 +35,7 @@ FAST = {"lease": "2s", "poll_interval": "100ms", "longest_pause": "50ms"}
 @asynccontextmanager
 async def working(
     world: World,
-    make_steps: Callable[[Doors, Pooled | None], MigrationSteps] = MigrationSteps,
+    make_executor: Callable[[Doors, Pooled | None], PlanChangeExecutor] = PlanChangeExecutor,
     *,
     break_off: bool = False,
     **more: object,
@@ -46,7 +46,7 @@ async def working(
         database=DatabaseSettings(url=database.url("tenant_app")),
         worker=JobSettings.model_validate({"queue_url": database.url("tenant_worker"), **FAST, **more}),
     )
-    app = WorkerApp(settings, Telemetry(TelemetrySettings(), "test"), make_steps)
+    app = WorkerApp(settings, Telemetry(TelemetrySettings(), "test"), make_executor)
     await app.start()
     try:
         yield app
@@ -61,7 +61,7 @@ async def working(
 AWAY = Unavailable("TENANT_DIRECTORY_UNAVAILABLE", "away")
 
 
-class FailingSteps(MigrationSteps):
+class FailingExecutor(PlanChangeExecutor):
     """Fails for one operation, with these errors one after the other."""
 
     def __init__(self, doors: Doors, operation: Operation, errors: Iterable[Exception]) -> None:
@@ -75,7 +75,7 @@ class FailingSteps(MigrationSteps):
         return await super().run(tenant_id, operation_id)
 
 
-class HeldSteps(MigrationSteps):
+class HeldExecutor(PlanChangeExecutor):
     """Holds one operation until it is let go."""
 
     def __init__(self, doors: Doors, operation: Operation) -> None:
@@ -119,7 +119,7 @@ async def test_jobs_are_done_as_they_come(world: World, operations: Operations) 
 @pytest.mark.parametrize("error", [AWAY, ZeroDivisionError()])
 async def test_what_fails_is_tried_again(world: World, operations: Operations, error: Exception) -> None:
     operation = await world.started()
-    async with working(world, lambda doors, _: FailingSteps(doors, operation, [error] * 3)):
+    async with working(world, lambda doors, _: FailingExecutor(doors, operation, [error] * 3)):
         assert (await ended(operations, operation)).state is OperationState.SUCCEEDED
     assert len(await world.effects(operation.tenant_id)) == 1
 
@@ -127,7 +127,7 @@ async def test_what_fails_is_tried_again(world: World, operations: Operations, e
 async def test_what_fails_too_often_is_given_up_and_says_so(world: World, operations: Operations) -> None:
     operation = await world.started()
     secret = ZeroDivisionError("a secret")
-    async with working(world, lambda doors, _: FailingSteps(doors, operation, repeat(secret)), attempts=3) as app:
+    async with working(world, lambda doors, _: FailingExecutor(doors, operation, repeat(secret)), attempts=3) as app:
         after = await ended(operations, operation)
         await eventually(gone(world, operation))
         assert app.queue.outcomes["migrate_tenant_plan", "given up"] == 1
@@ -141,14 +141,14 @@ async def test_what_fails_too_often_is_given_up_and_says_so(world: World, operat
 
 async def test_an_outage_is_never_given_up(world: World, operations: Operations) -> None:
     operation = await world.started()
-    async with working(world, lambda doors, _: FailingSteps(doors, operation, [AWAY] * 8), attempts=2):
+    async with working(world, lambda doors, _: FailingExecutor(doors, operation, [AWAY] * 8), attempts=2):
         assert (await ended(operations, operation)).state is OperationState.SUCCEEDED
 
 
 async def test_an_outage_uses_up_no_attempts(world: World, operations: Operations) -> None:
     operation = await world.started()
     errors = [*[AWAY] * 8, ZeroDivisionError()]
-    async with working(world, lambda doors, _: FailingSteps(doors, operation, errors), attempts=2):
+    async with working(world, lambda doors, _: FailingExecutor(doors, operation, errors), attempts=2):
         assert (await ended(operations, operation)).state is OperationState.SUCCEEDED
 
 
@@ -160,10 +160,10 @@ async def test_an_outage_gives_no_attempts_back(world: World, operations: Operat
         return any(job["headers"] for job in await world.jobs(operation))
 
     errors = [ZeroDivisionError(), *repeat(AWAY, 1000)]
-    async with working(world, lambda doors, _: FailingSteps(doors, operation, errors), attempts=2):
+    async with working(world, lambda doors, _: FailingExecutor(doors, operation, errors), attempts=2):
         await eventually(failed_once)
     errors = [AWAY, ZeroDivisionError()]
-    async with working(world, lambda doors, _: FailingSteps(doors, operation, errors), attempts=2):
+    async with working(world, lambda doors, _: FailingExecutor(doors, operation, errors), attempts=2):
         assert (await ended(operations, operation)).state is OperationState.FAILED
 
 
@@ -189,19 +189,19 @@ async def has_asked(world: World) -> None:
 
 async def test_what_is_under_way_is_finished_before_it_stops(world: World, operations: Operations) -> None:
     operation = await world.started()
-    steps: list[HeldSteps] = []
+    executors: list[HeldExecutor] = []
 
-    def make(doors: Doors, _pooled: Pooled | None) -> MigrationSteps:
-        steps.append(HeldSteps(doors, operation))
-        return steps[0]
+    def make(doors: Doors, _pooled: Pooled | None) -> PlanChangeExecutor:
+        executors.append(HeldExecutor(doors, operation))
+        return executors[0]
 
     async with working(world, make) as app:
         async with asyncio.timeout(30):
-            await steps[0].held.wait()
+            await executors[0].held.wait()
         app.queue.stop()
         await has_asked(world)
         later = await world.started()
-        steps[0].go.set()
+        executors[0].go.set()
         assert (await ended(operations, operation)).state is OperationState.SUCCEEDED
     assert await world.jobs(operation) == []
     assert [job["status"] for job in await world.jobs(later)] == ["queued"]
@@ -209,15 +209,15 @@ async def test_what_is_under_way_is_finished_before_it_stops(world: World, opera
 
 async def test_a_job_that_is_broken_off_stays_in_the_queue(world: World, operations: Operations) -> None:
     operation = await world.started()
-    steps: list[HeldSteps] = []
+    executors: list[HeldExecutor] = []
 
-    def make(doors: Doors, _pooled: Pooled | None) -> MigrationSteps:
-        steps.append(HeldSteps(doors, operation))
-        return steps[0]
+    def make(doors: Doors, _pooled: Pooled | None) -> PlanChangeExecutor:
+        executors.append(HeldExecutor(doors, operation))
+        return executors[0]
 
     async with working(world, make, break_off=True):
         async with asyncio.timeout(30):
-            await steps[0].held.wait()
+            await executors[0].held.wait()
     assert [job["status"] for job in await world.jobs(operation)] in (["queued"], ["picked"])
     async with working(world):
         assert (await ended(operations, operation)).state is OperationState.SUCCEEDED

@@ -10,10 +10,10 @@ from tenantmesh.chassis.doors import Doors
 from tenantmesh.interceptors.errors import FailedPrecondition, MeshError, Unavailable
 from tenantmesh.runtime.database import Connection
 from tenantmesh.tenant_svc.entitlements.entitlement import TenantEntitlements
+from tenantmesh.tenant_svc.locks import Lock
 from tenantmesh.tenant_svc.operations.operation import Operation, OperationState
 from tenantmesh.tenant_svc.operations.operations import Operations
-from tenantmesh.tenant_svc.plan_changes.executor import MigrationSteps
-from tenantmesh.tenant_svc.tenants import repository
+from tenantmesh.tenant_svc.plan_changes.executor import PlanChangeExecutor
 from tests.integration.tenant_svc.world import ACTOR, World, blocked_or_done, patient, request
 
 ROUNDS = 25
@@ -23,7 +23,8 @@ async def test_of_ten_that_start_at_once_one_is_under_way(world: World) -> None:
     tenant = await world.tenant()
     plans = ["basic", "enterprise"] * 5
     outcomes = await asyncio.gather(
-        *(world.migrations.start(tenant.id, request(plan, key=uuid.uuid4())) for plan in plans), return_exceptions=True
+        *(world.plan_changes.start(tenant.id, request(plan, key=uuid.uuid4())) for plan in plans),
+        return_exceptions=True,
     )
     started = [each for each in outcomes if isinstance(each, Operation)]
     refused = [each for each in outcomes if isinstance(each, MeshError)]
@@ -38,27 +39,27 @@ async def test_of_ten_that_start_at_once_one_is_under_way(world: World) -> None:
 
 async def test_of_ten_with_one_request_id_all_get_the_same(world: World) -> None:
     tenant, key = await world.tenant(), uuid.uuid4()
-    started = await asyncio.gather(*(world.migrations.start(tenant.id, request(key=key)) for _ in range(10)))
+    started = await asyncio.gather(*(world.plan_changes.start(tenant.id, request(key=key)) for _ in range(10)))
     assert len({each.id for each in started}) == 1
     assert len(await world.jobs(started[0])) == 1
 
 
-async def test_five_workers_on_one_operation_leave_one_effect(world: World, steps: MigrationSteps) -> None:
+async def test_five_workers_on_one_operation_leave_one_effect(world: World, executor: PlanChangeExecutor) -> None:
     operation = await world.started()
-    ended = await asyncio.gather(*(steps.run(operation.tenant_id, operation.id) for _ in range(5)))
+    ended = await asyncio.gather(*(executor.run(operation.tenant_id, operation.id) for _ in range(5)))
     assert {each.state for each in ended if each} == {OperationState.SUCCEEDED}
     assert await world.effects(operation.tenant_id) == [("premium@1", "enterprise@1")]
     assert await world.updates(operation.tenant_id) == ["enterprise@1"]
 
 
 async def test_a_cancel_is_before_the_effect_or_after_it(
-    world: World, steps: MigrationSteps, operations: Operations
+    world: World, executor: PlanChangeExecutor, operations: Operations
 ) -> None:
     seen = set()
     for round_ in range(ROUNDS):
         operation = await world.started()
         first, second = (
-            steps.run(operation.tenant_id, operation.id),
+            executor.run(operation.tenant_id, operation.id),
             operations.cancel(operation.tenant_id, str(operation.id), ACTOR),
         )
         pair = (first, second) if round_ % 2 else (second, first)
@@ -72,8 +73,10 @@ async def test_a_cancel_is_before_the_effect_or_after_it(
     assert OperationState.CANCELLED in seen
 
 
-async def test_a_cancel_between_the_steps_wins(world: World, steps: MigrationSteps, operations: Operations) -> None:
-    for done in ((), (steps.begin,), (steps.begin, steps.check)):
+async def test_a_cancel_between_the_steps_wins(
+    world: World, executor: PlanChangeExecutor, operations: Operations
+) -> None:
+    for done in ((), (executor.begin,), (executor.begin, executor.check)):
         operation = await world.started()
         for step in done:
             await step(operation.tenant_id, operation.id)
@@ -81,20 +84,22 @@ async def test_a_cancel_between_the_steps_wins(world: World, steps: MigrationSte
         assert cancelled.error is not None
         assert (cancelled.error.code, cancelled.error.reason) == ("CANCELLED", "OPERATION_CANCELLED")
         assert cancelled.cancelled_by == ACTOR
-        assert await steps.run(operation.tenant_id, operation.id) == cancelled
+        assert await executor.run(operation.tenant_id, operation.id) == cancelled
         assert await world.effects(operation.tenant_id) == []
         assert await operations.cancel(operation.tenant_id, str(operation.id), "another") == cancelled
-        again = await world.migrations.start(operation.tenant_id, request())
+        again = await world.plan_changes.start(operation.tenant_id, request())
         assert again.id != operation.id
 
 
-async def test_what_has_ended_is_not_cancelled(world: World, steps: MigrationSteps, operations: Operations) -> None:
+async def test_what_has_ended_is_not_cancelled(
+    world: World, executor: PlanChangeExecutor, operations: Operations
+) -> None:
     operation = await world.started()
-    after = await steps.run(operation.tenant_id, operation.id)
+    after = await executor.run(operation.tenant_id, operation.id)
     assert await operations.cancel(operation.tenant_id, str(operation.id), ACTOR) == after
 
 
-class HeldSteps(MigrationSteps):
+class HeldExecutor(PlanChangeExecutor):
     """Stays in the last transaction, where everything is read and nothing written, until it is let go."""
 
     def __init__(self, doors: Doors) -> None:
@@ -111,53 +116,53 @@ class HeldSteps(MigrationSteps):
 async def test_a_cancel_waits_for_an_effect_that_is_about_to_be_and_then_is_too_late(
     world: World, operations: Operations
 ) -> None:
-    steps, operation = HeldSteps(world.doors), await world.started()
+    executor, operation = HeldExecutor(world.doors), await world.started()
     async with asyncio.timeout(60), asyncio.TaskGroup() as group:
-        running = group.create_task(steps.run(operation.tenant_id, operation.id))
-        await steps.held.wait()
+        running = group.create_task(executor.run(operation.tenant_id, operation.id))
+        await executor.held.wait()
         cancelling = group.create_task(
             patient(lambda: operations.cancel(operation.tenant_id, str(operation.id), ACTOR))
         )
         await blocked_or_done(world, cancelling)
-        steps.go.set()
+        executor.go.set()
     assert running.result() == cancelling.result()
     assert cancelling.result().state is OperationState.SUCCEEDED
     assert await world.effects(operation.tenant_id) == [("premium@1", "enterprise@1")]
 
 
-async def test_who_waits_for_the_tenant_does_not_hold_up_the_log(world: World, steps: MigrationSteps) -> None:
+async def test_who_waits_for_the_tenant_does_not_hold_up_the_log(world: World, executor: PlanChangeExecutor) -> None:
     """As suspending does: the tenant's row, then the log's lock. In two orders they would wait for each other."""
     operation = await world.started()
     async with world.superuser() as connection, connection.transaction():
         await connection.fetch("select from tenant.tenants where tenant_id = $1 for no key update", operation.tenant_id)
-        applying = asyncio.create_task(steps.apply(operation.tenant_id, operation.id))
+        applying = asyncio.create_task(executor.apply(operation.tenant_id, operation.id))
         await blocked_or_done(world, applying)
-        assert await connection.fetchval("select pg_try_advisory_xact_lock($1)", repository._LOG_LOCK)
+        assert await connection.fetchval("select pg_try_advisory_xact_lock($1)", Lock.POSITIONS)
     with suppress(Unavailable):  # it may have waited for too long
         await applying
-    assert (await steps.run(operation.tenant_id, operation.id) or operation).state is OperationState.SUCCEEDED
+    assert (await executor.run(operation.tenant_id, operation.id) or operation).state is OperationState.SUCCEEDED
     assert len(await world.effects(operation.tenant_id)) == 1
 
 
 async def test_a_change_under_way_does_not_hold_up_what_only_points_to_the_tenant(world: World) -> None:
-    steps, operation = HeldSteps(world.doors), await world.started()
+    executor, operation = HeldExecutor(world.doors), await world.started()
     async with asyncio.timeout(60), asyncio.TaskGroup() as group:
-        group.create_task(steps.run(operation.tenant_id, operation.id))
-        await steps.held.wait()
+        group.create_task(executor.run(operation.tenant_id, operation.id))
+        await executor.held.wait()
         await world.rows(
             "insert into tenant.overrides (tenant_id, feature_id, value, reason, create_time) "
             """values ($1, 'users', '{"limit": 5}', 'beside', now())""",
             operation.tenant_id,
         )
-        steps.go.set()
+        executor.go.set()
 
 
-async def test_plans_change_beside_suspensions(world: World, steps: MigrationSteps) -> None:
+async def test_plans_change_beside_suspensions(world: World, executor: PlanChangeExecutor) -> None:
     """Both take the tenant's row and the log's lock; in two orders they would wait for each other."""
     for _ in range(ROUNDS):
         operation = await world.started()
         await asyncio.gather(
-            steps.run(operation.tenant_id, operation.id), world.tenants.suspend(operation.tenant_id, "unpaid", "")
+            executor.run(operation.tenant_id, operation.id), world.tenants.suspend(operation.tenant_id, "unpaid", "")
         )
         tenant = await world.tenants.get(operation.tenant_id)
         assert (tenant.plan_id, tenant.state.value, tenant.version) == ("enterprise", "SUSPENDED", 3)

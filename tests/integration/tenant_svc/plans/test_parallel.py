@@ -13,13 +13,14 @@ import pytest
 from tenantmesh.chassis.doors import Doors
 from tenantmesh.interceptors.errors import Aborted, AlreadyExists, FailedPrecondition, Unavailable
 from tenantmesh.runtime.database import Connection
-from tenantmesh.tenant_svc.entitlements.repository import record_catalog
+from tenantmesh.tenant_svc.catalog_log.repository import record_catalog
 from tenantmesh.tenant_svc.features import repository as feature_repository
+from tenantmesh.tenant_svc.features.feature import FeatureDef, Rollout
 from tenantmesh.tenant_svc.features.features import Features
 from tenantmesh.tenant_svc.plans import repository
-from tenantmesh.tenant_svc.plans.plan import FeatureDef, PlanState, PlanVersion, Rollout
+from tenantmesh.tenant_svc.plans.plan import PlanState, PlanVersion
 from tenantmesh.tenant_svc.plans.plans import Plans, Which
-from tenantmesh.tenant_svc.tenants.repository import lock_log
+from tenantmesh.tenant_svc.positions import lock_log
 from tests.fixtures.engines import WorkerDatabase
 from tests.integration.tenant_svc.catalog import ACTOR, feature_draft, plan_draft, told, until_waiting
 from tests.integration.tenant_svc.features.test_features import change
@@ -30,7 +31,7 @@ PARALLEL = 10
 
 async def versions(catalog: Plans, plan_id: str) -> list[tuple[int, PlanState]]:
     page = await catalog.page(1000, "", all_versions=True, plan_id=plan_id)
-    return [(each.version, each.state) for each in page.plans]
+    return [(each.version, each.state) for each in page.items]
 
 
 async def test_a_plan_is_created_once(plans: Plans) -> None:
@@ -123,8 +124,8 @@ async def test_whatever_is_drafted_meanwhile_all_versions_are_listed_or_none(pla
 
     await asyncio.gather(*(busy(number) for number in range(4)))
     page = await plans.page(100, "", all_versions=True, plan_id=draft.id)
-    assert len(page.plans) > 2
-    assert len({each.listed for each in page.plans}) == 1
+    assert len(page.items) > 2
+    assert len({each.listed for each in page.items}) == 1
 
 
 async def kill(migrated: WorkerDatabase) -> None:

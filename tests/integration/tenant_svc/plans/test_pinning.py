@@ -9,15 +9,18 @@ import pytest
 from sqlalchemy import Table, delete, insert, select, update
 
 from tenantmesh.chassis.doors import Doors
+from tenantmesh.chassis.requests import RequestKey
 from tenantmesh.interceptors.errors import NotFound
 from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.runtime.database import InternalDatabaseError, compiled
 from tenantmesh.runtime.ids import uuid7
-from tenantmesh.tenant_svc.entitlements.tables import catalog_events
+from tenantmesh.tenant_svc.catalog_log.tables import catalog_events
+from tenantmesh.tenant_svc.features.tables import features
 from tenantmesh.tenant_svc.plans.plans import Plans, Which, plan_for_tenants
-from tenantmesh.tenant_svc.plans.tables import features, plan_versions
+from tenantmesh.tenant_svc.plans.tables import plan_versions
+from tenantmesh.tenant_svc.positions import lock_log
 from tenantmesh.tenant_svc.tenants import repository
-from tenantmesh.tenant_svc.tenants.tenant import NewTenant, RequestKey
+from tenantmesh.tenant_svc.tenants.tenant import NewTenant
 from tenantmesh.tenant_svc.tenants.tenants import Tenants
 from tests.fixtures.engines import WorkerDatabase
 from tests.integration.tenant_svc.catalog import ACTOR, plan_draft, until_waiting
@@ -97,7 +100,7 @@ async def test_nobody_lands_on_a_version_that_was_just_archived(
     plan_id = await published(plans)
     tenant_id = TenantId(uuid7())
     async with doors.tenant(tenant_id) as connection:
-        await repository.lock_log(connection)
+        await lock_log(connection)
         plan = await plan_for_tenants(connection, plan_id)
         archiving = asyncio.create_task(plans.archive(Which(plan_id, 1), ACTOR))
         await until_waiting(migrated, 1)

@@ -19,11 +19,14 @@ from tenantmesh.interceptors.errors import (
 from tenantmesh.interceptors.limits import Rate
 from tenantmesh.runtime.database import Database
 from tenantmesh.runtime.settings import DatabaseSettings
+from tenantmesh.tenant_svc.features.feature import FeatureDef, FeatureValue, Period
 from tenantmesh.tenant_svc.features.features import Features
+from tenantmesh.tenant_svc.features.repository import all_features
 from tenantmesh.tenant_svc.plans import repository
 from tenantmesh.tenant_svc.plans.difference import Direction
-from tenantmesh.tenant_svc.plans.plan import FeatureDef, FeatureValue, Period, PlanState, PlanVersion
+from tenantmesh.tenant_svc.plans.plan import PlanState, PlanVersion
 from tenantmesh.tenant_svc.plans.plans import Plans, Which
+from tenantmesh.tenant_svc.plans.repository import plan_ids
 from tenantmesh.tenant_svc.plans.rules import RateDraft
 from tenantmesh.tenant_svc.schema import OUTAGE
 from tests.fixtures.engines import WorkerDatabase
@@ -34,7 +37,7 @@ SEEDS = {"basic": (1000, 100, 10**10), "premium": (10_000, 1000, 10**11), "enter
 
 async def test_every_installation_begins_with_four_plans(doors: Doors, plans: Plans) -> None:
     async with doors.system("the test of the seeds", read_only=True) as connection:
-        catalog = await repository.features(connection)
+        catalog = await all_features(connection)
         published = {plan.id: plan for plan in await repository.published(connection)}
     assert {"core", "biometric_auth", "api_requests", "users", "storage_bytes"} <= set(catalog)
     for name, limits in SEEDS.items():
@@ -286,11 +289,11 @@ async def everything(plans: Plans, size: int, *, all_versions: bool, plan_id: st
     token = ""
     while True:
         page = await plans.page(size, token, all_versions=all_versions, plan_id=plan_id)
-        seen += page.plans
+        seen += page.items
         token = page.next_token
         if not token:
             return seen
-        assert len(page.plans) == size
+        assert len(page.items) == size
 
 
 async def test_pages_hold_every_version_once_by_plan_and_version(plans: Plans) -> None:
@@ -340,7 +343,7 @@ async def test_without_a_database_every_use_case_is_unavailable() -> None:
         {"url": "postgresql://x:y@127.0.0.1:1/x", "system_url": "postgresql://x:y@127.0.0.1:1/x"}
     )
     doors = Doors(Database(nowhere, schema="tenant"), OUTAGE)
-    plans, features = Plans(doors), Features(doors)
+    plans, features = Plans(doors), Features(doors, plan_ids)
     for refused in (
         plans.create(plan_draft()),
         plans.page(1, "", all_versions=True, plan_id=""),

@@ -17,8 +17,10 @@ from tenantmesh.tenant.v1 import plan_pb2, plan_service_pb2
 from tenantmesh.tenant.v1 import plan_service_pb2 as pb
 from tenantmesh.tenant.v1.plan_service_pb2_grpc import PlanServiceStub, add_PlanServiceServicer_to_server
 from tenantmesh.tenant_svc.features.features import Features
+from tenantmesh.tenant_svc.features.servicer import FeatureServicer
 from tenantmesh.tenant_svc.plans.plans import Plans
 from tenantmesh.tenant_svc.plans.servicer import PlanServicer
+from tenantmesh.tenant_svc.servicers import JoinedServicer
 from tests.fixtures.engines import WorkerDatabase
 from tests.integration.tenant_svc.catalog import told
 from tests.integration.tenant_svc.serving import reason_of, refusal
@@ -41,7 +43,8 @@ class Callers:
 @pytest.fixture(scope="session")
 async def callers(plans: Plans, features: Features) -> AsyncIterator[Callers]:
     async with TestMesh() as mesh:
-        servicer = PlanServicer(plans, features)
+        service = plan_service_pb2.DESCRIPTOR.services_by_name["PlanService"]
+        servicer = JoinedServicer(service, FeatureServicer(features), PlanServicer(plans))
         target = await mesh.serve(add_PlanServiceServicer_to_server, servicer, plan_service_pb2.DESCRIPTOR)
         yield Callers(mesh, target)
 

@@ -10,6 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from tenantmesh.chassis.doors import Doors
+from tenantmesh.chassis.requests import RequestKey
 from tenantmesh.interceptors.errors import NotFound
 from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.runtime.ids import uuid7
@@ -18,8 +19,7 @@ from tenantmesh.tenant_svc.allocations.allocations import Allocations
 from tenantmesh.tenant_svc.allowances.ledger import Ledger
 from tenantmesh.tenant_svc.quota_retention.retention import Retention
 from tenantmesh.tenant_svc.settings import QuotaSettings
-from tenantmesh.tenant_svc.tenants.tenant import RequestKey
-from tests.integration.tenant_svc.metering import Allowances, lease_one
+from tests.integration.tenant_svc.metering import Allowances, lease_one, ledger_at
 
 MINUTE = timedelta(minutes=1)
 OLD = timedelta(days=90)
@@ -120,7 +120,7 @@ async def used(doors: Doors, allowances: Allowances, ago: timedelta) -> tuple[Te
     tenant = await allowances.tenant(api_requests=5)
     grant = await allowances.grant(tenant, "api_requests", 10)
     moment = datetime.now(UTC) - ago
-    slice_ = await lease_one(Ledger(doors, moment), tenant, "api_requests", 7, 7)
+    slice_ = await lease_one(ledger_at(doors, moment), tenant, "api_requests", 7, 7)
     assert slice_.granted == 7
     return tenant, grant, moment
 
@@ -155,7 +155,7 @@ async def test_a_period_stays_while_some_of_it_is_reserved(
     tenant = await allowances.tenant(api_requests=5)
     grant = await allowances.grant(tenant, "api_requests", 10)
     moment = datetime.now(UTC) - LONG_AGO - LONGEST_PERIOD - timedelta(days=1)
-    made = await reserve(Allocations(doors, Ledger(doors, moment), uuid7), tenant, "api_requests", 7)
+    made = await reserve(Allocations(doors, ledger_at(doors, moment), uuid7), tenant, "api_requests", 7)
     await ages(allowances, made, -timedelta(hours=1))
     await everything(retention)
     assert (await allowances.given(tenant, "api_requests"), await allowances.burnt(grant)) == ([(7, 5)], [2])

@@ -7,8 +7,9 @@ import uuid
 
 import pytest
 
+from tenantmesh.chassis.requests import RequestKey
 from tenantmesh.interceptors.errors import AlreadyExists
-from tenantmesh.tenant_svc.tenants.tenant import NewTenant, RequestKey, Tenant
+from tenantmesh.tenant_svc.tenants.tenant import NewTenant, Tenant
 from tenantmesh.tenant_svc.tenants.tenants import Tenants
 from tests.integration.tenant_svc.stage import new_tenant
 

@@ -8,14 +8,16 @@ import uuid
 import pytest
 
 from tenantmesh.chassis.doors import Doors
+from tenantmesh.chassis.requests import RequestKey
 from tenantmesh.interceptors.errors import Aborted, AlreadyExists, InvalidArgument, NotFound, Unavailable
 from tenantmesh.interceptors.tenants import TenantId, TenantState
 from tenantmesh.runtime.database import Database
 from tenantmesh.runtime.ids import uuid7
 from tenantmesh.runtime.settings import DatabaseSettings
+from tenantmesh.tenant_svc.history.history import record_first_plan
 from tenantmesh.tenant_svc.schema import OUTAGE
 from tenantmesh.tenant_svc.tenants import repository
-from tenantmesh.tenant_svc.tenants.tenant import NewTenant, RequestKey
+from tenantmesh.tenant_svc.tenants.tenant import NewTenant
 from tenantmesh.tenant_svc.tenants.tenants import Tenants
 from tests.fixtures.engines import WorkerDatabase
 from tests.integration.tenant_svc.stage import as_superuser, new_tenant
@@ -90,8 +92,8 @@ async def test_pages_hold_every_tenant_once_oldest_first(tenants: Tenants) -> No
     seen, token, sizes = [], "", []
     while True:
         page = await tenants.page(3, token)
-        seen += [tenant.id for tenant in page.tenants]
-        sizes.append(len(page.tenants))
+        seen += [tenant.id for tenant in page.items]
+        sizes.append(len(page.items))
         token = page.next_token
         if not token:
             break
@@ -102,7 +104,7 @@ async def test_pages_hold_every_tenant_once_oldest_first(tenants: Tenants) -> No
 
 async def test_a_page_that_is_exactly_full_and_last_has_no_token(tenants: Tenants) -> None:
     await tenants.create(new_tenant(), None)
-    everybody = len((await tenants.page(1000, "")).tenants)
+    everybody = len((await tenants.page(1000, "")).items)
     assert (await tenants.page(everybody, "")).next_token == ""
     assert (await tenants.page(10_000, "")).next_token == ""
 
@@ -124,7 +126,7 @@ async def test_a_deleted_tenant_answers_as_missing_everywhere(tenants: Tenants, 
             await refused
     assert await tenants.find(made.id) is None
     assert await tenants.find_by_slug(made.slug) is None
-    assert made.id not in {tenant.id for tenant in (await tenants.page(1000, "")).tenants}
+    assert made.id not in {tenant.id for tenant in (await tenants.page(1000, "")).items}
     with pytest.raises(AlreadyExists) as caught:
         await tenants.create(new_tenant(made.slug), None)
     assert caught.value.reason == "SLUG_TAKEN"
@@ -157,7 +159,7 @@ async def test_without_a_database_every_use_case_is_unavailable() -> None:
     nowhere = DatabaseSettings.model_validate(
         {"url": "postgresql://x:y@127.0.0.1:1/x", "system_url": "postgresql://x:y@127.0.0.1:1/x"}
     )
-    tenants = Tenants(Doors(Database(nowhere, schema="tenant"), OUTAGE), uuid7)
+    tenants = Tenants(Doors(Database(nowhere, schema="tenant"), OUTAGE), uuid7, record_first_plan)
     for refused in (tenants.get(TenantId(uuid7())), tenants.create(new_tenant(), None), tenants.page(1, "")):
         with pytest.raises(Unavailable) as caught:
             await refused

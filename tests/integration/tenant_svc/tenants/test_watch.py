@@ -20,7 +20,7 @@ from tenantmesh.interceptors.tenants import TenantId, TenantState
 from tenantmesh.runtime.database import Database
 from tenantmesh.tenant_svc.schema import OUTAGE
 from tenantmesh.tenant_svc.tenants import repository
-from tenantmesh.tenant_svc.tenants.events import EventType, StoredEvents, TenantEvent
+from tenantmesh.tenant_svc.tenants.events import EventType, StoredTenantEvents, TenantEvent
 from tenantmesh.tenant_svc.tenants.source import PostgresTenantSource
 from tenantmesh.tenant_svc.tenants.tenants import Tenants
 from tests.fixtures.engines import WorkerDatabase
@@ -33,7 +33,7 @@ class Following:
     """A tail that polls never, so that only a notification can move it, and a watch over it."""
 
     def __init__(self, doors: Doors, window: int) -> None:
-        self.events = StoredEvents(doors)
+        self.events = StoredTenantEvents(doors)
         self.tail = Tail(self.events, window=window, poll_interval=NEVER, lost_after=NEVER)
         self.watch = Watch(self.events, self.tail, checkpoint_interval=NEVER)
 
@@ -124,7 +124,7 @@ async def test_a_snapshot_holds_every_tenant_as_it_is(follow: Following, tenants
     suspended = await tenants.suspend(made.id, "why", "")
     told = [change.event for change in await until_settled(follow, Snapshot()) if change.event]
     assert {event.type for event in told} == {EventType.SNAPSHOT}
-    everybody = (await tenants.page(1000, "")).tenants
+    everybody = (await tenants.page(1000, "")).items
     assert [event.tenant for event in told] == everybody
     assert suspended in everybody
 
@@ -162,7 +162,7 @@ async def test_pruned_events_expire_the_cursors_before_them_and_no_others(
             changes = await until_settled(fresh, start)
             assert [change.event.tenant for change in changes if change.event] == [kept]
     assert await follow.events.prune(timedelta(days=1), 1_000_000) == 0
-    assert kept.id in {tenant.id for tenant in (await tenants.page(1000, "")).tenants}
+    assert kept.id in {tenant.id for tenant in (await tenants.page(1000, "")).items}
 
 
 def cursor_of(changes: list[Change[TenantEvent]], tenant_id: object) -> str:
@@ -192,7 +192,7 @@ async def test_retention_prunes_in_the_background_and_keeps_what_is_young(
     assert await follow.events.head() == head
 
 
-async def kept_tenants(events: StoredEvents) -> list[TenantId]:
+async def kept_tenants(events: StoredTenantEvents) -> list[TenantId]:
     return [event.tenant.id for event in await events.after(await events.horizon(), 1_000_000)]
 
 

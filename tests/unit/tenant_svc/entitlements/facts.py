@@ -13,7 +13,8 @@ from tenantmesh.interceptors.entitlements import FeatureType
 from tenantmesh.interceptors.tenants import TenantId, TenantState
 from tenantmesh.tenant_svc.balances.grant import Grant
 from tenantmesh.tenant_svc.entitlements.entitlement import Circumstances, Override, PlanTerms
-from tenantmesh.tenant_svc.plans.plan import FeatureDef, FeatureValue, Period, PlanState, PlanVersion, Rollout
+from tenantmesh.tenant_svc.features.feature import FeatureDef, FeatureValue, Period, Rollout
+from tenantmesh.tenant_svc.plans.plan import PlanState, PlanVersion
 
 NOW = datetime(2026, 5, 17, 13, 30, tzinfo=UTC)
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)

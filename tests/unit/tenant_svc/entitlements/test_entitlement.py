@@ -19,7 +19,7 @@ from tenantmesh.tenant_svc.entitlements.entitlement import (
     effective,
     larger,
 )
-from tenantmesh.tenant_svc.plans.plan import FeatureValue, Rollout
+from tenantmesh.tenant_svc.features.feature import FeatureValue, Rollout
 from tests.unit.tenant_svc.entitlements.facts import (
     CATALOG,
     FLAG,

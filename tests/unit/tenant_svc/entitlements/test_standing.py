@@ -11,7 +11,8 @@ from tenantmesh.tenant_svc.checks.decision import decide
 from tenantmesh.tenant_svc.checks.explanation import steps
 from tenantmesh.tenant_svc.entitlements.entitlement import Override, effective
 from tenantmesh.tenant_svc.entitlements.standing import Spent, Standing, Usage
-from tenantmesh.tenant_svc.plans.plan import FeatureValue, Period, Rollout
+from tenantmesh.tenant_svc.features.feature import FeatureValue, Period, Rollout
+from tenantmesh.tenant_svc.readers import Reader
 from tests.unit.tenant_svc.entitlements.facts import (
     FLAG,
     NOW,
@@ -104,9 +105,12 @@ def test_nothing_is_allowed_to_a_suspended_tenant() -> None:
     standing = Standing(effective(facts))
     decision = decide(standing, standing.entitlements.features["flag"], 1)
     assert decision.reason == "TENANT_SUSPENDED"
-    told = steps(standing.entitlements, decision)
+    told = steps(standing.entitlements, decision, OPERATOR)
     assert "suspended" in told[0]
     assert "TENANT_SUSPENDED" in told[-1]
+
+
+OPERATOR = Reader(notes=True, every_plan=True)
 
 
 def explained(*, overrides: list[Override] | None = None) -> list[str]:
@@ -118,7 +122,7 @@ def explained(*, overrides: list[Override] | None = None) -> list[str]:
         published=[plan("premium", flag=FeatureValue.of_boolean(True))],
     )
     standing = Standing(effective(facts))
-    return steps(standing.entitlements, decide(standing, standing.entitlements.features["flag"], 1))
+    return steps(standing.entitlements, decide(standing, standing.entitlements.features["flag"], 1), OPERATOR)
 
 
 def test_an_explanation_tells_what_was_weighed_in_its_order() -> None:
@@ -145,14 +149,14 @@ def test_an_explanation_tells_what_was_weighed_in_its_order() -> None:
 def test_an_explanation_names_no_plan_that_may_not_be_named(nameable: list[str], plans: str) -> None:
     rolled = feature("flag", FLAG.type, rollout=Rollout(10_000, ("premium", "made_for_acme")))
     standing = Standing(effective(circumstances(plan(), features={"flag": rolled}, nameable=nameable)))
-    told = steps(standing.entitlements, decide(standing, standing.entitlements.features["flag"], 1))
+    told = steps(standing.entitlements, decide(standing, standing.entitlements.features["flag"], 1), OPERATOR)
     assert told[1] == f"A rollout opens flag to 100 % of the tenants on {plans}; this tenant is not among them."
 
 
 def test_an_explanation_of_a_meter_says_how_much_is_used_of_what() -> None:
     facts = circumstances(plan(calls=limit(100)), grants=[grant(30)])
     standing = Standing(effective(facts), {"calls": Spent(100, 100)})
-    assert steps(standing.entitlements, decide(standing, standing.entitlements.features["calls"], 1)) == [
+    assert steps(standing.entitlements, decide(standing, standing.entitlements.features["calls"], 1), OPERATOR) == [
         "The plan basic, version 1, gives 100 piece a day for calls.",
         "Grants in force: 1. They still add 30 piece, used after the allowance of the plan.",
         "100 piece used of 130, 30 left since 2026-05-17T00:00:00Z; the next period begins 2026-05-18T00:00:00Z.",

@@ -9,9 +9,9 @@ import pytest
 
 from tenantmesh.interceptors.entitlements import FeatureType
 from tenantmesh.interceptors.errors import InvalidArgument
+from tenantmesh.tenant_svc.features.feature import FeatureDef, Period, Rollout
 from tenantmesh.tenant_svc.features.features import FeatureChange
-from tenantmesh.tenant_svc.plans.plan import FeatureDef, Period, Rollout
-from tenantmesh.tenant_svc.plans.rules import FeatureDraft
+from tenantmesh.tenant_svc.features.rules import FeatureDraft
 from tests.unit.tenant_svc.plans.catalog import CATALOG, feature
 
 EXPORT = feature("export", rollout=Rollout(100, ("basic",)))

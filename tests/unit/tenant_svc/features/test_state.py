@@ -6,8 +6,8 @@ import json
 
 import pytest
 
+from tenantmesh.tenant_svc.features.feature import Rollout
 from tenantmesh.tenant_svc.features.state import feature_state, naming_only
-from tenantmesh.tenant_svc.plans.plan import Rollout
 from tests.unit.tenant_svc.plans.catalog import feature
 
 

@@ -6,17 +6,12 @@ import dataclasses
 from datetime import UTC, datetime
 from typing import Any
 
+from tenantmesh.interceptors.entitlements import FeatureType
 from tenantmesh.interceptors.limits import Rate
-from tenantmesh.tenant_svc.plans.plan import (
-    FeatureDef,
-    FeatureType,
-    FeatureValue,
-    Period,
-    PlanState,
-    PlanVersion,
-    Rollout,
-)
-from tenantmesh.tenant_svc.plans.rules import FeatureDraft, PlanDraft, RateDraft
+from tenantmesh.tenant_svc.features.feature import FeatureDef, FeatureValue, Period, Rollout
+from tenantmesh.tenant_svc.features.rules import FeatureDraft
+from tenantmesh.tenant_svc.plans.plan import PlanState, PlanVersion
+from tenantmesh.tenant_svc.plans.rules import PlanDraft, RateDraft
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 ON, OFF = FeatureValue.of_boolean(True), FeatureValue.of_boolean(False)

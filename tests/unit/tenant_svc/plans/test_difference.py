@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tenantmesh.interceptors.limits import Rate
+from tenantmesh.tenant_svc.features.feature import FeatureValue
 from tenantmesh.tenant_svc.plans.difference import Direction, FeatureDifference, RateDifference, difference
-from tenantmesh.tenant_svc.plans.plan import FeatureValue
 from tests.unit.tenant_svc.plans.catalog import CATALOG, DARK, OFF, ON, UNLIMITED, limit, plan
 
 LIGHT = FeatureValue.of_static("light")

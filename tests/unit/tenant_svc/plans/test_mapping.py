@@ -8,29 +8,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tenantmesh.chassis.opaque import pack
+from tenantmesh.chassis.pages import id_tokens, page_size
+from tenantmesh.interceptors.entitlements import FeatureType
 from tenantmesh.interceptors.errors import InvalidArgument
 from tenantmesh.tenant.v1 import plan_pb2, plan_service_pb2
-from tenantmesh.tenant_svc.plans.mapping import (
+from tenantmesh.tenant_svc.features.feature import FeatureValue, Period, Rollout
+from tenantmesh.tenant_svc.features.mapping import (
     feature_change,
     feature_draft,
     feature_message,
     period_message,
-    plan_draft,
-    plan_message,
     value_message,
     value_of,
 )
-from tenantmesh.tenant_svc.plans.page_tokens import (
-    feature_token,
-    open_feature_token,
-    open_plan_token,
-    page_size,
-    plan_token,
-)
-from tenantmesh.tenant_svc.plans.plan import FeatureType, FeatureValue, Period, Rollout
+from tenantmesh.tenant_svc.plans.mapping import plan_draft, plan_message
+from tenantmesh.tenant_svc.plans.plans import PLAN_TOKENS
 from tests.unit.tenant_svc.plans.catalog import DARK, ON, UNLIMITED, draft, feature, limit, plan
 from tests.unit.tenant_svc.plans.test_plan import values
 
+FEATURE_TOKENS = id_tokens(b"tm.feats")
 ids = st.from_regex(r"[a-z][a-z0-9_]{1,63}", fullmatch=True)
 
 
@@ -114,12 +110,12 @@ def test_no_period_is_unspecified() -> None:
 
 @given(ids, st.integers(0, 2**31 - 1))
 def test_a_token_opens_to_what_it_was_made_from(name: str, version: int) -> None:
-    assert open_plan_token(plan_token(name, version)) == (name, version)
-    assert open_feature_token(feature_token(name)) == name
+    assert PLAN_TOKENS.open(PLAN_TOKENS.token((name, version))) == (name, version)
+    assert FEATURE_TOKENS.open(FEATURE_TOKENS.token(name)) == name
 
 
 def test_no_token_is_the_beginning() -> None:
-    assert (open_plan_token(""), open_feature_token("")) == (("", 0), "")
+    assert (PLAN_TOKENS.open(""), FEATURE_TOKENS.open("")) == (("", 0), "")
 
 
 @pytest.mark.parametrize(
@@ -128,8 +124,8 @@ def test_no_token_is_the_beginning() -> None:
         "x",
         "é",
         "a" * 1000,
-        feature_token("export") + "A",
-        plan_token("plus", 1),
+        FEATURE_TOKENS.token("export") + "A",
+        PLAN_TOKENS.token(("plus", 1)),
         pack(b"tm.feats", b"A\x00"),
         pack(b"tm.feats", b"\xff\xfe"),
         pack(b"tm.feats", b"x" * 65),
@@ -137,14 +133,14 @@ def test_no_token_is_the_beginning() -> None:
 )
 def test_a_token_that_is_none_of_ours_is_refused(token: str) -> None:
     with pytest.raises(InvalidArgument) as caught:
-        open_feature_token(token)
+        FEATURE_TOKENS.open(token)
     assert [each.field for each in caught.value.violations] == ["page_token"]
 
 
-@pytest.mark.parametrize("token", [feature_token("export"), pack(b"tm.plans", b"\xff\xff\xff\xffplus")])
+@pytest.mark.parametrize("token", [FEATURE_TOKENS.token("export"), pack(b"tm.plans", b"\xff\xff\xff\xffplus")])
 def test_a_plan_token_that_is_none_of_ours_is_refused(token: str) -> None:
     with pytest.raises(InvalidArgument):
-        open_plan_token(token)
+        PLAN_TOKENS.open(token)
 
 
 def test_page_sizes() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tenantmesh.interceptors.entitlements import FeatureType
 from tenantmesh.interceptors.tenants import TenantId
-from tenantmesh.tenant_svc.plans.plan import WHOLE, FeatureValue, Period, Rollout
+from tenantmesh.tenant_svc.features.feature import WHOLE, FeatureValue, Period, Rollout
 from tests.unit.tenant_svc.plans.catalog import CATALOG, ON, UNLIMITED, feature, limit, plan
 
 moments = st.datetimes(datetime(1970, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC))

@@ -6,20 +6,14 @@ from typing import Any
 
 import pytest
 
+from tenantmesh.chassis.requests import id_problem
 from tenantmesh.interceptors.entitlements import FeatureType
 from tenantmesh.interceptors.errors import InvalidArgument
 from tenantmesh.interceptors.limits import Rate
 from tenantmesh.interceptors.quotas import LARGEST_AMOUNT
-from tenantmesh.tenant_svc.plans.plan import FeatureValue, Period, Rollout
-from tenantmesh.tenant_svc.plans.rules import (
-    FeatureDraft,
-    PlanDraft,
-    RateDraft,
-    check_feature,
-    check_plan,
-    id_problem,
-    value_problem,
-)
+from tenantmesh.tenant_svc.features.feature import FeatureValue, Period, Rollout
+from tenantmesh.tenant_svc.features.rules import FeatureDraft, check_feature, value_problem
+from tenantmesh.tenant_svc.plans.rules import PlanDraft, RateDraft, check_plan
 from tests.unit.tenant_svc.plans.catalog import CATALOG, DARK, OFF, ON, UNLIMITED, draft, feature_draft, limit, plan
 
 PLANS = {"basic", "premium"}

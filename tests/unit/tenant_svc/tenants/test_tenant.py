@@ -7,8 +7,9 @@ import uuid
 
 import pytest
 
+from tenantmesh.chassis.requests import RequestKey
 from tenantmesh.interceptors.errors import InvalidArgument
-from tenantmesh.tenant_svc.tenants.tenant import NewTenant, RequestKey, checked_reason
+from tenantmesh.tenant_svc.tenants.tenant import NewTenant, checked_reason
 from tests.unit.tenant_svc.event_log import tenant
 
 

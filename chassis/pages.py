@@ -1,0 +1,94 @@
+"""Lists that are read a page at a time: how long a page is, and the token with which the next one begins."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from tenantmesh.chassis.opaque import pack, unpack
+from tenantmesh.chassis.requests import id_problem, refuse
+from tenantmesh.interceptors.errors import FieldViolation, InvalidArgument
+
+__all__ = ["Page", "PageTokens", "id_in", "id_tokens", "page_size", "uuid_tokens"]
+
+_DEFAULT = 50
+_LARGEST = 1000
+_UUID = 16
+
+_Item = TypeVar("_Item")
+_Place = TypeVar("_Place")
+
+
+def page_size(asked: int) -> int:
+    """How many items a page holds: 50 where nothing is asked, 1,000 at most. Raises InvalidArgument below zero."""
+    refuse({"page_size": "must not be negative" if asked < 0 else None})
+    return min(asked or _DEFAULT, _LARGEST)
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[_Item]):
+    """Some items of a list, and the token of the page after them; empty when they are the last."""
+
+    items: list[_Item]
+    next_token: str
+
+
+@dataclass(frozen=True, slots=True)
+class PageTokens(Generic[_Place]):
+    """The page tokens of one list.
+
+    purpose: keeps the tokens of two lists apart; at most 8 bytes.
+    first: the place where the first page begins.
+    encode, decode: a place as bytes, and back. `decode` raises ValueError for bytes that `encode` did not make.
+    """
+
+    purpose: bytes
+    first: _Place
+    encode: Callable[[_Place], bytes]
+    decode: Callable[[bytes], _Place]
+
+    def token(self, place: _Place) -> str:
+        """The token of the page that begins after the place."""
+        return pack(self.purpose, self.encode(place))
+
+    def open(self, token: str) -> _Place:
+        """The place after which the page begins. Raises InvalidArgument for a token of another list, and for what is
+        no token."""
+        if not token:
+            return self.first
+        try:
+            return self.decode(unpack(self.purpose, token))
+        except ValueError as error:
+            problem = "must be the next_page_token of the page before, unchanged"
+            raise InvalidArgument.fields([FieldViolation("page_token", problem)]) from error
+
+    def page(self, found: list[_Item], size: int, place_of: Callable[[_Item], _Place]) -> Page[_Item]:
+        """The page of that size. `found` holds one item more than the page where another page follows."""
+        more = len(found) > size
+        return Page(found[:size], self.token(place_of(found[size - 1])) if more else "")
+
+
+def id_tokens(purpose: bytes) -> PageTokens[str]:
+    """The page tokens of a list that is in the order of its items' ids. The empty id stands before the first."""
+    return PageTokens(purpose, "", str.encode, id_in)
+
+
+def id_in(payload: bytes) -> str:
+    """The id in a token, or the empty one. Raises ValueError for other bytes: whoever forges a token may put any."""
+    text = payload.decode("ascii", "replace")
+    if text and id_problem(text):
+        raise ValueError("no id")
+    return text
+
+
+def uuid_tokens(purpose: bytes, first: uuid.UUID) -> PageTokens[uuid.UUID]:
+    """The page tokens of a list that is in the order of its items' UUIDs."""
+    return PageTokens(purpose, first, lambda place: place.bytes, _uuid_in)
+
+
+def _uuid_in(payload: bytes) -> uuid.UUID:
+    if len(payload) != _UUID:
+        raise ValueError("made for something else")
+    return uuid.UUID(bytes=payload)

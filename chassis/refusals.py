@@ -1,0 +1,28 @@
+"""Refusals that several services give, each with the details that callers of any of them read."""
+
+from __future__ import annotations
+
+from tenantmesh.interceptors.errors import QuotaViolation, ResourceExhausted
+from tenantmesh.interceptors.tenants import TenantId
+
+__all__ = ["limit_reached"]
+
+
+def limit_reached(
+    message: str, *, gauge: str, level: int, limit: int, tenant_id: TenantId, plan_id: str
+) -> ResourceExhausted:
+    """For a level that would rise above its limit. The message is the service's own."""
+    return ResourceExhausted(
+        "LIMIT_REACHED",
+        message,
+        metadata={"gauge": gauge, "limit": str(limit), "level": str(level), "scope": "tenant", "plan": plan_id},
+        quota_violations=[
+            QuotaViolation(
+                subject=f"tenant:{tenant_id}",
+                description=f"at most {limit} {gauge} at a time",
+                metric=gauge,
+                id="level",
+                limit=limit,
+            )
+        ],
+    )

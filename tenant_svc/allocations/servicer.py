@@ -1,0 +1,52 @@
+"""The methods of QuotaService that are about reservations: message in, use case, message out."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from tenantmesh.chassis.requests import RequestKey
+from tenantmesh.interceptors import current_call
+from tenantmesh.interceptors.tenants import parse_uuid
+from tenantmesh.tenant.v1 import quota_service_pb2 as pb
+from tenantmesh.tenant_svc.allocations.allocations import Allocations
+from tenantmesh.tenant_svc.allocations.mapping import allocation_message, amounts_of, mode_of, time_to_live_of
+from tenantmesh.tenant_svc.allocations.refusals import allocation_not_found
+from tenantmesh.tenant_svc.allocations.rules import checked_new, checked_used
+
+__all__ = ["AllocationServicer"]
+
+_Context = Any  # handlers take what the call needs from current_call()
+
+
+class AllocationServicer:
+    """The chain has established who calls and for which tenant before any of these runs."""
+
+    def __init__(self, allocations: Allocations) -> None:
+        self._allocations = allocations
+
+    async def Allocate(self, request: pb.AllocateRequest, _context: _Context) -> pb.Allocation:
+        """Reserves amounts, once per request id."""
+        call = current_call()
+        amounts = amounts_of(request.amounts)
+        new = checked_new(amounts, mode_of(request), time_to_live_of(request))
+        key = RequestKey.checked(call.caller.credential_id, request.request_id)
+        return allocation_message(await self._allocations.allocate(call.tenant_id, new, key))
+
+    async def Commit(self, request: pb.CommitRequest, _context: _Context) -> pb.Allocation:
+        """Charges what was used of an allocation."""
+        used = checked_used(amounts_of(request.amounts))
+        id_ = _allocation_id(request.allocation_id)
+        return allocation_message(await self._allocations.commit(current_call().tenant_id, id_, used))
+
+    async def Release(self, request: pb.ReleaseRequest, _context: _Context) -> pb.Allocation:
+        """Returns a whole allocation."""
+        id_ = _allocation_id(request.allocation_id)
+        return allocation_message(await self._allocations.release(current_call().tenant_id, id_))
+
+
+def _allocation_id(text: str) -> uuid.UUID:
+    parsed = parse_uuid(text)
+    if parsed is None:
+        raise allocation_not_found()
+    return parsed

@@ -1,0 +1,49 @@
+"""Between checks of the domain and the messages of the contract. Nothing here decides anything."""
+
+from __future__ import annotations
+
+from tenantmesh.interceptors.errors import MeshError
+from tenantmesh.interceptors.servers.status import to_status
+from tenantmesh.tenant.v1 import entitlement_service_pb2 as pb
+from tenantmesh.tenant_svc.checks.checks import Explanation
+from tenantmesh.tenant_svc.checks.decision import Decision
+from tenantmesh.tenant_svc.checks.explanation import steps
+from tenantmesh.tenant_svc.checks.rules import FeatureCheck
+from tenantmesh.tenant_svc.entitlements.mapping import entitlement_message
+from tenantmesh.tenant_svc.entitlements.standing import Standing
+from tenantmesh.tenant_svc.grants.mapping import grant_message
+from tenantmesh.tenant_svc.history.mapping import change_message
+from tenantmesh.tenant_svc.readers import Reader
+
+__all__ = ["check_of", "decision_message", "explanation_message", "result_message"]
+
+
+def decision_message(decision: Decision) -> pb.Decision:
+    """The answer to a check."""
+    return pb.Decision(
+        allowed=decision.allowed,
+        reason=decision.reason,
+        entitlement=entitlement_message(decision.entitlement, decision.usage),
+    )
+
+
+def result_message(answer: tuple[Standing, Decision] | MeshError) -> pb.CheckResult:
+    """The answer to a check of a batch."""
+    if isinstance(answer, MeshError):
+        return pb.CheckResult(error=to_status(answer))
+    return pb.CheckResult(decision=decision_message(answer[1]))
+
+
+def explanation_message(explanation: Explanation, reader: Reader) -> pb.ExplainEntitlementResponse:
+    """A decision with its reasons."""
+    return pb.ExplainEntitlementResponse(
+        decision=decision_message(explanation.decision),
+        steps=steps(explanation.standing.entitlements, explanation.decision, reader),
+        grants=[grant_message(each, reader) for each in explanation.grants],
+        recent_changes=[change_message(each, reader) for each in explanation.recent],
+    )
+
+
+def check_of(request: pb.CheckEntitlementRequest) -> FeatureCheck:
+    """The question in a request."""
+    return FeatureCheck(request.id, request.feature, request.amount)

@@ -1,0 +1,161 @@
+"""Features as they are stored, the values that plans give of them, periods and rollouts. Pure.
+
+Not here: the rules that a new feature must keep (`rules.py`), and what one tenant has (`tenant_svc.entitlements`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import Enum
+from hashlib import blake2s, sha256
+from typing import Any
+
+from tenantmesh.interceptors.entitlements import FeatureType
+from tenantmesh.interceptors.tenants import TenantId
+
+__all__ = ["WHOLE", "FeatureDef", "FeatureValue", "Period", "Rollout"]
+
+WHOLE = 10_000
+"""Everything, in basis points."""
+
+
+class Period(Enum):
+    """A stretch of the UTC calendar. An instant belongs to the period that begins with it."""
+
+    HOUR = "HOUR"
+    DAY = "DAY"
+    MONTH = "MONTH"
+
+    def start_of(self, moment: datetime) -> datetime:
+        """When the period of the moment began."""
+        hour = moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+        match self:
+            case Period.HOUR:
+                return hour
+            case Period.DAY:
+                return hour.replace(hour=0)
+            case Period.MONTH:
+                return hour.replace(day=1, hour=0)
+
+    def end_of(self, moment: datetime) -> datetime:
+        """When the next period begins."""
+        start = self.start_of(moment)
+        match self:
+            case Period.HOUR:
+                return start + timedelta(hours=1)
+            case Period.DAY:
+                return start + timedelta(days=1)
+            case Period.MONTH:
+                return (start + timedelta(days=31)).replace(day=1)
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureValue:
+    """A value of a feature: exactly one of the four fields is set. The `of_…` functions make values.
+
+    enabled: whether a BOOLEAN feature is on.
+    static: what a STATIC feature says, as JSON values; never None.
+    limit: the allowance of a METERED feature per period or the highest level of a GAUGE, in the feature's unit.
+    unlimited: that a METERED or GAUGE feature has no limit.
+    """
+
+    enabled: bool | None = None
+    static: Any = None
+    limit: int | None = None
+    unlimited: bool = False
+
+    @classmethod
+    def of_boolean(cls, enabled: bool) -> FeatureValue:
+        """A BOOLEAN feature's value."""
+        return cls(enabled=enabled)
+
+    @classmethod
+    def of_static(cls, value: Any) -> FeatureValue:
+        """A STATIC feature's value."""
+        return cls(static=value)
+
+    @classmethod
+    def of_limit(cls, limit: int | None) -> FeatureValue:
+        """A METERED or GAUGE feature's value; None is unlimited."""
+        return cls(unlimited=True) if limit is None else cls(limit=limit)
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> FeatureValue:
+        """The value that `to_json` wrote. Raises TypeError for anything else."""
+        return cls(**stored)
+
+    def to_json(self) -> dict[str, Any]:
+        """As the tables hold it, such as `{"limit": 1000}`."""
+        if self.enabled is not None:
+            return {"enabled": self.enabled}
+        if self.unlimited:
+            return {"unlimited": True}
+        if self.limit is not None:
+            return {"limit": self.limit}
+        return {"static": self.static}
+
+    def fits(self, type_: FeatureType) -> bool:
+        """Whether features of the type have such values."""
+        match type_:
+            case FeatureType.BOOLEAN:
+                return self.enabled is not None
+            case FeatureType.STATIC:
+                return self.static is not None
+            case FeatureType.METERED | FeatureType.GAUGE:
+                return self.unlimited or self.limit is not None
+
+    @property
+    def amount(self) -> int | None:
+        """The limit; None is unlimited. Zero for values that limit nothing."""
+        return None if self.unlimited else self.limit or 0
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """Opens a BOOLEAN feature to a share of the tenants, whatever their plan says. No `plan_ids`: on any plan."""
+
+    basis_points: int
+    plan_ids: tuple[str, ...] = ()
+
+    def includes(self, feature_id: str, tenant_id: TenantId, plan_id: str) -> bool:
+        """Whether the share has reached the tenant. A tenant that is in stays in while the share grows."""
+        if self.plan_ids and plan_id not in self.plan_ids:
+            return False
+        return _place(feature_id, tenant_id) < self.basis_points
+
+    def to_json(self) -> dict[str, Any]:
+        """For people and programs that read a history."""
+        return {"basis_points": self.basis_points, "plan_ids": list(self.plan_ids)}
+
+
+def _place(feature_id: str, tenant_id: TenantId) -> int:
+    """The tenant's place in the feature's rollout, 0 to 9999. Never change the formula: tenants would lose features."""
+    digest = sha256(feature_id.encode() + tenant_id.bytes).digest()
+    return int.from_bytes(digest[:8]) % WHOLE
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureDef:
+    """A feature of the catalog. `version` counts its changes from 1; `period` is a METERED feature's, and nobody
+    else's."""
+
+    id: str
+    type: FeatureType
+    display_name: str
+    unit: str
+    period: Period | None
+    rollout: Rollout | None
+    create_time: datetime
+    update_time: datetime
+    version: int
+
+    @property
+    def etag(self) -> str:
+        """Identifies this version of this feature."""
+        return blake2s(f"{self.id} {self.version}".encode(), digest_size=8).hexdigest()
+
+    def opened_to(self, tenant_id: TenantId, plan_id: str) -> bool:
+        """Whether a rollout has opened the feature to a tenant on that plan."""
+        return self.rollout is not None and self.rollout.includes(self.id, tenant_id, plan_id)

@@ -1,0 +1,131 @@
+"""The rules that a feature and its values must keep before they are stored.
+
+A draft is what a request says, unchecked, so that everything wrong with it can be named at once.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Container
+from dataclasses import dataclass
+from typing import Any
+
+from tenantmesh.chassis.requests import Problems, id_problem, refuse, required, text_problem
+from tenantmesh.interceptors.entitlements import FeatureType
+from tenantmesh.interceptors.quotas import LARGEST_AMOUNT
+from tenantmesh.tenant_svc.features.feature import WHOLE, FeatureValue, Period, Rollout
+
+__all__ = [
+    "FeatureDraft",
+    "check_feature",
+    "display_name_problem",
+    "listed_problem",
+    "rollout_problems",
+    "unit_problem",
+    "value_problem",
+]
+
+_MAX_DISPLAY_NAME = 200
+_MAX_UNIT = 40
+_MAX_PLANS = 50
+_MAX_STATIC = 4096
+
+_SAID = {
+    FeatureType.BOOLEAN: "`enabled`",
+    FeatureType.STATIC: "`static`, and not null",
+    FeatureType.METERED: "`limit`, or `unlimited` as true",
+    FeatureType.GAUGE: "`limit`, or `unlimited` as true",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureDraft:
+    """A feature as a request describes it. None stands for what is missing or unknown."""
+
+    id: str
+    type: FeatureType | None
+    display_name: str
+    unit: str
+    period: Period | None
+    rollout: Rollout | None
+
+
+def value_problem(value: FeatureValue | None, type_: FeatureType) -> str | None:
+    """The rule for values of the type that the value breaks, or None."""
+    if value is None or not value.fits(type_):
+        return f"must be {_SAID[type_]}: the feature is {type_.value}"
+    if value.limit is not None and not 0 <= value.limit <= LARGEST_AMOUNT:
+        return f"must be 0 to {LARGEST_AMOUNT}, or `unlimited`"
+    return None if value.static is None else _static_problem(value.static)
+
+
+def _static_problem(value: Any) -> str | None:
+    try:
+        text = json.dumps(value, allow_nan=False, ensure_ascii=True)
+    except ValueError:
+        return "must hold no number that is not finite"
+    if len(text) > _MAX_STATIC:
+        return f"must be at most {_MAX_STATIC} characters of JSON"
+    if "\\u0000" in text.replace("\\\\", ""):  # PostgreSQL stores no such character
+        return "must hold no text with a null character"
+    return None
+
+
+def check_feature(draft: FeatureDraft, plans: Container[str]) -> FeatureType:
+    """Checks a new feature and returns its type. `plans` are the ids of all plans. Raises InvalidArgument that names
+    every field at fault."""
+    counted = draft.type in {FeatureType.METERED, FeatureType.GAUGE}
+    refuse(
+        {
+            "feature.id": id_problem(draft.id),
+            "feature.type": "is required" if draft.type is None else None,
+            "feature.display_name": display_name_problem(draft.display_name),
+            "feature.unit": unit_problem(draft.unit, counted=counted),
+            "feature.period": _period_problem(draft),
+            **rollout_problems(draft.rollout, draft.type, plans),
+        }
+    )
+    return required(draft.type)
+
+
+def display_name_problem(name: str) -> str | None:
+    """The rule for names shown to people that the name breaks, or None."""
+    return text_problem(name, _MAX_DISPLAY_NAME)
+
+
+def unit_problem(unit: str, *, counted: bool) -> str | None:
+    """The rule that the unit breaks, or None. `counted`: whether the feature is counted, so that it needs one."""
+    if counted:
+        return text_problem(unit, _MAX_UNIT)
+    return "is for METERED and GAUGE features only" if unit else None
+
+
+def _period_problem(draft: FeatureDraft) -> str | None:
+    if draft.type is FeatureType.METERED:
+        return "is required for METERED features" if draft.period is None else None
+    return None if draft.period is None else "is for METERED features only"
+
+
+def rollout_problems(rollout: Rollout | None, type_: FeatureType | None, plans: Container[str]) -> Problems:
+    """The rules that a rollout of a feature of the type breaks, by field."""
+    if rollout is None:
+        return {}
+    if type_ is not FeatureType.BOOLEAN:
+        return {"feature.rollout": "is for BOOLEAN features only"}
+    listed = rollout.plan_ids
+    if len(listed) > _MAX_PLANS:
+        return {"feature.rollout.plan_ids": f"must be at most {_MAX_PLANS}"}
+    return {
+        "feature.rollout.basis_points": None if 0 <= rollout.basis_points <= WHOLE else f"must be 0 to {WHOLE}",
+        **{
+            f"feature.rollout.plan_ids[{index}]": listed_problem(plan, listed[:index], plans, "plan")
+            for index, plan in enumerate(listed)
+        },
+    }
+
+
+def listed_problem(name: str, before: Container[str], known: Container[str], kind: str) -> str | None:
+    """The rule that a name in a list breaks, or None: it is one of the `known` and not among those `before` it."""
+    if name not in known:
+        return f"does not exist. List the {kind}s to see which do."
+    return "is listed twice" if name in before else None

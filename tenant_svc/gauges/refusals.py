@@ -1,0 +1,38 @@
+"""The refusals of levels."""
+
+from __future__ import annotations
+
+from tenantmesh.chassis.refusals import limit_reached
+from tenantmesh.interceptors.errors import AlreadyExists, FailedPrecondition, ResourceExhausted
+from tenantmesh.interceptors.quotas import LARGEST_AMOUNT
+from tenantmesh.interceptors.tenants import TenantId
+from tenantmesh.tenant_svc.gauges.gauge import Gauge
+
+__all__ = ["gauge_reported", "key_reused", "level_at_limit"]
+
+
+def level_at_limit(gauge: Gauge, tenant_id: TenantId, plan_id: str) -> ResourceExhausted:
+    """For a level that would rise above its limit; without one, above the largest amount there is."""
+    limit = LARGEST_AMOUNT if gauge.limit is None else gauge.limit
+    return limit_reached(
+        f"{gauge.id} stands at {gauge.level} and may rise to {limit}. Lower it, or ask for a higher limit.",
+        gauge=gauge.id,
+        level=gauge.level,
+        limit=limit,
+        tenant_id=tenant_id,
+        plan_id=plan_id,
+    )
+
+
+def gauge_reported(gauge: str) -> FailedPrecondition:
+    """For a level that its owner reports, which nobody else may change."""
+    return FailedPrecondition(
+        "GAUGE_REPORTED",
+        f"Another service keeps the level of {gauge} and reports it. Change the rows there.",
+        metadata={"gauge": gauge},
+    )
+
+
+def key_reused() -> AlreadyExists:
+    """For the key of an adjustment that was used with another amount."""
+    return AlreadyExists("REQUEST_ID_REUSED", "This key was used before with other fields. Send a new one.")

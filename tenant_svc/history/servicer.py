@@ -1,0 +1,52 @@
+"""The methods of EntitlementService that are about its log: message in, use case, message out."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from functools import partial
+from typing import Any
+
+from tenantmesh.chassis.event_log.streaming import start_of, streamed
+from tenantmesh.chassis.event_log.watch import Watch
+from tenantmesh.interceptors import current_call
+from tenantmesh.tenant.v1 import entitlement_service_pb2 as pb
+from tenantmesh.tenant_svc.history.event import EntitlementEvent
+from tenantmesh.tenant_svc.history.history import History
+from tenantmesh.tenant_svc.history.mapping import change_message, error_message, event_message
+from tenantmesh.tenant_svc.readers import Reader
+
+__all__ = ["HistoryServicer"]
+
+_Context = Any  # handlers take what the call needs from current_call()
+
+
+class HistoryServicer:
+    """The chain has established who calls and for which tenant before any of these runs."""
+
+    def __init__(self, history: History, watch: Watch[EntitlementEvent]) -> None:
+        self._history = history
+        self._watch = watch
+
+    async def ListEntitlementChanges(
+        self, request: pb.ListEntitlementChangesRequest, _context: _Context
+    ) -> pb.ListEntitlementChangesResponse:
+        """Returns a page of the history."""
+        call = current_call()
+        reader = Reader.of(call.caller)
+        page = await self._history.page(
+            call.tenant_id, request.page_size, request.page_token, every_plan=reader.every_plan
+        )
+        return pb.ListEntitlementChangesResponse(
+            changes=[change_message(event, reader) for event in page.items], next_page_token=page.next_token
+        )
+
+    async def WatchEntitlements(
+        self, request: pb.WatchEntitlementsRequest, _context: _Context
+    ) -> AsyncIterator[pb.WatchEntitlementsResponse]:
+        """Streams what happens."""
+        changes = self._watch.follow(start_of(request, request.WhichOneof("start")))
+        message_of = partial(event_message, reader=Reader.of(current_call().caller))
+        async with aclosing(streamed(changes, message_of, error_message)) as messages:
+            async for message in messages:
+                yield message

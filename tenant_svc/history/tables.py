@@ -1,0 +1,41 @@
+"""The table of changes of tenants' entitlements."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, CheckConstraint, Column, ForeignKey, Index, Integer, Table, Text, Uuid
+from sqlalchemy.dialects.postgresql import TIMESTAMP
+
+from tenantmesh.runtime.row_security import Grant, tenant_owned
+from tenantmesh.tenant_svc.schema import APP_ROLE, DIRECTORY_ROLE, metadata
+from tenantmesh.tenant_svc.tenants.tables import tenants
+
+__all__ = ["entitlement_events"]
+
+_EVENT_TYPES = (
+    "type in ('PLAN_CHANGED', 'OVERRIDE_SET', 'OVERRIDE_CLEARED', 'GRANT_CREATED', 'GRANT_VOIDED', 'LIMIT_CROSSED')"
+)
+
+# The history of a tenant's entitlements and the log that watches follow. Positions are drawn as those of tenant events,
+# under the same lock, so that one order holds over all.
+entitlement_events = tenant_owned(
+    Table(
+        "entitlement_events",
+        metadata,
+        Column("tenant_id", Uuid, ForeignKey(tenants.c.tenant_id), primary_key=True),
+        Column("position", BigInteger, primary_key=True, autoincrement=False),
+        Column("type", Text, nullable=False),
+        Column("feature_id", Text, nullable=False),
+        Column("actor", Text, nullable=False),
+        Column("reason", Text, nullable=False),
+        Column("before", Text, nullable=False),
+        Column("after", Text, nullable=False),
+        Column("plan_id", Text, nullable=False),
+        Column("plan_version", Integer, nullable=False),
+        Column("create_time", TIMESTAMP(timezone=True), nullable=False),
+        CheckConstraint(_EVENT_TYPES, name="entitlement_events_type_check"),
+        Index("entitlement_events_position_idx", "position"),
+    ),
+    APP_ROLE,
+    ("SELECT", "INSERT"),
+    cross_tenant=(Grant(DIRECTORY_ROLE, ("SELECT",)),),
+)

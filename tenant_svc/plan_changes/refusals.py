@@ -1,0 +1,38 @@
+"""The refusals of changes of plans."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tenantmesh.interceptors.errors import FailedPrecondition
+from tenantmesh.interceptors.names import in_metadata, in_words
+from tenantmesh.tenant_svc.plan_changes.plan_change import OverLimit, PlanPin
+
+__all__ = ["over_limit", "plan_not_published", "under_way"]
+
+
+def plan_not_published(plan_id: str, version: int) -> FailedPrecondition:
+    """For a draft, an archived version, or a plan without a published one."""
+    which = f"Version {version} of plan {plan_id} is not published" if version else f"Plan {plan_id} is not published"
+    return FailedPrecondition(
+        "PLAN_NOT_PUBLISHED", f"{which}, so tenants can't be put on it.", metadata={"plan": plan_id}
+    )
+
+
+def over_limit(plan: PlanPin, over: Sequence[OverLimit]) -> FailedPrecondition:
+    """For a tenant that uses more than the plan allows."""
+    listed = in_words([f"{each.feature} ({each.used} of {each.limit})" for each in over])
+    return FailedPrecondition(
+        "OVER_LIMIT",
+        f"The tenant uses more than {plan} allows: {listed}. Lower its usage, or choose another over-limit policy.",
+        metadata={"plan": plan.id, **in_metadata("features", [each.feature for each in over])},
+    )
+
+
+def under_way(operation: str) -> FailedPrecondition:
+    """For a tenant whose plan another operation is changing. Its name may be unknown, and empty."""
+    return FailedPrecondition(
+        "MIGRATION_UNDER_WAY",
+        "Another change of the tenant's plan has not ended. Wait for it, or cancel it.",
+        metadata={"operation": operation} if operation else {},
+    )

@@ -1,0 +1,24 @@
+"""Positions in the event logs of this service. They follow commit order, over all logs together.
+
+Whoever writes an event locks the log before drawing its position and holds the lock until the transaction is visible.
+A reader that has seen a position has therefore seen every event before it.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Sequence
+
+from tenantmesh.runtime.database import Connection
+from tenantmesh.tenant_svc.locks import Lock, lock
+from tenantmesh.tenant_svc.schema import SCHEMA, metadata
+
+__all__ = ["lock_log", "positions"]
+
+positions = Sequence("tenant_event_positions", schema=SCHEMA, metadata=metadata)
+"""Draw the next value only while `lock_log` holds. The sequence caches none ahead."""
+
+
+async def lock_log(connection: Connection) -> None:
+    """Makes this transaction the only one that writes events until it ends. Call this before drawing a position, and
+    after every other lock."""
+    await lock(connection, Lock.POSITIONS)

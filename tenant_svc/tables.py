@@ -1,0 +1,19 @@
+"""The tables of every capability. Importing this module declares all of them in `metadata`."""
+
+from __future__ import annotations
+
+from tenantmesh.tenant_svc.allocations import tables as allocations
+from tenantmesh.tenant_svc.balances import tables as balances
+from tenantmesh.tenant_svc.catalog_log import tables as catalog_log
+from tenantmesh.tenant_svc.entitlements import tables as entitlements
+from tenantmesh.tenant_svc.features import tables as features
+from tenantmesh.tenant_svc.gauges import tables as gauges
+from tenantmesh.tenant_svc.history import tables as history
+from tenantmesh.tenant_svc.operations import tables as operations
+from tenantmesh.tenant_svc.plans import tables as plans
+from tenantmesh.tenant_svc.schema import metadata
+from tenantmesh.tenant_svc.tenants import tables as tenants
+
+__all__ = ["MODULES", "metadata"]
+
+MODULES = (allocations, balances, catalog_log, entitlements, features, gauges, history, operations, plans, tenants)
