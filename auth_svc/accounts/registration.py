@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tenantmesh.auth_svc.accounts.emails import EmailAddress, EmailRefused, parse_email
 from tenantmesh.auth_svc.passwords.passwords import LENGTH, PasswordRules, normalise
-from tenantmesh.interceptors.errors import FieldViolation, InvalidArgument
+from tenantmesh.chassis.requests import refuse, required
 from tenantmesh.interceptors.tenants import TenantRecord
 
 __all__ = ["CheckedRegistration", "Registration", "checked"]
@@ -45,19 +45,16 @@ class CheckedRegistration:
 def checked(sent: Registration, tenant: TenantRecord, rules: PasswordRules) -> CheckedRegistration:
     """Check every field. Raises InvalidArgument, which lists all fields that break a rule."""
     email: EmailAddress | None = None
-    broken: list[FieldViolation] = []
+    problems: dict[str, str | None] = {}
     try:
         email = parse_email(sent.email)
     except EmailRefused as refused:
-        broken.append(FieldViolation("email", str(refused)))
-    password, refusal = _checked_password(sent, tenant, rules)
-    if refusal is not None:
-        broken.append(FieldViolation("password", refusal))
-    if (refusal := _display_name_refusal(sent.display_name)) is not None:
-        broken.append(FieldViolation("display_name", refusal))
-    if email is None or broken:
-        raise InvalidArgument.fields(broken)
-    return CheckedRegistration(email, password, sent.display_name.strip() or email.local_part)
+        problems["email"] = str(refused)
+    password, problems["password"] = _checked_password(sent, tenant, rules)
+    problems["display_name"] = _display_name_refusal(sent.display_name)
+    refuse(problems)
+    address = required(email)
+    return CheckedRegistration(address, password, sent.display_name.strip() or address.local_part)
 
 
 def _checked_password(sent: Registration, tenant: TenantRecord, rules: PasswordRules) -> tuple[str, str | None]:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
 
+from tenantmesh.chassis.requests import refuse
 from tenantmesh.interceptors.caller import Caller, CallerKind
-from tenantmesh.interceptors.errors import FieldViolation, InvalidArgument
 from tenantmesh.interceptors.names import in_words
 
 __all__ = ["KeyAudience", "SystemKey", "check_new_key"]
@@ -56,12 +56,12 @@ class SystemKey:
 
 def check_new_key(name: str, permissions: Sequence[str], lifetime: timedelta | None) -> None:
     """Raise InvalidArgument, which lists all fields that break a rule."""
-    broken = []
-    if not _NAME.fullmatch(name):
-        broken.append(FieldViolation("name", "must be 2 to 63 of a-z, 0-9, _, . and -, starting with a letter"))
-    if wrong := [permission for permission in permissions if not _PERMISSION.fullmatch(permission)]:
-        broken.append(FieldViolation("permissions", f"must be like tenants.read, or *: {in_words(wrong)}"))
-    if lifetime is not None and lifetime <= timedelta():
-        broken.append(FieldViolation("lifetime", "must be positive"))
-    if broken:
-        raise InvalidArgument.fields(broken)
+    wrong = [permission for permission in permissions if not _PERMISSION.fullmatch(permission)]
+    named = "must be 2 to 63 of a-z, 0-9, _, . and -, starting with a letter"
+    refuse(
+        {
+            "name": None if _NAME.fullmatch(name) else named,
+            "permissions": f"must be like tenants.read, or *: {in_words(wrong)}" if wrong else None,
+            "lifetime": "must be positive" if lifetime is not None and lifetime <= timedelta() else None,
+        }
+    )

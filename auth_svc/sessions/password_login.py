@@ -10,7 +10,8 @@ from tenantmesh.auth_svc.passwords.passwords import normalise
 from tenantmesh.auth_svc.sessions.attempts import LoginAttempts
 from tenantmesh.auth_svc.sessions.sessions import Sessions, SignedIn
 from tenantmesh.chassis.doors import Doors
-from tenantmesh.interceptors.errors import FieldViolation, InvalidArgument, Unauthenticated
+from tenantmesh.chassis.requests import refuse
+from tenantmesh.interceptors.errors import Unauthenticated
 from tenantmesh.interceptors.tenants import TenantId
 
 __all__ = ["PasswordLogin"]
@@ -63,16 +64,16 @@ class PasswordLogin:
 
 def _checked(email: str, password: str) -> str:
     """Return the normalised address. Raises InvalidArgument, which lists all fields that break a rule."""
-    broken: list[FieldViolation] = []
-    normalised = ""
+    normalised, problem = "", None
     try:
         normalised = parse_email(email).normalised
     except EmailRefused as refused:
-        broken.append(FieldViolation("email", str(refused)))
-    if not password:
-        broken.append(FieldViolation("password", "is required"))
-    elif len(password) > MAX_SENT_PASSWORD:
-        broken.append(FieldViolation("password", f"must have at most {MAX_SENT_PASSWORD} characters"))
-    if broken:
-        raise InvalidArgument.fields(broken)
+        problem = str(refused)
+    refuse({"email": problem, "password": _password_problem(password)})
     return normalised
+
+
+def _password_problem(password: str) -> str | None:
+    if not password:
+        return "is required"
+    return None if len(password) <= MAX_SENT_PASSWORD else f"must have at most {MAX_SENT_PASSWORD} characters"

@@ -6,8 +6,8 @@ from tenantmesh.auth.v1 import auth_service_pb2 as pb
 from tenantmesh.auth_svc.sessions.mapping import login_response, refresh_response
 from tenantmesh.auth_svc.sessions.password_login import PasswordLogin
 from tenantmesh.auth_svc.sessions.sessions import Sessions
+from tenantmesh.chassis.requests import refuse
 from tenantmesh.interceptors.call import current_call
-from tenantmesh.interceptors.errors import FieldViolation, InvalidArgument
 
 __all__ = ["SessionServicer"]
 
@@ -26,6 +26,5 @@ class SessionServicer:
 
     async def RefreshToken(self, request: pb.RefreshTokenRequest) -> pb.RefreshTokenResponse:
         """Exchange a refresh token for the next pair of tokens."""
-        if not request.refresh_token:
-            raise InvalidArgument.fields([FieldViolation("refresh_token", "is required")])
+        refuse({"refresh_token": None if request.refresh_token else "is required"})
         return refresh_response(await self._sessions.refresh(request.refresh_token, current_call().tenant))

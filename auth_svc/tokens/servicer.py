@@ -7,7 +7,7 @@ from tenantmesh.auth.v1.token_service_pb2_grpc import TokenServiceServicer
 from tenantmesh.auth_svc.tokens.mapping import discovery_document, introspection, jwk
 from tenantmesh.auth_svc.tokens.signing_keys import KeyRing
 from tenantmesh.auth_svc.tokens.tokens import Discovery, Introspection
-from tenantmesh.interceptors.errors import FieldViolation, InvalidArgument
+from tenantmesh.chassis.requests import refuse
 
 __all__ = ["TokenServicer"]
 
@@ -30,6 +30,5 @@ class TokenServicer(TokenServiceServicer):
 
     async def IntrospectToken(self, request: pb.IntrospectTokenRequest, _context: object) -> pb.IntrospectTokenResponse:
         """Return whether a credential is valid, and its caller."""
-        if not request.token:
-            raise InvalidArgument.fields([FieldViolation("token", "is required")])
+        refuse({"token": None if request.token else "is required"})
         return introspection(await self._inspector.inspect(request.token))

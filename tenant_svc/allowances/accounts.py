@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from tenantmesh.interceptors.entitlements import FeatureType
-from tenantmesh.interceptors.tenants import TenantId
+from tenantmesh.interceptors.tenants import TenantId, no_such_tenant
 from tenantmesh.runtime.database import Connection, Record
 from tenantmesh.tenant_svc.allowances import repository
 from tenantmesh.tenant_svc.allowances.repository import LedgerKey
@@ -16,7 +16,6 @@ from tenantmesh.tenant_svc.balances.grant import Grant, burn_order
 from tenantmesh.tenant_svc.entitlements import reader
 from tenantmesh.tenant_svc.entitlements.entitlement import TenantEntitlements
 from tenantmesh.tenant_svc.features.refusals import feature_not_found
-from tenantmesh.tenant_svc.tenants.refusals import tenant_not_found
 
 __all__ = ["LockedAccounts", "NotOpened", "given", "lock", "put_back", "take", "with_grants"]
 
@@ -54,7 +53,7 @@ async def lock(
             raise feature_not_found(meter, FeatureType.METERED)
     entitlements = await reader.load(connection, tenant_id)
     if entitlements is None:
-        raise tenant_not_found()
+        raise no_such_tenant()
     found = {meter: _account(rows[meter], entitlements) for meter in wanted}
     if any(rows[meter]["given"] is None and (open_all or found[meter].allowance is not None) for meter in wanted):
         raise NotOpened

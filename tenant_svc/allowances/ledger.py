@@ -15,7 +15,7 @@ from tenantmesh.interceptors.entitlements import FeatureType
 from tenantmesh.interceptors.errors import Unavailable
 from tenantmesh.interceptors.limits import StoreUnavailable
 from tenantmesh.interceptors.quotas import Ask, Slice
-from tenantmesh.interceptors.tenants import TenantId
+from tenantmesh.interceptors.tenants import TenantId, no_such_tenant
 from tenantmesh.runtime.database import Connection, ForeignKeyViolation, TransactionConflict
 from tenantmesh.tenant_svc.allowances import accounts, repository
 from tenantmesh.tenant_svc.allowances.accounts import LockedAccounts, NotOpened
@@ -23,7 +23,6 @@ from tenantmesh.tenant_svc.allowances.repository import LedgerKey
 from tenantmesh.tenant_svc.allowances.reservations import Reservations
 from tenantmesh.tenant_svc.balances.account import Account
 from tenantmesh.tenant_svc.features.refusals import feature_not_found
-from tenantmesh.tenant_svc.tenants.refusals import tenant_not_found
 
 __all__ = ["Ledger", "PostgresLedger"]
 
@@ -82,7 +81,7 @@ class Ledger:
             except Reclaimable:
                 await self.reservations.release_expired(tenant_id, self.moment)
             except ForeignKeyViolation as error:
-                raise tenant_not_found() from error
+                raise no_such_tenant() from error
 
     async def within_reach(
         self, connection: Connection, tenant_id: TenantId, found: LockedAccounts, asks: Sequence[Ask]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from tenantmesh.chassis.doors import Doors
 from tenantmesh.interceptors.errors import InvalidArgument, MeshError
-from tenantmesh.interceptors.tenants import TenantId, is_slug, parse_tenant_id
+from tenantmesh.interceptors.tenants import TenantId, is_slug, no_such_tenant, parse_tenant_id
 from tenantmesh.tenant_svc.checks.decision import Decision, decide
 from tenantmesh.tenant_svc.checks.rules import FeatureCheck, check_check
 from tenantmesh.tenant_svc.entitlements import reader
@@ -22,7 +22,6 @@ from tenantmesh.tenant_svc.grants import repository as grants
 from tenantmesh.tenant_svc.grants.grants import MOST_LISTED, ListedGrant, in_listing_order
 from tenantmesh.tenant_svc.history import repository as history
 from tenantmesh.tenant_svc.history.event import EntitlementEvent
-from tenantmesh.tenant_svc.tenants.refusals import tenant_not_found
 
 __all__ = ["Checks", "Explanation"]
 
@@ -55,7 +54,7 @@ class Checks:
         async with self._doors.tenant(tenant_id, read_only=True) as connection:
             found = await reader.load_with_spent(connection, tenant_id)
         if found is None:
-            raise tenant_not_found()
+            raise no_such_tenant()
         entitled = _feature(found.entitlements, check.feature)
         standing = await self._entitlements.with_pooled(found, [check.feature])
         return standing, decide(standing, entitled, check.amount)
@@ -82,7 +81,7 @@ class Checks:
         async with self._doors.tenant(tenant_id, read_only=True) as connection:
             found = await reader.load_with_spent(connection, tenant_id, every_plan=every_plan)
             if found is None:
-                raise tenant_not_found()
+                raise no_such_tenant()
             entitled = _feature(found.entitlements, feature)
             made, _ = await grants.all_of(connection, tenant_id, feature, MOST_LISTED)
             recent = await history.concerning(connection, tenant_id, feature, _RECENT)
@@ -127,7 +126,7 @@ def _problem(check: FeatureCheck) -> MeshError | None:
 
 def _answer(check: FeatureCheck, standing: Standing | None) -> tuple[Standing, Decision] | MeshError:
     if standing is None:
-        return tenant_not_found()
+        return no_such_tenant()
     entitled = standing.entitlements.features.get(check.feature)
     if entitled is None:
         return feature_not_found(check.feature)

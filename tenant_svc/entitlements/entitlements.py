@@ -6,12 +6,11 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from tenantmesh.chassis.doors import Doors
 from tenantmesh.interceptors.limits import StoreUnavailable
-from tenantmesh.interceptors.tenants import TenantId
+from tenantmesh.interceptors.tenants import TenantId, no_such_tenant
 from tenantmesh.tenant_svc.entitlements import reader
 from tenantmesh.tenant_svc.entitlements.entitlement import TenantEntitlements
 from tenantmesh.tenant_svc.entitlements.reader import WithSpent
 from tenantmesh.tenant_svc.entitlements.standing import Standing
-from tenantmesh.tenant_svc.tenants.refusals import tenant_not_found
 
 __all__ = ["Entitlements", "Pooled", "nothing_pooled"]
 
@@ -41,7 +40,7 @@ class Entitlements:
         """As `find`, without what is used. Raises NotFound."""
         found = await self.find(tenant_id)
         if found is None:
-            raise tenant_not_found()
+            raise no_such_tenant()
         return Standing(found)
 
     async def standing(self, tenant_id: TenantId) -> Standing:
@@ -49,7 +48,7 @@ class Entitlements:
         async with self._doors.tenant(tenant_id, read_only=True) as connection:
             found = await reader.load_with_spent(connection, tenant_id)
         if found is None:
-            raise tenant_not_found()
+            raise no_such_tenant()
         return await self.with_pooled(found, list(found.spent))
 
     async def with_pooled(self, found: WithSpent, features: Sequence[str]) -> Standing:

@@ -7,7 +7,7 @@ from datetime import timedelta
 from tenantmesh.chassis.doors import Doors
 from tenantmesh.interceptors.entitlements import FeatureType
 from tenantmesh.interceptors.quotas import LARGEST_AMOUNT
-from tenantmesh.interceptors.tenants import TenantId
+from tenantmesh.interceptors.tenants import TenantId, no_such_tenant
 from tenantmesh.runtime.database import Connection, ForeignKeyViolation
 from tenantmesh.tenant_svc.entitlements import reader
 from tenantmesh.tenant_svc.entitlements.entitlement import TenantEntitlements
@@ -20,7 +20,6 @@ from tenantmesh.tenant_svc.gauges.refusals import gauge_reported, key_reused, le
 from tenantmesh.tenant_svc.history.event import ChangeType, NewChange
 from tenantmesh.tenant_svc.history.repository import record
 from tenantmesh.tenant_svc.positions import lock_log
-from tenantmesh.tenant_svc.tenants.refusals import tenant_not_found
 
 __all__ = ["KEYS_KEPT", "Gauges"]
 
@@ -47,7 +46,7 @@ class Gauges:
             async with self._doors.tenant(tenant_id) as connection:
                 return await self._adjust(connection, tenant_id, adjustment, actor)
         except ForeignKeyViolation as error:
-            raise tenant_not_found() from error
+            raise no_such_tenant() from error
 
     async def report(self, tenant_id: TenantId, report: Report, actor: str) -> Gauge:
         """Stores the level, whatever its limit. A report that is not newer than the last one changes nothing. Returns
@@ -56,7 +55,7 @@ class Gauges:
             async with self._doors.tenant(tenant_id) as connection:
                 return await self._report(connection, tenant_id, report, actor)
         except ForeignKeyViolation as error:
-            raise tenant_not_found() from error
+            raise no_such_tenant() from error
 
     async def forget_keys(self, keep: timedelta = KEYS_KEPT) -> int:
         """Deletes some keys that are older than `keep`, of any tenants, and returns how many: none when no more are
@@ -103,7 +102,7 @@ async def _entitlements(connection: Connection, tenant_id: TenantId, gauge: str)
     await hold_shared(connection, tenant_id)
     entitlements = await reader.load(connection, tenant_id)
     if entitlements is None:
-        raise tenant_not_found()
+        raise no_such_tenant()
     known = entitlements.features.get(gauge)
     if known is None or known.feature.type is not FeatureType.GAUGE:
         raise feature_not_found(gauge, FeatureType.GAUGE)

@@ -10,7 +10,7 @@ from datetime import datetime
 from tenantmesh.chassis.doors import Doors
 from tenantmesh.chassis.requests import RequestKey, id_problem, reason_problem, refuse, required
 from tenantmesh.interceptors.errors import AlreadyExists, NotFound
-from tenantmesh.interceptors.tenants import TenantId
+from tenantmesh.interceptors.tenants import TenantId, no_such_tenant
 from tenantmesh.runtime.database import Connection
 from tenantmesh.tenant_svc.balances.grant import Grant, remaining
 from tenantmesh.tenant_svc.entitlements.repository import hold
@@ -23,7 +23,6 @@ from tenantmesh.tenant_svc.grants.rules import GrantDraft, check_grant
 from tenantmesh.tenant_svc.history.event import ChangeType, NewChange
 from tenantmesh.tenant_svc.history.repository import record
 from tenantmesh.tenant_svc.positions import lock_log
-from tenantmesh.tenant_svc.tenants.refusals import tenant_not_found
 
 __all__ = ["MOST_LISTED", "Grants", "ListedGrant", "grant_not_found", "in_listing_order"]
 
@@ -70,7 +69,7 @@ class Grants:
         async with self._doors.tenant(tenant_id) as connection:
             now = await hold(connection, tenant_id)
             if now is None:
-                raise tenant_not_found()
+                raise no_such_tenant()
             feature = await known_feature(connection, draft.feature, "grant.feature")
             made = await self._made_by(connection, tenant_id, draft, key)
             if made is not None:
@@ -96,7 +95,7 @@ class Grants:
         async with self._doors.tenant(tenant_id) as connection:
             now = await hold(connection, tenant_id)
             if now is None:
-                raise tenant_not_found()
+                raise no_such_tenant()
             grant = await repository.locked(connection, tenant_id, grant_id)
             if grant is None:
                 raise grant_not_found()

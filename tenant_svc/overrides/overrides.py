@@ -6,7 +6,7 @@ from datetime import datetime
 
 from tenantmesh.chassis.doors import Doors
 from tenantmesh.chassis.requests import reason_problem, refuse
-from tenantmesh.interceptors.tenants import TenantId
+from tenantmesh.interceptors.tenants import TenantId, no_such_tenant
 from tenantmesh.runtime.database import Connection
 from tenantmesh.tenant_svc.entitlements.entitlement import Override
 from tenantmesh.tenant_svc.entitlements.repository import hold
@@ -19,7 +19,6 @@ from tenantmesh.tenant_svc.history.repository import record
 from tenantmesh.tenant_svc.overrides import repository
 from tenantmesh.tenant_svc.overrides.rules import OverrideDraft, check_override
 from tenantmesh.tenant_svc.positions import lock_log
-from tenantmesh.tenant_svc.tenants.refusals import tenant_not_found
 
 __all__ = ["Overrides", "override_words"]
 
@@ -96,7 +95,7 @@ async def _held(connection: Connection, tenant_id: TenantId) -> datetime:
     """
     now = await hold(connection, tenant_id)
     if now is None:
-        raise tenant_not_found()
+        raise no_such_tenant()
     await end_read_only_now(connection, tenant_id)
     return now
 

@@ -14,7 +14,7 @@ from tenantmesh.chassis.requests import RequestKey, stale
 from tenantmesh.interceptors.entitlements import FeatureType
 from tenantmesh.interceptors.errors import AlreadyExists
 from tenantmesh.interceptors.limits import StoreUnavailable
-from tenantmesh.interceptors.tenants import TenantId
+from tenantmesh.interceptors.tenants import TenantId, no_such_tenant
 from tenantmesh.runtime.database import Connection, UniqueViolation
 from tenantmesh.tenant_svc.entitlements import reader
 from tenantmesh.tenant_svc.entitlements.entitlement import OverLimitPolicy
@@ -37,7 +37,6 @@ from tenantmesh.tenant_svc.plans import repository as plans
 from tenantmesh.tenant_svc.plans.plan import PlanState, PlanVersion
 from tenantmesh.tenant_svc.plans.refusals import plan_not_found
 from tenantmesh.tenant_svc.tenants import repository as tenants
-from tenantmesh.tenant_svc.tenants.refusals import tenant_not_found
 from tenantmesh.tenant_svc.tenants.tenant import Tenant
 
 __all__ = ["PLAN_CHANGE_JOB", "PlanChanges", "Request", "pooled_units", "standing_of", "target_plan"]
@@ -123,7 +122,7 @@ class PlanChanges:
         """The operation as it begins, the tenant as it is, and its new plan."""
         tenant = await tenants.by_id(connection, tenant_id)
         if tenant is None:
-            raise tenant_not_found()
+            raise no_such_tenant()
         if request.etag and request.etag != tenant.etag:
             raise stale("tenant")
         new = request.change
@@ -182,7 +181,7 @@ async def standing_of(connection: Connection, tenant_id: TenantId, pooled: Mappi
     """What the tenant is entitled to and uses now. Raises NotFound."""
     found = await reader.load_with_spent(connection, tenant_id)
     if found is None:
-        raise tenant_not_found()
+        raise no_such_tenant()
     return Standing(found.entitlements, found.spent, pooled)
 
 

@@ -11,12 +11,11 @@ from tenantmesh.chassis.event_log.watch import Watch
 from tenantmesh.chassis.requests import RequestKey
 from tenantmesh.interceptors import current_call
 from tenantmesh.interceptors.errors import FieldViolation, InvalidArgument
-from tenantmesh.interceptors.tenants import parse_tenant_id
+from tenantmesh.interceptors.tenants import no_such_tenant, parse_tenant_id
 from tenantmesh.tenant.v1 import tenant_service_pb2 as pb
 from tenantmesh.tenant.v1.tenant_pb2 import Tenant as TenantMessage
 from tenantmesh.tenant_svc.tenants.events import TenantEvent
 from tenantmesh.tenant_svc.tenants.mapping import draft_message, error_message, event_message, tenant_message
-from tenantmesh.tenant_svc.tenants.refusals import tenant_not_found
 from tenantmesh.tenant_svc.tenants.tenant import NewTenant, Tenant, checked_reason
 from tenantmesh.tenant_svc.tenants.tenants import Tenants
 
@@ -57,7 +56,7 @@ class TenantServicer:
         """Finds the tenant that an id or a slug means."""
         tenant = await self._resolve(request)
         if tenant is None:
-            raise tenant_not_found()
+            raise no_such_tenant()
         return tenant_message(tenant)
 
     async def _resolve(self, request: pb.ResolveTenantRequest) -> Tenant | None:

@@ -9,13 +9,12 @@ from tenantmesh.chassis.doors import Doors
 from tenantmesh.chassis.pages import Page, page_size, uuid_tokens
 from tenantmesh.chassis.requests import RequestKey, stale
 from tenantmesh.interceptors.errors import AlreadyExists, NotFound
-from tenantmesh.interceptors.tenants import TenantId, TenantState, is_slug
+from tenantmesh.interceptors.tenants import TenantId, TenantState, is_slug, no_such_tenant
 from tenantmesh.runtime.database import Connection, UniqueViolation
 from tenantmesh.tenant_svc.plans.plans import plan_for_tenants
 from tenantmesh.tenant_svc.positions import lock_log
 from tenantmesh.tenant_svc.tenants import repository
 from tenantmesh.tenant_svc.tenants.events import EventType
-from tenantmesh.tenant_svc.tenants.refusals import slug_taken, tenant_not_found
 from tenantmesh.tenant_svc.tenants.tenant import NewTenant, Tenant
 
 __all__ = ["Tenants"]
@@ -50,7 +49,7 @@ class Tenants:
                 return made
             if isinstance(refusal, NotFound):
                 raise
-            raise slug_taken() from refusal
+            raise _slug_taken() from refusal
 
     async def validate(self, new: NewTenant, key: RequestKey | None) -> Tenant | None:
         """Checks what `create` would, without creating: returns the tenant that the request has made already, or None
@@ -61,14 +60,14 @@ class Tenants:
         async with self._doors.system("whether a tenant could be created", read_only=True) as connection:
             await plan_for_tenants(connection, new.plan_id)
             if await repository.slug_taken(connection, new.slug):
-                raise slug_taken()
+                raise _slug_taken()
         return None
 
     async def get(self, tenant_id: TenantId) -> Tenant:
         """The tenant. Raises NotFound."""
         tenant = await repository.get(self._doors, tenant_id)
         if tenant is None:
-            raise tenant_not_found()
+            raise no_such_tenant()
         return tenant
 
     async def page(self, size: int, token: str) -> Page[Tenant]:
@@ -130,7 +129,7 @@ class Tenants:
         async with self._doors.tenant(tenant_id) as connection:
             tenant = await repository.get_locked(connection, tenant_id)
             if tenant is None:
-                raise tenant_not_found()
+                raise no_such_tenant()
             if etag and etag != tenant.etag:
                 raise stale("tenant")
             if tenant.state is state:
@@ -139,3 +138,7 @@ class Tenants:
             changed = await repository.set_state(connection, tenant_id, state)
             await repository.record_event(connection, tenant_id, event.value, reason)
         return changed
+
+
+def _slug_taken() -> AlreadyExists:
+    return AlreadyExists("SLUG_TAKEN", "Another tenant has this slug. Choose another.")

@@ -18,7 +18,6 @@ PREFIX = "tenantmesh."
 # Folders that still are in a cycle, each with its reason.
 EXCEPTIONS = {
     "interceptors": "`call` holds the data that `servers` writes into headers, and `chain` makes what `servers` runs",
-    "interceptors.leases": "`holding` makes receipts that name the `tenant_holdings` that it is one of",
 }
 
 Imports = Mapping[str, set[str]]

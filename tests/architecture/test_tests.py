@@ -25,12 +25,12 @@ WITHOUT_ASSERTION = {
     "edge/test_tls.py::test_envoy_accepts_it": "Envoy's own validation raises",
     "integration/auth_svc/test_schema.py::test_the_gate_finds_nothing_wrong": GATE,
     "integration/auth_svc/test_start.py::test_it_starts_on_what_is_right": "a start that is refused raises",
-    "integration/tenant_svc/operations/test_queue.py::test_a_job_that_says_nothing_is_dropped": WAITS,
-    "integration/tenant_svc/operations/test_queue.py::test_old_notes_of_jobs_are_deleted": WAITS,
-    "integration/tenant_svc/operations/test_races.py::"
+    "integration/tenant_svc/plan_changes/test_queue.py::test_a_job_that_says_nothing_is_dropped": WAITS,
+    "integration/tenant_svc/plan_changes/test_queue.py::test_old_notes_of_jobs_are_deleted": WAITS,
+    "integration/tenant_svc/plan_changes/test_races.py::"
     "test_a_change_under_way_does_not_hold_up_what_only_points_to_the_tenant": "times out where a lock is in the way",
-    "integration/tenant_svc/quotas/test_model.py::test_the_ledger_is_what_its_model_is": MODEL,
-    "integration/tenant_svc/quotas/test_parallel.py::test_accounts_are_opened_in_one_order": "a deadlock raises",
+    "integration/tenant_svc/allocations/test_model.py::test_the_ledger_is_what_its_model_is": MODEL,
+    "integration/tenant_svc/allowances/test_parallel.py::test_accounts_are_opened_in_one_order": "a deadlock raises",
     "integration/tenant_svc/test_schema.py::test_the_boot_gate_accepts_what_the_migrations_made": GATE,
     "openapi/test_conformance.py::test_the_edge_keeps_to_its_document": "schemathesis asserts",
     "unit/auth_svc/test_gauges.py::test_below_the_limit_there_is_room": "raises where there is no room",
