@@ -10,7 +10,7 @@ import pytest
 from tenantmesh.chassis.requests import RequestKey
 from tenantmesh.interceptors.errors import InvalidArgument
 from tenantmesh.tenant_svc.tenants.tenant import NewTenant, checked_reason
-from tests.unit.tenant_svc.event_log import tenant
+from tests.unit.chassis.event_log.stored import tenant
 
 
 def fields_of(error: InvalidArgument) -> list[str]:

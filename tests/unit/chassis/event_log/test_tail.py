@@ -10,7 +10,7 @@ import pytest
 
 from tenantmesh.chassis.event_log.tail import Tail
 from tenantmesh.tenant_svc.tenants.events import TenantEvent
-from tests.unit.tenant_svc.event_log import MemoryEvents, until
+from tests.unit.chassis.event_log.stored import MemoryEvents, until
 
 NEVER = timedelta(hours=1)
 

@@ -15,7 +15,7 @@ from tenantmesh.chassis.event_log.watch import Change, Earliest, FromCursor, Fro
 from tenantmesh.chassis.pages import uuid_tokens
 from tenantmesh.interceptors.errors import Aborted, InvalidArgument, OutOfRange, Unavailable
 from tenantmesh.tenant_svc.tenants.events import CURSORS, EventType, TenantEvent
-from tests.unit.tenant_svc.event_log import MemoryEvents, tenant, until
+from tests.unit.chassis.event_log.stored import MemoryEvents, tenant, until
 
 NEVER = timedelta(hours=1)
 WINDOW = 4
