@@ -15,11 +15,6 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("interceptors", "runtime", "chassis", "tenant_svc", "auth_svc", "deploy")
 PREFIX = "tenantmesh."
 
-# Folders that still are in a cycle, each with its reason.
-EXCEPTIONS = {
-    "interceptors": "`call` holds the data that `servers` writes into headers, and `chain` makes what `servers` runs",
-}
-
 Imports = Mapping[str, set[str]]
 """By module, what it imports: modules, or names of modules."""
 
@@ -75,12 +70,7 @@ FOLDERS = sorted({module.rpartition(".")[0] for module in imports()} - {""})
 
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_no_folder_is_in_a_cycle(folder: str) -> None:
-    if folder not in EXCEPTIONS:
-        assert cycle(folder, imports()) == [], "move what both need below both"
-
-
-def test_every_exception_is_needed() -> None:
-    assert set(EXCEPTIONS) == {folder for folder in FOLDERS if cycle(folder, imports())}, "remove the others"
+    assert cycle(folder, imports()) == [], "move what both need below both"
 
 
 def test_a_cycle_of_folders_is_found_though_no_module_is_in_one() -> None:
