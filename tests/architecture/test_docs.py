@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tenantmesh.deploy.reference import errors
-from tenantmesh.deploy.reference.__main__ import PAGES, stale
 from tests.architecture.test_contract import documented
+from tooling.reference import errors
+from tooling.reference.__main__ import PAGES, stale
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -79,11 +79,11 @@ def test_every_page_can_be_found_from_the_index() -> None:
 
 
 def test_the_derived_pages_are_current() -> None:
-    assert not stale(), "run: python -m deploy.reference"
+    assert not stale(), "run: python -m tooling.reference"
 
 
 def test_every_derived_page_says_that_it_is() -> None:
-    assert all("python -m deploy.reference" in (REFERENCE / page).read_text().splitlines()[0] for page in PAGES)
+    assert all("python -m tooling.reference" in (REFERENCE / page).read_text().splitlines()[0] for page in PAGES)
 
 
 def test_every_error_reason_is_documented() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ("interceptors", "runtime", "chassis", "tenant_svc", "auth_svc", "deploy")
+PACKAGES = ("interceptors", "runtime", "chassis", "tenant_svc", "auth_svc", "deploy", "tooling")
 MODULES = [path for package in PACKAGES for path in (ROOT / package).rglob("*.py")]
 SOURCES = sorted(path for path in MODULES if "versions" not in path.parts)
 DRAWERS = {"common", "utils", "helpers", "misc", "shared", "base", "core", "util", "helper"}

@@ -14,14 +14,15 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ("interceptors", "runtime", "chassis", "tenant_svc", "auth_svc", "deploy")
+PACKAGES = ("interceptors", "runtime", "chassis", "tenant_svc", "auth_svc", "deploy", "tooling")
 READERS = (*PACKAGES, "tests")
 
 
 def module_of(path: Path) -> str:
     """The dotted name under which a file is imported."""
     parts = path.relative_to(ROOT).with_suffix("").parts
-    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+    name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+    return name if parts[0] == "tooling" else f"tenantmesh.{name}"
 
 
 def is_imported(path: Path) -> bool:

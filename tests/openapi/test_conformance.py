@@ -10,8 +10,8 @@ from schemathesis import CheckFunction
 from schemathesis.checks import CHECKS
 from schemathesis.filters import HasAPIOperation
 
-from tenantmesh.deploy.openapi.__main__ import DOCUMENT
 from tests.clients.tools import Mesh
+from tooling.openapi.__main__ import DOCUMENT
 
 EXAMPLES = 25
 TIMEOUT_SECONDS = 10

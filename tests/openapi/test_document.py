@@ -12,8 +12,8 @@ import pytest
 
 from tenantmesh.deploy.envoy.contract import Contract, read
 from tenantmesh.deploy.envoy.settings import EdgeSettings
-from tenantmesh.deploy.openapi.__main__ import DOCUMENT, ROOT
 from tests.clients.tools import run, tool
+from tooling.openapi.__main__ import DOCUMENT, ROOT
 
 
 @pytest.fixture(scope="module")
@@ -62,5 +62,5 @@ def test_streams_say_in_which_forms_they_come(document: dict[str, Any], contract
 
 async def test_it_is_what_the_generator_makes_today() -> None:
     tool("protoc-gen-openapiv3")
-    done = await asyncio.wait_for(run(Path(sys.executable), "-m", "deploy.openapi", "--check"), 60)
+    done = await asyncio.wait_for(run(Path(sys.executable), "-m", "tooling.openapi", "--check"), 60)
     assert done.code == 0, f"{done.err} (in {ROOT})"

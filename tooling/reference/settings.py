@@ -19,9 +19,9 @@ from pydantic_core import PydanticUndefined
 
 from tenantmesh.auth_svc.settings import AuthSettings
 from tenantmesh.chassis.jobs.settings import WorkerSettings
-from tenantmesh.deploy.reference.tables import code, table
 from tenantmesh.runtime.settings import ENVIRONMENT_PREFIX, ProcessSettings
 from tenantmesh.tenant_svc.settings import TenantSettings
+from tooling.reference.tables import code, table
 
 __all__ = ["page"]
 

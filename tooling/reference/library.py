@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 
-from tenantmesh.deploy.reference.tables import code, table
+from tooling.reference.tables import code, table
 from tenantmesh.interceptors.chain import LINKS
 from tenantmesh.interceptors.roles import DEFAULT_ROLES
 

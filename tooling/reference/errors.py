@@ -10,8 +10,8 @@ from google.rpc import code_pb2
 
 from tenantmesh.deploy.envoy.replies import REPLIES, SAID
 from tenantmesh.deploy.envoy.settings import default_descriptors
-from tenantmesh.deploy.reference.reasons import given
-from tenantmesh.deploy.reference.tables import code, table
+from tooling.reference.reasons import given
+from tooling.reference.tables import code, table
 
 __all__ = ["GROUPS", "page", "reasons"]
 

@@ -9,7 +9,7 @@ from typing import Any
 import typer.main
 
 from tenantmesh.deploy.cli import app
-from tenantmesh.deploy.reference.tables import code, table
+from tooling.reference.tables import code, table
 
 __all__ = ["page"]
 

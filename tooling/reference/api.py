@@ -6,8 +6,8 @@ from google.protobuf import descriptor_pb2
 
 from tenantmesh.deploy.envoy.contract import Method, read
 from tenantmesh.deploy.envoy.settings import EdgeSettings
-from tenantmesh.deploy.reference.tables import code, table
 from tenantmesh.policy.v1 import policy_pb2
+from tooling.reference.tables import code, table
 
 __all__ = ["page"]
 

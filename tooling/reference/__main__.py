@@ -1,4 +1,4 @@
-"""`python -m deploy.reference` writes the derived pages; `--check` says which of them are stale, and exits 1."""
+"""`python -m tooling.reference` writes the derived pages; `--check` says which of them are stale, and exits 1."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from tenantmesh.deploy.reference import api, commands, errors, library, settings
+from tooling.reference import api, commands, errors, library, settings
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 FOLDER = ROOT / "docs" / "reference"
@@ -18,7 +18,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
 }
 LIBRARY = ROOT / "interceptors" / "README.md"
 """A page with derived parts."""
-NOTICE = "<!-- Derived. Change its source, then run: python -m deploy.reference -->\n\n"
+NOTICE = "<!-- Derived. Change its source, then run: python -m tooling.reference -->\n\n"
 
 
 def stale() -> list[str]:
@@ -45,7 +45,7 @@ def main() -> None:
     if "--check" not in sys.argv[1:]:
         write()
     elif names := stale():
-        sys.exit(f"stale pages: {', '.join(names)}; run: python -m deploy.reference")
+        sys.exit(f"stale pages: {', '.join(names)}; run: python -m tooling.reference")
 
 
 if __name__ == "__main__":

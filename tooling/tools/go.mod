@@ -1,5 +1,5 @@
 // Foreign clients and generators, at pinned versions with their sums beside this file; install.sh builds them.
-module tenantmesh/deploy/tools
+module tenantmesh/tooling/tools
 
 go 1.26.0
 
