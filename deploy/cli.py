@@ -1,5 +1,7 @@
 """The command line `tenantmesh`: puts the subcommands together and turns errors into lines and exit codes."""
 
+from __future__ import annotations
+
 import sys
 
 import typer

@@ -7,6 +7,8 @@ Handlers read `current_call()`. Policies stand in the protos. README.md beside t
 modules are yours to import beside this one.
 """
 
+from __future__ import annotations
+
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 

@@ -4,6 +4,8 @@ Closed → open after `failures` within `window` → after `pause` one caller pr
 Not here: which exceptions are failures; the caller of `failed` knows.
 """
 
+from __future__ import annotations
+
 import time
 from collections import deque
 from collections.abc import Callable

@@ -3,6 +3,8 @@
 Nothing here is a secret: tokens and keys come from `secrets`.
 """
 
+from __future__ import annotations
+
 import os
 import threading
 import time

@@ -5,6 +5,8 @@ pending migrations run in one transaction: a failed one leaves the schema as it 
 at once, where `op.execute` takes one.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.resources import files

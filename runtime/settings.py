@@ -4,6 +4,8 @@ A service subclasses `ProcessSettings` and adds its own groups. Names in the env
 `TENANTMESH_<GROUP>_<FIELD>`, for example `TENANTMESH_DATABASE_SYSTEM_URL`. Nothing reads the environment later.
 """
 
+from __future__ import annotations
+
 import ipaddress
 import json
 import re

@@ -3,6 +3,8 @@
 Whoever starts one of our processes passes `ENVIRONMENT`; a process started without it starts itself again.
 """
 
+from __future__ import annotations
+
 import os
 import sys
 from collections.abc import Mapping

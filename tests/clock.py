@@ -1,5 +1,7 @@
 """A clock that tests move."""
 
+from __future__ import annotations
+
 from datetime import UTC, datetime, timedelta
 
 

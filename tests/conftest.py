@@ -1,5 +1,7 @@
 """Names the fixture modules, and sets what must be set before gRPC is imported."""
 
+from __future__ import annotations
+
 import os
 
 # Tests start programs from a process in which gRPC has threads; its fork handlers, made for forks that go on using

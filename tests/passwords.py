@@ -1,5 +1,7 @@
 """Passwords that are accepted, and a cheap hasher that counts its work."""
 
+from __future__ import annotations
+
 from typing import Any
 
 from argon2 import PasswordHasher

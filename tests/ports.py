@@ -1,5 +1,7 @@
 """Ports that a test may have: free, and not what the system gives to outgoing connections meanwhile."""
 
+from __future__ import annotations
+
 import socket
 from contextlib import ExitStack
 

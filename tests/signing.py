@@ -1,5 +1,7 @@
 """One signing key, without a database."""
 
+from __future__ import annotations
+
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 

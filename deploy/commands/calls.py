@@ -3,6 +3,8 @@
 Paths and verbs come from the annotations in the protos, so that what is printed is what the contract says.
 """
 
+from __future__ import annotations
+
 import http.client
 import json
 import re

@@ -1,5 +1,7 @@
 """How the commands speak: aligned lines that carry the product's name, coloured on a terminal, plain in a pipe."""
 
+from __future__ import annotations
+
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager

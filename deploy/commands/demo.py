@@ -3,6 +3,8 @@
 It is also a check: an answer that is not as it should be ends it with exit code 1.
 """
 
+from __future__ import annotations
+
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field

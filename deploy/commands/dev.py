@@ -1,5 +1,7 @@
 """`tenantmesh dev`: the whole product on this machine until Ctrl-C."""
 
+from __future__ import annotations
+
 import importlib.metadata
 import signal
 import sys

@@ -1,5 +1,7 @@
 """What can be wrong with a set-up on this machine, each with one remedy. Printing it is `doctor`'s."""
 
+from __future__ import annotations
+
 import http.client
 import importlib
 import platform

@@ -1,5 +1,7 @@
 """`tenantmesh doctor`: says what is wrong with a set-up, and what to do."""
 
+from __future__ import annotations
+
 from typing import Annotated
 
 import typer

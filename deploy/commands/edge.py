@@ -1,5 +1,7 @@
 """`tenantmesh edge`: Envoy's configuration, to look at, to check and to deploy."""
 
+from __future__ import annotations
+
 import tempfile
 from pathlib import Path
 from typing import Annotated

@@ -1,5 +1,7 @@
 """`tenantmesh migrate`: brings the database to the newest migrations."""
 
+from __future__ import annotations
+
 import os
 from pathlib import Path
 from typing import Annotated

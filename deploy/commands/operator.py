@@ -1,5 +1,7 @@
 """`tenantmesh operator`: the keys of operators and services, straight on the database."""
 
+from __future__ import annotations
+
 import os
 import uuid
 from datetime import timedelta

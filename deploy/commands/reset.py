@@ -1,5 +1,7 @@
 """`tenantmesh reset`: deletes the data of `tenantmesh dev`, wherever it lies."""
 
+from __future__ import annotations
+
 from tenantmesh.deploy.commands.console import Console
 from tenantmesh.deploy.commands.options import DEFAULT_STATE, StateOption, shown
 from tenantmesh.deploy.embedded import identity, paths

@@ -1,5 +1,7 @@
 """`tenantmesh serve`: one service or the worker in this process, for containers and service managers."""
 
+from __future__ import annotations
+
 import os
 import sys
 from enum import StrEnum

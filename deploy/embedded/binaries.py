@@ -3,6 +3,8 @@
 Only the programs of the wheels are used, never their Python helpers.
 """
 
+from __future__ import annotations
+
 import importlib.metadata
 import os
 import platform

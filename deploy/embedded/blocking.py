@@ -1,5 +1,7 @@
 """Runs a coroutine to its end from code that is not asynchronous, even inside an event loop, as tests are."""
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor

@@ -1,5 +1,7 @@
 """The passwords that the embedded engines are started with: random, made once, kept in a file of mode 0600."""
 
+from __future__ import annotations
+
 import base64
 import hashlib
 import hmac

@@ -1,5 +1,7 @@
 """Envoy as a program of a stack. Its configuration is made in `deploy.envoy`."""
 
+from __future__ import annotations
+
 import http.client
 import os
 import time

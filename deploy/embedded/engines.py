@@ -1,5 +1,7 @@
 """The two databases of a stack, and nothing else: what tests and the whole stack start from."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType

@@ -1,5 +1,7 @@
 """What stops the embedded stack: always a sentence for a person, and what to do about it."""
 
+from __future__ import annotations
+
 from pathlib import Path
 
 __all__ = ["AlreadyRunningError", "EmbeddedError", "PortTakenError"]

@@ -1,5 +1,7 @@
 """Which system user the database engines run as. PostgreSQL refuses root, so root's engines run as `nobody`."""
 
+from __future__ import annotations
+
 import os
 import pwd
 import stat

@@ -4,6 +4,8 @@ Each lies in a file of mode 0600 in the state folder. The database knows only th
 keys, and a lost file is replaced. So is a key that was made for an older version, with other permissions.
 """
 
+from __future__ import annotations
+
 import base64
 import secrets
 import uuid

@@ -3,6 +3,8 @@
 Also how a process is ended. The supervisor, its watchdog and the next run's recovery all do it with this.
 """
 
+from __future__ import annotations
+
 import contextlib
 import os
 import signal
@@ -35,7 +37,7 @@ class Identity:
         return asdict(self)
 
     @classmethod
-    def decode(cls, record: dict[str, Any]) -> "Identity":
+    def decode(cls, record: dict[str, Any]) -> Identity:
         """The process that a record describes. Raises KeyError, TypeError or ValueError when it describes none."""
         signals = tuple((int(number), float(seconds)) for number, seconds in record["signals"])
         return cls(str(record["name"]), int(record["pid"]), float(record["create_time"]), signals)

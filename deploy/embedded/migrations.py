@@ -1,5 +1,7 @@
 """Brings both services' schemas to their newest migration."""
 
+from __future__ import annotations
+
 from pydantic import SecretStr
 
 from tenantmesh.deploy.embedded.blocking import run_blocking

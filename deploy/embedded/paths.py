@@ -7,6 +7,8 @@ For root the engines run as another user. That user must get to `data/`: it is l
 where it can get that far, and otherwise `data` is a link to a folder below /var/lib/tenantmesh.
 """
 
+from __future__ import annotations
+
 import hashlib
 import os
 import secrets

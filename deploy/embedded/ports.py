@@ -1,5 +1,7 @@
 """The ports of a stack on this machine's loopback interface, and who holds one that is taken."""
 
+from __future__ import annotations
+
 import dataclasses
 import errno
 import secrets
@@ -41,11 +43,11 @@ class Ports:
     worker_metrics: int = 9466
 
     @classmethod
-    def any(cls) -> "Ports":
+    def any(cls) -> Ports:
         """Free ports for everything, as tests want."""
         return cls(**dict.fromkeys(NAMES, 0))
 
-    def settled(self) -> "Ports":
+    def settled(self) -> Ports:
         """The same with each zero replaced by a port that is free now."""
         asked = dataclasses.asdict(self)
         return Ports(**dict(zip(asked, _settle(tuple(asked.values())), strict=True)))

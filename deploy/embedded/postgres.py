@@ -4,6 +4,8 @@ It listens on a Unix socket alone, in a folder that only its own user may enter,
 Which tables it holds is the business of the services' migrations.
 """
 
+from __future__ import annotations
+
 import contextlib
 import os
 import shutil

@@ -4,6 +4,8 @@ One supervisor holds a state folder at a time (flock). What it started is in `ru
 so that the next one can clear up after a crash; a watchdog process clears up at once when this one is killed.
 """
 
+from __future__ import annotations
+
 import contextlib
 import fcntl
 import json
@@ -50,7 +52,7 @@ class Child:
     """A program that runs, or ran."""
 
     program: Program
-    popen: "subprocess.Popen[bytes]"
+    popen: subprocess.Popen[bytes]
     identity: Identity
 
     def ended(self) -> bool:

@@ -1,5 +1,7 @@
 """What a stack tells whoever starts it, while it happens."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol

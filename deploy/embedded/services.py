@@ -1,5 +1,7 @@
 """Our two services as programs of a stack: their environment, and when they serve."""
 
+from __future__ import annotations
+
 import os
 import sys
 import time

@@ -1,5 +1,7 @@
 """The whole product on one machine: engines, migrations, first keys, both services, the worker, the edge."""
 
+from __future__ import annotations
+
 import time
 from collections import deque
 from collections.abc import Callable

@@ -3,6 +3,8 @@
 A cluster of several, for tests, is in `valkey_cluster`.
 """
 
+from __future__ import annotations
+
 import hashlib
 import os
 import time

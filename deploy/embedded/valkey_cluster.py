@@ -4,6 +4,8 @@ Clusters speak TCP only, so each server listens on loopback; the bus between the
 disk but which server owns which slots. Not for `tenantmesh dev`, which has one server on a socket.
 """
 
+from __future__ import annotations
+
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager

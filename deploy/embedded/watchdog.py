@@ -5,6 +5,8 @@ has ended: after kill -9 too, since the system closes the pipe. This works on ev
 are Linux's alone and fire when a thread ends.
 """
 
+from __future__ import annotations
+
 import contextlib
 import json
 import shutil

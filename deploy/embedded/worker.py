@@ -1,5 +1,7 @@
 """The worker as a program of a stack: its environment, and when it works."""
 
+from __future__ import annotations
+
 import http.client
 import os
 import sys

@@ -3,6 +3,8 @@
 A process that starts an edge writes the configuration (`write`), lets Envoy check it (`validate`) and runs `command`.
 """
 
+from __future__ import annotations
+
 from tenantmesh.deploy.envoy.binary import InvalidConfiguration, binary, command, validate
 from tenantmesh.deploy.envoy.contract import UnusableContract
 from tenantmesh.deploy.envoy.render import render, write

@@ -4,6 +4,8 @@ The tables and their row-level security are in the services' migrations; how an 
 `deploy.embedded.postgres`.
 """
 
+from __future__ import annotations
+
 from importlib.resources import files
 
 __all__ = ["DATABASE", "LOGIN_ROLES", "roles_sql"]

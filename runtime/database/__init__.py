@@ -7,6 +7,8 @@ SQLAlchemy describes tables and builds statements (`compiled`); asyncpg runs the
 `runtime.row_security`. Not here: what a statement means, and what its failure means to a client.
 """
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import Callable
 from urllib.parse import parse_qs, urlsplit

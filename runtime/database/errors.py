@@ -12,6 +12,8 @@ DatabaseError
 Messages hold no values of rows; the original error is the `__cause__`, for the log.
 """
 
+from __future__ import annotations
+
 import asyncpg
 
 __all__ = [

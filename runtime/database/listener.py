@@ -4,6 +4,8 @@ A notification is a reason to look, never the news itself: those sent while the 
 callback also runs after each (re)connection, with an empty payload.
 """
 
+from __future__ import annotations
+
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable

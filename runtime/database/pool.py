@@ -4,6 +4,8 @@ asyncpg's own pool resets a connection by an extra round trip and wraps it in a 
 cost of a short transaction. Here the first message of each transaction resets the session instead (`transaction`).
 """
 
+from __future__ import annotations
+
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable

@@ -6,6 +6,8 @@ Not here: running them (`connection`). Results are plain records: SQLAlchemy's r
 column arrives as text.
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Callable, Mapping
 from typing import Any

@@ -5,6 +5,8 @@ leak from an earlier transaction impossible instead of unlikely: whatever a sess
 tenant of this transaction ends with it.
 """
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import Awaitable, Iterable, Mapping
 from types import TracebackType
@@ -81,7 +83,7 @@ class Transaction:
 
     __slots__ = ("_begin", "_connection", "_door", "_raw", "_task")
 
-    def __init__(self, door: "Door", begin: str) -> None:
+    def __init__(self, door: Door, begin: str) -> None:
         self._door = door
         self._begin = begin
 

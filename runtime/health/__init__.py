@@ -3,6 +3,8 @@
 What a service can do without (a cache, a rate limiter's store) is no check. A name is a service, never a tenant.
 """
 
+from __future__ import annotations
+
 from tenantmesh.runtime.health.checks import NOT_SERVING, OVERALL, SERVICE_UNKNOWN, SERVING, Check, Health, Status
 from tenantmesh.runtime.health.servicer import HealthServicer
 

@@ -1,5 +1,7 @@
 """Which services can serve: each needs its checks, and the process ("") needs all services."""
 
+from __future__ import annotations
+
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence

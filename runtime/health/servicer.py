@@ -1,5 +1,7 @@
 """The grpc.health.v1 protocol over a Health. It needs no credential, so what it holds open is bounded."""
 
+from __future__ import annotations
+
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import TypeAlias

@@ -3,6 +3,8 @@
 Whoever uses it has a fallback; waiting would make the store's trouble everybody's. Not here: keys and scripts.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import TypeAlias
 from urllib.parse import urlsplit

@@ -5,6 +5,8 @@ breaker for all is all that could be put around it, its pools refuse instead of 
 node or on none. So here is one client for each node, and the map of slots before them.
 """
 
+from __future__ import annotations
+
 import asyncio
 import contextvars
 import time
@@ -126,7 +128,7 @@ class GuardedCluster(AsyncCoreCommands):
         if time.monotonic() >= self._learn_after:
             self._learn_now()
 
-    def _learn_now(self) -> "asyncio.Task[None]":
+    def _learn_now(self) -> asyncio.Task[None]:
         if self._learning is None or self._learning.done():
             # In a context of its own: it serves everybody, and must not end with one caller's deadline.
             self._learning = asyncio.create_task(self._learn(), context=contextvars.Context())

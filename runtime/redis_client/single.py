@@ -1,5 +1,7 @@
 """One Redis or Valkey server: short timeouts, no retries, a bounded pool, a circuit breaker, scripts by their hash."""
 
+from __future__ import annotations
+
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -73,7 +75,7 @@ class GuardedRedis(Redis):
     breaker: Breaker
 
     @classmethod
-    def at(cls, url: str, settings: RedisSettings) -> "GuardedRedis":
+    def at(cls, url: str, settings: RedisSettings) -> GuardedRedis:
         """Return a client of the server at the URL. Connections are made on first use, and wait for a free one."""
         seconds = settings.timeout.total_seconds()
         pool = BlockingConnectionPool.from_url(

@@ -6,6 +6,8 @@ Every table is either tenant-owned or a catalog with its reason; there is no thi
 `Table.info`; `ddl` renders it; `verify` compares it with the catalog of the running database and refuses what differs.
 """
 
+from __future__ import annotations
+
 from tenantmesh.runtime.row_security.declaration import (
     Catalog,
     Grant,

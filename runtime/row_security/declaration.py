@@ -4,6 +4,8 @@ The policy is strict on purpose: without a tenant set, `current_setting` raises 
 forgotten tenant is an alarm and never an empty page.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 

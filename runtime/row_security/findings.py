@@ -3,6 +3,8 @@
 A sentence names the object, says what is wrong and what to do about it.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Protocol
 

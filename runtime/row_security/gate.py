@@ -4,6 +4,8 @@ It reads the catalog, not our intentions: whatever migrations, an operator or a 
 What counts as a problem is in `findings`.
 """
 
+from __future__ import annotations
+
 import uuid
 from importlib.resources import files
 

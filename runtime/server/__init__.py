@@ -5,6 +5,8 @@
 `grpc_server` makes the server, `process` is its life, `workers` keeps several processes. Not here: what is served.
 """
 
+from __future__ import annotations
+
 from tenantmesh.runtime.server.application import Application
 from tenantmesh.runtime.server.grpc_server import AddressTaken, make_server
 from tenantmesh.runtime.server.process import run

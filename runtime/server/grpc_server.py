@@ -1,5 +1,7 @@
 """Makes the grpc.aio server: every limit set on purpose, one handler, TLS whose certificates may rotate."""
 
+from __future__ import annotations
+
 from datetime import timedelta
 
 import grpc

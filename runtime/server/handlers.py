@@ -4,6 +4,8 @@ grpc.aio waits over every *registered* method for each call: 51 methods cost 8 %
 handler with a dictionary stays flat.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -44,7 +46,7 @@ class _ByName(grpc.GenericRpcHandler):
         return self._find(handler_call_details.method)
 
 
-def collected(registrations: "list[Registration]") -> grpc.GenericRpcHandler:
+def collected(registrations: list[Registration]) -> grpc.GenericRpcHandler:
     """Return one handler for all methods of the registered servicers."""
     collector = _Collector()
     for add_to_server, servicer in registrations:

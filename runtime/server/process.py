@@ -4,6 +4,8 @@ Drain: health says NOT_SERVING, the process waits until everybody has noticed, t
 under way their time, and closes. A second signal ends the waiting.
 """
 
+from __future__ import annotations
+
 import asyncio
 import os
 import signal

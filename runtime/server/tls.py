@@ -1,5 +1,7 @@
 """TLS from files that may be replaced while the process runs: new connections use the new certificate."""
 
+from __future__ import annotations
+
 import logging
 from collections.abc import Callable
 from pathlib import Path

@@ -3,6 +3,8 @@
 Each worker is this program again, told by TENANTMESH_SERVER_WORKER which one it is, listening on a port of its own.
 """
 
+from __future__ import annotations
+
 import asyncio
 import os
 import signal

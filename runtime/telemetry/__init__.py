@@ -3,6 +3,8 @@
 Tenant ids appear in logs, never as a metric's label.
 """
 
+from __future__ import annotations
+
 import importlib
 from collections.abc import Callable, Iterable
 from threading import Thread
@@ -43,7 +45,7 @@ class Telemetry:
         return self._calls.record
 
     @property
-    def tracer(self) -> "Tracer | None":
+    def tracer(self) -> Tracer | None:
         """The tracer, or None when no OTLP endpoint is configured or `open` was not called."""
         return self._traces.get_tracer(self._service) if self._traces is not None else None
 

@@ -3,6 +3,8 @@
 Our code logs by `structlog.get_logger()`, libraries by the standard `logging`; both come out alike, ours more cheaply.
 """
 
+from __future__ import annotations
+
 import logging
 import sys
 from collections.abc import Callable, Mapping

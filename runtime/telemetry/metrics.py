@@ -4,6 +4,8 @@
 prometheus_client's own histogram, with its locks and labels, costs several times that.
 """
 
+from __future__ import annotations
+
 import dataclasses
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator

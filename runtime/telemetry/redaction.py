@@ -4,6 +4,8 @@ Two passes: values under telling keys are replaced whole; then the finished line
 credential, wherever it came from (an exception's text, a driver's message, a repr).
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Mapping
 from typing import Any

@@ -1,5 +1,7 @@
 """One server span per call, a child of the caller's (W3C Trace Context)."""
 
+from __future__ import annotations
+
 from typing import Any
 
 from opentelemetry.trace import Span, SpanKind, Tracer

@@ -1,5 +1,7 @@
 """Traces over OTLP. Imported only when an endpoint is configured: the exporter costs 15 MB and a third of a second."""
 
+from __future__ import annotations
+
 from importlib.metadata import version
 
 from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter

@@ -1,5 +1,7 @@
 """Runs engines in a process of their own until somebody ends it: `python -m tests.embedded.host STATE`."""
 
+from __future__ import annotations
+
 import json
 import os
 import sys

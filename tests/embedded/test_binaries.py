@@ -1,5 +1,7 @@
 """The wheels' programs, also for a user who can't read the environment they are installed in."""
 
+from __future__ import annotations
+
 import importlib.metadata
 import os
 import pwd

@@ -1,5 +1,7 @@
 """What kill -9 leaves behind: nothing that runs, and a folder that the next start can use."""
 
+from __future__ import annotations
+
 import contextlib
 import ctypes
 import json

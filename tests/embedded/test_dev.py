@@ -1,5 +1,7 @@
 """`tenantmesh dev` and the commands that work beside it, as a person runs them."""
 
+from __future__ import annotations
+
 import http.client
 import json
 import os
@@ -44,7 +46,7 @@ class Dev:
             self.output += line
         return self.output
 
-    def run(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [COMMAND, *arguments],
             env=self.environment,

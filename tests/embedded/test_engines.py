@@ -1,5 +1,7 @@
 """PostgreSQL and Valkey as a stack starts them: they persist, keep strangers out, and are not started twice."""
 
+from __future__ import annotations
+
 import os
 import stat
 import tempfile

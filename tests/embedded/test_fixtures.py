@@ -1,5 +1,7 @@
 """The fixtures that other tests build on."""
 
+from __future__ import annotations
+
 import asyncpg
 import pytest
 import redis.asyncio

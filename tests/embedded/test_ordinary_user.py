@@ -1,5 +1,7 @@
 """The engines as an ordinary user, seen from root, which is what tests usually are in a container."""
 
+from __future__ import annotations
+
 import itertools
 import json
 import os
@@ -59,11 +61,11 @@ def folder() -> Iterator[Path]:
     shutil.rmtree(path, ignore_errors=True)
 
 
-def run_host(python: str, folder: Path, uid: int, gid: int) -> "subprocess.Popen[str]":
+def run_host(python: str, folder: Path, uid: int, gid: int) -> subprocess.Popen[str]:
     return run_as(uid, gid, python, folder, "-m", "tests.embedded.host", str(folder / "state"))
 
 
-def run_as(uid: int, gid: int, python: str, folder: Path, *arguments: str) -> "subprocess.Popen[str]":
+def run_as(uid: int, gid: int, python: str, folder: Path, *arguments: str) -> subprocess.Popen[str]:
     os.chown(folder, uid, gid)
     libraries = str(Path(python).parent.parent / "lib")
     return subprocess.Popen(

@@ -1,5 +1,7 @@
 """Ports: which are free, and what is said of one that is not."""
 
+from __future__ import annotations
+
 import dataclasses
 import os
 import socket

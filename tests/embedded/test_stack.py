@@ -1,5 +1,7 @@
 """The stack as code uses it: without an Envoy, with a part that can't live, with a start that fails half-way."""
 
+from __future__ import annotations
+
 import os
 import signal
 import time

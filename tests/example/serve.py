@@ -1,5 +1,7 @@
 """The example internal service as a program: what it takes to adopt TenantMesh. interceptors/README.md quotes it."""
 
+from __future__ import annotations
+
 import asyncio
 from contextlib import suppress
 from os import environ as env

@@ -8,9 +8,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 
-from tooling.reference.tables import code, table
 from tenantmesh.interceptors.chain import LINKS
 from tenantmesh.interceptors.roles import DEFAULT_ROLES
+from tooling.reference.tables import code, table
 
 __all__ = ["with_derived_parts"]
 

@@ -1,5 +1,7 @@
 """A database for the demo service, apart from the one that the services' own tests share."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass

@@ -1,5 +1,7 @@
 """The tenant door and the system door, on a real PostgreSQL."""
 
+from __future__ import annotations
+
 import asyncio
 import uuid
 from contextlib import suppress

@@ -1,5 +1,7 @@
 """The boot gate and the migrations, on a real PostgreSQL. Each defect is made by hand, found, and undone."""
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import AsyncIterator
 

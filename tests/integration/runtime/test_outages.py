@@ -1,5 +1,7 @@
 """What happens when PostgreSQL goes away, and when it comes back."""
 
+from __future__ import annotations
+
 import asyncio
 import os
 import signal

@@ -1,5 +1,7 @@
 """The store's client on a real Valkey: fast when it is down, back when it is back."""
 
+from __future__ import annotations
+
 import asyncio
 import time
 from collections.abc import AsyncIterator

@@ -1,5 +1,7 @@
 """A server process as an operator meets it: started, asked, drained, crashed, refused."""
 
+from __future__ import annotations
+
 import asyncio
 import json
 import os

@@ -1,5 +1,7 @@
 """TLS from files: mutual when a client CA is set, and rotated without a restart."""
 
+from __future__ import annotations
+
 import datetime
 import os
 import time

@@ -1,5 +1,7 @@
 """Access tokens as issued here and verified everywhere, and what must not pass for one."""
 
+from __future__ import annotations
+
 import base64
 import json
 import time

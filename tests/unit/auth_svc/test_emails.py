@@ -1,5 +1,7 @@
 """E-mail addresses."""
 
+from __future__ import annotations
+
 import pytest
 
 from tenantmesh.auth_svc.accounts.emails import EmailRefused, parse_email

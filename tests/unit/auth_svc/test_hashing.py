@@ -1,5 +1,7 @@
 """Hashing in a bounded executor."""
 
+from __future__ import annotations
+
 import asyncio
 import threading
 

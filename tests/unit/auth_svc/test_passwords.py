@@ -1,5 +1,7 @@
 """Which passwords are accepted."""
 
+from __future__ import annotations
+
 import pytest
 
 from tenantmesh.auth_svc.passwords.passwords import PasswordRules, normalise

@@ -1,5 +1,7 @@
 """The refresh token as a string."""
 
+from __future__ import annotations
+
 import uuid
 
 import pytest

@@ -1,5 +1,7 @@
 """The rules of a registration."""
 
+from __future__ import annotations
+
 import uuid
 
 import pytest

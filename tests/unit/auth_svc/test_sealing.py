@@ -1,5 +1,7 @@
 """Encryption at rest."""
 
+from __future__ import annotations
+
 import base64
 import os
 from pathlib import Path

@@ -1,5 +1,7 @@
 """The rules of a session and of its refresh tokens."""
 
+from __future__ import annotations
+
 import uuid
 from datetime import UTC, datetime, timedelta
 

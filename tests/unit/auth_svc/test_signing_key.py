@@ -1,5 +1,7 @@
 """When a signing key is made, published and retired."""
 
+from __future__ import annotations
+
 from datetime import UTC, datetime, timedelta
 
 import pytest

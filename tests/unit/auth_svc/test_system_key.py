@@ -1,5 +1,7 @@
 """The rules of a new system key."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from datetime import timedelta
 

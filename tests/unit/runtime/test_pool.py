@@ -1,3 +1,5 @@
+from __future__ import annotations
+
 import asyncio
 from datetime import timedelta
 from typing import Any, cast

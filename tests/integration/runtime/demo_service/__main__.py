@@ -1,5 +1,7 @@
 """Serves grpc.health.v1 and a Channelz that sleeps: `GetServers(start_server_id=n)` answers after n milliseconds."""
 
+from __future__ import annotations
+
 import asyncio
 import os
 import sys

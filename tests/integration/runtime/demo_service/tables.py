@@ -1,5 +1,7 @@
 """Notes belong to a tenant; colours to nobody."""
 
+from __future__ import annotations
+
 from sqlalchemy import (
     BigInteger,
     Column,
