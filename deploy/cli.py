@@ -14,7 +14,7 @@ from tenantmesh.deploy.commands.doctor import doctor
 from tenantmesh.deploy.commands.migrate import migrate
 from tenantmesh.deploy.commands.reset import reset
 from tenantmesh.deploy.commands.serve import serve
-from tenantmesh.deploy.embedded.errors import EmbeddedError
+from tenantmesh.deploy.stack.errors import StackError
 from tenantmesh.interceptors.errors import MeshError
 
 __all__ = ["app", "main"]
@@ -40,7 +40,7 @@ def main() -> None:
     """Runs the command line. Exit code 0: done; 1: it could not be done, and a line says why; 2: wrong usage."""
     try:
         app()
-    except EmbeddedError as error:
+    except StackError as error:
         Console().error(error.message, error.remedy)
         sys.exit(1)
     except MeshError as error:

@@ -7,7 +7,7 @@ from typing import Any
 
 import redis
 
-from tenantmesh.deploy.embedded.valkey import Valkey
+from tenantmesh.deploy.stack.engines.valkey import Valkey
 
 __all__ = ["OldServer", "wait_past_start"]
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import socket
 from contextlib import ExitStack
 
-from tenantmesh.deploy.embedded.ports import LOOPBACK, Ports
+from tenantmesh.deploy.stack.ports import LOOPBACK
+from tenantmesh.deploy.stack.programs.table import any_ports
 
 STEP = 100
 """How far apart the workers of one service listen."""
@@ -13,7 +14,7 @@ STEP = 100
 
 def free_port() -> int:
     """A port that is free now, and that no outgoing connection will take before the test does."""
-    return Ports.any().settled().edge
+    return any_ports().settled()["edge"]
 
 
 def free_port_for_workers(*further: int) -> int:

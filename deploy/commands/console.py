@@ -17,7 +17,7 @@ _DETAIL_WIDTH = 36
 
 
 class Console:
-    """Writes lines for a person. Also a `deploy.embedded.progress.Progress`."""
+    """Writes lines for a person. Also a `deploy.stack.progress.Progress`."""
 
     def __init__(self) -> None:
         self._out = Terminal(highlight=False, soft_wrap=True)

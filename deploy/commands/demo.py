@@ -19,8 +19,8 @@ from tenantmesh.auth.v1 import auth_service_pb2
 from tenantmesh.deploy.commands.calls import Answer, Call, Grpc, Rest
 from tenantmesh.deploy.commands.console import Console
 from tenantmesh.deploy.commands.options import DEFAULT_STATE, StateOption, shown
-from tenantmesh.deploy.embedded.errors import EmbeddedError
-from tenantmesh.deploy.embedded.processes import running
+from tenantmesh.deploy.stack.errors import StackError
+from tenantmesh.deploy.stack.supervision.record import running
 from tenantmesh.tenant.v1 import tenant_service_pb2
 
 __all__ = ["Person", "Story", "demo"]
@@ -41,7 +41,7 @@ def demo(
     host, port = url.hostname or "127.0.0.1", url.port or 80
     key = key_file or state / "operator.key"
     if not key.exists():
-        raise EmbeddedError(f"there is no operator key in {key}.", remedy="Start the stack: tenantmesh dev")
+        raise StackError(f"there is no operator key in {key}.", remedy="Start the stack: tenantmesh dev")
     target = f"{host}:{port}"
     targets = {"tenantmesh.tenant.v1": target, "tenantmesh.auth.v1": target}
     Story(console, Rest(host, port, console).call, Grpc(targets, console).call, key).tell()
@@ -50,9 +50,9 @@ def demo(
 def _edge_of(state: Path) -> str:
     holder = running(state)
     if holder is None:
-        raise EmbeddedError(f"nothing runs in {state}.", remedy="Start the stack in another terminal: tenantmesh dev")
+        raise StackError(f"nothing runs in {state}.", remedy="Start the stack in another terminal: tenantmesh dev")
     if "edge" not in holder.addresses:
-        raise EmbeddedError("the stack runs without an edge, which this walk needs.", remedy="See tenantmesh doctor")
+        raise StackError("the stack runs without an edge, which this walk needs.", remedy="See tenantmesh doctor")
     return holder.addresses["edge"]
 
 
@@ -83,7 +83,7 @@ class Story:
         self._number = 0
 
     def tell(self) -> None:
-        """Tells it all. Raises EmbeddedError at the first answer that is not as it should be."""
+        """Tells it all. Raises StackError at the first answer that is not as it should be."""
         tag = secrets.token_hex(3)
         ada, bob = Person(f"acme-{tag}", "ada@acme.example"), Person(f"bolt-{tag}", "bob@bolt.example")
         self._create(ada, self._rest, "An operator creates a tenant, over REST.")
@@ -103,12 +103,12 @@ class Story:
 
     def _register(self, person: Person, way: Callable[[Call], Answer], title: str) -> None:
         self._title(title)
-        answer = way(_in_tenant(person.slug, _AUTH["Register"], _credentials(person)))
+        answer = way(_in_tenant(person.slug, _AUTH["Register"], _passwords(person)))
         _expect(answer.body.get("email") == person.email, answer)
 
     def _log_in(self, person: Person, way: Callable[[Call], Answer], status: str, title: str) -> None:
         self._title(title)
-        answer = way(_in_tenant(person.slug, _AUTH["Login"], _credentials(person)))
+        answer = way(_in_tenant(person.slug, _AUTH["Login"], _passwords(person)))
         _expect(answer.status == status and "accessToken" in answer.body, answer)
         person.token = str(answer.body["accessToken"])
         self._console.plain(f"$ {person.variable}={person.token}")
@@ -152,7 +152,7 @@ def _in_tenant(slug: str, method: MethodDescriptor, request: dict[str, Any]) -> 
     return Call(method, request, {"x-tenant-slug": slug})
 
 
-def _credentials(person: Person) -> dict[str, Any]:
+def _passwords(person: Person) -> dict[str, Any]:
     return {"email": person.email, "password": person.password}
 
 
@@ -166,6 +166,6 @@ def _expect_refusal(answer: Answer, status: str) -> None:
 
 def _expect(fulfilled: bool, answer: Answer) -> None:
     if not fulfilled:
-        raise EmbeddedError(
+        raise StackError(
             f"that answer ({answer.status}) is not what this walk expects.", remedy="See tenantmesh doctor"
         )

@@ -8,43 +8,28 @@ import sys
 import time
 from pathlib import Path
 from types import FrameType
-from typing import Annotated
 
 from tenantmesh.deploy.commands.console import PRODUCT, Console
-from tenantmesh.deploy.commands.options import DEFAULT_STATE, StateOption, port_option, shown
-from tenantmesh.deploy.embedded.ports import LOOPBACK, Ports
-from tenantmesh.deploy.embedded.stack import Stack
+from tenantmesh.deploy.commands.options import DEFAULT_STATE, StateOption, port_options, shown
+from tenantmesh.deploy.stack.ports import LOOPBACK, Ports
+from tenantmesh.deploy.stack.programs.program import AddressLine
+from tenantmesh.deploy.stack.programs.python_program import PythonProgram
+from tenantmesh.deploy.stack.stack import Stack
 
 __all__ = ["StopRequested", "dev"]
 
 _WATCH_SECONDS = 0.5
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_DEFAULT = Ports()
 
 
 class StopRequested(BaseException):
-    """Somebody wants the stack to end. No Exception, so that nothing on the way takes it for a failure."""
+    """A signal asked the stack to end. It is no Exception, so that no handler takes it for a failure."""
 
 
-def dev(
-    state: StateOption = DEFAULT_STATE,
-    edge_port: Annotated[int, port_option("edge", "REST, gRPC and gRPC-Web.")] = _DEFAULT.edge,
-    tenant_port: Annotated[int, port_option("tenant", "tenant_svc, gRPC.")] = _DEFAULT.tenant,
-    auth_port: Annotated[int, port_option("auth", "auth_svc, gRPC.")] = _DEFAULT.auth,
-    admin_port: Annotated[int, port_option("admin", "Envoy's admin interface.")] = _DEFAULT.admin,
-    tenant_metrics_port: Annotated[
-        int, port_option("tenant-metrics", "tenant_svc, metrics.")
-    ] = _DEFAULT.tenant_metrics,
-    auth_metrics_port: Annotated[int, port_option("auth-metrics", "auth_svc, metrics.")] = _DEFAULT.auth_metrics,
-    worker_metrics_port: Annotated[
-        int, port_option("worker-metrics", "The worker, metrics.")
-    ] = _DEFAULT.worker_metrics,
-) -> None:
+@port_options
+def dev(*, state: StateOption = DEFAULT_STATE, ports: Ports) -> None:
     """Start PostgreSQL, Valkey, both services, the worker and Envoy, and keep them running until Ctrl-C."""
     console = Console()
-    ports = Ports(
-        edge_port, tenant_port, auth_port, admin_port, tenant_metrics_port, auth_metrics_port, worker_metrics_port
-    )
     for number in _SIGNALS:
         signal.signal(number, _request_stop)
     stack = Stack(state, ports=ports, progress=console)
@@ -73,7 +58,7 @@ def _welcome(console: Console, stack: Stack) -> None:
     console.title(f"{PRODUCT} {importlib.metadata.version(PRODUCT)} is running - development mode, not for production")
     console.plain()
     for what, where, remark in _addresses(stack):
-        console.plain(f"  {what:<14}{where:<34}{remark}".rstrip())
+        console.plain(f"  {what:<13} {where:<33} {remark}".rstrip())
     console.plain()
     console.plain("  try:")
     for command in first_commands(stack):
@@ -82,37 +67,34 @@ def _welcome(console: Console, stack: Stack) -> None:
     console.plain("Ctrl-C stops everything.")
 
 
-def _addresses(stack: Stack) -> list[tuple[str, str, str]]:
-    ports, places = stack.ports, stack.places
-    edge = [
-        ("edge", stack.edge_url, "REST, gRPC and gRPC-Web"),
-        ("envoy admin", f"http://{LOOPBACK}:{ports.admin}", ""),
-    ]
+def _addresses(stack: Stack) -> list[AddressLine]:
+    places = stack.places
     return [
-        *(edge if stack.has_edge else []),
-        ("tenant_svc", f"{LOOPBACK}:{ports.tenant}", "gRPC, plaintext, reflection on"),
-        ("auth_svc", f"{LOOPBACK}:{ports.auth}", "gRPC, plaintext, reflection on"),
-        ("tenant_worker", "", "works on jobs, serves no calls"),
-        (
-            "metrics",
-            f"http://{LOOPBACK}:{ports.tenant_metrics}/metrics",
-            f"auth_svc: port {ports.auth_metrics}, tenant_worker: {ports.worker_metrics}",
-        ),
+        *(line for program in stack.programs for line in program.address_lines(stack.ports)),
+        *_metrics(stack),
         ("operator key", shown(places.operator_key), "only you can read it"),
         ("data", shown(places.data), "kept between runs; `make reset` deletes it"),
         ("logs", shown(places.logs), ""),
     ]
 
 
+def _metrics(stack: Stack) -> list[AddressLine]:
+    """Return a line with the first program's metrics, and beside it the ports of the others."""
+    ours = (program for program in stack.programs if isinstance(program, PythonProgram))
+    (_, first), *others = [(program.name, stack.ports[program.metrics.name]) for program in ours]
+    url = f"http://{LOOPBACK}:{first}/metrics"
+    return [("metrics", url, ", ".join(f"{name}: port {number}" for name, number in others))]
+
+
 def first_commands(stack: Stack) -> list[str]:
-    """What a newcomer can paste."""
+    """Return commands that a newcomer can paste."""
     bearer = f'-H "authorization: Bearer $(cat {shown(stack.places.operator_key)})"'
     json = "-H 'content-type: application/json'"
     rest = [
         f'curl -s {stack.edge_url}/api/v1/tenants/create {bearer} {json} -d \'{{"slug": "acme"}}\'',
         f"curl -s {stack.edge_url}/api/v1/tenants/acme {bearer}",
     ]
-    target = f"{LOOPBACK}:{stack.ports.edge if stack.has_edge else stack.ports.tenant}"
+    target = f"{LOOPBACK}:{stack.ports['edge' if stack.has_edge else 'tenant']}"
     return [
         *(rest if stack.has_edge else []),
         f"grpcurl -plaintext {bearer} {target} tenantmesh.tenant.v1.TenantService/ListTenants",

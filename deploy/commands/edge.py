@@ -11,7 +11,7 @@ import typer
 from tenantmesh.deploy import envoy
 from tenantmesh.deploy.commands.console import Console
 from tenantmesh.deploy.commands.options import port_option
-from tenantmesh.deploy.embedded.errors import EmbeddedError
+from tenantmesh.deploy.stack.errors import StackError
 
 __all__ = ["app"]
 
@@ -54,9 +54,9 @@ def validate(
         try:
             envoy.validate(configuration or envoy.write(settings, Path(folder) / "envoy.json"))
         except envoy.InvalidConfiguration as error:
-            raise EmbeddedError(f"Envoy refuses the configuration: {error}") from error
+            raise StackError(f"Envoy refuses the configuration: {error}") from error
         except FileNotFoundError as error:
-            raise EmbeddedError(f"{error}.") from error
+            raise StackError(f"{error}.") from error
     Console().note("Envoy accepts the configuration")
 
 

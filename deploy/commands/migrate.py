@@ -11,11 +11,11 @@ from pydantic import SecretStr
 
 from tenantmesh.deploy.commands.console import Console
 from tenantmesh.deploy.commands.options import DEFAULT_STATE, StateOption
-from tenantmesh.deploy.embedded.engines import Engines
-from tenantmesh.deploy.embedded.errors import EmbeddedError
-from tenantmesh.deploy.embedded.migrations import migrate as run_migrations
-from tenantmesh.deploy.embedded.migrations import revisions
-from tenantmesh.deploy.embedded.processes import running
+from tenantmesh.deploy.stack.engines.engines import Engines
+from tenantmesh.deploy.stack.errors import StackError
+from tenantmesh.deploy.stack.migrations import migrate as run_migrations
+from tenantmesh.deploy.stack.migrations import revisions
+from tenantmesh.deploy.stack.supervision.record import running
 
 __all__ = ["migrate"]
 
@@ -40,11 +40,11 @@ def migrate(
 
 
 def migrate_url(state: Path) -> SecretStr:
-    """The migrate role's URL. Raises EmbeddedError when there is no database to migrate."""
+    """The migrate role's URL. Raises StackError when there is no database to migrate."""
     if url := os.environ.get(URL_VARIABLE):
         return SecretStr(url)
     if running(state) is None:
-        raise EmbeddedError(
+        raise StackError(
             f"there is no database to migrate: {URL_VARIABLE} is not set and nothing runs in {state}.",
             remedy="Set the variable, or start the stack: tenantmesh dev",
         )

@@ -16,11 +16,11 @@ from tenantmesh.auth_svc.api_keys.bootstrap import create_key, list_keys, revoke
 from tenantmesh.auth_svc.api_keys.system_key import SystemKey
 from tenantmesh.deploy.commands.console import Console
 from tenantmesh.deploy.commands.options import DEFAULT_STATE, StateOption
-from tenantmesh.deploy.embedded import keys
-from tenantmesh.deploy.embedded.blocking import run_blocking
-from tenantmesh.deploy.embedded.engines import Engines
-from tenantmesh.deploy.embedded.errors import EmbeddedError
-from tenantmesh.deploy.embedded.processes import running
+from tenantmesh.deploy.stack import keys
+from tenantmesh.deploy.stack.blocking import run_blocking
+from tenantmesh.deploy.stack.engines.engines import Engines
+from tenantmesh.deploy.stack.errors import StackError
+from tenantmesh.deploy.stack.supervision.record import running
 from tenantmesh.runtime.settings import DatabaseSettings
 
 __all__ = ["Audience", "app"]
@@ -65,7 +65,7 @@ def revoke(
 ) -> None:
     """End a key. Processes that know it believe it for a second more at most."""
     if not run_blocking(revoke_key(_settings(state), key_id)):
-        raise EmbeddedError(f"there is no valid key {key_id}.", remedy="See tenantmesh operator list")
+        raise StackError(f"there is no valid key {key_id}.", remedy="See tenantmesh operator list")
     Console().note(f"revoked {key_id}")
 
 
@@ -80,7 +80,7 @@ def _settings(state: Path) -> DatabaseSettings:
     if url := os.environ.get(URL_VARIABLE):
         return DatabaseSettings(system_url=SecretStr(url))
     if running(state) is None:
-        raise EmbeddedError(
+        raise StackError(
             f"there is no database with keys: {URL_VARIABLE} is not set and nothing runs in {state}.",
             remedy="Set the variable to the auth_directory role's URL, or start the stack: tenantmesh dev",
         )

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-__all__ = ["DEFAULT_STATE", "StateOption", "port_option", "shown"]
+from tenantmesh.deploy.stack.ports import Ports, option_of, variable_of
+from tenantmesh.deploy.stack.programs import table
+
+__all__ = ["DEFAULT_STATE", "StateOption", "port_option", "port_options", "shown"]
 
 DEFAULT_STATE = Path(".tenantmesh")
 
@@ -18,13 +24,37 @@ StateOption = Annotated[
 
 
 def port_option(name: str, what: str) -> Any:
-    """An option for a port, which the environment may set too: as TENANTMESH_<NAME> or, for make, as <NAME>."""
-    variable = f"{name.upper().replace('-', '_')}_PORT"
-    return typer.Option(f"--{name}-port", envvar=[f"TENANTMESH_{variable}", variable], help=what, min=0, max=65535)
+    """Return an option for a port. The environment sets it too: TENANTMESH_<NAME>_PORT or, for make, <NAME>_PORT."""
+    variable = variable_of(name)
+    return typer.Option(option_of(name), envvar=[f"TENANTMESH_{variable}", variable], help=what, min=0, max=65535)
+
+
+def port_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command an option for each port of each program. It receives all of them as its argument `ports`."""
+    ports = {f"{port.name}_port": port for port in table.ports()}
+
+    @functools.wraps(command)
+    def run(**given: Any) -> None:
+        numbers = {port.name: given.pop(option) for option, port in ports.items()}
+        command(**given, ports=Ports(numbers))
+
+    own = [each for each in inspect.signature(command, eval_str=True).parameters.values() if each.name != "ports"]
+    options = [
+        inspect.Parameter(
+            option,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=port.default,
+            annotation=Annotated[int, port_option(port.name, port.about)],
+        )
+        for option, port in ports.items()
+    ]
+    shown_to_typer: Any = run
+    shown_to_typer.__signature__ = inspect.Signature([*own, *options])
+    return run
 
 
 def shown(path: Path) -> str:
-    """A path as a person would type it from here."""
+    """Return a path as a person would type it from here."""
     path = path.absolute()
     here = Path.cwd()
     return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)

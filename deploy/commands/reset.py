@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from tenantmesh.deploy.commands.console import Console
 from tenantmesh.deploy.commands.options import DEFAULT_STATE, StateOption, shown
-from tenantmesh.deploy.embedded import identity, paths
-from tenantmesh.deploy.embedded.errors import AlreadyRunningError
-from tenantmesh.deploy.embedded.processes import running
+from tenantmesh.deploy.stack import paths
+from tenantmesh.deploy.stack.engine_user import engine_user
+from tenantmesh.deploy.stack.errors import AlreadyRunningError
+from tenantmesh.deploy.stack.supervision.record import running
 
 __all__ = ["reset"]
 
@@ -19,5 +20,5 @@ def reset(state: StateOption = DEFAULT_STATE) -> None:
         return
     if holder := running(state):
         raise AlreadyRunningError(state, holder.pid, holder.addresses.get("edge", ""))
-    paths.discard(paths.prepare(state, identity.engine_user()))
+    paths.discard(paths.prepare(state, engine_user()))
     console.note(f"deleted {shown(state)}")

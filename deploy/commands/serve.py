@@ -1,28 +1,31 @@
-"""`tenantmesh serve`: one service or the worker in this process, for containers and service managers."""
+"""`tenantmesh serve`: one program of ours in this process, for containers and service managers."""
 
 from __future__ import annotations
 
 import os
 import sys
-from enum import StrEnum
 from typing import Annotated
 
 import typer
 
-__all__ = ["ServiceName", "serve"]
+from tenantmesh.deploy.stack.programs.python_program import module_command
+from tenantmesh.deploy.stack.programs.table import python_programs
+
+__all__ = ["serve"]
 
 
-class ServiceName(StrEnum):
-    """What can be served."""
-
-    TENANT = "tenant"
-    AUTH = "auth"
-    WORKER = "worker"
+def _modules() -> dict[str, str]:
+    return {program.word: program.module for program in python_programs()}
 
 
-_MODULES = {ServiceName.TENANT: "tenant_svc", ServiceName.AUTH: "auth_svc", ServiceName.WORKER: "tenant_svc.worker"}
+def _known(service: str) -> str:
+    if service not in _modules():
+        raise typer.BadParameter(f"{service!r} is not one of {', '.join(_modules())}.")
+    return service
 
 
-def serve(service: Annotated[ServiceName, typer.Argument(help="Which one.")]) -> None:
+def serve(
+    service: Annotated[str, typer.Argument(help=f"Which one: {', '.join(_modules())}.", callback=_known)],
+) -> None:
     """Run a service or the worker, with settings in TENANTMESH_* variables. Replaces this process: signals reach it."""
-    os.execv(sys.executable, [sys.executable, "-P", "-m", f"tenantmesh.{_MODULES[service]}"])
+    os.execv(sys.executable, module_command(_modules()[service]))

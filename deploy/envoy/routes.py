@@ -143,7 +143,7 @@ def mutations(**kinds: list[Json]) -> Json:
 
 
 def cors(origins: Collection[str]) -> Json:
-    """Returns which pages may call from a browser. Credentials are bearer tokens, so that cookies stay out."""
+    """Returns which pages may call from a browser. Passwords are bearer tokens, so that cookies stay out."""
     return typed(
         f"{FILTERS}.cors.v3.CorsPolicy",
         allow_origin_string_match=[origin_match(origin) for origin in origins],

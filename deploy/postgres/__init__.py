@@ -1,7 +1,7 @@
 """What PostgreSQL must hold before the services' migrations run: roles, schemas and rights (`roles.sql`).
 
 The tables and their row-level security are in the services' migrations; how an embedded server runs is in
-`deploy.embedded.postgres`.
+`deploy.stack.engines.postgres`.
 """
 
 from __future__ import annotations

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tenantmesh.deploy.embedded.ports import Ports
-from tenantmesh.deploy.embedded.stack import Stack
+from tenantmesh.deploy.stack.programs.table import any_ports
+from tenantmesh.deploy.stack.stack import Stack
 from tests.fixtures.engines import CLUSTER
 from tests.fixtures.mesh import AUTH, PASSWORD, TENANTS, Mesh
 from tests.transports import GrpcTransport, RestTransport
@@ -25,7 +25,7 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mesh]:
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("TENANTMESH_MESH_RATES", "public=0.2/5,credential=0.05/8")
         folder = tmp_path_factory.mktemp("limited") / "state"
-        with Stack(folder, ports=Ports.any(), durable=False, temporary=True, cluster=CLUSTER) as stack:
+        with Stack(folder, ports=any_ports(), durable=False, temporary=True, cluster=CLUSTER) as stack:
             yield Mesh(stack)
 
 

@@ -19,8 +19,8 @@ import grpc
 import pytest
 from google.protobuf.message import Message
 
-from tenantmesh.deploy.embedded.ports import Ports
-from tenantmesh.deploy.embedded.stack import Stack
+from tenantmesh.deploy.stack.programs.table import any_ports
+from tenantmesh.deploy.stack.stack import Stack
 from tenantmesh.interceptors.backends.redis.quota_pool import RedisQuotaPool
 from tenantmesh.interceptors.quotas import Ask, Slice
 from tenantmesh.interceptors.tenants import TenantId
@@ -173,7 +173,7 @@ def product() -> Iterator[list[Target]]:
     """The targets, verified by the calls that prepared them."""
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as environment:
         environment.setenv("TENANTMESH_MESH_RATES", "credential=1000/1000")
-        with Stack(Path(folder) / "state", ports=Ports.any(), temporary=True) as stack:
+        with Stack(Path(folder) / "state", ports=any_ports(), temporary=True) as stack:
             # The service on its core, as every variant; the database, in production elsewhere, beside the load.
             record = json.loads((stack.places.state / "run.json").read_text())
             for child in record["children"]:

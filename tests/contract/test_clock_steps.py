@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tenantmesh.deploy.embedded.valkey import Store
+from tenantmesh.deploy.stack.engines.valkey import Store
 from tenantmesh.interceptors import Rate
 from tenantmesh.interceptors.backends.memory.quotas import MemoryQuotaLedger
 from tenantmesh.interceptors.backends.memory.rate_limiter import MemoryRateLimiter

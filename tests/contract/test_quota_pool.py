@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import redis.asyncio
 
-from tenantmesh.deploy.embedded.valkey import Store
+from tenantmesh.deploy.stack.engines.valkey import Store
 from tenantmesh.interceptors import StoreUnavailable, TenantId
 from tenantmesh.interceptors.backends.memory.quotas import MemoryQuotaPool
 from tenantmesh.interceptors.backends.redis.quota_pool import RedisQuotaPool

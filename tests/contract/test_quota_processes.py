@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tenantmesh.chassis.doors import Doors
-from tenantmesh.deploy.embedded.valkey import Store
+from tenantmesh.deploy.stack.engines.valkey import Store
 from tenantmesh.runtime.database import Database, connect
 from tenantmesh.runtime.ids import uuid7
 from tenantmesh.runtime.settings import DatabaseSettings

@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 import redis.asyncio
 
-from tenantmesh.deploy.embedded.valkey import Store
+from tenantmesh.deploy.stack.engines.valkey import Store
 from tenantmesh.interceptors import Rate, RateLimiter, StoreUnavailable
 from tenantmesh.interceptors.backends.memory.rate_limiter import MemoryRateLimiter
 from tenantmesh.interceptors.backends.memory.rate_store import MemoryRateStore

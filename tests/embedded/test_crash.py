@@ -17,7 +17,7 @@ import psutil
 import pytest
 import redis
 
-from tenantmesh.deploy.embedded.engines import Engines
+from tenantmesh.deploy.stack.engines.engines import Engines
 
 START_SECONDS = 30
 END_SECONDS = 20
@@ -115,7 +115,7 @@ def test_a_killed_engine_is_started_again(tmp_path: Path, name: str) -> None:
     with Engines(tmp_path / "state", temporary=True) as engines:
         child = engines.postgres.child if name == "postgres" else engines.valkey.child
         assert child
-        os.kill(child.identity.pid, signal.SIGKILL)
+        os.kill(child.process.pid, signal.SIGKILL)
         notes: list[str] = []
 
         def started_again() -> bool:

@@ -19,7 +19,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tenantmesh.deploy.embedded.ports import NAMES, Ports, is_free
+from tenantmesh.deploy.stack.ports import Ports, is_free, variable_of
+from tenantmesh.deploy.stack.programs.table import any_ports
 
 COMMAND = str(Path(sys.executable).with_name("tenantmesh"))
 START_SECONDS = 60
@@ -32,7 +33,7 @@ class Dev:
     def __init__(self, state: Path, ports: Ports) -> None:
         self.state, self.ports = state, ports
         self.environment = {**os.environ, "COLUMNS": "60", "TENANTMESH_STATE": str(state)}
-        self.environment |= {variable: str(getattr(ports, field)) for field, variable in NAMES.items()}
+        self.environment |= {variable_of(name): str(number) for name, number in ports.items()}
         self.process = subprocess.Popen(
             [COMMAND, "dev"], env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
@@ -58,14 +59,14 @@ class Dev:
 
     def get(self, path: str, key: str = "") -> tuple[int, str]:
         headers = {"authorization": f"Bearer {key}"} if key else {}
-        with closing(http.client.HTTPConnection("127.0.0.1", self.ports.edge, timeout=5)) as connection:
+        with closing(http.client.HTTPConnection("127.0.0.1", self.ports["edge"], timeout=5)) as connection:
             connection.request("GET", path, headers=headers)
             response = connection.getresponse()
             return response.status, response.read().decode()
 
     def create(self, slug: str) -> int:
         headers = {"authorization": f"Bearer {self.operator_key()}", "content-type": "application/json"}
-        with closing(http.client.HTTPConnection("127.0.0.1", self.ports.edge, timeout=5)) as connection:
+        with closing(http.client.HTTPConnection("127.0.0.1", self.ports["edge"], timeout=5)) as connection:
             connection.request("POST", "/api/v1/tenants/create", json.dumps({"slug": slug}), headers)
             return connection.getresponse().status
 
@@ -94,7 +95,7 @@ def state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def dev(state: Path) -> Iterator[Dev]:
-    dev = Dev(state, Ports.any().settled())
+    dev = Dev(state, any_ports().settled())
     dev.read_until("Ctrl-C stops everything.")
     yield dev
     dev.stop()
@@ -106,10 +107,10 @@ def gone(processes: list[psutil.Process]) -> bool:
 
 
 def test_each_part_has_a_line_and_a_pipe_gets_no_colour(dev: Dev) -> None:
-    for part in ("postgres", "valkey", "migrations", "keys", "tenant_svc, auth_svc", "tenant_worker", "envoy"):
+    for part in ("postgres", "valkey", "migrations", "keys", "tenant_svc", "auth_svc", "tenant_worker", "envoy"):
         assert re.search(rf"^tenantmesh: {part}.* ok +\d+\.\ds$", dev.output, re.MULTILINE)
     assert "\x1b" not in dev.output
-    assert f"http://127.0.0.1:{dev.ports.edge}" in dev.output
+    assert f"http://127.0.0.1:{dev.ports['edge']}" in dev.output
 
 
 def test_the_edge_says_that_both_services_serve(dev: Dev) -> None:
@@ -201,7 +202,7 @@ def test_a_second_dev_and_a_reset_are_refused_and_name_the_first(dev: Dev) -> No
 
 
 def test_a_killed_service_is_started_again(dev: Dev) -> None:
-    next(child for child in dev.children() if "tenant_svc" in child.cmdline()).kill()
+    next(child for child in dev.children() if "tenantmesh.tenant_svc" in child.cmdline()).kill()
     dev.read_until("tenant_svc ended by itself; starting it again")
     deadline = time.monotonic() + START_SECONDS
     while dev.get("/healthz")[0] != 200 or dev.get("/api/v1/tenants", dev.operator_key())[0] != 200:
@@ -210,12 +211,12 @@ def test_a_killed_service_is_started_again(dev: Dev) -> None:
 
 
 def test_a_taken_port_is_named_and_nothing_is_left_behind(tmp_path: Path) -> None:
-    ports = Ports.any().settled()
-    with socket.create_server(("127.0.0.1", ports.edge)):
+    ports = any_ports().settled()
+    with socket.create_server(("127.0.0.1", ports["edge"])):
         refused = Dev(tmp_path / "state", ports)
         output = refused.stop(0)
     assert refused.process.returncode == 1
-    assert f"port {ports.edge} is in use by pid {os.getpid()}" in output
+    assert f"port {ports['edge']} is in use by pid {os.getpid()}" in output
     assert re.search(r"make run EDGE_PORT=\d+", output)
     assert not (tmp_path / "state" / "run.json").exists()
     assert refused.run("reset").returncode == 0
@@ -223,7 +224,7 @@ def test_a_taken_port_is_named_and_nothing_is_left_behind(tmp_path: Path) -> Non
 
 def test_ctrl_c_stops_everything_and_the_data_outlives_that_and_a_kill(tmp_path: Path) -> None:
     """One story, since each run needs what the one before has left."""
-    first = Dev(tmp_path / "state", Ports.any().settled())
+    first = Dev(tmp_path / "state", any_ports().settled())
     first.read_until("Ctrl-C stops everything.")
     key, children = first.operator_key(), first.children()
     assert first.create("acme") == 200
@@ -232,7 +233,7 @@ def test_ctrl_c_stops_everything_and_the_data_outlives_that_and_a_kill(tmp_path:
     assert "Traceback" not in first.output
     assert len(children) >= 5
     assert gone(children)
-    assert all(is_free(getattr(first.ports, field)) for field in NAMES)
+    assert all(is_free(number) for number in first.ports.values())
 
     second = Dev(tmp_path / "state", first.ports)
     second.read_until("Ctrl-C stops everything.")

@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 import redis
 
-from tenantmesh.deploy.embedded.binaries import OLDER_POSTGRES_MAJOR
-from tenantmesh.deploy.embedded.engines import Engines
-from tenantmesh.deploy.embedded.errors import AlreadyRunningError, EmbeddedError
-from tenantmesh.deploy.embedded.migrations import migrate, revisions
-from tenantmesh.deploy.embedded.paths import SOCKET_NAME, SOCKET_PATH_LIMIT
-from tenantmesh.deploy.embedded.processes import running
-from tenantmesh.deploy.embedded.valkey import Valkey
+from tenantmesh.deploy.stack.engines.binaries import OLDER_POSTGRES_MAJOR
+from tenantmesh.deploy.stack.engines.engines import Engines
+from tenantmesh.deploy.stack.engines.valkey import Valkey
+from tenantmesh.deploy.stack.errors import AlreadyRunningError, StackError
+from tenantmesh.deploy.stack.migrations import migrate, revisions
+from tenantmesh.deploy.stack.paths import SOCKET_NAME, SOCKET_PATH_LIMIT
+from tenantmesh.deploy.stack.supervision.record import record_of, running
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def test_nothing_runs_after_close(tmp_path: Path) -> None:
     engines.close()
     engines.close()
     assert len(children) == 2
-    assert not any(child.identity.alive() for child in children)
+    assert not any(child.process.alive() for child in children)
     assert running(engines.places.state) is None
     assert not engines.places.state.exists()
     assert not engines.places.data.exists()
@@ -67,7 +67,7 @@ def test_strangers_find_every_door_closed(open_folder: Path) -> None:
         places = engines.places
         assert mode(places.state) & stat.S_IRWXO == 0
         assert mode(places.data) == mode(places.sockets) == mode(places.logs) == 0o700
-        assert mode(places.credentials) == mode(places.record) == mode(places.log("postgres")) == 0o600
+        assert mode(places.passwords) == mode(record_of(places.state)) == mode(places.log("postgres")) == 0o600
         assert mode(places.sockets / SOCKET_NAME) == mode(engines.valkey.socket) == 0o700
         assert engines.postgres.sql("SHOW listen_addresses") == ""
 
@@ -76,14 +76,14 @@ def test_root_itself_runs_no_database(open_folder: Path) -> None:
     with Engines(open_folder / "state") as engines:
         for child in (engines.postgres.child, engines.valkey.child):
             assert child is not None
-            assert Path(f"/proc/{child.identity.pid}").stat().st_uid != 0
+            assert Path(f"/proc/{child.process.pid}").stat().st_uid != 0
 
 
 def test_a_wrong_password_is_refused(tmp_path: Path) -> None:
     with Engines(tmp_path / "state", temporary=True) as engines:
-        password = engines.places.credentials.read_text()
-        engines.places.credentials.write_text(password.replace('"postgres": "', '"postgres": "x'))
-        with pytest.raises(EmbeddedError, match="is not the one this data was made with"):
+        password = engines.places.passwords.read_text()
+        engines.places.passwords.write_text(password.replace('"postgres": "', '"postgres": "x'))
+        with pytest.raises(StackError, match="is not the one this data was made with"):
             engines.postgres.sql("SELECT 1")
         url = engines.valkey.url.get_secret_value().replace("unix://:", "unix://:x")
         with pytest.raises(redis.AuthenticationError):
@@ -93,7 +93,7 @@ def test_a_wrong_password_is_refused(tmp_path: Path) -> None:
 def test_no_password_shows_in_a_list_of_processes(tmp_path: Path) -> None:
     with Engines(tmp_path / "state", temporary=True) as engines:
         arguments = "".join(
-            Path(f"/proc/{child.identity.pid}/cmdline").read_text()
+            Path(f"/proc/{child.process.pid}/cmdline").read_text()
             for child in (engines.postgres.child, engines.valkey.child)
             if child
         )
@@ -122,9 +122,9 @@ def test_a_long_path_gets_its_sockets_elsewhere(tmp_path: Path) -> None:
 
 def test_a_damaged_password_file_is_named(tmp_path: Path) -> None:
     state = tmp_path / "state"
-    Engines(state).places.credentials.write_text("{")
+    Engines(state).places.passwords.write_text("{")
     engines = Engines(state, temporary=True)
-    with pytest.raises(EmbeddedError, match=r"credentials\.json is damaged"):
+    with pytest.raises(StackError, match=r"credentials\.json is damaged"):
         engines.start()
 
 

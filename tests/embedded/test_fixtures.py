@@ -6,8 +6,8 @@ import asyncpg
 import pytest
 import redis.asyncio
 
-from tenantmesh.deploy.embedded.valkey import Valkey
 from tenantmesh.deploy.postgres import LOGIN_ROLES
+from tenantmesh.deploy.stack.engines.valkey import Valkey
 from tests.fixtures.engines import WorkerDatabase
 
 

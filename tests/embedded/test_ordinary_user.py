@@ -18,9 +18,10 @@ import psutil
 import pytest
 
 from tenantmesh import deploy
-from tenantmesh.deploy.embedded.edge import healthz
-from tenantmesh.deploy.embedded.identity import EngineUser
-from tenantmesh.deploy.embedded.ports import NAMES, Ports, is_free
+from tenantmesh.deploy.stack.engine_user import EngineUser
+from tenantmesh.deploy.stack.ports import is_free, option_of
+from tenantmesh.deploy.stack.programs.edge import healthz
+from tenantmesh.deploy.stack.programs.table import any_ports
 
 NOBODY = pwd.getpwnam("nobody")
 UNKNOWN_UID = 54321
@@ -102,23 +103,23 @@ def test_everything_runs_as_that_user_in_the_users_own_folder(python: str, folde
 
 
 def test_the_whole_stack_runs_as_that_user(python: str, folder: Path) -> None:
-    ports = Ports.any().settled()
-    numbers = [option for name in NAMES for option in (f"--{name.replace('_', '-')}-port", str(getattr(ports, name)))]
-    program = "from deploy.cli import main; main()"
+    ports = any_ports().settled()
+    numbers = [part for name, number in ports.items() for part in (option_of(name), str(number))]
+    program = "from tenantmesh.deploy.cli import main; main()"
     arguments = ("-c", program, "dev", "--state", str(folder / "state"), *numbers)
     dev = run_as(NOBODY.pw_uid, NOBODY.pw_gid, python, folder, *arguments)
     try:
         assert dev.stdout
         lines = list(itertools.takewhile(lambda line: "Ctrl-C stops" not in line, dev.stdout))
         assert any("is running" in line for line in lines), lines
-        assert healthz(ports.edge) == 200
+        assert healthz(f"http://127.0.0.1:{ports['edge']}") == 200
         parts = psutil.Process(dev.pid).children(recursive=True)
         assert {part.uids().real for part in parts} == {NOBODY.pw_uid}
     finally:
         dev.send_signal(signal.SIGINT)
         _, errors = dev.communicate(timeout=SECONDS)
     assert dev.returncode == 0, errors
-    assert all(is_free(getattr(ports, name)) for name in NAMES)
+    assert all(is_free(number) for number in ports.values())
 
 
 def test_a_user_that_the_system_does_not_know_is_told_what_to_do(python: str, folder: Path) -> None:

@@ -13,12 +13,16 @@ import pytest
 
 from tenantmesh.auth_svc.api_keys.bootstrap import create_key, list_keys
 from tenantmesh.deploy import envoy
-from tenantmesh.deploy.embedded import keys, services, worker
-from tenantmesh.deploy.embedded.blocking import run_blocking
-from tenantmesh.deploy.embedded.errors import EmbeddedError
-from tenantmesh.deploy.embedded.ports import NAMES, Ports, is_free
-from tenantmesh.deploy.embedded.processes import running
-from tenantmesh.deploy.embedded.stack import NO_ENVOY, Stack
+from tenantmesh.deploy.stack import keys
+from tenantmesh.deploy.stack.blocking import run_blocking
+from tenantmesh.deploy.stack.errors import StackError
+from tenantmesh.deploy.stack.ports import is_free
+from tenantmesh.deploy.stack.programs.edge import NO_ENVOY
+from tenantmesh.deploy.stack.programs.service import serving
+from tenantmesh.deploy.stack.programs.table import any_ports
+from tenantmesh.deploy.stack.programs.worker import working
+from tenantmesh.deploy.stack.stack import Stack
+from tenantmesh.deploy.stack.supervision.record import running
 
 WATCH_SECONDS = 60
 
@@ -44,40 +48,40 @@ def test_without_an_envoy_one_line_says_so_and_everything_else_runs(
 ) -> None:
     monkeypatch.setattr(envoy, "binary", lambda: None)
     recorder = Recorder()
-    with Stack(tmp_path / "state", ports=Ports.any(), progress=recorder, durable=False, temporary=True) as stack:
+    with Stack(tmp_path / "state", ports=any_ports(), progress=recorder, durable=False, temporary=True) as stack:
         assert recorder.notes == [NO_ENVOY]
-        assert recorder.steps[-2:] == ["tenant_svc, auth_svc", "tenant_worker"]
+        assert recorder.steps[-3:] == ["tenant_svc", "auth_svc", "tenant_worker"]
         assert set(stack.addresses) == {"tenant_svc", "auth_svc", "tenant_worker"}
-        assert all(services.serving(stack.addresses[name]) for name in ("tenant_svc", "auth_svc"))
-        assert worker.working(stack.ports.worker_metrics)
-        assert is_free(stack.ports.edge)
+        assert all(serving(stack.addresses[name]) for name in ("tenant_svc", "auth_svc"))
+        assert working(stack.addresses["tenant_worker"])
+        assert is_free(stack.ports["edge"])
 
 
 def test_a_start_that_fails_half_way_leaves_nothing_running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_arguments: object, **_named: object) -> None:
-        raise EmbeddedError("no keys today.")
+        raise StackError("no keys today.")
 
     monkeypatch.setattr(keys, "ensure", fail)
-    stack = Stack(tmp_path / "state", ports=Ports.any(), durable=False, temporary=True)
-    with pytest.raises(EmbeddedError, match="no keys today"):
+    stack = Stack(tmp_path / "state", ports=any_ports(), durable=False, temporary=True)
+    with pytest.raises(StackError, match="no keys today"):
         stack.start()
     assert not stack.places.state.exists()
     assert not stack.places.data.exists()
-    assert all(is_free(getattr(stack.ports, field)) for field in NAMES)
+    assert all(is_free(number) for number in stack.ports.values())
 
 
 def test_a_service_that_cannot_start_is_quoted_with_its_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TENANTMESH_SERVER_WORKERS", "none")
-    stack = Stack(tmp_path / "state", ports=Ports.any(), durable=False, temporary=True)
-    with pytest.raises(EmbeddedError, match=r"tenant_svc did not start: TENANTMESH_SERVER_WORKERS: ") as caught:
+    stack = Stack(tmp_path / "state", ports=any_ports(), durable=False, temporary=True)
+    with pytest.raises(StackError, match=r"tenant_svc did not start: TENANTMESH_SERVER_WORKERS: ") as caught:
         stack.start()
     assert caught.value.log == stack.places.log("tenant_svc")
     assert running(stack.places.state) is None
 
 
 def test_a_part_that_keeps_ending_is_given_up(tmp_path: Path) -> None:
-    stack = Stack(tmp_path / "state", ports=Ports.any(), durable=False, temporary=True)
-    with stack, pytest.raises(EmbeddedError, match="valkey keeps ending"):
+    stack = Stack(tmp_path / "state", ports=any_ports(), durable=False, temporary=True)
+    with stack, pytest.raises(StackError, match="valkey keeps ending"):
         kill_valkey_again_and_again(stack)
 
 
@@ -85,7 +89,7 @@ def kill_valkey_again_and_again(stack: Stack) -> None:
     deadline = time.monotonic() + WATCH_SECONDS
     while time.monotonic() < deadline:
         assert stack.engines.valkey.child
-        os.kill(stack.engines.valkey.child.identity.pid, signal.SIGKILL)
+        os.kill(stack.engines.valkey.child.process.pid, signal.SIGKILL)
         time.sleep(0.05)
         stack.watch()
 
@@ -95,37 +99,36 @@ def test_a_killed_worker_is_started_again(stack: Stack) -> None:
     assert killed
     os.kill(killed, signal.SIGKILL)
     deadline = time.monotonic() + WATCH_SECONDS
-    while worker_of(stack) in {killed, None} or not worker.working(stack.ports.worker_metrics):
+    while worker_of(stack) in {killed, None} or not working(stack.addresses["tenant_worker"]):
         assert time.monotonic() < deadline
         time.sleep(0.05)
         stack.watch()
 
 
 def worker_of(stack: Stack) -> int | None:
-    children = stack._supervisor._children
-    return next((each.identity.pid for each in children if each.program.name == worker.NAME), None)
+    return next((each.process.pid for each in stack.children if each.command.name == "tenant_worker"), None)
 
 
 def test_lost_keys_are_replaced_and_the_new_ones_work(stack: Stack) -> None:
     operator = stack.places.operator_key
     before = operator.read_text()
     operator.unlink()
-    keys.ensure(stack.places.state, stack.engines.postgres, renew=False)
+    keys.ensure(stack.places, stack.engines.postgres, renew=False)
     assert operator.read_text() != before
     assert operator.stat().st_mode & 0o777 == 0o600
 
 
 def test_a_key_that_may_do_less_than_its_service_needs_is_replaced_and_no_other(stack: Stack) -> None:
-    folder, postgres = stack.places.state, stack.engines.postgres
-    before = {key.file: (folder / key.file).read_text() for key in keys.KEYS}
-    keys.ensure(folder, postgres, renew=False)
-    assert {key.file: (folder / key.file).read_text() for key in keys.KEYS} == before
+    postgres = stack.engines.postgres
+    before = {key.name: stack.places.key(key.name).read_text() for key in keys.api_keys()}
+    keys.ensure(stack.places, postgres, renew=False)
+    assert {key.name: stack.places.key(key.name).read_text() for key in keys.api_keys()} == before
     old = run_blocking(create_key(keys.settings(postgres), "auth_svc", "SERVICE", ["tenants.read"]))
-    (folder / "auth_svc.key").write_text(old)
-    keys.ensure(folder, postgres, renew=False)
-    now = {key.file: (folder / key.file).read_text() for key in keys.KEYS}
-    assert now["auth_svc.key"] not in {old, before["auth_svc.key"]}
-    assert {**now, "auth_svc.key": ""} == {**before, "auth_svc.key": ""}
+    stack.places.key("auth_svc").write_text(old)
+    keys.ensure(stack.places, postgres, renew=False)
+    now = {key.name: stack.places.key(key.name).read_text() for key in keys.api_keys()}
+    assert now["auth_svc"] not in {old, before["auth_svc"]}
+    assert {**now, "auth_svc": ""} == {**before, "auth_svc": ""}
     stored = {key.id.hex: key for key in run_blocking(list_keys(keys.settings(postgres)))}
     assert stored[old.split("_")[1]].revoke_time is not None
-    assert "quota.gauges" in stored[now["auth_svc.key"].split("_")[1]].permissions
+    assert "quota.gauges" in stored[now["auth_svc"].split("_")[1]].permissions

@@ -14,10 +14,10 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from tenantmesh.deploy.embedded.engines import Engines
-from tenantmesh.deploy.embedded.ports import LOOPBACK
-from tenantmesh.deploy.embedded.processes import running
-from tenantmesh.deploy.embedded.valkey_cluster import NODES, SLOTS, ValkeyCluster
+from tenantmesh.deploy.stack.engines.engines import Engines
+from tenantmesh.deploy.stack.engines.valkey_cluster import NODES, SLOTS, ValkeyCluster
+from tenantmesh.deploy.stack.ports import LOOPBACK
+from tenantmesh.deploy.stack.supervision.record import running
 
 
 @pytest.fixture

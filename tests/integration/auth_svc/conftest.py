@@ -23,7 +23,7 @@ from tenantmesh.auth_svc.schema import OUTAGE
 from tenantmesh.auth_svc.settings import AuthSettings, SigningSettings
 from tenantmesh.chassis.doors import Doors
 from tenantmesh.chassis.settings import MeshSettings
-from tenantmesh.deploy.embedded.valkey import Store
+from tenantmesh.deploy.stack.engines.valkey import Store
 from tenantmesh.interceptors.client import Credential, channel
 from tenantmesh.interceptors.tenants import TenantRecord
 from tenantmesh.runtime.database import Database, connect

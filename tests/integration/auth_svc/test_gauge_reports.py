@@ -21,7 +21,7 @@ from tenantmesh.auth_svc.gauges.reports import GrpcGaugeReports
 from tenantmesh.auth_svc.schema import OUTAGE
 from tenantmesh.chassis.doors import Doors
 from tenantmesh.chassis.outbox import Relay
-from tenantmesh.deploy.embedded.valkey import Store
+from tenantmesh.deploy.stack.engines.valkey import Store
 from tenantmesh.interceptors.client import channel
 from tenantmesh.interceptors.errors import FailedPrecondition, NotFound, Unavailable
 from tenantmesh.interceptors.tenants import TenantRecord

@@ -18,7 +18,7 @@ from tenantmesh.auth.v1 import auth_service_pb2 as auth
 from tenantmesh.auth.v1 import token_service_pb2 as tokens
 from tenantmesh.auth.v1.auth_service_pb2_grpc import AuthServiceStub
 from tenantmesh.auth_svc.sessions.attempts import ATTEMPTS
-from tenantmesh.deploy.embedded.valkey import Store
+from tenantmesh.deploy.stack.engines.valkey import Store
 from tenantmesh.interceptors.tenants import TenantRecord, TenantState
 from tests.fixtures.engines import WorkerDatabase
 from tests.integration.auth_svc.calls import PASSWORD, WRONG, details_of, login, reason_of, refresh, refused, register

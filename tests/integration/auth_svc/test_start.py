@@ -18,7 +18,7 @@ import pytest
 from tenantmesh.auth.v1 import token_service_pb2 as tokens
 from tenantmesh.auth.v1.token_service_pb2_grpc import TokenServiceStub
 from tenantmesh.auth_svc.app import build
-from tenantmesh.deploy.embedded.valkey import Store
+from tenantmesh.deploy.stack.engines.valkey import Store
 from tenantmesh.interceptors.client import channel
 from tenantmesh.runtime.encryption import KekRefused, SealBroken
 from tenantmesh.runtime.row_security import InsecureDatabase

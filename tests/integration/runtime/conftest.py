@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pytest
 from pydantic import SecretStr
 
-from tenantmesh.deploy.embedded.engines import Engines
+from tenantmesh.deploy.stack.engines.engines import Engines
 from tenantmesh.runtime import migrations
 from tenantmesh.runtime.database import Database, connect
 from tenantmesh.runtime.settings import DatabaseSettings

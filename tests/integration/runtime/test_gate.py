@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 from sqlalchemy import Column, MetaData, Table, Text
 
-from tenantmesh.deploy.embedded.engines import Engines
+from tenantmesh.deploy.stack.engines.engines import Engines
 from tenantmesh.runtime import migrations
 from tenantmesh.runtime.database import Database, InternalDatabaseError
 from tenantmesh.runtime.migrations import Revisions

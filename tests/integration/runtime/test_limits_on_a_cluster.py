@@ -10,7 +10,7 @@ from datetime import timedelta
 
 import pytest
 
-from tenantmesh.deploy.embedded.valkey_cluster import NODES, ValkeyCluster
+from tenantmesh.deploy.stack.engines.valkey_cluster import NODES, ValkeyCluster
 from tenantmesh.interceptors import Rate, StoreUnavailable
 from tenantmesh.interceptors.backends.memory.quotas import MemoryQuotaLedger
 from tenantmesh.interceptors.backends.redis.quota_pool import RedisQuotaPool

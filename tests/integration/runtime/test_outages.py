@@ -12,7 +12,7 @@ from datetime import timedelta
 
 import pytest
 
-from tenantmesh.deploy.embedded.engines import Engines
+from tenantmesh.deploy.stack.engines.engines import Engines
 from tenantmesh.runtime import migrations
 from tenantmesh.runtime.database import CommitUnknown, Database, DatabaseUnavailable
 from tests.integration.runtime.conftest import PACKAGE, DemoDatabase
@@ -105,7 +105,7 @@ async def test_a_server_that_says_nothing_is_unavailable_in_bounded_time(own: De
     child = own.engines.postgres.child
     assert child is not None
     backends = await pids(own)
-    for pid in (child.identity.pid, *backends):
+    for pid in (child.process.pid, *backends):
         send(pid, signal.SIGSTOP)
     try:
         async with asyncio.timeout(5):
@@ -114,7 +114,7 @@ async def test_a_server_that_says_nothing_is_unavailable_in_bounded_time(own: De
             with pytest.raises(DatabaseUnavailable):
                 await database.check()
     finally:
-        for pid in (*backends, child.identity.pid):
+        for pid in (*backends, child.process.pid):
             send(pid, signal.SIGCONT)
     await eventually(database, tenant)
 

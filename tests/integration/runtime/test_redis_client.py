@@ -11,8 +11,8 @@ import pytest
 from pydantic import SecretStr
 from redis.exceptions import RedisError, ResponseError
 
-from tenantmesh.deploy.embedded.engines import Engines
-from tenantmesh.deploy.embedded.valkey import Valkey
+from tenantmesh.deploy.stack.engines.engines import Engines
+from tenantmesh.deploy.stack.engines.valkey import Valkey
 from tenantmesh.runtime.redis_client import GuardedRedis, StoreUnavailable, connect
 from tenantmesh.runtime.settings import RedisSettings
 

@@ -14,7 +14,7 @@ import redis
 from pydantic import SecretStr
 from redis.crc import key_slot
 
-from tenantmesh.deploy.embedded.valkey_cluster import NODES, ValkeyCluster
+from tenantmesh.deploy.stack.engines.valkey_cluster import NODES, ValkeyCluster
 from tenantmesh.runtime.redis_client import GuardedCluster, StoreUnavailable, connect
 from tenantmesh.runtime.settings import RedisSettings
 from tests.fixtures.engines import started_cluster

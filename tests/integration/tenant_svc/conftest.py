@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from tenantmesh.chassis.doors import Doors
-from tenantmesh.deploy.embedded.valkey import Store
+from tenantmesh.deploy.stack.engines.valkey import Store
 from tenantmesh.runtime import migrations
 from tenantmesh.runtime.database import Database
 from tenantmesh.runtime.ids import uuid7

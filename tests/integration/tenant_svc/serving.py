@@ -12,7 +12,7 @@ import pytest
 from google.rpc import error_details_pb2, status_pb2
 
 from tenantmesh.chassis.settings import EventSettings, MeshSettings, TokenSettings
-from tenantmesh.deploy.embedded.valkey import Store
+from tenantmesh.deploy.stack.engines.valkey import Store
 from tenantmesh.interceptors.client import Credential, channel
 from tenantmesh.policy.v1 import policy_pb2
 from tenantmesh.runtime.server import make_server

@@ -1,4 +1,4 @@
-"""Where the embedded stack keeps its things, and who may look at them.
+"""The folders and files of a stack, and who may read them.
 
     .tenantmesh/            ours alone: secrets, logs, the record of what runs
         data/               the engine user's: pg18/, valkey/, sockets/
@@ -18,10 +18,20 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from tenantmesh.deploy.embedded.errors import EmbeddedError
-from tenantmesh.deploy.embedded.identity import EngineUser
+from tenantmesh.deploy.stack.engine_user import EngineUser
+from tenantmesh.deploy.stack.errors import StackError
 
-__all__ = ["SOCKET_NAME", "SOCKET_PATH_LIMIT", "SYSTEM_FOLDER", "Places", "discard", "folders", "orphans", "prepare"]
+__all__ = [
+    "SOCKET_NAME",
+    "SOCKET_PATH_LIMIT",
+    "SYSTEM_FOLDER",
+    "Places",
+    "discard",
+    "folders",
+    "orphans",
+    "prepare",
+    "write_private",
+]
 
 SYSTEM_FOLDER = Path("/var/lib/tenantmesh")
 SOCKET_NAME = ".s.PGSQL.5432"  # the longest name of a socket of ours
@@ -38,29 +48,33 @@ class Places:
     logs: Path
 
     @property
-    def record(self) -> Path:
-        """Which processes belong to the stack."""
-        return self.state / "run.json"
-
-    @property
-    def credentials(self) -> Path:
+    def passwords(self) -> Path:
         """The passwords of the engines."""
         return self.state / "credentials.json"
 
     @property
     def operator_key(self) -> Path:
         """The first operator's API key."""
-        return self.state / "operator.key"
+        return self.key("operator")
+
+    @property
+    def signing_kek(self) -> Path:
+        """The key that encrypts signing keys."""
+        return self.state / "signing-keys.kek"
+
+    def key(self, name: str) -> Path:
+        """Return the file of an API key."""
+        return self.state / f"{name}.key"
 
     def log(self, name: str) -> Path:
-        """Where the program called `name` writes."""
+        """Return the log of the program with this name."""
         return self.logs / f"{name}.log"
 
 
 def prepare(state: Path, user: EngineUser) -> Places:
-    """Makes the folders, each with the narrowest rights that work. Safe to repeat.
+    """Make the folders, each with the narrowest rights that work. Safe to repeat.
 
-    Raises EmbeddedError when a folder belongs to somebody else or can't be made.
+    Raises StackError when a folder belongs to somebody else or can't be made.
     """
     state = state.absolute()
     try:
@@ -70,14 +84,14 @@ def prepare(state: Path, user: EngineUser) -> Places:
         logs = state / "logs"
         _own_folder(logs)
     except OSError as error:
-        raise EmbeddedError(
+        raise StackError(
             f"Can't set up {error.filename}: {error.strerror}.", remedy="Choose another state folder with --state."
         ) from error
     return Places(state, data, sockets, logs)
 
 
 def discard(places: Places) -> None:
-    """Deletes a stack's data, sockets and secrets for good. Nothing of it may be running."""
+    """Delete a stack's data, sockets and secrets for good. None of its processes may run."""
     for path in folders(places):
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
@@ -86,12 +100,12 @@ def discard(places: Places) -> None:
 
 
 def folders(places: Places) -> tuple[Path, ...]:
-    """Everything on disk that belongs to a stack."""
+    """Return everything on disk that belongs to a stack."""
     return (places.sockets, places.data, _note_of(places.data), places.state)
 
 
 def orphans() -> list[Path]:
-    """Data folders below SYSTEM_FOLDER whose state folder is gone: somebody deleted it by hand."""
+    """Return the data folders below SYSTEM_FOLDER whose state folder is gone: somebody deleted it by hand."""
     found = []
     for note in SYSTEM_FOLDER.glob("data-*.state"):
         data = note.with_suffix("")
@@ -101,11 +115,23 @@ def orphans() -> list[Path]:
     return found
 
 
+def write_private(path: Path, text: str) -> None:
+    """Write a file that only this user can read (0600), whole or not at all."""
+    draft = path.with_name(f"{path.name}.new")
+    draft.unlink(missing_ok=True)
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
+
+
 def _own_folder(folder: Path) -> None:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     owner = folder.stat().st_uid
     if owner != os.geteuid():
-        raise EmbeddedError(
+        raise StackError(
             f"{folder} belongs to user id {owner}, not to you.",
             remedy="Run this as its owner, remove it, or choose another state folder with --state.",
         )
@@ -116,7 +142,7 @@ def _data_folder(state: Path, user: EngineUser) -> Path:
     data = state / "data"
     blocked = user.blocked_at(state.parent)
     if blocked and data.is_dir() and not data.is_symlink():
-        raise EmbeddedError(
+        raise StackError(
             f"The data in {data} can't be reached by user `{user.name}`, since {blocked} is closed to it.",
             remedy=f"Open the way (chmod o+x {blocked}), or move {data} away to begin anew.",
         )
@@ -129,7 +155,7 @@ def _data_folder(state: Path, user: EngineUser) -> Path:
 
 
 def _linked(data: Path) -> Path:
-    """The folder below SYSTEM_FOLDER that `data` links to; the link is made on first use."""
+    """Return the folder below SYSTEM_FOLDER that `data` links to. The first use makes the link."""
     _system_folder()
     if not data.is_symlink():
         data.symlink_to(SYSTEM_FOLDER / f"data-{secrets.token_hex(6)}")
@@ -138,7 +164,7 @@ def _linked(data: Path) -> Path:
 
 
 def _note_of(data: Path) -> Path:
-    """Says which state folder a data folder below SYSTEM_FOLDER belongs to."""
+    """Return the file that names the state folder of a data folder below SYSTEM_FOLDER."""
     return data.with_name(f"{data.name}.state")
 
 
@@ -153,7 +179,7 @@ def _engine_folder(folder: Path, user: EngineUser) -> Path:
         user.give(folder)
     status = folder.stat()
     if status.st_uid != user.uid:
-        raise EmbeddedError(
+        raise StackError(
             f"{folder} belongs to user id {status.st_uid}; the engines would run as `{user.name}` and can't use it.",
             remedy="Run this as the user who made it, or choose another state folder with --state.",
         )
@@ -171,9 +197,9 @@ def _socket_folder(data: Path, user: EngineUser) -> Path:
         return _engine_folder(SYSTEM_FOLDER / name, user)
     short = Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()) / name
     if short.is_symlink():
-        raise EmbeddedError(f"{short} is a link that somebody planted.", remedy=f"Remove it: rm {short}")
+        raise StackError(f"{short} is a link that somebody planted.", remedy=f"Remove it: rm {short}")
     if len(os.fsencode(short / SOCKET_NAME)) > SOCKET_PATH_LIMIT:
-        raise EmbeddedError(
+        raise StackError(
             f"{short} is too long for a socket's path.", remedy="Set TMPDIR to a short path, for example /tmp."
         )
     return _engine_folder(short, user)

@@ -19,14 +19,15 @@ from urllib.parse import quote
 import psutil
 from pydantic import SecretStr
 
-from tenantmesh.deploy.embedded.binaries import POSTGRES_MAJOR
-from tenantmesh.deploy.embedded.credentials import SUPERUSER, Credentials, scram_verifier
-from tenantmesh.deploy.embedded.errors import EmbeddedError
-from tenantmesh.deploy.embedded.identity import EngineUser
-from tenantmesh.deploy.embedded.liveness import identity_of
-from tenantmesh.deploy.embedded.paths import SOCKET_NAME, Places
-from tenantmesh.deploy.embedded.processes import Child, Program, Supervisor
 from tenantmesh.deploy.postgres import DATABASE, LOGIN_ROLES, roles_sql
+from tenantmesh.deploy.stack.engine_user import EngineUser
+from tenantmesh.deploy.stack.engines.binaries import POSTGRES_MAJOR
+from tenantmesh.deploy.stack.engines.passwords import SUPERUSER, Passwords, scram_verifier
+from tenantmesh.deploy.stack.errors import StackError
+from tenantmesh.deploy.stack.paths import SOCKET_NAME, Places
+from tenantmesh.deploy.stack.supervision.command import Child, Command
+from tenantmesh.deploy.stack.supervision.process import find_process
+from tenantmesh.deploy.stack.supervision.supervisor import Supervisor
 
 __all__ = ["Postgres"]
 
@@ -69,7 +70,7 @@ class Postgres:
         self,
         programs: Path,
         places: Places,
-        credentials: Credentials,
+        passwords: Passwords,
         user: EngineUser,
         supervisor: Supervisor,
         *,
@@ -78,7 +79,7 @@ class Postgres:
     ) -> None:
         self._programs = programs
         self._places = places
-        self._credentials = credentials
+        self._passwords = passwords
         self._user = user
         self._supervisor = supervisor
         self._settings = _SETTINGS | ({} if durable else _NOT_DURABLE)
@@ -104,13 +105,13 @@ class Postgres:
         return done.stdout.split()[-1]
 
     def start(self) -> None:
-        """Starts the server and waits until it takes connections. Raises EmbeddedError with the log's last line."""
+        """Starts the server and waits until it takes connections. Raises StackError with the log's last line."""
         if not self.exists:
             self._initialise()
         self._clear_up()
         settings = self._settings | {"unix_socket_directories": str(self._places.sockets)}
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-        program = Program(
+        command = Command(
             "postgres",
             (str(self._programs / "postgres"), "-D", str(self.data), *options),
             self._places.log("postgres"),
@@ -118,7 +119,7 @@ class Postgres:
             user=self._user,
             signals=_SIGNALS,
         )
-        self.child = self._supervisor.start(program)
+        self.child = self._supervisor.start(command)
         self._wait_ready(self.child)
 
     def stop(self) -> None:
@@ -130,7 +131,7 @@ class Postgres:
     def install(self, database: str = DATABASE) -> None:
         """Makes the database with its roles, schemas and passwords. Safe to repeat."""
         self.sql(_CREATE_DATABASE, name=database)
-        verifiers = {role: scram_verifier(self._credentials[role]) for role in LOGIN_ROLES}
+        verifiers = {role: scram_verifier(self._passwords[role]) for role in LOGIN_ROLES}
         passwords = "".join(f"ALTER ROLE {role} PASSWORD '{value}';\n" for role, value in verifiers.items())
         self.sql(f"{roles_sql()}BEGIN;\n{_TAKE_TURNS}{passwords}COMMIT;\n", database)
 
@@ -145,20 +146,20 @@ class Postgres:
 
     def url(self, role: str, database: str = DATABASE) -> SecretStr:
         """How `role` connects to a database, as a URL for asyncpg, libpq and SQLAlchemy."""
-        password = quote(self._credentials[role].get_secret_value(), safe="")
+        password = quote(self._passwords[role].get_secret_value(), safe="")
         return SecretStr(f"postgresql://{role}:{password}@/{quote(database)}?host={quote(str(self._places.sockets))}")
 
     def sql(self, script: str, database: str = "postgres", **variables: str) -> str:
         """Runs a script as the superuser and returns its rows, unaligned.
 
-        `:'name'` and `:"name"` in it stand for a variable, quoted. Raises EmbeddedError at its first error.
+        `:'name'` and `:"name"` in it stand for a variable, quoted. Raises StackError at its first error.
         """
         command = [str(self._programs / "psql"), "-X", "-q", "-A", "-t", "-f", "-", "-v", "ON_ERROR_STOP=1"]
         command += [part for name, value in variables.items() for part in ("-v", f"{name}={value}")]
         environment = _ENVIRONMENT | {
             "PGHOST": str(self._places.sockets),
             "PGUSER": SUPERUSER,
-            "PGPASSWORD": self._credentials[SUPERUSER].get_secret_value(),
+            "PGPASSWORD": self._passwords[SUPERUSER].get_secret_value(),
             "PGDATABASE": database,
             "PGCONNECT_TIMEOUT": "10",
         }
@@ -166,12 +167,12 @@ class Postgres:
             command, input=script, env=environment, capture_output=True, text=True, timeout=120, check=False
         )
         if done.returncode:
-            raise EmbeddedError(f"PostgreSQL refused: {done.stderr.strip()}", remedy=self._remedy(done.stderr))
+            raise StackError(f"PostgreSQL refused: {done.stderr.strip()}", remedy=self._remedy(done.stderr))
         return done.stdout.strip()
 
     def _remedy(self, complaint: str) -> str:
         if "password authentication failed" in complaint:
-            return f"{self._places.credentials} is not the one this data was made with: restore it, or delete both."
+            return f"{self._places.passwords} is not the one this data was made with: restore it, or delete both."
         return f"Details: {self._places.log('postgres')}"
 
     def _initialise(self) -> None:
@@ -205,7 +206,7 @@ class Postgres:
         )
         if done.returncode:
             reason = next(iter(done.stderr.strip().splitlines()), "no reason given")
-            raise EmbeddedError(f"PostgreSQL can't make its data folder: {reason}")
+            raise StackError(f"PostgreSQL can't make its data folder: {reason}")
 
     @contextlib.contextmanager
     def _password_file(self) -> Iterator[Path]:
@@ -213,7 +214,7 @@ class Postgres:
         path.unlink(missing_ok=True)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
-            os.write(descriptor, self._credentials[SUPERUSER].get_secret_value().encode() + b"\n")
+            os.write(descriptor, self._passwords[SUPERUSER].get_secret_value().encode() + b"\n")
             os.close(descriptor)
             self._user.give(path)
             yield path
@@ -231,7 +232,7 @@ class Postgres:
             return
         for process in self._strays():
             with contextlib.suppress(psutil.NoSuchProcess):
-                identity_of("postgres", process.pid, _SIGNALS).end()
+                find_process("postgres", process.pid, _SIGNALS).end()
         for path in (*locks, self._places.sockets / SOCKET_NAME):
             path.unlink(missing_ok=True)
 
@@ -259,6 +260,6 @@ class Postgres:
             lines = (self.data / "postmaster.pid").read_text(encoding="ascii").splitlines()
         except FileNotFoundError:
             return False
-        if len(lines) <= _STATUS_LINE or lines[0] != str(child.identity.pid):
+        if len(lines) <= _STATUS_LINE or lines[0] != str(child.process.pid):
             return False  # half-written, or of an earlier server
         return lines[_STATUS_LINE].strip() == "ready"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict
 
-from tenantmesh.deploy.embedded.errors import EmbeddedError
+from tenantmesh.deploy.stack.errors import StackError
 
 __all__ = ["EngineUser", "PopenIdentity", "engine_user"]
 
@@ -59,7 +59,7 @@ class EngineUser:
 def engine_user() -> EngineUser:
     """The user for the engines: ourselves, or `nobody` when we are root.
 
-    Raises EmbeddedError when the system doesn't know the user: PostgreSQL looks its own user up and stops without.
+    Raises StackError when the system doesn't know the user: PostgreSQL looks its own user up and stops without.
     """
     uid = os.geteuid()
     if uid == 0:
@@ -67,7 +67,7 @@ def engine_user() -> EngineUser:
     try:
         entry = pwd.getpwuid(uid)
     except KeyError:
-        raise EmbeddedError(
+        raise StackError(
             f"PostgreSQL can't run as user id {uid}: the system has no user with that id.",
             remedy="Add it to /etc/passwd, or give the services a database of yours with TENANTMESH_DATABASE_URL"
             " and start them with `tenantmesh serve`.",
@@ -79,7 +79,7 @@ def _nobody() -> EngineUser:
     try:
         entry = pwd.getpwnam("nobody")
     except KeyError:
-        raise EmbeddedError(
+        raise StackError(
             "PostgreSQL refuses to run as root, and this system has no user `nobody` to run it as.",
             remedy="Create one (useradd --system nobody), or start this as an ordinary user.",
         ) from None

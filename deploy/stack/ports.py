@@ -2,75 +2,79 @@
 
 from __future__ import annotations
 
-import dataclasses
 import errno
 import secrets
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 
 import psutil
 
-from tenantmesh.deploy.embedded.errors import PortTakenError
+from tenantmesh.deploy.stack.errors import PortTakenError
 
-__all__ = ["LOOPBACK", "NAMES", "Ports", "free", "is_free"]
+__all__ = ["LOOPBACK", "Port", "Ports", "free", "is_free", "option_of", "variable_of"]
 
 _ANY = range(20_000, 32_000)  # below what Linux and macOS take for outgoing connections
 LOOPBACK = "127.0.0.1"
-NAMES = {
-    "edge": "EDGE_PORT",
-    "tenant": "TENANT_PORT",
-    "auth": "AUTH_PORT",
-    "admin": "ADMIN_PORT",
-    "tenant_metrics": "TENANT_METRICS_PORT",
-    "auth_metrics": "AUTH_METRICS_PORT",
-    "worker_metrics": "WORKER_METRICS_PORT",
-}
-"""Field of `Ports` → the variable that sets it, for make and the environment."""
 
 
 @dataclass(frozen=True, slots=True)
-class Ports:
-    """Where each part listens. Zero means: any free port."""
+class Port:
+    """A port on which a program listens: its name, its default, and what a help text says of it."""
 
-    edge: int = 8080
-    tenant: int = 50051
-    auth: int = 50052
-    admin: int = 9901
-    tenant_metrics: int = 9464
-    auth_metrics: int = 9465
-    worker_metrics: int = 9466
+    name: str
+    default: int
+    about: str
 
-    @classmethod
-    def any(cls) -> Ports:
-        """Free ports for everything, as tests want."""
-        return cls(**dict.fromkeys(NAMES, 0))
+
+class Ports(Mapping[str, int]):
+    """The number of each port of a stack, by its name. Zero stands for any free port."""
+
+    def __init__(self, numbers: Mapping[str, int]) -> None:
+        self._numbers = dict(numbers)
+
+    def __getitem__(self, name: str) -> int:
+        return self._numbers[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._numbers)
+
+    def __len__(self) -> int:
+        return len(self._numbers)
 
     def settled(self) -> Ports:
-        """The same with each zero replaced by a port that is free now."""
-        asked = dataclasses.asdict(self)
-        return Ports(**dict(zip(asked, _settle(tuple(asked.values())), strict=True)))
+        """Return the same ports with each zero replaced by a port that is free now."""
+        return Ports(dict(zip(self, _settle(tuple(self.values())), strict=True)))
 
     def check(self) -> None:
-        """Raises PortTakenError, which says who holds the port and how to choose another, unless all are free."""
-        for field, variable in NAMES.items():
-            port = getattr(self, field)
-            if not is_free(port):
+        """Raise PortTakenError for the first port that is not free. It names the holder and how to choose another."""
+        for name, number in self.items():
+            if not is_free(number):
                 raise PortTakenError(
-                    f"port {port} is in use{_holder(port)}.",
-                    remedy=f"Choose another: make run {variable}={_free_after(port)}"
-                    f" (or tenantmesh dev --{field.replace('_', '-')}-port …)",
+                    f"port {number} is in use{_holder(number)}.",
+                    remedy=f"Choose another: make run {variable_of(name)}={_free_after(number)}"
+                    f" (or tenantmesh dev {option_of(name)} …)",
                 )
 
 
+def option_of(name: str) -> str:
+    """Return the command-line option that sets the port with this name."""
+    return f"--{name.replace('_', '-')}-port"
+
+
+def variable_of(name: str) -> str:
+    """Return the variable that sets the port for make. In the environment it may begin with TENANTMESH_."""
+    return f"{name.upper()}_PORT"
+
+
 def free(count: int, among: range = _ANY) -> tuple[int, ...]:
-    """So many ports that are free now, each another."""
+    """Return so many different ports that are free now."""
     return tuple(_settle((0,) * count, among))
 
 
 def is_free(port: int) -> bool:
-    """Whether nobody listens on the port of the loopback interface, on IPv4 or on every address."""
+    """Return whether nobody listens on the port of the loopback interface, on IPv4 or on every address."""
     with closing(socket.socket()) as probe:
         probe.settimeout(0.5)
         if probe.connect_ex((LOOPBACK, port)) == 0:
@@ -85,7 +89,7 @@ def is_free(port: int) -> bool:
 
 
 def _settle(ports: tuple[int, ...], among: range = _ANY) -> Iterator[int]:
-    """Holds the sockets until all are chosen, so that no port is chosen twice."""
+    """Yield the ports, chosen where zero. The sockets stay open until all are chosen: no port is chosen twice."""
     held = []
     try:
         for port in ports:
@@ -100,7 +104,7 @@ def _settle(ports: tuple[int, ...], among: range = _ANY) -> Iterator[int]:
 
 
 def _any_listener(among: range) -> socket.socket:
-    """A listener on some port that the system will not give to an outgoing connection before we use it."""
+    """Return a listener on some port that the system will not give to an outgoing connection before we use it."""
     while True:
         try:
             return socket.create_server((LOOPBACK, secrets.choice(among)))
@@ -110,7 +114,7 @@ def _any_listener(among: range) -> socket.socket:
 
 
 def _holder(port: int) -> str:
-    """Who listens, as far as this user may know."""
+    """Return a phrase that names the process that listens, or an empty one where this user may not know."""
     try:
         connections = psutil.net_connections("tcp")
     except psutil.AccessDenied:
@@ -126,5 +130,5 @@ def _holder(port: int) -> str:
 
 
 def _free_after(port: int) -> int:
-    """A port that a person will find near the one that was asked for."""
+    """Return a free port near the one that was asked for, where a person will find it."""
     return next((near for near in range(port + 10, port + 200, 10) if is_free(near)), port + 10)

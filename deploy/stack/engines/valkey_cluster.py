@@ -16,12 +16,14 @@ import redis
 from pydantic import SecretStr
 from redis.crc import key_slot
 
-from tenantmesh.deploy.embedded import ports, valkey
-from tenantmesh.deploy.embedded.credentials import Credentials
-from tenantmesh.deploy.embedded.errors import EmbeddedError
-from tenantmesh.deploy.embedded.identity import EngineUser
-from tenantmesh.deploy.embedded.paths import Places
-from tenantmesh.deploy.embedded.processes import Child, Supervisor
+from tenantmesh.deploy.stack import ports
+from tenantmesh.deploy.stack.engine_user import EngineUser
+from tenantmesh.deploy.stack.engines import valkey
+from tenantmesh.deploy.stack.engines.passwords import Passwords
+from tenantmesh.deploy.stack.errors import StackError
+from tenantmesh.deploy.stack.paths import Places
+from tenantmesh.deploy.stack.supervision.command import Child
+from tenantmesh.deploy.stack.supervision.supervisor import Supervisor
 
 __all__ = ["NODES", "SLOTS", "ValkeyCluster"]
 
@@ -38,11 +40,11 @@ class ValkeyCluster:
     cluster = True
 
     def __init__(
-        self, program: Path, places: Places, credentials: Credentials, user: EngineUser, supervisor: Supervisor
+        self, program: Path, places: Places, passwords: Passwords, user: EngineUser, supervisor: Supervisor
     ) -> None:
         self._program = program
         self._places = places
-        self._credentials = credentials
+        self._passwords = passwords
         self._user = user
         self._supervisor = supervisor
         self._children: dict[int, Child] = {}
@@ -65,7 +67,7 @@ class ValkeyCluster:
         return {_name(node): lambda node=node: self.start_node(node) for node in range(NODES)}  # type: ignore[misc]
 
     def start(self) -> None:
-        """Starts the servers and waits until they agree on the slots. Raises EmbeddedError."""
+        """Starts the servers and waits until they agree on the slots. Raises StackError."""
         self.ports = self.ports or ports.free(2 * NODES, _PORTS)
         for node in range(NODES):
             self.start_node(node)
@@ -79,15 +81,15 @@ class ValkeyCluster:
             self.stop_node(node)
 
     def start_node(self, node: int) -> None:
-        """Starts one server, the first being 0, and waits until it answers. Raises EmbeddedError."""
+        """Starts one server, the first being 0, and waits until it answers. Raises StackError."""
         folder = self._places.data / _name(node)
         if not folder.exists():
             folder.mkdir(mode=0o700)
             self._user.give(folder)
-        program = valkey.program(
+        command = valkey.command(
             _name(node), self._program, self._places, self._user, self._configuration(node, folder)
         )
-        self._children[node] = self._supervisor.start(program)
+        self._children[node] = self._supervisor.start(command)
         valkey.wait_ready(self._children[node], self.node_url(node))
 
     def stop_node(self, node: int) -> None:
@@ -102,7 +104,7 @@ class ValkeyCluster:
 
     def pid_of(self, node: int) -> int:
         """The server's process, to stop or to kill it."""
-        return self._children[node].identity.pid
+        return self._children[node].process.pid
 
     def node_url(self, node: int) -> SecretStr:
         """How to connect to one server, with every right."""
@@ -124,7 +126,7 @@ class ValkeyCluster:
             "cluster-port": str(self.ports[NODES + node]),
             "cluster-announce-ip": ports.LOOPBACK,
             "cluster-require-full-coverage": "no",
-            **valkey.limits(self._credentials),
+            **valkey.limits(self._passwords),
         }
 
     def _form(self) -> None:
@@ -143,7 +145,7 @@ class ValkeyCluster:
         deadline = time.monotonic() + _FORM_SECONDS
         while not all(self._formed(node) for node in range(NODES)):
             if time.monotonic() > deadline:
-                raise EmbeddedError(f"the valkey cluster did not form within {_FORM_SECONDS:.0f} s")
+                raise StackError(f"the valkey cluster did not form within {_FORM_SECONDS:.0f} s")
             time.sleep(0.02)
 
     def _formed(self, node: int) -> bool:
@@ -165,7 +167,7 @@ class ValkeyCluster:
 
     def _url(self, user: str, name: str, listening: tuple[int, ...]) -> SecretStr:
         hosts = ",".join(f"{ports.LOOPBACK}:{port}" for port in listening)
-        return SecretStr(f"redis://{user}:{valkey.password(self._credentials, name)}@{hosts}")
+        return SecretStr(f"redis://{user}:{valkey.password(self._passwords, name)}@{hosts}")
 
 
 def _name(node: int) -> str:

@@ -16,13 +16,14 @@ from urllib.parse import quote
 import redis
 from pydantic import SecretStr
 
-from tenantmesh.deploy.embedded.credentials import Credentials
-from tenantmesh.deploy.embedded.errors import EmbeddedError
-from tenantmesh.deploy.embedded.identity import EngineUser
-from tenantmesh.deploy.embedded.paths import Places
-from tenantmesh.deploy.embedded.processes import Child, Program, Supervisor
+from tenantmesh.deploy.stack.engine_user import EngineUser
+from tenantmesh.deploy.stack.engines.passwords import Passwords
+from tenantmesh.deploy.stack.errors import StackError
+from tenantmesh.deploy.stack.paths import Places
+from tenantmesh.deploy.stack.supervision.command import Child, Command
+from tenantmesh.deploy.stack.supervision.supervisor import Supervisor
 
-__all__ = ["ADMIN", "Store", "Valkey", "limits", "password", "program", "wait_ready"]
+__all__ = ["ADMIN", "Store", "Valkey", "command", "limits", "password", "wait_ready"]
 
 _START_SECONDS = 60.0  # reading a long append-only file comes first
 # What the product's user may not do: KEYS and FLUSHALL stop the world, CONFIG, DEBUG, MODULE and MIGRATE open it.
@@ -54,7 +55,7 @@ class Store(Protocol):
         ...
 
     def start(self) -> None:
-        """Starts it and waits until it answers. Raises EmbeddedError with the log's last line."""
+        """Starts it and waits until it answers. Raises StackError with the log's last line."""
         ...
 
     def stop(self) -> None:
@@ -75,7 +76,7 @@ class Valkey:
         self,
         program: Path,
         places: Places,
-        credentials: Credentials,
+        passwords: Passwords,
         user: EngineUser,
         supervisor: Supervisor,
         *,
@@ -83,7 +84,7 @@ class Valkey:
     ) -> None:
         self._program = program
         self._places = places
-        self._credentials = credentials
+        self._passwords = passwords
         self._user = user
         self._supervisor = supervisor
         self._durable = durable
@@ -106,14 +107,14 @@ class Valkey:
         return {"valkey": self.start}
 
     def start(self) -> None:
-        """Starts the server and waits until it answers. Raises EmbeddedError with the log's last line."""
+        """Starts the server and waits until it answers. Raises StackError with the log's last line."""
         folder = self._places.data / "valkey"
         if not folder.exists():
             folder.mkdir(mode=0o700)
             self._user.give(folder)
         self.socket.unlink(missing_ok=True)
         self.child = self._supervisor.start(
-            program("valkey", self._program, self._places, self._user, self._configuration(folder))
+            command("valkey", self._program, self._places, self._user, self._configuration(folder))
         )
         wait_ready(self.child, self.url)
 
@@ -137,17 +138,17 @@ class Valkey:
             "databases": "16",
             "appendonly": "yes" if self._durable else "no",
             "appendfsync": "everysec",
-            **limits(self._credentials),
+            **limits(self._passwords),
         }
 
     def _url(self, user: str, name: str) -> SecretStr:
-        return SecretStr(f"unix://{user}:{password(self._credentials, name)}@{quote(str(self.socket))}")
+        return SecretStr(f"unix://{user}:{password(self._passwords, name)}@{quote(str(self.socket))}")
 
 
-def program(name: str, binary: Path, places: Places, user: EngineUser, configuration: Mapping[str, str]) -> Program:
+def command(name: str, binary: Path, places: Places, user: EngineUser, configuration: Mapping[str, str]) -> Command:
     """A server as something to start. It reads its configuration from stdin: the passwords are in no file and no list
     of processes."""
-    return Program(
+    return Command(
         name,
         (str(binary), "-"),
         places.log(name),
@@ -157,30 +158,30 @@ def program(name: str, binary: Path, places: Places, user: EngineUser, configura
     )
 
 
-def limits(credentials: Credentials) -> dict[str, str]:
+def limits(passwords: Passwords) -> dict[str, str]:
     """The configuration of every server: who may do what, no snapshots, and no key dropped for want of memory."""
     return {
         "save": '""',
         "maxmemory-policy": "noeviction",
-        "user default": f"on #{_digest(credentials, 'valkey')} {_RIGHTS}",
-        f"user {ADMIN}": f"on #{_digest(credentials, 'valkey_admin')} {_ADMIN_RIGHTS}",
+        "user default": f"on #{_digest(passwords, 'valkey')} {_RIGHTS}",
+        f"user {ADMIN}": f"on #{_digest(passwords, 'valkey_admin')} {_ADMIN_RIGHTS}",
     }
 
 
-def password(credentials: Credentials, name: str) -> str:
+def password(passwords: Passwords, name: str) -> str:
     """A password as a URL can hold it."""
-    return quote(credentials[name].get_secret_value(), safe="")
+    return quote(passwords[name].get_secret_value(), safe="")
 
 
 def wait_ready(child: Child, url: SecretStr) -> None:
-    """Waits until the server at the URL answers. Raises EmbeddedError with the log's last line."""
+    """Waits until the server at the URL answers. Raises StackError with the log's last line."""
     deadline = time.monotonic() + _START_SECONDS
     with redis.Redis.from_url(url.get_secret_value(), socket_timeout=1.0) as client:
         while True:
             try:
                 client.ping()
             except redis.AuthenticationError as error:
-                raise EmbeddedError(f"valkey refuses its own password: {error}") from error
+                raise StackError(f"valkey refuses its own password: {error}") from error
             except redis.RedisError:
                 if child.ended():
                     raise child.failure("did not start") from None
@@ -191,5 +192,5 @@ def wait_ready(child: Child, url: SecretStr) -> None:
                 return
 
 
-def _digest(credentials: Credentials, name: str) -> str:
-    return hashlib.sha256(credentials[name].get_secret_value().encode()).hexdigest()
+def _digest(passwords: Passwords, name: str) -> str:
+    return hashlib.sha256(passwords[name].get_secret_value().encode()).hexdigest()

@@ -1,0 +1,78 @@
+"""The keys of a development stack: the first operator's API key, one for each program that has permissions, and the
+key that encrypts signing keys.
+
+Each lies in a file of mode 0600 in the state folder. The database holds only their hashes, so a new database needs new
+keys, and a lost file is replaced. So is a key that was made for an older version, with other permissions.
+"""
+
+from __future__ import annotations
+
+import base64
+import secrets
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+
+from tenantmesh.auth_svc.api_keys.bootstrap import create_key, list_keys, revoke_key
+from tenantmesh.deploy.stack.blocking import run_blocking
+from tenantmesh.deploy.stack.engines.postgres import Postgres
+from tenantmesh.deploy.stack.paths import Places, write_private
+from tenantmesh.deploy.stack.programs.table import python_programs
+from tenantmesh.runtime.settings import DatabaseSettings
+
+__all__ = ["Key", "api_keys", "ensure", "settings"]
+
+_KEK_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """An API key that a stack needs; its name also names its file."""
+
+    name: str
+    audience: str
+    permissions: tuple[str, ...]
+
+
+_OPERATOR = Key("operator", "OPERATOR", ("*",))
+
+
+def api_keys() -> list[Key]:
+    """Return the API keys that a stack needs."""
+    programs = [Key(each.name, "SERVICE", each.permissions) for each in python_programs() if each.permissions]
+    return [_OPERATOR, *programs]
+
+
+def ensure(places: Places, postgres: Postgres, *, renew: bool) -> None:
+    """Make the keys that are missing. `renew` makes all of them: a new database holds none of the old keys."""
+    if renew or not places.signing_kek.exists():
+        kek = base64.b64encode(secrets.token_bytes(_KEK_BYTES)).decode("ascii")
+        write_private(places.signing_kek, kek + "\n")
+    granted = {} if renew else _granted(postgres)
+    for key in api_keys():
+        file = places.key(key.name)
+        known = _id(file)
+        if known in granted and granted[known] == set(key.permissions):
+            continue
+        made = run_blocking(create_key(settings(postgres), key.name, key.audience, key.permissions))
+        write_private(file, made + "\n")
+        if known in granted:
+            run_blocking(revoke_key(settings(postgres), known))
+
+
+def settings(postgres: Postgres) -> DatabaseSettings:
+    """Return how auth_svc's bootstrap reaches the stack's database."""
+    return DatabaseSettings(url=postgres.url("auth_app"), system_url=postgres.url("auth_directory"))
+
+
+def _granted(postgres: Postgres) -> dict[uuid.UUID, set[str]]:
+    """Return the permissions of each key that the database holds, by the key's id."""
+    return {key.id: set(key.permissions) for key in run_blocking(list_keys(settings(postgres)))}
+
+
+def _id(file: Path) -> uuid.UUID | None:
+    """Return the id of the key in the file, or None where there is none."""
+    try:
+        return uuid.UUID(file.read_text(encoding="utf-8").strip().split("_")[1])
+    except (OSError, ValueError, IndexError):
+        return None

@@ -1,0 +1,92 @@
+"""The edge as a program of a stack: Envoy. `deploy.envoy` makes its configuration."""
+
+from __future__ import annotations
+
+import http.client
+import os
+from dataclasses import dataclass
+from typing import ClassVar
+from urllib.parse import urlsplit
+
+from tenantmesh.deploy import envoy
+from tenantmesh.deploy.stack.engines import binaries
+from tenantmesh.deploy.stack.ports import LOOPBACK, Port, Ports
+from tenantmesh.deploy.stack.programs.program import AddressLine, Program, ProgramState, Surroundings
+from tenantmesh.deploy.stack.supervision.command import Command
+
+__all__ = ["NO_ENVOY", "Edge", "healthz"]
+
+NO_ENVOY = "no Envoy for this platform - REST and gRPC-Web are off, gRPC works"
+_PROBE_SECONDS = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Edge(Program):
+    """Envoy in front of both services."""
+
+    listen: Port
+    admin: Port
+    start_seconds: ClassVar[float] = 30.0
+
+    @property
+    def title(self) -> str:
+        """The program that serves it, with its version."""
+        return f"envoy {binaries.version(binaries.ENVOY)}"
+
+    @property
+    def ports(self) -> tuple[Port, ...]:
+        """The port for callers and the port of Envoy's own interface."""
+        return (self.listen, self.admin)
+
+    def detail(self, ports: Ports) -> str:
+        """Return the protocols that it serves."""
+        del ports
+        return "REST, gRPC and gRPC-Web edge"
+
+    def address(self, ports: Ports) -> str:
+        """Return the URL at which it answers REST, gRPC and gRPC-Web."""
+        return f"http://{LOOPBACK}:{ports[self.listen.name]}"
+
+    def address_lines(self, ports: Ports) -> list[AddressLine]:
+        """Return the lines of the edge and of Envoy's own interface."""
+        return [
+            (self.name, self.address(ports), "REST, gRPC and gRPC-Web"),
+            ("envoy admin", f"http://{LOOPBACK}:{ports[self.admin.name]}", ""),
+        ]
+
+    def command(self, around: Surroundings) -> Command:
+        """Write the configuration into the state folder, and return the command that serves it."""
+        ports = around.ports
+        settings = envoy.EdgeSettings(
+            port=ports[self.listen.name],
+            admin_port=ports[self.admin.name],
+            tenant=(f"{LOOPBACK}:{ports['tenant']}",),
+            auth=(f"{LOOPBACK}:{ports['auth']}",),
+            reflection=True,
+        )
+        path = envoy.write(settings, around.places.state / "envoy.json")
+        argv = tuple(envoy.command(path, concurrency=min(2, os.cpu_count() or 1)))
+        log = around.places.log("envoy")
+        return Command("envoy", argv, log, environment={"PATH": os.defpath}, signals=((15, 5.0),))
+
+    def examine(self, address: str) -> ProgramState:
+        """Ask the edge whether both services serve."""
+        status = healthz(address)
+        return ProgramState(status == http.client.OK, f"{address}/healthz answers {status or 'nothing'}")
+
+    def missing(self) -> str:
+        """Return that there is no Envoy, where there is none."""
+        return "" if envoy.binary() else NO_ENVOY
+
+
+def healthz(url: str) -> int | None:
+    """Return the status with which the edge at this URL answers GET /healthz. None: no answer."""
+    place = urlsplit(url)
+    connection = http.client.HTTPConnection(place.hostname or LOOPBACK, place.port, timeout=_PROBE_SECONDS)
+    try:
+        connection.request("GET", "/healthz")
+        return connection.getresponse().status
+    except (OSError, http.client.HTTPException):
+        return None
+    finally:
+        connection.close()

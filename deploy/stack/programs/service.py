@@ -1,0 +1,76 @@
+"""A service: a program of ours that answers gRPC calls and says by the standard health check whether it serves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+import grpc
+from grpc_health.v1 import health_pb2
+
+from tenantmesh.deploy.stack.ports import LOOPBACK, Port, Ports
+from tenantmesh.deploy.stack.programs.program import AddressLine, ProgramState, Surroundings
+from tenantmesh.deploy.stack.programs.python_program import PythonProgram
+
+__all__ = ["Service", "serving"]
+
+_PROBE_SECONDS = 1.0
+_DEFAULTS = MappingProxyType(
+    {
+        "TENANTMESH_SERVER_DRAIN_WAIT": "0",  # nobody waits for one machine's edge to notice
+        "TENANTMESH_SERVER_GRACE": "2",
+        "TENANTMESH_MESH_BASE_DOMAIN": "localhost",
+        "TENANTMESH_MESH_TRUSTED_PROXIES": '["127.0.0.0/8"]',
+        "TENANTMESH_TELEMETRY_LOG_FORMAT": "json",
+    }
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Service(PythonProgram):
+    """One of our gRPC servers."""
+
+    listen: Port
+    defaults: Mapping[str, str] = field(default_factory=lambda: _DEFAULTS)
+
+    @property
+    def ports(self) -> tuple[Port, ...]:
+        """The port of its calls and the port of its metrics."""
+        return (self.listen, self.metrics)
+
+    def detail(self, ports: Ports) -> str:
+        """Return its gRPC address."""
+        return self.address(ports)
+
+    def address(self, ports: Ports) -> str:
+        """Return its gRPC address."""
+        return f"{LOOPBACK}:{ports[self.listen.name]}"
+
+    def address_lines(self, ports: Ports) -> list[AddressLine]:
+        """Return the line with its gRPC address."""
+        return [(self.name, self.address(ports), "gRPC, plaintext, reflection on")]
+
+    def own_settings(self, around: Surroundings) -> dict[str, str]:
+        """Return the addresses on which it listens."""
+        return super().own_settings(around) | {"TENANTMESH_SERVER_LISTEN": self.address(around.ports)}
+
+    def examine(self, address: str) -> ProgramState:
+        """Ask its health check."""
+        up = serving(address)
+        return ProgramState(up, f"{address} {'serves' if up else 'does not serve'}")
+
+
+def serving(target: str) -> bool:
+    """Return whether the gRPC server at this address serves (grpc.health.v1)."""
+    with grpc.insecure_channel(target, options=[("grpc.enable_retries", 0)]) as channel:
+        check = channel.unary_unary(
+            "/grpc.health.v1.Health/Check",
+            request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
+            response_deserializer=health_pb2.HealthCheckResponse.FromString,
+        )
+        try:
+            answer = check(health_pb2.HealthCheckRequest(), timeout=_PROBE_SECONDS)
+        except grpc.RpcError:
+            return False
+        return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)

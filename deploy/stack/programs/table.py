@@ -1,0 +1,109 @@
+"""The programs of the product: one row makes a process start, be supervised, be examined and be stopped.
+
+The stack starts every row, `tenantmesh serve` runs one by its word, `tenantmesh dev` has an option for each port and a
+line for each address, `tenantmesh doctor` looks at each, and the keys and migrations follow from the rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tenantmesh.deploy.stack.ports import Port, Ports
+from tenantmesh.deploy.stack.programs.edge import Edge
+from tenantmesh.deploy.stack.programs.environment import (
+    database,
+    directory,
+    job_queue,
+    mesh,
+    redis,
+    signing_key,
+    tokens,
+)
+from tenantmesh.deploy.stack.programs.program import Program
+from tenantmesh.deploy.stack.programs.python_program import PythonProgram
+from tenantmesh.deploy.stack.programs.service import Service
+from tenantmesh.deploy.stack.programs.worker import Worker
+
+__all__ = ["PROGRAMS", "any_ports", "default_ports", "ports", "python_programs", "waves"]
+
+_LIMITS = ("entitlements.read", "entitlements.watch", "quota.lease")
+"""What the chain of a service asks tenant_svc: what a tenant may do, and how much of it."""
+
+_TENANTS = ("tenants.read", "tenants.list", "tenants.resolve", "tenants.watch")
+
+PROGRAMS: tuple[Program, ...] = (
+    Edge(
+        name="edge",
+        waits_for=("tenant_svc", "auth_svc"),
+        listen=Port("edge", 8080, "REST, gRPC and gRPC-Web."),
+        admin=Port("admin", 9901, "Envoy's admin interface."),
+    ),
+    Service(
+        name="tenant_svc",
+        module="tenantmesh.tenant_svc",
+        word="tenant",
+        listen=Port("tenant", 50051, "tenant_svc, gRPC."),
+        metrics=Port("tenant_metrics", 9464, "tenant_svc, metrics."),
+        role="tenant",
+        migrates=True,
+        permissions=("tokens.introspect", *_LIMITS),
+        settings=(database, directory, redis, mesh, tokens),
+    ),
+    Service(
+        name="auth_svc",
+        module="tenantmesh.auth_svc",
+        word="auth",
+        listen=Port("auth", 50052, "auth_svc, gRPC."),
+        metrics=Port("auth_metrics", 9465, "auth_svc, metrics."),
+        role="auth",
+        migrates=True,
+        permissions=(*_TENANTS, *_LIMITS, "quota.gauges"),
+        settings=(database, directory, redis, mesh, tokens, signing_key),
+    ),
+    Worker(
+        name="tenant_worker",
+        module="tenantmesh.tenant_svc.worker",
+        word="worker",
+        jobs="jobs such as plan changes",
+        metrics=Port("worker_metrics", 9466, "The worker, metrics."),
+        role="tenant",
+        settings=(database, job_queue, redis),
+    ),
+)
+"""Every program, in the order in which people read of them. `waits_for` decides the order of their start."""
+
+
+def python_programs() -> list[PythonProgram]:
+    """Return the programs that are ours."""
+    return [program for program in PROGRAMS if isinstance(program, PythonProgram)]
+
+
+def ports() -> list[Port]:
+    """Return every port of every program."""
+    return [port for program in PROGRAMS for port in program.ports]
+
+
+def default_ports() -> Ports:
+    """Return every port with its default number."""
+    return Ports({port.name: port.default for port in ports()})
+
+
+def any_ports() -> Ports:
+    """Return every port with zero for its number: any free port, as tests want."""
+    return Ports({port.name: 0 for port in ports()})
+
+
+def waves() -> Iterator[list[Program]]:
+    """Yield the programs that may start together, and then those that wait for them.
+
+    Raises LookupError when programs wait for each other, or for one that is not in the table.
+    """
+    waiting = list(PROGRAMS)
+    started: set[str] = set()
+    while waiting:
+        wave = [program for program in waiting if started.issuperset(program.waits_for)]
+        if not wave:
+            raise LookupError(f"these programs can never start: {', '.join(program.name for program in waiting)}")
+        yield wave
+        started.update(program.name for program in wave)
+        waiting = [program for program in waiting if program not in wave]
