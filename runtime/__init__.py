@@ -8,6 +8,7 @@
 | `database` | the two doors to PostgreSQL and the statements that go through them |
 | `row_security` | row-level security: declared beside a table, turned into DDL, verified before serving |
 | `migrations` | Alembic, run by program, one schema per service |
+| `locks` | the numbers of advisory locks, in one registry |
 | `breaker` | a circuit breaker that knows no transport |
 | `redis_client` | a Redis client that fails fast, behind the breaker |
 | `telemetry` | logs with secrets removed, metrics, traces |

@@ -1,4 +1,4 @@
-"""Alembic, run by program: no ini file, no env.py, one schema and one version table per service.
+"""Alembic, run by program: no ini file, one env.py for all services, one schema and one version table per service.
 
 A service keeps `migrations/versions/*.py` in its package; a migration uses `alembic.op` and `row_security.ddl`. All
 pending migrations run in one transaction: a failed one leaves the schema as it was. `script` runs several statements
@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
-from alembic import op
+from alembic import command, op
 from alembic.config import Config
-from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from pydantic import SecretStr
@@ -22,6 +21,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
+from tenantmesh.runtime import locks
 from tenantmesh.runtime.database import connect
 
 __all__ = ["VERSION_TABLE", "Revisions", "current_and_head", "head", "schema_of", "script", "upgrade"]
@@ -29,7 +29,7 @@ __all__ = ["VERSION_TABLE", "Revisions", "current_and_head", "head", "schema_of"
 VERSION_TABLE = "alembic_version"
 
 _DDL_LOCK_TIMEOUT = "5s"  # a migration that waits for a lock makes every later query wait behind it
-_LOCK_NAMESPACE = 0x746D  # the first of two numbers of the advisory lock; the second is the schema
+_ENVIRONMENT = "tenantmesh.runtime.migration_environment"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ def schema_of(owner: str) -> str:
 
 def head(package: str) -> str | None:
     """Return the newest migration that a package ships. Raises alembic's CommandError when there are several."""
-    return _scripts(package).get_current_head()
+    return ScriptDirectory.from_config(_config(package)).get_current_head()
 
 
 def script(statements: str) -> None:
@@ -98,27 +98,28 @@ async def _in_schema(url: SecretStr, owner: str, work: Callable[[Connection], Re
 
 def _upgrade(connection: Connection, package: str, schema: str) -> Revisions:
     connection.execute(text("SET LOCAL lock_timeout = 0"))
-    connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK_NAMESPACE}, hashtext('{schema}'))"))
+    connection.execute(text(f"SELECT pg_advisory_xact_lock({locks.MIGRATIONS}, hashtext('{schema}'))"))
     connection.execute(text(f"SET LOCAL lock_timeout = '{_DDL_LOCK_TIMEOUT}'"))
     before = _context(connection, schema).get_current_revision()
-    scripts = _scripts(package)
-
-    def steps(revision: Any, _context: MigrationContext) -> Any:
-        return scripts._upgrade_revs("head", revision)
-
-    with EnvironmentContext(Config(), scripts, fn=steps) as environment:
-        environment.configure(connection=connection, version_table=VERSION_TABLE, version_table_schema=schema)
-        environment.run_migrations()
+    config = _config(package)
+    config.attributes["options"] = {"connection": connection, **_options(schema)}
+    command.upgrade(config, "head")
     connection.execute(text(f"GRANT SELECT ON {schema}.{VERSION_TABLE} TO {schema}_app"))
-    return Revisions(before, scripts.get_current_head())
+    return Revisions(before, head(package))
 
 
 def _context(connection: Connection, schema: str) -> MigrationContext:
-    options = {"version_table": VERSION_TABLE, "version_table_schema": schema}
-    return MigrationContext.configure(connection, opts=options)
+    return MigrationContext.configure(connection, opts=_options(schema))
 
 
-def _scripts(package: str) -> ScriptDirectory:
+def _options(schema: str) -> dict[str, Any]:
+    return {"version_table": VERSION_TABLE, "version_table_schema": schema}
+
+
+def _config(package: str) -> Config:
+    """Return the configuration that an ini file would hold."""
     config = Config()
-    config.set_main_option("script_location", str(files(package).joinpath("migrations")))
-    return ScriptDirectory.from_config(config)
+    config.set_main_option("script_location", str(files(_ENVIRONMENT)))
+    config.set_main_option("path_separator", "os")
+    config.set_main_option("version_locations", str(files(package).joinpath("migrations", "versions")))
+    return config

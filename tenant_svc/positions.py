@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from sqlalchemy import Sequence
 
+from tenantmesh.chassis.locks import hold
+from tenantmesh.runtime import locks
 from tenantmesh.runtime.database import Connection
-from tenantmesh.tenant_svc.locks import Lock, lock
 from tenantmesh.tenant_svc.schema import SCHEMA, metadata
 
 __all__ = ["lock_log", "positions"]
@@ -21,4 +22,4 @@ positions = Sequence("tenant_event_positions", schema=SCHEMA, metadata=metadata)
 async def lock_log(connection: Connection) -> None:
     """Makes this transaction the only one that writes events until it ends. Call this before drawing a position, and
     after every other lock."""
-    await lock(connection, Lock.POSITIONS)
+    await hold(connection, locks.EVENT_LOG)

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, bindparam, func, insert, select
+from sqlalchemy import insert, select
 
 from tenantmesh.auth_svc.tokens.signing_key import SigningKey
 from tenantmesh.auth_svc.tokens.tables import signing_keys
 from tenantmesh.runtime.database import Connection, Record, compiled
 
-__all__ = ["add", "all_keys", "lock"]
+__all__ = ["add", "all_keys"]
 
 _ALL = compiled(select(signing_keys))
 _ADD = compiled(insert(signing_keys))
-_LOCK = compiled(select(func.pg_advisory_xact_lock(bindparam("lock", type_=BigInteger))))
-_LOCK_ID = 0x746D_6B65_7973  # one number for all processes; no other lock of this database uses it
-
-
-async def lock(connection: Connection) -> None:
-    """Wait until no other transaction holds the lock of signing keys, and hold it until this one ends."""
-    await connection.fetch(_LOCK, lock=_LOCK_ID)
 
 
 async def all_keys(connection: Connection) -> list[SigningKey]:

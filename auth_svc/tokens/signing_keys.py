@@ -14,7 +14,9 @@ from tenantmesh.auth_svc.tokens import repository
 from tenantmesh.auth_svc.tokens.signing_key import KeySchedule, SigningKey, published
 from tenantmesh.chassis.background import Repeating
 from tenantmesh.chassis.doors import Doors
+from tenantmesh.chassis.locks import hold
 from tenantmesh.interceptors.errors import Unavailable
+from tenantmesh.runtime import locks
 from tenantmesh.runtime.encryption import KeyEncryptionKey, SealBroken
 
 __all__ = ["KeyRing"]
@@ -99,7 +101,7 @@ class KeyRing:
     async def _with_next(self) -> list[SigningKey]:
         """Return the stored keys, with the next one added if it is still due once this process holds the lock."""
         async with self._doors.system(_REASON) as connection:
-            await repository.lock(connection)
+            await hold(connection, locks.SIGNING_KEYS)
             keys = await repository.all_keys(connection)
             activate_time = self._schedule.next_activation(keys, self._now())
             if activate_time is not None:

@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
-from typing import TYPE_CHECKING
 from uuid import UUID
 
+from tenantmesh.runtime.database.database import Database
 from tenantmesh.runtime.database.errors import DatabaseUnavailable
 from tenantmesh.runtime.database.transaction import Connection, Record
-
-if TYPE_CHECKING:
-    from tenantmesh.runtime.database import Database
 
 __all__ = ["Doors"]
 

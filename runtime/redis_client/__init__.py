@@ -5,51 +5,8 @@ Whoever uses it has a fallback; waiting would make the store's trouble everybody
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeAlias
-from urllib.parse import urlsplit
-
-from tenantmesh.runtime.redis_client.cluster import Address, GuardedCluster
+from tenantmesh.runtime.redis_client.client import StoreClient, connect
+from tenantmesh.runtime.redis_client.cluster import GuardedCluster
 from tenantmesh.runtime.redis_client.single import GuardedRedis, Script, StoreUnavailable
-from tenantmesh.runtime.settings import RedisSettings
 
 __all__ = ["GuardedCluster", "GuardedRedis", "Script", "StoreClient", "StoreUnavailable", "connect"]
-
-StoreClient: TypeAlias = GuardedRedis | GuardedCluster
-
-_PORT = 6379
-
-
-def connect(settings: RedisSettings) -> StoreClient:
-    """Return a client; connections are made on first use. Close it with `aclose()`.
-
-    Raises ValueError when no URL is set.
-    """
-    if settings.url is None:
-        raise ValueError("TENANTMESH_REDIS_URL is not set")
-    url = settings.url.get_secret_value()
-    if not settings.cluster:
-        return GuardedRedis.at(url, settings)
-    seeds, url_of = _nodes(url)
-    return GuardedCluster(seeds, lambda address: GuardedRedis.at(url_of(address), settings))
-
-
-def _nodes(url: str) -> tuple[list[Address], Callable[[Address], str]]:
-    """The hosts that a cluster's URL names, with commas between, and how the URL of one node is made."""
-    parts = urlsplit(url)
-    user, at, hosts = parts.netloc.rpartition("@")
-
-    def url_of(address: Address) -> str:
-        host, port = address
-        named = f"[{host}]" if ":" in host else host
-        return parts._replace(netloc=f"{user}{at}{named}:{port}").geturl()
-
-    return [_address(host) for host in hosts.split(",")], url_of
-
-
-def _address(text: str) -> Address:
-    """`host`, `host:port`, `[::1]` or `[::1]:port`. Raises ValueError."""
-    parts = urlsplit(f"//{text}")
-    if not parts.hostname:
-        raise ValueError("TENANTMESH_REDIS_URL of a cluster is redis://user:password@host:port, or several host:port,…")
-    return parts.hostname, parts.port or _PORT

@@ -6,8 +6,9 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 from tenantmesh.chassis.doors import Doors
+from tenantmesh.chassis.locks import try_hold
+from tenantmesh.runtime import locks
 from tenantmesh.runtime.database import Connection
-from tenantmesh.tenant_svc.locks import Lock, try_lock
 from tenantmesh.tenant_svc.quota_retention import repository
 from tenantmesh.tenant_svc.settings import QuotaSettings
 
@@ -31,14 +32,14 @@ class Retention:
     async def forget_allocations(self) -> int:
         """Deletes reservations that have ended, with the request ids that made them."""
         keep = self._settings.allocation_retention
-        return await self._forget(Lock.PRUNE_ALLOCATIONS, repository.forget_allocations, keep)
+        return await self._forget(locks.ALLOCATION_PRUNING, repository.forget_allocations, keep)
 
     async def forget_periods(self) -> int:
         """Deletes what was given out in periods that have ended, unless some of it may still be returned."""
         keep = self._settings.period_retention + _LONGEST_PERIOD
-        rows = await self._forget(Lock.PRUNE_LEDGER, repository.forget_rows, keep)
-        return rows or await self._forget(Lock.PRUNE_LEDGER, repository.forget_burns, keep)
+        rows = await self._forget(locks.LEDGER_PRUNING, repository.forget_rows, keep)
+        return rows or await self._forget(locks.LEDGER_PRUNING, repository.forget_burns, keep)
 
-    async def _forget(self, lock: Lock, forget: _Forget, keep: timedelta) -> int:
+    async def _forget(self, lock: int, forget: _Forget, keep: timedelta) -> int:
         async with self._doors.system("what quotas have kept for long enough") as connection:
-            return await forget(connection, keep, _BATCH) if await try_lock(connection, lock) else 0
+            return await forget(connection, keep, _BATCH) if await try_hold(connection, lock) else 0

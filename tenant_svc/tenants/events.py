@@ -11,8 +11,9 @@ from enum import Enum
 from tenantmesh.chassis.doors import Doors
 from tenantmesh.chassis.event_log.cursors import Cursors
 from tenantmesh.chassis.event_log.log import EventLog, cursor_expired
+from tenantmesh.chassis.locks import try_hold
 from tenantmesh.interceptors.errors import Unavailable
-from tenantmesh.tenant_svc.locks import Lock, try_lock
+from tenantmesh.runtime import locks
 from tenantmesh.tenant_svc.tenants import repository
 from tenantmesh.tenant_svc.tenants.tenant import Tenant
 
@@ -96,7 +97,7 @@ class StoredTenantEvents(EventLog[TenantEvent]):
         process prunes.
         """
         async with self._doors.system("forget old tenant events") as connection:
-            if not await try_lock(connection, Lock.PRUNE_TENANT_EVENTS):
+            if not await try_hold(connection, locks.EVENT_LOG_PRUNING):
                 return 0
             through = await repository.last_older_than(connection, keep, limit)
             if through is None:

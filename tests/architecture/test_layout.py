@@ -77,3 +77,12 @@ def test_every_module_says_what_lives_in_it(path: Path) -> None:
 def test_servicer_methods_only_translate(path: Path) -> None:
     long = {node.name: length(node) for node in functions(path) if length(node) > LONGEST_SERVICER_METHOD}
     assert not long, "move rules to the capability's use cases"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "runtime").glob("*/__init__.py")), ids=lambda path: path.parent.name)
+def test_a_facade_of_the_runtime_only_exports_again(path: Path) -> None:
+    body = ast.parse(path.read_text()).body
+    logic = [node for node in body if not isinstance(node, ast.ImportFrom | ast.Expr | ast.Assign)]
+    assigned = [ast.unparse(node.targets[0]) for node in body if isinstance(node, ast.Assign)]
+    assert not logic
+    assert assigned in ([], ["__all__"])

@@ -71,6 +71,7 @@ def test_what_the_wheel_holds(wheel: Path) -> None:
         "tenantmesh/interceptors/py.typed",
         "tenantmesh/interceptors/backends/redis/rate_take.lua",
         "tenantmesh/deploy/postgres/roles.sql",
+        "tenantmesh/runtime/migration_environment/env.py",
     ):
         assert needed in names, f"{needed} is missing"
     assert not [name for name in names if name.startswith(("gen/", "tests/", "tooling/")) or name.endswith(".key")]

@@ -1,0 +1,153 @@
+"""One service's database: how a connection is opened, and the two doors through which statements go."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from urllib.parse import parse_qs, urlsplit
+from uuid import UUID
+
+import asyncpg
+from pydantic import SecretStr
+
+from tenantmesh.runtime.database.errors import InternalDatabaseError, translated
+from tenantmesh.runtime.database.listener import Listener
+from tenantmesh.runtime.database.pool import Pool, RawConnection
+from tenantmesh.runtime.database.transaction import Door, Record, Transaction
+from tenantmesh.runtime.settings import DatabaseSettings
+
+__all__ = ["Database", "connect"]
+
+_CHECK_SECONDS = 1.0
+_BEGIN = {False: "RESET ALL; BEGIN READ WRITE; ", True: "RESET ALL; BEGIN READ ONLY; "}
+
+
+async def connect(
+    url: SecretStr, *, timeout: float = 5.0, command_timeout: float | None = None, search_path: str | None = None
+) -> RawConnection:
+    """Open one connection; times are in seconds. A `host` in the URL's query (a socket folder) wins over the host part.
+
+    Its time zone is UTC, whatever role, database and server say: they are the operator's, and in another zone the last
+    hours of the year 9999 are of the year 10000, which is no time to Python.
+
+    Raises asyncpg's and the socket's errors; see `errors.translated`.
+    """
+    query = parse_qs(urlsplit(url.get_secret_value()).query)
+    # As settings of the connection's start both survive RESET ALL.
+    settings = {"timezone": "UTC"} | ({"search_path": search_path} if search_path else {})
+    return await asyncpg.connect(
+        url.get_secret_value(),
+        host=query["host"][-1] if "host" in query else None,
+        timeout=timeout,
+        command_timeout=command_timeout,
+        server_settings=settings,
+    )
+
+
+class Database:
+    """The database as one service sees it: the schema it owns, a tenant door and a system door.
+
+    The tenant door uses the service's app role, under row-level security. The system door uses its directory role,
+    which may only what the migrations granted to it. Connections are opened on demand; `open` proves that one can be.
+    """
+
+    def __init__(self, settings: DatabaseSettings, *, schema: str) -> None:
+        self.schema = schema
+        self._settings = settings
+        self._tenant_door = Door(Pool(self._connect_tenant, size=settings.pool_size, timeout=settings.acquire_timeout))
+        self._system_door = Door(
+            Pool(self._connect_system, size=settings.system_pool_size, timeout=settings.acquire_timeout)
+        )
+        self._probe: RawConnection | None = None
+        self._probing = asyncio.Lock()
+
+    @property
+    def has_system_door(self) -> bool:
+        """Whether a URL for the system door is configured."""
+        return self._settings.system_url is not None
+
+    async def open(self) -> None:
+        """Prove that the database answers. Raises DatabaseUnavailable, or InternalDatabaseError for a refused login."""
+        await self.check()
+
+    async def close(self) -> None:
+        """Close both doors and wait until their connections are gone."""
+        await self._tenant_door.pool.close()
+        await self._system_door.pool.close()
+        self._drop_probe()
+
+    def tenant_transaction(self, tenant_id: UUID, *, read_only: bool = False) -> Transaction:
+        """Return a transaction that sees and writes rows of this tenant only. The nil UUID is refused."""
+        _refuse_no_tenant(tenant_id)
+        # 32 hexadecimal digits made from a number: nothing that a caller passes can become SQL.
+        return Transaction(self._tenant_door, f"{_BEGIN[read_only]}SET LOCAL app.tenant_id = '{tenant_id.int:032x}'")
+
+    async def tenant_read(self, tenant_id: UUID, function: str) -> list[Record]:
+        """Return what a function of the schema gives for this tenant, in one message instead of a transaction's three.
+
+        The function takes the tenant's UUID, sets `app.tenant_id` for its own transaction before it reads, and changes
+        nothing. Raises a DatabaseError. The nil UUID is refused.
+        """
+        _refuse_no_tenant(tenant_id)
+        if not function.isidentifier():
+            raise InternalDatabaseError("the function is named without its schema")
+        return await self._tenant_door.read(f"SELECT * FROM {self.schema}.{function}($1)", tenant_id)
+
+    def system_transaction(self, reason: str, *, read_only: bool = False) -> Transaction:
+        """Return a transaction of the directory role, with no tenant. `reason` says at the call why none is needed."""
+        if not reason.strip():
+            raise InternalDatabaseError("a system transaction states its reason")
+        return Transaction(self._system_door, f"{_BEGIN[read_only]}SET LOCAL app.tenant_id = ''")
+
+    def listen(self, channel: str, callback: Callable[[str], None]) -> Listener:
+        """Return a context manager that calls back with each payload, and with "" after every (re)connection."""
+        if not self.has_system_door:
+            raise InternalDatabaseError("TENANTMESH_DATABASE_SYSTEM_URL is not set")
+        return Listener(self._connect_system, channel, callback)
+
+    async def check(self) -> None:
+        """Return when the database answers. Raises DatabaseError when it does not within a second.
+
+        Uses a connection of its own: a pool that is busy is no database that is down.
+        """
+        async with self._probing:
+            try:
+                async with asyncio.timeout(_CHECK_SECONDS):
+                    await self._ask_probe()
+            except Exception as error:
+                self._drop_probe()
+                raise translated(error) from error
+            except BaseException:
+                self._drop_probe()
+                raise
+
+    async def _ask_probe(self) -> None:
+        if self._probe is None or self._probe.is_closed():
+            self._probe = await self._connect_tenant()
+        await self._probe.execute("SELECT 1")
+
+    def _drop_probe(self) -> None:
+        if self._probe is not None:
+            self._probe.terminate()
+            self._probe = None
+
+    async def _connect_tenant(self) -> RawConnection:
+        return await self._connect(self._settings.url, "TENANTMESH_DATABASE_URL")
+
+    async def _connect_system(self) -> RawConnection:
+        return await self._connect(self._settings.system_url, "TENANTMESH_DATABASE_SYSTEM_URL")
+
+    async def _connect(self, url: SecretStr | None, name: str) -> RawConnection:
+        if url is None:
+            raise InternalDatabaseError(f"{name} is not set")
+        return await connect(
+            url,
+            timeout=self._settings.connect_timeout.total_seconds(),
+            command_timeout=self._settings.command_timeout.total_seconds(),
+            search_path=f"{self.schema}, pg_catalog",
+        )
+
+
+def _refuse_no_tenant(tenant_id: UUID) -> None:
+    if not isinstance(tenant_id, UUID) or tenant_id.int == 0:
+        raise InternalDatabaseError("tenant context: a tenant's UUID is needed, and never the nil UUID")
