@@ -1,8 +1,7 @@
 """A Redis Cluster, asked node by node: one that is down costs its own slots and nothing else.
 
-redis-py's own cluster client reads the whole topology again, with every caller waiting, whenever one node fails; one
-breaker for all is all that could be put around it, its pools refuse instead of waiting, and it loads scripts on every
-node or on none. So here is one client for each node, and the map of slots before them.
+redis-py's own cluster client makes every caller wait when one node fails (docs/decisions/0028). So here is one guarded
+client for each node, and the map of slots before them.
 """
 
 from __future__ import annotations

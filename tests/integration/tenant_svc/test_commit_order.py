@@ -13,7 +13,7 @@ from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.runtime.database import Connection
 from tenantmesh.runtime.ids import uuid7
 from tenantmesh.tenant_svc import positions
-from tenantmesh.tenant_svc.locks import Lock
+from tenantmesh.runtime import locks
 from tenantmesh.tenant_svc.positions import lock_log
 from tenantmesh.tenant_svc.tenants import repository
 from tenantmesh.tenant_svc.tenants.events import StoredTenantEvents
@@ -82,7 +82,7 @@ async def test_without_the_log_lock_that_event_is_skipped(
     assert sorted(seen) == sorted(committed[1:])
 
 
-async def _nothing(_connection: Connection, _wanted: Lock) -> None:
+async def _nothing(_connection: Connection, _number: int) -> None:
     """Takes no lock."""
 
 

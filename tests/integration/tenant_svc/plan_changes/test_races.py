@@ -10,7 +10,7 @@ from tenantmesh.chassis.doors import Doors
 from tenantmesh.interceptors.errors import FailedPrecondition, MeshError, Unavailable
 from tenantmesh.runtime.database import Connection
 from tenantmesh.tenant_svc.entitlements.entitlement import TenantEntitlements
-from tenantmesh.tenant_svc.locks import Lock
+from tenantmesh.runtime import locks
 from tenantmesh.tenant_svc.operations.operation import Operation, OperationState
 from tenantmesh.tenant_svc.operations.operations import Operations
 from tenantmesh.tenant_svc.plan_changes.executor import PlanChangeExecutor
@@ -137,7 +137,7 @@ async def test_who_waits_for_the_tenant_does_not_hold_up_the_log(world: World, e
         await connection.fetch("select from tenant.tenants where tenant_id = $1 for no key update", operation.tenant_id)
         applying = asyncio.create_task(executor.apply(operation.tenant_id, operation.id))
         await blocked_or_done(world, applying)
-        assert await connection.fetchval("select pg_try_advisory_xact_lock($1)", Lock.POSITIONS)
+        assert await connection.fetchval("select pg_try_advisory_xact_lock($1)", locks.EVENT_LOG)
     with suppress(Unavailable):  # it may have waited for too long
         await applying
     assert (await executor.run(operation.tenant_id, operation.id) or operation).state is OperationState.SUCCEEDED

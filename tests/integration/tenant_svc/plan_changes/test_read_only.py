@@ -10,7 +10,7 @@ from tenantmesh.tenant_svc.entitlements.entitlement import OverLimitPolicy
 from tenantmesh.tenant_svc.features.feature import FeatureValue
 from tenantmesh.tenant_svc.gauges.gauge import Adjustment, Report
 from tenantmesh.tenant_svc.gauges.gauges import Gauges
-from tenantmesh.tenant_svc.locks import Lock
+from tenantmesh.runtime import locks
 from tenantmesh.tenant_svc.operations.operation import OperationState
 from tenantmesh.tenant_svc.overrides.overrides import Overrides
 from tenantmesh.tenant_svc.overrides.rules import OverrideDraft
@@ -85,7 +85,7 @@ async def test_of_two_levels_that_fall_at_once_one_ends_it(world: World, executo
         return len(await world.rows(query)) == 2
 
     async with asyncio.TaskGroup() as group, world.superuser() as connection, connection.transaction():
-        await connection.fetch("select pg_advisory_xact_lock($1)", Lock.POSITIONS)
+        await connection.fetch("select pg_advisory_xact_lock($1)", locks.EVENT_LOG)
         for gauge in ("users", "storage_bytes"):
             group.create_task(lower(world, tenant_id, gauge, 1))
         await eventually(both_wait)
