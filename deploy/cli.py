@@ -37,7 +37,7 @@ app.add_typer(edge.app, name="edge")
 
 
 def main() -> None:
-    """Runs the command line. Exit code 0: done; 1: it could not be done, and a line says why; 2: wrong usage."""
+    """Run the command line. Exit code 0: done; 1: it could not be done, and a line says why; 2: wrong usage."""
     try:
         app()
     except StackError as error:

@@ -55,7 +55,7 @@ TARGETS = (
 
 
 def generate(target: Target, root: Path) -> None:
-    """Writes the target's output below `root`. Exits with protoc's own message when a proto is wrong."""
+    """Write the target's output below `root`. Exits with protoc's own message when a proto is wrong."""
     output = root / target.output
     for package in target.packages:
         shutil.rmtree(output / package, ignore_errors=True)
@@ -77,7 +77,7 @@ def generate(target: Target, root: Path) -> None:
 
 
 def import_paths(*folders: Path) -> list[str]:
-    """Where protoc finds what is imported: these folders, then what the installed packages ship."""
+    """Return where protoc finds imports: these folders, then those of the installed packages."""
     # The package keeps this file under another name than the one by which everybody imports it.
     operations = "google/longrunning/operations.proto"
     renamed = f"-I{operations}={GOOGLEAPIS / operations.replace('operations', 'operations_proto')}"
@@ -85,20 +85,20 @@ def import_paths(*folders: Path) -> list[str]:
 
 
 def image(output: str, folder: Path) -> None:
-    """Writes the image of all protos in the folder, comments included, as buf reads it."""
+    """Write the image of all protos in the folder, comments included, as buf reads it."""
     sources = sorted(str(path.relative_to(folder)) for path in folder.rglob("*.proto"))
     options = ["--include_imports", "--include_source_info", f"--descriptor_set_out={output}"]
     run_protoc([*import_paths(folder, ROOT / "protos"), *options, *sources])
 
 
 def run_protoc(arguments: list[str]) -> None:
-    """Runs protoc in a process of its own, since it keeps global state. Exits when it fails."""
+    """Run protoc in a process of its own, since it keeps global state. Exits when it fails."""
     if subprocess.run([sys.executable, "-m", "grpc_tools.protoc", *arguments], check=False).returncode:
         sys.exit("protoc failed; its message stands above")
 
 
 def finish_package(package: Path) -> None:
-    """Makes the output regular, typed packages and drops the stubs of files without a service."""
+    """Make the output regular, typed packages and drop the stubs of files without a service."""
     for folder in (package, *(path for path in package.rglob("*") if path.is_dir())):
         (folder / "__init__.py").write_text("")
     (package / "py.typed").write_text("")
@@ -109,7 +109,7 @@ def finish_package(package: Path) -> None:
 
 
 def link_packages(namespace: Path, packages: Iterable[str]) -> None:
-    """Makes the folder a namespace package that holds the generated packages and links to our own.
+    """Make the folder a namespace package that holds the generated packages and links to our own.
 
     A namespace package has no `__init__.py`. Type checkers want a `py.typed` in each of its parts.
     """
@@ -122,13 +122,13 @@ def link_packages(namespace: Path, packages: Iterable[str]) -> None:
 
 
 def differences(expected: Path, actual: Path) -> list[str]:
-    """Lists the files and links that differ between two trees, relative to them."""
+    """List the files and links that differ between two trees, relative to them."""
     names = {name for tree in (expected, actual) for name in entries(tree)}
     return sorted(str(name) for name in names if not same(expected / name, actual / name))
 
 
 def entries(tree: Path) -> Iterator[Path]:
-    """Lists the files and links of a tree, without what Python caches and what people write."""
+    """List the files and links of a tree, without Python's caches and the pages that people write."""
     for folder, folders, files in os.walk(tree):
         links = [name for name in folders if (Path(folder) / name).is_symlink()]
         for name in (*files, *links):
@@ -137,14 +137,14 @@ def entries(tree: Path) -> Iterator[Path]:
 
 
 def same(expected: Path, actual: Path) -> bool:
-    """Whether both are the same link, or files with the same content."""
+    """Return whether both are the same link, or files with the same content."""
     if expected.is_symlink() or actual.is_symlink():
         return expected.is_symlink() and actual.is_symlink() and expected.readlink() == actual.readlink()
     return expected.exists() and actual.exists() and filecmp.cmp(expected, actual, shallow=False)
 
 
 def check() -> None:
-    """Exits with the list of files that a fresh generation would change."""
+    """Exit with the list of files that a fresh generation would change."""
     with tempfile.TemporaryDirectory() as scratch:
         stale = []
         for target in TARGETS:

@@ -59,7 +59,7 @@ def head(package: str) -> str | None:
 
 
 def script(statements: str) -> None:
-    """In a migration: run statements with semicolons between them, as they are written."""
+    """Run statements with semicolons between them, as they are written. For use in a migration."""
     connection: Any = op.get_bind().connection.dbapi_connection
     connection.run_async(lambda raw: raw.execute(statements))
 

@@ -83,7 +83,7 @@ Duration = Annotated[timedelta, BeforeValidator(_duration)]
 
 
 def _listed(value: object) -> object:
-    """Several values: a JSON array, or text with commas."""
+    """Parse several values: a JSON array, or text with commas."""
     if not isinstance(value, str):
         return value
     return json.loads(value) if value.lstrip().startswith("[") else [each.strip() for each in value.split(",") if each]
@@ -198,7 +198,7 @@ class ProcessSettings(BaseSettings):
 
     @model_validator(mode="after")
     def _decide_reflection(self) -> Self:
-        """Where nothing is said, reflection is a convenience of development."""
+        """Set reflection where no setting does: it is a convenience of development."""
         if self.server.reflection is None:
             decided = self.server.model_copy(update={"reflection": self.mode == "development"})
             object.__setattr__(self, "server", decided)
@@ -214,7 +214,7 @@ def wrong_settings(error: ValidationError | SettingsError, settings: type[Proces
 
 
 def _names(location: tuple[int | str, ...], settings: type[ProcessSettings]) -> list[str]:
-    """The variables that the error is about: of a group that is missing altogether, those it can't do without."""
+    """Return the variables that the error is about. For a group that is missing altogether: those that it requires."""
     fields = [location]
     if len(location) == 1:
         group = settings.model_fields[str(location[0])].annotation

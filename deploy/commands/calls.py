@@ -40,7 +40,7 @@ class Call:
     shown: Mapping[str, str] = field(default_factory=dict)
 
     def visible_headers(self) -> list[str]:
-        """The headers as arguments, with shell variables in place of secrets."""
+        """Return the headers as arguments, with shell variables in place of secrets."""
         return [f'-H "{name}: {self.shown.get(name, value)}"' for name, value in self.headers.items()]
 
 
@@ -65,7 +65,7 @@ class Rest:
         self._host, self._port, self._console = host, port, console
 
     def call(self, call: Call) -> Answer:
-        """Prints and makes the call, prints and returns its answer."""
+        """Print and make the call, print and return its answer."""
         verb, path, body = transcode(call)
         self._show(call, verb, path, body)
         connection = http.client.HTTPConnection(self._host, self._port, timeout=_SECONDS)
@@ -94,7 +94,7 @@ class Grpc:
         self._targets, self._console = targets, console
 
     def call(self, call: Call) -> Answer:
-        """Prints and makes the call, prints and returns its answer."""
+        """Print and make the call, print and return its answer."""
         service = call.method.containing_service
         target = self._targets[service.file.package]
         request_class = GetMessageClass(call.method.input_type)
@@ -131,7 +131,7 @@ class Grpc:
 
 
 def transcode(call: Call) -> tuple[str, str, str | None]:
-    """The verb, path and body that the method's REST annotation gives. Raises LookupError for a method without one."""
+    """Return the verb, path and body of the method's REST annotation. Raises LookupError for a method without one."""
     rule = call.method.GetOptions().Extensions[annotations_pb2.http]
     verb = next((verb for verb in _VERBS if getattr(rule, verb)), None)
     if verb is None:
@@ -143,7 +143,7 @@ def transcode(call: Call) -> tuple[str, str, str | None]:
 
 
 def _status_of(error: Any) -> status_pb2.Status:
-    """The rich status that came in the trailers; an empty one without."""
+    """Return the rich status in the trailers, or an empty one."""
     packed = (value for name, value in error.trailing_metadata() or () if name == _DETAILS_TRAILER)
     return status_pb2.Status.FromString(next(packed, b""))
 

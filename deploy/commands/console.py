@@ -25,7 +25,7 @@ class Console:
 
     @contextmanager
     def step(self, part: str, detail: str) -> Iterator[None]:
-        """One line for a part: begun at once on a terminal, finished with ok or failed and the seconds it took."""
+        """Print a line for a part: at once on a terminal, finished with ok or failed and the seconds that it took."""
         begun = time.monotonic()
         line = f"[dim]{PRODUCT}:[/] {escape(part):<{_PART_WIDTH}} {escape(detail):<{_DETAIL_WIDTH}}"
         if self._out.is_terminal:
@@ -38,28 +38,28 @@ class Console:
         self._out.print(f"{line} [green]ok[/] {time.monotonic() - begun:5.1f}s")
 
     def note(self, text: str) -> None:
-        """A line on what has happened."""
+        """Print a line that says what happened."""
         self._out.print(f"[dim]{PRODUCT}:[/] {escape(text)}")
 
     def error(self, text: str, remedy: str = "") -> None:
-        """What went wrong, and below it what to do, on standard error."""
+        """Print an error and below it the remedy, on standard error."""
         self._err.print(f"[dim]{PRODUCT}:[/] [red]{escape(text)}[/]")
         if remedy:
             self._err.print(f"{'':<{len(PRODUCT) + 1}} [yellow]{escape(remedy)}[/]")
 
     def plain(self, text: str = "") -> None:
-        """Text as it is: to be copied, or read by a program."""
+        """Print text as it is: to be copied, or read by a program."""
         self._out.print(text, markup=False)
 
     def title(self, text: str) -> None:
-        """A heading."""
+        """Print a heading."""
         self._out.print(f"[bold]{escape(text)}[/]")
 
     def verdict(self, *, good: bool, what: str, text: str) -> None:
-        """A finding of a check."""
+        """Print the finding of a check."""
         mark = "[green]ok   [/]" if good else "[red]wrong[/]"
         self._out.print(f"{mark} {escape(what):<{_PART_WIDTH}} {escape(text)}")
 
     def remedy(self, text: str) -> None:
-        """What to do about the finding above."""
+        """Print the remedy of the finding above."""
         self._out.print(f"      {'':<{_PART_WIDTH}} [yellow]-> {escape(text)}[/]")

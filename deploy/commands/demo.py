@@ -83,7 +83,7 @@ class Story:
         self._number = 0
 
     def tell(self) -> None:
-        """Tells it all. Raises StackError at the first answer that is not as it should be."""
+        """Walk through all of it. Raises StackError at the first answer that is not as it should be."""
         tag = secrets.token_hex(3)
         ada, bob = Person(f"acme-{tag}", "ada@acme.example"), Person(f"bolt-{tag}", "bob@bolt.example")
         self._create(ada, self._rest, "An operator creates a tenant, over REST.")

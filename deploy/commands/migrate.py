@@ -40,7 +40,7 @@ def migrate(
 
 
 def migrate_url(state: Path) -> SecretStr:
-    """The migrate role's URL. Raises StackError when there is no database to migrate."""
+    """Return the migrate role's URL. Raises StackError when there is no database to migrate."""
     if url := os.environ.get(URL_VARIABLE):
         return SecretStr(url)
     if running(state) is None:

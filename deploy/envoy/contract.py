@@ -76,14 +76,14 @@ class Contract:
         return tuple(binding for method in self.methods for binding in method.bindings)
 
     def longest_call(self, upstream: str) -> timedelta:
-        """Returns the longest deadline that any unary method of the upstream grants."""
+        """Return the longest deadline that any unary method of the upstream grants."""
         served = (service for service in self.services if service.upstream == upstream)
         unary = (method.max_timeout for service in served for method in service.methods if not method.streams)
         return max(unary, default=UNARY_MAX_TIMEOUT)
 
 
 def read(path: Path, upstreams: Collection[str]) -> Contract:
-    """Reads a descriptor set. Raises UnusableContract when a service has no upstream or a binding can't be served."""
+    """Read a descriptor set. Raises UnusableContract when a service has no upstream or a binding can't be served."""
     files = descriptor_pb2.FileDescriptorSet.FromString(path.read_bytes()).file
     served = [file for file in files if not file.package.startswith(IMPORTED)]
     services = tuple(_service(file, service, upstreams) for file in served for service in file.service)
@@ -125,7 +125,7 @@ def _bindings(rule: http_pb2.HttpRule) -> Iterator[Binding]:
 
 
 def _refuse_tenant_parameter(files: Collection[descriptor_pb2.FileDescriptorProto]) -> None:
-    """`?tenant=` names the call's tenant and is taken off the query, so that no request may have such a field."""
+    """Refuse a request with a field `tenant`: `?tenant=` names the call's tenant and is taken off the query."""
     inputs = {method.input_type for file in files for service in file.service for method in service.method}
     for file in files:
         for message in file.message_type:

@@ -30,7 +30,7 @@ MIN_COMPRESSED_BYTES = 256
 
 
 def http_filters(settings: EdgeSettings, contract: Contract) -> list[Json]:
-    """Returns the filters in the order in which a request meets them; an answer meets them backwards."""
+    """Return the filters in the order in which a request meets them; an answer meets them backwards."""
     return [
         health(settings),  # first: probes need nothing else
         body_size_limit(settings),  # before anything buffers a body
@@ -45,7 +45,7 @@ def http_filters(settings: EdgeSettings, contract: Contract) -> list[Json]:
 
 
 def health(settings: EdgeSettings) -> Json:
-    """Answers `GET /healthz` by the edge's own view of the services: 200 when each has a healthy process, else 503."""
+    """Answer `GET /healthz` by the edge's own view of the services: 200 when each has a healthy process, else 503."""
     return http_filter(
         "health_check",
         "HealthCheck",
@@ -60,12 +60,12 @@ def health(settings: EdgeSettings) -> Json:
 
 
 def body_size_limit(settings: EdgeSettings) -> Json:
-    """Answers 413 to a larger REST body, with a length or chunked."""
+    """Answer 413 to a larger REST body, with a length or chunked."""
     return http_filter("body_size_limit", "BodySizeLimit", max_request_bytes=settings.limits.request_body)
 
 
 def compressor() -> Json:
-    """Compresses JSON answers; streams are flushed message by message."""
+    """Compress JSON answers; streams are flushed message by message."""
     gzip = typed("envoy.extensions.compression.gzip.compressor.v3.Gzip")
     common = {"min_content_length": MIN_COMPRESSED_BYTES}
     library = {"name": "gzip", "typed_config": gzip}
@@ -75,7 +75,7 @@ def compressor() -> Json:
 
 
 def early_mutations() -> list[Json]:
-    """Drops headers that a caller may not send, before a route is chosen, so that none is chosen by them."""
+    """Drop headers that a caller may not send, before a route is chosen, so that none is chosen by them."""
     patterns = [*({"prefix": prefix} for prefix in INTERNAL_PREFIXES), {"safe_regex": {"regex": ILLEGAL_NAME}}]
     return [
         *({"remove": name} for name in INTERNAL_HEADERS),
@@ -84,7 +84,7 @@ def early_mutations() -> list[Json]:
 
 
 def header_mutation() -> Json:
-    """Hands host and `?tenant=` to the services as metadata, the only way in which they can see them."""
+    """Hand host and `?tenant=` to the services as metadata, the only way in which they can see them."""
     return http_filter(
         "header_mutation",
         "HeaderMutation",
@@ -100,12 +100,12 @@ def header_mutation() -> Json:
 
 
 def overwrite(header: str, value: str) -> Json:
-    """Returns the mutation that leaves exactly one header of the name; none where the value is empty."""
+    """Return the mutation that leaves exactly one header of the name; none where the value is empty."""
     return {"append": {"header": {"key": header, "value": value}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}}
 
 
 def format_name() -> Json:
-    """Says `application/x-ndjson` where a stream is written in lines; the transcoder calls every format JSON.
+    """Set `application/x-ndjson` where a stream is written in lines; the transcoder calls every format JSON.
 
     Switched on by the routes of streams (name_the_format), and there for answers with status 200 only: errors are JSON.
     """
@@ -119,7 +119,7 @@ def format_name() -> Json:
 
 
 def name_the_format() -> Json:
-    """Returns the per-route override that switches format_name on."""
+    """Return the per-route override that switches format_name on."""
     code = typed("envoy.type.matcher.v3.HttpResponseHeaderMatchInput", header_name=":status")
     status = {"name": "status", "typed_config": code}
     succeeded = {"single_predicate": {"input": status, "value_match": {"exact": "200"}}}
@@ -131,7 +131,7 @@ TRANSCODER = "envoy.filters.http.grpc_json_transcoder"
 
 
 def transcoder(settings: EdgeSettings, contract: Contract, **stream_style: bool) -> Json:
-    """Returns REST ⇄ gRPC by the annotations. A route overrides it with the same message in another stream style."""
+    """Return REST ⇄ gRPC by the annotations. A route overrides it with the same message in another stream style."""
     return typed(
         f"{FILTERS}.grpc_json_transcoder.v3.GrpcJsonTranscoder",
         proto_descriptor=str(settings.descriptors.resolve()),

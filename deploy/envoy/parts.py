@@ -27,32 +27,32 @@ FILTERS = "envoy.extensions.filters.http"
 
 
 def typed(message: str, **fields: Any) -> Json:
-    """Returns a message that names its own type, as Envoy's extension points take them."""
+    """Return a message that names its own type, as Envoy's extension points take them."""
     return {"@type": f"type.googleapis.com/{message}", **fields}
 
 
 def http_filter(name: str, message: str, **fields: Any) -> Json:
-    """Returns one of Envoy's own HTTP filters, configured."""
+    """Return one of Envoy's own HTTP filters, configured."""
     return {"name": f"envoy.filters.http.{name}", "typed_config": typed(f"{FILTERS}.{name}.v3.{message}", **fields)}
 
 
 def switched_off(name: str) -> Json:
-    """Returns the per-route override that takes a filter out."""
+    """Return the per-route override that takes a filter out."""
     return {f"envoy.filters.http.{name}": typed("envoy.config.route.v3.FilterConfig", disabled=True)}
 
 
 def seconds(duration: timedelta) -> str:
-    """Returns a duration as protobuf's JSON writes it: `1.5s`."""
+    """Return a duration as protobuf's JSON writes it: `1.5s`."""
     return f"{duration.total_seconds():g}s"
 
 
 def socket_address(host: str, port: int) -> Json:
-    """Returns an address as listeners, endpoints and the admin interface take it."""
+    """Return an address as listeners, endpoints and the admin interface take it."""
     return {"socket_address": {"address": host, "port_value": port}}
 
 
 def split_target(target: str) -> tuple[str, int]:
-    """Splits `host:port` or `[ipv6]:port`. Raises ValueError that names the target."""
+    """Split `host:port` or `[ipv6]:port`. Raises ValueError that names the target."""
     host, _, port = target.rpartition(":")
     if not host or not port.isdecimal():
         raise ValueError(f"{target!r} is no host:port")
@@ -60,7 +60,7 @@ def split_target(target: str) -> tuple[str, int]:
 
 
 def is_ip(host: str) -> bool:
-    """Says whether a host is an address already and needs no name server."""
+    """Return whether a host is an address already and needs no name server."""
     try:
         ipaddress.ip_address(host)
     except ValueError:
@@ -69,16 +69,16 @@ def is_ip(host: str) -> bool:
 
 
 def present(header: str) -> Json:
-    """Matches a request that has the header."""
+    """Match a request that has the header."""
     return {"name": header, "present_match": True}
 
 
 def matches(header: str, regex: str, *, invert: bool = False) -> Json:
-    """Matches a request whose header, as a whole, is of the form (RE2). Inverted: has another form, or is missing."""
+    """Match a request whose header, as a whole, is of the form (RE2). Inverted: has another form, or is missing."""
     matched: Json = {"name": header, "string_match": {"safe_regex": {"regex": regex}}}
     return {**matched, "invert_match": True, "treat_missing_header_as_empty": True} if invert else matched
 
 
 def contains(header: str, text: str) -> Json:
-    """Matches a request whose header contains the text, in any case."""
+    """Match a request whose header contains the text, in any case."""
     return {"name": header, "string_match": {"contains": text, "ignore_case": True}}

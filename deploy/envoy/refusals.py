@@ -28,7 +28,7 @@ TENANT_MALFORMED = r"[^?]*\?(.*&)?tenant(=?|=[^&]*[^A-Za-z0-9._~&-][^&]*)(&.*)?"
 
 
 def refusals(contract: Contract) -> list[Json]:
-    """Returns the routes that refuse, in the order in which they are tried."""
+    """Return the routes that refuse, in the order in which they are tried."""
     return [
         route([matches(":path", TENANT_TWICE)], refuse(400, "tenant may be given once. Send it once.")),
         route([matches(":path", TENANT_MALFORMED)], refuse(400, "tenant must be a slug or an id. Send one or none.")),
@@ -51,7 +51,7 @@ def refusals(contract: Contract) -> list[Json]:
 
 
 def route(headers: list[Json], action: Json) -> Json:
-    """Returns a route for REST calls of this form that the transcoder does not see."""
+    """Return a route for REST calls of this form that the transcoder does not see."""
     return {
         "match": {"prefix": "/", "headers": headers},
         **action,
@@ -60,12 +60,12 @@ def route(headers: list[Json], action: Json) -> Json:
 
 
 def refuse(status: int, message: str) -> Json:
-    """Returns the action that answers by itself; the body's form is in replies.py."""
+    """Return the action that answers by itself; the body's form is in replies.py."""
     return {"direct_response": {"status": status, "body": {"inline_string": message}}}
 
 
 def wrong_methods(contract: Contract) -> list[Json]:
-    """Returns a 405 with `allow` for each path that is served, but not with the method that was used."""
+    """Return a 405 with `allow` for each path that is served, but not with the method that was used."""
     verbs: dict[str, set[str]] = {}
     for binding in contract.bindings:
         verbs.setdefault(form(binding), set()).add(binding.verb)
@@ -74,7 +74,7 @@ def wrong_methods(contract: Contract) -> list[Json]:
 
 
 def wrong_method(this: str, verbs: dict[str, set[str]], examples: dict[str, str]) -> Json:
-    """Returns the 405 of one path. `/tenants/{id}` covers `/tenants/create` too, but a path written out is its own."""
+    """Return the 405 of one path. `/tenants/{id}` covers `/tenants/create` too, but a path written out is its own."""
     covered = [other for other in verbs if other != this and re.fullmatch(this, examples[other])]
     allowed = sorted(verbs[this])
     answer = refuse(405, f"This path is served with {', '.join(allowed)}. Use one of them.")
@@ -88,6 +88,6 @@ def wrong_method(this: str, verbs: dict[str, set[str]], examples: dict[str, str]
 
 
 def form(binding: Binding) -> str:
-    """Returns the regular expression (RE2 and Python) of the paths that a binding serves."""
+    """Return the regular expression (RE2 and Python) of the paths that a binding serves."""
     literals = re.split(r"\{[^}]*\}", binding.path)
     return "[^/?]+".join(re.escape(literal) for literal in literals)

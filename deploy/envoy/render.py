@@ -21,7 +21,7 @@ MONITORS = "envoy.extensions.resource_monitors"
 
 
 def render(settings: EdgeSettings) -> Json:
-    """Returns Envoy's whole configuration. Raises UnusableContract or ValueError that say what can't be served."""
+    """Return Envoy's whole configuration. Raises UnusableContract or ValueError that say what can't be served."""
     contract = read(settings.descriptors, settings.upstreams)
     rendered: Json = {
         "node": {"id": "edge", "cluster": "tenantmesh"},
@@ -34,7 +34,7 @@ def render(settings: EdgeSettings) -> Json:
 
 
 def write(settings: EdgeSettings, path: Path) -> Path:
-    """Writes the configuration as JSON, in one step, readable by the owner only. Returns the path."""
+    """Write the configuration as JSON, in one step, readable by the owner only. Returns the path."""
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = path.with_name(f".{path.name}.{os.getpid()}")
     scratch.touch(mode=0o600)
@@ -43,7 +43,7 @@ def write(settings: EdgeSettings, path: Path) -> Path:
 
 
 def listener(settings: EdgeSettings, contract: Contract) -> Json:
-    """Returns the one port for REST, gRPC and gRPC-Web."""
+    """Return the one port for REST, gRPC and gRPC-Web."""
     chain: Json = {"filters": [connection_manager(settings, contract)]}
     if settings.downstream_tls:
         chain["transport_socket"] = server_tls(settings.downstream_tls)
@@ -59,7 +59,7 @@ def listener(settings: EdgeSettings, contract: Contract) -> Json:
 
 
 def connection_manager(settings: EdgeSettings, contract: Contract) -> Json:
-    """Returns HTTP itself: what is read from a connection, and what is believed of it."""
+    """Return the HTTP connection manager: what it reads from a connection, and which headers it believes."""
     manager = typed(
         "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         stat_prefix="edge",
@@ -90,13 +90,13 @@ def connection_manager(settings: EdgeSettings, contract: Contract) -> Json:
 
 
 def internal_headers() -> Json:
-    """Returns what takes headers off before a route is chosen."""
+    """Return the mutation that drops internal headers before a route is chosen."""
     early = "envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation"
     return {"name": "internal headers", "typed_config": typed(early, mutations=early_mutations())}
 
 
 def request_ids() -> Json:
-    """Returns how calls are named: a caller's id is kept as it is, so that both sides find the call in their logs."""
+    """Return the request id settings: a caller's id is kept, so that both sides find the call in their logs."""
     uuids = typed("envoy.extensions.request_id.uuid.v3.UuidRequestIdConfig", pack_trace_reason=False)
     return {
         "preserve_external_request_id": True,
@@ -106,7 +106,7 @@ def request_ids() -> Json:
 
 
 def client_identity(tls: DownstreamTls | None) -> Json:
-    """Returns how a caller's certificate reaches the services, where callers have one."""
+    """Return the forwarding of a caller's certificate to the services, where callers have one."""
     if not (tls and tls.client_ca):
         return {}
     shown = {"uri": True, "subject": True}
@@ -114,7 +114,7 @@ def client_identity(tls: DownstreamTls | None) -> Json:
 
 
 def server_tls(tls: DownstreamTls) -> Json:
-    """Returns TLS for callers; with a client authority, mutual."""
+    """Return TLS for callers; with a client authority, mutual."""
     common: Json = {
         "tls_params": {"tls_minimum_protocol_version": "TLSv1_2", "tls_maximum_protocol_version": "TLSv1_3"},
         "alpn_protocols": ["h2", "http/1.1"],
@@ -133,7 +133,7 @@ def server_tls(tls: DownstreamTls) -> Json:
 
 
 def overload_manager(settings: EdgeSettings) -> Json:
-    """Returns where the edge stops taking more, before the machine stops it."""
+    """Return the limits at which the edge refuses more, before the machine stops it."""
     connections = typed(
         f"{MONITORS}.downstream_connections.v3.DownstreamConnectionsConfig",
         max_active_downstream_connections=settings.limits.connections,
@@ -151,7 +151,7 @@ def overload_manager(settings: EdgeSettings) -> Json:
 
 
 def access_log() -> list[Json]:
-    """Returns one JSON line a call on standard output. Queries are left out: they may hold what is private."""
+    """Return one JSON line a call on standard output. Queries are left out: they may hold what is private."""
     line = {
         "time": "%START_TIME%",
         "method": "%REQ(X-ENVOY-ORIGINAL-METHOD?:METHOD)%",

@@ -57,7 +57,7 @@ REST_CALLER: Json = {
 
 
 def local_reply_config() -> Json:
-    """Returns the mappers for REST callers. gRPC callers match none of them: Envoy gives them a grpc-status itself."""
+    """Return the mappers for REST callers. gRPC callers match none of them: Envoy gives them a grpc-status itself."""
     exact = [mapper(status(code), *reply) for code, reply in REPLIES.items()]
     client_errors = mapper(status(400, "GE"), 3, SAID, also=[status(499, "LE")])
     worded = mapper(status(400), 3, SAID, also=[WORDED])
@@ -72,7 +72,7 @@ def local_reply_config() -> Json:
 
 
 def mapper(matched: Json, code: int, message: str, *, also: list[Json] | None = None) -> Json:
-    """Returns one mapper: for this HTTP status and a REST caller, this body."""
+    """Return one mapper: for this HTTP status and a REST caller, this body."""
     return {
         "filter": {"and_filter": {"filters": [matched, *(also or []), REST_CALLER]}},
         "body_format_override": {
@@ -83,6 +83,6 @@ def mapper(matched: Json, code: int, message: str, *, also: list[Json] | None = 
 
 
 def status(code: int, comparison: str = "EQ") -> Json:
-    """Matches an HTTP status. Envoy asks for a name under which an operator could change the number at run time."""
+    """Match an HTTP status. Envoy asks for a name under which an operator could change the number at run time."""
     value = {"default_value": code, "runtime_key": f"edge.reply.{comparison}.{code}"}
     return {"status_code_filter": {"comparison": {"op": comparison, "value": value}}}

@@ -37,7 +37,7 @@ GRPC_RESPONSE_HEADERS = ("grpc-status", "grpc-message", "grpc-accept-encoding", 
 
 
 def virtual_host(settings: EdgeSettings, contract: Contract) -> Json:
-    """Returns all routes, in the order in which they are tried."""
+    """Return all routes, in the order in which they are tried."""
     routes = [
         *(route for name in settings.upstreams for route in service_routes(settings, contract, name)),
         *mesh_routes(settings),
@@ -48,7 +48,7 @@ def virtual_host(settings: EdgeSettings, contract: Contract) -> Json:
 
 
 def service_routes(settings: EdgeSettings, contract: Contract, upstream: str) -> list[Json]:
-    """Returns the routes to one upstream: streams without a time limit, the rest bounded by the longest policy."""
+    """Return the routes to one upstream: streams without a time limit, the rest bounded by the longest policy."""
     services = [service for service in contract.services if service.upstream == upstream]
     streams = [{"path": method.path} for service in services for method in service.methods if method.streams]
     unary = [{"prefix": f"/{service.name}/"} for service in services]
@@ -60,18 +60,18 @@ def service_routes(settings: EdgeSettings, contract: Contract, upstream: str) ->
 
 
 def both_kinds(path: Json, action: Json) -> list[Json]:
-    """Returns the route of a call that came as REST, and of one that came as gRPC."""
+    """Return the route of a call that came as REST, and of one that came as gRPC."""
     return [{"match": {**path, "headers": [TRANSCODED]}, "route": action}, native(path, action)]
 
 
 def native(path: Json, action: Json) -> Json:
-    """Returns a gRPC route. A client stream may be of any length: each message is bounded by the service."""
+    """Return a gRPC route. A client stream may be of any length: each message is bounded by the service."""
     match = {**path, "headers": [GRPC_CONTENT]}
     return {"match": match, "route": action, "typed_per_filter_config": switched_off("body_size_limit")}
 
 
 def forward(settings: EdgeSettings, upstream: str, longest: timedelta = UNLIMITED) -> Json:
-    """Returns the action that sends a call on; repeated only where the service can't have seen it."""
+    """Return the action that sends a call on; repeated only where the service can't have seen it."""
     previous = "envoy.retry_host_predicates.previous_hosts"
     other = typed("envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate")
     return {
@@ -88,7 +88,7 @@ def forward(settings: EdgeSettings, upstream: str, longest: timedelta = UNLIMITE
 
 
 def mesh_routes(settings: EdgeSettings) -> list[Json]:
-    """Returns the routes of the services that every gRPC server has, and the refusal of those that none has."""
+    """Return the routes of the services that every gRPC server has, and the refusal of those that none has."""
     action = forward(settings, MESH_UPSTREAM)
     prefixes = (HEALTH, *(REFLECTION if settings.reflection else ()))
     unknown = refuse(404, "No such service here. Its name is in the protos.")
@@ -99,7 +99,7 @@ def mesh_routes(settings: EdgeSettings) -> list[Json]:
 
 
 def rest_routes(settings: EdgeSettings, contract: Contract) -> list[Json]:
-    """Returns what happens to REST before it is gRPC: preflights, refusals, and how streams are written, by Accept."""
+    """Return the routes of REST calls: preflights, refusals, and the format of streams by Accept."""
     preflight = {"prefix": "/", "headers": [matches(":method", "OPTIONS"), present("access-control-request-method")]}
     events = transcoder(settings, contract, stream_sse_style_delimited=True)
     lines = transcoder(settings, contract, stream_newline_delimited=True)
@@ -121,7 +121,7 @@ def rest_routes(settings: EdgeSettings, contract: Contract) -> list[Json]:
 
 
 def rest_route(match: Json, overrides: Json | None = None) -> Json:
-    """Returns a route that the transcoder leaves for the method's own. Nothing stays on it: unknown paths are refused.
+    """Return a route that the transcoder leaves for the method's own. Nothing stays on it: unknown paths are refused.
 
     It has a cluster all the same, since CORS works on such routes only.
     """
@@ -137,13 +137,13 @@ def rest_route(match: Json, overrides: Json | None = None) -> Json:
 
 
 def mutations(**kinds: list[Json]) -> Json:
-    """Returns the per-route override that adds to what header_mutation does everywhere."""
+    """Return the per-route override that adds to what header_mutation does everywhere."""
     override = typed(f"{FILTERS}.header_mutation.v3.HeaderMutationPerRoute", mutations=kinds)
     return {"envoy.filters.http.header_mutation": override}
 
 
 def cors(origins: Collection[str]) -> Json:
-    """Returns which pages may call from a browser. Passwords are bearer tokens, so that cookies stay out."""
+    """Return the CORS policy. Credentials are bearer tokens, so that cookies stay out."""
     return typed(
         f"{FILTERS}.cors.v3.CorsPolicy",
         allow_origin_string_match=[origin_match(origin) for origin in origins],
@@ -161,6 +161,6 @@ def cors(origins: Collection[str]) -> Json:
 
 
 def origin_match(origin: str) -> Json:
-    """Returns the matcher of an origin, in which `*` stands for one label of the host."""
+    """Return the matcher of an origin, in which `*` stands for one label of the host."""
     escaped = "".join(character if character.isalnum() else f"\\{character}" for character in origin)
     return {"safe_regex": {"regex": escaped.replace("\\*", "[a-z0-9-]+")}}

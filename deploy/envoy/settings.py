@@ -15,7 +15,7 @@ MIB = 1024 * 1024
 
 
 def default_descriptors() -> Path:
-    """Returns the descriptor set that came with the stubs: inside the package in a wheel, beside it in a checkout."""
+    """Return the descriptor set that came with the stubs: inside the package in a wheel, beside it in a checkout."""
     package = Path(tenantmesh.__path__[0])
     inside = package / "descriptors.binpb"
     return inside if inside.exists() else package.parent / "descriptors.binpb"
@@ -42,7 +42,7 @@ class UpstreamTls:
     """The SPIFFE id that each upstream (`tenant`, `auth`) must present; any other certificate is refused."""
 
     def expected(self, upstream: str) -> str:
-        """Returns the identity of an upstream. Raises ValueError when none is set: any certificate would do."""
+        """Return the identity of an upstream. Raises ValueError when none is set: any certificate would do."""
         if not self.identities.get(upstream):
             raise ValueError(f"upstream_tls has no identity for {upstream}; name the SPIFFE id that it must present")
         return self.identities[upstream]

@@ -17,5 +17,5 @@ LOGIN_ROLES = (
 
 
 def roles_sql() -> str:
-    """The script that a superuser runs once in each database; running it again changes nothing."""
+    """Return the script that a superuser runs once in each database. Running it again changes nothing."""
     return files(__package__).joinpath("roles.sql").read_text(encoding="utf-8")

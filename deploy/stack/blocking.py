@@ -13,6 +13,6 @@ Result = TypeVar("Result")
 
 
 def run_blocking(work: Coroutine[Any, Any, Result]) -> Result:
-    """The coroutine's result, from an event loop of its own in a thread of its own."""
+    """Run the coroutine in an event loop and a thread of its own, and return its result."""
     with ThreadPoolExecutor(max_workers=1) as executor:
         return executor.submit(asyncio.run, work).result()

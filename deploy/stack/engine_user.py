@@ -32,16 +32,16 @@ class EngineUser:
     switch: bool
 
     def popen(self) -> PopenIdentity:
-        """What makes `subprocess.Popen` start a program as this user."""
+        """Return the arguments that make `subprocess.Popen` start a program as this user."""
         return {"user": self.uid, "group": self.gid, "extra_groups": []} if self.switch else {}
 
     def give(self, path: Path) -> None:
-        """Makes a file or folder this user's."""
+        """Make this user the owner of a file or folder."""
         if self.switch:
             os.chown(path, self.uid, self.gid, follow_symlinks=False)
 
     def blocked_at(self, folder: Path) -> Path | None:
-        """The first folder on the way to `folder`, itself included, that this user may not enter; None without one."""
+        """Return the first folder on the way to `folder`, itself included, that this user may not enter, or None."""
         if not self.switch:
             return None
         real = folder.resolve()
@@ -57,7 +57,7 @@ class EngineUser:
 
 
 def engine_user() -> EngineUser:
-    """The user for the engines: ourselves, or `nobody` when we are root.
+    """Return the user for the engines: our own, or `nobody` when we are root.
 
     Raises StackError when the system doesn't know the user: PostgreSQL looks its own user up and stops without.
     """

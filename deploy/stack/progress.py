@@ -13,10 +13,10 @@ class Progress(Protocol):
     """Somebody who follows a stack's start."""
 
     def step(self, part: str, detail: str) -> AbstractContextManager[None]:
-        """Surrounds the start of a part; an exception means that it failed."""
+        """Surround the start of a part; an exception means that it failed."""
 
     def note(self, text: str) -> None:
-        """Something worth a line: leftovers ended, a part that is missing, a part started again."""
+        """Take a line about the start: leftovers ended, a part that is missing, a part started again."""
 
 
 class Silence:
@@ -24,9 +24,9 @@ class Silence:
 
     @contextmanager
     def step(self, part: str, detail: str) -> Iterator[None]:
-        """Does nothing around the part."""
+        """Do nothing around the part."""
         del part, detail
         yield
 
     def note(self, text: str) -> None:
-        """Says nothing."""
+        """Say nothing."""

@@ -171,7 +171,7 @@ async def _run(raw: RawConnection, sql: str, arguments: list[Any]) -> str:
 
 
 def _in_step(error: Exception) -> bool:
-    """Whether client and server agree on where they are after the error: the server said it, or nothing was sent."""
+    """Return whether client and server agree on their state after the error: the server sent it, or no one did."""
     if isinstance(error, asyncpg.PostgresError):
         return not (error.sqlstate or "").startswith(("08", "57P"))
     return isinstance(error, ValueError)

@@ -32,7 +32,7 @@ def connect(settings: RedisSettings) -> StoreClient:
 
 
 def _nodes(url: str) -> tuple[list[Address], Callable[[Address], str]]:
-    """The hosts that a cluster's URL names, with commas between, and how the URL of one node is made."""
+    """Return the hosts of a cluster's URL, with commas between, and a function that makes the URL of one node."""
     parts = urlsplit(url)
     user, at, hosts = parts.netloc.rpartition("@")
 
@@ -45,7 +45,7 @@ def _nodes(url: str) -> tuple[list[Address], Callable[[Address], str]]:
 
 
 def _address(text: str) -> Address:
-    """`host`, `host:port`, `[::1]` or `[::1]:port`. Raises ValueError."""
+    """Parse `host`, `host:port`, `[::1]` or `[::1]:port`. Raises ValueError."""
     parts = urlsplit(f"//{text}")
     if not parts.hostname:
         raise ValueError("TENANTMESH_REDIS_URL of a cluster is redis://user:password@host:port, or several host:port,…")

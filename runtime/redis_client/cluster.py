@@ -1,6 +1,6 @@
 """A Redis Cluster, asked node by node: one that is down costs its own slots and nothing else.
 
-redis-py's own cluster client makes every caller wait when one node fails (docs/decisions/0028). So here is one guarded
+redis-py's own cluster client makes every caller wait when one node fails (docs/decisions/0029). So here is one guarded
 client for each node, and the map of slots before them.
 """
 
@@ -110,20 +110,20 @@ class GuardedCluster(AsyncCoreCommands):
         return client
 
     async def _ask(self, address: Address, args: tuple[Any, ...], options: Mapping[str, Any]) -> Any:
-        """The key is on its way to another node, which takes commands for it only if told so on the same connection."""
+        """Send a command to the node to which its key moves, which takes it only after ASKING on that connection."""
         async with self._client(address).pipeline(transaction=False) as pipeline:
             pipeline.execute_command("ASKING")
             pipeline.execute_command(*args, **options)
             return (await pipeline.execute())[-1]
 
     async def _learnt(self) -> None:
-        """Returns once the slots' owners are known. Raises StoreUnavailable when nobody tells."""
+        """Wait until the slots' owners are known. Raises StoreUnavailable when no node names them."""
         await asyncio.shield(self._learn_now())
         if not self._owners:
             raise StoreUnavailable("no node said which slots are whose") from self._failure
 
     def _learn_soon(self) -> None:
-        """Looks who owns which slot, in the background and now and then: while a node is down each call comes here."""
+        """Learn the slots' owners in the background, now and then: while a node is down each call comes here."""
         if time.monotonic() >= self._learn_after:
             self._learn_now()
 
@@ -134,7 +134,7 @@ class GuardedCluster(AsyncCoreCommands):
         return self._learning
 
     async def _learn(self) -> None:
-        """Asks every node at once and believes the first that answers; one that hangs delays nobody."""
+        """Ask every node at once and believe the first that answers; a node that hangs delays nobody."""
         self._learn_after = time.monotonic() + _PAUSE_SECONDS
         asked = [asyncio.ensure_future(self._ranges(each)) for each in self._known()]
         try:
@@ -148,7 +148,7 @@ class GuardedCluster(AsyncCoreCommands):
             await asyncio.gather(*asked, return_exceptions=True)
 
     async def _ranges(self, address: Address) -> list[tuple[int, int, Address]]:
-        """Which slots are whose, as one node sees it. Nothing, when it can't be asked."""
+        """Return the ranges of slots with their owners, as one node sees them. Empty when the node does not answer."""
         try:
             answer = await self._client(address).execute_command("CLUSTER SLOTS")
         except RedisError as error:
@@ -166,7 +166,7 @@ class GuardedCluster(AsyncCoreCommands):
 
 
 def _key(args: tuple[Any, ...]) -> bytes | None:
-    """The key that decides where a command goes, None where there is none."""
+    """Return the key that decides where a command goes, or None for a command without one."""
     if str(args[0]).upper() in _SCRIPTS:
         args = args[2:4] if int(args[2]) else ()
     return _bytes(args[1]) if len(args) > 1 else None

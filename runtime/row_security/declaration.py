@@ -151,7 +151,7 @@ def _enforced(name: str) -> list[str]:
 
 
 def _open_policies(name: str, grants: Sequence[Grant]) -> list[str]:
-    """Policies by which the grantees see every row, as far as their grants go."""
+    """Yield the policies by which the grantees see every row, as far as their grants go."""
     return [
         f"CREATE POLICY {cross_tenant_policy(role)} ON {name} AS PERMISSIVE FOR ALL TO {role} "
         "USING (true) WITH CHECK (true)"

@@ -28,7 +28,7 @@ class _Collector:
         self.handlers: dict[str, Handler] = {}
 
     def add_generic_rpc_handlers(self, _handlers: object) -> None:
-        """Ignored: the same handlers come by name."""
+        """Do nothing: the same handlers come by name."""
 
     def add_registered_method_handlers(self, service: str, handlers: Mapping[str, Handler]) -> None:
         """Keep the handlers. Raises ValueError for a method that was given before."""

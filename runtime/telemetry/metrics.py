@@ -74,7 +74,7 @@ class CallableCollector(Collector):
 
 
 def fields_as_counter(name: str, counted: object) -> Metric:
-    """A counter family made of a dataclass: a series for each of its fields."""
+    """Make a counter family of a dataclass: a series for each of its fields."""
     documentation, *_ = (counted.__doc__ or "").splitlines()
     family = CounterMetricFamily(name, documentation, labels=["event"])
     for field in dataclasses.fields(counted):  # type: ignore[arg-type]  # there is no type that says "a dataclass"

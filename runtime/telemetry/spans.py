@@ -19,11 +19,11 @@ class CallSpans:
         self._tracer = tracer
 
     def start(self, method: str, traceparent: str | None) -> Span:
-        """Begins the span."""
+        """Begin the span."""
         parent = _PROPAGATOR.extract({"traceparent": traceparent}) if traceparent else None
         return self._tracer.start_span(method.lstrip("/"), parent, SpanKind.SERVER)
 
     def finish(self, span: Any, code: str, attributes: dict[str, str]) -> None:
-        """Ends it."""
+        """End the span."""
         span.set_attributes({"rpc.system": "grpc", "rpc.grpc.status_code": code, **attributes})
         span.end()

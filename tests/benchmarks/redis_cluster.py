@@ -1,7 +1,7 @@
 """What one lost node of a Redis Cluster costs the keys of the others: `python -m tests.benchmarks.redis_cluster`.
 
 Compares the product's client with redis-py's own, as it comes and tuned to fail fast. The figures are in
-docs/decisions/0028. One node is killed, or stopped so that it accepts connections and answers nothing.
+docs/decisions/0029. One node is killed, or stopped so that it accepts connections and answers nothing.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ Json = dict[str, Any]
 
 
 def generate(settings: EdgeSettings) -> Json:
-    """Returns the whole document. Exits with the tool's own words when one fails or is missing."""
+    """Return the whole document. Exits with the tool's own words when one fails or is missing."""
     contract = read(settings.descriptors, settings.upstreams)
     with tempfile.TemporaryDirectory() as scratch:
         parts = documents(settings.descriptors, contract, Path(scratch))
@@ -42,7 +42,7 @@ def generate(settings: EdgeSettings) -> Json:
 
 
 def documents(descriptors: Path, contract: Contract, folder: Path) -> list[Path]:
-    """Has the plugin write its documents, and returns them in the order of their names."""
+    """Have the plugin write its documents, and return them in the order of their names."""
     plugin = f"--plugin=protoc-gen-openapiv3={tool('protoc-gen-openapiv3')}"
     # The plugin asks for Go import paths, though it makes no Go.
     packages = ",".join(f"M{file}=tenantmesh/{Path(file).parent}" for file in contract.files)
@@ -52,7 +52,7 @@ def documents(descriptors: Path, contract: Contract, folder: Path) -> list[Path]
 
 
 def agree_on(schema: str, parts: list[Path]) -> None:
-    """Has all documents describe the schema as the first does: where a file's messages contain a type that the plugin
+    """Have all documents describe the schema as the first does: where a file's messages contain a type that the plugin
     also knows by itself, it describes it in other words, and the merge wants one."""
     first: Json | None = None
     for part in parts:
@@ -65,7 +65,7 @@ def agree_on(schema: str, parts: list[Path]) -> None:
 
 
 def complete(operation: Json, method: Method) -> None:
-    """Adds to an operation what the policy and the edge say."""
+    """Complete an operation by its policy and by the way in which the edge writes streams."""
     if method.public:
         operation["security"] = []
     if method.streams:
@@ -81,7 +81,7 @@ def complete(operation: Json, method: Method) -> None:
 
 
 def tool(name: str) -> str:
-    """Returns the path of an installed tool. Exits when it is missing."""
+    """Return the path of an installed tool. Exits when it is missing."""
     path = TOOLS / name
     if not path.exists():
         sys.exit(f"{name} is missing: run `make tools` (it needs Go)")
@@ -89,7 +89,7 @@ def tool(name: str) -> str:
 
 
 def run(arguments: list[str]) -> str:
-    """Returns what a program prints. Exits when it fails."""
+    """Return the output of a program. Exits when it fails."""
     done = subprocess.run(arguments, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False)
     if done.returncode:
         sys.exit(f"{Path(arguments[0]).name} failed:\n{done.stderr}")
@@ -97,7 +97,7 @@ def run(arguments: list[str]) -> str:
 
 
 def main() -> None:
-    """Writes the document, or compares it."""
+    """Write the document, or compare it."""
     text = json.dumps(generate(EdgeSettings()), indent=2, ensure_ascii=False) + "\n"
     if "--check" not in sys.argv[1:]:
         DOCUMENT.parent.mkdir(parents=True, exist_ok=True)

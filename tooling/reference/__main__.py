@@ -22,14 +22,14 @@ NOTICE = "<!-- Derived. Change its source, then run: python -m tooling.reference
 
 
 def stale() -> list[str]:
-    """Returns the names of the pages that differ from what would be written now."""
+    """Return the names of the pages that differ from what would be written now."""
     names = [name for name, page in PAGES.items() if _written(FOLDER / name) != NOTICE + page()]
     readme = _written(LIBRARY)
     return names if library.with_derived_parts(readme) == readme else [*names, "interceptors/README.md"]
 
 
 def write() -> None:
-    """Writes every page."""
+    """Write every page."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     for name, page in PAGES.items():
         (FOLDER / name).write_text(NOTICE + page(), encoding="utf-8")
@@ -41,7 +41,7 @@ def _written(path: Path) -> str:
 
 
 def main() -> None:
-    """Writes or checks, as the command line says."""
+    """Write or check the pages, as the command line says."""
     if "--check" not in sys.argv[1:]:
         write()
     elif names := stale():

@@ -29,7 +29,7 @@ REPEAT = {
 
 
 def page() -> str:
-    """Returns the page."""
+    """Return the page."""
     settings = EdgeSettings()
     contract = read(settings.descriptors, settings.upstreams)
     policies = _policies(settings)

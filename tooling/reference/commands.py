@@ -21,13 +21,13 @@ error says why and what to do; 2: wrong usage. Options with a variable may be se
 
 
 def page() -> str:
-    """Returns the page."""
+    """Return the page."""
     root = typer.main.get_command(app)
     return "\n".join([HEAD, *(_section(name, command) for name, command in _commands("tenantmesh", root))])
 
 
 def _commands(name: str, command: Any) -> Iterator[tuple[str, Any]]:
-    """Yields every command that does something, groups left out."""
+    """Yield every command that does something, groups left out."""
     inner = getattr(command, "commands", None)
     if inner is None:
         yield name, command

@@ -56,7 +56,7 @@ callers it is a plain gRPC status.
 
 
 def page() -> str:
-    """Returns the page. Raises LookupError for a reason that nothing gives."""
+    """Return the page. Raises LookupError for a reason that nothing gives."""
     codes = codes_by_reason()
     parts = [HEAD]
     for package, head in GROUPS.items():
@@ -82,7 +82,7 @@ def _row(reason: str, text: str, codes: Mapping[str, set[str]]) -> tuple[str, st
 
 
 def reasons(package: str) -> Iterator[tuple[str, str]]:
-    """Yields each reason of the package, without its prefix, and what its comment says after the name."""
+    """Yield each reason of the package, without its prefix, and what its comment says after the name."""
     files = descriptor_pb2.FileDescriptorSet.FromString(default_descriptors().read_bytes()).file
     file = next(each for each in files if each.package == package and any(enum.name == ENUM for enum in each.enum_type))
     comments = {tuple(each.path): each.leading_comments for each in file.source_code_info.location}
@@ -95,7 +95,7 @@ def reasons(package: str) -> Iterator[tuple[str, str]]:
 
 
 def codes_by_reason() -> dict[str, set[str]]:
-    """Returns the codes with which the code gives each reason."""
+    """Return the codes with which the code gives each reason."""
     found: dict[str, set[str]] = defaultdict(set)
     for each in given():
         if each.reason is not None and each.code is not None:

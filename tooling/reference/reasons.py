@@ -45,14 +45,14 @@ class Given:
 
 
 def given() -> Iterator[Given]:
-    """Yields every place in the code that gives a reason."""
+    """Yield every place in the code that gives a reason."""
     for package in PACKAGES:
         for path in sorted((ROOT / package).rglob("*.py")):
             yield from given_in(path.read_text(encoding="utf-8"), path.relative_to(ROOT).as_posix())
 
 
 def given_in(source: str, name: str) -> Iterator[Given]:
-    """Yields every place in the source text that gives a reason. The name is that of its file."""
+    """Yield every place in the source text that gives a reason. The name is that of its file."""
     module = _Module(ast.parse(source))
     for call, scope in module.calls:
         made = module.made_by(call, scope)
@@ -84,7 +84,7 @@ class _Module:
                 self._imported.update((each.asname or each.name, each.name) for each in node.names)
 
     def made_by(self, call: ast.Call, scope: _Scope) -> tuple[str | None, ast.expr | None] | None:
-        """Returns the code and the expression of the reason, or None for a call that gives none."""
+        """Return the code and the expression of the reason, or None for a call that gives none."""
         name = self._called(call.func, scope)
         if name in KINDS:
             return KINDS[name], _argument(call, 0, "reason")
@@ -96,7 +96,7 @@ class _Module:
         return (None, reason) if name == _DECISION and self.texts(reason, scope) else None
 
     def _called(self, function: ast.expr, scope: _Scope) -> str:
-        """Returns the name of the class that is called, or nothing when it is another class of that name."""
+        """Return the name of the class that is called, or nothing when it is another class of that name."""
         if isinstance(function, ast.Name) and function.id == "cls":
             return scope.class_name
         path = ast.unparse(function)
@@ -106,7 +106,7 @@ class _Module:
         return name if not source or source in _SOURCES or name not in KINDS else ""
 
     def texts(self, value: ast.expr | None, scope: _Scope, through: frozenset[ast.AST] = frozenset()) -> set[str]:
-        """Returns the texts that the expression may be, without the empty one; nothing when they can't be read."""
+        """Return the texts that the expression may be, without the empty one; nothing when they can't be read."""
         if isinstance(value, ast.Constant):
             return {value.value} if isinstance(value.value, str) and value.value else set()
         if isinstance(value, ast.IfExp):
@@ -119,7 +119,7 @@ class _Module:
         return set()
 
     def _values(self, name: str, scope: _Scope) -> Iterator[tuple[ast.expr, _Scope]]:
-        """Yields what a variable is set to: in its function, by callers of that function, or else in the module."""
+        """Yield the values of a variable: those of its function, of callers of that function, or else of the module."""
         function = scope.function
         if function is not None:
             found = [*_assigned(function, name)]
@@ -132,7 +132,7 @@ class _Module:
         yield from ((each, _Scope()) for each in _assigned(self._tree, name))
 
     def _passed(self, function: _Function, parameters: list[str], name: str) -> Iterator[tuple[ast.expr, _Scope]]:
-        """Yields what callers in the module pass as this parameter."""
+        """Yield the values that callers in the module pass as this parameter."""
         bound = parameters[:1] in (["self"], ["cls"])
         position = parameters.index(name) - bound if name in parameters else len(parameters)
         for call, scope in self.calls:
@@ -160,7 +160,7 @@ def _argument(call: ast.Call, position: int, name: str) -> ast.expr | None:
 
 
 def _assigned(tree: ast.Module | _Function, name: str) -> Iterator[ast.expr]:
-    """Yields what the name is set to by statements; of a module, by its own and not those of its functions."""
+    """Yield the values that statements give to the name; those of a module, without those of its functions."""
     for node in ast.walk(tree) if isinstance(tree, _Function) else tree.body:
         if isinstance(node, ast.Assign) and any(
             isinstance(each, ast.Name) and each.id == name for each in node.targets

@@ -47,7 +47,7 @@ Durations are written `250ms`, `5s`, `10m`, `1h`, `7d` or as a number of seconds
 
 
 def page() -> str:
-    """Returns the page. Raises LookupError when settings and meanings don't match."""
+    """Return the page. Raises LookupError when settings and meanings don't match."""
     meanings: dict[str, Any] = tomllib.loads(MEANINGS.read_text(encoding="utf-8"))
     found = _settings()
     _refuse_strays(found, meanings)
@@ -59,7 +59,7 @@ def page() -> str:
 
 
 def _settings() -> dict[str, dict[str, FieldInfo]]:
-    """Returns the fields by `group.name`, and for each which service has it."""
+    """Return the fields by `group.name`, and for each which service has it."""
     found: dict[str, dict[str, FieldInfo]] = {}
     for service, settings in SERVICES.items():
         for group, outer in settings.model_fields.items():
@@ -71,7 +71,7 @@ def _settings() -> dict[str, dict[str, FieldInfo]]:
 
 
 def _fields(outer: FieldInfo) -> dict[str, FieldInfo]:
-    """The fields of a group, with the defaults that the service gives them; a lone setting is a group of one."""
+    """Return the fields of a group, with the defaults that the service gives them; a lone setting is a group of one."""
     kind = outer.annotation
     if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
         return {"": outer}

@@ -10,13 +10,13 @@ Row = Sequence[str]
 
 
 def table(head: Row, rows: Iterable[Row]) -> str:
-    """Returns a table. Cells are Markdown, in which a bar or a line break would end the cell: both are taken out."""
+    """Return a table. Cells are Markdown, in which a bar or a line break would end the cell: both are taken out."""
     lines = [head, ["---"] * len(head), *rows]
     return "".join(f"| {' | '.join(map(_cell, line))} |\n" for line in lines)
 
 
 def code(text: str) -> str:
-    """Returns the text as code; nothing for nothing."""
+    """Return the text as code; nothing for nothing."""
     return f"`{text}`" if text else ""
 
 

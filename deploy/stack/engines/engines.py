@@ -52,7 +52,7 @@ class Engines:
         """The one of the two that is started."""
 
     def start(self) -> None:
-        """Starts both and installs the roles. Raises StackError; then nothing is left running.
+        """Start both and install the roles. Raises StackError; then nothing is left running.
 
         A second `start` in the same folder, by whatever process, is refused with AlreadyRunningError.
         """
@@ -66,7 +66,7 @@ class Engines:
             raise
 
     def open(self) -> list[str]:
-        """Takes the state folder without starting anything; answers what a killed run had left, which it has ended."""
+        """Take the state folder without starting anything. Returns the processes of a killed run, which are ended."""
         left = self.supervisor.acquire()
         try:
             self._passwords.create()
@@ -76,12 +76,12 @@ class Engines:
         return left
 
     def close(self) -> None:
-        """Stops both and gives the folder back. Safe to repeat."""
+        """Stop both and release the folder. Safe to repeat."""
         if self.supervisor.close() and self._temporary:
             paths.discard(self.places)
 
     def watch(self, report: Callable[[str], None]) -> None:
-        """Starts again what has ended by itself, and reports it. Call it now and then."""
+        """Restart what ended by itself, and report it. Call it now and then."""
         for child in self.supervisor.ended():
             report(f"{child.command.name} ended by itself; starting it again")
             restarts = {"postgres": self.postgres.start, **self.store.restarts}

@@ -105,7 +105,7 @@ class Postgres:
         return done.stdout.split()[-1]
 
     def start(self) -> None:
-        """Starts the server and waits until it takes connections. Raises StackError with the log's last line."""
+        """Start the server and wait until it takes connections. Raises StackError with the log's last line."""
         if not self.exists:
             self._initialise()
         self._clear_up()
@@ -123,34 +123,34 @@ class Postgres:
         self._wait_ready(self.child)
 
     def stop(self) -> None:
-        """Stops the server; open transactions are rolled back."""
+        """Stop the server; open transactions are rolled back."""
         if self.child:
             self._supervisor.stop(self.child)
             self.child = None
 
     def install(self, database: str = DATABASE) -> None:
-        """Makes the database with its roles, schemas and passwords. Safe to repeat."""
+        """Make the database with its roles, schemas and passwords. Safe to repeat."""
         self.sql(_CREATE_DATABASE, name=database)
         verifiers = {role: scram_verifier(self._passwords[role]) for role in LOGIN_ROLES}
         passwords = "".join(f"ALTER ROLE {role} PASSWORD '{value}';\n" for role, value in verifiers.items())
         self.sql(f"{roles_sql()}BEGIN;\n{_TAKE_TURNS}{passwords}COMMIT;\n", database)
 
     def clone(self, database: str, template: str = DATABASE) -> None:
-        """Makes a database as a copy of another, to which nobody may be connected; rights on the database included."""
+        """Copy a database, its rights included. Nobody may be connected to the template."""
         self.sql('CREATE DATABASE :"name" TEMPLATE :"template" STRATEGY file_copy', name=database, template=template)
         self.install(database)
 
     def drop(self, database: str) -> None:
-        """Deletes a database, its sessions included."""
+        """Delete a database, its sessions included."""
         self.sql('DROP DATABASE IF EXISTS :"name" WITH (FORCE)', name=database)
 
     def url(self, role: str, database: str = DATABASE) -> SecretStr:
-        """How `role` connects to a database, as a URL for asyncpg, libpq and SQLAlchemy."""
+        """Return the URL by which `role` connects to a database, for asyncpg, libpq and SQLAlchemy."""
         password = quote(self._passwords[role].get_secret_value(), safe="")
         return SecretStr(f"postgresql://{role}:{password}@/{quote(database)}?host={quote(str(self._places.sockets))}")
 
     def sql(self, script: str, database: str = "postgres", **variables: str) -> str:
-        """Runs a script as the superuser and returns its rows, unaligned.
+        """Run a script as the superuser and return its rows, unaligned.
 
         `:'name'` and `:"name"` in it stand for a variable, quoted. Raises StackError at its first error.
         """
@@ -176,7 +176,7 @@ class Postgres:
         return f"Details: {self._places.log('postgres')}"
 
     def _initialise(self) -> None:
-        """Makes the data folder under another name first, so that one cut short is never taken for a whole one."""
+        """Make the data folder under another name first, so that one cut short is never taken for a whole one."""
         draft = self.data.with_name(f"{self.data.name}.new")
         shutil.rmtree(draft, ignore_errors=True)
         with self._password_file() as password_file:
@@ -222,7 +222,7 @@ class Postgres:
             path.unlink(missing_ok=True)
 
     def _clear_up(self) -> None:
-        """Takes away the locks of a server that was killed.
+        """Remove the locks of a server that was killed.
 
         While a killed server is a zombie PostgreSQL believes it alive and won't start. Its lock also guards against a
         second server beside orphaned backends; so they are ended before the lock goes.
@@ -237,7 +237,7 @@ class Postgres:
             path.unlink(missing_ok=True)
 
     def _strays(self) -> list[psutil.Process]:
-        """Processes of an earlier run: every PostgreSQL process works inside its data folder."""
+        """Return the processes of an earlier run: every PostgreSQL process works inside its data folder."""
         found = []
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
@@ -255,7 +255,7 @@ class Postgres:
             time.sleep(0.01)
 
     def _ready(self, child: Child) -> bool:
-        """What pg_ctl looks at: the last line of the server's own lock file says how far it is."""
+        """Return whether the last line of the server's own lock file says that it is ready, as pg_ctl does."""
         try:
             lines = (self.data / "postmaster.pid").read_text(encoding="ascii").splitlines()
         except FileNotFoundError:

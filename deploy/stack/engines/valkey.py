@@ -55,15 +55,15 @@ class Store(Protocol):
         ...
 
     def start(self) -> None:
-        """Starts it and waits until it answers. Raises StackError with the log's last line."""
+        """Start it and wait until it answers. Raises StackError with the log's last line."""
         ...
 
     def stop(self) -> None:
-        """Stops it. Safe to repeat."""
+        """Stop it. Safe to repeat."""
         ...
 
     def flush(self) -> None:
-        """Deletes every key."""
+        """Delete every key."""
         ...
 
 
@@ -107,7 +107,7 @@ class Valkey:
         return {"valkey": self.start}
 
     def start(self) -> None:
-        """Starts the server and waits until it answers. Raises StackError with the log's last line."""
+        """Start the server and wait until it answers. Raises StackError with the log's last line."""
         folder = self._places.data / "valkey"
         if not folder.exists():
             folder.mkdir(mode=0o700)
@@ -119,13 +119,13 @@ class Valkey:
         wait_ready(self.child, self.url)
 
     def stop(self) -> None:
-        """Stops the server; what it acknowledged is on disk."""
+        """Stop the server; what it acknowledged is on disk."""
         if self.child:
             self._supervisor.stop(self.child)
             self.child = None
 
     def flush(self) -> None:
-        """Deletes every key."""
+        """Delete every key."""
         with redis.Redis.from_url(self.admin_url.get_secret_value()) as client:
             client.flushall()
 
@@ -146,8 +146,10 @@ class Valkey:
 
 
 def command(name: str, binary: Path, places: Places, user: EngineUser, configuration: Mapping[str, str]) -> Command:
-    """A server as something to start. It reads its configuration from stdin: the passwords are in no file and no list
-    of processes."""
+    """Return the command that starts a server.
+
+    The server reads its configuration from stdin: the passwords are in no file and in no list of processes.
+    """
     return Command(
         name,
         (str(binary), "-"),
@@ -159,7 +161,7 @@ def command(name: str, binary: Path, places: Places, user: EngineUser, configura
 
 
 def limits(passwords: Passwords) -> dict[str, str]:
-    """The configuration of every server: who may do what, no snapshots, and no key dropped for want of memory."""
+    """Return the configuration of every server: its users' rights, no snapshots, no key dropped for want of memory."""
     return {
         "save": '""',
         "maxmemory-policy": "noeviction",
@@ -169,12 +171,12 @@ def limits(passwords: Passwords) -> dict[str, str]:
 
 
 def password(passwords: Passwords, name: str) -> str:
-    """A password as a URL can hold it."""
+    """Return a password as a URL can hold it."""
     return quote(passwords[name].get_secret_value(), safe="")
 
 
 def wait_ready(child: Child, url: SecretStr) -> None:
-    """Waits until the server at the URL answers. Raises StackError with the log's last line."""
+    """Wait until the server at the URL answers. Raises StackError with the log's last line."""
     deadline = time.monotonic() + _START_SECONDS
     with redis.Redis.from_url(url.get_secret_value(), socket_timeout=1.0) as client:
         while True:

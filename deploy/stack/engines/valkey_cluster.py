@@ -67,7 +67,7 @@ class ValkeyCluster:
         return {_name(node): lambda node=node: self.start_node(node) for node in range(NODES)}  # type: ignore[misc]
 
     def start(self) -> None:
-        """Starts the servers and waits until they agree on the slots. Raises StackError."""
+        """Start the servers and wait until they agree on the slots. Raises StackError."""
         self.ports = self.ports or ports.free(2 * NODES, _PORTS)
         for node in range(NODES):
             self.start_node(node)
@@ -76,12 +76,12 @@ class ValkeyCluster:
         self._wait_formed()
 
     def stop(self) -> None:
-        """Stops the servers; their keys are gone, their shares of the slots stay."""
+        """Stop the servers; their keys are gone, their shares of the slots stay."""
         for node in tuple(self._children):
             self.stop_node(node)
 
     def start_node(self, node: int) -> None:
-        """Starts one server, the first being 0, and waits until it answers. Raises StackError."""
+        """Start one server, the first being 0, and wait until it answers. Raises StackError."""
         folder = self._places.data / _name(node)
         if not folder.exists():
             folder.mkdir(mode=0o700)
@@ -93,25 +93,25 @@ class ValkeyCluster:
         valkey.wait_ready(self._children[node], self.node_url(node))
 
     def stop_node(self, node: int) -> None:
-        """Stops one server. Safe to repeat."""
+        """Stop one server. Safe to repeat."""
         if child := self._children.pop(node, None):
             self._supervisor.stop(child)
 
     def node_of(self, key: str) -> int:
-        """Which server owns the key."""
+        """Return the number of the server that owns the key."""
         slot = key_slot(key.encode())
         return next(node for node in range(NODES) if slot < SLOTS * (node + 1) // NODES)
 
     def pid_of(self, node: int) -> int:
-        """The server's process, to stop or to kill it."""
+        """Return the pid of a server, to stop or to kill it."""
         return self._children[node].process.pid
 
     def node_url(self, node: int) -> SecretStr:
-        """How to connect to one server, with every right."""
+        """Return the URL of one server, with every right."""
         return self._url(valkey.ADMIN, "valkey_admin", (self.ports[node],))
 
     def flush(self) -> None:
-        """Deletes every key."""
+        """Delete every key."""
         for node in self._children:
             with self._admin(node) as admin:
                 admin.flushall()
@@ -130,7 +130,7 @@ class ValkeyCluster:
         }
 
     def _form(self) -> None:
-        """Shares the slots out and introduces the servers to each other."""
+        """Share the slots out and introduce the servers to each other."""
         for node in range(NODES):
             first, last = SLOTS * node // NODES, SLOTS * (node + 1) // NODES - 1
             with self._admin(node) as admin:

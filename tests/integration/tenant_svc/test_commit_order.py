@@ -76,7 +76,7 @@ async def test_without_the_log_lock_that_event_is_skipped(
     doors: Doors, tenants: Tenants, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The proof that the test above can fail: the lock is what it guards."""
-    monkeypatch.setattr(positions, "lock", _nothing)
+    monkeypatch.setattr(positions, "hold", _nothing)
     committed, seen = await overtaking(doors, tenants)
     assert committed[0] not in seen
     assert sorted(seen) == sorted(committed[1:])
