@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
+from typing import Any, cast
 
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
@@ -77,7 +78,7 @@ def fields_as_counter(name: str, counted: object) -> Metric:
     """Make a counter family of a dataclass: a series for each of its fields."""
     documentation, *_ = (counted.__doc__ or "").splitlines()
     family = CounterMetricFamily(name, documentation, labels=["event"])
-    for field in dataclasses.fields(counted):  # type: ignore[arg-type]  # there is no type that says "a dataclass"
+    for field in dataclasses.fields(cast("Any", counted)):  # no public type says "a dataclass"
         family.add_metric([field.name], getattr(counted, field.name))
     return family
 

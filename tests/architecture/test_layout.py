@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,6 +20,10 @@ LONGEST_FILE = 300
 LONGEST_FUNCTION = 30
 LONGEST_SERVICER_METHOD = 15
 
+# A comment by which one line opts out of a rule of ruff or mypy.
+SUPPRESSION = re.compile(r"#\s*(?:noqa|ruff:|type:\s*ignore|mypy:|pyright:)")
+# Packages that still have such comments; none may be added here.
+WITH_SUPPRESSIONS = {"interceptors", "tenant_svc", "auth_svc"}
 # Functions that are longer, each with its reason.
 EXCEPTIONS = {
     "interceptors/servers/aio.py:_around": "the hot path: a call per step would cost more than the steps",
@@ -86,3 +91,24 @@ def test_a_facade_of_the_runtime_only_exports_again(path: Path) -> None:
     assigned = [ast.unparse(node.targets[0]) for node in body if isinstance(node, ast.Assign)]
     assert not logic
     assert assigned in ([], ["__all__"])
+
+
+def suppressed(package: str) -> list[str]:
+    """The lines of a package that opt out of a rule."""
+    return [
+        f"{path.relative_to(ROOT).as_posix()}:{number}"
+        for path in sorted((ROOT / package).rglob("*.py"))
+        if "gen" not in path.relative_to(ROOT).parts
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if SUPPRESSION.search(line)
+    ]
+
+
+@pytest.mark.parametrize("package", sorted({*PACKAGES, "protos", "tests"} - WITH_SUPPRESSIONS))
+def test_exceptions_to_lint_rules_stand_in_pyproject(package: str) -> None:
+    assert not suppressed(package), "change the code, or write the exception into pyproject.toml with its reason"
+
+
+@pytest.mark.parametrize("package", sorted(WITH_SUPPRESSIONS))
+def test_a_package_without_suppressions_stays_so(package: str) -> None:
+    assert suppressed(package), f"take {package} out of WITH_SUPPRESSIONS"

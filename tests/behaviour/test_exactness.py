@@ -123,7 +123,7 @@ async def test_no_harm_serves_one_unit_too_many(
         tally = Tally()
         async with ways_of(doomed, tenant, ada.token) as ways:
             spending = asyncio.create_task(exhaust(ways, tally=tally))
-            while tally.units < HARMED // 4:  # noqa: ASYNC110  # what the callers were told is all there is to look at
+            while tally.units < HARMED // 4:  # what the callers were told is all there is to look at
                 await asyncio.sleep(0.01)
             await harm(doomed)
             await spending

@@ -135,7 +135,7 @@ async def until(way: Way, wanted: str) -> float:
     """Seconds until calls end like that."""
     begun = time.monotonic()
     async with asyncio.timeout(LONGEST):
-        while await outcome(way.call) != wanted:  # noqa: ASYNC110  # polled as clients do
+        while await outcome(way.call) != wanted:  # polled as clients do
             await asyncio.sleep(0.002)
     return time.monotonic() - begun
 

@@ -51,7 +51,7 @@ async def test_without_its_store_each_class_does_what_its_policy_says(own: Mesh)
             os.kill(child["pid"], signal.SIGKILL)
     rest = RestTransport(own.edge_target)
     async with asyncio.timeout(30):
-        while (await rest.call(f"{TOKENS}/GetJwks")).code != "OK":  # noqa: ASYNC110  # polled as clients do
+        while (await rest.call(f"{TOKENS}/GetJwks")).code != "OK":  # polled as clients do
             await asyncio.sleep(0.2)  # a refusal by the store is remembered for as long as it told to wait
     for _ in range(10):
         assert (await rest.call(f"{TOKENS}/GetJwks")).code == "OK", "key sets are served without a limiter"

@@ -70,10 +70,10 @@ class Product:
         self._post("/api/v1/auth/register?tenant=bench-0", ACCOUNT, {})
 
     def _post(self, path: str, body: dict[str, Any], headers: Headers) -> dict[str, str]:
-        request = urllib.request.Request(  # noqa: S310  # loopback
+        request = urllib.request.Request(
             self._edge + path, json.dumps(body).encode(), {"content-type": "application/json", **headers}
         )
-        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=10) as answer:
             decoded: dict[str, str] = json.load(answer)
         return decoded
 

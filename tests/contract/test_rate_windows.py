@@ -6,6 +6,7 @@ import asyncio
 import random
 import time
 import uuid
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
@@ -90,20 +91,31 @@ async def calls(store: Store, key: str, rate: Rate, *, seconds: float, old: bool
     return admitted
 
 
+@dataclass
+class Clock:
+    """A clock that a test sets."""
+
+    now: float
+
+    def __call__(self) -> float:
+        return self.now
+
+
 async def test_no_window_uses_more_however_leases_are_used() -> None:
     """The store's promise by itself: whoever leases uses everything at the worst moment, in simulated time. Now and
     then the store forgets everything."""
     chance = random.Random(7)
     for _ in range(1000):
         rate = Rate(chance.choice([20, 100, 400, 1000]), chance.choice([10, 20, 57, 200]))
-        now = 1000.0
-        store = MemoryRateStore(clock=lambda: now)  # noqa: B023  # called while the loop is at this turn
+        clock = Clock(1000.0)
+        store = MemoryRateStore(clock=clock)
         used: list[float] = []
         held: list[tuple[float, int]] = []
         for _ in range(chance.randint(10, 120)):
-            now += chance.choice([0.0, 0.0, 0.001, 0.004, 0.02, 0.06, 0.3])
+            clock.now += chance.choice([0.0, 0.0, 0.001, 0.004, 0.02, 0.06, 0.3])
+            now = clock.now
             if chance.random() < 0.05:
-                store = MemoryRateStore(clock=lambda: now, began=now)  # noqa: B023  # as above
+                store = MemoryRateStore(clock=clock, began=now)
             expired = [each for each in held if each[0] <= now]
             held = [each for each in held if each[0] > now]
             # Leases are used at the last moment, or with everything else.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,7 @@ class ValkeyCluster:
     @property
     def restarts(self) -> Mapping[str, Callable[[], None]]:
         """What starts each server again after it has ended by itself."""
-        return {_name(node): lambda node=node: self.start_node(node) for node in range(NODES)}  # type: ignore[misc]
+        return {_name(node): partial(self.start_node, node) for node in range(NODES)}
 
     def start(self) -> None:
         """Start the servers and wait until they agree on the slots. Raises StackError."""

@@ -8,6 +8,7 @@ import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import Any
 
 import pytest
 import redis
@@ -50,7 +51,7 @@ def key_on(cluster: ValkeyCluster, node: int, name: str = "x") -> str:
 
 
 @contextmanager
-def admin(cluster: ValkeyCluster, node: int) -> Iterator[redis.Redis]:
+def admin(cluster: ValkeyCluster, node: int) -> Iterator[Any]:
     with redis.Redis.from_url(cluster.node_url(node).get_secret_value()) as connection:
         yield connection
 
@@ -129,11 +130,11 @@ def moved(cluster: ValkeyCluster, key: str, target: int) -> Iterator[None]:
 
     def give(owner: int) -> None:
         with admin(cluster, owner) as there:
-            identity = there.execute_command("CLUSTER MYID")  # type: ignore[no-untyped-call]
+            identity = there.execute_command("CLUSTER MYID")
         for node in range(NODES):
             with admin(cluster, node) as there:
                 there.flushall()
-                there.execute_command("CLUSTER SETSLOT", slot, "NODE", identity)  # type: ignore[no-untyped-call]
+                there.execute_command("CLUSTER SETSLOT", slot, "NODE", identity)
 
     slot = key_slot(key.encode())
     give(target)
@@ -163,18 +164,18 @@ async def test_a_key_on_its_way_is_asked_for_where_it_will_be(own: ValkeyCluster
     slot = key_slot(key.encode())
     script = client.register_script("return redis.call('INCRBY', KEYS[1], 5)")
     with admin(own, 0) as source, admin(own, 1) as target:
-        ids = [there.execute_command("CLUSTER MYID") for there in (source, target)]  # type: ignore[no-untyped-call]
-        target.execute_command("CLUSTER SETSLOT", slot, "IMPORTING", ids[0])  # type: ignore[no-untyped-call]
-        source.execute_command("CLUSTER SETSLOT", slot, "MIGRATING", ids[1])  # type: ignore[no-untyped-call]
+        ids = [there.execute_command("CLUSTER MYID") for there in (source, target)]
+        target.execute_command("CLUSTER SETSLOT", slot, "IMPORTING", ids[0])
+        source.execute_command("CLUSTER SETSLOT", slot, "MIGRATING", ids[1])
         try:
             assert await script(keys=[key]) == 5
             assert await client.incr(key) == 6
-            target.execute_command("ASKING")  # type: ignore[no-untyped-call]
+            target.execute_command("ASKING")
             assert target.get(key) == b"6"
         finally:
             target.flushall()
             for there in (source, target):
-                there.execute_command("CLUSTER SETSLOT", slot, "STABLE")  # type: ignore[no-untyped-call]
+                there.execute_command("CLUSTER SETSLOT", slot, "STABLE")
     await client.aclose()
 
 

@@ -48,7 +48,7 @@ class Rows:
         await self.superuser.execute(
             f"""insert into tenant.quota_ledger values ($1, $2, date_trunc('day', timestamptz '{day}', 'UTC'), $3, $4,
             now()) on conflict (tenant_id, feature_id, period_start)
-            do update set given = excluded.given, from_plan = excluded.from_plan""",  # noqa: S608
+            do update set given = excluded.given, from_plan = excluded.from_plan""",
             tenant, METER, given, from_plan,
         )  # fmt: skip
 
@@ -63,7 +63,7 @@ class Rows:
     async def expire(self, table: str, tenant: TenantId) -> None:
         """Lets the tenant's overrides or grants have ended."""
         await self.superuser.execute(
-            f"update tenant.{table} set expire_time = now() - interval '1 s' where tenant_id = $1",  # noqa: S608
+            f"update tenant.{table} set expire_time = now() - interval '1 s' where tenant_id = $1",
             tenant,
         )
 
@@ -82,7 +82,7 @@ class Rows:
 
     async def count(self, table: str, tenant: TenantId) -> int:
         """How many rows the tenant has."""
-        statement = f"select count(*) from tenant.{table} where tenant_id = $1"  # noqa: S608
+        statement = f"select count(*) from tenant.{table} where tenant_id = $1"
         return int(await self.superuser.fetchval(statement, tenant))
 
     async def changes(self, tenant: TenantId) -> int:

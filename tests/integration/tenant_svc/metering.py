@@ -83,7 +83,7 @@ class Allowances:
         places = ", ".join(f"${number}" for number in range(5, 5 + len(values)))
         await self.superuser.execute(
             f"""insert into tenant.grants (tenant_id, grant_id, feature_id, amount, reason, {names})
-            values ($1, $2, $3, $4, 'test', {places})""",  # noqa: S608
+            values ($1, $2, $3, $4, 'test', {places})""",
             tenant, id_, feature, amount, *values.values(),
         )  # fmt: skip
         return id_

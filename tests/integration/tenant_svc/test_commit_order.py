@@ -13,7 +13,6 @@ from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.runtime.database import Connection
 from tenantmesh.runtime.ids import uuid7
 from tenantmesh.tenant_svc import positions
-from tenantmesh.runtime import locks
 from tenantmesh.tenant_svc.positions import lock_log
 from tenantmesh.tenant_svc.tenants import repository
 from tenantmesh.tenant_svc.tenants.events import StoredTenantEvents

@@ -55,7 +55,7 @@ def entitlements(**features: int | bool) -> Entitlements:
 
 async def until(condition: Any) -> None:
     async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110  # the condition is the directory's, which has no event
+        while not condition():  # the condition is the directory's, which has no event
             await asyncio.sleep(0.005)
 
 

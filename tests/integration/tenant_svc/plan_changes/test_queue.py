@@ -183,7 +183,7 @@ async def has_asked(world: World) -> None:
         and (state <> 'idle' or clock_timestamp() - state_change < interval '0.3 seconds')
     """
     async with asyncio.timeout(30):
-        while (await world.rows(asking))[0]["count"]:  # noqa: ASYNC110  # only the database knows
+        while (await world.rows(asking))[0]["count"]:  # only the database knows
             await asyncio.sleep(0.05)
 
 

@@ -8,9 +8,9 @@ from contextlib import suppress
 
 from tenantmesh.chassis.doors import Doors
 from tenantmesh.interceptors.errors import FailedPrecondition, MeshError, Unavailable
+from tenantmesh.runtime import locks
 from tenantmesh.runtime.database import Connection
 from tenantmesh.tenant_svc.entitlements.entitlement import TenantEntitlements
-from tenantmesh.runtime import locks
 from tenantmesh.tenant_svc.operations.operation import Operation, OperationState
 from tenantmesh.tenant_svc.operations.operations import Operations
 from tenantmesh.tenant_svc.plan_changes.executor import PlanChangeExecutor

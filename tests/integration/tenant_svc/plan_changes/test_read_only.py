@@ -6,11 +6,11 @@ import asyncio
 import uuid
 
 from tenantmesh.interceptors.tenants import TenantId
+from tenantmesh.runtime import locks
 from tenantmesh.tenant_svc.entitlements.entitlement import OverLimitPolicy
 from tenantmesh.tenant_svc.features.feature import FeatureValue
 from tenantmesh.tenant_svc.gauges.gauge import Adjustment, Report
 from tenantmesh.tenant_svc.gauges.gauges import Gauges
-from tenantmesh.runtime import locks
 from tenantmesh.tenant_svc.operations.operation import OperationState
 from tenantmesh.tenant_svc.overrides.overrides import Overrides
 from tenantmesh.tenant_svc.overrides.rules import OverrideDraft

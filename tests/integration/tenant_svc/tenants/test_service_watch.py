@@ -113,7 +113,7 @@ async def test_another_process_learns_of_a_suspension_within_a_second(service: S
     assert await directory.find(made.slug) == record
     await service.operator.SuspendTenant(pb.SuspendTenantRequest(id=made.id, reason="unpaid"))
     async with asyncio.timeout(1):
-        while await directory.find(made.slug) == record:  # noqa: ASYNC110
+        while await directory.find(made.slug) == record:
             await asyncio.sleep(0.005)
     await directory.close()
     await mesh.close()
@@ -142,7 +142,7 @@ async def test_a_suspension_while_the_watch_is_on_its_way_is_seen(service: Servi
     await service.operator.SuspendTenant(pb.SuspendTenantRequest(id=made.id, reason="unpaid"))
     source.arrives.set()
     async with asyncio.timeout(5):
-        while not directory.live:  # noqa: ASYNC110  # the directory has no event
+        while not directory.live:  # the directory has no event
             await asyncio.sleep(0.005)
     after = await directory.find(tenant_id)
     await directory.close()

@@ -16,7 +16,7 @@ from tenantmesh.interceptors.testing import MemoryTenantSource, TestMesh
 
 async def _until(condition: Any) -> None:
     async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110  # the condition is the directory's, which has no event
+        while not condition():  # the condition is the directory's, which has no event
             await asyncio.sleep(0.005)
 
 

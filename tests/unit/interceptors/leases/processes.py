@@ -52,7 +52,7 @@ class Mesh:
 
     async def until(self, condition: Callable[[], bool]) -> None:
         async with asyncio.timeout(10):
-            while not condition():  # noqa: ASYNC110  # a condition of the engine's, which has no event
+            while not condition():  # a condition of the engine's, which has no event
                 await asyncio.sleep(0.01)
 
 
@@ -75,7 +75,9 @@ class Away:
         return asked
 
 
-async def taken_of(process: LeasedQuota, mesh: Mesh, charges: Sequence[Charge]) -> tuple[Receipt, ...]:
-    found = await process.charge(mesh.tenant, charges)
+async def taken_of(
+    process: LeasedQuota, mesh: Mesh, charges: Sequence[Charge], tenant: TenantId | None = None
+) -> tuple[Receipt, ...]:
+    found = await process.charge(tenant or mesh.tenant, charges)
     assert not isinstance(found, Shortage)
     return found

@@ -95,7 +95,7 @@ async def test_the_unlimited_is_asked_for_once(mesh: Mesh) -> None:
     process = await mesh.process()
     assert all([await mesh.charge(process, (Charge("open", 1000),)) for _ in range(50)])
     assert process.stats.ledger_calls == 1
-    process.refund(await process.charge(mesh.tenant, (Charge("open"),)))  # type: ignore[arg-type]
+    process.refund(await taken_of(process, mesh, (Charge("open"),)))
 
 
 async def test_a_meter_that_is_none_is_our_fault(mesh: Mesh) -> None:
@@ -107,9 +107,9 @@ async def test_a_meter_that_is_none_is_our_fault(mesh: Mesh) -> None:
 
 async def test_what_is_given_back_can_be_taken_again(mesh: Mesh) -> None:
     process = await mesh.process()
-    taken = [await process.charge(mesh.tenant, READS) for _ in range(100)]
+    taken = [await taken_of(process, mesh, READS) for _ in range(100)]
     assert not await mesh.charge(process)
-    process.refund(taken[0])  # type: ignore[arg-type]
+    process.refund(taken[0])
     assert [await mesh.charge(process) for _ in range(2)] == [True, False]
 
 
@@ -126,12 +126,12 @@ async def test_closing_gives_everything_back(mesh: Mesh) -> None:
     process = await mesh.process()
     for _ in range(2_000):
         assert await mesh.charge(process, (Charge("much"),))
-    taken = await process.charge(mesh.tenant, (Charge("much"),))
+    taken = await taken_of(process, mesh, (Charge("much"),))
     await process.close()
     assert mesh.given("much") == 2_001
     assert await mesh.charge(process, (Charge("much"),)), "what is still served takes what it needs"
     assert mesh.given("much") == 2_002
-    process.refund(taken)  # type: ignore[arg-type]
+    process.refund(taken)
     await mesh.until(lambda: mesh.given("much") == 2_001)
 
 
@@ -173,7 +173,7 @@ async def test_when_everything_changes_not_all_is_returned_at_once(mesh: Mesh, *
     process = LeasedQuota(ledger)
     tenants = [TenantId(uuid.uuid4()) for _ in range(200)]
     for tenant in tenants:
-        process.refund(await process.charge(tenant, READS))  # type: ignore[arg-type]
+        process.refund(await taken_of(process, mesh, READS, tenant))
     if at_once:
         process.forget(None)
     else:
@@ -247,7 +247,7 @@ async def test_whoever_gives_up_as_it_is_served_gives_it_back(mesh: Mesh) -> Non
 
 async def test_nobody_passes_those_who_wait(mesh: Mesh) -> None:
     process = await mesh.process()
-    process.refund(await process.charge(mesh.tenant, (Charge("reads", 3),)))  # type: ignore[arg-type]
+    process.refund(await taken_of(process, mesh, (Charge("reads", 3),)))
     waiting = asyncio.create_task(mesh.charge(process, (Charge("reads", 5),)))
     await asyncio.sleep(0)
     assert process.held(mesh.tenant, "reads") == 3

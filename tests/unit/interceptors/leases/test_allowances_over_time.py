@@ -27,7 +27,7 @@ async def test_units_of_a_period_that_is_over_are_returned_to_it(mesh: Mesh) -> 
     process = LeasedQuota(ledger, MemoryQuotaPool(clock=lambda: seconds), clock=lambda: seconds)
     await process.start()
     mesh.processes.append(process)
-    process.refund(await process.charge(mesh.tenant, (Charge("reads", 30),)))  # type: ignore[arg-type]
+    process.refund(await taken_of(process, mesh, (Charge("reads", 30),)))
     first = ledger._started()
     seconds, ledger.time = 1.0, ledger.time + timedelta(seconds=1)
     assert process.charge_now(mesh.tenant, READS, seconds) is None, "they are of no use now"
@@ -114,7 +114,7 @@ async def test_what_is_held_is_not_forgotten(mesh: Mesh) -> None:
     process = await mesh.process(capacity=10)
     tenants = [TenantId(uuid.uuid4()) for _ in range(30)]
     for tenant in tenants:
-        process.refund(await process.charge(tenant, READS))  # type: ignore[arg-type]
+        process.refund(await taken_of(process, mesh, READS, tenant))
     assert [process.held(tenant, "reads") for tenant in tenants] == [1] * 30
     await mesh.until(lambda: not process.ticking)
     for _ in range(10):

@@ -148,7 +148,7 @@ async def test_suspension_is_in_force_at_once(running: Running) -> None:
     running.mesh.suspend(acme)
     async with asyncio.timeout(5):
         denied = grpc.StatusCode.PERMISSION_DENIED
-        while await _code(stub.GetNote(pb.GetNoteRequest(text="a"))) is not denied:  # noqa: ASYNC110  # polled as clients do
+        while await _code(stub.GetNote(pb.GetNoteRequest(text="a"))) is not denied:  # polled as clients do
             await asyncio.sleep(0.01)
     operator = running.stub(running.mesh.key())
     answer = await operator.GetNote(pb.GetNoteRequest(text="a"), metadata=[("x-tenant-slug", "acme")])

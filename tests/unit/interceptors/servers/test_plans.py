@@ -77,14 +77,14 @@ async def outcomes(calls: Iterable[Awaitable[Any]]) -> list[str]:
 async def until(code: str, call: Callable[[], Awaitable[Any]]) -> None:
     """Calls until the outcome is this one: a change takes a moment to be heard."""
     async with asyncio.timeout(5):
-        while await outcomes([call()]) != [code]:  # noqa: ASYNC110  # the server has no event for it
+        while await outcomes([call()]) != [code]:  # the server has no event for it
             await asyncio.sleep(0.01)
 
 
 async def used(running: Running, tenant: TenantRecord, meter: str, amount: int) -> None:
     """Waits until so much is charged: a call is over a moment after its caller has the answer."""
     async with asyncio.timeout(5):
-        while running.mesh.used(tenant, meter) != amount:  # noqa: ASYNC110  # the servers' threads have no event
+        while running.mesh.used(tenant, meter) != amount:  # the servers' threads have no event
             await asyncio.sleep(0.01)
 
 

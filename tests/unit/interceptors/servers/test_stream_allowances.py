@@ -32,7 +32,7 @@ class Deaf(Notes):
 class Manual(Notes):
     """Reads and writes by the context, and takes every error for the end of its stream."""
 
-    async def UploadNotes(self, request_iterator: Any, context: Any) -> None:  # type: ignore[override]  # gRPC takes both
+    async def UploadNotes(self, request_iterator: Any, context: Any) -> None:
         try:
             while (note := await context.read()) is not grpc.aio.EOF:
                 await context.write(pb.UploadNotesResponse(text=note.text))
