@@ -1,4 +1,4 @@
-"""A circuit breaker: after failures in a row of time, callers are refused at once instead of waiting one by one.
+"""A circuit breaker: after `failures` failures within `window`, it refuses callers at once for `pause`.
 
 Closed → open after `failures` within `window` → after `pause` one caller probes (half-open) → closed, or open again.
 Not here: which exceptions are failures; the caller of `failed` knows.

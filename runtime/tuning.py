@@ -1,6 +1,6 @@
-"""What the gRPC library reads from the environment when it is imported, and so cannot be set later.
+"""Variables that the gRPC library reads when it is imported, and that cannot be set later.
 
-Whoever starts one of our processes passes `ENVIRONMENT`; a process started without it starts itself again.
+A parent passes `ENVIRONMENT` to the processes that it starts; a process without it replaces itself by one with it.
 """
 
 from __future__ import annotations

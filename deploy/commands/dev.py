@@ -11,7 +11,7 @@ from types import FrameType
 
 from tenantmesh.deploy.commands.console import PRODUCT, Console
 from tenantmesh.deploy.commands.options import DEFAULT_STATE, StateOption, port_options, shown
-from tenantmesh.deploy.stack.ports import LOOPBACK, Ports
+from tenantmesh.deploy.stack.ports import LOOPBACK, PortNumbers
 from tenantmesh.deploy.stack.programs.program import AddressLine
 from tenantmesh.deploy.stack.programs.python_program import PythonProgram
 from tenantmesh.deploy.stack.stack import Stack
@@ -27,7 +27,7 @@ class StopRequested(BaseException):
 
 
 @port_options
-def dev(*, state: StateOption = DEFAULT_STATE, ports: Ports) -> None:
+def dev(*, state: StateOption = DEFAULT_STATE, ports: PortNumbers) -> None:
     """Start PostgreSQL, Valkey, both services, the worker and Envoy, and keep them running until Ctrl-C."""
     console = Console()
     for number in _SIGNALS:

@@ -23,7 +23,7 @@ from tenantmesh.deploy.stack.engines.engines import Engines
 from tenantmesh.deploy.stack.errors import StackError
 from tenantmesh.deploy.stack.keys import api_keys
 from tenantmesh.deploy.stack.migrations import revisions
-from tenantmesh.deploy.stack.ports import Ports
+from tenantmesh.deploy.stack.ports import PortNumbers
 from tenantmesh.deploy.stack.programs import table
 from tenantmesh.deploy.stack.programs.python_program import PythonProgram
 from tenantmesh.deploy.stack.supervision.record import Holder, running
@@ -46,7 +46,7 @@ class Finding:
     remedy: str = ""
 
 
-def examine(state: Path, wanted: Ports) -> Iterator[Finding]:
+def examine(state: Path, wanted: PortNumbers) -> Iterator[Finding]:
     """Examine everything, the installation first."""
     yield from _installation()
     yield from _state_folder(state)
@@ -89,7 +89,7 @@ def _private_files(state: Path) -> list[Path]:
     return [state / name for name in ("credentials.json", *keys, "signing-keys.kek", "run.json")]
 
 
-def _ports(wanted: Ports) -> Iterator[Finding]:
+def _ports(wanted: PortNumbers) -> Iterator[Finding]:
     try:
         wanted.check()
     except StackError as error:

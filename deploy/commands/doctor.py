@@ -7,13 +7,13 @@ import typer
 from tenantmesh.deploy.commands.console import Console
 from tenantmesh.deploy.commands.diagnosis import examine
 from tenantmesh.deploy.commands.options import DEFAULT_STATE, StateOption, port_options
-from tenantmesh.deploy.stack.ports import Ports
+from tenantmesh.deploy.stack.ports import PortNumbers
 
 __all__ = ["doctor"]
 
 
 @port_options
-def doctor(*, state: StateOption = DEFAULT_STATE, ports: Ports) -> None:
+def doctor(*, state: StateOption = DEFAULT_STATE, ports: PortNumbers) -> None:
     """Look at the installation and at what runs here; exit 1 when something is wrong."""
     console = Console()
     wrong = 0

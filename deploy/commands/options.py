@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from tenantmesh.deploy.stack.ports import Ports, option_of, variable_of
+from tenantmesh.deploy.stack.ports import PortNumbers, option_of, variable_of
 from tenantmesh.deploy.stack.programs import table
 
 __all__ = ["DEFAULT_STATE", "StateOption", "port_option", "port_options", "shown"]
@@ -36,7 +36,7 @@ def port_options(command: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(command)
     def run(**given: Any) -> None:
         numbers = {port.name: given.pop(option) for option, port in ports.items()}
-        command(**given, ports=Ports(numbers))
+        command(**given, ports=PortNumbers(numbers))
 
     own = [each for each in inspect.signature(command, eval_str=True).parameters.values() if each.name != "ports"]
     options = [

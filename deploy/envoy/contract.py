@@ -1,4 +1,4 @@
-"""What the descriptor set says about routing: services, streaming methods, REST bindings, the longest allowed call.
+"""The routing part of the descriptor set: services, streaming methods, REST bindings, the longest allowed call.
 
 Reads the contract only. What Envoy makes of it is in routes.py and filters.py.
 """

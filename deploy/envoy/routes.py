@@ -25,7 +25,7 @@ MESH_UPSTREAM = "tenant"
 MARGIN = timedelta(seconds=2)
 UNLIMITED = timedelta()
 GRPC_CONTENT = matches("content-type", "application/grpc.*")
-# Set by the transcoder, and taken from whoever else sends it before routes are chosen.
+# Set by the transcoder. From a caller it is dropped before routes are chosen.
 TRANSCODED = present("x-envoy-original-path")
 LINES = "application/x-ndjson"
 EVENTS = "text/event-stream"

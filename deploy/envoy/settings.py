@@ -1,4 +1,4 @@
-"""What an edge is told: addresses, upstreams, limits, certificates. Making configuration of it is not here."""
+"""An edge's settings: addresses, upstreams, limits, certificates. Not here: the configuration made of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stops the embedded stack: always a sentence for a person, and what to do about it."""
+"""The errors of a stack: each has a sentence for a person, and most have a remedy."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ __all__ = ["AlreadyRunningError", "PortTakenError", "StackError"]
 
 
 class StackError(Exception):
-    """The embedded stack can't do what was asked.
+    """A stack or a command can't do what was asked.
 
-    `remedy` is what the person can do, as one line; `log` is where the details are, if a program wrote some.
+    `remedy` is one line that says what to do; `log` is the log with the details, where a program wrote one.
     """
 
     def __init__(self, message: str, *, remedy: str = "", log: Path | None = None) -> None:
@@ -37,4 +37,4 @@ class AlreadyRunningError(StackError):
 
 
 class PortTakenError(StackError):
-    """A port that a part needs belongs to somebody else."""
+    """Another process listens on a port that a part needs."""

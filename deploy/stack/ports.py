@@ -13,7 +13,7 @@ import psutil
 
 from tenantmesh.deploy.stack.errors import PortTakenError
 
-__all__ = ["LOOPBACK", "Port", "Ports", "free", "is_free", "option_of", "variable_of"]
+__all__ = ["LOOPBACK", "Port", "PortNumbers", "free", "is_free", "option_of", "variable_of"]
 
 _ANY = range(20_000, 32_000)  # below what Linux and macOS take for outgoing connections
 LOOPBACK = "127.0.0.1"
@@ -21,14 +21,14 @@ LOOPBACK = "127.0.0.1"
 
 @dataclass(frozen=True, slots=True)
 class Port:
-    """A port on which a program listens: its name, its default, and what a help text says of it."""
+    """A port on which a program listens: its name, its default number, and its help text."""
 
     name: str
     default: int
     about: str
 
 
-class Ports(Mapping[str, int]):
+class PortNumbers(Mapping[str, int]):
     """The number of each port of a stack, by its name. Zero stands for any free port."""
 
     def __init__(self, numbers: Mapping[str, int]) -> None:
@@ -43,9 +43,9 @@ class Ports(Mapping[str, int]):
     def __len__(self) -> int:
         return len(self._numbers)
 
-    def settled(self) -> Ports:
+    def settled(self) -> PortNumbers:
         """Return the same ports with each zero replaced by a port that is free now."""
-        return Ports(dict(zip(self, _settle(tuple(self.values())), strict=True)))
+        return PortNumbers(dict(zip(self, _settle(tuple(self.values())), strict=True)))
 
     def check(self) -> None:
         """Raise PortTakenError for the first port that is not free. It names the holder and how to choose another."""

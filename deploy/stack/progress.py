@@ -1,4 +1,4 @@
-"""What a stack tells whoever starts it, while it happens."""
+"""How a stack reports its start, part by part."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["Progress", "Silence"]
 
 
 class Progress(Protocol):
-    """Somebody who follows a stack's start."""
+    """Receives the steps of a stack's start."""
 
     def step(self, part: str, detail: str) -> AbstractContextManager[None]:
         """Surround the start of a part; an exception means that it failed."""
@@ -20,7 +20,7 @@ class Progress(Protocol):
 
 
 class Silence:
-    """A follower that says nothing."""
+    """Receives the steps and prints nothing."""
 
     @contextmanager
     def step(self, part: str, detail: str) -> Iterator[None]:
@@ -29,4 +29,4 @@ class Silence:
         yield
 
     def note(self, text: str) -> None:
-        """Say nothing."""
+        """Print nothing."""

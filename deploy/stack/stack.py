@@ -13,7 +13,7 @@ from tenantmesh.deploy.stack import keys
 from tenantmesh.deploy.stack.engines import binaries
 from tenantmesh.deploy.stack.engines.engines import Engines
 from tenantmesh.deploy.stack.migrations import migrate, owners
-from tenantmesh.deploy.stack.ports import Ports
+from tenantmesh.deploy.stack.ports import PortNumbers
 from tenantmesh.deploy.stack.programs import table
 from tenantmesh.deploy.stack.programs.program import Program, Surroundings
 from tenantmesh.deploy.stack.progress import Progress, Silence
@@ -38,7 +38,7 @@ class Stack:
         self,
         state: Path,
         *,
-        ports: Ports | None = None,
+        ports: PortNumbers | None = None,
         progress: Progress | None = None,
         durable: bool = True,
         temporary: bool = False,

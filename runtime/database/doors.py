@@ -1,4 +1,4 @@
-"""The doors of a service that say in the service's own words that the database is away."""
+"""Transactions whose failure for want of a database is an error of the service's own choice."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ __all__ = ["Doors"]
 class Doors:
     """Transactions on the database, for a tenant or for the mesh as a whole.
 
-    `outage` makes the error that takes the place of DatabaseUnavailable: whoever called learns that the service can't
-    serve now, and nothing of the database's text.
+    `outage` makes the error that takes the place of DatabaseUnavailable: the caller learns that the service can't serve
+    now, and sees nothing of the database's text.
     """
 
     def __init__(self, database: Database, outage: Callable[[], Exception]) -> None:

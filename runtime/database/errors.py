@@ -1,4 +1,4 @@
-"""What the database can do to a caller, in words a use case can act on; and the one place that reads SQLSTATEs.
+"""The database's failures as errors that a use case can act on, and the one place that reads SQLSTATEs.
 
 DatabaseError
 ├── DatabaseUnavailable     not reachable, too slow, pool exhausted: try later

@@ -2,7 +2,7 @@
 
     _BY_ID = compiled(select(TENANTS).where(TENANTS.c.tenant_id == bindparam("tenant_id")))
 
-Not here: running them (`connection`). Results are plain records: SQLAlchemy's result types do not apply, so a jsonb
+Not here: running them (`transaction`). Results are plain records: SQLAlchemy's result types do not apply, so a jsonb
 column arrives as text.
 """
 

@@ -1,6 +1,6 @@
 """A Redis or Valkey client that fails fast: short timeouts, no retries, a bounded pool, a circuit breaker.
 
-Whoever uses it has a fallback; waiting would make the store's trouble everybody's. Not here: keys and scripts.
+Its users have a fallback; a client that waits would spread the store's outage to every call. Not here: keys, scripts.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ __all__ = ["GuardedRedis", "Script", "StoreUnavailable"]
 
 
 class StoreUnavailable(RedisConnectionError):
-    """The store did not answer in time, or is not asked because it just did not. A command sent may have run."""
+    """The store did not answer in time, or its breaker is open. A command that was sent may have run."""
 
 
 _FAILURES = (RedisConnectionError, RedisTimeoutError, OSError, TimeoutError, ClusterDownError)

@@ -1,4 +1,4 @@
-"""Comparisons between what was declared and what the catalog says; each yields sentences, none reads the database.
+"""Comparisons between the declarations and the catalog; each yields sentences, none reads the database.
 
 A sentence names the object, says what is wrong and what to do about it.
 """

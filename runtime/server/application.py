@@ -1,4 +1,4 @@
-"""What a service hands over to be served."""
+"""The parts of a service that a server process starts and stops."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The life of a server process: open, serve until a signal, drain, close in reverse.
 
-Drain: health says NOT_SERVING, the process waits until everybody has noticed, then takes no new calls, gives those
-under way their time, and closes. A second signal ends the waiting.
+Drain: health answers NOT_SERVING, the process waits `drain_wait` for load balancers to notice, refuses new calls, lets
+running ones finish within `grace`, and closes. A second signal ends the waiting.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a process says about itself: logs, metrics, traces; and what keeps secrets out of them (`redaction`).
+"""Logs, metrics and traces of a process, and the redaction that keeps secrets out of them.
 
 Tenant ids appear in logs, never as a metric's label.
 """

@@ -19,7 +19,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tenantmesh.deploy.stack.ports import Ports, is_free, variable_of
+from tenantmesh.deploy.stack.ports import PortNumbers, is_free, variable_of
 from tenantmesh.deploy.stack.programs.table import any_ports
 
 COMMAND = str(Path(sys.executable).with_name("tenantmesh"))
@@ -30,7 +30,7 @@ STOP_SECONDS = 30
 class Dev:
     """`tenantmesh dev` in a process of its own."""
 
-    def __init__(self, state: Path, ports: Ports) -> None:
+    def __init__(self, state: Path, ports: PortNumbers) -> None:
         self.state, self.ports = state, ports
         self.environment = {**os.environ, "COLUMNS": "60", "TENANTMESH_STATE": str(state)}
         self.environment |= {variable_of(name): str(number) for name, number in ports.items()}

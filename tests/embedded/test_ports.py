@@ -1,4 +1,4 @@
-"""Ports: which are free, and what is said of one that is not."""
+"""PortNumbers: which are free, and what is said of one that is not."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import socket
 import pytest
 
 from tenantmesh.deploy.stack.errors import PortTakenError
-from tenantmesh.deploy.stack.ports import Ports, is_free
+from tenantmesh.deploy.stack.ports import PortNumbers, is_free
 from tenantmesh.deploy.stack.programs import table
 from tenantmesh.deploy.stack.programs.table import any_ports
 
@@ -17,7 +17,7 @@ def test_a_taken_port_is_named_with_its_holder_and_the_way_out() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         assert not is_free(port)
-        ports = Ports({**any_ports(), "edge": port}).settled()
+        ports = PortNumbers({**any_ports(), "edge": port}).settled()
         with pytest.raises(
             PortTakenError, match=rf"port {port} is in use by pid {os.getpid()} .*make run EDGE_PORT=\d+"
         ):

@@ -15,7 +15,7 @@ from tenantmesh.deploy import cli
 from tenantmesh.deploy.commands.diagnosis import examine
 from tenantmesh.deploy.stack.ports import Port, is_free
 from tenantmesh.deploy.stack.programs import table
-from tenantmesh.deploy.stack.programs.worker import Worker
+from tenantmesh.deploy.stack.programs.worker import WorkerProgram
 from tenantmesh.deploy.stack.stack import Stack
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -24,9 +24,9 @@ NAME = "night_worker"
 
 
 @pytest.fixture
-def row(monkeypatch: pytest.MonkeyPatch) -> Worker:
+def row(monkeypatch: pytest.MonkeyPatch) -> WorkerProgram:
     """A row that the table has for the length of a test."""
-    row = Worker(
+    row = WorkerProgram(
         name=NAME,
         module="tests.embedded.throwaway",
         word="night",
@@ -44,7 +44,7 @@ def process_of(stack: Stack, name: str) -> psutil.Process | None:
     return next((psutil.Process(child.process.pid) for child in stack.children if child.command.name == name), None)
 
 
-def test_one_more_row_starts_is_supervised_examined_and_stopped(row: Worker, tmp_path: Path) -> None:
+def test_one_more_row_starts_is_supervised_examined_and_stopped(row: WorkerProgram, tmp_path: Path) -> None:
     with Stack(tmp_path / "state", ports=table.any_ports(), durable=False, temporary=True) as stack:
         address = stack.addresses[NAME]
         assert row.examine(address).good
@@ -65,7 +65,7 @@ def test_one_more_row_starts_is_supervised_examined_and_stopped(row: Worker, tmp
     assert is_free(stack.ports["night_metrics"])
 
 
-def test_serve_runs_the_row_by_its_word(row: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_serve_runs_the_row_by_its_word(row: WorkerProgram, monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[tuple[str, ...]] = []
     monkeypatch.setattr(os, "execv", lambda _program, argv: started.append(argv))
     done = CliRunner().invoke(cli.app, ["serve", row.word])
@@ -79,13 +79,13 @@ def test_serve_refuses_a_word_that_no_row_has() -> None:
     assert "is not one of tenant, auth, worker." in " ".join(done.output.split())
 
 
-def test_a_program_starts_after_those_that_it_waits_for(row: Worker) -> None:
+def test_a_program_starts_after_those_that_it_waits_for(row: WorkerProgram) -> None:
     waves = [{program.name for program in wave} for wave in table.waves()]
     assert waves == [{"tenant_svc", "auth_svc", "tenant_worker"}, {"edge", row.name}]
 
 
-def test_programs_that_wait_for_each_other_are_refused(row: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(table, "PROGRAMS", (Worker(**{**vars(row), "waits_for": (NAME,)}),))
+def test_programs_that_wait_for_each_other_are_refused(row: WorkerProgram, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(table, "PROGRAMS", (WorkerProgram(**{**vars(row), "waits_for": (NAME,)}),))
     with pytest.raises(LookupError, match=NAME):
         list(table.waves())
 

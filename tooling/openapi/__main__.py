@@ -1,4 +1,4 @@
-"""Writes docs/reference/openapi.json, or with --check says whether it is what the protos say.
+"""Writes docs/reference/openapi.json, or with --check compares it with the protos.
 
 grpc-gateway's protoc-gen-openapiv3 reads the descriptor set and writes a document per file; its openapiv3-merge joins
 them behind base.json. What is added here is what the plugin can't know: which methods are public, and how Envoy writes

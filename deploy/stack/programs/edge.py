@@ -10,18 +10,18 @@ from urllib.parse import urlsplit
 
 from tenantmesh.deploy import envoy
 from tenantmesh.deploy.stack.engines import binaries
-from tenantmesh.deploy.stack.ports import LOOPBACK, Port, Ports
+from tenantmesh.deploy.stack.ports import LOOPBACK, Port, PortNumbers
 from tenantmesh.deploy.stack.programs.program import AddressLine, Program, ProgramState, Surroundings
 from tenantmesh.deploy.stack.supervision.command import Command
 
-__all__ = ["NO_ENVOY", "Edge", "healthz"]
+__all__ = ["NO_ENVOY", "EdgeProgram", "healthz"]
 
 NO_ENVOY = "no Envoy for this platform - REST and gRPC-Web are off, gRPC works"
 _PROBE_SECONDS = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Edge(Program):
+class EdgeProgram(Program):
     """Envoy in front of both services."""
 
     listen: Port
@@ -38,16 +38,16 @@ class Edge(Program):
         """The port for callers and the port of Envoy's own interface."""
         return (self.listen, self.admin)
 
-    def detail(self, ports: Ports) -> str:
+    def detail(self, ports: PortNumbers) -> str:
         """Return the protocols that it serves."""
         del ports
         return "REST, gRPC and gRPC-Web edge"
 
-    def address(self, ports: Ports) -> str:
+    def address(self, ports: PortNumbers) -> str:
         """Return the URL at which it answers REST, gRPC and gRPC-Web."""
         return f"http://{LOOPBACK}:{ports[self.listen.name]}"
 
-    def address_lines(self, ports: Ports) -> list[AddressLine]:
+    def address_lines(self, ports: PortNumbers) -> list[AddressLine]:
         """Return the lines of the edge and of Envoy's own interface."""
         return [
             (self.name, self.address(ports), "REST, gRPC and gRPC-Web"),

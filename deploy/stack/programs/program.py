@@ -9,7 +9,7 @@ from typing import ClassVar
 from tenantmesh.deploy.stack.engines.postgres import Postgres
 from tenantmesh.deploy.stack.engines.valkey import Store
 from tenantmesh.deploy.stack.paths import Places
-from tenantmesh.deploy.stack.ports import Port, Ports
+from tenantmesh.deploy.stack.ports import Port, PortNumbers
 from tenantmesh.deploy.stack.supervision.command import Command
 
 __all__ = ["AddressLine", "Program", "ProgramState", "Surroundings"]
@@ -22,7 +22,7 @@ AddressLine = tuple[str, str, str]
 class Surroundings:
     """The stack in which a program is started: its ports and folders, and the two engines."""
 
-    ports: Ports
+    ports: PortNumbers
     places: Places
     postgres: Postgres
     store: Store
@@ -60,15 +60,15 @@ class Program(ABC):
         """Every port on which it listens."""
 
     @abstractmethod
-    def detail(self, ports: Ports) -> str:
+    def detail(self, ports: PortNumbers) -> str:
         """Return what the step says beside the title."""
 
     @abstractmethod
-    def address(self, ports: Ports) -> str:
+    def address(self, ports: PortNumbers) -> str:
         """Return where it answers, `host:port` for gRPC or a URL. `examine` takes this address."""
 
     @abstractmethod
-    def address_lines(self, ports: Ports) -> list[AddressLine]:
+    def address_lines(self, ports: PortNumbers) -> list[AddressLine]:
         """Return the lines that tell a person where it answers."""
 
     @abstractmethod

@@ -9,11 +9,11 @@ from types import MappingProxyType
 import grpc
 from grpc_health.v1 import health_pb2
 
-from tenantmesh.deploy.stack.ports import LOOPBACK, Port, Ports
+from tenantmesh.deploy.stack.ports import LOOPBACK, Port, PortNumbers
 from tenantmesh.deploy.stack.programs.program import AddressLine, ProgramState, Surroundings
 from tenantmesh.deploy.stack.programs.python_program import PythonProgram
 
-__all__ = ["Service", "serving"]
+__all__ = ["ServiceProgram", "serving"]
 
 _PROBE_SECONDS = 1.0
 _DEFAULTS = MappingProxyType(
@@ -28,7 +28,7 @@ _DEFAULTS = MappingProxyType(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Service(PythonProgram):
+class ServiceProgram(PythonProgram):
     """One of our gRPC servers."""
 
     listen: Port
@@ -39,15 +39,15 @@ class Service(PythonProgram):
         """The port of its calls and the port of its metrics."""
         return (self.listen, self.metrics)
 
-    def detail(self, ports: Ports) -> str:
+    def detail(self, ports: PortNumbers) -> str:
         """Return its gRPC address."""
         return self.address(ports)
 
-    def address(self, ports: Ports) -> str:
+    def address(self, ports: PortNumbers) -> str:
         """Return its gRPC address."""
         return f"{LOOPBACK}:{ports[self.listen.name]}"
 
-    def address_lines(self, ports: Ports) -> list[AddressLine]:
+    def address_lines(self, ports: PortNumbers) -> list[AddressLine]:
         """Return the line with its gRPC address."""
         return [(self.name, self.address(ports), "gRPC, plaintext, reflection on")]
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tenantmesh.deploy.stack.ports import Port, Ports
-from tenantmesh.deploy.stack.programs.edge import Edge
+from tenantmesh.deploy.stack.ports import Port, PortNumbers
+from tenantmesh.deploy.stack.programs.edge import EdgeProgram
 from tenantmesh.deploy.stack.programs.environment import (
     database,
     directory,
@@ -21,8 +21,8 @@ from tenantmesh.deploy.stack.programs.environment import (
 )
 from tenantmesh.deploy.stack.programs.program import Program
 from tenantmesh.deploy.stack.programs.python_program import PythonProgram
-from tenantmesh.deploy.stack.programs.service import Service
-from tenantmesh.deploy.stack.programs.worker import Worker
+from tenantmesh.deploy.stack.programs.service import ServiceProgram
+from tenantmesh.deploy.stack.programs.worker import WorkerProgram
 
 __all__ = ["PROGRAMS", "any_ports", "default_ports", "ports", "python_programs", "waves"]
 
@@ -32,13 +32,13 @@ _LIMITS = ("entitlements.read", "entitlements.watch", "quota.lease")
 _TENANTS = ("tenants.read", "tenants.list", "tenants.resolve", "tenants.watch")
 
 PROGRAMS: tuple[Program, ...] = (
-    Edge(
+    EdgeProgram(
         name="edge",
         waits_for=("tenant_svc", "auth_svc"),
         listen=Port("edge", 8080, "REST, gRPC and gRPC-Web."),
         admin=Port("admin", 9901, "Envoy's admin interface."),
     ),
-    Service(
+    ServiceProgram(
         name="tenant_svc",
         module="tenantmesh.tenant_svc",
         word="tenant",
@@ -49,7 +49,7 @@ PROGRAMS: tuple[Program, ...] = (
         permissions=("tokens.introspect", *_LIMITS),
         settings=(database, directory, redis, mesh, tokens),
     ),
-    Service(
+    ServiceProgram(
         name="auth_svc",
         module="tenantmesh.auth_svc",
         word="auth",
@@ -60,7 +60,7 @@ PROGRAMS: tuple[Program, ...] = (
         permissions=(*_TENANTS, *_LIMITS, "quota.gauges"),
         settings=(database, directory, redis, mesh, tokens, signing_key),
     ),
-    Worker(
+    WorkerProgram(
         name="tenant_worker",
         module="tenantmesh.tenant_svc.worker",
         word="worker",
@@ -83,14 +83,14 @@ def ports() -> list[Port]:
     return [port for program in PROGRAMS for port in program.ports]
 
 
-def default_ports() -> Ports:
+def default_ports() -> PortNumbers:
     """Return every port with its default number."""
-    return Ports({port.name: port.default for port in ports()})
+    return PortNumbers({port.name: port.default for port in ports()})
 
 
-def any_ports() -> Ports:
+def any_ports() -> PortNumbers:
     """Return every port with zero for its number: any free port, as tests want."""
-    return Ports({port.name: 0 for port in ports()})
+    return PortNumbers({port.name: 0 for port in ports()})
 
 
 def waves() -> Iterator[list[Program]]:

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from urllib.parse import urlsplit
 
-from tenantmesh.deploy.stack.ports import LOOPBACK, Ports
+from tenantmesh.deploy.stack.ports import LOOPBACK, PortNumbers
 from tenantmesh.deploy.stack.programs.program import AddressLine, ProgramState
 from tenantmesh.deploy.stack.programs.python_program import PythonProgram
 
-__all__ = ["Worker", "working"]
+__all__ = ["WorkerProgram", "working"]
 
 _PROBE_SECONDS = 1.0
 _METRIC = b"tenantmesh_jobs_running"
@@ -20,7 +20,7 @@ _DEFAULTS = MappingProxyType({"TENANTMESH_WORKER_GRACE": "2", "TENANTMESH_TELEME
 
 
 @dataclass(frozen=True, kw_only=True)
-class Worker(PythonProgram):
+class WorkerProgram(PythonProgram):
     """One of our workers."""
 
     jobs: str
@@ -28,16 +28,16 @@ class Worker(PythonProgram):
 
     defaults: Mapping[str, str] = field(default_factory=lambda: _DEFAULTS)
 
-    def detail(self, ports: Ports) -> str:
+    def detail(self, ports: PortNumbers) -> str:
         """Return the work that it does."""
         del ports
         return self.jobs
 
-    def address(self, ports: Ports) -> str:
+    def address(self, ports: PortNumbers) -> str:
         """Return the URL of its metrics: it has no other port."""
         return f"http://{LOOPBACK}:{ports[self.metrics.name]}/metrics"
 
-    def address_lines(self, ports: Ports) -> list[AddressLine]:
+    def address_lines(self, ports: PortNumbers) -> list[AddressLine]:
         """Return a line without an address."""
         del ports
         return [(self.name, "", "works on jobs, serves no calls")]

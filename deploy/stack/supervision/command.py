@@ -1,4 +1,4 @@
-"""What a supervisor starts, the process that comes of it, and what its log says of a failure."""
+"""A command that a supervisor starts, its process, and the failure that its log explains."""
 
 from __future__ import annotations
 
