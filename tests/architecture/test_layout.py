@@ -23,7 +23,7 @@ LONGEST_SERVICER_METHOD = 15
 # A comment by which one line opts out of a rule of ruff or mypy.
 SUPPRESSION = re.compile(r"#\s*(?:noqa|ruff:|type:\s*ignore|mypy:|pyright:)")
 # Packages that still have such comments; none may be added here.
-WITH_SUPPRESSIONS = {"interceptors", "tenant_svc", "auth_svc"}
+WITH_SUPPRESSIONS = {"interceptors", "tenant_svc"}
 # Functions that are longer, each with its reason.
 EXCEPTIONS = {
     "interceptors/servers/aio.py:_around": "the hot path: a call per step would cost more than the steps",
