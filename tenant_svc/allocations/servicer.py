@@ -36,13 +36,13 @@ class AllocationServicer:
     async def Commit(self, request: pb.CommitRequest, _context: _Context) -> pb.Allocation:
         """Charges what was used of an allocation."""
         used = checked_used(amounts_of(request.amounts))
-        id_ = _allocation_id(request.allocation_id)
-        return allocation_message(await self._allocations.commit(current_call().tenant_id, id_, used))
+        allocation_id = _allocation_id(request.allocation_id)
+        return allocation_message(await self._allocations.commit(current_call().tenant_id, allocation_id, used))
 
     async def Release(self, request: pb.ReleaseRequest, _context: _Context) -> pb.Allocation:
         """Returns a whole allocation."""
-        id_ = _allocation_id(request.allocation_id)
-        return allocation_message(await self._allocations.release(current_call().tenant_id, id_))
+        allocation_id = _allocation_id(request.allocation_id)
+        return allocation_message(await self._allocations.release(current_call().tenant_id, allocation_id))
 
 
 def _allocation_id(text: str) -> uuid.UUID:

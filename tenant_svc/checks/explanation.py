@@ -47,11 +47,11 @@ def _state(entitlements: TenantEntitlements) -> Iterator[str]:
 
 
 def _plan(entitlements: TenantEntitlements, each: Effective) -> str:
-    plan, id_ = entitlements.plan, each.feature.id
+    plan, feature_id = entitlements.plan, each.feature.id
     named = f"The plan {plan.id}, version {plan.version},"
     if each.plan_value is None:
-        return f"{named} says nothing about {id_}, which gives nothing."
-    return f"{named} gives {value_words(each.plan_value, each.feature)} for {id_}."
+        return f"{named} says nothing about {feature_id}, which gives nothing."
+    return f"{named} gives {value_words(each.plan_value, each.feature)} for {feature_id}."
 
 
 def _rollout(entitlements: TenantEntitlements, each: Effective) -> Iterator[str]:

@@ -174,10 +174,12 @@ def effective(facts: Circumstances) -> TenantEntitlements:
     overrides = {each.feature: each for each in facts.overrides if each.in_force(facts.now)}
     grants = _by_feature(burn_order(facts.grants, facts.now))
     found = {
-        id_: _effective(facts, feature, overrides.get(id_), grants.get(id_, ()))
-        for id_, feature in facts.features.items()
+        feature_id: _effective(facts, feature, overrides.get(feature_id), grants.get(feature_id, ()))
+        for feature_id, feature in facts.features.items()
     }
-    over_limit = tuple(sorted(id_ for id_, each in found.items() if _is_over(each, facts.levels.get(id_, 0))))
+    over_limit = tuple(
+        sorted(feature_id for feature_id, each in found.items() if _is_over(each, facts.levels.get(feature_id, 0)))
+    )
     return TenantEntitlements(
         tenant_id=facts.tenant_id,
         state=facts.state,
@@ -239,7 +241,7 @@ def _without_override(
 
 def _plans_with(feature: FeatureDef, facts: Circumstances) -> tuple[str, ...]:
     values = ((plan.id, plan.value_of(feature)) for plan in facts.published if plan.id in facts.nameable)
-    return tuple(sorted(id_ for id_, value in values if value is not None and value.enabled))
+    return tuple(sorted(plan_id for plan_id, value in values if value is not None and value.enabled))
 
 
 def _is_over(each: Effective, level: int) -> bool:

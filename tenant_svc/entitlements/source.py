@@ -46,7 +46,7 @@ def for_the_chain(found: TenantEntitlements) -> port.Entitlements:
         plan_id=found.plan.id,
         plan_version=found.plan.version,
         revision=found.revision,
-        features={id_: _feature(each) for id_, each in found.features.items()},
+        features={feature_id: _feature(each) for feature_id, each in found.features.items()},
         rates=found.rates,
         over_limit=found.over_limit,
         read_only=found.read_only,

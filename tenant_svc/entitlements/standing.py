@@ -63,12 +63,12 @@ class Standing:
         return None
 
     def _of_period(self, each: Effective, period: Period) -> Usage:
-        now, id_ = self.entitlements.now, each.feature.id
-        spent = self.spent.get(id_, Spent())
-        pooled = min(self.pooled.get(id_, 0), spent.given)
+        now, feature_id = self.entitlements.now, each.feature.id
+        spent = self.spent.get(feature_id, Spent())
+        pooled = min(self.pooled.get(feature_id, 0), spent.given)
         to_grants = min(pooled, spent.given - spent.from_plan)  # what comes back goes to grants first
         account = Account(
-            id_,
+            feature_id,
             now,
             period.start_of(now),
             period.end_of(now),

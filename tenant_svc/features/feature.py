@@ -96,9 +96,9 @@ class FeatureValue:
             return {"limit": self.limit}
         return {"static": self.static}
 
-    def fits(self, type_: FeatureType) -> bool:
-        """Whether features of the type have such values."""
-        match type_:
+    def fits(self, feature_type: FeatureType) -> bool:
+        """Whether features of that type have such values."""
+        match feature_type:
             case FeatureType.BOOLEAN:
                 return self.enabled is not None
             case FeatureType.STATIC:

@@ -101,9 +101,9 @@ class Features:
         """
         try:
             async with self._doors.system("add a feature to the catalog") as connection:
-                type_ = check_feature(draft, await self._plan_ids(connection))
+                feature_type = check_feature(draft, await self._plan_ids(connection))
                 await lock_log(connection)
-                made = await repository.create(connection, draft, type_)
+                made = await repository.create(connection, draft, feature_type)
                 await record_catalog(connection, feature=made.id, actor=actor, before="", after=feature_state(made))
         except UniqueViolation as violation:
             raise AlreadyExists(

@@ -28,9 +28,9 @@ _TYPE_OF = {number: kind for kind, number in _TYPES.items()}
 _PERIOD_OF = {number: period for period, number in _PERIODS.items()}
 
 
-def feature_type_message(type_: FeatureType) -> plan_pb2.FeatureType.ValueType:
+def feature_type_message(feature_type: FeatureType) -> plan_pb2.FeatureType.ValueType:
     """The type as callers see it."""
-    return _TYPES[type_]
+    return _TYPES[feature_type]
 
 
 def feature_type_of(number: int) -> FeatureType | None:

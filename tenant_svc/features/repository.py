@@ -93,12 +93,12 @@ async def page(connection: Connection, after: str, size: int) -> list[FeatureDef
     return [feature_of(row) for row in await connection.fetch(_PAGE, after=after, size=size)]
 
 
-async def create(connection: Connection, draft: FeatureDraft, kind: FeatureType) -> FeatureDef:
+async def create(connection: Connection, draft: FeatureDraft, feature_type: FeatureType) -> FeatureDef:
     """Stores a checked feature of that type. Raises UniqueViolation when there is one of its id."""
     row = await connection.fetch_row(
         _INSERT,
         feature_id=draft.id,
-        type=kind.value,
+        type=feature_type.value,
         period="" if draft.period is None else draft.period.value,
         **_stored_content(draft.display_name, draft.unit, draft.rollout),
     )

@@ -50,10 +50,10 @@ class FeatureDraft:
     rollout: Rollout | None
 
 
-def value_problem(value: FeatureValue | None, type_: FeatureType) -> str | None:
+def value_problem(value: FeatureValue | None, feature_type: FeatureType) -> str | None:
     """The rule for values of the type that the value breaks, or None."""
-    if value is None or not value.fits(type_):
-        return f"must be {_SAID[type_]}: the feature is {type_.value}"
+    if value is None or not value.fits(feature_type):
+        return f"must be {_SAID[feature_type]}: the feature is {feature_type.value}"
     if value.limit is not None and not 0 <= value.limit <= LARGEST_AMOUNT:
         return f"must be 0 to {LARGEST_AMOUNT}, or `unlimited`"
     return None if value.static is None else _static_problem(value.static)
@@ -106,11 +106,11 @@ def _period_problem(draft: FeatureDraft) -> str | None:
     return None if draft.period is None else "is for METERED features only"
 
 
-def rollout_problems(rollout: Rollout | None, type_: FeatureType | None, plans: Container[str]) -> Problems:
+def rollout_problems(rollout: Rollout | None, feature_type: FeatureType | None, plans: Container[str]) -> Problems:
     """The rules that a rollout of a feature of the type breaks, by field."""
     if rollout is None:
         return {}
-    if type_ is not FeatureType.BOOLEAN:
+    if feature_type is not FeatureType.BOOLEAN:
         return {"feature.rollout": "is for BOOLEAN features only"}
     listed = rollout.plan_ids
     if len(listed) > _MAX_PLANS:

@@ -137,11 +137,11 @@ def grant_words(grant: Grant, feature: FeatureDef) -> str:
     return f"{amount_words(grant.amount, feature)} at priority {grant.priority} from {began}{until}"
 
 
-def _begun(id_: uuid.UUID, draft: GrantDraft, feature: FeatureDef, now: datetime) -> Grant:
+def _begun(grant_id: uuid.UUID, draft: GrantDraft, feature: FeatureDef, now: datetime) -> Grant:
     """The new grant. Nothing of it is used in the period in which it begins; rollover first applies in the next."""
     effective = draft.effective_time or now
     return Grant(
-        id=id_,
+        id=grant_id,
         feature=draft.feature,
         amount=draft.amount,
         priority=draft.priority,
