@@ -18,7 +18,7 @@ from tenantmesh.interceptors.passage import Passage, Recheck, Waiting
 from tenantmesh.interceptors.policy import MethodPolicy
 from tenantmesh.interceptors.tasks import SingleFlight
 
-__all__ = ["Authentication"]
+__all__ = ["CAPACITY_REFUSED", "Authentication"]
 
 _T = TypeVar("_T")
 

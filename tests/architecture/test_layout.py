@@ -22,8 +22,6 @@ LONGEST_SERVICER_METHOD = 15
 
 # A comment by which one line opts out of a rule of ruff or mypy.
 SUPPRESSION = re.compile(r"#\s*(?:noqa|ruff:|type:\s*ignore|mypy:|pyright:)")
-# Packages that still have such comments; none may be added here.
-WITH_SUPPRESSIONS = {"interceptors", "tenant_svc"}
 # Functions that are longer, each with its reason.
 EXCEPTIONS = {
     "interceptors/servers/aio.py:_around": "the hot path: a call per step would cost more than the steps",
@@ -104,11 +102,6 @@ def suppressed(package: str) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("package", sorted({*PACKAGES, "protos", "tests"} - WITH_SUPPRESSIONS))
+@pytest.mark.parametrize("package", [*PACKAGES, "protos", "tests"])
 def test_exceptions_to_lint_rules_stand_in_pyproject(package: str) -> None:
     assert not suppressed(package), "change the code, or write the exception into pyproject.toml with its reason"
-
-
-@pytest.mark.parametrize("package", sorted(WITH_SUPPRESSIONS))
-def test_a_package_without_suppressions_stays_so(package: str) -> None:
-    assert suppressed(package), f"take {package} out of WITH_SUPPRESSIONS"

@@ -33,5 +33,5 @@ def call(
 ) -> Passage:
     made = Passage(policy or MethodPolicy("/x.Y/Z", frozenset({CallerKind.ANONYMOUS})), metadata)
     made.context = Context(peer)
-    made.headers = dict(metadata)  # type: ignore[arg-type]  # what the request_id link leaves behind
+    made.headers = {key: str(value) for key, value in metadata}  # as the request_id link leaves them
     return made

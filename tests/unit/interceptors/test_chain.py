@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from notes.v1 import notes_service_pb2
 
 from tenantmesh.interceptors.chain import DENYING, LINKS, Chain, ChainPorts, ChainSettings
 from tenantmesh.interceptors.errors import (
@@ -45,8 +46,6 @@ def test_a_policy_that_cant_be_kept_is_refused_at_start() -> None:
     services = tenant_service_pb2.DESCRIPTOR.services_by_name.values()
     with pytest.raises(PolicyError, match="tenant directory"):
         Chain(services, ChainPorts(tokens=TokenSigner().verifier()))
-    from notes.v1 import notes_service_pb2  # noqa: PLC0415
-
     with pytest.raises(PolicyError, match="ForgottenNote has no policy"):
         Chain(notes_service_pb2.DESCRIPTOR.services_by_name.values(), TestMesh().ports())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import urlsafe_b64encode
 from typing import Any
 
 import pytest
@@ -61,8 +62,6 @@ def test_an_expired_token_says_so() -> None:
 
 
 def test_duplicate_claims_are_refused() -> None:
-    from base64 import urlsafe_b64encode  # noqa: PLC0415
-
     signer = TokenSigner()
     token = signer.sign(signer.claims(TestMesh().add_tenant("acme").id))
     header, _, signature = token.split(".")
