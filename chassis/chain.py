@@ -8,13 +8,31 @@ import grpc
 from google.protobuf.descriptor import ServiceDescriptor
 
 from tenantmesh.chassis.settings import ServiceSettings
-from tenantmesh.interceptors import Chain, ChainPorts, ChainSettings, Mesh
+from tenantmesh.interceptors import (
+    ApiKeyVerifier,
+    Chain,
+    ChainPorts,
+    ChainSettings,
+    EntitlementDirectory,
+    EntitlementSource,
+    LeasedQuota,
+    LeasedRateLimiter,
+    Mesh,
+    QuotaLedger,
+    TenantDirectory,
+)
+from tenantmesh.interceptors.backends.redis.quota_pool import RedisQuotaPool
+from tenantmesh.interceptors.backends.redis.rate_store import RedisRateStore
 from tenantmesh.interceptors.client import Credential, channel, tls_credentials
 from tenantmesh.interceptors.credentials import parse_identities
 from tenantmesh.interceptors.limits import parse_rates
 from tenantmesh.interceptors.logs import AccessLog
+from tenantmesh.interceptors.tokens import JwtVerifier, KeySet
+from tenantmesh.runtime.redis_client import StoreClient
+from tenantmesh.runtime.telemetry import Telemetry
+from tenantmesh.runtime.telemetry.spans import CallSpans
 
-__all__ = ["make_chain", "make_mesh", "to_tenant_svc"]
+__all__ = ["make_chain", "make_mesh", "make_ports", "to_tenant_svc"]
 
 
 def make_chain(services: Iterable[ServiceDescriptor], ports: ChainPorts, settings: ServiceSettings) -> Chain:
@@ -27,6 +45,36 @@ def make_chain(services: Iterable[ServiceDescriptor], ports: ChainPorts, setting
         access_log=AccessLog(settings.telemetry.access_log),
     )
     return Chain(services, ports, chain_settings)
+
+
+def make_ports(
+    settings: ServiceSettings,
+    telemetry: Telemetry,
+    redis: StoreClient,
+    *,
+    keys: KeySet,
+    api_keys: ApiKeyVerifier,
+    tenants: TenantDirectory,
+    entitlements: EntitlementSource,
+    ledger: QuotaLedger,
+) -> ChainPorts:
+    """Make the chain's ports: leases on the store, the directory of entitlements, and what telemetry wants to see.
+
+    Registers the counters of the leases.
+    """
+    quotas, limiter = LeasedQuota(ledger, RedisQuotaPool(redis)), LeasedRateLimiter(RedisRateStore(redis))
+    telemetry.counters("tenantmesh_allowance", quotas.stats)
+    telemetry.counters("tenantmesh_burst", limiter.stats)
+    return ChainPorts(
+        tokens=JwtVerifier(settings.tokens.issuer, settings.tokens.audience, keys),
+        api_keys=api_keys,
+        directory=tenants,
+        entitlements=EntitlementDirectory(entitlements),
+        quotas=quotas,
+        limiter=limiter,
+        observer=telemetry.record_call,
+        tracer=CallSpans(telemetry.tracer) if telemetry.tracer is not None else None,
+    )
 
 
 def make_mesh(settings: ServiceSettings) -> Mesh:

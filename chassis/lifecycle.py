@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 
 from tenantmesh.chassis.background import Background
 
-__all__ = ["Lifecycle", "Part"]
+__all__ = ["Entered", "Lifecycle", "Part"]
 
 
 class Part:
@@ -31,6 +31,22 @@ class Part:
         """Close it, where that means something."""
         if self._close is not None:
             await self._close()
+
+
+class Entered:
+    """A part that is an asynchronous context manager: entered by the start, left by the close."""
+
+    def __init__(self, manager: AbstractAsyncContextManager[object]) -> None:
+        self._manager = manager
+        self._opened = AsyncExitStack()
+
+    async def start(self) -> None:
+        """Enter it."""
+        await self._opened.enter_async_context(self._manager)
+
+    async def close(self) -> None:
+        """Leave it, if it was entered."""
+        await self._opened.aclose()
 
 
 class Lifecycle:

@@ -22,7 +22,7 @@ class AccountServicer:
     def __init__(self, accounts: Accounts) -> None:
         self._accounts = accounts
 
-    async def Register(self, request: pb.RegisterRequest) -> pb.RegisterResponse:
+    async def Register(self, request: pb.RegisterRequest, _context: object) -> pb.RegisterResponse:
         """Create an account. The answer is made of the request alone: it does not tell whether the address is known."""
         call = current_call()
         if call.tenant is None:
@@ -30,7 +30,7 @@ class AccountServicer:
         await self._accounts.register(call.tenant, registration(request), call.entitlements.limit(USERS))
         return pb.RegisterResponse(email=request.email)
 
-    async def GetMe(self, _request: pb.GetMeRequest) -> UserMessage:
+    async def GetMe(self, _request: pb.GetMeRequest, _context: object) -> UserMessage:
         """Return the user of the access token."""
         call = current_call()
         user = await self._accounts.me(call.tenant_id, UserId(uuid.UUID(call.caller.subject)))

@@ -19,12 +19,12 @@ class SessionServicer:
         self._password_login = password_login
         self._sessions = sessions
 
-    async def Login(self, request: pb.LoginRequest) -> pb.LoginResponse:
+    async def Login(self, request: pb.LoginRequest, _context: object) -> pb.LoginResponse:
         """Exchange an address and a password for the tokens of a new session."""
         signed_in = await self._password_login.login(current_call().tenant_id, request.email, request.password)
         return login_response(signed_in)
 
-    async def RefreshToken(self, request: pb.RefreshTokenRequest) -> pb.RefreshTokenResponse:
+    async def RefreshToken(self, request: pb.RefreshTokenRequest, _context: object) -> pb.RefreshTokenResponse:
         """Exchange a refresh token for the next pair of tokens."""
         refuse({"refresh_token": None if request.refresh_token else "is required"})
         return refresh_response(await self._sessions.refresh(request.refresh_token, current_call().tenant))

@@ -11,6 +11,7 @@ from tenantmesh.chassis.event_log.tail import Tail
 from tenantmesh.chassis.event_log.watch import Watch
 from tenantmesh.chassis.settings import EventSettings
 from tenantmesh.runtime.database import Database
+from tenantmesh.runtime.health import Check
 
 __all__ = ["Feed"]
 
@@ -38,13 +39,18 @@ class Feed(Generic[_E]):
             if prunable is not None and settings.retention is not None
             else None
         )
+        self._log = log
         self._listener = database.listen(channel, lambda _payload: self._tail.wake())
         self._opened = AsyncExitStack()
 
     @property
-    def lost(self) -> bool:
-        """Whether the log has not been read for too long."""
-        return self._tail.lost
+    def check(self) -> Check:
+        """The health check that fails while the log has not been read for too long."""
+        return Check(f"{self._log.name} events", self._check)
+
+    async def _check(self) -> None:
+        if self._tail.lost:
+            raise self._log.lost()
 
     async def start(self) -> None:
         """Begins to follow. Raises Unavailable without a database."""

@@ -22,7 +22,7 @@ from tenantmesh.tenant_svc.allowances import accounts
 from tenantmesh.tenant_svc.allowances.ledger import Ledger
 from tenantmesh.tenant_svc.allowances.refusals import exhausted
 
-__all__ = ["Allocations", "Drain"]
+__all__ = ["Allocations", "Drain", "nothing_to_drain"]
 
 Drain = Callable[[TenantId, Sequence[str]], Awaitable[None]]
 """Returns the units of these meters in the pool to the ledger."""
@@ -40,8 +40,8 @@ class _Short(Exception):
         self.meters = meters
 
 
-async def _nothing_pooled(_tenant_id: TenantId, _meters: Sequence[str]) -> None:
-    return
+async def nothing_to_drain(_tenant_id: TenantId, _meters: Sequence[str]) -> None:
+    """Drain nothing: without a pool, the ledger has every unit that no process holds."""
 
 
 class Allocations:
@@ -52,7 +52,7 @@ class Allocations:
         doors: Doors,
         ledger: Ledger,
         new_id: Callable[[], uuid.UUID],
-        drain: Drain = _nothing_pooled,
+        drain: Drain = nothing_to_drain,
     ) -> None:
         self._doors = doors
         self._ledger = ledger

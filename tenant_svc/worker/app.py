@@ -2,61 +2,71 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
-from tenantmesh.chassis.doors import Doors
+from tenantmesh.chassis.capability import Capability, jobs_of
 from tenantmesh.chassis.jobs.queue import SETTINGS, JobQueue
-from tenantmesh.chassis.jobs.settings import WorkerSettings
+from tenantmesh.chassis.lifecycle import Lifecycle, Part
 from tenantmesh.interceptors.backends.redis.quota_pool import RedisQuotaPool
 from tenantmesh.runtime import redis_client, row_security
 from tenantmesh.runtime.database import Database, connect
 from tenantmesh.runtime.database.pool import RawConnection
 from tenantmesh.runtime.telemetry import Telemetry
-from tenantmesh.tenant_svc.allowances.pool import PoolReader
-from tenantmesh.tenant_svc.entitlements.entitlements import Pooled
-from tenantmesh.tenant_svc.plan_changes.executor import PlanChangeExecutor
-from tenantmesh.tenant_svc.plan_changes.jobs import PlanChangeJobs
-from tenantmesh.tenant_svc.plan_changes.plan_changes import PLAN_CHANGE_JOB
-from tenantmesh.tenant_svc.schema import OUTAGE, SCHEMA
+from tenantmesh.tenant_svc.capabilities import TenantCapabilities
+from tenantmesh.tenant_svc.resources import Resources
+from tenantmesh.tenant_svc.schema import SCHEMA
+from tenantmesh.tenant_svc.settings import TenantWorkerSettings
 from tenantmesh.tenant_svc.tables import metadata
 
-__all__ = ["WorkerApp"]
+__all__ = ["WorkerApp", "every_capability"]
+
+
+def every_capability(resources: Resources) -> Sequence[Capability]:
+    """Return the capabilities of tenant_svc."""
+    return TenantCapabilities(resources).all
 
 
 class WorkerApp:
-    """The parts of the worker, each made once and given what it needs."""
+    """The parts of the worker: it runs the jobs and the followers of the capabilities.
+
+    Its start raises InsecureDatabase, DatabaseError, or what is wrong with the queue: do not work.
+    """
 
     def __init__(
         self,
-        settings: WorkerSettings,
+        settings: TenantWorkerSettings,
         telemetry: Telemetry,
-        make_executor: Callable[[Doors, Pooled | None], PlanChangeExecutor] = PlanChangeExecutor,
+        capabilities: Callable[[Resources], Sequence[Capability]] = every_capability,
     ) -> None:
         self._settings = settings
         self._database = Database(settings.database, schema=SCHEMA)
-        # Without a store, units that lie ready in it count as used: too careful, never too generous.
-        self._redis = None if settings.redis.url is None else redis_client.connect(settings.redis)
-        pooled = None if self._redis is None else PoolReader(RedisQuotaPool(self._redis))
-        handlers = {PLAN_CHANGE_JOB: PlanChangeJobs(make_executor(Doors(self._database, OUTAGE), pooled))}
-        self.queue = JobQueue(self._connect_queue, handlers, settings.worker)
+        # Without a store, units in it count as used: too careful, never too generous.
+        redis = None if settings.redis.url is None else redis_client.connect(settings.redis)
+        resources = Resources(
+            database=self._database,
+            events=settings.events,
+            quotas=settings.quotas,
+            pool=None if redis is None else RedisQuotaPool(redis),
+        )
+        built = capabilities(resources)
+        self.queue = JobQueue(self._connect_queue, jobs_of(built), settings.worker)
         telemetry.collector(self._metrics)
+        life = Lifecycle(
+            [
+                Part(start=self._database.open, close=self._database.close),
+                Part(start=self._verify),
+                Part(close=None if redis is None else redis.aclose),
+                *(follower for capability in built for follower in capability.followers),
+                self.queue,
+            ]
+        )
+        self.start, self.close = life.start, life.close
 
-    async def start(self) -> None:
-        """Opens what working needs, and begins. Raises InsecureDatabase, DatabaseError, or what is wrong with the
-        queue: do not work."""
-        await self._database.open()
+    async def _verify(self) -> None:
         await row_security.verify(self._database, metadata, package="tenantmesh.tenant_svc")
-        await self.queue.start()
-
-    async def close(self) -> None:
-        """Ends everything in reverse order, also what was never started."""
-        await self.queue.close()
-        if self._redis is not None:
-            await self._redis.aclose()
-        await self._database.close()
 
     async def _connect_queue(self) -> RawConnection:
         database = self._settings.database

@@ -4,29 +4,34 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
-from tenantmesh.auth_svc.app import AuthApp
+from tenantmesh.auth_svc.app import build as build_auth
 from tenantmesh.auth_svc.settings import AuthSettings
-from tenantmesh.chassis.jobs.settings import WorkerSettings
+from tenantmesh.runtime.server import Application
 from tenantmesh.runtime.settings import ProcessSettings
 from tenantmesh.runtime.telemetry import Telemetry
-from tenantmesh.tenant_svc.app import TenantApp
-from tenantmesh.tenant_svc.settings import TenantSettings
+from tenantmesh.tenant_svc.app import build as build_tenant
+from tenantmesh.tenant_svc.settings import TenantSettings, TenantWorkerSettings
 from tenantmesh.tenant_svc.worker.app import WorkerApp
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "reference" / "metrics.md").read_text()
 ROWS = "\n".join(line for line in PAGE.splitlines() if line.startswith("| `"))
 PLACE = "postgresql://nobody@127.0.0.1:1/nothing"
 
-Process = tuple[type[ProcessSettings], Callable[..., AuthApp | TenantApp | WorkerApp]]
+
+async def build_worker(settings: TenantWorkerSettings, telemetry: Telemetry) -> WorkerApp:
+    return WorkerApp(settings, telemetry)
+
+
+Process = tuple[type[ProcessSettings], Callable[..., Awaitable[Application | WorkerApp]]]
 PROCESSES: dict[str, Process] = {
-    "tenant_svc": (TenantSettings, TenantApp),
-    "auth_svc": (AuthSettings, AuthApp),
-    "worker": (WorkerSettings, WorkerApp),
+    "tenant_svc": (TenantSettings, build_tenant),
+    "auth_svc": (AuthSettings, build_auth),
+    "worker": (TenantWorkerSettings, build_worker),
 }
 
 
@@ -51,7 +56,7 @@ async def metrics_of(process: str, tmp_path: Path, environment: pytest.MonkeyPat
     made = settings()
     telemetry = Telemetry(made.telemetry, process)
     telemetry.record_call("/a.B/C", "OK", 0.001)
-    app = make(made, telemetry)
+    app = await make(made, telemetry)
     try:
         families = list(telemetry.registry.collect())
     finally:

@@ -176,7 +176,7 @@ async def service(
     settings = service_settings(postgres, store, kek_file, tenant_svc.target)
     with pytest.MonkeyPatch.context() as patched:
         # What is told is told because somebody registered.
-        patched.setattr("tenantmesh.auth_svc.app.REPORT_INTERVAL", timedelta(hours=1))
+        patched.setattr("tenantmesh.auth_svc.gauges.wiring.REPORT_INTERVAL", timedelta(hours=1))
         application = await build(settings, Telemetry(settings.telemetry, "auth_svc"))
     port = free_port()
     server = make_server(application, settings.server.model_copy(update={"listen": f"127.0.0.1:{port}"}))

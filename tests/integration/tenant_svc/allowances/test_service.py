@@ -15,6 +15,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc import error_details_pb2, status_pb2
 
+from tenantmesh.chassis.servicers import JoinedServicer
 from tenantmesh.interceptors.backends.grpc.quota_ledger import GrpcQuotaLedger
 from tenantmesh.interceptors.caller import CallerKind
 from tenantmesh.interceptors.client import Credential, channel, thread_channel
@@ -34,7 +35,6 @@ from tenantmesh.tenant_svc.allowances.ledger import Ledger
 from tenantmesh.tenant_svc.allowances.servicer import AllowanceServicer
 from tenantmesh.tenant_svc.gauges.gauges import Gauges
 from tenantmesh.tenant_svc.gauges.servicer import GaugeServicer
-from tenantmesh.tenant_svc.servicers import JoinedServicer
 from tests.integration.tenant_svc.metering import Allowances
 from tests.integration.tenant_svc.stage import eventually
 

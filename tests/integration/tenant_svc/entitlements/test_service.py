@@ -17,6 +17,7 @@ from google.rpc import code_pb2
 from tenantmesh.chassis.doors import Doors
 from tenantmesh.chassis.event_log.tail import Tail
 from tenantmesh.chassis.event_log.watch import Watch
+from tenantmesh.chassis.servicers import JoinedServicer
 from tenantmesh.interceptors.backends.grpc.entitlements import GrpcEntitlementSource
 from tenantmesh.interceptors.caller import CallerKind
 from tenantmesh.interceptors.errors import PermissionDenied
@@ -46,7 +47,6 @@ from tenantmesh.tenant_svc.overrides.overrides import Overrides
 from tenantmesh.tenant_svc.overrides.servicer import OverrideServicer
 from tenantmesh.tenant_svc.plans.plans import Plans, Which
 from tenantmesh.tenant_svc.plans.repository import plan_ids
-from tenantmesh.tenant_svc.servicers import JoinedServicer
 from tenantmesh.tenant_svc.tenants.tenant import Tenant
 from tests.integration.tenant_svc.catalog import plan_draft
 from tests.integration.tenant_svc.entitled import ACTOR, METER, Pool, Rows, grant_draft

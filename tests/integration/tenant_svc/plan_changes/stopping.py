@@ -8,16 +8,21 @@ import sys
 import uuid
 from typing import Any, cast
 
+from tenantmesh.chassis.capability import Capability
 from tenantmesh.chassis.doors import Doors
 from tenantmesh.chassis.jobs.process import run
-from tenantmesh.chassis.jobs.settings import WorkerSettings
 from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.runtime.database import Connection
 from tenantmesh.runtime.telemetry import setup
+from tenantmesh.tenant_svc.allowances.wiring import pooled_units
 from tenantmesh.tenant_svc.entitlements.entitlement import TenantEntitlements
 from tenantmesh.tenant_svc.entitlements.entitlements import Pooled
 from tenantmesh.tenant_svc.operations.operation import Operation
 from tenantmesh.tenant_svc.plan_changes.executor import PlanChangeExecutor
+from tenantmesh.tenant_svc.plan_changes.jobs import PlanChangeJobs
+from tenantmesh.tenant_svc.plan_changes.plan_changes import PLAN_CHANGE_JOB
+from tenantmesh.tenant_svc.resources import Resources
+from tenantmesh.tenant_svc.settings import TenantWorkerSettings
 from tenantmesh.tenant_svc.worker.app import WorkerApp
 
 PLACES = ("taken", "begun", "checked", "changed", "committed")
@@ -59,9 +64,14 @@ class StoppingSteps(PlanChangeExecutor):
 
 def main() -> int:
     place, operation_id = sys.argv[1], uuid.UUID(sys.argv[2])
-    settings = cast("type[Any]", WorkerSettings)()  # pydantic reads the environment
+    settings = cast("type[Any]", TenantWorkerSettings)()  # pydantic reads the environment
     telemetry = setup(settings.telemetry, "stopping")
-    app = WorkerApp(settings, telemetry, lambda doors, pooled: StoppingSteps(doors, pooled, place, operation_id))
+
+    def capabilities(resources: Resources) -> list[Capability]:
+        steps = StoppingSteps(resources.doors, pooled_units(resources), place, operation_id)
+        return [Capability(name="plan_changes", jobs={PLAN_CHANGE_JOB: PlanChangeJobs(steps)})]
+
+    app = WorkerApp(settings, telemetry, capabilities)
     return run(app, telemetry, settings.worker.grace)
 
 

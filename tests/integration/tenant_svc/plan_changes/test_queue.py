@@ -14,17 +14,23 @@ import pytest
 from pgqueuer import AsyncpgDriver, Queries
 from pgqueuer.adapters.persistence.qb import QueryBuilderEnvironment
 
+from tenantmesh.chassis.capability import Capability
 from tenantmesh.chassis.doors import Doors
 from tenantmesh.chassis.jobs.queue import SETTINGS
-from tenantmesh.chassis.jobs.settings import JobSettings, WorkerSettings
+from tenantmesh.chassis.jobs.settings import JobSettings
 from tenantmesh.interceptors.errors import Unavailable
 from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.runtime.settings import DatabaseSettings, TelemetrySettings
 from tenantmesh.runtime.telemetry import Telemetry
+from tenantmesh.tenant_svc.allowances.wiring import pooled_units
 from tenantmesh.tenant_svc.entitlements.entitlements import Pooled
 from tenantmesh.tenant_svc.operations.operation import Operation, OperationState
 from tenantmesh.tenant_svc.operations.operations import Operations
 from tenantmesh.tenant_svc.plan_changes.executor import PlanChangeExecutor
+from tenantmesh.tenant_svc.plan_changes.jobs import PlanChangeJobs
+from tenantmesh.tenant_svc.plan_changes.plan_changes import PLAN_CHANGE_JOB
+from tenantmesh.tenant_svc.resources import Resources
+from tenantmesh.tenant_svc.settings import TenantWorkerSettings
 from tenantmesh.tenant_svc.worker.app import WorkerApp
 from tests.integration.tenant_svc.stage import eventually
 from tests.integration.tenant_svc.world import World
@@ -42,11 +48,16 @@ async def working(
 ) -> AsyncIterator[WorkerApp]:
     """A worker that is stopped at the end, or broken off."""
     database = world.database
-    settings = WorkerSettings(
+    settings = TenantWorkerSettings(
         database=DatabaseSettings(url=database.url("tenant_app")),
         worker=JobSettings.model_validate({"queue_url": database.url("tenant_worker"), **FAST, **more}),
     )
-    app = WorkerApp(settings, Telemetry(TelemetrySettings(), "test"), make_executor)
+
+    def capabilities(resources: Resources) -> list[Capability]:
+        handler = PlanChangeJobs(make_executor(resources.doors, pooled_units(resources)))
+        return [Capability(name="plan_changes", jobs={PLAN_CHANGE_JOB: handler})]
+
+    app = WorkerApp(settings, Telemetry(TelemetrySettings(), "test"), capabilities)
     await app.start()
     try:
         yield app

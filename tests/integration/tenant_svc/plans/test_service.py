@@ -11,6 +11,7 @@ import pytest
 from google.protobuf import field_mask_pb2, json_format, struct_pb2
 from google.rpc import error_details_pb2, status_pb2
 
+from tenantmesh.chassis.servicers import JoinedServicer
 from tenantmesh.interceptors.caller import CallerKind
 from tenantmesh.interceptors.testing import TestMesh
 from tenantmesh.tenant.v1 import plan_pb2, plan_service_pb2
@@ -20,7 +21,6 @@ from tenantmesh.tenant_svc.features.features import Features
 from tenantmesh.tenant_svc.features.servicer import FeatureServicer
 from tenantmesh.tenant_svc.plans.plans import Plans
 from tenantmesh.tenant_svc.plans.servicer import PlanServicer
-from tenantmesh.tenant_svc.servicers import JoinedServicer
 from tests.fixtures.engines import WorkerDatabase
 from tests.integration.tenant_svc.catalog import told
 from tests.integration.tenant_svc.serving import reason_of, refusal

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from tenantmesh.chassis.servicers import JoinedServicer
 from tenantmesh.interceptors.caller import Caller, CallerKind
 from tenantmesh.tenant.v1 import operation_service_pb2
 from tenantmesh.tenant_svc.readers import Reader
-from tenantmesh.tenant_svc.servicers import JoinedServicer
 
 SERVICE = operation_service_pb2.DESCRIPTOR.services_by_name["OperationService"]
 

@@ -1,0 +1,23 @@
+"""What system keys bring to auth_svc. They are verified by its own chain, and by introspection."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tenantmesh.auth_svc.api_keys.api_keys import SystemKeys
+from tenantmesh.auth_svc.resources import Resources
+from tenantmesh.chassis.capability import Capability
+
+__all__ = ["ApiKeysCapability", "build"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ApiKeysCapability(Capability):
+    """`keys` are the use cases."""
+
+    keys: SystemKeys
+
+
+def build(resources: Resources) -> ApiKeysCapability:
+    """Build the capability."""
+    return ApiKeysCapability(name="api_keys", keys=SystemKeys(resources.doors))

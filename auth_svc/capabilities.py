@@ -1,0 +1,52 @@
+"""The capabilities of auth_svc, in the order in which each may use those before it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tenantmesh.auth_svc.accounts import wiring as accounts
+from tenantmesh.auth_svc.api_keys import wiring as api_keys
+from tenantmesh.auth_svc.api_keys.api_keys import SystemKeys
+from tenantmesh.auth_svc.gauges import wiring as gauges
+from tenantmesh.auth_svc.passwords import wiring as passwords
+from tenantmesh.auth_svc.resources import Resources
+from tenantmesh.auth_svc.sessions import wiring as sessions
+from tenantmesh.auth_svc.tokens import wiring as tokens
+from tenantmesh.auth_svc.tokens.signing_keys import KeyRing
+from tenantmesh.chassis.capability import Capability, TenantPart
+
+__all__ = ["CAPABILITIES", "PARTS", "AuthCapabilities"]
+
+CAPABILITIES: Mapping[str, str] = {
+    "api_keys": "the credentials of operators and services; they need nothing else",
+    "passwords": "rules and hashing; they know no user",
+    "gauges": "the number of users, reported to tenant_svc",
+    "accounts": "the users; they raise the gauge and have passwords",
+    "sessions": "what a user's proof is exchanged for; they need access tokens to hand out",
+    "tokens": "keys, discovery and introspection, which asks sessions and system keys",
+}
+"""Each capability, with the reason for its place. Starting follows this order, closing the reverse."""
+
+PARTS: tuple[TenantPart, ...] = (gauges.PART, accounts.PART, sessions.PART)
+"""What is kept of a tenant, parents before children: created and imported in this order, purged in reverse."""
+
+
+class AuthCapabilities:
+    """Each capability, built once from the resources of its process."""
+
+    def __init__(self, resources: Resources) -> None:
+        self.signing_keys: KeyRing = tokens.key_ring(resources)
+        secrets = passwords.build()
+        system, levels = api_keys.build(resources), gauges.build(resources)
+        self.system_keys: SystemKeys = system.keys
+        signed_in = sessions.build(resources, secrets.hashing, tokens.access_tokens(resources, self.signing_keys))
+        built: tuple[Capability, ...] = (
+            system,
+            secrets,
+            levels,
+            accounts.build(resources, secrets, levels.level_changed),
+            signed_in,
+            tokens.build(resources, self.signing_keys, system.keys, signed_in.sessions),
+        )
+        by_name = {capability.name: capability for capability in built}
+        self.all = tuple(by_name[name] for name in CAPABILITIES)

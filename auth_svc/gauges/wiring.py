@@ -1,0 +1,40 @@
+"""What gauges bring to auth_svc: levels of tenants, reported to tenant_svc."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from tenantmesh.auth_svc.gauges import tables
+from tenantmesh.auth_svc.gauges.outbox import GaugeOutbox
+from tenantmesh.auth_svc.gauges.reports import GrpcGaugeReports
+from tenantmesh.auth_svc.resources import Resources
+from tenantmesh.chassis.capability import Capability, TenantPart
+from tenantmesh.chassis.chain import to_tenant_svc
+from tenantmesh.chassis.lifecycle import Part
+from tenantmesh.chassis.outbox import Relay
+
+__all__ = ["PART", "REPORT_INTERVAL", "GaugesCapability", "build"]
+
+REPORT_INTERVAL = timedelta(seconds=5)
+"""How often a process looks for levels that others have left unreported."""
+PART = TenantPart(
+    tables=(tables.gauges,), not_exported={"gauges": "an import counts the levels of the rows that it brings"}
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GaugesCapability(Capability):
+    """`level_changed` reports changed levels at once."""
+
+    level_changed: Callable[[], None]
+
+
+def build(resources: Resources) -> GaugesCapability:
+    """Build the capability."""
+    reports = GrpcGaugeReports(to_tenant_svc(resources.settings))
+    relay = Relay("gauge-reports", GaugeOutbox(resources.doors), reports, interval=REPORT_INTERVAL)
+    return GaugesCapability(
+        name="gauges", background=[Part(close=reports.close), relay], part=PART, level_changed=relay.wake
+    )

@@ -1,0 +1,24 @@
+"""What the capabilities of auth_svc are built on: the doors of its database, the store, the key, and the tenants."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tenantmesh.auth_svc.settings import AuthSettings
+from tenantmesh.chassis.doors import Doors
+from tenantmesh.interceptors import TenantDirectory
+from tenantmesh.runtime.encryption import KeyEncryptionKey
+from tenantmesh.runtime.redis_client import StoreClient
+
+__all__ = ["Resources"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resources:
+    """Made once per process."""
+
+    settings: AuthSettings
+    doors: Doors
+    redis: StoreClient
+    kek: KeyEncryptionKey
+    tenants: TenantDirectory

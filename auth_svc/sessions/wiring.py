@@ -1,0 +1,45 @@
+"""What sessions bring to auth_svc: signing in with a password, and staying signed in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tenantmesh.auth.v1 import auth_service_pb2
+from tenantmesh.auth_svc.passwords.hashing import Hashing
+from tenantmesh.auth_svc.resources import Resources
+from tenantmesh.auth_svc.sessions import tables
+from tenantmesh.auth_svc.sessions.attempts import LoginAttempts
+from tenantmesh.auth_svc.sessions.password_login import PasswordLogin
+from tenantmesh.auth_svc.sessions.refresh_tokens import RefreshTokens
+from tenantmesh.auth_svc.sessions.servicer import SessionServicer
+from tenantmesh.auth_svc.sessions.session import SessionLifetimes
+from tenantmesh.auth_svc.sessions.sessions import Sessions
+from tenantmesh.auth_svc.tokens.tokens import AccessTokens
+from tenantmesh.chassis.capability import Capability, TenantPart
+from tenantmesh.interceptors.backends.redis.rate_limiter import RedisRateLimiter
+
+__all__ = ["PART", "SessionsCapability", "build"]
+
+_SERVICE = auth_service_pb2.DESCRIPTOR.services_by_name["AuthService"]
+PART = TenantPart(
+    tables=(tables.sessions,), not_exported={"sessions": "they are credentials of this mesh; people sign in again"}
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SessionsCapability(Capability):
+    """`sessions` are the use cases."""
+
+    sessions: Sessions
+
+
+def build(resources: Resources, hashing: Hashing, access: AccessTokens) -> SessionsCapability:
+    """Build the capability. `access` issues the access tokens of a session."""
+    given = resources.settings.sessions
+    lifetimes = SessionLifetimes(given.idle, given.absolute, given.grace)
+    sessions = Sessions(resources.doors, resources.tenants, access, RefreshTokens(resources.kek), lifetimes)
+    attempts = LoginAttempts(RedisRateLimiter(resources.redis))
+    login = PasswordLogin(resources.doors, hashing, attempts, sessions)
+    return SessionsCapability(
+        name="sessions", servicers={_SERVICE: SessionServicer(login, sessions)}, part=PART, sessions=sessions
+    )

@@ -1,0 +1,50 @@
+"""What access tokens bring to auth_svc: the keys that sign them, their issue, and introspection."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tenantmesh.auth.v1 import token_service_pb2
+from tenantmesh.auth_svc.api_keys.api_keys import SystemKeys
+from tenantmesh.auth_svc.resources import Resources
+from tenantmesh.auth_svc.tokens.servicer import TokenServicer
+from tenantmesh.auth_svc.tokens.signing_key import KeySchedule
+from tenantmesh.auth_svc.tokens.signing_keys import KeyRing
+from tenantmesh.auth_svc.tokens.tokens import AccessTokens, Discovery, Introspection, LiveSessions
+from tenantmesh.chassis.capability import Capability
+from tenantmesh.interceptors.tokens import JwtVerifier
+
+__all__ = ["TokensCapability", "access_tokens", "build", "key_ring"]
+
+_SERVICE = token_service_pb2.DESCRIPTOR.services_by_name["TokenService"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokensCapability(Capability):
+    """`keys` are the signing keys, also the key set of the service's own chain."""
+
+    keys: KeyRing
+
+
+def key_ring(resources: Resources) -> KeyRing:
+    """Make the signing keys. They sign the tokens of sessions, which introspection needs in turn."""
+    tokens = resources.settings.tokens
+    return KeyRing(resources.doors, resources.kek, KeySchedule(tokens.sign_for, tokens.publish_before))
+
+
+def access_tokens(resources: Resources, keys: KeyRing) -> AccessTokens:
+    """Make what issues access tokens."""
+    tokens = resources.settings.tokens
+    return AccessTokens(tokens.issuer, tokens.audience, keys)
+
+
+def build(resources: Resources, keys: KeyRing, system_keys: SystemKeys, sessions: LiveSessions) -> TokensCapability:
+    """Build the capability. `sessions` say whether the session of a token still lives."""
+    tokens = resources.settings.tokens
+    introspection = Introspection(JwtVerifier(tokens.issuer, tokens.audience, keys), system_keys, sessions)
+    return TokensCapability(
+        name="tokens",
+        servicers={_SERVICE: TokenServicer(keys, Discovery(tokens.issuer), introspection)},
+        background=[keys],
+        keys=keys,
+    )

@@ -1,0 +1,82 @@
+"""A service of the mesh, put together from its connections, its capabilities and a chain in front of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from google.protobuf.descriptor import ServiceDescriptor
+from sqlalchemy import MetaData
+
+from tenantmesh.chassis.capability import Capability
+from tenantmesh.chassis.chain import make_chain, make_mesh
+from tenantmesh.chassis.contract import CONTRACT
+from tenantmesh.chassis.lifecycle import Lifecycle, Part
+from tenantmesh.chassis.servicers import registrations
+from tenantmesh.chassis.settings import ServiceSettings
+from tenantmesh.interceptors import ChainPorts
+from tenantmesh.runtime import redis_client, row_security
+from tenantmesh.runtime.database import Database
+from tenantmesh.runtime.health import Check, Health
+from tenantmesh.runtime.server import Application
+
+__all__ = ["AddToServer", "Connections", "assemble"]
+
+AddToServer = Callable[[Any, Any], None]
+"""A generated `add_…_to_server`."""
+
+
+class Connections:
+    """The connections of a service to its database, its store and the other services, made but not opened."""
+
+    def __init__(self, settings: ServiceSettings, schema: str) -> None:
+        self.database = Database(settings.database, schema=schema)
+        self.redis = redis_client.connect(settings.redis)
+        self.mesh = make_mesh(settings)
+
+    def parts(self, metadata: MetaData, package: str) -> list[Part]:
+        """Return the parts that open and close them. Between them the database is verified to isolate tenants.
+
+        The start raises InsecureDatabase or DatabaseError: do not serve.
+        """
+
+        async def verify() -> None:
+            await row_security.verify(self.database, metadata, package=package)
+
+        return [
+            Part(start=self.database.open, close=self.database.close),
+            Part(start=verify),
+            Part(close=self.redis.aclose),
+            Part(close=self.mesh.close),
+        ]
+
+
+def assemble(
+    settings: ServiceSettings,
+    connections: Connections,
+    capabilities: Sequence[Capability],
+    ports: ChainPorts,
+    *,
+    services: Mapping[ServiceDescriptor, AddToServer],
+    metadata: MetaData,
+    package: str,
+) -> Application:
+    """Put a service together: what it serves, what it checks, and what starts and closes with it.
+
+    package: the service's package, whose newest migration the database must have.
+
+    Raises PolicyError for policies that can't be kept, and TypeError for a method that no capability answers.
+    """
+    chain = make_chain(services, ports, settings)
+    background = [part for capability in capabilities for part in capability.background]
+    checks = [check for capability in capabilities for check in capability.checks]
+    life = Lifecycle([*connections.parts(metadata, package), *background, chain])
+    health = {service.full_name: [Check("database", connections.database.check), *checks] for service in services}
+    return Application(
+        services=registrations(services, capabilities),
+        interceptors=[chain.aio_interceptor()],
+        health=Health(health),
+        names=[service.full_name for service in CONTRACT],
+        start=life.start,
+        close=life.close,
+    )

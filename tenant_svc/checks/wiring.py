@@ -1,0 +1,19 @@
+"""What checks of entitlements bring to tenant_svc."""
+
+from __future__ import annotations
+
+from tenantmesh.chassis.capability import Capability
+from tenantmesh.tenant.v1 import entitlement_service_pb2
+from tenantmesh.tenant_svc.checks.checks import Checks
+from tenantmesh.tenant_svc.checks.servicer import CheckServicer
+from tenantmesh.tenant_svc.entitlements.entitlements import Entitlements
+from tenantmesh.tenant_svc.resources import Resources
+
+__all__ = ["build"]
+
+_SERVICE = entitlement_service_pb2.DESCRIPTOR.services_by_name["EntitlementService"]
+
+
+def build(resources: Resources, entitlements: Entitlements) -> Capability:
+    """Build the capability."""
+    return Capability(name="checks", servicers={_SERVICE: CheckServicer(Checks(resources.doors, entitlements))})

@@ -1,0 +1,40 @@
+"""What entitlements bring to tenant_svc: reading them, and the source of its own chain."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tenantmesh.chassis.capability import Capability, TenantPart
+from tenantmesh.chassis.event_log.watch import Watch
+from tenantmesh.tenant.v1 import entitlement_service_pb2
+from tenantmesh.tenant_svc.entitlements import tables
+from tenantmesh.tenant_svc.entitlements.entitlements import Entitlements, Pooled
+from tenantmesh.tenant_svc.entitlements.servicer import EntitlementServicer
+from tenantmesh.tenant_svc.entitlements.source import PostgresEntitlementSource
+from tenantmesh.tenant_svc.history.event import EntitlementEvent
+from tenantmesh.tenant_svc.resources import Resources
+
+__all__ = ["PART", "EntitlementsCapability", "build"]
+
+_SERVICE = entitlement_service_pb2.DESCRIPTOR.services_by_name["EntitlementService"]
+PART = TenantPart(tables=(tables.overrides, tables.plan_terms))
+
+
+@dataclass(frozen=True, kw_only=True)
+class EntitlementsCapability(Capability):
+    """`entitlements` are the use cases; `source` tells the service's own chain about entitlements."""
+
+    entitlements: Entitlements
+    source: PostgresEntitlementSource
+
+
+def build(resources: Resources, pooled: Pooled, watch: Watch[EntitlementEvent]) -> EntitlementsCapability:
+    """Build the capability. `pooled` reads the pool, `watch` follows changes of entitlements."""
+    entitlements = Entitlements(resources.doors, pooled)
+    return EntitlementsCapability(
+        name="entitlements",
+        servicers={_SERVICE: EntitlementServicer(entitlements)},
+        part=PART,
+        entitlements=entitlements,
+        source=PostgresEntitlementSource(entitlements, watch),
+    )

@@ -1,0 +1,34 @@
+"""What gauges bring to tenant_svc."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from tenantmesh.chassis.background import Repeating
+from tenantmesh.chassis.capability import Capability, TenantPart
+from tenantmesh.tenant.v1 import quota_service_pb2
+from tenantmesh.tenant_svc.gauges import tables
+from tenantmesh.tenant_svc.gauges.gauges import Gauges
+from tenantmesh.tenant_svc.gauges.servicer import GaugeServicer
+from tenantmesh.tenant_svc.resources import Resources
+
+__all__ = ["PART", "RETENTION_INTERVAL", "build"]
+
+_SERVICE = quota_service_pb2.DESCRIPTOR.services_by_name["QuotaService"]
+RETENTION_INTERVAL = timedelta(minutes=10)
+"""How often keys of adjustments are looked for that are older than promised."""
+PART = TenantPart(
+    tables=(tables.gauge_adjustments,),
+    not_exported={"gauge_adjustments": "the key of an adjustment matters only to the caller that may repeat it here"},
+)
+
+
+def build(resources: Resources) -> Capability:
+    """Build the capability."""
+    gauges = Gauges(resources.doors)
+    return Capability(
+        name="gauges",
+        servicers={_SERVICE: GaugeServicer(gauges)},
+        background=[Repeating("gauge-keys", gauges.forget_keys, RETENTION_INTERVAL)],
+        part=PART,
+    )

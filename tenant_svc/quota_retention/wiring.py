@@ -1,0 +1,27 @@
+"""What the retention of quotas brings to tenant_svc: it deletes reservations and periods that ended long ago."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from tenantmesh.chassis.background import Repeating
+from tenantmesh.chassis.capability import Capability
+from tenantmesh.tenant_svc.quota_retention.retention import Retention
+from tenantmesh.tenant_svc.resources import Resources
+
+__all__ = ["INTERVAL", "build"]
+
+INTERVAL = timedelta(minutes=10)
+"""How often rows older than the retention are looked for."""
+
+
+def build(resources: Resources) -> Capability:
+    """Build the capability."""
+    retention = Retention(resources.doors, resources.quotas)
+    return Capability(
+        name="quota_retention",
+        background=[
+            Repeating("allocation-retention", retention.forget_allocations, INTERVAL),
+            Repeating("period-retention", retention.forget_periods, INTERVAL),
+        ],
+    )

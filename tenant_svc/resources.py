@@ -1,0 +1,28 @@
+"""What the capabilities of tenant_svc are built on: the database, its doors, the pool of units, and their settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from tenantmesh.chassis.doors import Doors
+from tenantmesh.chassis.settings import EventSettings
+from tenantmesh.interceptors.quotas import QuotaPool
+from tenantmesh.runtime.database import Database
+from tenantmesh.tenant_svc.schema import OUTAGE
+from tenantmesh.tenant_svc.settings import QuotaSettings
+
+__all__ = ["Resources"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resources:
+    """Made once per process. `pool` is None in a worker without a store: units in it then count as used."""
+
+    database: Database
+    events: EventSettings
+    quotas: QuotaSettings
+    pool: QuotaPool | None
+    doors: Doors = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "doors", Doors(self.database, OUTAGE))

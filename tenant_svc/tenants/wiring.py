@@ -1,0 +1,50 @@
+"""What tenants bring to tenant_svc: the use cases, their event log, and the source of its own chain."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tenantmesh.chassis.capability import Capability, Created, TenantPart
+from tenantmesh.chassis.event_log.feed import Feed
+from tenantmesh.runtime.ids import uuid7
+from tenantmesh.tenant.v1 import tenant_service_pb2
+from tenantmesh.tenant_svc.resources import Resources
+from tenantmesh.tenant_svc.tenants import tables
+from tenantmesh.tenant_svc.tenants.events import StoredTenantEvents
+from tenantmesh.tenant_svc.tenants.repository import EVENTS_CHANNEL
+from tenantmesh.tenant_svc.tenants.servicer import TenantServicer
+from tenantmesh.tenant_svc.tenants.source import PostgresTenantSource
+from tenantmesh.tenant_svc.tenants.tenants import Tenants
+
+__all__ = ["PART", "TenantsCapability", "build"]
+
+_SERVICE = tenant_service_pb2.DESCRIPTOR.services_by_name["TenantService"]
+PART = TenantPart(
+    tables=(tables.tenants, tables.tenant_events, tables.tenant_requests),
+    not_exported={
+        "tenant_events": "positions in the log of this mesh mean nothing in another",
+        "tenant_requests": "a request id matters only to the caller that may repeat it here",
+    },
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TenantsCapability(Capability):
+    """`source` tells the service's own chain about tenants."""
+
+    source: PostgresTenantSource
+
+
+def build(resources: Resources, on_created: Created) -> TenantsCapability:
+    """Build the capability. `on_created` is what the parts of a tenant do when one is created."""
+    stored = StoredTenantEvents(resources.doors)
+    feed = Feed(stored, resources.events, resources.database, EVENTS_CHANNEL, prunable=stored)
+    tenants = Tenants(resources.doors, uuid7, on_created)
+    return TenantsCapability(
+        name="tenants",
+        servicers={_SERVICE: TenantServicer(tenants, feed.watch)},
+        checks=[feed.check],
+        background=[feed],
+        part=PART,
+        source=PostgresTenantSource(tenants, feed.watch),
+    )

@@ -1,0 +1,178 @@
+"""Every capability is listed, every method has one that answers it, every job a handler, every tenant's row a place."""
+
+from __future__ import annotations
+
+import ast
+import base64
+import importlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import MetaData, Table
+
+from tenantmesh.auth_svc import app as auth_app
+from tenantmesh.auth_svc import capabilities as auth
+from tenantmesh.auth_svc.resources import Resources as AuthResources
+from tenantmesh.auth_svc.schema import OUTAGE
+from tenantmesh.auth_svc.settings import AuthSettings, SigningSettings
+from tenantmesh.chassis.capability import Capability, TenantPart, jobs_of
+from tenantmesh.chassis.contract import CONTRACT
+from tenantmesh.chassis.doors import Doors
+from tenantmesh.chassis.servicers import registrations
+from tenantmesh.chassis.settings import EventSettings, MeshSettings
+from tenantmesh.interceptors import TenantDirectory
+from tenantmesh.interceptors.backends.memory.sources import MemoryTenantSource
+from tenantmesh.runtime import redis_client
+from tenantmesh.runtime.database import Database
+from tenantmesh.runtime.encryption import read_kek
+from tenantmesh.runtime.row_security import TenantOwned, declaration_of
+from tenantmesh.runtime.settings import DatabaseSettings, RedisSettings
+from tenantmesh.tenant_svc import app as tenant_app
+from tenantmesh.tenant_svc import capabilities as tenant
+from tenantmesh.tenant_svc.resources import Resources as TenantResources
+from tenantmesh.tenant_svc.settings import QuotaSettings
+
+ROOT = Path(__file__).resolve().parents[2]
+_PLACE = SecretStr("postgresql://nobody@127.0.0.1:1/nothing")
+NOWHERE = DatabaseSettings(url=_PLACE, system_url=_PLACE)
+SERVICES: dict[str, tuple[ModuleType, ModuleType]] = {"tenant_svc": (tenant_app, tenant), "auth_svc": (auth_app, auth)}
+# Folders that bring nothing of their own to a process.
+WITHOUT_WIRING = {"tenant_svc/catalog_log": "SQL that features and plans write the log of the catalog with"}
+
+
+def tenant_capabilities(_folder: Path) -> Sequence[Capability]:
+    database = Database(NOWHERE, schema="tenant")
+    resources = TenantResources(database=database, events=EventSettings(), quotas=QuotaSettings(), pool=None)
+    return tenant.TenantCapabilities(resources).all
+
+
+def auth_capabilities(folder: Path) -> Sequence[Capability]:
+    kek = folder / "kek"
+    kek.touch(mode=0o600)
+    kek.write_bytes(base64.b64encode(bytes(range(32))))
+    settings = AuthSettings(
+        mesh=MeshSettings(credential=SecretStr("tmk_0000000000000000")), tokens=SigningSettings(kek_file=kek)
+    )
+    resources = AuthResources(
+        settings=settings,
+        doors=Doors(Database(NOWHERE, schema="auth"), OUTAGE),
+        redis=redis_client.connect(RedisSettings(url=SecretStr("redis://127.0.0.1:1/0"))),
+        kek=read_kek(kek),
+        tenants=TenantDirectory(MemoryTenantSource()),
+    )
+    return auth.AuthCapabilities(resources).all
+
+
+MAKERS: dict[str, Callable[[Path], Sequence[Capability]]] = {
+    "tenant_svc": tenant_capabilities,
+    "auth_svc": auth_capabilities,
+}
+
+
+@pytest.fixture(params=SERVICES)
+async def service(request: pytest.FixtureRequest) -> str:
+    """The name of a service. Capabilities are made on a running loop, as in a process."""
+    return str(request.param)
+
+
+@pytest.fixture
+def capabilities(service: str, tmp_path: Path) -> Sequence[Capability]:
+    """All capabilities of the service."""
+    return MAKERS[service](tmp_path)
+
+
+def folders(service: str) -> set[str]:
+    """The capability folders: those with a module of their own."""
+    found = {path.parent for path in (ROOT / service).glob("*/*.py")}
+    return {path.name for path in found if path.name not in {"migrations", "worker"}}
+
+
+async def test_every_folder_is_a_listed_capability(service: str) -> None:
+    _, listed = SERVICES[service]
+    without = {name.partition("/")[2] for name in WITHOUT_WIRING if name.startswith(service)}
+    assert folders(service) - without == set(listed.CAPABILITIES), "list the folder in capabilities.py, with a reason"
+    assert all((ROOT / service / name / "wiring.py").exists() for name in listed.CAPABILITIES)
+    assert not [name for name in without if (ROOT / service / name / "wiring.py").exists()], "it has a wiring now"
+
+
+async def test_capabilities_are_built_in_the_listed_order(service: str, capabilities: Sequence[Capability]) -> None:
+    _, listed = SERVICES[service]
+    assert [capability.name for capability in capabilities] == list(listed.CAPABILITIES)
+
+
+async def test_every_method_is_answered_by_one_capability(service: str, capabilities: Sequence[Capability]) -> None:
+    app, _ = SERVICES[service]
+    made = registrations(app.SERVICES, capabilities)
+    assert len(made) == len(app.SERVICES)
+
+
+async def test_every_service_of_the_contract_is_served_by_one_process() -> None:
+    served = [service.full_name for app, _ in SERVICES.values() for service in app.SERVICES]
+    assert sorted(served) == sorted(service.full_name for service in CONTRACT), "add it to SERVICES of its app.py"
+
+
+async def test_every_kind_of_job_has_a_handler(service: str, capabilities: Sequence[Capability]) -> None:
+    assert enqueued(service) == set(jobs_of(capabilities)), "name the handler in `jobs` of the capability's wiring.py"
+
+
+def enqueued(service: str) -> set[str]:
+    """The kinds of job that the service puts into the queue."""
+    kinds = set()
+    for path in (ROOT / service).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "enqueue":
+                module = importlib.import_module(
+                    ".".join(("tenantmesh", *path.relative_to(ROOT).with_suffix("").parts))
+                )
+                kinds.add(getattr(module, ast.unparse(node.args[1])))
+    return kinds
+
+
+def test_two_handlers_of_one_kind_are_refused() -> None:
+    class Nothing:
+        async def work(self, subject: str) -> None: ...
+        async def give_up(self, subject: str) -> None: ...
+
+    twice = [Capability(name=name, jobs={"purge": Nothing()}) for name in ("one", "two")]
+    with pytest.raises(ValueError, match="two capabilities handle jobs of the kind purge; the second is two"):
+        jobs_of(twice)
+
+
+def owned(metadata: MetaData) -> set[Table]:
+    """The tables whose rows belong to a tenant."""
+    return {table for table in metadata.tables.values() if isinstance(declaration_of(table), TenantOwned)}
+
+
+async def test_every_table_of_a_tenant_is_claimed_once(service: str) -> None:
+    app, listed = SERVICES[service]
+    claimed = [table for part in listed.PARTS for table in part.tables]
+    assert len(claimed) == len(set(claimed)), "one capability claims a table"
+    assert set(claimed) == owned(app.metadata), "claim the table in PART of its capability's wiring.py"
+
+
+async def test_every_part_is_its_capabilitys(service: str, capabilities: Sequence[Capability]) -> None:
+    _, listed = SERVICES[service]
+    parts: list[TenantPart] = [capability.part for capability in capabilities if capability.part is not None]
+    assert sorted(map(id, parts)) == sorted(map(id, listed.PARTS)), "add the part to PARTS, parents before children"
+
+
+async def test_what_is_not_exported_says_why(service: str) -> None:
+    _, listed = SERVICES[service]
+    for part in listed.PARTS:
+        assert set(part.not_exported) <= {table.name for table in part.tables}
+        assert all(len(reason.split()) > 3 for reason in part.not_exported.values())
+
+
+async def test_rows_can_be_imported_in_the_order_of_the_parts(service: str) -> None:
+    _, listed = SERVICES[service]
+    seen: set[Table] = set()
+    for table in (table for part in listed.PARTS for table in part.tables):
+        parents = {key.column.table for key in table.foreign_keys if key.column.table is not table}
+        missing = {parent.name for parent in parents if isinstance(declaration_of(parent), TenantOwned)} - {
+            known.name for known in seen
+        }
+        assert not missing, f"{table.name} needs rows of {missing} first: order PARTS, or the part's tables"
+        seen.add(table)
