@@ -23,8 +23,8 @@ class Outage:
         return Unavailable(self.reason, self.message, retry_after=timedelta(seconds=1))
 
 
-class Doors(database.Doors):
-    """See `runtime.database.Doors`. Every method raises the outage's Unavailable while the database is away."""
+class Doors(database.DatabaseDoors):
+    """See `runtime.database.DatabaseDoors`. Every method raises the outage's Unavailable while the database is away."""
 
     def __init__(self, opened: database.Database, outage: Outage) -> None:
         super().__init__(opened, outage.error)

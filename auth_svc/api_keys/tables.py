@@ -6,7 +6,7 @@ from sqlalchemy import CheckConstraint, Column, LargeBinary, Table, Text, Uuid
 from sqlalchemy.dialects.postgresql import ARRAY, TIMESTAMP
 
 from tenantmesh.auth_svc.schema import DIRECTORY_ROLE, metadata
-from tenantmesh.runtime.row_security import Grant, catalog
+from tenantmesh.runtime.row_security import TableGrant, catalog
 
 __all__ = ["system_keys"]
 
@@ -25,6 +25,9 @@ system_keys = catalog(
         CheckConstraint("audience in ('OPERATOR', 'SERVICE')", name="system_keys_audience_check"),
     ),
     reason="operators and services act on the mesh as a whole; their keys are verified before any tenant is known",
-    grants=[Grant(DIRECTORY_ROLE, ("SELECT", "INSERT")), Grant(DIRECTORY_ROLE, ("UPDATE",), ("revoke_time",))],
+    grants=[
+        TableGrant(DIRECTORY_ROLE, ("SELECT", "INSERT")),
+        TableGrant(DIRECTORY_ROLE, ("UPDATE",), ("revoke_time",)),
+    ],
     secret=True,
 )

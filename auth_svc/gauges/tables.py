@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import BigInteger, CheckConstraint, Column, Index, PrimaryKeyConstraint, Table, Text, Uuid, text
 
 from tenantmesh.auth_svc.schema import APP_ROLE, DIRECTORY_ROLE, metadata
-from tenantmesh.runtime.row_security import Grant, tenant_owned
+from tenantmesh.runtime.row_security import TableGrant, tenant_owned
 
 __all__ = ["gauges"]
 
@@ -26,5 +26,5 @@ gauges = tenant_owned(
     ),
     APP_ROLE,
     ("SELECT", "INSERT", "UPDATE"),
-    cross_tenant=[Grant(DIRECTORY_ROLE, ("SELECT",))],  # the outbox holds the levels of all tenants
+    cross_tenant=[TableGrant(DIRECTORY_ROLE, ("SELECT",))],  # the outbox holds the levels of all tenants
 )

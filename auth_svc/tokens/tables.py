@@ -6,7 +6,7 @@ from sqlalchemy import Column, LargeBinary, Table, Text
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 
 from tenantmesh.auth_svc.schema import DIRECTORY_ROLE, metadata
-from tenantmesh.runtime.row_security import Grant, catalog
+from tenantmesh.runtime.row_security import TableGrant, catalog
 
 __all__ = ["signing_keys"]
 
@@ -21,6 +21,6 @@ signing_keys = catalog(
         Column("activate_time", TIMESTAMP(timezone=True), nullable=False, comment="published before it signs"),
     ),
     reason="one key set signs for all tenants; keys are only ever added",
-    grants=[Grant(DIRECTORY_ROLE, ("SELECT", "INSERT"))],
+    grants=[TableGrant(DIRECTORY_ROLE, ("SELECT", "INSERT"))],
     secret=True,
 )

@@ -17,7 +17,7 @@ from tenantmesh.chassis.background import Repeating
 from tenantmesh.chassis.doors import Doors
 from tenantmesh.chassis.event_log.log import Event, EventLog
 from tenantmesh.runtime.database import Connection, Statement, compiled
-from tenantmesh.runtime.row_security import Grant, catalog
+from tenantmesh.runtime.row_security import TableGrant, catalog
 
 __all__ = ["Follower", "FollowerPositions", "followers_table"]
 
@@ -36,7 +36,7 @@ def followers_table(metadata: MetaData, role: str) -> Table:
             Column("position", BigInteger, nullable=False),
         ),
         "How far each consumer of an event log is, over all tenants.",
-        (Grant(role, ("SELECT", "INSERT")), Grant(role, ("UPDATE",), ("position",))),
+        (TableGrant(role, ("SELECT", "INSERT")), TableGrant(role, ("UPDATE",), ("position",))),
         secret=True,
     )
 

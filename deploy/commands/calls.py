@@ -22,7 +22,7 @@ from google.rpc import error_details_pb2, status_pb2
 
 from tenantmesh.deploy.commands.console import Console
 
-__all__ = ["Answer", "Call", "Grpc", "Rest"]
+__all__ = ["Answer", "DemoCall", "Grpc", "Rest"]
 
 _SECONDS = 10.0
 _DETAILS_TRAILER = "grpc-status-details-bin"
@@ -31,7 +31,7 @@ _VERBS = ("get", "post", "put", "patch", "delete")
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class DemoCall:
     """One call: a method, its request, and the headers; `shown` are the headers as a person would type them."""
 
     method: MethodDescriptor
@@ -64,7 +64,7 @@ class Rest:
     def __init__(self, host: str, port: int, console: Console) -> None:
         self._host, self._port, self._console = host, port, console
 
-    def call(self, call: Call) -> Answer:
+    def call(self, call: DemoCall) -> Answer:
         """Print and make the call, print and return its answer."""
         verb, path, body = transcode(call)
         self._show(call, verb, path, body)
@@ -80,7 +80,7 @@ class Rest:
         self._console.plain(json.dumps(answer.body, indent=2))
         return answer
 
-    def _show(self, call: Call, verb: str, path: str, body: str | None) -> None:
+    def _show(self, call: DemoCall, verb: str, path: str, body: str | None) -> None:
         arguments = ["curl -s", f"-X {verb}" if verb != ("POST" if body else "GET") else ""]
         arguments += [shlex.quote(f"http://{self._host}:{self._port}{path}"), *call.visible_headers()]
         arguments += ["-H 'content-type: application/json'", f"-d {shlex.quote(body)}"] if body else []
@@ -93,7 +93,7 @@ class Grpc:
     def __init__(self, targets: Mapping[str, str], console: Console) -> None:
         self._targets, self._console = targets, console
 
-    def call(self, call: Call) -> Answer:
+    def call(self, call: DemoCall) -> Answer:
         """Print and make the call, print and return its answer."""
         service = call.method.containing_service
         target = self._targets[service.file.package]
@@ -115,7 +115,7 @@ class Grpc:
         self._console.plain(json.dumps(answer.body, indent=2))
         return answer
 
-    def _show(self, call: Call, target: str, request: Mapping[str, Any]) -> None:
+    def _show(self, call: DemoCall, target: str, request: Mapping[str, Any]) -> None:
         service = call.method.containing_service.full_name
         data = [f"-d {shlex.quote(json.dumps(request))}"] if request else []
         parts = ["$ grpcurl -plaintext", *call.visible_headers(), *data, target, f"{service}/{call.method.name}"]
@@ -130,7 +130,7 @@ class Grpc:
         return answer
 
 
-def transcode(call: Call) -> tuple[str, str, str | None]:
+def transcode(call: DemoCall) -> tuple[str, str, str | None]:
     """Return the verb, path and body of the method's REST annotation. Raises LookupError for a method without one."""
     rule = call.method.GetOptions().Extensions[annotations_pb2.http]
     verb = next((verb for verb in _VERBS if getattr(rule, verb)), None)

@@ -16,7 +16,7 @@ import typer
 from google.protobuf.descriptor import MethodDescriptor
 
 from tenantmesh.auth.v1 import auth_service_pb2
-from tenantmesh.deploy.commands.calls import Answer, Call, Grpc, Rest
+from tenantmesh.deploy.commands.calls import Answer, DemoCall, Grpc, Rest
 from tenantmesh.deploy.commands.console import Console
 from tenantmesh.deploy.commands.options import DEFAULT_STATE, StateOption, shown
 from tenantmesh.deploy.stack.errors import StackError
@@ -75,7 +75,7 @@ class Story:
     """The walk. `rest` and `grpc` make a call and print it."""
 
     def __init__(
-        self, console: Console, rest: Callable[[Call], Answer], grpc: Callable[[Call], Answer], key: Path
+        self, console: Console, rest: Callable[[DemoCall], Answer], grpc: Callable[[DemoCall], Answer], key: Path
     ) -> None:
         self._console, self._rest, self._grpc = console, rest, grpc
         self._key = key.read_text(encoding="utf-8").strip()
@@ -96,17 +96,17 @@ class Story:
         self._be_refused(ada, bob)
         self._console.title("All answers were as they should be.")
 
-    def _create(self, person: Person, way: Callable[[Call], Answer], title: str) -> None:
+    def _create(self, person: Person, way: Callable[[DemoCall], Answer], title: str) -> None:
         self._title(title)
         answer = way(self._as_operator(_TENANTS["CreateTenant"], {"slug": person.slug}))
         _expect(answer.body.get("slug") == person.slug, answer)
 
-    def _register(self, person: Person, way: Callable[[Call], Answer], title: str) -> None:
+    def _register(self, person: Person, way: Callable[[DemoCall], Answer], title: str) -> None:
         self._title(title)
         answer = way(_in_tenant(person.slug, _AUTH["Register"], _passwords(person)))
         _expect(answer.body.get("email") == person.email, answer)
 
-    def _log_in(self, person: Person, way: Callable[[Call], Answer], status: str, title: str) -> None:
+    def _log_in(self, person: Person, way: Callable[[DemoCall], Answer], status: str, title: str) -> None:
         self._title(title)
         answer = way(_in_tenant(person.slug, _AUTH["Login"], _passwords(person)))
         _expect(answer.status == status and "accessToken" in answer.body, answer)
@@ -123,16 +123,16 @@ class Story:
     def _be_refused(self, ada: Person, bob: Person) -> None:
         get = _TENANTS["GetTenant"]
         self._title("Without a token the call is refused, over REST.")
-        _expect_refusal(self._rest(Call(get, {"id": ada.slug})), "401")
+        _expect_refusal(self._rest(DemoCall(get, {"id": ada.slug})), "401")
         self._title("And over gRPC.")
-        _expect_refusal(self._grpc(Call(get, {"id": ada.slug})), "UNAUTHENTICATED")
+        _expect_refusal(self._grpc(DemoCall(get, {"id": ada.slug})), "UNAUTHENTICATED")
         self._title("With Bob's token Ada's tenant looks as if it did not exist, over REST.")
         _expect_refusal(self._rest(_as_user(bob, get, {"id": ada.slug})), "404")
         self._title("And over gRPC.")
         _expect_refusal(self._grpc(_as_user(bob, get, {"id": ada.slug})), "NOT_FOUND")
 
-    def _as_operator(self, method: MethodDescriptor, request: dict[str, Any]) -> Call:
-        return Call(
+    def _as_operator(self, method: MethodDescriptor, request: dict[str, Any]) -> DemoCall:
+        return DemoCall(
             method, request, {"authorization": f"Bearer {self._key}"}, {"authorization": f"Bearer {self._key_shown}"}
         )
 
@@ -142,14 +142,14 @@ class Story:
         self._console.title(f"{self._number}. {text}")
 
 
-def _as_user(person: Person, method: MethodDescriptor, request: dict[str, Any]) -> Call:
-    return Call(
+def _as_user(person: Person, method: MethodDescriptor, request: dict[str, Any]) -> DemoCall:
+    return DemoCall(
         method, request, {"authorization": f"Bearer {person.token}"}, {"authorization": f"Bearer ${person.variable}"}
     )
 
 
-def _in_tenant(slug: str, method: MethodDescriptor, request: dict[str, Any]) -> Call:
-    return Call(method, request, {"x-tenant-slug": slug})
+def _in_tenant(slug: str, method: MethodDescriptor, request: dict[str, Any]) -> DemoCall:
+    return DemoCall(method, request, {"x-tenant-slug": slug})
 
 
 def _passwords(person: Person) -> dict[str, Any]:

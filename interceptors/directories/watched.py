@@ -32,7 +32,7 @@ RECONNECT_LAST = 5.0
 _FOR_EVER = float("inf")
 
 
-class Change(Protocol):
+class WatchMessage(Protocol):
     """A message of a watch: a change or a checkpoint, with the cursor to resume from."""
 
     @property
@@ -46,7 +46,7 @@ class Change(Protocol):
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
-C = TypeVar("C", bound=Change)
+C = TypeVar("C", bound=WatchMessage)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ SQLAlchemy describes tables and builds statements (`compiled`); asyncpg runs the
 from __future__ import annotations
 
 from tenantmesh.runtime.database.database import Database, connect
-from tenantmesh.runtime.database.doors import Doors
+from tenantmesh.runtime.database.doors import DatabaseDoors
 from tenantmesh.runtime.database.errors import (
     CommitUnknown,
     ConstraintViolation,
@@ -30,9 +30,9 @@ __all__ = [
     "Connection",
     "ConstraintViolation",
     "Database",
+    "DatabaseDoors",
     "DatabaseError",
     "DatabaseUnavailable",
-    "Doors",
     "ForeignKeyViolation",
     "InternalDatabaseError",
     "Listener",

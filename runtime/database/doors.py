@@ -11,10 +11,10 @@ from tenantmesh.runtime.database.database import Database
 from tenantmesh.runtime.database.errors import DatabaseUnavailable
 from tenantmesh.runtime.database.transaction import Connection, Record
 
-__all__ = ["Doors"]
+__all__ = ["DatabaseDoors"]
 
 
-class Doors:
+class DatabaseDoors:
     """Transactions on the database, for a tenant or for the mesh as a whole.
 
     `outage` makes the error that takes the place of DatabaseUnavailable: the caller learns that the service can't serve

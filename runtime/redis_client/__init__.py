@@ -7,6 +7,6 @@ from __future__ import annotations
 
 from tenantmesh.runtime.redis_client.client import StoreClient, connect
 from tenantmesh.runtime.redis_client.cluster import GuardedCluster
-from tenantmesh.runtime.redis_client.single import GuardedRedis, Script, StoreUnavailable
+from tenantmesh.runtime.redis_client.single import GuardedRedis, RedisUnavailable, Script
 
-__all__ = ["GuardedCluster", "GuardedRedis", "Script", "StoreClient", "StoreUnavailable", "connect"]
+__all__ = ["GuardedCluster", "GuardedRedis", "RedisUnavailable", "Script", "StoreClient", "connect"]

@@ -18,7 +18,7 @@ from redis.commands.core import AsyncCoreCommands
 from redis.crc import key_slot
 from redis.exceptions import AskError, MovedError, RedisError
 
-from tenantmesh.runtime.redis_client.single import GuardedRedis, Script, StoreUnavailable
+from tenantmesh.runtime.redis_client.single import GuardedRedis, RedisUnavailable, Script
 
 __all__ = ["Address", "GuardedCluster"]
 
@@ -36,7 +36,7 @@ class GuardedCluster(AsyncCoreCommands):
 
     A command names keys of one slot, which is what the braces in a key are for. Its first argument is taken for the
     key; where that is wrong, the server says so and is believed. A command without a key goes to any node. There are no
-    pipelines: send commands concurrently instead. Raises StoreUnavailable for nodes that are down, at once after a few
+    pipelines: send commands concurrently instead. Raises RedisUnavailable for nodes that are down, at once after a few
     failures, and for slots that no node owns.
     """
 
@@ -65,10 +65,10 @@ class GuardedCluster(AsyncCoreCommands):
                 self._learn_soon()
             except AskError as elsewhere:
                 return await self._ask((elsewhere.host or address[0], elsewhere.port), args, options)
-            except StoreUnavailable:
+            except RedisUnavailable:
                 self._learn_soon()
                 raise
-        raise StoreUnavailable("the cluster's nodes send the command in circles")
+        raise RedisUnavailable("the cluster's nodes send the command in circles")
 
     def register_script(self, script: Any) -> Any:
         """Return the Script, to be called with keys of one slot."""
@@ -93,7 +93,7 @@ class GuardedCluster(AsyncCoreCommands):
         owner = self._owners[key_slot(key)]
         if owner is None:
             self._learn_soon()
-            raise StoreUnavailable("no node owns the key's slot")
+            raise RedisUnavailable("no node owns the key's slot")
         return owner
 
     def _any(self) -> Address:
@@ -117,10 +117,10 @@ class GuardedCluster(AsyncCoreCommands):
             return (await pipeline.execute())[-1]
 
     async def _learnt(self) -> None:
-        """Wait until the slots' owners are known. Raises StoreUnavailable when no node names them."""
+        """Wait until the slots' owners are known. Raises RedisUnavailable when no node names them."""
         await asyncio.shield(self._learn_now())
         if not self._owners:
-            raise StoreUnavailable("no node said which slots are whose") from self._failure
+            raise RedisUnavailable("no node said which slots are whose") from self._failure
 
     def _learn_soon(self) -> None:
         """Learn the slots' owners in the background, now and then: while a node is down each call comes here."""

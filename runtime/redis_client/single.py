@@ -18,10 +18,10 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from tenantmesh.runtime.breaker import Breaker
 from tenantmesh.runtime.settings import RedisSettings
 
-__all__ = ["GuardedRedis", "Script", "StoreUnavailable"]
+__all__ = ["GuardedRedis", "RedisUnavailable", "Script"]
 
 
-class StoreUnavailable(RedisConnectionError):
+class RedisUnavailable(RedisConnectionError):
     """The store did not answer in time, or its breaker is open. A command that was sent may have run."""
 
 
@@ -31,13 +31,13 @@ _FAILURES = (RedisConnectionError, RedisTimeoutError, OSError, TimeoutError, Clu
 @contextmanager
 def _guarded(breaker: Breaker) -> Iterator[None]:
     if not breaker.admits():
-        raise StoreUnavailable("the store did not answer lately and is not asked for a moment")
+        raise RedisUnavailable("the store did not answer lately and is not asked for a moment")
     try:
         yield
     except (RedisError, OSError, TimeoutError) as error:
         if isinstance(error, _FAILURES):
             breaker.failed()
-            raise StoreUnavailable(f"the store did not answer ({type(error).__name__})") from error
+            raise RedisUnavailable(f"the store did not answer ({type(error).__name__})") from error
         breaker.succeeded()  # it answered; what it said is the caller's business
         raise
     except BaseException:
@@ -67,7 +67,7 @@ class Script(AsyncScript):
 
 
 class GuardedRedis(Redis):
-    """redis.asyncio.Redis whose commands, scripts and pipelines raise StoreUnavailable at once while the store is down.
+    """redis.asyncio.Redis whose commands, scripts and pipelines raise RedisUnavailable at once while the store is down.
 
     Pub/sub connections are not guarded: their owner reconnects at leisure.
     """

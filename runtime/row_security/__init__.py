@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from tenantmesh.runtime.row_security.declaration import (
     Catalog,
-    Grant,
+    TableGrant,
     TenantOwned,
     catalog,
     ddl,
@@ -21,8 +21,8 @@ from tenantmesh.runtime.row_security.gate import InsecureDatabase, verify
 
 __all__ = [
     "Catalog",
-    "Grant",
     "InsecureDatabase",
+    "TableGrant",
     "TenantOwned",
     "catalog",
     "ddl",

@@ -15,7 +15,7 @@ __all__ = [
     "FLOOR",
     "ROWS",
     "Catalog",
-    "Grant",
+    "TableGrant",
     "TenantOwned",
     "catalog",
     "cross_tenant_policy",
@@ -34,7 +34,7 @@ ROWS = "tenant_rows"
 
 
 @dataclass(frozen=True, slots=True)
-class Grant:
+class TableGrant:
     """Privileges on a table for one role, on the named columns only when there are any."""
 
     role: str
@@ -53,12 +53,12 @@ class TenantOwned:
     """Rows belong to a tenant; `app` sees those of the current one, `cross_tenant` grantees see all, by reason."""
 
     tenant_column: str
-    app: Grant
-    cross_tenant: tuple[Grant, ...] = ()
+    app: TableGrant
+    cross_tenant: tuple[TableGrant, ...] = ()
     unique_across_tenants: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def grants(self) -> tuple[Grant, ...]:
+    def grants(self) -> tuple[TableGrant, ...]:
         """Every grant on the table."""
         return (self.app, *self.cross_tenant)
 
@@ -72,7 +72,7 @@ class Catalog:
     """
 
     reason: str
-    grants: tuple[Grant, ...]
+    grants: tuple[TableGrant, ...]
     secret: bool = False
 
 
@@ -82,7 +82,7 @@ def tenant_owned(
     privileges: Sequence[str],
     *,
     tenant_column: str = "tenant_id",
-    cross_tenant: Sequence[Grant] = (),
+    cross_tenant: Sequence[TableGrant] = (),
     unique_across_tenants: Mapping[str, str] | None = None,
 ) -> Table:
     """Declare that rows of the table belong to a tenant, and return the table.
@@ -98,12 +98,12 @@ def tenant_owned(
     if any(grant.role == app_role for grant in cross_tenant):
         raise ValueError(f"{app_role} must not see all tenants of {table.fullname}; use the directory role")
     table.info[_INFO_KEY] = TenantOwned(
-        tenant_column, Grant(app_role, tuple(privileges)), tuple(cross_tenant), dict(unique_across_tenants or {})
+        tenant_column, TableGrant(app_role, tuple(privileges)), tuple(cross_tenant), dict(unique_across_tenants or {})
     )
     return table
 
 
-def catalog(table: Table, reason: str, grants: Sequence[Grant], *, secret: bool = False) -> Table:
+def catalog(table: Table, reason: str, grants: Sequence[TableGrant], *, secret: bool = False) -> Table:
     """Declare that rows of the table belong to no tenant, and why; return the table. See `Catalog` for `secret`."""
     if not reason.strip():
         raise ValueError(f"{table.fullname} is no tenant's: say why")
@@ -150,7 +150,7 @@ def _enforced(name: str) -> list[str]:
     return [f"ALTER TABLE {name} ENABLE ROW LEVEL SECURITY", f"ALTER TABLE {name} FORCE ROW LEVEL SECURITY"]
 
 
-def _open_policies(name: str, grants: Sequence[Grant]) -> list[str]:
+def _open_policies(name: str, grants: Sequence[TableGrant]) -> list[str]:
     """Yield the policies by which the grantees see every row, as far as their grants go."""
     return [
         f"CREATE POLICY {cross_tenant_policy(role)} ON {name} AS PERMISSIVE FOR ALL TO {role} "
@@ -164,6 +164,6 @@ def cross_tenant_policy(role: str) -> str:
     return f"cross_tenant_{role}"
 
 
-def _grant(table: str, grant: Grant) -> str:
+def _grant(table: str, grant: TableGrant) -> str:
     columns = f" ({', '.join(grant.columns)})" if grant.columns else ""
     return f"GRANT {', '.join(f'{privilege}{columns}' for privilege in grant.privileges)} ON {table} TO {grant.role}"

@@ -15,14 +15,14 @@ from tenantmesh.runtime.row_security.declaration import (
     FLOOR,
     ROWS,
     Catalog,
-    Grant,
+    TableGrant,
     TenantOwned,
     cross_tenant_policy,
     declaration_of,
 )
 
 __all__ = [
-    "Row",
+    "CatalogRow",
     "app_role_problems",
     "function_problems",
     "grant_problems",
@@ -36,7 +36,7 @@ __all__ = [
 Tables = Mapping[str, Table]
 
 
-class Row(Protocol):
+class CatalogRow(Protocol):
     """One row of a catalog query, by column name."""
 
     def __getitem__(self, column: str, /) -> Any:
@@ -47,7 +47,7 @@ _ORDINARY = {"r", "p"}
 _MIGRATE = "run `tenantmesh migrate`"
 
 
-def role_problems(role: Row, door: str) -> Iterator[str]:
+def role_problems(role: CatalogRow, door: str) -> Iterator[str]:
     """Yield every right by which the role of a door could look past row-level security."""
     name = role["name"]
     faults = {
@@ -78,7 +78,7 @@ def revision_problems(stored: str | None, head: str | None) -> Iterator[str]:
         yield f"the schema is at migration {stored or '(none)'} and this program needs {head or '(none)'}: {_MIGRATE}"
 
 
-def table_problems(tables: Tables, found: Iterable[Row]) -> Iterator[str]:
+def table_problems(tables: Tables, found: Iterable[CatalogRow]) -> Iterator[str]:
     """Yield missing and undeclared tables, and those whose row-level security is off."""
     rows = {row["name"]: row for row in found if row["name"] != VERSION_TABLE and not row["partition"]}
     for name in tables.keys() - rows.keys():
@@ -92,7 +92,7 @@ def table_problems(tables: Tables, found: Iterable[Row]) -> Iterator[str]:
             yield f"{name}: row-level security is not enabled and forced: {_restore(tables[name])}"
 
 
-def policy_problems(tables: Tables, found: Iterable[Row]) -> Iterator[str]:
+def policy_problems(tables: Tables, found: Iterable[CatalogRow]) -> Iterator[str]:
     """Yield policies that are missing, different or not declared."""
     actual = {(row["table"], row["name"]): _shape(row) for row in found}
     expected = {
@@ -108,7 +108,7 @@ def policy_problems(tables: Tables, found: Iterable[Row]) -> Iterator[str]:
             yield f"{table}: policy {policy} is not as declared: drop it; {_restore(tables[table])}"
 
 
-def grant_problems(tables: Tables, found: Iterable[Row]) -> Iterator[str]:
+def grant_problems(tables: Tables, found: Iterable[CatalogRow]) -> Iterator[str]:
     """Yield privileges that are missing, and those that nobody declared."""
     actual = {
         (row["table"], row["column"], row["role"], row["privilege"])
@@ -127,7 +127,7 @@ def grant_problems(tables: Tables, found: Iterable[Row]) -> Iterator[str]:
         yield f"{_place(table, column)}: {role} may {privilege}, which nobody declared: revoke it"
 
 
-def key_problems(tables: Tables, found: Iterable[Row]) -> Iterator[str]:
+def key_problems(tables: Tables, found: Iterable[CatalogRow]) -> Iterator[str]:
     """Yield unique indexes and foreign keys without the tenant: by them one tenant can feel another's rows."""
     owned = dict(_tenant_owned(tables))
     for row in found:
@@ -140,7 +140,7 @@ def key_problems(tables: Tables, found: Iterable[Row]) -> Iterator[str]:
             yield f"{row['table']}: foreign key {row['name']} lacks {declared.tenant_column}: make it composite"
 
 
-def function_problems(found: Iterable[Row]) -> Iterator[str]:
+def function_problems(found: Iterable[CatalogRow]) -> Iterator[str]:
     """Yield functions that run as their owner, or that are declared not to leak."""
     for row in found:
         trait = "SECURITY DEFINER" if row["definer"] else "LEAKPROOF"
@@ -170,16 +170,16 @@ def _policies(declared: TenantOwned | Catalog) -> Iterator[tuple[str, tuple[obje
     yield from _open_policies(declared.cross_tenant)
 
 
-def _open_policies(grants: Iterable[Grant]) -> Iterator[tuple[str, tuple[object, ...]]]:
+def _open_policies(grants: Iterable[TableGrant]) -> Iterator[tuple[str, tuple[object, ...]]]:
     for grant in grants:
         yield cross_tenant_policy(grant.role), ("PERMISSIVE", "ALL", (grant.role,), "true", "true")
 
 
-def _shape(row: Row) -> tuple[object, ...]:
+def _shape(row: CatalogRow) -> tuple[object, ...]:
     return row["permissive"], row["command"], tuple(row["roles"]), row["using"], row["with_check"]
 
 
-def _acl(grant: Grant) -> Iterator[tuple[str | None, str, str]]:
+def _acl(grant: TableGrant) -> Iterator[tuple[str | None, str, str]]:
     for privilege in grant.privileges:
         for column in grant.columns or (None,):
             yield column, grant.role, privilege

@@ -16,13 +16,13 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 
-from tenantmesh.runtime.row_security import Grant, tenant_owned
+from tenantmesh.runtime.row_security import TableGrant, tenant_owned
 from tenantmesh.tenant_svc.schema import APP_ROLE, DIRECTORY_ROLE, metadata
 from tenantmesh.tenant_svc.tenants.tables import tenants
 
 __all__ = ["allocation_items", "allocations"]
 
-_FORGET = (Grant(DIRECTORY_ROLE, ("SELECT", "DELETE")),)  # rows older than the retention
+_FORGET = (TableGrant(DIRECTORY_ROLE, ("SELECT", "DELETE")),)  # rows older than the retention
 
 allocations = tenant_owned(
     Table(

@@ -17,14 +17,14 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 
-from tenantmesh.runtime.row_security import Grant, tenant_owned
+from tenantmesh.runtime.row_security import TableGrant, tenant_owned
 from tenantmesh.tenant_svc.schema import APP_ROLE, DIRECTORY_ROLE, metadata
 from tenantmesh.tenant_svc.tenants.tables import tenants
 
 __all__ = ["gauges", "grant_burns", "grants", "ledger"]
 
-_READ = (Grant(DIRECTORY_ROLE, ("SELECT",)),)
-_FORGET = (Grant(DIRECTORY_ROLE, ("SELECT", "DELETE")),)  # rows older than the retention
+_READ = (TableGrant(DIRECTORY_ROLE, ("SELECT",)),)
+_FORGET = (TableGrant(DIRECTORY_ROLE, ("SELECT", "DELETE")),)  # rows older than the retention
 
 # `balance` is what is left as of the period that began at `balance_period`; later periods apply the rollover to it.
 grants = tenant_owned(

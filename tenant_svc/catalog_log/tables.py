@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import BigInteger, Column, Table, Text
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 
-from tenantmesh.runtime.row_security import Grant, catalog
+from tenantmesh.runtime.row_security import TableGrant, catalog
 from tenantmesh.tenant_svc.schema import APP_ROLE, DIRECTORY_ROLE, metadata
 
 __all__ = ["catalog_events"]
@@ -22,6 +22,6 @@ catalog_events = catalog(
         Column("create_time", TIMESTAMP(timezone=True), nullable=False),
     ),
     "A feature's rollout changes for every tenant at once, and says nothing about any.",
-    (Grant(APP_ROLE, ("SELECT",)), Grant(DIRECTORY_ROLE, ("SELECT", "INSERT"))),
+    (TableGrant(APP_ROLE, ("SELECT",)), TableGrant(DIRECTORY_ROLE, ("SELECT", "INSERT"))),
     secret=True,
 )

@@ -5,13 +5,13 @@ from __future__ import annotations
 from sqlalchemy import CheckConstraint, Column, ForeignKey, Table, Text, Uuid
 from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
 
-from tenantmesh.runtime.row_security import Grant, tenant_owned
+from tenantmesh.runtime.row_security import TableGrant, tenant_owned
 from tenantmesh.tenant_svc.schema import APP_ROLE, DIRECTORY_ROLE, metadata
 from tenantmesh.tenant_svc.tenants.tables import tenants
 
 __all__ = ["overrides", "plan_terms"]
 
-_READ = (Grant(DIRECTORY_ROLE, ("SELECT",)),)
+_READ = (TableGrant(DIRECTORY_ROLE, ("SELECT",)),)
 
 overrides = tenant_owned(
     Table(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import BigInteger, CheckConstraint, Column, Integer, Table, Text
 from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
 
-from tenantmesh.runtime.row_security import Grant, catalog
+from tenantmesh.runtime.row_security import TableGrant, catalog
 from tenantmesh.tenant_svc.schema import APP_ROLE, DIRECTORY_ROLE, metadata
 
 __all__ = ["features"]
@@ -29,6 +29,6 @@ features = catalog(
         CheckConstraint("rollout_basis_points between 0 and 10000", name="features_rollout_check"),
     ),
     "What the products offer is the same for every tenant; who has what is written elsewhere.",
-    (Grant(APP_ROLE, ("SELECT",)), Grant(DIRECTORY_ROLE, ("SELECT", "INSERT", "UPDATE"))),
+    (TableGrant(APP_ROLE, ("SELECT",)), TableGrant(DIRECTORY_ROLE, ("SELECT", "INSERT", "UPDATE"))),
     secret=True,
 )

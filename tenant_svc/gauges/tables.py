@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import BigInteger, Column, ForeignKey, Index, Table, Text, Uuid
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 
-from tenantmesh.runtime.row_security import Grant, tenant_owned
+from tenantmesh.runtime.row_security import TableGrant, tenant_owned
 from tenantmesh.tenant_svc.schema import APP_ROLE, DIRECTORY_ROLE, metadata
 from tenantmesh.tenant_svc.tenants.tables import tenants
 
@@ -27,5 +27,5 @@ gauge_adjustments = tenant_owned(
     ),
     APP_ROLE,
     ("SELECT", "INSERT"),
-    cross_tenant=(Grant(DIRECTORY_ROLE, ("SELECT", "DELETE")),),
+    cross_tenant=(TableGrant(DIRECTORY_ROLE, ("SELECT", "DELETE")),),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import BigInteger, CheckConstraint, Column, ForeignKey, Index, Integer, Table, Text, Uuid
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 
-from tenantmesh.runtime.row_security import Grant, tenant_owned
+from tenantmesh.runtime.row_security import TableGrant, tenant_owned
 from tenantmesh.tenant_svc.schema import APP_ROLE, DIRECTORY_ROLE, metadata
 from tenantmesh.tenant_svc.tenants.tables import tenants
 
@@ -37,5 +37,5 @@ entitlement_events = tenant_owned(
     ),
     APP_ROLE,
     ("SELECT", "INSERT"),
-    cross_tenant=(Grant(DIRECTORY_ROLE, ("SELECT",)),),
+    cross_tenant=(TableGrant(DIRECTORY_ROLE, ("SELECT",)),),
 )

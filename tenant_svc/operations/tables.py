@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Boolean, CheckConstraint, Column, ForeignKey, Index, Table, Text, UniqueConstraint, Uuid
 from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
 
-from tenantmesh.runtime.row_security import Grant, tenant_owned
+from tenantmesh.runtime.row_security import TableGrant, tenant_owned
 from tenantmesh.tenant_svc.schema import APP_ROLE, DIRECTORY_ROLE, metadata
 from tenantmesh.tenant_svc.tenants.tables import tenants
 
@@ -42,5 +42,5 @@ operations = tenant_owned(
     ),
     APP_ROLE,
     ("SELECT", "INSERT", "UPDATE"),
-    cross_tenant=(Grant(DIRECTORY_ROLE, ("SELECT",)),),
+    cross_tenant=(TableGrant(DIRECTORY_ROLE, ("SELECT",)),),
 )

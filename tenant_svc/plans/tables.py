@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, Integer, Table, Text
 from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
 
-from tenantmesh.runtime.row_security import Grant, catalog
+from tenantmesh.runtime.row_security import TableGrant, catalog
 from tenantmesh.tenant_svc.schema import APP_ROLE, DIRECTORY_ROLE, metadata
 
 __all__ = ["plan_versions"]
@@ -34,6 +34,6 @@ plan_versions = catalog(
         CheckConstraint("billing_period in ('HOUR', 'DAY', 'MONTH')", name="plan_versions_billing_period_check"),
     ),
     "Plans are price lists: the same for every tenant. Which tenant pins which version is the tenant's own row.",
-    (Grant(APP_ROLE, ("SELECT",)), Grant(DIRECTORY_ROLE, ("SELECT", "INSERT", "UPDATE"))),
+    (TableGrant(APP_ROLE, ("SELECT",)), TableGrant(DIRECTORY_ROLE, ("SELECT", "INSERT", "UPDATE"))),
     secret=True,
 )

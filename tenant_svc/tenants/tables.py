@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 
-from tenantmesh.runtime.row_security import Grant, catalog, tenant_owned
+from tenantmesh.runtime.row_security import TableGrant, catalog, tenant_owned
 from tenantmesh.tenant_svc.schema import APP_ROLE, DIRECTORY_ROLE, metadata
 
 __all__ = [
@@ -51,8 +51,8 @@ def _tenant_columns() -> list[Column[object]]:
     ]
 
 
-def _read_by_directory(*privileges: str) -> tuple[Grant, ...]:
-    return (Grant(DIRECTORY_ROLE, ("SELECT", *privileges)),)
+def _read_by_directory(*privileges: str) -> tuple[TableGrant, ...]:
+    return (TableGrant(DIRECTORY_ROLE, ("SELECT", *privileges)),)
 
 
 tenants = tenant_owned(
@@ -124,6 +124,6 @@ event_horizon = catalog(
         CheckConstraint("singleton", name="event_horizon_singleton_check"),
     ),
     "Up to which position events have been forgotten, over all tenants: one row, made by the migration.",
-    (Grant(DIRECTORY_ROLE, ("SELECT",)), Grant(DIRECTORY_ROLE, ("UPDATE",), ("pruned_through",))),
+    (TableGrant(DIRECTORY_ROLE, ("SELECT",)), TableGrant(DIRECTORY_ROLE, ("UPDATE",), ("pruned_through",))),
     secret=True,
 )

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TIMESTAMP
 
-from tenantmesh.runtime.row_security import Grant, catalog, ddl, tenant_owned
+from tenantmesh.runtime.row_security import TableGrant, catalog, ddl, tenant_owned
 
 revision = "0001"
 down_revision = None
@@ -88,7 +88,7 @@ def _signing_keys() -> sa.Table:
         sa.Column("activate_time", TIMESTAMP(timezone=True), nullable=False, comment="published before it signs"),
         schema=SCHEMA,
     )
-    grants = [Grant(DIRECTORY, ("SELECT", "INSERT"))]
+    grants = [TableGrant(DIRECTORY, ("SELECT", "INSERT"))]
     return catalog(table, "one key set signs for all tenants", grants, secret=True)
 
 
@@ -106,5 +106,5 @@ def _system_keys() -> sa.Table:
         sa.CheckConstraint("audience in ('OPERATOR', 'SERVICE')", name="system_keys_audience_check"),
         schema=SCHEMA,
     )
-    grants = [Grant(DIRECTORY, ("SELECT", "INSERT")), Grant(DIRECTORY, ("UPDATE",), ("revoke_time",))]
+    grants = [TableGrant(DIRECTORY, ("SELECT", "INSERT")), TableGrant(DIRECTORY, ("UPDATE",), ("revoke_time",))]
     return catalog(table, "operators and services act on the mesh as a whole", grants, secret=True)

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from alembic import op
 
 from tenantmesh.runtime.migrations import script
-from tenantmesh.runtime.row_security import Grant, ddl, tenant_owned
+from tenantmesh.runtime.row_security import TableGrant, ddl, tenant_owned
 
 revision = "0003"
 down_revision = "0002"
@@ -54,7 +54,7 @@ def upgrade() -> None:
             table,
             "auth_app",
             ("SELECT", "INSERT", "UPDATE"),
-            cross_tenant=[Grant("auth_directory", ("SELECT",))],
+            cross_tenant=[TableGrant("auth_directory", ("SELECT",))],
         )
     ):
         op.execute(statement)

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 
-from tenantmesh.runtime.row_security import Grant, catalog, ddl, tenant_owned
+from tenantmesh.runtime.row_security import TableGrant, catalog, ddl, tenant_owned
 
 revision = "0001"
 down_revision = None
@@ -57,7 +57,7 @@ def _tenants() -> sa.Table:
         sa.CheckConstraint(STATES, name="tenants_state_check"),
         schema=SCHEMA,
     )
-    return tenant_owned(table, APP, ("SELECT", "INSERT", "UPDATE"), cross_tenant=[Grant(DIRECTORY, ("SELECT",))])
+    return tenant_owned(table, APP, ("SELECT", "INSERT", "UPDATE"), cross_tenant=[TableGrant(DIRECTORY, ("SELECT",))])
 
 
 def _tenant_events() -> sa.Table:
@@ -73,7 +73,7 @@ def _tenant_events() -> sa.Table:
         schema=SCHEMA,
     )
     op.create_index("tenant_events_position_idx", "tenant_events", ["position"], schema=SCHEMA)
-    return tenant_owned(table, APP, ("SELECT", "INSERT"), cross_tenant=[Grant(DIRECTORY, ("SELECT", "DELETE"))])
+    return tenant_owned(table, APP, ("SELECT", "INSERT"), cross_tenant=[TableGrant(DIRECTORY, ("SELECT", "DELETE"))])
 
 
 def _tenant_requests() -> sa.Table:
@@ -87,7 +87,7 @@ def _tenant_requests() -> sa.Table:
         sa.UniqueConstraint("requester", "request_id", name="tenant_requests_request_key"),
         schema=SCHEMA,
     )
-    return tenant_owned(table, APP, ("SELECT", "INSERT"), cross_tenant=[Grant(DIRECTORY, ("SELECT",))])
+    return tenant_owned(table, APP, ("SELECT", "INSERT"), cross_tenant=[TableGrant(DIRECTORY, ("SELECT",))])
 
 
 def _event_horizon() -> sa.Table:
@@ -98,5 +98,5 @@ def _event_horizon() -> sa.Table:
         sa.CheckConstraint("singleton", name="event_horizon_singleton_check"),
         schema=SCHEMA,
     )
-    grants = [Grant(DIRECTORY, ("SELECT",)), Grant(DIRECTORY, ("UPDATE",), ("pruned_through",))]
+    grants = [TableGrant(DIRECTORY, ("SELECT",)), TableGrant(DIRECTORY, ("UPDATE",), ("pruned_through",))]
     return catalog(table, "how far the log has been forgotten is no tenant's", grants, secret=True)

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from alembic import op
 
 from tenantmesh.runtime.migrations import script
-from tenantmesh.runtime.row_security import Grant, catalog, ddl
+from tenantmesh.runtime.row_security import TableGrant, catalog, ddl
 
 revision = "0003"
 down_revision = "0002"
@@ -125,5 +125,5 @@ def upgrade() -> None:
 
 
 def _catalog(name: str) -> sa.Table:
-    grants = [Grant("tenant_app", ("SELECT",)), Grant("tenant_directory", ("SELECT", "INSERT", "UPDATE"))]
+    grants = [TableGrant("tenant_app", ("SELECT",)), TableGrant("tenant_directory", ("SELECT", "INSERT", "UPDATE"))]
     return catalog(sa.Table(name, sa.MetaData(), schema="tenant"), "the same for every tenant", grants, secret=True)

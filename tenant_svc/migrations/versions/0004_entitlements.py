@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from alembic import op
 
 from tenantmesh.runtime.migrations import script
-from tenantmesh.runtime.row_security import Grant, catalog, ddl, tenant_owned
+from tenantmesh.runtime.row_security import TableGrant, catalog, ddl, tenant_owned
 
 revision = "0004"
 down_revision = "0003"
@@ -116,11 +116,11 @@ def upgrade() -> None:
 
 
 def _catalog_events() -> sa.Table:
-    grants = [Grant("tenant_app", ("SELECT",)), Grant("tenant_directory", ("SELECT", "INSERT"))]
+    grants = [TableGrant("tenant_app", ("SELECT",)), TableGrant("tenant_directory", ("SELECT", "INSERT"))]
     table = sa.Table("catalog_events", sa.MetaData(), schema="tenant")
     return catalog(table, "a change of the catalog is every tenant's", grants, secret=True)
 
 
 def _owned(name: str, own: tuple[str, ...], across: tuple[str, ...]) -> sa.Table:
     table = sa.Table(name, sa.MetaData(), sa.Column("tenant_id", sa.Uuid, primary_key=True), schema="tenant")
-    return tenant_owned(table, "tenant_app", own, cross_tenant=[Grant("tenant_directory", across)])
+    return tenant_owned(table, "tenant_app", own, cross_tenant=[TableGrant("tenant_directory", across)])

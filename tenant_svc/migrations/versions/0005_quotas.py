@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from alembic import op
 
 from tenantmesh.runtime.migrations import script
-from tenantmesh.runtime.row_security import Grant, ddl, tenant_owned
+from tenantmesh.runtime.row_security import TableGrant, ddl, tenant_owned
 
 revision = "0005"
 down_revision = "0004"
@@ -112,4 +112,4 @@ def upgrade() -> None:
 
 def _owned(name: str, own: tuple[str, ...], across: tuple[str, ...]) -> sa.Table:
     table = sa.Table(name, sa.MetaData(), sa.Column("tenant_id", sa.Uuid, primary_key=True), schema="tenant")
-    return tenant_owned(table, "tenant_app", own, cross_tenant=[Grant("tenant_directory", across)])
+    return tenant_owned(table, "tenant_app", own, cross_tenant=[TableGrant("tenant_directory", across)])

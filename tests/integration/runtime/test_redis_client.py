@@ -13,7 +13,7 @@ from redis.exceptions import RedisError, ResponseError
 
 from tenantmesh.deploy.stack.engines.engines import Engines
 from tenantmesh.deploy.stack.engines.valkey import Valkey
-from tenantmesh.runtime.redis_client import GuardedRedis, StoreUnavailable, connect
+from tenantmesh.runtime.redis_client import GuardedRedis, RedisUnavailable, connect
 from tenantmesh.runtime.settings import RedisSettings
 
 PAUSE = timedelta(milliseconds=200)
@@ -64,11 +64,11 @@ async def test_a_refused_connection_costs_almost_nothing_and_opens_the_breaker()
     client = single(SecretStr("redis://127.0.0.1:1"))
     began = time.monotonic()
     for _ in range(100):
-        with pytest.raises(StoreUnavailable):
+        with pytest.raises(RedisUnavailable):
             await client.get("x")
     assert client.breaker.is_open
     assert time.monotonic() - began < 0.5
-    assert issubclass(StoreUnavailable, RedisError)
+    assert issubclass(RedisUnavailable, RedisError)
     await client.aclose()
 
 
@@ -77,7 +77,7 @@ async def test_a_pipeline_is_guarded_too() -> None:
     for _ in range(4):
         async with client.pipeline() as pipeline:
             pipeline.get("x")
-            with pytest.raises(StoreUnavailable):
+            with pytest.raises(RedisUnavailable):
                 await pipeline.execute()
     assert client.breaker.is_open
     await client.aclose()
@@ -94,7 +94,7 @@ async def test_a_store_that_hangs_costs_its_timeout_then_nothing() -> None:
     waits = []
     for _ in range(6):
         began = time.monotonic()
-        with pytest.raises(StoreUnavailable):
+        with pytest.raises(RedisUnavailable):
             await client.get("x")
         waits.append(time.monotonic() - began)
     assert max(waits[:3]) < 0.5
@@ -108,7 +108,7 @@ async def test_after_an_outage_one_probe_brings_it_back(own_engines: Engines) ->
     assert await client.ping()
     await asyncio.to_thread(own_engines.valkey.stop)
     for _ in range(5):
-        with pytest.raises(StoreUnavailable):
+        with pytest.raises(RedisUnavailable):
             await client.ping()
     assert client.breaker.is_open
     await asyncio.to_thread(own_engines.valkey.start)

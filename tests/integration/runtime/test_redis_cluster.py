@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from redis.crc import key_slot
 
 from tenantmesh.deploy.stack.engines.valkey_cluster import NODES, ValkeyCluster
-from tenantmesh.runtime.redis_client import GuardedCluster, StoreUnavailable, connect
+from tenantmesh.runtime.redis_client import GuardedCluster, RedisUnavailable, connect
 from tenantmesh.runtime.settings import RedisSettings
 from tests.fixtures.engines import started_cluster
 
@@ -188,7 +188,7 @@ async def test_without_one_node_the_other_slots_go_on_and_with_it_all_do(own: Va
     os.kill(own.pid_of(1), signal.SIGKILL)
     refused = 0
     for _ in range(20):
-        with pytest.raises(StoreUnavailable) as raised:
+        with pytest.raises(RedisUnavailable) as raised:
             await script(keys=[keys[1]])
         refused += "not asked" in str(raised.value)
         for key in (keys[0], keys[2]):
@@ -218,7 +218,7 @@ async def test_a_node_that_hangs_delays_its_own_slots_only(own: ValkeyCluster) -
             hanging.cancel()
         quick = client_of(own.url, timeout=timedelta(milliseconds=50))
         for _ in range(5):
-            with pytest.raises(StoreUnavailable):
+            with pytest.raises(RedisUnavailable):
                 await quick.get(keys[0])
     finally:
         os.kill(own.pid_of(0), signal.SIGCONT)
@@ -238,6 +238,6 @@ async def test_one_of_the_named_nodes_is_enough_to_begin_with(own: ValkeyCluster
 async def test_a_cluster_that_was_never_there_is_unavailable() -> None:
     client = client_of(SecretStr("redis://127.0.0.1:1"))
     for _ in range(8):
-        with pytest.raises(StoreUnavailable):
+        with pytest.raises(RedisUnavailable):
             await client.get("tm:{a}:x")
     await client.aclose()

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Column, MetaData, String, Table, Text, Uuid
 
-from tenantmesh.runtime.row_security import Grant, catalog, ddl, declaration_of, tenant_owned
+from tenantmesh.runtime.row_security import TableGrant, catalog, ddl, declaration_of, tenant_owned
 from tenantmesh.runtime.row_security.findings import (
     app_role_problems,
     function_problems,
@@ -26,13 +26,13 @@ NOTES = tenant_owned(
     notes(Column("id", Uuid, primary_key=True), Column("title", Text)),
     "demo_app",
     ("SELECT", "INSERT"),
-    cross_tenant=[Grant("demo_directory", ["SELECT"], ["id", "title"])],
+    cross_tenant=[TableGrant("demo_directory", ["SELECT"], ["id", "title"])],
     unique_across_tenants={"notes_title_key": "titles are public"},
 )
 PLANS = catalog(
     Table("plans", MetaData(schema="demo"), Column("id", Text, primary_key=True)),
     "products are for everybody",
-    [Grant("demo_app", ["SELECT"])],
+    [TableGrant("demo_app", ["SELECT"])],
 )
 TABLES = {"notes": NOTES, "plans": PLANS}
 
@@ -93,7 +93,7 @@ def test_a_catalog_has_grants_only() -> None:
 @pytest.mark.parametrize("privilege", ["TRUNCATE", "REFERENCES", "TRIGGER", "ALL"])
 def test_privileges_beyond_rows_cannot_be_declared(privilege: str) -> None:
     with pytest.raises(ValueError, match="look past row-level security"):
-        Grant("demo_app", [privilege])
+        TableGrant("demo_app", [privilege])
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_a_table_whose_key_lacks_the_tenant_is_refused(table: Table) -> None:
 
 def test_the_app_role_never_sees_all_tenants() -> None:
     with pytest.raises(ValueError, match="must not see all tenants"):
-        tenant_owned(notes(), "demo_app", ["SELECT"], cross_tenant=[Grant("demo_app", ["SELECT"])])
+        tenant_owned(notes(), "demo_app", ["SELECT"], cross_tenant=[TableGrant("demo_app", ["SELECT"])])
 
 
 def test_an_undeclared_table_says_what_to_add() -> None:

@@ -15,7 +15,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from tenantmesh.runtime.row_security import Grant, catalog, tenant_owned
+from tenantmesh.runtime.row_security import TableGrant, catalog, tenant_owned
 
 METADATA = MetaData(schema="tenant")
 
@@ -41,10 +41,10 @@ NOTES = tenant_owned(
     ),
     app_role="tenant_app",
     privileges=("SELECT", "INSERT", "UPDATE", "DELETE"),
-    cross_tenant=[Grant("tenant_directory", ["SELECT"], ["tenant_id", "id", "title"])],
+    cross_tenant=[TableGrant("tenant_directory", ["SELECT"], ["tenant_id", "id", "title"])],
 )
 COLOURS = catalog(
     Table("colours", METADATA, Column("name", Text, primary_key=True)),
     "colours are the same for everybody",
-    [Grant("tenant_app", ["SELECT"]), Grant("tenant_directory", ["SELECT", "INSERT"])],
+    [TableGrant("tenant_app", ["SELECT"]), TableGrant("tenant_directory", ["SELECT", "INSERT"])],
 )
