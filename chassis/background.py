@@ -18,23 +18,23 @@ _log = structlog.get_logger("tenantmesh.background")
 
 
 class Background(Protocol):
-    """Something that runs beside the calls of a process."""
+    """A part of a process that runs beside its calls."""
 
     async def start(self) -> None:
-        """Must begin, or raise when the process must not serve."""
+        """Must start it, or raise when the process must not serve."""
         ...
 
     async def close(self) -> None:
-        """Must end it, also when it was never started."""
+        """Must stop it, even when it was never started."""
         ...
 
 
 class Repeating:
     """Repeats `work`: at once while it returns a number other than 0, otherwise after `interval` or when woken.
 
-    After a failure it waits the whole interval, so that a broken dependency is not asked in a tight loop. It logs an
-    Unavailable once until the work succeeds again, and any other error each time with its traceback. With `later` the
-    first run waits an interval too.
+    After a failure it waits the whole interval, so that it does not retry a broken dependency in a tight loop. It logs
+    the first Unavailable in a row, and every other error with its traceback. With `later` the first run waits an
+    interval too.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Repeating:
         self._task = asyncio.create_task(self._run(), name=self._name)
 
     async def close(self) -> None:
-        """Cancel the loop and wait for its end; a transaction under way is rolled back."""
+        """Cancel the loop and wait for its end. A transaction under way is rolled back."""
         await cancel(self._task)
 
     def wake(self) -> None:
@@ -64,7 +64,7 @@ class Repeating:
         if self._later:
             await wait_for_event(self._wake, self._interval)
         while True:
-            self._wake.clear()  # before the work: what happens meanwhile wakes it again
+            self._wake.clear()  # before the work, so that a wake-up during it causes another run
             try:
                 more = await self._work()
             except Unavailable as error:

@@ -1,4 +1,4 @@
-"""The chain of a service of ours, and its way to the other services, made from the settings that services share."""
+"""Assembly of a service's chain, and of its clients of the other services, from the shared settings."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ __all__ = ["make_chain", "make_mesh", "make_ports", "to_tenant_svc"]
 
 
 def make_chain(services: Iterable[ServiceDescriptor], ports: ChainPorts, settings: ServiceSettings) -> Chain:
-    """Make the chain for these services. Raises PolicyError for policies that can't be kept."""
+    """Make the chain for these services. Raises PolicyError for a policy that the chain can't keep."""
     chain_settings = ChainSettings(
         base_domain=settings.mesh.base_domain,
         trusted_proxies=settings.mesh.trusted_proxies,

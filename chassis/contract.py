@@ -1,5 +1,5 @@
-"""TenantMesh's own services, as the protos declare them. Reflection answers for all of them wherever it is asked, since
-the edge is one address for several processes."""
+"""TenantMesh's own services, as the protos declare them. Reflection lists all of them in every process, since the edge
+is one address for several processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The doors to a service's database. While the database is away, each raises the service's own Unavailable."""
+"""The doors to a service's database. While the database is away, they raise the service's own Unavailable."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ __all__ = ["Doors", "Outage"]
 
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """What callers are answered while the database is away: a reason of the contract, and what to do."""
+    """The answer to callers while the database is away: a reason of the contract, and what to do."""
 
     reason: str
     message: str
 
     def error(self) -> Unavailable:
-        """Return the answer."""
+        """Return the answer as an error."""
         return Unavailable(self.reason, self.message, retry_after=timedelta(seconds=1))
 
 

@@ -11,7 +11,7 @@ __all__ = ["Entered", "Lifecycle", "Part"]
 
 
 class Part:
-    """A part of a process that has no start of its own, or no close, given by its functions."""
+    """A part of a process that is made of a function to start it, a function to close it, or both."""
 
     def __init__(
         self,
@@ -23,12 +23,12 @@ class Part:
         self._close = close
 
     async def start(self) -> None:
-        """Start it, where that means something."""
+        """Call the function that starts it, if there is one."""
         if self._start is not None:
             await self._start()
 
     async def close(self) -> None:
-        """Close it, where that means something."""
+        """Call the function that closes it, if there is one."""
         if self._close is not None:
             await self._close()
 
@@ -50,18 +50,18 @@ class Entered:
 
 
 class Lifecycle:
-    """Starts and closes the parts of a process. A part comes after what it needs while it starts, runs or closes."""
+    """Starts and closes the parts of a process. List a part after the parts that it needs to start, run or close."""
 
     def __init__(self, parts: Sequence[Background]) -> None:
         self._parts = tuple(parts)
 
     async def start(self) -> None:
-        """Start every part in order. Raises what the first part raises that can't start: do not serve, and close."""
+        """Start every part in order. Raises the error of the first part that fails: then close, and do not serve."""
         for part in self._parts:
             await part.start()
 
     async def close(self) -> None:
-        """Close every part in reverse, also those that were never started. One that fails keeps no other open."""
+        """Close every part in reverse, even those that were never started and those after a part that fails."""
         async with AsyncExitStack() as closing:
             for part in self._parts:
                 closing.push_async_callback(part.close)

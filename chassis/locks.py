@@ -14,11 +14,11 @@ _TRY_HOLD = compiled(select(func.pg_try_advisory_xact_lock(_number).label("held"
 
 
 async def hold(connection: Connection, number: int) -> None:
-    """Hold the lock until this transaction ends. Waits for the transaction that has it."""
+    """Take the lock and hold it until this transaction ends. Waits while another transaction holds it."""
     await connection.execute(_HOLD, number=number)
 
 
 async def try_hold(connection: Connection, number: int) -> bool:
-    """Hold the lock until this transaction ends, and return True; return False at once where another has it."""
+    """Take the lock as `hold` does and return True. Return False at once if another transaction holds it."""
     row = await connection.fetch_row(_TRY_HOLD, number=number)
     return row is not None and bool(row["held"])

@@ -1,4 +1,4 @@
-"""Moments and lengths of time between Python and the contract."""
+"""Conversion of times and durations between Python and Protocol Buffers."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def timestamp(moment: datetime) -> Timestamp:
-    """The moment as callers see it, to the microsecond."""
+    """Return the time as a Timestamp, to the microsecond."""
     since = moment - _EPOCH
     return Timestamp(seconds=since.days * 86400 + since.seconds, nanos=since.microseconds * 1000)
 
 
 def moment(stamp: Timestamp, field: str) -> datetime:
-    """The moment in a request, to the microsecond. Raises InvalidArgument that names the field unless it is one of the
-    years 1 to 9999."""
+    """Return the time in a request, to the microsecond. Raises InvalidArgument that names the field for a time outside
+    of the years 1 to 9999."""
     try:
         return stamp.ToDatetime(UTC)
     except (ValueError, OverflowError) as error:
@@ -30,5 +30,5 @@ def moment(stamp: Timestamp, field: str) -> datetime:
 
 
 def duration(length: timedelta) -> Duration:
-    """The length of time as callers see it, to the microsecond."""
+    """Return the length of time as a Duration, to the microsecond."""
     return Duration(seconds=length.days * 86400 + length.seconds, nanos=length.microseconds * 1000)

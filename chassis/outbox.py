@@ -1,7 +1,7 @@
-"""An outbox: rows that a transaction leaves to be told to another service, and the relay that tells them.
+"""A transactional outbox: rows to send to another service, and the relay that sends them.
 
-The row is written in the transaction of its effect, so it exists if and only if the effect does. The relay sends it at
-least once: it marks a row as told after the recipient has taken it, and a process that is killed in between sends it
+A row is written in the transaction of its effect, so it exists if and only if the effect does. The relay sends it at
+least once: it marks a row as sent after the recipient has stored it, and a process that is killed in between sends it
 again. The recipient must therefore recognise a repetition, by a version or an id that the row carries.
 """
 
@@ -21,37 +21,37 @@ __all__ = ["Outbox", "Recipient", "Relay"]
 
 _log = structlog.get_logger("tenantmesh.outbox")
 _BATCH = 16
-"""How many rows are read, and sent at the same time."""
+"""Rows that are read, and sent at the same time."""
 _R = TypeVar("_R")
 _R_contra = TypeVar("_R_contra", contravariant=True)
 
 
 class Outbox(Protocol[_R]):
-    """The rows that wait. Both methods raise Unavailable while the database is away."""
+    """The rows to send. Both methods raise Unavailable while the database is away."""
 
     async def pending(self, after: _R | None, count: int) -> Sequence[_R]:
-        """Must return at most `count` rows that are not told, in a fixed order, beginning behind `after`."""
+        """Must return at most `count` rows that are not sent, in a fixed order, from behind `after` on."""
         ...
 
-    async def told(self, row: _R) -> None:
-        """Must mark the row as told, in the state in which it was read: a later change makes it wait again."""
+    async def mark_sent(self, row: _R) -> None:
+        """Must mark the row as sent in the state in which it was read. A row that has changed since is sent again."""
         ...
 
 
 class Recipient(Protocol[_R_contra]):
-    """Takes the rows: another service."""
+    """The other service, which takes the rows."""
 
     async def send(self, row: _R_contra) -> None:
-        """Must return once the row is stored there or can no longer matter. Must raise Unavailable without an answer,
-        and another MeshError when the row is refused."""
+        """Must return once the other service has stored the row or no longer needs it. Must raise Unavailable when it
+        does not answer, and another MeshError when it refuses the row."""
         ...
 
 
 class Relay(Generic[_R]):
-    """Sends what waits in an outbox: at once when woken, otherwise every `interval`.
+    """Sends the rows of an outbox: at once when woken, otherwise every `interval`.
 
-    Every process may run one. Rows are sent in order, a page at a time; one that is refused is logged once per reason
-    and keeps no other from being sent: its turn comes again in the next round.
+    Every process may run one. It sends rows in order, a page at a time. It logs the first refusal of each reason, goes
+    on with the other rows, and sends a refused row again in the next round.
     """
 
     def __init__(self, name: str, outbox: Outbox[_R], recipient: Recipient[_R], *, interval: timedelta) -> None:
@@ -66,12 +66,12 @@ class Relay(Generic[_R]):
         self.close = self._loop.close
 
     def wake(self) -> None:
-        """Look for waiting rows now. While a round is under way, another one follows it."""
+        """Start a round now, or another one after the round that is under way."""
         self._woken = True
         self._loop.wake()
 
     async def _send_page(self) -> bool:
-        """Send the next page; return whether there may be more. Raises Unavailable."""
+        """Send the next page and return whether there may be more. Raises Unavailable."""
         if self._after is None:
             self._woken = False
         page = await self._outbox.pending(self._after, _BATCH)
@@ -92,4 +92,4 @@ class Relay(Generic[_R]):
                 self._refused.add(refused.reason)
                 _log.warning("a row of the outbox is refused", outbox=self._name, reason=refused.reason)
         else:
-            await self._outbox.told(row)
+            await self._outbox.mark_sent(row)

@@ -1,4 +1,4 @@
-"""Lists that are read a page at a time: how long a page is, and the token with which the next one begins."""
+"""Paging of lists: the size of a page, and the token with which the next page begins."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _Place = TypeVar("_Place")
 
 
 def page_size(asked: int) -> int:
-    """How many items a page holds: 50 where nothing is asked, 1,000 at most. Raises InvalidArgument below zero."""
+    """Return the size of a page: 50 if the request asks for none, 1,000 at most. Raises InvalidArgument below zero."""
     refuse({"page_size": "must not be negative" if asked < 0 else None})
     return min(asked or _DEFAULT, _LARGEST)
 
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[_Item]):
-    """Some items of a list, and the token of the page after them; empty when they are the last."""
+    """Some items of a list, and the token of the next page; empty on the last page."""
 
     items: list[_Item]
     next_token: str
@@ -50,12 +50,12 @@ class PageTokens(Generic[_Place]):
     decode: Callable[[bytes], _Place]
 
     def token(self, place: _Place) -> str:
-        """The token of the page that begins after the place."""
+        """Return the token of the page that begins after the place."""
         return pack(self.purpose, self.encode(place))
 
     def open(self, token: str) -> _Place:
-        """The place after which the page begins. Raises InvalidArgument for a token of another list, and for what is
-        no token."""
+        """Return the place after which the page begins. Raises InvalidArgument for a token of another list, and for a
+        text that is no token."""
         if not token:
             return self.first
         try:
@@ -65,18 +65,18 @@ class PageTokens(Generic[_Place]):
             raise InvalidArgument.fields([FieldViolation("page_token", problem)]) from error
 
     def page(self, found: list[_Item], size: int, place_of: Callable[[_Item], _Place]) -> Page[_Item]:
-        """The page of that size. `found` holds one item more than the page where another page follows."""
+        """Return the page of that size. `found` holds one item more than the page if another page follows."""
         more = len(found) > size
         return Page(found[:size], self.token(place_of(found[size - 1])) if more else "")
 
 
 def id_tokens(purpose: bytes) -> PageTokens[str]:
-    """The page tokens of a list that is in the order of its items' ids. The empty id stands before the first."""
+    """Make the page tokens of a list in the order of its items' ids. The empty id stands before the first."""
     return PageTokens(purpose, "", str.encode, id_in)
 
 
 def id_in(payload: bytes) -> str:
-    """The id in a token, or the empty one. Raises ValueError for other bytes: whoever forges a token may put any."""
+    """Return the id in a token, or the empty id. Raises ValueError for other bytes, as of a forged token."""
     text = payload.decode("ascii", "replace")
     if text and id_problem(text):
         raise ValueError("no id")
@@ -84,7 +84,7 @@ def id_in(payload: bytes) -> str:
 
 
 def uuid_tokens(purpose: bytes, first: uuid.UUID) -> PageTokens[uuid.UUID]:
-    """The page tokens of a list that is in the order of its items' UUIDs."""
+    """Make the page tokens of a list in the order of its items' UUIDs."""
     return PageTokens(purpose, first, lambda place: place.bytes, _uuid_in)
 
 

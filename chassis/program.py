@@ -1,4 +1,4 @@
-"""The main function of a process: settings from the environment, then run, or say which settings are wrong."""
+"""The main function of a process: reads the settings from the environment, and runs or names the wrong ones."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _S = TypeVar("_S", bound=ProcessSettings)
 def main(name: str, settings: type[_S], run: Callable[[_S], int]) -> int:
     """Read the settings from the environment, run, and return the exit status.
 
-    Without running it returns REFUSED (78) when a setting is missing or wrong, after a line for each on standard error.
+    When a setting is missing or wrong, write a line for each to standard error and return REFUSED (78).
     """
     try:
         given = settings.model_validate({})

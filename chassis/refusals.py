@@ -1,4 +1,4 @@
-"""Refusals that several services give, each with the details that callers of any of them read."""
+"""Refusals that several services give, with the same details for their callers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["limit_reached"]
 def limit_reached(
     message: str, *, gauge: str, level: int, limit: int, tenant_id: TenantId, plan_id: str
 ) -> ResourceExhausted:
-    """For a level that would rise above its limit. The message is the service's own."""
+    """Return the refusal of a level that would rise above its limit. The message is the service's own."""
     return ResourceExhausted(
         "LIMIT_REACHED",
         message,

@@ -1,5 +1,4 @@
-"""The vocabulary of requests: ids, texts, reasons, the key that makes a request repeatable, and refusing one while
-naming every field at fault."""
+"""The vocabulary of requests: ids, texts, reasons, idempotency keys, and the refusal that names every wrong field."""
 
 from __future__ import annotations
 
@@ -27,7 +26,7 @@ __all__ = [
 ]
 
 Problems = Mapping[str, str | None]
-"""By field, the rule that its value breaks; None where it breaks none."""
+"""The broken rule of each field; None for a field that keeps its rules."""
 
 _ID = re.compile(r"[a-z][a-z0-9_]{1,63}")
 _LONGEST_REASON = 500
@@ -37,28 +36,28 @@ _Value = TypeVar("_Value")
 
 
 def refuse(problems: Problems) -> None:
-    """Raises InvalidArgument that names every field with a problem. Returns where there is none."""
+    """Raise InvalidArgument that names every field with a problem. Return if there is none."""
     violations = [FieldViolation(field, problem) for field, problem in problems.items() if problem]
     if violations:
         raise InvalidArgument.fields(violations)
 
 
 def required(value: _Value | None) -> _Value:
-    """The value of a field that `refuse` has let pass. Raises ValueError for None: then no rule has looked at it."""
+    """Return the value of a field that `refuse` has passed. Raises ValueError for None: then no rule has checked it."""
     if value is None:
         raise ValueError("a request that lacks a required field was not refused")
     return value
 
 
 def id_problem(text: str) -> str | None:
-    """The rule for ids that people choose which the text breaks, or None."""
+    """Return the rule that a chosen id breaks, or None."""
     if _ID.fullmatch(text):
         return None
     return "must be 2 to 64 of a-z, 0-9 and underscores, starting with a letter"
 
 
 def text_problem(text: str, longest: int) -> str | None:
-    """The rule that the text breaks, or None. One line of 1 to `longest` characters, not blank."""
+    """Return the rule that the text breaks, or None. It must be one line of 1 to `longest` characters, not blank."""
     if not text.strip() or len(text) > longest:
         return f"must be 1 to {longest} characters and not only spaces"
     if any(unicodedata.category(character) in _CONTROL for character in text):
@@ -67,12 +66,12 @@ def text_problem(text: str, longest: int) -> str | None:
 
 
 def reason_problem(reason: str, *, may_be_empty: bool = True) -> str | None:
-    """The rule that the reason for a change breaks, or None. A reason may be empty, unless it is said otherwise."""
+    """Return the rule that the reason for a change breaks, or None. By default a reason may be empty."""
     return None if may_be_empty and not reason else text_problem(reason, _LONGEST_REASON)
 
 
 def expiry_problem(expire_time: datetime | None, begins: datetime) -> str | None:
-    """The rule that the expiry of something which begins at that moment breaks, or None. Nothing has to expire."""
+    """Return the rule that an expiry breaks, or None. It must be after the beginning; None means no expiry."""
     if expire_time is None or expire_time > begins:
         return None
     return "must be in the future, and after it begins"
@@ -80,14 +79,14 @@ def expiry_problem(expire_time: datetime | None, begins: datetime) -> str | None
 
 @dataclass(frozen=True, slots=True)
 class RequestKey:
-    """What makes a request repeatable: the id that its caller chose. Two callers' ids never meet."""
+    """The idempotency key of a request: an id chosen by its caller. Ids of different callers are different keys."""
 
     requester: str
     request_id: uuid.UUID
 
     @classmethod
     def checked(cls, requester: str, request_id: str) -> RequestKey | None:
-        """The key of the request, None when it has no id. Raises InvalidArgument unless the id is a UUID."""
+        """Return the key of the request; None when it has no id. Raises InvalidArgument unless the id is a UUID."""
         if not request_id:
             return None
         parsed = parse_uuid(request_id)
@@ -96,5 +95,5 @@ class RequestKey:
 
 
 def stale(what: str) -> Aborted:
-    """The refusal of an etag that is not the newest one of, say, the `plan`."""
+    """Return the refusal of an etag that is out of date. `what` names the resource, such as `plan`."""
     return Aborted("ETAG_MISMATCH", f"The {what} has changed since it was read. Read it again and repeat.")

@@ -1,4 +1,4 @@
-"""Settings that services share: the mesh around one, the tokens that it accepts, how it follows event logs."""
+"""Settings that services share: the other services, the tokens to accept, and the event logs."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _checked_identities(text: str) -> str:
 
 
 class MeshSettings(Group):
-    """The mesh around a service. `credential` is the service's own API key (`tmk_…`), by which the others know it."""
+    """The other services of the mesh. `credential` is the service's own API key (`tmk_…`), with which it calls them."""
 
     tenant_target: str = "127.0.0.1:50051"
     auth_target: str = "127.0.0.1:50052"
@@ -48,8 +48,8 @@ class MeshSettings(Group):
 
 
 class TokenSettings(Group):
-    """What access tokens must say. `issuer` is the address at which the edge publishes the key set, without a slash at
-    its end."""
+    """The claims that access tokens must have. `issuer` is the address at which the edge publishes the key set, without
+    a slash at its end."""
 
     issuer: Annotated[str, AfterValidator(_checked_issuer)] = "http://127.0.0.1:8080"
     audience: str = Field(default="tenantmesh", min_length=1)
@@ -58,8 +58,8 @@ class TokenSettings(Group):
 class EventSettings(Group):
     """How an event log is followed and kept.
 
-    `window` counts the newest events that a process remembers, so how far a stream's reader may lag. Without a
-    `retention` every event is kept; with one, a cursor older than it is answered with CURSOR_EXPIRED.
+    window: newest events in memory, which is how far a stream's reader may lag.
+    retention: age at which events are deleted. A cursor before that gets CURSOR_EXPIRED. None keeps every event.
     """
 
     poll_interval: Duration = timedelta(seconds=2)
@@ -71,7 +71,7 @@ class EventSettings(Group):
 
 
 class ServiceSettings(ProcessSettings):
-    """What every service of the mesh reads from the environment; see `runtime.settings` for the names."""
+    """The settings that every service reads from the environment; see `runtime.settings` for the names."""
 
     mesh: MeshSettings
     tokens: TokenSettings = TokenSettings()

@@ -1,4 +1,4 @@
-"""What every call in the mesh passes through: who calls, for which tenant, and whether it may.
+"""The chain that every call in the mesh passes: who calls, for which tenant, and whether the call is allowed.
 
     chain = Chain([notes_pb2.DESCRIPTOR.services_by_name["NotesService"]], mesh.ports())
     server = grpc.aio.server(interceptors=[chain.aio_interceptor()])
@@ -85,7 +85,7 @@ __all__ = [
     "tls_credentials",
 ]
 
-# redis takes a quarter of a second to load, so that only who uses it loads it.
+# Importing redis takes a quarter of a second, so it is imported on first use.
 _LAZY = {
     "RedisQuotaPool": "tenantmesh.interceptors.backends.redis.quota_pool",
     "RedisRateLimiter": "tenantmesh.interceptors.backends.redis.rate_limiter",

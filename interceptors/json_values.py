@@ -9,7 +9,7 @@ from google.protobuf import struct_pb2
 __all__ = ["json_of"]
 
 _EXACT = 2**53
-"""Up to here a JSON number is an integer and not merely near one."""
+"""Up to this magnitude a JSON number holds every integer exactly."""
 
 
 def json_of(value: struct_pb2.Value) -> Any:

@@ -22,10 +22,10 @@ Kind = Literal["burst", "quota", "login"]
 
 
 def tenant_key(tenant_id: TenantId, kind: Kind, name: str) -> str:
-    """The key of one counter of a tenant: `tm:{<tenant uuid>}:<kind>:<name>`."""
+    """Return the key of one counter of a tenant: `tm:{<tenant uuid>}:<kind>:<name>`."""
     return f"tm:{{{tenant_id}}}:{kind}:{name}"
 
 
 def peer_key(network: str, rate_class: str) -> str:
-    """The key of one network's burst limit: `tm:peer:{<network>}:<rate class>`."""
+    """Return the key of one network's burst limit: `tm:peer:{<network>}:<rate class>`."""
     return f"tm:peer:{{{network}}}:{rate_class}"

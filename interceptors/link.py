@@ -41,7 +41,7 @@ Leave: TypeAlias = Callable[[Passage], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moments:
-    """What a link does for one policy, by moment; see the module."""
+    """The functions of a link for one policy, by moment; see the module."""
 
     enter: Gate | None = None
     admit: Gate | None = None
@@ -118,7 +118,7 @@ def _with_request(admit: Gate) -> MessageGate:
 
 
 def leave_all(leaves: tuple[Leave, ...], call: Passage) -> None:
-    """Leave each link. One that fails, such as a user's observer, is logged and keeps no other from its part."""
+    """Leave each link. Log the failure of one, such as of an adopter's observer, and leave the others."""
     for leave in leaves:
         try:
             leave(call)

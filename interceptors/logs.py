@@ -1,4 +1,4 @@
-"""What the library logs of calls: ids, never content."""
+"""The fields that the library logs of calls: ids, never content."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def call_ids(call: Passage) -> dict[str, str]:
 
 
 def log_context() -> dict[str, str]:
-    """Return the ids that every log line should carry which is written while a call is served."""
+    """Return the ids for log lines that are written while a call is served; empty outside of a call."""
     try:
         call = current.get()
     except LookupError:

@@ -1,4 +1,4 @@
-"""The port of caches that answer from memory where they can: what directories of tenants and of entitlements are."""
+"""The port of the directories of tenants and of entitlements: caches that answer from memory where they can."""
 
 from __future__ import annotations
 

@@ -71,8 +71,11 @@ class Mesh:
         observer: CallObserver | None = None,
         tracer: CallTracer | None = None,
     ) -> ChainPorts:
-        """The ports that a chain needs, with new directories. Without a limiter each process limits by itself.
-        Without a pool each leases allowances from tenant_svc by itself, which is as exact and asks it more often."""
+        """Make the ports that a chain needs, with new directories.
+
+        Without a limiter each process limits by itself. Without a pool each process leases allowances from tenant_svc
+        by itself: as exact, with more calls.
+        """
         return ChainPorts(
             tokens=JwtVerifier(self._issuer, self._audience, self.key_set),
             api_keys=self.api_keys,
@@ -93,12 +96,12 @@ class Mesh:
         observer: CallObserver | None = None,
         tracer: CallTracer | None = None,
     ) -> Chain:
-        """A chain for the services of these protos (`notes_service_pb2.DESCRIPTOR`). The rest is as in `ports()`."""
+        """Make a chain for the services of these protos (`notes_service_pb2.DESCRIPTOR`), with ports as in `ports`."""
         ports = self.ports(limiter=limiter, pool=pool, observer=observer, tracer=tracer)
         return Chain(_services(protos), ports, settings, complete=False)
 
     async def close(self) -> None:
-        """Closes the channels."""
+        """Close the channels."""
         await self._tenant_svc.close()
         await self._auth_svc.close()
 
@@ -119,7 +122,7 @@ class _LazyChannel:
         self._stubs: dict[Callable[[Any], Any], Any] = {}
 
     def stub(self, make: Callable[[grpc.aio.Channel], S]) -> Callable[[], S]:
-        """A function that returns the stub of this class, made once per channel."""
+        """Return a function that returns the stub of this class, made once per channel."""
 
         def made() -> S:
             if self._channel is None:

@@ -1,4 +1,4 @@
-"""A call on its way through the chain: what links and servers know of it.
+"""A call on its way through the chain, with the state that links and servers keep of it.
 
 Handlers see the part of it that is `call.Call`. An attribute that one link keeps for itself says so.
 """
@@ -194,7 +194,7 @@ class Passage:
         if self.charger is None:
             raise Internal(
                 "INTERNAL",
-                f"{self.method} charged {meter}, and there is nobody to: it has no tenant, or its chain was made "
+                f"{self.method} charged {meter}, and nobody can be charged: it has no tenant, or its chain was made "
                 "without the port `quotas`",
             )
         if amount < 0:

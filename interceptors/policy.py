@@ -209,6 +209,6 @@ def _check_plan(name: str, declared: policy_pb2.MethodPolicy, method: MethodDesc
         if not charge.meter or not 0 <= charge.cost <= LARGEST_AMOUNT:
             raise PolicyError(f"{name}: a charge names a meter, and costs 0 (which is 1) to {LARGEST_AMOUNT}")
         if charge.per == policy_pb2.CHARGE_PER_REQUEST_MESSAGE and not method.client_streaming:
-            raise PolicyError(f"{name}: {charge.meter} is charged per request message, and there is one: use CALL")
+            raise PolicyError(f"{name}: charge {charge.meter} per CALL: the method takes a single request message")
         if charge.per == policy_pb2.CHARGE_PER_RESPONSE_MESSAGE and not method.server_streaming:
-            raise PolicyError(f"{name}: {charge.meter} is charged per response message, and there is one: use CALL")
+            raise PolicyError(f"{name}: charge {charge.meter} per CALL: the method sends a single response message")

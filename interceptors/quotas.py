@@ -121,7 +121,7 @@ class Allowances(Protocol[T]):
         ...
 
     async def start(self) -> None:
-        """Called on the loop that serves."""
+        """Must start the background work. Called on the loop that serves."""
         ...
 
     async def close(self) -> None:

@@ -1,5 +1,5 @@
-"""What is recorded of calls, and the ports that record it: metrics and spans, and, for the links whose place in the
-chain is reserved, usage and audit."""
+"""The record of a call, and the ports that record calls: metrics and spans, and, for the links whose place in the chain
+is reserved, usage and audit."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ class SingleFlight(Generic[K, T]):
         return key in self._running
 
     async def result(self, key: K) -> T:
-        """The result for the key, from the run under way or from a new one."""
+        """Return the result for the key, from the run under way or from a new one."""
         task = self._running.get(key)
         if task is None:
             task = self._running[key] = shared_task(self._run(key))
@@ -73,15 +73,15 @@ async def cancel(*tasks: asyncio.Task[Any] | None) -> None:
 
 
 async def run_all(work: Iterable[Coroutine[Any, Any, None]], seconds: float | None = None) -> None:
-    """Run all of the work at once. Cancel what takes longer than so many seconds."""
-    tasks = [asyncio.ensure_future(each) for each in work]
+    """Run all coroutines at once. Cancel those that take longer than so many seconds."""
+    tasks = [asyncio.ensure_future(coroutine) for coroutine in work]
     if tasks:
         _, late = await asyncio.wait(tasks, timeout=seconds)
         await cancel(*late)
 
 
 async def wait_for_event(event: asyncio.Event, seconds: float) -> bool:
-    """Wait for the event, at most so many seconds. Returns whether it is set."""
+    """Wait for the event, at most so many seconds. Return whether it is set."""
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await event.wait()

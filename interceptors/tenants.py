@@ -1,4 +1,4 @@
-"""What the chain knows of a tenant, the ports that know it, and the gate of tenants that are not served. Everything
+"""The chain's record of a tenant, the ports that find it, and the refusal of tenants that are not served. Everything
 else about tenants lives in tenant_svc."""
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def is_slug(text: str) -> bool:
 
 
 def parse_uuid(text: str) -> uuid.UUID | None:
-    """The UUID that the text spells in its canonical form, or None. The nil UUID is nobody's."""
+    """Return the UUID that the text spells in its canonical form, or None. The nil UUID is no id."""
     if len(text) != UUID_LENGTH:
         return None
     try:
@@ -111,7 +111,7 @@ def parse_uuid(text: str) -> uuid.UUID | None:
 
 
 def parse_tenant_id(text: str) -> TenantId | None:
-    """The tenant id that the text spells, as `parse_uuid`."""
+    """Return the tenant id that the text spells, as `parse_uuid` does."""
     value = parse_uuid(text)
     return None if value is None else TenantId(value)
 

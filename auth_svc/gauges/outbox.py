@@ -22,7 +22,7 @@ class GaugeOutbox:
         async with self._doors.system("levels of any tenant may be unreported", read_only=True) as connection:
             return await repository.unreported(connection, after, count)
 
-    async def told(self, row: GaugeLevel) -> None:
+    async def mark_sent(self, row: GaugeLevel) -> None:
         """Mark this version of the level as reported."""
         async with self._doors.tenant(row.tenant_id) as connection:
             await repository.mark_reported(connection, row)

@@ -1,5 +1,7 @@
-"""Following a log of events from any point on: what the tenants' log and the entitlements' log have in common.
+"""Event logs: reads events in commit order from any position on, for streams and for consumers inside the service.
 
-`log.py` is what a log must keep to, `tail.py` its newest part in memory, `watch.py` the streams, `cursors.py` where
-they resume, `retention.py` forgetting what is old. Not here: what the events say and the SQL that reads them.
+`log.py` is the port of a log, `tail.py` caches its newest events, `watch.py` makes streams, and `streaming.py` turns
+them into messages. `cursors.py` encodes where a stream resumes. `follower.py` handles each event once, with a stored
+cursor. `retention.py` prunes old events, and `feed.py` puts tail, watch and retention together. Not here: the content
+of events, and the SQL that reads them.
 """

@@ -1,4 +1,4 @@
-"""Where a stream goes on, as the opaque strings that callers keep and send back."""
+"""Cursors of streams: the opaque strings that callers keep and send back to resume."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _UUID = 16
 
 @dataclass(frozen=True, slots=True)
 class StreamCursor:
-    """Everything up to this position of the event log has been sent."""
+    """A place in the event log: everything up to this position has been sent."""
 
     position: int
 
 
 @dataclass(frozen=True, slots=True)
 class SnapshotCursor:
-    """A snapshot as of a position, sent up to and including this subject."""
+    """A place in a snapshot as of a position: everything up to and including the subject `after` has been sent."""
 
     position: int
     after: uuid.UUID
@@ -32,21 +32,21 @@ class SnapshotCursor:
 
 @dataclass(frozen=True, slots=True)
 class Cursors:
-    """The cursors of one log. `stream` and `snapshot` say what a string was made for, in at most 8 bytes each, so that
-    another log's cursor is refused."""
+    """The cursors of one log. `stream` and `snapshot` are the purposes of its strings, at most 8 bytes each: a cursor
+    of another log is refused."""
 
     stream: bytes
     snapshot: bytes
 
     def text(self, cursor: StreamCursor | SnapshotCursor) -> str:
-        """The cursor as callers see it."""
+        """Return the cursor as callers see it."""
         position = _POSITION.pack(cursor.position)
         if isinstance(cursor, SnapshotCursor):
             return pack(self.snapshot, position + cursor.after.bytes)
         return pack(self.stream, position)
 
     def open(self, text: str) -> StreamCursor | SnapshotCursor:
-        """The cursor in the text. Raises ValueError for what `text` did not make."""
+        """Return the cursor in the string. Raises ValueError for a string that `text` did not make."""
         try:
             return StreamCursor(_position(_sized(unpack(self.stream, text), _POSITION.size)))
         except ValueError:

@@ -1,4 +1,4 @@
-"""A log as a process follows it: its tail, the streams that are made of it, and, where it may forget, its retention."""
+"""The parts with which a process follows an event log: its tail, its watch and, where it is pruned, its retention."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ _E = TypeVar("_E", bound=Event)
 
 
 class Feed(Generic[_E]):
-    """Wakes at each notification of `channel`. A log that is a history as well is not `prunable`."""
+    """Follows one log in this process, and reads it at each notification of `channel`.
+
+    With `prunable` and a retention in the settings, old events are pruned. Without, every event is kept.
+    """
 
     def __init__(
         self,
@@ -53,7 +56,7 @@ class Feed(Generic[_E]):
             raise self._log.lost()
 
     async def start(self) -> None:
-        """Begins to follow. Raises Unavailable without a database."""
+        """Start to follow the log. Raises Unavailable without a database."""
         await self._tail.start()
         self._opened.push_async_callback(self._tail.close)
         await self._opened.enter_async_context(self._listener)
@@ -62,5 +65,5 @@ class Feed(Generic[_E]):
             self._opened.push_async_callback(self._retention.close)
 
     async def close(self) -> None:
-        """Stops following, also when it was never begun."""
+        """Stop following, even when it was never started."""
         await self._opened.aclose()

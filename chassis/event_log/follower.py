@@ -1,7 +1,7 @@
-"""A consumer of an event log that remembers how far it is: its cursor is a row of the service's database.
+"""A consumer of an event log inside the service. Its cursor is a row of the service's database.
 
-A watch (`watch.py`) belongs to a caller, who keeps the cursor. A follower belongs to the service: what it does with an
-event, such as making a delivery or an entry, must happen once for each event, whatever process is killed meanwhile.
+A watch (`watch.py`) belongs to a caller, who keeps the cursor. A follower belongs to the service: it handles each event
+once, such as by inserting a delivery, even when its process is killed meanwhile.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def followers_table(metadata: MetaData, role: str) -> Table:
 
 
 class FollowerPositions:
-    """The SQL of one such table. All of it goes through the system door."""
+    """Reads and writes the positions of followers. Every method needs a connection of the system door."""
 
     def __init__(self, table: Table) -> None:
         this = (table.c.log == bindparam("of_log"), table.c.follower == bindparam("of_follower"))
@@ -58,22 +58,22 @@ class FollowerPositions:
         )
 
     async def add(self, connection: Connection, log: str, follower: str, position: int) -> None:
-        """Store where a follower begins, unless it has begun before."""
+        """Store the first position of a follower, unless it has one."""
         await connection.execute(self._add, of_log=log, of_follower=follower, at=position)
 
     async def claim(self, connection: Connection, log: str, follower: str) -> int | None:
-        """Lock the follower until this transaction ends and return its position; None while another has it."""
+        """Lock the follower until this transaction ends and return its position; None while another process has it."""
         row = await connection.fetch_row(self._claim, of_log=log, of_follower=follower)
         return None if row is None else int(row["position"])
 
     async def move(self, connection: Connection, log: str, follower: str, position: int) -> None:
-        """Store the position up to which the follower, which is claimed, has handled the log."""
+        """Store the position of the last event that the follower has handled. Claim the follower first."""
         await connection.execute(self._move, of_log=log, of_follower=follower, at=position)
 
     async def slowest(self, connection: Connection, log: str) -> int | None:
         """Return the position of the follower that is furthest behind, None without followers.
 
-        Retention must not pass it: a follower that is no longer part of the product is removed by a migration.
+        Retention must not pass it. When a follower leaves the product, a migration must therefore delete its row.
         """
         row = await connection.fetch_row(self._slowest, of_log=log)
         return None if row is None or row["position"] is None else int(row["position"])
@@ -82,9 +82,9 @@ class FollowerPositions:
 class Follower(Generic[_E]):
     """Gives each event of the log to `handle`, in commit order, in batches.
 
-    `handle` works in the transaction that moves the follower's position: what it writes there happens exactly once for
-    each event. What it does elsewhere may happen again. Every process may run the same follower; one at a time works.
-    A new follower begins with the oldest event that is kept, or, with `from_now`, with the next one.
+    `handle` works in the transaction that moves the follower's position. Its writes in that transaction happen exactly
+    once for each event; other effects may be repeated. Every process may run the same follower: one at a time works. A
+    new follower begins with the oldest event that is kept, or with the next one if `from_now`.
     """
 
     def __init__(
@@ -109,14 +109,14 @@ class Follower(Generic[_E]):
         self.close = self._loop.close
 
     async def start(self) -> None:
-        """Store where the follower begins, if it is new, and follow. Raises Unavailable without a database."""
+        """Store the position of a new follower, and start to follow. Raises Unavailable without a database."""
         begin = await (self._log.head() if self._from_now else self._log.horizon())
         async with self._doors.system(f"where the follower {self._name} begins") as connection:
             await self._positions.add(connection, self._log.name, self._name, begin)
         await self._loop.start()
 
     async def step(self) -> bool:
-        """Handle the next batch; return whether there may be more. Raises Unavailable, and what `handle` raises."""
+        """Handle the next batch and return whether there may be more. Raises Unavailable, and errors of `handle`."""
         async with self._doors.system(f"events for the follower {self._name}") as connection:
             position = await self._positions.claim(connection, self._log.name, self._name)
             if position is None:

@@ -1,8 +1,8 @@
-"""What can be followed: a log of events in the order in which they were committed.
+"""The port of an event log: events in the order in which they were committed.
 
-An event's position follows commit order: whoever writes one holds an advisory lock from before the position is drawn
-until the transaction is visible. A reader that has seen a position has therefore seen all before it, and no event is
-skipped because its transaction committed late.
+Positions follow commit order: a writer holds an advisory lock from before it draws a position until its transaction is
+visible. A reader that has seen a position has therefore seen every earlier one. No event is skipped because its
+transaction committed late.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ __all__ = ["Event", "EventLog", "Prunable", "cursor_expired"]
 
 
 class Event(Protocol):
-    """Something that happened."""
+    """One event of a log, or the state of one subject in a snapshot."""
 
     @property
     def position(self) -> int:
-        """Where it stands in the log; of a snapshot, the position that it is as of."""
+        """The event's position in the log; in a snapshot, the position of the snapshot."""
         ...
 
     @property
     def subject(self) -> uuid.UUID:
-        """What it happened to: snapshots are read in the order of these."""
+        """The id of what the event is about. Snapshots are in the order of these ids."""
         ...
 
 
@@ -36,58 +36,58 @@ E_co = TypeVar("E_co", bound=Event, covariant=True)
 
 
 class EventLog(Protocol[E_co]):
-    """Where events are read from. All methods raise Unavailable while that can't be done."""
+    """Reads the events of one log. Every method raises Unavailable while the log can't be read."""
 
     @property
     def name(self) -> str:
-        """Which log it is, for the operators' log."""
+        """The log's name in messages for operators."""
         ...
 
     @property
     def cursors(self) -> Cursors:
-        """How callers see positions of this log, and of no other."""
+        """The cursors of this log."""
         ...
 
     def lost(self) -> Unavailable:
-        """The error for a reader when the log has been silent for too long."""
+        """Must return the error that ends streams when the log could not be read for too long."""
         ...
 
     async def head(self) -> int:
-        """Must return a position that no event of the future precedes, and no event of the past follows."""
+        """Must return the log's end: every committed event is at or before it, every later one after it."""
         ...
 
     async def horizon(self) -> int:
-        """Must return the position of the last event that is no longer kept, 0 when all are."""
+        """Must return the position of the newest event that was pruned; 0 when every event is kept."""
         ...
 
     async def after(self, position: int, limit: int) -> Sequence[E_co]:
-        """Must return the events that follow the position, oldest first, without a gap; empty when there are none.
+        """Must return up to `limit` events after the position, oldest first, without a gap.
 
-        Raises OutOfRange `CURSOR_EXPIRED` when some of them are gone.
+        Must raise OutOfRange `CURSOR_EXPIRED` when some of them were pruned.
         """
         ...
 
     async def snapshot(self, position: int, after: uuid.UUID, limit: int) -> Sequence[E_co]:
-        """Must return, by ascending subject from after the given one, how those are that have not changed since the
-        position, each as an event at that position."""
+        """Must return the state of the subjects that have not changed since the position, each as an event at it: up
+        to `limit` subjects after the given one, in ascending order."""
         ...
 
 
 class Prunable(Protocol):
-    """A log whose beginning can be forgotten."""
+    """A log whose oldest events can be deleted."""
 
     @property
     def name(self) -> str:
-        """See EventLog."""
+        """As `EventLog.name`."""
         ...
 
     async def prune(self, keep: timedelta, limit: int) -> int:
-        """Must forget the oldest events beyond the time to keep, at most so many, and return how many it forgot."""
+        """Must delete up to `limit` events that are older than `keep`, oldest first, and return their number."""
         ...
 
 
 def cursor_expired() -> OutOfRange:
-    """The error for a position whose following events are gone."""
+    """Return the error for a position after which events were pruned."""
     return OutOfRange(
         "CURSOR_EXPIRED", "The events after this cursor are no longer kept. Start again with `snapshot`, then follow."
     )

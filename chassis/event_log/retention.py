@@ -1,4 +1,4 @@
-"""Retention of an event log: its oldest events are pruned in the background once they are old enough."""
+"""Retention of an event log: prunes its oldest events in the background."""
 
 from __future__ import annotations
 

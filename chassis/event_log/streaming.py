@@ -1,4 +1,4 @@
-"""A followed log as the messages of a streaming method: where it starts, and how it ends."""
+"""A watch as the messages of a streaming method: where it begins, and how it reports an error."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ class WatchRequest(Protocol):
 
     @property
     def cursor(self) -> str:
-        """Resumes after the message that carried it."""
+        """The cursor to resume after."""
         ...
 
     @property
     def snapshot(self) -> bool:
-        """Begins with everything as it is."""
+        """True to begin with the current state of every subject."""
         ...
 
     @property
     def earliest(self) -> bool:
-        """Begins with the oldest event that is kept."""
+        """True to begin with the oldest event that is kept."""
         ...
 
 
 def start_of(request: WatchRequest, chosen: str | None) -> Start:
-    """Where the stream is to begin; `chosen` is the field of the oneof that is set. One that is set but false means the
-    same as none."""
+    """Return where the stream begins. `chosen` is the field of the oneof that is set; one that is false counts as
+    unset."""
     match chosen:
         case "cursor":
             return FromCursor(request.cursor)
@@ -53,24 +53,24 @@ def start_of(request: WatchRequest, chosen: str | None) -> Start:
 
 async def streamed(
     changes: AsyncGenerator[Change[_E], None],
-    told: Callable[[Change[_E]], _Message],
-    failed: Callable[[MeshError, str], _Message],
+    to_message: Callable[[Change[_E]], _Message],
+    to_error: Callable[[MeshError, str], _Message],
 ) -> AsyncGenerator[_Message, None]:
-    """The changes as messages. Over REST a status can't follow the first message, so later errors are messages too,
-    with the cursor of the last good one."""
+    """Yield the changes as messages. Over REST a status can't follow the first message, so a later error becomes a
+    message too, with the cursor of the last good one."""
     cursor = ""
     try:
         async with aclosing(changes):
             async for change in changes:
                 cursor = change.cursor
-                yield told(change)
+                yield to_message(change)
     except Exception as error:
         if not cursor:
             raise
-        yield failed(_told(error), cursor)
+        yield to_error(_mesh_error(error), cursor)
 
 
-def _told(error: Exception) -> MeshError:
+def _mesh_error(error: Exception) -> MeshError:
     if isinstance(error, MeshError):
         return error
     _log.error("a watch failed", exc_info=error, extra={"request_id": current_call().request_id})

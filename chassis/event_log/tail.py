@@ -1,7 +1,7 @@
-"""The newest part of the event log, kept in memory by one task that reads the database for every stream of the process.
+"""The newest events of a log in memory. One task reads the database for every stream of the process.
 
-Streams hold no queue of their own: each has a position in this one bounded window. A reader whose position has fallen
-out of it is too slow, and nothing was buffered for it.
+A stream has no queue of its own, only a position in this bounded window. A stream whose position has left the window is
+too slow and ends.
 """
 
 from __future__ import annotations
@@ -29,9 +29,10 @@ _E = TypeVar("_E", bound=Event)
 
 
 class Tail(Generic[_E]):
-    """Follows the event log; `wake` makes it look at once, otherwise it looks every `poll_interval`.
+    """Follows the event log: reads it when woken, and every `poll_interval`.
 
-    `window` is how many events it remembers; `lost_after` how long the database may be silent before streams are told.
+    window: events to keep in memory. Up to twice as many are there between two trims.
+    lost_after: how long the database may be silent before streams end.
     """
 
     def __init__(
@@ -51,42 +52,42 @@ class Tail(Generic[_E]):
         self._pulse = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self.floor = 0
-        """The window holds every event after this position …"""
+        """The position before the window: it holds every later event up to `head`."""
         self.head = 0
-        """… up to this one."""
+        """The position of the newest event in the window."""
         self.heard = 0.0
         """When the database last answered, on the monotonic clock."""
         self.epoch = 0
-        """Changes when the log has gone on without us: positions from before are good for nothing."""
+        """Counts restarts of the window at the log's end. A stream of an earlier epoch may have missed events."""
 
     async def start(self) -> None:
-        """Finds where the log ends and follows it from there. Raises Unavailable without a database."""
+        """Start to follow the log from its end. Raises Unavailable without a database."""
         self.floor = self.head = await self._events.head()
         self.heard = time.monotonic()
         self._task = asyncio.create_task(self._follow(), name=f"{self._events.name}-event-tail")
 
     async def close(self) -> None:
-        """Stops following. Streams that wait stay as they are; end them first."""
+        """Stop following. End waiting streams first: this does not wake them."""
         await cancel(self._task)
 
     def wake(self) -> None:
-        """Something may have happened: look now."""
+        """Read the log now: there may be a new event."""
         self._wake.set()
 
     @property
     def lost(self) -> bool:
-        """Whether the database has been silent for so long that what is here may be out of date."""
+        """True when the database has been silent for longer than `lost_after`: the window may be out of date."""
         return time.monotonic() - self.heard > self._lost_after
 
     def since(self, position: int, limit: int = _BATCH) -> Sequence[_E] | None:
-        """The events after the position, oldest first; None when they have left the window."""
+        """Return up to `limit` events after the position, oldest first; None when some have left the window."""
         if position < self.floor:
             return None
         start = bisect_right(self._recent, position, key=_by_position)
         return self._recent[start : start + limit]
 
     async def moved(self, position: int, seconds: float) -> None:
-        """Returns when there may be more than the position, when contact is lost or found, or after the time given."""
+        """Wait until there may be events after the position, contact is lost or found, or the time is over."""
         pulse = self._pulse
         if self.head <= position:
             await wait_for_event(pulse, seconds)
@@ -103,15 +104,15 @@ class Tail(Generic[_E]):
             except Exception:
                 _log.exception("the %s event log can't be read", self._events.name)
             if self.lost:
-                self._tell()
+                self._notify()
             if not more:
                 await wait_for_event(self._wake, self._poll_interval)
 
     async def _read(self) -> bool:
-        self._wake.clear()  # before reading: what happens during the read wakes us again
+        self._wake.clear()  # before the read, so that a wake-up during it causes another read
         page = await self._events.after(self.head, _BATCH)
         if not page and await self._events.head() < self.head:
-            raise cursor_expired()  # the database was put back to an earlier state: what we hold never happened
+            raise cursor_expired()  # the database was restored to an earlier state, which lacks the window's events
         was_lost = self.lost
         self.heard = time.monotonic()
         if page:
@@ -119,24 +120,24 @@ class Tail(Generic[_E]):
             self.head = page[-1].position
             self._trim()
         if page or was_lost:
-            self._tell()
+            self._notify()
         return len(page) == _BATCH
 
     async def _skip(self) -> None:
-        """Begins anew where the log now ends: events we had yet to see are gone, or some we have seen never were."""
+        """Restart the window at the log's end: unread events were pruned, or the database was restored."""
         with suppress(Unavailable):
             self.floor = self.head = await self._events.head()
             self.heard = time.monotonic()
             self.epoch += 1
             self._recent.clear()
-            self._tell()
+            self._notify()
 
     def _trim(self) -> None:
-        if len(self._recent) > 2 * self._window:  # in halves, so that the cost of moving is spread thin
+        if len(self._recent) > 2 * self._window:  # many at once, since each trim moves all that remain
             cut = len(self._recent) - self._window
             self.floor = self._recent[cut - 1].position
             del self._recent[:cut]
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         pulse, self._pulse = self._pulse, asyncio.Event()
         pulse.set()

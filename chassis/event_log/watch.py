@@ -1,6 +1,6 @@
-"""Following a log from any point on: history from the database, then the shared tail.
+"""Streams of an event log from any position on: history from the database, then the shared tail.
 
-A stream never holds a transaction while its reader is busy: pages of history are read whole, the rest is memory.
+A stream holds no transaction while its reader is busy: it reads whole pages of history, and newer events from memory.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from tenantmesh.interceptors.errors import Aborted, FieldViolation, InvalidArgum
 __all__ = ["Change", "Earliest", "FromCursor", "FromNow", "Snapshot", "Start", "Watch"]
 
 _PAGE = 500
-_NOBODY = uuid.UUID(int=0)
+_BEFORE_ALL = uuid.UUID(int=0)
 _E = TypeVar("_E", bound=Event)
 
 
 @dataclass(frozen=True, slots=True)
 class FromNow:
-    """Begin with what happens next."""
+    """Begin with the next event."""
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Begin with every tenant as it is now."""
+    """Begin with the current state of every subject."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Earliest:
 
 @dataclass(frozen=True, slots=True)
 class FromCursor:
-    """Go on after the message that carried this cursor."""
+    """Resume after the message that carried this cursor."""
 
     text: str
 
@@ -52,8 +52,8 @@ Start = FromNow | Snapshot | Earliest | FromCursor
 
 @dataclass(frozen=True, slots=True)
 class Change(Generic[_E]):
-    """One message of a stream: an event, or (None) that everything up to the cursor has been sent. `caught_up` is said
-    with the latter when nothing that has happened is still to come."""
+    """One message of a stream: an event, or a checkpoint (`event` is None): everything up to the cursor has been sent.
+    `caught_up` is True on checkpoints once every committed event has been sent."""
 
     cursor: str
     event: _E | None
@@ -61,7 +61,7 @@ class Change(Generic[_E]):
 
 
 class Watch(Generic[_E]):
-    """Makes streams. `checkpoint_interval` is how often an idle stream says that it lives."""
+    """Makes streams. An idle stream sends a checkpoint every `checkpoint_interval`."""
 
     def __init__(self, events: EventLog[_E], tail: Tail[_E], *, checkpoint_interval: timedelta) -> None:
         self._events = events
@@ -70,21 +70,21 @@ class Watch(Generic[_E]):
         self._checkpoint_interval = checkpoint_interval.total_seconds()
 
     async def follow(self, start: Start) -> AsyncGenerator[Change[_E], None]:
-        """A checkpoint at once, then what happens, without end.
+        """Yield a checkpoint at once, then events and checkpoints without end.
 
-        Raises InvalidArgument for a cursor that is none of ours and OutOfRange `CURSOR_EXPIRED` for one whose events
-        are gone, both before the first item; later OutOfRange again, Aborted `WATCH_TOO_SLOW` for a reader that lags
-        behind the tail's window, and Unavailable when the database has been silent for too long.
+        Before the first item, raises InvalidArgument for a text that is no cursor of this log, and OutOfRange
+        `CURSOR_EXPIRED` for a cursor whose events were pruned. Later, raises OutOfRange again, Aborted
+        `WATCH_TOO_SLOW` for a reader that has left the tail's window, and Unavailable when the log is lost.
         """
         epoch = self._tail.epoch
         begin = await self._begin(start)
-        settled = isinstance(start, FromNow)
-        yield Change(self._text(begin), None, caught_up=settled)
+        caught_up = isinstance(start, FromNow)
+        yield Change(self._text(begin), None, caught_up=caught_up)
         if isinstance(begin, SnapshotCursor):
             async with aclosing(self._snapshot(begin)) as snapshot:
                 async for change in snapshot:
                     yield change
-        async with aclosing(self._batches(begin.position, epoch, settled=settled)) as batches:
+        async with aclosing(self._batches(begin.position, epoch, caught_up=caught_up)) as batches:
             async for position, events in batches:
                 for event in events:
                     yield Change(self._text(StreamCursor(event.position)), event)
@@ -96,10 +96,10 @@ class Watch(Generic[_E]):
             raise self._events.lost()
         match start:
             case FromNow():
-                # The log's end and not the tail's, which may lag: what was committed before is not told again.
+                # The log's own end, since the tail's may lag: events that were committed before are not sent.
                 return StreamCursor(await self._events.head())
             case Snapshot():
-                return SnapshotCursor(await self._events.head(), _NOBODY)
+                return SnapshotCursor(await self._events.head(), _BEFORE_ALL)
             case Earliest():
                 return StreamCursor(await self._events.horizon())
             case FromCursor(text):
@@ -114,14 +114,14 @@ class Watch(Generic[_E]):
         position = cursor.position
         if self._tail.floor <= position <= self._tail.head:
             return cursor
-        # Ahead of the log is what a database restored from a backup makes of a good cursor: just as useless.
+        # A cursor ahead of the log is of a time before the database was restored: as useless as an expired one.
         if not await self._events.horizon() <= position <= await self._events.head():
             raise cursor_expired()
         return cursor
 
     async def _snapshot(self, begin: SnapshotCursor) -> AsyncGenerator[Change[_E], None]:
-        """Those that have not changed since the snapshot's position; the others' events follow anyway, and an older
-        state is never sent after a newer one."""
+        """Yield the subjects that have not changed since the snapshot's position. The events of the others follow, so
+        that an older state never comes after a newer one."""
         after = begin.after
         while page := await self._events.snapshot(begin.position, after, _PAGE):
             for event in page:
@@ -129,31 +129,31 @@ class Watch(Generic[_E]):
                 yield Change(self._text(SnapshotCursor(begin.position, after)), event)
 
     async def _batches(
-        self, position: int, epoch: int, *, settled: bool
+        self, position: int, epoch: int, *, caught_up: bool
     ) -> AsyncGenerator[tuple[int, Sequence[_E]], None]:
-        """The events after the position, and the position after them; none when it is time for a checkpoint.
+        """Yield the events after the position, with the position of the last one; no events when a checkpoint is due.
 
-        `epoch` is the tail's at the beginning. `settled` is whether the stream has caught up already; a checkpoint says
-        when it does.
+        `epoch` is the tail's at the beginning. Unless the stream has `caught_up` already, a checkpoint is due when it
+        does.
         """
         while position < self._tail.floor:
             page = await self._events.after(position, _PAGE)
             if not page:
-                raise cursor_expired()  # what was there a moment ago is gone
+                raise cursor_expired()  # the events before the window are gone meanwhile
             position = page[-1].position
             yield position, page
-        spoken = time.monotonic()
+        sent_at = time.monotonic()
         while True:
             events = self._next(position, epoch)
             if events:
                 position = events[-1].position
-            elif settled and time.monotonic() - spoken < self._checkpoint_interval:
+            elif caught_up and time.monotonic() - sent_at < self._checkpoint_interval:
                 await self._tail.moved(position, self._checkpoint_interval)
                 continue
             else:
-                settled = True
+                caught_up = True
             yield position, events
-            spoken = time.monotonic()
+            sent_at = time.monotonic()
 
     def _next(self, position: int, epoch: int) -> Sequence[_E]:
         if self._tail.lost:

@@ -1,5 +1,5 @@
-"""Jobs: work that outlives a call, put into PostgreSQL in the transaction that makes it necessary and done once.
+"""Jobs: work that outlives a call, enqueued in the transaction that makes it necessary and done at least once.
 
-`enqueue` puts a job in, `queue` takes jobs out and hands them to their handlers, `process` is the life of a worker.
-Not here: what a job does, which is its capability's.
+`enqueue` inserts a job, `queue` takes jobs and runs their handlers, `process` runs a worker, and `settings` configures
+it. Not here: the handlers, which belong to their capabilities.
 """

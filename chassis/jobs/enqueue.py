@@ -1,7 +1,7 @@
-"""The job queue as those see it who put jobs in: one insert in the transaction that makes the job necessary.
+"""Enqueueing of jobs: one insert in the transaction that makes the job necessary.
 
-The tables are pgqueuer's; taking jobs out and working on them is `chassis.jobs.queue`, with that library. A job says
-whose operation it is about and which, and nothing else: the operation's row is the truth.
+The tables are pgqueuer's, and `chassis.jobs.queue` takes jobs with that library. A job holds the name of its subject
+and nothing else: the subject's own row is the truth.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ _ENQUEUE = compiled(
     insert(_jobs).values(
         priority=literal_column("0"),
         entrypoint=bindparam("kind"),
-        payload=bindparam("operation"),
+        payload=bindparam("subject"),
         execute_after=bindparam("not_before"),
         status=literal_column("'queued'"),
     )
 )
 
 
-async def enqueue(connection: Connection, kind: str, operation: str, not_before: datetime) -> None:
-    """Puts a job about the operation of that name into the queue, to be worked on from then. The job is there when, and
-    only when, this transaction commits. The tenant in the name must be the transaction's."""
-    await connection.execute(_ENQUEUE, kind=kind, operation=operation.encode(), not_before=not_before)
+async def enqueue(connection: Connection, kind: str, subject: str, not_before: datetime) -> None:
+    """Enqueue a job about the subject of that name, to be done from `not_before` on. The job exists if and only if this
+    transaction commits. The tenant in the name must be the transaction's."""
+    await connection.execute(_ENQUEUE, kind=kind, subject=subject.encode(), not_before=not_before)

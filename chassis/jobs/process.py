@@ -1,6 +1,6 @@
-"""The life of a worker process: open, work until a signal, finish what is under way, close.
+"""The life of a worker process: start, take jobs until a signal, finish the running jobs, close.
 
-A second signal ends the waiting; what was under way is then taken up by the next worker.
+After a second signal it does not wait for the running jobs. Another worker takes them again.
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ class Worker(Protocol):
 
     @property
     def queue(self) -> JobQueue:
-        """Where its jobs come from."""
+        """The queue that its jobs come from."""
         ...
 
     async def start(self) -> None:
-        """Must open what working needs, and begin. Must raise when the process must not work."""
+        """Must open the worker's connections and start. Must raise when the process must not work."""
         ...
 
     async def close(self) -> None:
-        """Must end everything, also what was never started."""
+        """Must close every part, even those that were never started."""
         ...
 
 
 def run(app: Worker, telemetry: Telemetry, grace: timedelta) -> int:
-    """Works until SIGTERM or SIGINT and returns the process's exit status: 0, or REFUSED when it must not work. Jobs
-    under way get `grace` to end."""
+    """Run the worker until SIGTERM or SIGINT. Return the exit status: 0, or REFUSED when it must not work. Running jobs
+    get `grace` to end."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_Process(app, telemetry, grace.total_seconds()).run())
 
@@ -57,7 +57,7 @@ class _Process:
         self._hurry = asyncio.Event()
 
     async def run(self) -> int:
-        """Works until told to stop."""
+        """Run the worker until a signal."""
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, self._on_signal)
         async with AsyncExitStack() as opened:
@@ -65,8 +65,8 @@ class _Process:
             opened.callback(self._telemetry.close)
             try:
                 await self._app.start()
-                self._telemetry.open()  # last: whoever can read the metrics knows that the worker works
-            except Exception as error:  # whatever is wrong, say it and do not work
+                self._telemetry.open()  # last: metrics that can be read show that the worker has started
+            except Exception as error:  # every cause is reported in the same way
                 where = traceback.extract_tb(error.__traceback__)[-1]
                 at = f"{where.filename}:{where.lineno}"
                 _log.error("refusing to work", reason=str(error), kind=type(error).__name__, where=at)

@@ -1,7 +1,7 @@
-"""Taking jobs from the queue, with pgqueuer: one connection as the worker role, opened again whenever it is lost.
+"""Takes jobs from the queue with pgqueuer, over one connection of the worker role, which is opened again when lost.
 
 The queue delivers at least once: a job comes back when it fails, when its worker dies or is silent for too long, and
-when the database was away as it ended. What a job does must bear that.
+when the database was away at its end. Handlers must therefore be idempotent.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from typing import Protocol
@@ -22,12 +21,13 @@ from pgqueuer.domain.types import Channel
 
 from tenantmesh.chassis.jobs.settings import JobSettings
 from tenantmesh.interceptors.errors import Unavailable
+from tenantmesh.interceptors.tasks import wait_for_event
 from tenantmesh.runtime.database import DatabaseUnavailable, TransactionConflict
 from tenantmesh.runtime.database.pool import RawConnection
 
 __all__ = ["SETTINGS", "Handler", "JobQueue", "Outcome"]
 
-# All by name: the library would take what is left out from variables such as CHANNEL or TRIGGER.
+# Every field is set: the library reads missing ones from environment variables such as CHANNEL or TRIGGER.
 SETTINGS = DBSettings(
     prefix="",
     db_schema="jobs",
@@ -46,31 +46,31 @@ _FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 5.0
 _BREAK_SECONDS = 0.5
 _PRUNE_SECONDS = 3600.0
-_MIGHTY = "SELECT rolsuper OR rolbypassrls FROM pg_catalog.pg_roles WHERE rolname = current_user"
+_BYPASSES_RLS = "SELECT rolsuper OR rolbypassrls FROM pg_catalog.pg_roles WHERE rolname = current_user"
 _REMEDY = "take jobs as tenant_worker (TENANTMESH_WORKER_QUEUE_URL), and run `tenantmesh migrate` first"
-_FORGET = "DELETE FROM jobs.pgqueuer_log WHERE created < now() - $1::interval"
-_NOTE = "UPDATE jobs.pgqueuer SET headers = jsonb_build_object('failures', $2::int) WHERE id = $1"
-_TRANSIENT = (Unavailable, DatabaseUnavailable, TransactionConflict)  # gone by itself, however long it takes
+_DELETE_LOG = "DELETE FROM jobs.pgqueuer_log WHERE created < now() - $1::interval"
+_STORE_FAILURES = "UPDATE jobs.pgqueuer SET headers = jsonb_build_object('failures', $2::int) WHERE id = $1"
+_TRANSIENT = (Unavailable, DatabaseUnavailable, TransactionConflict)  # these end by themselves: retried without a limit
 
 Outcome = tuple[str, str]
-"""The kind of a job, and how an attempt at it went: `done`, `repeated` or `given up`."""
+"""The kind of a job, and the result of an attempt: `done`, `repeated` or `given up`."""
 
 
 class Handler(Protocol):
-    """What is done about one kind of job."""
+    """Does the jobs of one kind."""
 
     async def work(self, subject: str) -> None:
-        """Must do what the job asks for, or find that it is done; may be called again for the same job at any time,
-        even while an earlier call has not returned. An error means: try again later."""
+        """Must do the job, or do nothing if it is done. May be called for the same job again at any time, even while an
+        earlier call still runs. Any error means that the job is tried again later."""
         ...
 
     async def give_up(self, subject: str) -> None:
-        """Must leave the subject in a state that nobody waits for: the job has failed too often and is dropped."""
+        """Must move the subject to a final state: the job has failed too often and is dropped."""
         ...
 
 
 class JobQueue:
-    """Takes jobs between `start` and `stop`, and then finishes those it has; `close` breaks off what is left."""
+    """Takes jobs between `start` and `stop`, then finishes the running ones. `close` cancels them."""
 
     def __init__(
         self,
@@ -86,40 +86,40 @@ class JobQueue:
         self._task: asyncio.Task[None] | None = None
         self.outcomes: Counter[Outcome] = Counter()
         self.running = 0
-        """How many jobs are under way."""
+        """The number of running jobs."""
 
     async def start(self) -> None:
-        """Begins. Raises what is wrong when jobs can't be taken: no database, another role, no tables."""
-        await self._prove()
+        """Start to take jobs. Raises when that is impossible: no database, a role that is too powerful, no tables."""
+        await self._check_access()
         self._task = asyncio.create_task(self._run(), name="job-queue")
 
     def stop(self) -> None:
-        """Takes no more jobs."""
+        """Take no more jobs."""
         self._stopping.set()
         if self._manager is not None:
             self._manager.shutdown.set()
 
     async def finished(self) -> None:
-        """Returns when it was stopped and the jobs that were under way have ended."""
+        """Wait until the queue was stopped and its running jobs have ended."""
         if self._task is not None:
             await asyncio.wait({self._task})
 
     async def close(self) -> None:
-        """Ends at once. What was under way is left to whoever takes it up again."""
+        """Cancel the running jobs. Another worker takes them again."""
         self.stop()
         while self._task is not None and not self._task.done():
             self._task.cancel()  # the library waits for its jobs once more: the next one reaches them
             await asyncio.wait({self._task}, timeout=_BREAK_SECONDS)
 
-    async def _prove(self) -> None:
+    async def _check_access(self) -> None:
         connection = await self._connect()
         try:
             role = await connection.fetchval("SELECT current_user")
-            if await connection.fetchval(_MIGHTY):
+            if await connection.fetchval(_BYPASSES_RLS):
                 raise RuntimeError(f"role {role} can pass row-level security; {_REMEDY}")
             try:
-                await self._manage(connection).verify_structure()
-            except RuntimeError as error:  # the library speaks of its own commands
+                await self._make_manager(connection).verify_structure()
+            except RuntimeError as error:  # its text names the library's own commands
                 raise RuntimeError(f"role {role} finds no job queue; {_REMEDY}") from error
         finally:
             await connection.close()
@@ -130,22 +130,22 @@ class JobQueue:
             began = asyncio.get_running_loop().time()
             try:
                 await self._run_once()
-            except Exception as error:  # anything: without this loop no job is done at all
+            except Exception as error:  # of any kind: without this loop no job is done
                 _log.warning("the job queue was lost, trying again: %s", type(error).__name__)
             if asyncio.get_running_loop().time() - began > _LONGEST_PAUSE_SECONDS:
                 pause = _FIRST_PAUSE_SECONDS
-            await _wait(self._stopping, pause)
+            await wait_for_event(self._stopping, pause)
             pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
 
     async def _run_once(self) -> None:
         connection = await self._connect()
         settings = self._settings
-        forgetting: asyncio.Task[None] | None = None
+        pruning: asyncio.Task[None] | None = None
         try:
-            self._manager = manager = self._manage(connection)
+            self._manager = manager = self._make_manager(connection)
             if self._stopping.is_set():
                 return
-            forgetting = asyncio.create_task(self._forget(manager), name="job-log-retention")
+            pruning = asyncio.create_task(self._prune_log(manager), name="job-log-retention")
             await manager.run(
                 dequeue_timeout=settings.poll_interval,
                 batch_size=max(1, settings.concurrency // 2),
@@ -155,11 +155,11 @@ class JobQueue:
                 log_aggregation_interval=timedelta(0),
             )
         finally:
-            if forgetting is not None:
-                forgetting.cancel()
+            if pruning is not None:
+                pruning.cancel()
             connection.terminate()
 
-    def _manage(self, connection: RawConnection) -> QueueManager:
+    def _make_manager(self, connection: RawConnection) -> QueueManager:
         queries = Queries(
             AsyncpgDriver(connection),
             qbe=QueryBuilderEnvironment(SETTINGS),
@@ -172,24 +172,24 @@ class JobQueue:
         return manager
 
     async def _work(self, handler: Handler, job: Job) -> None:
-        """One attempt. Raises nothing but RetryRequested: after any other error the library drops the job."""
+        """Make one attempt. Raises only RetryRequested: after any other error the library drops the job."""
         subject = (job.payload or b"").decode(errors="replace")
         self.running += 1
         try:
             await handler.work(subject)
             self.outcomes[job.entrypoint, "done"] += 1
         except asyncio.CancelledError:
-            raise RetryRequested from None  # or the library takes the job itself for cancelled
+            raise RetryRequested from None  # else the library marks the job itself as cancelled
         except Exception as error:
-            await self._after(error, handler, job, subject)
+            await self._retry_or_give_up(error, handler, job, subject)
         finally:
             self.running -= 1
 
-    async def _after(self, error: Exception, handler: Handler, job: Job, subject: str) -> None:
+    async def _retry_or_give_up(self, error: Exception, handler: Handler, job: Job, subject: str) -> None:
         known = {"job": job.entrypoint, "subject": subject, "attempt": job.attempts + 1}
         if isinstance(error, _TRANSIENT):
             _log.warning("a job failed and will be tried again", extra=known)
-        elif await self._failures(job) < self._settings.attempts:
+        elif await self._count_failure(job) < self._settings.attempts:
             _log.warning("a job failed and will be tried again", exc_info=error, extra=known)
         else:
             _log.error("a job has failed too often and is given up", exc_info=error, extra=known)
@@ -203,31 +203,25 @@ class JobQueue:
         self.outcomes[job.entrypoint, "repeated"] += 1
         raise RetryRequested(self._pause_after(job.attempts)) from None
 
-    async def _failures(self, job: Job) -> int:
-        """How often the job has failed with this one, by faults of ours: noted with the job, since the attempts that
-        the library counts are those of outages too."""
+    async def _count_failure(self, job: Job) -> int:
+        """Store one more failure of the job and return their number. The library's own counter of attempts includes
+        outages, which are no failures of the job."""
         failures = int(str((job.headers or {}).get("failures", 0))) + 1
         try:
             if self._manager is not None:
-                await self._manager.queries.driver.execute(_NOTE, job.id, failures)
-        except Exception as error:  # then it is tried once more
-            _log.warning("a failure of a job can't be noted: %s", type(error).__name__)
+                await self._manager.queries.driver.execute(_STORE_FAILURES, job.id, failures)
+        except Exception as error:  # the job then gets one more attempt
+            _log.warning("a failure of a job can't be stored: %s", type(error).__name__)
         return failures
 
     def _pause_after(self, attempts: int) -> timedelta:
         return min(timedelta(seconds=2 ** min(attempts, 30)), self._settings.longest_pause)
 
-    async def _forget(self, manager: QueueManager) -> None:
-        """Deletes what the library has noted of jobs that ended long ago."""
+    async def _prune_log(self, manager: QueueManager) -> None:
+        """Delete old rows of the library's log of jobs."""
         while True:
             try:
-                await manager.queries.driver.execute(_FORGET, self._settings.log_retention)
+                await manager.queries.driver.execute(_DELETE_LOG, self._settings.log_retention)
             except Exception as error:
-                _log.warning("old notes of jobs can't be deleted: %s", type(error).__name__)
+                _log.warning("old rows of the log of jobs can't be deleted: %s", type(error).__name__)
             await asyncio.sleep(_PRUNE_SECONDS)
-
-
-async def _wait(event: asyncio.Event, seconds: float) -> None:
-    with suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await event.wait()

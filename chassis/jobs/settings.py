@@ -1,4 +1,4 @@
-"""The settings of the worker. It serves no calls: of the groups that every process has, `server` says nothing to it."""
+"""The settings of the worker. It serves no calls, so the group `server` of every process has no effect on it."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ __all__ = ["JobSettings", "WorkerSettings"]
 class JobSettings(Group):
     """How jobs are taken from the queue.
 
-    `lease` is how long a job belongs to a worker that gives no sign of life; then another takes it. A worker that lives
-    renews it twice in that time.
+    lease: how long a job belongs to a silent worker. Then another worker takes it. A live worker renews its lease twice
+    in that time.
     """
 
     queue_url: SecretStr
@@ -29,6 +29,6 @@ class JobSettings(Group):
 
 
 class WorkerSettings(ProcessSettings):
-    """Everything the worker reads from the environment; see `runtime.settings` for the names."""
+    """The settings that the worker reads from the environment; see `runtime.settings` for the names."""
 
     worker: JobSettings

@@ -87,5 +87,5 @@ class EntitlementDirectory(Watched[TenantId, Entitlements, EntitlementChange]):
 
 
 def _without_validity(record: Entitlements | None) -> Entitlements | None:
-    """The entitlements without `valid_for`, which differs with every answer."""
+    """Return the entitlements without `valid_for`, which differs with every answer."""
     return None if record is None else replace(record, valid_for=None)

@@ -1,4 +1,4 @@
-"""A bounded cache over a source that answers look-ups and sends changes: what the directories are made of.
+"""The base of the directories: a bounded cache over a source that answers look-ups and sends changes.
 
 A look-up is a dictionary access. A miss costs one shared question to the source and never a refusal. The cache also
 remembers that a key does not exist, so that probing neither grows memory nor reaches the source.
@@ -113,15 +113,15 @@ class Watched(Generic[K, V, C]):
         raise NotImplementedError
 
     def _unreachable(self) -> Unavailable:
-        """The error of a look-up when nothing is cached and the source can't be asked."""
+        """Return the error of a look-up when nothing is cached and the source can't be asked."""
         raise NotImplementedError
 
     def _slot(self, key: K) -> Hashable:
-        """The key under which the cache files the record."""
+        """Return the key under which the cache stores the record."""
         return key
 
     def _lifetime(self, record: V) -> float:
-        """Seconds for which the record is true without a change, from when it was asked for."""
+        """Return the seconds for which the record is true without a change, from when it was asked for."""
         return _FOR_EVER
 
     def _learn(self, key: K, record: V | None, learnt: float) -> None:
@@ -145,7 +145,7 @@ class Watched(Generic[K, V, C]):
         await asyncio.gather(cancel(self._watcher), self._fetches.cancel())
 
     def peek(self, key: K) -> V | Miss | None:
-        """The record if it is cached, None when the key does not exist, or MISS when `find` must be awaited."""
+        """Return the record if it is cached, None if the key does not exist, or MISS if `find` must be awaited."""
         entry = self._entries.get(self._slot(key))
         if entry is None:
             return MISS
@@ -159,8 +159,8 @@ class Watched(Generic[K, V, C]):
         return MISS
 
     async def find(self, key: K) -> V | None:
-        """The record, from the cache or from the source; None when the key does not exist. Raises Unavailable when
-        neither can say."""
+        """Return the record, from the cache or from the source; None if the key does not exist. Raises Unavailable if
+        neither has an answer."""
         known = self.peek(key)
         return await self._fetches.result(key) if isinstance(known, Miss) else known
 
@@ -180,7 +180,7 @@ class Watched(Generic[K, V, C]):
         return record
 
     def _stale(self, key: K, error: MeshError) -> V:
-        """The cached record while it may still serve. Raises Unavailable otherwise."""
+        """Return the cached record while it may still serve. Raises Unavailable otherwise."""
         entry = self._entries.get(self._slot(key))
         if entry is not None and entry.record is not None:
             # Under a live watch a record is true however long ago it was learnt, unless it ended by itself.
@@ -234,7 +234,7 @@ class Watched(Generic[K, V, C]):
             self._lost_at = None
 
     async def _timely(self, changes: AsyncIterator[C]) -> AsyncIterator[C]:
-        """The changes. Raises TimeoutError when not even a checkpoint comes: a connected source may be stuck."""
+        """Yield the changes. Raises TimeoutError when not even a checkpoint comes: a connected source may be stuck."""
         while True:
             async with asyncio.timeout(self._silence):
                 change = await anext(changes, None)

@@ -120,7 +120,7 @@ class LeasedQuota:
             raise
 
     def held(self, tenant_id: TenantId, meter: str) -> int:
-        """The units of a meter that this process holds."""
+        """Return the units of a meter that this process holds."""
         tenant = self._tenants.get(tenant_id.int)
         holding = None if tenant is None else tenant.holdings.get(meter)
         units = 0 if holding is None else holding.units
@@ -270,7 +270,7 @@ class LeasedQuota:
         holding.measure(now)
         released = holding.release(keep=holding.units_to_keep())
         if released is not None:
-            holding.pooled += released.amount  # that is where it goes
+            holding.pooled += released.amount  # it is returned to the pool
         tenant.add_return(released)
         busy = holding.used or holding.waiting
         holding.used, holding.idle_ticks_left = False, IDLE_TICKS if busy else holding.idle_ticks_left - 1

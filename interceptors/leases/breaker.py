@@ -36,7 +36,7 @@ class KeyedBreaker(Generic[K]):
         self._lost_at: float | None = None
 
     def closed(self, key: K, *, after: float = OPEN_SECONDS) -> bool:
-        """True when the store may be asked about the key: the last failure is at least `after` seconds ago."""
+        """Return whether the store may be asked about the key: the last failure is at least `after` seconds ago."""
         failed_at = self._failed_at.get(key)
         if failed_at is None and self._lost_at is None:
             return True
@@ -44,7 +44,7 @@ class KeyedBreaker(Generic[K]):
         return self._clock() >= max(failures) + after
 
     async def ask(self, key: K, question: Coroutine[Any, Any, T]) -> T:
-        """The answer. StoreUnavailable counts as a failure; a refusal (MeshError) is an answer. Raises both."""
+        """Return the answer. StoreUnavailable counts as a failure; a refusal (MeshError) is an answer. Raises both."""
         try:
             answer = await question
         except StoreUnavailable:
@@ -61,7 +61,7 @@ class KeyedBreaker(Generic[K]):
         self._unanswered.clear()
 
     def failed(self, key: K) -> None:
-        """Count a failure. For those who ask without `ask`."""
+        """Count a failure of a question that was not asked by `ask`."""
         now = self._clock()
         self._failed_at.pop(key, None)
         self._failed_at[key] = now

@@ -143,8 +143,8 @@ class LeasedRateLimiter:
         return await waiter.answer
 
     def _bucket(self, key: str, rate: Rate) -> _Bucket:
-        """The key's state under this rate. If the rate changed, start fresh state now. The asking task of the old rate
-        still answers its own waiters; waiting for it would never end under load."""
+        """Return the key's state under this rate. If the rate changed, start fresh state now. The asking task of the
+        old rate still answers its own waiters; waiting for it would never end under load."""
         bucket = self._buckets.get(key)
         if bucket is None or bucket.rate != rate:
             bucket = _Bucket(rate, self._clock())

@@ -84,7 +84,7 @@ class Refill:
             tenant.refill = None
 
     def _shortfalls(self, tenant: TenantHoldings, *, minimal: bool) -> list[Shortfall]:
-        """What the first waiting call lacks. Never empty: a call that lacks nothing has been served."""
+        """Return what the first waiting call lacks. Never empty: a call that lacks nothing has been served."""
         now, found = self._clock(), []
         for charge in tenant.waiters[0].charges:
             holding = tenant.holdings[charge.meter]
@@ -232,8 +232,8 @@ class Refill:
 
 
 def _unmet(shortfalls: Sequence[Shortfall], slices: Sequence[Slice]) -> list[Shortfall]:
-    """The shortfalls to which the ledger gave too little. Where one meter is short the ledger gives nothing of any:
-    then the short ones alone."""
+    """Return the shortfalls that the ledger did not meet. If one meter is short, the ledger gives nothing of any meter:
+    then return the short ones alone."""
     asked = list(zip(shortfalls, slices, strict=True))
     unmet = [(shortfall, units) for shortfall, units in asked if _too_little(units, shortfall.need)]
     short = [shortfall for shortfall, units in unmet if units.left < shortfall.need]

@@ -1,6 +1,6 @@
 """The two sources of units, pool and ledger, each behind its breaker.
 
-The package explains the words. Whatever a source does not answer is forfeited: no question is repeated.
+The package explains the words. Units of a question without an answer are forfeited: no question is repeated.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class Sources:
             raise Internal("INTERNAL", f"one of these is charged and is no METERED feature: {meters}") from error
 
     async def add(self, tenant_id: TenantId, units: Slice, amount: int, until: float | None) -> Return | None:
-        """Put the surplus of a lease into the pool, or return it. The result could not be returned now. Never
+        """Put the surplus of a lease into the pool, or return it. Returns units that could not be returned now. Never
         raises."""
         if amount <= 0:
             return None
@@ -96,7 +96,7 @@ class Sources:
         return await self.give_back(tenant_id, Return(units.meter, amount, units.period_start))
 
     async def give_back(self, tenant_id: TenantId, units: Return) -> Return | None:
-        """Return units to the pool or the ledger. The result could not be returned now. Never raises."""
+        """Give units back to the pool or the ledger. Returns units that could not be given back now. Never raises."""
         pool = self._pool_for(tenant_id)
         if pool is not None and units.limit is not None:
             self.stats.pool_calls += 1
@@ -113,7 +113,7 @@ class Sources:
         return None
 
     async def drain(self, tenant_id: TenantId, meter: str, idle_for: timedelta = timedelta()) -> None:
-        """Return the pool's units to the ledger. Never raises."""
+        """Give the pool's units back to the ledger. Never raises."""
         pool = self._pool_for(tenant_id)
         if pool is None or not self._ledger_breaker.closed(tenant_id, after=RETURN_PAUSE):
             return
@@ -126,7 +126,7 @@ class Sources:
             await self._give_to_ledger(tenant_id, Return(meter, drained.amount, drained.period_start))
 
     def _pool_for(self, tenant_id: TenantId) -> QuotaPool | None:
-        """The pool, where its breaker is closed for the tenant. In a cluster one server may be down alone."""
+        """Return the pool if its breaker is closed for the tenant. In a cluster one server may be down alone."""
         return self._pool if self._pool_breaker.closed(tenant_id) else None
 
     async def _give_to_ledger(self, tenant_id: TenantId, units: Return) -> None:

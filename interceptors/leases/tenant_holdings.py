@@ -70,7 +70,7 @@ class TenantHoldings:
         """Counts changes of the entitlements. Units of an older generation must not be charged."""
 
     def holding(self, meter: str, now: float) -> Holding:
-        """The meter's holding, made on first use."""
+        """Return the meter's holding, made on first use."""
         found = self.holdings.get(meter)
         if found is None:
             found = self.holdings[meter] = Holding(meter, now)
@@ -109,7 +109,7 @@ class TenantHoldings:
         return tuple(receipts)
 
     def _receipt(self, holding: Holding, amount: int) -> tuple[Receipt, ...]:
-        """The receipt of a call that took the amount; none where there is no limit."""
+        """Return the receipt of a call that took the amount; an empty tuple if the meter is unlimited."""
         known: tuple[Receipt, ...] | None = holding.receipts.get(amount)
         if known is None:
             unlimited = holding.units == UNLIMITED
@@ -204,7 +204,7 @@ class TenantHoldings:
 
 
 def combined(receipts: Iterable[Receipt], more: Iterable[Receipt]) -> Sequence[Receipt]:
-    """All receipts, those of the same meter, period and generation added up."""
+    """Return all receipts, those of the same meter, period and generation added up."""
     added = {_kind(receipt): receipt for receipt in receipts}
     for receipt in more:
         same = added.get(_kind(receipt))

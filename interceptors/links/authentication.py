@@ -89,7 +89,7 @@ class Authentication:
         return self._establish(call, found)
 
     def enter_stream(self, call: Passage) -> Waiting:
-        """The same, and have the watchdog look at the credential again while the stream is open."""
+        """Do the same, and have the watchdog check the credential again while the stream is open."""
         if AUTHORIZATION in call.headers:
             call.recheck = Recheck(self.recheck)
         return self.enter(call)

@@ -1,4 +1,4 @@
-"""What the tenant's plan includes. A look-up in memory, before anything is counted."""
+"""Whether the tenant's plan includes the method. A look-up in memory, before anything is counted."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def _read_only(entitled: Entitlements) -> PermissionDenied:
     over = entitled.over_limit
     return PermissionDenied(
         "OVER_LIMIT_READ_ONLY",
-        f"The tenant is over its limits ({in_words(over)}), so nothing that adds is served. Lower them, or choose a "
-        "larger plan.",
+        f"The tenant is over its limits ({in_words(over)}), so calls that add something are refused. Use less of them, "
+        "or choose a larger plan.",
         metadata={**in_metadata("over_limit", over), "plan": entitled.plan_id, "scope": "tenant"},
     )

@@ -1,4 +1,4 @@
-"""Turns what goes wrong inside into a status; what is not for the caller's eyes stays in the log."""
+"""Turns every failure inside of it into a status. The details that callers must not see go to the log."""
 
 from __future__ import annotations
 

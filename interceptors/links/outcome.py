@@ -17,11 +17,11 @@ class Outcome(Enum):
     """Whether a call is charged."""
 
     SERVED = "SERVED"
-    """It is, also when its answer was that the request is wrong, or when the client left."""
+    """Charged: the call was served. That includes an answer that the request is wrong, and a client that left."""
     REFUSED = "REFUSED"
-    """It is not: the handler refused the caller."""
+    """Not charged: the handler refused the caller."""
     FAILED = "FAILED"
-    """It is not: something failed on our side, or took longer than the policy allows."""
+    """Not charged: something failed on our side, or took longer than the policy allows."""
 
 
 _REFUSED = frozenset({"UNAUTHENTICATED", "PERMISSION_DENIED", "RESOURCE_EXHAUSTED"})

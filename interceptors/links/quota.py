@@ -52,7 +52,7 @@ class Quota:
 
 
 class _BoundQuota:
-    """For one policy. Also for those that charge nothing by themselves, since their handlers may."""
+    """The link for one policy. Policies without meters need it too, since their handlers may charge."""
 
     def __init__(
         self,

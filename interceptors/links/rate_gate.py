@@ -1,5 +1,5 @@
-"""What the limits by address and by tenant have in common: ask the limiter, and follow the method's policy when its
-store is away."""
+"""The base of the limits by address and by tenant: asks the limiter, and follows the method's policy when its store is
+away."""
 
 from __future__ import annotations
 

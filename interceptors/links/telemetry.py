@@ -62,7 +62,7 @@ class _Tracing:
 
 
 def _attributes(call: Passage) -> dict[str, str]:
-    """Return what identifies a call in logs and traces: ids, never content."""
+    """Return the attributes that identify a call in logs and traces: ids, never content."""
     attributes = {"method": call.method, "request_id": call.request_id, "caller": call.caller.kind.value}
     if call.tenant is not None:
         attributes["tenant_id"] = str(call.tenant.id)

@@ -1,4 +1,4 @@
-"""What the adapters of both servers share: parsing requests, checking answers, and making refusals."""
+"""Parsing requests, checking answers and making refusals, for the adapters of both servers."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def answered(call: Passage, response: Any) -> Any:
 
 
 def refusal_of(chain: CompiledChain, call: Passage) -> Refusal:
-    """Return what goes on the wire for a call that failed: its error with the request id and the limits it met."""
+    """Return the refusal of a call that failed: its error with the request id and the limits that it met."""
     error = call.error
     known = error if isinstance(error, MeshError) else Internal("INTERNAL", "a link failed outside the error boundary")
     code, message, details = refusal(known)

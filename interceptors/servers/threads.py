@@ -179,7 +179,7 @@ class ThreadInterceptor(grpc.ServerInterceptor):
 
 @dataclass(frozen=True, slots=True)
 class _Method:
-    """What all calls of a method have in common."""
+    """The state that all calls of a method share."""
 
     chain: CompiledChain
     parse: Parse | None
@@ -265,7 +265,7 @@ def _outcome(error: BaseException, context: Any) -> BaseException:
     # `context.abort` raises a bare Exception after it has set the code.
     if type(error) is Exception and not error.args and context.code() is not None:
         return HandlerAborted(context.code())
-    # What reading or writing raises once the client is gone.
+    # Reading and writing raise this once the client is gone.
     if isinstance(error, grpc.RpcError) and not context.is_active():
         cancelled = asyncio.CancelledError()
         cancelled.__cause__ = error

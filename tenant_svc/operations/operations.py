@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 import uuid
-from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 
 from tenantmesh.chassis.doors import Doors
 from tenantmesh.chassis.pages import Page, page_size, uuid_tokens
 from tenantmesh.interceptors.errors import NotFound
+from tenantmesh.interceptors.tasks import wait_for_event
 from tenantmesh.interceptors.tenants import TenantId, parse_uuid
 from tenantmesh.tenant_svc.operations import repository
 from tenantmesh.tenant_svc.operations.endings import Endings
@@ -72,9 +71,7 @@ class Operations:
                 left = until - time.monotonic()
                 if operation.done or left <= 0:
                     return operation
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(min(left, self._poll_interval)):
-                        await ended.wait()
+                await wait_for_event(ended, min(left, self._poll_interval))
 
     async def _get(self, tenant_id: TenantId, operation_id: uuid.UUID) -> Operation:
         async with self._doors.tenant(tenant_id, read_only=True) as connection:

@@ -1,4 +1,4 @@
-"""What a failed call to another service means: its reason, a source that can't be reached, a watch that ended."""
+"""Errors of calls to other services, translated: the reason of a refusal, a missing answer, the end of a watch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _DETAILS = "grpc-status-details-bin"
 
 
 def reason_of(error: grpc.aio.AioRpcError) -> str:
-    """The reason in the rich status of the error; empty where there is none."""
+    """Return the reason in the rich status of the error; empty if there is none."""
     details = dict(error.trailing_metadata() or ()).get(_DETAILS, b"")
     info = error_details_pb2.ErrorInfo()
     for detail in status_pb2.Status.FromString(details if isinstance(details, bytes) else b"").details:
@@ -26,12 +26,12 @@ def reason_of(error: grpc.aio.AioRpcError) -> str:
 
 
 def unreachable(service: str) -> str:
-    """The message of the error for a service that did not answer."""
+    """Return the message of the error for a service that did not answer."""
     return f"{service} can't be asked right now. Retry with backoff."
 
 
 def watch_failure(code: int, otherwise: Unavailable) -> MeshError:
-    """The error for a watch that ended with a status code: OutOfRange for an expired cursor, or else `otherwise`."""
+    """Return the error for a watch that ended with a status code: OutOfRange for an expired cursor, or `otherwise`."""
     if code == grpc.StatusCode.OUT_OF_RANGE.value[0]:
         return OutOfRange("CURSOR_EXPIRED", "the watch's cursor has expired")
     return otherwise

@@ -91,7 +91,7 @@ class GrpcApiKeyVerifier:
 
 
 def _caller(answer: tokens_pb2.IntrospectTokenResponse) -> Caller | None:
-    """The caller that the key stands for; None for a kind of caller that this version does not know."""
+    """Return the caller that the key stands for; None for a kind of caller that this version does not know."""
     kind = _KINDS.get(answer.audience)
     if kind is None:
         return None

@@ -67,7 +67,7 @@ def _change(message: entitlements_pb2.WatchEntitlementsResponse) -> EntitlementC
 
 
 def read_entitlements(message: entitlement_pb2.Entitlements) -> Entitlements:
-    """The message as the chain sees it. Raises Unavailable for one that this version can't read."""
+    """Return the entitlements in the message. Raises Unavailable for a message that this version can't read."""
     tenant_id = parse_tenant_id(message.tenant_id)
     if tenant_id is None:
         raise _unavailable()
@@ -85,7 +85,7 @@ def read_entitlements(message: entitlement_pb2.Entitlements) -> Entitlements:
 
 
 def _feature(message: entitlement_pb2.Entitlement) -> Feature | None:
-    """The feature; None for a type that this version does not know, since no code here can ask for it."""
+    """Return the feature; None for a type that this version does not know, since no code here can ask for it."""
     type_, value = _TYPES.get(message.type), message.value
     if type_ is None:
         return None

@@ -73,8 +73,8 @@ def _slice(message: quotas_pb2.LeaseSlice) -> Slice:
 
 
 def _failure(error: grpc.aio.AioRpcError) -> Exception:
-    """StoreUnavailable for a missing answer; the refusal itself where it concerns the tenant or the meter. Anything
-    else is this process's own mistake, such as a key that may not lease: Internal."""
+    """Return StoreUnavailable for a missing answer, and the refusal itself if it concerns the tenant or the meter. Any
+    other answer is Internal, a mistake of this process, such as a key without the permission to lease."""
     code, reason = error.code(), reason_of(error)
     if code in _NO_ANSWER:
         return StoreUnavailable(f"the ledger of allowances answered {code.name}")

@@ -1,1 +1,1 @@
-"""The in-memory twins of the library's ports: for one process, for tests, and as plain statements of their rules."""
+"""In-memory adapters of the library's ports: for one process, for tests, and as plain statements of their rules."""

@@ -1,4 +1,4 @@
-"""The in-memory twins of the pool and the ledger of allowances: for one process, and for tests."""
+"""The pool and the ledger of allowances in memory: for one process, and for tests."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class _Pool:
 
 
 class MemoryQuotaPool:
-    """Units in a dictionary."""
+    """A QuotaPool over a dictionary."""
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._pools: dict[tuple[TenantId, str], _Pool] = {}
@@ -87,7 +87,7 @@ class MemoryQuotaPool:
         return Drained(pool.units, pool.period_start) if pool.units else None
 
     def held(self, tenant_id: TenantId, meter: str) -> int:
-        """The units in the meter's pool."""
+        """Return the units in the meter's pool."""
         pool = self._pool(tenant_id, meter)
         return 0 if pool is None else pool.units
 
@@ -100,7 +100,7 @@ class MemoryQuotaPool:
 
 
 class MemoryQuotaLedger:
-    """Allowances in a dictionary. All periods have the same length and are counted from the epoch."""
+    """A QuotaLedger over a dictionary. All periods have the same length and are counted from the epoch."""
 
     def __init__(
         self,
@@ -115,7 +115,7 @@ class MemoryQuotaLedger:
         self._given: dict[tuple[TenantId, str, datetime], int] = {}
 
     def given(self, tenant_id: TenantId, meter: str) -> int:
-        """The units of the running period that are given out: used, or in a pool or a process."""
+        """Return the units of the running period that are given out: used, or in a pool or a process."""
         return self._given.get((tenant_id, meter, self._started()), 0)
 
     async def lease(self, tenant_id: TenantId, asks: Sequence[Ask]) -> Sequence[Slice]:

@@ -1,4 +1,4 @@
-"""The in-memory twin of the rate limiters: for one process, for tests, and for the time that a store is away."""
+"""A rate limiter in memory: for one process, for tests, and for the time that a store is away."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ AT_ONCE = timedelta()
 
 
 class MemoryRateLimiter:
-    """The generic cell rate algorithm (ITU-T I.371) in a bounded dictionary.
+    """A RateLimiter by the generic cell rate algorithm (ITU-T I.371), over a bounded dictionary.
 
     The state of a key is one number: the theoretical arrival time, at which it would be full again. Beyond `capacity`
     keys the least recently used is evicted, so that probing can't grow memory.
@@ -52,7 +52,7 @@ class MemoryRateLimiter:
         return RateDecision(True, rate.burst, int((room - full_at) / interval + 1e-6), AT_ONCE)
 
     def give_back(self, key: str, rate: Rate, cost: int = 1) -> None:
-        """Give back the cost of something that is not counted after all."""
+        """As `LocalRateLimiter.give_back`."""
         with self._lock:
             if key in self._arrival:
                 self._arrival[key] -= cost * rate.interval

@@ -1,4 +1,4 @@
-"""The in-memory twin of `backends.redis.rate_store`: for tests, and as the plainest statement of the rules."""
+"""A rate store in memory: for tests, and as the plainest statement of the rules of `backends.redis.rate_store`."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class _Key:
 
 
 class MemoryRateStore:
-    """Rates of one process, kept for ever. `began` is when the store began, on the clock: every burst counts as taken
-    then, since an earlier store may have given it out."""
+    """A RateStore over a dictionary that keeps every key. `began` is when the store began, on the clock: every burst
+    counts as taken then, since an earlier store may have given it out."""
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic, began: float = -math.inf) -> None:
         self._keys: dict[str, _Key] = {}

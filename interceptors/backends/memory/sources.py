@@ -1,5 +1,5 @@
-"""Tenants and their entitlements in memory: for tests, and for processes without a mesh. `set` changes one and wakes
-every watcher, whichever loop it runs on."""
+"""Tenants and their entitlements in memory: for tests, and for processes without a mesh. `set` changes one of them and
+wakes every watcher, on any loop."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class _Log(Generic[_T]):
             loop.call_soon_threadsafe(changed.set)
 
     async def after(self, cursor: str | None) -> AsyncGenerator[tuple[str, _T | None], None]:
-        """The entries after the cursor, each with its cursor. None is a checkpoint: no earlier entry is missing."""
+        """Yield the entries after the cursor, each with its own. None is a checkpoint: no earlier entry is missing."""
         position = len(self._entries) if cursor is None else int(cursor)
         watcher = (asyncio.get_running_loop(), changed := asyncio.Event())
         self._watchers.append(watcher)
@@ -55,10 +55,10 @@ class MemoryTenantSource:
         self._tenants: dict[TenantId, TenantRecord] = {}
         self._log = _Log[TenantRecord]()
         self.lookups = 0
-        """Look-ups until now."""
+        """The number of look-ups."""
 
     def set(self, tenant: TenantRecord) -> None:
-        """Adds or replaces the tenant."""
+        """Add or replace the tenant."""
         self._tenants[tenant.id] = tenant
         self._log.append(tenant)
 
@@ -86,19 +86,19 @@ class MemoryEntitlementSource:
         self._entitlements: dict[TenantId, Entitlements] = {}
         self._log = _Log[TenantId]()
         self.lookups = 0
-        """Look-ups until now."""
+        """The number of look-ups."""
 
     def set(self, entitled: Entitlements) -> None:
-        """Adds or replaces a tenant's entitlements."""
+        """Add or replace a tenant's entitlements."""
         self._entitlements[entitled.tenant_id] = entitled
         self._log.append(entitled.tenant_id)
 
     def entitled(self, tenant_id: TenantId) -> Entitlements:
-        """The tenant's entitlements. Raises KeyError for a tenant without any."""
+        """Return the tenant's entitlements. Raises KeyError for a tenant without any."""
         return self._entitlements[tenant_id]
 
     def limit(self, tenant_id: TenantId, meter: str) -> int | None:
-        """The allowance of a meter; MemoryQuotaLedger asks for it."""
+        """Return the allowance of a meter. MemoryQuotaLedger calls this."""
         entitled = self._entitlements.get(tenant_id)
         return 0 if entitled is None else entitled.limit(meter)
 

@@ -45,7 +45,7 @@ class MemoryOutbox(Outbox[Row], Recipient[Row]):
         waiting = [row for row in self.rows.values() if row.version > self.marked.get(row.number, 0)]
         return [row for row in waiting if row.number > since][:count]
 
-    async def told(self, row: Row) -> None:
+    async def mark_sent(self, row: Row) -> None:
         if self.marking:
             self.marked[row.number] = row.version
         self._happened.set()
