@@ -90,7 +90,7 @@ class JobQueue:
 
     async def start(self) -> None:
         """Start to take jobs. Raises when that is impossible: no database, a role that is too powerful, no tables."""
-        await self._check_access()
+        await self._verify_access()
         self._task = asyncio.create_task(self._run(), name="job-queue")
 
     def stop(self) -> None:
@@ -111,7 +111,7 @@ class JobQueue:
             self._task.cancel()  # the library waits for its jobs once more: the next one reaches them
             await asyncio.wait({self._task}, timeout=_BREAK_SECONDS)
 
-    async def _check_access(self) -> None:
+    async def _verify_access(self) -> None:
         connection = await self._connect()
         try:
             role = await connection.fetchval("SELECT current_user")
