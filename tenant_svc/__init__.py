@@ -1,1 +1,1 @@
-"""The service that owns tenants, and what the mesh asks about them."""
+"""The service that owns tenants, and answers the mesh's questions about them."""

@@ -1,7 +1,7 @@
 """Positions in the event logs of this service. They follow commit order, over all logs together.
 
-Whoever writes an event locks the log before drawing its position and holds the lock until the transaction is visible.
-A reader that has seen a position has therefore seen every event before it.
+A writer locks the log before it draws a position, and holds the lock until its transaction is visible. A reader that
+has seen a position has therefore seen every event before it.
 """
 
 from __future__ import annotations
@@ -20,6 +20,6 @@ positions = Sequence("tenant_event_positions", schema=SCHEMA, metadata=metadata)
 
 
 async def lock_log(connection: Connection) -> None:
-    """Makes this transaction the only one that writes events until it ends. Call this before drawing a position, and
+    """Make this transaction the only one that writes events until it ends. Call this before drawing a position, and
     after every other lock."""
     await hold(connection, locks.EVENT_LOG)

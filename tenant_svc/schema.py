@@ -1,4 +1,4 @@
-"""The schema that this service owns, and the roles by which it reaches it. Each capability declares its own tables."""
+"""The schema that this service owns, and the database roles that reach it. Each capability declares its own tables."""
 
 from __future__ import annotations
 

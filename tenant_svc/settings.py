@@ -1,4 +1,4 @@
-"""The settings of tenant_svc: those of any process, those that services share, and how long quotas are kept."""
+"""The settings of tenant_svc: those of any process, those that services share, and the retention of quotas."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ Retention = Annotated[Duration, Field(ge=timedelta(days=7))]
 
 
 class QuotaSettings(Group):
-    """How long quotas keep what has ended: at least as long as request ids are promised to be remembered."""
+    """How long quotas keep rows that have ended: at least as long as request ids are promised to be remembered."""
 
     allocation_retention: Retention = timedelta(days=90)
     period_retention: Retention = timedelta(days=400)
 
 
 class TenantSettings(ServiceSettings):
-    """Everything tenant_svc reads from the environment; see `runtime.settings` for the names."""
+    """The settings that tenant_svc reads from the environment; see `runtime.settings` for the names."""
 
     events: EventSettings = EventSettings()
     quotas: QuotaSettings = QuotaSettings()

@@ -1,1 +1,1 @@
-"""Allocations: reserving allowances whose final cost is known only later."""
+"""Allocations: reserving allowances before the final cost is known."""

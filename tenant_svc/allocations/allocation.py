@@ -1,4 +1,4 @@
-"""One reservation of allowances: its parts, its states, and what a request for one must say. Pure."""
+"""One reservation of allowances: its items, its states, and the request for one. Pure."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class AllocationState(Enum):
 
 
 class Mode(Enum):
-    """What to do when less is left than the request needs: see the contract."""
+    """The modes of a request, for when fewer units are left than it needs: see the contract."""
 
     NORMAL = "NORMAL"
     BEST_EFFORT = "BEST_EFFORT"
@@ -48,14 +48,14 @@ class NewAllocation:
 
     @property
     def digest(self) -> str:
-        """Equal for equal fields: tells a repeated request from a different one with the same id."""
+        """The digest of the fields. It tells a repeated request from a different one with the same id."""
         fields = [sorted(self.amounts.items()), self.mode.value, self.time_to_live.total_seconds()]
         return sha256(json.dumps(fields).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """The part of one meter: what was allocated, in which period, and what of it was charged in the end."""
+    """One meter's part of an allocation: the units allocated, their period, and the units charged in the end."""
 
     meter: str
     period_start: datetime
@@ -65,7 +65,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Allocation:
-    """An allocation as it is stored; for CHECK_ONLY as it would be, without id and times.
+    """An allocation as it is stored. For CHECK_ONLY, the possible allocation, without id and times.
 
     overdue: whether it had expired when it was read.
     """
@@ -84,17 +84,19 @@ class Allocation:
 
     @property
     def committed(self) -> dict[str, int]:
-        """What was charged, by meter."""
+        """The units charged, by meter."""
         return {item.meter: item.committed for item in self.items}
 
     def ended(self, state: AllocationState, used: Mapping[str, int]) -> Allocation:
-        """The allocation after it ended so, with what was charged of it."""
+        """Return the allocation after it ended in that state, with the units charged of it."""
         items = tuple(replace(item, committed=used.get(item.meter, 0)) for item in self.items)
         return replace(self, state=state, items=items, overdue=False)
 
     def used(self, amounts: Mapping[str, int]) -> dict[str, int]:
-        """What to charge of each meter: the amounts, nothing of meters that are not among them, or everything when no
-        amounts are given. Raises InvalidArgument for what was not allocated."""
+        """Return the units to charge of each meter. Without amounts, everything; with them, nothing of other meters.
+
+        Raises InvalidArgument for more than was allocated.
+        """
         allocated = {item.meter: item.allocated for item in self.items}
         violations = [
             FieldViolation("amounts", f"at most {allocated.get(meter, 0)} of {meter} was allocated")

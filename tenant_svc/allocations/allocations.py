@@ -1,4 +1,4 @@
-"""Reserving allowances whose final cost is known only later: allocate, then commit or release. Reservations expire."""
+"""The use cases of reserving allowances: allocate, then commit or release. Reservations expire."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _TENANTS_A_ROUND = 100
 
 
 class _Short(Exception):
-    """The ledger has less of these meters than the request needs. The pool may have more."""
+    """Raised when the ledger has fewer units of these meters than the request needs. The pool may have more."""
 
     def __init__(self, meters: Sequence[str]) -> None:
         super().__init__(*meters)
@@ -64,7 +64,7 @@ class Allocations:
         return self._ledger.moment
 
     async def allocate(self, tenant_id: TenantId, new: NewAllocation, key: RequestKey | None) -> Allocation:
-        """Reserves the amounts, once for a request that is repeated. CHECK_ONLY takes nothing and remembers nothing.
+        """Reserve the amounts, once for a repeated request. CHECK_ONLY takes no units and stores nothing.
 
         Raises ResourceExhausted `QUOTA_EXHAUSTED` unless the mode is BEST_EFFORT, NotFound `FEATURE_NOT_FOUND`,
         `TENANT_NOT_FOUND`, AlreadyExists `REQUEST_ID_REUSED`.
@@ -76,8 +76,11 @@ class Allocations:
         return await self._allocate(tenant_id, new, key, drained=True)
 
     async def commit(self, tenant_id: TenantId, allocation_id: uuid.UUID, amounts: Mapping[str, int]) -> Allocation:
-        """Charges the amounts, everything when there are none, and returns the rest. Raises NotFound
-        `ALLOCATION_NOT_FOUND`, FailedPrecondition `ALLOCATION_CLOSED`, InvalidArgument for more than was allocated."""
+        """Charge the amounts, or everything without amounts, and return the rest.
+
+        Raises NotFound `ALLOCATION_NOT_FOUND`, FailedPrecondition `ALLOCATION_CLOSED`, InvalidArgument for more than
+        was allocated.
+        """
         async with self._doors.tenant(tenant_id) as connection:
             found = await self._locked(connection, tenant_id, allocation_id)
             used = found.used(amounts)
@@ -92,8 +95,10 @@ class Allocations:
         return found.ended(AllocationState.COMMITTED, used)
 
     async def release(self, tenant_id: TenantId, allocation_id: uuid.UUID) -> Allocation:
-        """Returns everything; one that has been returned already stays as it is. Raises NotFound
-        `ALLOCATION_NOT_FOUND`, FailedPrecondition `ALLOCATION_CLOSED` for one that was committed."""
+        """Return all units. An allocation that has been released already stays as it is.
+
+        Raises NotFound `ALLOCATION_NOT_FOUND`, FailedPrecondition `ALLOCATION_CLOSED` for one that was committed.
+        """
         async with self._doors.tenant(tenant_id) as connection:
             found = await self._locked(connection, tenant_id, allocation_id)
             if found.state is AllocationState.COMMITTED:
@@ -106,8 +111,10 @@ class Allocations:
         return found.ended(state, {})
 
     async def expire(self) -> int:
-        """Ends expired reservations of any tenants, and returns how many: none when no more can be ended. Goes on with
-        the next tenant where one's rows stay locked or are wrong."""
+        """End expired reservations of any tenants, and return how many: 0 when no more can be ended.
+
+        Goes on with the next tenant where one's rows stay locked or are wrong.
+        """
         async with self._doors.system("reservations whose time is over", read_only=True) as connection:
             tenants = await repository.overdue(connection, self._moment, _TENANTS_A_ROUND)
         ended = 0
@@ -123,7 +130,8 @@ class Allocations:
     async def _allocate(
         self, tenant_id: TenantId, new: NewAllocation, key: RequestKey | None, *, drained: bool
     ) -> Allocation:
-        """As `allocate`; raises _Short where the ledger has less, unless the pool was drained."""
+        """Reserve the amounts as `allocate` does. Raises _Short where the ledger has fewer units, unless the pool was
+        drained."""
         meters = sorted(new.amounts)
         if new.mode is Mode.CHECK_ONLY:
             return await self._ledger.run(
@@ -164,8 +172,11 @@ class Allocations:
     async def _within_reach(
         self, connection: Connection, tenant_id: TenantId, new: NewAllocation, *, drained: bool
     ) -> tuple[tuple[Item, ...], accounts.LockedAccounts]:
-        """What can be reserved, with the accounts to take it from. Where the ledger has less, raises _Short unless the
-        pool was drained; then raises ResourceExhausted unless the mode is BEST_EFFORT."""
+        """Return the items that can be reserved, with the accounts to take them from.
+
+        Where the ledger has fewer units than the request needs, raises _Short unless the pool was drained. After
+        draining, raises ResourceExhausted unless the mode is BEST_EFFORT.
+        """
         asks = [Ask(meter, amount, amount) for meter, amount in sorted(new.amounts.items())]
         # Unlimited meters need an account too: only what was given can be returned.
         locked = await accounts.lock(connection, tenant_id, sorted(new.amounts), self._moment, open_all=True)

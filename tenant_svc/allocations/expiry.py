@@ -1,4 +1,4 @@
-"""Ending reservations that have expired: their units go back to where they came from."""
+"""Ending expired reservations: their units return to the accounts and grants from which they were taken."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class StoredReservations(Reservations):
         return await repository.any_expired(connection, tenant_id, moment)
 
     async def release_expired(self, tenant_id: TenantId, moment: datetime | None) -> int:
-        """Ends up to BATCH reservations. Other transactions that do the same wait, and then find them ended."""
+        """End up to BATCH reservations. Other transactions that do the same wait, and then find them ended."""
         async with self._doors.tenant(tenant_id) as connection:
             expired = await repository.lock_expired(connection, tenant_id, moment, BATCH)
             await accounts.put_back(connection, tenant_id, held(expired))
@@ -46,7 +46,7 @@ class StoredReservations(Reservations):
 
 
 def held(allocations: Iterable[Allocation]) -> Counter[LedgerKey]:
-    """What the allocations hold, by meter and period."""
+    """Return the units that the allocations hold, by meter and period."""
     amounts: Counter[LedgerKey] = Counter()
     for allocation in allocations:
         for item in allocation.items:

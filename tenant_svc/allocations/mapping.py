@@ -1,4 +1,4 @@
-"""Between reservations and the messages of the contract. Nothing here decides anything."""
+"""Conversions between reservations and the messages of the contract. No decisions are made here."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ _MODES[pb.ALLOCATION_MODE_UNSPECIFIED] = Mode.NORMAL
 
 
 def amounts_of(amounts: Iterable[pb.Amount]) -> list[tuple[str, int]]:
-    """Meters with amounts, in the request's order."""
+    """Return the meters with their amounts, in the request's order."""
     return [(each.meter, each.amount) for each in amounts]
 
 
 def mode_of(request: pb.AllocateRequest) -> Mode | None:
-    """The mode; None where it is unknown."""
+    """Return the mode; None where it is unknown."""
     return _MODES.get(request.mode)
 
 
 def time_to_live_of(request: pb.AllocateRequest) -> timedelta | None:
-    """How long a reservation lasts; None where it is unset."""
+    """Return how long a reservation lasts; None where it is unset."""
     if not request.HasField("time_to_live"):
         return None
     lasts = request.time_to_live
@@ -38,7 +38,7 @@ def time_to_live_of(request: pb.AllocateRequest) -> timedelta | None:
 
 
 def allocation_message(allocation: Allocation) -> pb.Allocation:
-    """The allocation as callers see it."""
+    """Return the allocation as callers see it."""
     items = allocation.items
     made = pb.Allocation(
         id="" if allocation.id is None else str(allocation.id),

@@ -1,4 +1,4 @@
-"""The refusals of reservations."""
+"""The refusals about reservations."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ __all__ = ["allocation_closed", "allocation_not_found", "request_reused"]
 
 
 def allocation_not_found() -> NotFound:
-    """For an allocation that the tenant does not have."""
+    """Return the refusal of an allocation that the tenant does not have."""
     return NotFound("ALLOCATION_NOT_FOUND", "The tenant has no such allocation. Check the id.")
 
 
 def allocation_closed(allocation: Allocation) -> FailedPrecondition:
-    """For an allocation that has ended otherwise, or whose time is over."""
+    """Return the refusal of an allocation that has ended in another way, or has expired."""
     state = (AllocationState.EXPIRED if allocation.overdue else allocation.state).value
     return FailedPrecondition(
         "ALLOCATION_CLOSED", f"The allocation has ended as {state}. Allocate again.", metadata={"state": state}
@@ -22,5 +22,5 @@ def allocation_closed(allocation: Allocation) -> FailedPrecondition:
 
 
 def request_reused() -> AlreadyExists:
-    """For a request id that was used with other fields."""
+    """Return the refusal of a request id that was used with other fields."""
     return AlreadyExists("REQUEST_ID_REUSED", "This request_id was used before with other fields. Send a new one.")

@@ -1,4 +1,4 @@
-"""The SQL of reservations, and nothing else. Which door a statement needs is said with it.
+"""The SQL of reservations, and nothing else. Each group of statements names its door.
 
 Allocations are locked before rows of the ledger, never after: see `tenant_svc.allowances.repository`.
 """
@@ -148,8 +148,11 @@ async def create(
     key: RequestKey | None,
     moment: datetime | None,
 ) -> tuple[datetime, datetime] | None:
-    """Stores an allocation without items, and returns when it expires and when it was made. None where the request has
-    made one already. Waits for a transaction that is making one for the same request."""
+    """Store an allocation without items, and return its expiry and creation times; None where the request has made one
+    already.
+
+    Waits for a transaction that is making one for the same request.
+    """
     row = await connection.fetch_row(
         _CREATE,
         tenant_id=tenant_id,
@@ -166,7 +169,7 @@ async def create(
 async def add_items(
     connection: Connection, tenant_id: TenantId, allocation_id: uuid.UUID, items: Iterable[Item]
 ) -> None:
-    """Stores what the allocation has."""
+    """Store the allocation's items."""
     rows = [
         {
             "tenant_id": tenant_id,
@@ -183,7 +186,8 @@ async def add_items(
 async def made_by(
     connection: Connection, tenant_id: TenantId, key: RequestKey, moment: datetime | None
 ) -> tuple[str, Allocation] | None:
-    """The allocation that the request has made, with the digest of the request's fields."""
+    """Return the allocation that the request has made, with the digest of the request's fields; None when it has made
+    none."""
     rows = await connection.fetch(
         _MADE_BY, tenant_id=tenant_id, requester=key.requester, request_id=key.request_id, moment=moment
     )
@@ -193,7 +197,7 @@ async def made_by(
 async def lock(
     connection: Connection, tenant_id: TenantId, allocation_id: uuid.UUID, moment: datetime | None
 ) -> Allocation | None:
-    """Locks and returns the allocation; None when it does not exist."""
+    """Lock and return the allocation; None when it does not exist."""
     row = await connection.fetch_row(_LOCK, tenant_id=tenant_id, allocation_id=allocation_id, moment=moment)
     return None if row is None else (await _read(connection, tenant_id, [allocation_id], moment))[0]
 
@@ -201,19 +205,21 @@ async def lock(
 async def lock_expired(
     connection: Connection, tenant_id: TenantId, moment: datetime | None, size: int
 ) -> list[Allocation]:
-    """Locks and returns up to `size` reservations that have expired."""
+    """Lock and return up to `size` reservations that have expired."""
     rows = await connection.fetch(_LOCK_EXPIRED, tenant_id=tenant_id, moment=moment, size=size)
     return await _read(connection, tenant_id, [row["allocation_id"] for row in rows], moment) if rows else []
 
 
 async def any_expired(connection: Connection, tenant_id: TenantId, moment: datetime | None) -> bool:
-    """Whether the tenant has reservations that have expired and are still open."""
+    """Return whether the tenant has reservations that have expired and are still open."""
     return await connection.fetch_row(_ANY_EXPIRED, tenant_id=tenant_id, moment=moment) is not None
 
 
 async def reserved(connection: Connection, tenant_id: TenantId, key: LedgerKey) -> int:
-    """What open reservations hold of a meter in a period. The caller has locked the account, as every transaction that
-    reserves does."""
+    """Return the units of a meter in a period that open reservations hold.
+
+    The caller has locked the account, as every transaction that reserves does.
+    """
     meter, period = key
     (row,) = await connection.fetch(_RESERVED, tenant_id=tenant_id, meter=meter, period=period)
     found: int = row["amount"]
@@ -223,7 +229,7 @@ async def reserved(connection: Connection, tenant_id: TenantId, key: LedgerKey) 
 async def end_all(
     connection: Connection, tenant_id: TenantId, ids: Sequence[uuid.UUID], state: AllocationState
 ) -> None:
-    """Stores how the allocations ended. Call this last: repeated requests wait for the transaction from then on."""
+    """Store how the allocations ended. Call this last: repeated requests wait for the transaction from then on."""
     if ids:
         await connection.execute(_END, tenant_id=tenant_id, ids=list(ids), new_state=state.value)
 
@@ -231,7 +237,7 @@ async def end_all(
 async def commit_items(
     connection: Connection, tenant_id: TenantId, allocation_id: uuid.UUID, used: Mapping[str, int]
 ) -> None:
-    """Stores what was charged of each meter."""
+    """Store the units charged of each meter."""
     rows = [
         {"tenant_id": tenant_id, "id": allocation_id, "meter": meter, "used": amount} for meter, amount in used.items()
     ]
@@ -246,7 +252,7 @@ async def _read(
 
 
 def _allocation(rows: Sequence[Record]) -> Allocation:
-    """One allocation out of its rows, one an item."""
+    """Return one allocation from its rows, one per item."""
     first = rows[0]
     items = (Item(row["feature_id"], row["period_start"], row["allocated"], row["committed"]) for row in rows)
     return Allocation(
@@ -271,5 +277,5 @@ _OVERDUE = compiled(
 
 
 async def overdue(connection: Connection, moment: datetime | None, size: int) -> list[TenantId]:
-    """Up to `size` tenants with reservations that have expired, longest overdue first."""
+    """Return up to `size` tenants with expired reservations, longest overdue first."""
     return [TenantId(row["tenant_id"]) for row in await connection.fetch(_OVERDUE, moment=moment, size=size)]

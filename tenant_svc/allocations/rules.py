@@ -1,4 +1,4 @@
-"""The rules of reservations. Whether the features exist is found out later."""
+"""The rules for reservations. The use case finds out whether the features exist."""
 
 from __future__ import annotations
 
@@ -19,8 +19,11 @@ Pairs = Sequence[tuple[str, int]]
 
 
 def checked_new(amounts: Pairs, mode: Mode | None, time_to_live: timedelta | None) -> NewAllocation:
-    """The reservation. Raises InvalidArgument unless it has 1 to 16 amounts of different meters, a mode, and lasts 1 s
-    to 24 h; unset, 5 minutes."""
+    """Return the reservation. Raises InvalidArgument unless it has 1 to 16 amounts of different meters and a mode, and
+    lasts 1 s to 24 h.
+
+    An unset time to live is 5 minutes.
+    """
     lasts = _DEFAULT_TIME_TO_LIVE if time_to_live is None else time_to_live
     shortest, longest = _TIMES_TO_LIVE
     problems = _amounts_problems(amounts, least=1)
@@ -31,7 +34,7 @@ def checked_new(amounts: Pairs, mode: Mode | None, time_to_live: timedelta | Non
 
 
 def checked_used(amounts: Pairs) -> dict[str, int]:
-    """The amounts that were used. Raises InvalidArgument unless they are up to 16, zero or more, of different
+    """Return the amounts that were used. Raises InvalidArgument unless they are up to 16, zero or more, of different
     meters."""
     if amounts:
         refuse(_amounts_problems(amounts, least=0))

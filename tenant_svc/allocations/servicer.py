@@ -1,4 +1,4 @@
-"""The methods of QuotaService that are about reservations: message in, use case, message out."""
+"""The methods of QuotaService about reservations: message in, use case, message out."""
 
 from __future__ import annotations
 
@@ -20,13 +20,14 @@ _Context = Any  # handlers take what the call needs from current_call()
 
 
 class AllocationServicer:
-    """The chain has established who calls and for which tenant before any of these runs."""
+    """The methods of QuotaService about reservations. The chain has established the caller and the tenant before any of
+    these runs."""
 
     def __init__(self, allocations: Allocations) -> None:
         self._allocations = allocations
 
     async def Allocate(self, request: pb.AllocateRequest, _context: _Context) -> pb.Allocation:
-        """Reserves amounts, once per request id."""
+        """Reserve amounts, once per request id."""
         call = current_call()
         amounts = amounts_of(request.amounts)
         new = checked_new(amounts, mode_of(request), time_to_live_of(request))
@@ -34,13 +35,13 @@ class AllocationServicer:
         return allocation_message(await self._allocations.allocate(call.tenant_id, new, key))
 
     async def Commit(self, request: pb.CommitRequest, _context: _Context) -> pb.Allocation:
-        """Charges what was used of an allocation."""
+        """Charge the units used of an allocation."""
         used = checked_used(amounts_of(request.amounts))
         allocation_id = _allocation_id(request.allocation_id)
         return allocation_message(await self._allocations.commit(current_call().tenant_id, allocation_id, used))
 
     async def Release(self, request: pb.ReleaseRequest, _context: _Context) -> pb.Allocation:
-        """Returns a whole allocation."""
+        """Return a whole allocation."""
         allocation_id = _allocation_id(request.allocation_id)
         return allocation_message(await self._allocations.release(current_call().tenant_id, allocation_id))
 

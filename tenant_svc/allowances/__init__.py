@@ -1,1 +1,1 @@
-"""Allowances: how much of each METERED feature a tenant has used, and the ledger that gives units out."""
+"""Allowances: each tenant's used units of METERED features, and the ledger that gives units out."""

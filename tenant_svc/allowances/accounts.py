@@ -1,4 +1,4 @@
-"""The accounts of one tenant inside a transaction: locked, charged, refilled. How much, the ledger decides."""
+"""The accounts of one tenant inside a transaction: locked, charged, refilled. The ledger decides the amounts."""
 
 from __future__ import annotations
 
@@ -21,30 +21,34 @@ __all__ = ["LockedAccounts", "NotOpened", "given", "lock", "put_back", "take", "
 
 
 class NotOpened(Exception):
-    """Some meters have no account in this period yet. Open them in a transaction of their own, then begin again."""
+    """Raised when some meters have no account in this period yet. Open them in a transaction of their own, then begin
+    again."""
 
 
 @dataclass(frozen=True, slots=True)
 class LockedAccounts:
-    """The accounts that a transaction has locked, by meter. `valid_for` is how long the tenant is entitled to the same
-    if nothing is changed; None is for ever."""
+    """The accounts that a transaction has locked, by meter.
+
+    valid_for: how long the tenant's entitlements stay the same without a change; None is for ever.
+    """
 
     plan_id: str
     valid_for: timedelta | None
     by_meter: Mapping[str, Account]
 
     def left(self, meter: str) -> int:
-        """What the meter can still give."""
+        """Return the units that the meter can still give."""
         return self.by_meter[meter].left
 
 
 async def lock(
     connection: Connection, tenant_id: TenantId, meters: Iterable[str], moment: datetime | None, *, open_all: bool
 ) -> LockedAccounts:
-    """Locks the meters' accounts, then reads what the tenant is entitled to. In this order nothing is given by a limit
-    that was lowered meanwhile. Unlimited meters need no account, unless `open_all`.
+    """Lock the meters' accounts, then read the tenant's entitlements. In this order no unit is given by a limit lowered
+    meanwhile.
 
-    Raises NotFound `FEATURE_NOT_FOUND`, `TENANT_NOT_FOUND`, and NotOpened.
+    Unlimited meters need no account, unless `open_all`. Raises NotFound `FEATURE_NOT_FOUND`, `TENANT_NOT_FOUND`, and
+    NotOpened.
     """
     wanted = list(meters)
     rows = await repository.lock_accounts(connection, tenant_id, wanted, moment)
@@ -82,7 +86,8 @@ async def with_grants(
     meters: Iterable[str],
     moment: datetime | None,
 ) -> LockedAccounts:
-    """The same, with the meters' grants locked as well, so that no grant is voided while something is taken from it."""
+    """Return the accounts with the meters' grants locked as well, so that no grant is voided while units are taken from
+    it."""
     short = set(meters)
     if not short:
         return accounts
@@ -101,7 +106,7 @@ def _own(grants: Iterable[Grant], account: Account) -> list[Grant]:
 async def take(
     connection: Connection, tenant_id: TenantId, accounts: LockedAccounts, amounts: Mapping[str, int]
 ) -> LockedAccounts:
-    """Takes the amounts, each of which must be left, and returns the accounts after it."""
+    """Take the amounts, each of which must be left, and return the accounts after it."""
     taken = {meter: accounts.by_meter[meter].taken(amount) for meter, amount in amounts.items() if amount}
     if taken:
         await repository.write_taken(connection, tenant_id, taken.values())
@@ -110,13 +115,13 @@ async def take(
 
 
 async def given(connection: Connection, tenant_id: TenantId, key: LedgerKey) -> int | None:
-    """Locks the account of a meter in a period and returns what was given of it. None where there is no account."""
+    """Lock the account of a meter in a period and return the units given out of it; None without an account."""
     rows = await repository.lock_rows(connection, tenant_id, [key])
     return int(rows[key]["given"]) if key in rows else None
 
 
 async def put_back(connection: Connection, tenant_id: TenantId, amounts: Mapping[LedgerKey, int]) -> None:
-    """Returns amounts to the periods and grants from which they were taken, at most what was given there."""
+    """Return amounts to the periods and grants from which they were taken, at most the units given out there."""
     keys = sorted(key for key, amount in amounts.items() if amount)
     if not keys:
         return

@@ -1,7 +1,7 @@
-"""The ledger of allowances: what is given out is never more than the tenant is entitled to.
+"""The ledger of allowances. It never gives out more units than the tenant's entitlements allow.
 
-A row per tenant, meter and period is locked while something is taken from it or returned, so that takers queue. The
-period is the one of the database's clock when the transaction began.
+A row per tenant, meter and period is locked while units are taken from it or returned, so that takers queue. The period
+is the one of the database's clock when the transaction began.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ _Done = TypeVar("_Done")
 
 
 class Reclaimable(Exception):
-    """There is less than was asked for, and reservations have expired that hold some."""
+    """Raised when fewer units are left than were asked for, and expired reservations hold some."""
 
 
 class Ledger:
-    """Gives out allowances and takes them back. Every method raises Unavailable while the database is away.
+    """The ledger: it gives units out and takes them back. Every method raises Unavailable while the database is away.
 
     `moment` is the time, for tests; None is the database's clock.
     """
@@ -45,7 +45,7 @@ class Ledger:
         self.moment = moment
 
     async def lease(self, tenant_id: TenantId, asks: Sequence[Ask]) -> list[Slice]:
-        """Takes from all meters or none, as `QuotaLedger.lease` says; each meter may be asked once.
+        """Take units from all meters or none, as `QuotaLedger.lease` says; each meter may be asked once.
 
         Raises NotFound `FEATURE_NOT_FOUND`, `TENANT_NOT_FOUND`.
         """
@@ -53,10 +53,10 @@ class Ledger:
         return await self.run(tenant_id, meters, lambda connection: self._lease(connection, tenant_id, asks))
 
     async def give_back(self, tenant_id: TenantId, meter: str, amount: int, period_start: datetime) -> None:
-        """Returns units to the period from which they were leased: at most what it has given and is not reserved. This
-        also corrects a period that is over, and grants that were not used since.
+        """Return units to the period from which they were leased, at most those given out in it and not reserved.
 
-        Raises NotFound `FEATURE_NOT_FOUND`.
+        This also corrects a period that is over, and grants that were not used since. Raises NotFound
+        `FEATURE_NOT_FOUND`.
         """
         async with self._doors.tenant(tenant_id) as connection:
             account = (meter, period_start)
@@ -68,9 +68,11 @@ class Ledger:
     async def run(
         self, tenant_id: TenantId, meters: Sequence[str], work: Callable[[Connection], Awaitable[_Done]]
     ) -> _Done:
-        """Runs the work in a transaction of the tenant. Where the work lacks something, such as open accounts or the
-        units of expired reservations, does that in a transaction of its own and runs the work again. The locks that it
-        takes for that must not be held by the work."""
+        """Run the work in a transaction of the tenant.
+
+        Where the work lacks open accounts or the units of expired reservations, get those in a transaction of its own
+        and run the work again. The work must not hold the locks that this takes.
+        """
         while True:
             try:
                 async with self._doors.tenant(tenant_id) as connection:
@@ -86,8 +88,10 @@ class Ledger:
     async def within_reach(
         self, connection: Connection, tenant_id: TenantId, found: LockedAccounts, asks: Sequence[Ask]
     ) -> tuple[LockedAccounts, bool]:
-        """The accounts with their grants, where the asks need those, and whether there is as much as each ask needs.
-        Raises Reclaimable when there is less, but expired reservations hold more."""
+        """Return the accounts, with their grants where the asks need those, and whether they cover each ask's need.
+
+        Raises Reclaimable when they do not, but expired reservations hold more.
+        """
         short = [ask.meter for ask in asks if found.by_meter[ask.meter].plan_left < ask.want]
         found = await accounts.with_grants(connection, tenant_id, found, short, self.moment)
         enough = all(found.left(ask.meter) >= ask.need for ask in asks)
@@ -96,8 +100,11 @@ class Ledger:
         return found, enough
 
     async def _leased(self, connection: Connection, tenant_id: TenantId, key: LedgerKey) -> int | None:
-        """What was given of a meter in a period and is not reserved: no more can come back from leases, however often
-        they are returned. Locks the account; None where there is none."""
+        """Lock the account of a meter in a period and return its units given out and not reserved; None without an
+        account.
+
+        Leases can return no more than these, however often they are returned.
+        """
         given = await accounts.given(connection, tenant_id, key)
         if given is None:
             return None
@@ -123,20 +130,20 @@ def _slice(account: Account, granted: int, valid_for: timedelta | None) -> Slice
 
 
 class PostgresLedger:
-    """`QuotaLedger` for the chain of the process that has the ledger itself."""
+    """The `QuotaLedger` of the chain in the process that has the ledger itself."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
 
     async def lease(self, tenant_id: TenantId, asks: Sequence[Ask]) -> Sequence[Slice]:
-        """See the port."""
+        """See QuotaLedger."""
         try:
             return await self._ledger.lease(tenant_id, asks)
         except (Unavailable, TransactionConflict) as error:
             raise StoreUnavailable("the ledger of allowances can't be reached") from error
 
     async def give_back(self, tenant_id: TenantId, meter: str, amount: int, period_start: datetime) -> None:
-        """See the port."""
+        """See QuotaLedger."""
         try:
             await self._ledger.give_back(tenant_id, meter, amount, period_start)
         except (Unavailable, TransactionConflict) as error:

@@ -1,4 +1,4 @@
-"""Between leases and the messages of the contract. Nothing here decides anything."""
+"""Conversions between leases and the messages of the contract. No decisions are made here."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def asks_of(request: pb.LeaseRequest) -> list[Ask]:
-    """The asks of a request."""
+    """Return the asks of a request."""
     return [Ask(ask.meter, ask.want, ask.need) for ask in request.asks]
 
 
 def lease_message(slices: Iterable[Slice]) -> pb.LeaseResponse:
-    """The slices as callers see them."""
+    """Return the slices as callers see them."""
     return pb.LeaseResponse(slices=[_slice_message(each) for each in slices])
 
 
@@ -37,7 +37,7 @@ def _slice_message(each: Slice) -> pb.LeaseSlice:
 
 
 def period_start_of(request: pb.ReturnRequest) -> datetime | None:
-    """The period in a request; None where it is unset, or outside the years 1 to 9999."""
+    """Return the period in a request; None where it is unset, or outside the years 1 to 9999."""
     if not request.HasField("period_start"):
         return None
     stamp = request.period_start

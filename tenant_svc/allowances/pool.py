@@ -1,4 +1,4 @@
-"""The pool of a tenant's allowances: units that the ledger has given and that any process may take."""
+"""The pool of a tenant's allowances: units that the ledger has given out and that any process may take."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _ANY_LIMIT = 2**53
 
 
 class PoolReader:
-    """Reads how many units are in the pool. None, while the pool is away."""
+    """A reader of the units in the pool. It reads none while the pool is away."""
 
     def __init__(self, pool: QuotaPool) -> None:
         self._pool = pool
 
     async def __call__(self, tenant_id: TenantId, meters: Sequence[str]) -> Mapping[str, int]:
-        """Units by meter."""
+        """Return the units in the pool, by meter."""
         if not meters:
             return {}
         try:
@@ -35,15 +35,18 @@ class PoolReader:
 
 
 class PoolDrain:
-    """Returns the pool's units to the ledger. Otherwise only processes that serve a tenant empty its pool: without them
-    the units stay there until the period ends."""
+    """The return of the pool's units to the ledger.
+
+    Otherwise only processes that serve a tenant empty its pool: without them the units stay there until the period
+    ends.
+    """
 
     def __init__(self, pool: QuotaPool, ledger: Ledger) -> None:
         self._pool = pool
         self._ledger = ledger
 
     async def __call__(self, tenant_id: TenantId, meters: Sequence[str]) -> None:
-        """Empties the meters' pools. Units are lost where the ledger then is Unavailable."""
+        """Empty the meters' pools. Units are lost where the ledger is Unavailable after that."""
         for meter in meters:
             try:
                 found = await self._pool.drain(tenant_id, meter)

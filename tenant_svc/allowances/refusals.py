@@ -1,4 +1,4 @@
-"""The refusals of allowances: which limit, how much is left, and when it is worth coming back."""
+"""The refusals about allowances: the limit, the units left, and when to retry."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["exhausted"]
 
 
 def exhausted(account: Account, asked: int, tenant_id: TenantId, plan_id: str) -> ResourceExhausted:
-    """For an allowance that has less left than the request needs."""
+    """Return the refusal of a request that needs more units than the allowance has left."""
     limit = account.limit or 0
     resets_at = moment_words(account.period_end)
     return ResourceExhausted(

@@ -1,4 +1,4 @@
-"""The SQL of the ledger and of what grants have given, and nothing else. All of it goes through the tenant's door.
+"""The SQL of the ledger and of the use of grants, and nothing else. All of it goes through the tenant's door.
 
 Rows are locked in one order everywhere, so that no two transactions wait for each other: allocations by id, ledger rows
 by meter and period, grants by id. `moment` is the time, for tests; None is the database's clock.
@@ -45,12 +45,13 @@ _Time = TIMESTAMP(timezone=True)
 
 
 def moment_or_now() -> ColumnElement[datetime]:
-    """The parameter `moment`, or when this transaction began by the database's clock."""
+    """Return the parameter `moment`, or when this transaction began by the database's clock."""
     return func.coalesce(bindparam("moment", type_=_Time), func.now())
 
 
 def _in_utc(moment: ColumnElement[datetime]) -> ColumnElement[datetime]:
-    """An instant as UTC's calendar time, or calendar time of UTC as an instant: intervals of days need a calendar."""
+    """Return an instant as UTC's calendar time, or calendar time of UTC as an instant: intervals of days need a
+    calendar."""
     return func.timezone(literal("UTC"), moment, type_=_Time)
 
 
@@ -169,7 +170,7 @@ _REFILL = compiled(
 
 @dataclass(frozen=True, slots=True)
 class Burnt:
-    """What a grant gave in a period."""
+    """The amount that a grant gave in a period."""
 
     grant: Grant
     period_start: datetime
@@ -179,8 +180,10 @@ class Burnt:
 async def lock_accounts(
     connection: Connection, tenant_id: TenantId, meters: Iterable[str], moment: datetime | None
 ) -> dict[str, Record]:
-    """Locks the current accounts of the meters that are METERED features, and returns their rows. `given` is None where
-    the account is not open yet; nothing is locked then."""
+    """Lock the current accounts of those meters that are METERED features, and return their rows by meter.
+
+    Where an account is not open yet, `given` is None and nothing is locked.
+    """
     rows = await connection.fetch(_LOCK_ACCOUNTS, tenant_id=tenant_id, meters=list(meters), moment=moment)
     return {row["feature_id"]: row for row in rows}
 
@@ -188,14 +191,14 @@ async def lock_accounts(
 async def open_accounts(
     connection: Connection, tenant_id: TenantId, meters: Iterable[str], moment: datetime | None
 ) -> None:
-    """Opens the accounts of the current periods. Call this in a transaction that has locked nothing of the ledger."""
+    """Open the accounts of the current periods. Call this in a transaction that has locked no row of the ledger."""
     await connection.execute(_OPEN_ACCOUNTS, tenant_id=tenant_id, meters=list(meters), moment=moment)
 
 
 async def lock_grants(
     connection: Connection, tenant_id: TenantId, meters: Iterable[str], moment: datetime | None
 ) -> list[Grant]:
-    """Locks and returns the meters' grants that are neither void nor expired. The caller has locked the accounts."""
+    """Lock and return the meters' grants that are neither void nor expired. The caller has locked the accounts."""
     rows = await connection.fetch(_LOCK_GRANTS, tenant_id=tenant_id, meters=list(meters), moment=moment)
     return [grant_of(row) for row in rows]
 
@@ -203,7 +206,7 @@ async def lock_grants(
 async def write_taken(
     connection: Connection, tenant_id: TenantId, accounts: Iterable[tuple[Account, list[Burn]]]
 ) -> None:
-    """Stores accounts from which units were taken, with what that used of grants."""
+    """Store accounts from which units were taken, with the amounts used of grants."""
     changed = list(accounts)
     await write_rows(
         connection,
@@ -228,7 +231,7 @@ async def write_taken(
 async def write_rows(
     connection: Connection, tenant_id: TenantId, rows: Iterable[tuple[str, datetime, int, int]]
 ) -> None:
-    """Stores what stays given out, in total and from the allowance, by meter and period."""
+    """Store the units that stay given out, in total and from the allowance, by meter and period."""
     values = [
         {"tenant_id": tenant_id, "meter": meter, "period": period, "new_given": given, "new_from_plan": from_plan}
         for meter, period, given, from_plan in rows
@@ -237,13 +240,13 @@ async def write_rows(
 
 
 async def lock_rows(connection: Connection, tenant_id: TenantId, keys: Sequence[LedgerKey]) -> dict[LedgerKey, Record]:
-    """Locks and returns the rows of the keys that exist."""
+    """Lock and return the rows of the keys that exist."""
     rows = await connection.fetch(_LOCK_ROWS, tenant_id=tenant_id, **_columns(keys))
     return {(row["feature_id"], row["period_start"]): row for row in rows}
 
 
 async def lock_burns(connection: Connection, tenant_id: TenantId, keys: Sequence[LedgerKey]) -> list[Burnt]:
-    """What grants gave in these accounts. Locks the grants; the caller has locked the accounts."""
+    """Lock the grants of these accounts and return the amounts that they gave. The caller has locked the accounts."""
     rows = await connection.fetch(_LOCK_BURNS, tenant_id=tenant_id, **_columns(keys))
     return [Burnt(grant_of(row), row["period_start"], row["burnt"]) for row in rows]
 
@@ -251,7 +254,7 @@ async def lock_burns(connection: Connection, tenant_id: TenantId, keys: Sequence
 async def unburn(
     connection: Connection, tenant_id: TenantId, returns: Iterable[tuple[uuid.UUID, datetime, int]]
 ) -> None:
-    """Returns amounts to grants, each in the period in which the grant gave it."""
+    """Return amounts to grants, each in the period in which the grant gave it."""
     values = [
         {"tenant_id": tenant_id, "id": grant_id, "period": period, "back": back} for grant_id, period, back in returns
     ]
@@ -260,7 +263,7 @@ async def unburn(
 
 
 async def has_meter(connection: Connection, meter: str) -> bool:
-    """Whether the catalog has a METERED feature of that id."""
+    """Return whether the catalog has a METERED feature of that id."""
     return await connection.fetch_row(_HAS_METER, meter=meter) is not None
 
 

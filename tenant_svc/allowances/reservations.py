@@ -1,4 +1,4 @@
-"""The port by which the ledger sees reservations, which are built on it (`tenant_svc.allocations`)."""
+"""The port through which the ledger sees reservations, which are built on it (`tenant_svc.allocations`)."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ __all__ = ["Reservations"]
 
 
 class Reservations(Protocol):
-    """What is reserved of allowances. `moment` is the time; None is the database's clock."""
+    """The reserved units of allowances. `moment` is the time; None is the database's clock."""
 
     async def reserved(self, connection: Connection, tenant_id: TenantId, key: LedgerKey) -> int:
-        """Must return what open reservations hold of a meter in a period. The caller has locked the account."""
+        """Must return the units of a meter in a period that open reservations hold. The caller has locked the
+        account."""
         ...
 
     async def any_expired(self, connection: Connection, tenant_id: TenantId, moment: datetime | None) -> bool:

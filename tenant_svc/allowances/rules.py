@@ -1,4 +1,4 @@
-"""The rules of leases and returns. Whether the features exist is found out later."""
+"""The rules for leases and returns. The ledger finds out whether the features exist."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MOST_METERS = 16
 
 
 def checked_asks(asks: Sequence[Ask]) -> Sequence[Ask]:
-    """The asks. Raises InvalidArgument unless they are 1 to 16, of different meters."""
+    """Return the asks. Raises InvalidArgument unless they are 1 to 16, of different meters."""
     problems = meters_problems("asks", [ask.meter for ask in asks])
     for place, ask in enumerate(asks):
         problems[f"asks[{place}].need"] = amount_problem(ask.need)
@@ -24,14 +24,14 @@ def checked_asks(asks: Sequence[Ask]) -> Sequence[Ask]:
 
 
 def checked_return(meter: str, amount: int, period_start: datetime | None) -> datetime:
-    """The period of a return. Raises InvalidArgument unless it has a meter, an amount and a period."""
+    """Return the period of a return. Raises InvalidArgument unless it has a meter, an amount and a period."""
     missing = "must be the period_start that the units were leased with" if period_start is None else None
     refuse({"meter": id_problem(meter), "amount": amount_problem(amount), "period_start": missing})
     return required(period_start)
 
 
 def meters_problems(field: str, meters: Sequence[str]) -> dict[str, str | None]:
-    """The rules that a list of meters breaks, by field: 1 to 16 ids, each once."""
+    """Return the rules that a list of meters breaks, by field: 1 to 16 ids, each once."""
     if not 1 <= len(meters) <= _MOST_METERS:
         return {field: f"must be 1 to {_MOST_METERS}"}
     return {
@@ -45,7 +45,7 @@ def _repetition_problem(meter: str, before: Iterable[str]) -> str | None:
 
 
 def amount_problem(amount: int, *, least: int = 1, called: str = "") -> str | None:
-    """The rule that an amount breaks, or None. `called` is the field that says what the least amount is."""
+    """Return the rule that an amount breaks, or None. `called` is the field that sets the least amount."""
     if least <= amount <= LARGEST_AMOUNT:
         return None
     return f"must be from {called or least} to {LARGEST_AMOUNT}"

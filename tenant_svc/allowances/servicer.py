@@ -1,4 +1,4 @@
-"""The methods of QuotaService that are about leases: message in, use case, message out."""
+"""The methods of QuotaService about leases: message in, use case, message out."""
 
 from __future__ import annotations
 
@@ -16,18 +16,19 @@ _Context = Any  # handlers take what the call needs from current_call()
 
 
 class AllowanceServicer:
-    """The chain has established who calls and for which tenant before any of these runs."""
+    """The methods of QuotaService about leases. The chain has established the caller and the tenant before any of these
+    runs."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
 
     async def Lease(self, request: pb.LeaseRequest, _context: _Context) -> pb.LeaseResponse:
-        """Takes units for a process that charges calls itself."""
+        """Take units for a process that charges calls itself."""
         asks = checked_asks(asks_of(request))
         return lease_message(await self._ledger.lease(current_call().tenant_id, asks))
 
     async def Return(self, request: pb.ReturnRequest, _context: _Context) -> pb.ReturnResponse:
-        """Takes units back."""
+        """Take units back."""
         period = checked_return(request.meter, request.amount, period_start_of(request))
         await self._ledger.give_back(current_call().tenant_id, request.meter, request.amount, period)
         return pb.ReturnResponse()

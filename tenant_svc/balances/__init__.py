@@ -1,1 +1,1 @@
-"""Balances: the tables that say how much is used and granted, and the arithmetic on them."""
+"""Balances: the tables of used and granted amounts, and the arithmetic on them."""

@@ -1,4 +1,4 @@
-"""One meter of one tenant in one period, and the arithmetic of taking from it and giving back. Pure."""
+"""One meter of one tenant in one period, and the arithmetic of taking units from it and returning them. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MOST_GIVEN = 2**62
 
 @dataclass(frozen=True, slots=True)
 class Burn:
-    """An amount that was used of a grant, and what is left of it then, as of a period."""
+    """An amount that was used of a grant, and the balance that is left after it, as of a period."""
 
     grant_id: uuid.UUID
     amount: int
@@ -27,11 +27,11 @@ class Burn:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """What was given out of an allowance in a period, and what is left.
+    """The units given out of an allowance in a period, and those that are left.
 
-    moment: the ledger's clock; the period is the one it is in.
+    moment: the ledger's clock; it lies in the period.
     allowance: the limit without grants; None is unlimited.
-    given: what was given out; `from_plan` of it out of the allowance, the rest out of grants.
+    given: the units given out; `from_plan` of them out of the allowance, the rest out of grants.
     grants: those in force at the moment, in burn order.
     """
 
@@ -51,18 +51,19 @@ class Account:
 
     @property
     def plan_left(self) -> int:
-        """What the allowance can still give. Zero where a larger allowance, since lowered, has given more."""
+        """The units that the allowance can still give. Zero after it was lowered below the units given out."""
         allowance = MOST_GIVEN if self.allowance is None else self.allowance
         return max(0, allowance - self.from_plan)
 
     @property
     def left(self) -> int:
-        """What allowance and grants can still give."""
+        """The units that allowance and grants can still give."""
         return self.plan_left + self._granted
 
     @property
     def limit(self) -> int | None:
-        """The allowance of the period with grants: what they have given in it, and what they still can."""
+        """The allowance of the period with grants: the units that they gave in it, and those that they can still
+        give."""
         if self.allowance is None:
             return None
         return self.allowance + (self.given - self.from_plan) + self._granted
@@ -72,7 +73,8 @@ class Account:
         return sum(balance_at(grant, self.period_start) for grant in self.grants)
 
     def taken(self, amount: int) -> tuple[Account, list[Burn]]:
-        """The account after giving the amount, and what that used of grants: none before the allowance is used up.
+        """Return the account after giving the amount, and the amounts used of grants. Grants are used after the
+        allowance.
 
         Raises ValueError for more than is left.
         """
@@ -97,7 +99,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Returned:
-    """Where a returned amount goes. `given` and `from_plan` are what stays given out."""
+    """The destinations of a returned amount. `given` and `from_plan` are the units that stay given out."""
 
     given: int
     from_plan: int
@@ -105,8 +107,11 @@ class Returned:
 
 
 def returned(amount: int, given: int, from_plan: int, burnt: Sequence[tuple[Grant, int]]) -> Returned:
-    """Where the amount, but at most what was given, goes back to: first to the grant that was used last, at the end to
-    the allowance. `burnt` lists the grants with what each gave in that period."""
+    """Return the destinations of the amount, or of all units given out when it exceeds them.
+
+    It goes first to the grant that was used last, in the end to the allowance. `burnt` lists the grants with the amount
+    that each gave in that period.
+    """
     amount = min(amount, given)
     rest, to_grants = min(amount, given - from_plan), {}
     for grant, used in sorted(burnt, key=lambda each: each[0].burn_key, reverse=True):

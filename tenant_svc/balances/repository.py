@@ -1,4 +1,4 @@
-"""Grants as rows of their table. What is used of them is written by the ledger (`tenant_svc.allowances`)."""
+"""Grants as rows of their table. The ledger (`tenant_svc.allowances`) writes the use of them."""
 
 from __future__ import annotations
 
@@ -30,5 +30,5 @@ GRANT = tuple(
 
 
 def grant_of(row: Record) -> Grant:
-    """The grant in a row."""
+    """Return the grant in a row."""
     return Grant(*(row[column.key] for column in GRANT))

@@ -1,4 +1,4 @@
-"""The tables of balances: what was given out of allowances, grants, and levels of gauges."""
+"""The tables of balances: units given out of allowances, grants, and levels of gauges."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The catalog's log: which features and plans changed, for every tenant at once."""
+"""The catalog's log: the changes of features and plans, for every tenant at once."""

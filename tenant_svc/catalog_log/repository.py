@@ -28,8 +28,10 @@ _RECORD = compiled(
 
 
 async def record_catalog(connection: Connection, *, feature: str, actor: str, before: str, after: str) -> int:
-    """Appends a change of the feature or, with an empty id, of which plans are sold. Returns the event's position.
-    After `lock_log`. Listeners are notified when this transaction commits."""
+    """Append a change of the feature or, with an empty id, of the plans on offer. Return the event's position.
+
+    Call after `lock_log`. Listeners are notified when this transaction commits.
+    """
     row = await connection.fetch_row(_RECORD, feature_id=feature, actor=actor, before=before, after=after)
     if row is None:
         raise LookupError("an event that was just written is gone")

@@ -1,1 +1,1 @@
-"""Checks: whether a tenant may use a feature now, and why."""
+"""Checks: whether a tenant may use a feature now, and for which reason."""

@@ -1,5 +1,5 @@
-"""Checks: whether tenants may use features now, one or many at once, and why. Knows neither gRPC nor SQL; opens the
-doors."""
+"""The use cases of checks: whether tenants may use features now, one or many at once, and for which reason. They open
+the doors and use neither gRPC nor SQL."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ _CHUNK = 100  # tenants in one statement
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """A decision, what it follows from, the feature's grants in burn order, and its last changes, newest first."""
+    """A decision, the standing that it follows from, the feature's grants in burn order, and its last changes, newest
+    first."""
 
     decision: Decision
     standing: Standing
@@ -48,8 +49,10 @@ class Checks:
         self._entitlements = entitlements
 
     async def check(self, tenant_id: TenantId, check: FeatureCheck) -> tuple[Standing, Decision]:
-        """Whether the tenant may use the amount of a feature. Ignores the tenant that the check names. Raises
-        InvalidArgument, NotFound `TENANT_NOT_FOUND`, `FEATURE_NOT_FOUND`."""
+        """Decide whether the tenant may use the amount of a feature. The tenant in the check is ignored.
+
+        Raises InvalidArgument, NotFound `TENANT_NOT_FOUND`, `FEATURE_NOT_FOUND`.
+        """
         check_check(check)
         async with self._doors.tenant(tenant_id, read_only=True) as connection:
             found = await reader.load_with_spent(connection, tenant_id)
@@ -60,7 +63,7 @@ class Checks:
         return standing, decide(standing, entitled, check.amount)
 
     async def check_many(self, checks: Sequence[FeatureCheck]) -> list[tuple[Standing, Decision] | MeshError]:
-        """The answers in the order of the checks: a decision, or the error of that check alone."""
+        """Return the answers in the order of the checks: a decision, or the error of that check alone."""
         wrong = [_problem(check) for check in checks]
         asked = [check for check, problem in zip(checks, wrong, strict=True) if problem is None]
         named = await self._named({check.tenant for check in asked})
@@ -75,8 +78,10 @@ class Checks:
         ]
 
     async def explain(self, tenant_id: TenantId, feature: str, *, every_plan: bool = False) -> Explanation:
-        """Why the tenant may or may not use one unit of the feature. Names the tenant's plan and the listed ones, or
-        every plan. Raises as `check`."""
+        """Explain whether the tenant may use one unit of the feature. Raises as `check`.
+
+        The explanation names the tenant's plan and the listed ones, or every plan.
+        """
         check_check(FeatureCheck(str(tenant_id), feature, 0))
         async with self._doors.tenant(tenant_id, read_only=True) as connection:
             found = await reader.load_with_spent(connection, tenant_id, every_plan=every_plan)
@@ -91,7 +96,7 @@ class Checks:
         return Explanation(decide(standing, entitled, 1), standing, listed, shown)
 
     async def _named(self, names: set[str]) -> dict[str, TenantId]:
-        """The tenants by their names, which are ids and slugs. Unknown slugs are omitted."""
+        """Return the tenants by their names, which are ids and slugs. Unknown slugs are omitted."""
         ids = {name: parsed for name in names if (parsed := parse_tenant_id(name)) is not None}
         slugs = [name for name in names if name not in ids and is_slug(name)]
         if not slugs:

@@ -14,7 +14,7 @@ __all__ = ["Decision", "decide"]
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The answer to a check. `reason` is the reason with which the chain would refuse; empty when it would not."""
+    """The answer to a check. `reason` is the chain's reason for refusing; empty when it would not refuse."""
 
     reason: str
     entitlement: Effective
@@ -22,12 +22,12 @@ class Decision:
 
     @property
     def allowed(self) -> bool:
-        """Whether the tenant may."""
+        """Whether the tenant may use the feature."""
         return not self.reason
 
 
 def decide(standing: Standing, entitled: Effective, amount: int) -> Decision:
-    """Whether the tenant may use the amount of the feature, zero meaning one. Only METERED and GAUGE features have
+    """Decide whether the tenant may use the amount of the feature; zero means one. Only METERED and GAUGE features have
     amounts."""
     usage = standing.usage(entitled)
     if standing.entitlements.state is TenantState.SUSPENDED:

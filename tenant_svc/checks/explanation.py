@@ -1,4 +1,4 @@
-"""The explanation of a decision: what it was made of, as sentences, in that order. Pure."""
+"""The explanation of a decision: one sentence for each fact that led to it, in order. Pure."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _REASONS = {
 
 
 def steps(entitlements: TenantEntitlements, decision: Decision, reader: Reader) -> list[str]:
-    """The sentences for the reader. The last one is the decision."""
+    """Return the sentences for the reader. The last one is the decision."""
     each = decision.entitlement
     found = [
         *_state(entitlements),
@@ -67,7 +67,8 @@ def _rollout(entitlements: TenantEntitlements, each: Effective) -> Iterator[str]
 
 
 def _rollout_plans(plan_ids: Sequence[str], nameable: frozenset[str]) -> str:
-    """The plans that a rollout is for. Plans that may not be named are mentioned, since no plans would mean all."""
+    """Return words for the plans of a rollout. Plans that may not be named are mentioned, since no plans would mean
+    all."""
     named = ", ".join(plan_id for plan_id in plan_ids if plan_id in nameable)
     unlisted = "" if nameable.issuperset(plan_ids) else "plans that are not listed"
     return f" on {' and '.join(filter(None, (named, unlisted)))}" if plan_ids else ""

@@ -1,4 +1,4 @@
-"""Between checks of the domain and the messages of the contract. Nothing here decides anything."""
+"""Conversions between checks of the domain and the messages of the contract. No decisions are made here."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["check_of", "decision_message", "explanation_message", "result_messag
 
 
 def decision_message(decision: Decision) -> pb.Decision:
-    """The answer to a check."""
+    """Return the answer to a check."""
     return pb.Decision(
         allowed=decision.allowed,
         reason=decision.reason,
@@ -28,14 +28,14 @@ def decision_message(decision: Decision) -> pb.Decision:
 
 
 def result_message(answer: tuple[Standing, Decision] | MeshError) -> pb.CheckResult:
-    """The answer to a check of a batch."""
+    """Return the answer to a check of a batch."""
     if isinstance(answer, MeshError):
         return pb.CheckResult(error=to_status(answer))
     return pb.CheckResult(decision=decision_message(answer[1]))
 
 
 def explanation_message(explanation: Explanation, reader: Reader) -> pb.ExplainEntitlementResponse:
-    """A decision with its reasons."""
+    """Return a decision with its explanation."""
     return pb.ExplainEntitlementResponse(
         decision=decision_message(explanation.decision),
         steps=steps(explanation.standing.entitlements, explanation.decision, reader),
@@ -45,5 +45,5 @@ def explanation_message(explanation: Explanation, reader: Reader) -> pb.ExplainE
 
 
 def check_of(request: pb.CheckEntitlementRequest) -> FeatureCheck:
-    """The question in a request."""
+    """Return the check in a request."""
     return FeatureCheck(request.id, request.feature, request.amount)

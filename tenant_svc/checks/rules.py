@@ -1,4 +1,4 @@
-"""The rules of checks. Whether the tenant and the feature exist is found out later."""
+"""The rules for checks. The use case finds out whether the tenant and the feature exist."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["FeatureCheck", "check_check"]
 
 @dataclass(frozen=True, slots=True)
 class FeatureCheck:
-    """A question: may the tenant, named by its id or slug, use the amount of the feature. Zero means one."""
+    """A question: may the tenant, named by its id or slug, use the amount of the feature? Zero means one."""
 
     tenant: str
     feature: str
@@ -19,7 +19,7 @@ class FeatureCheck:
 
 
 def check_check(check: FeatureCheck) -> None:
-    """Raises InvalidArgument unless the check names a tenant and a feature, and its amount is 0 or more."""
+    """Check the check: it names a tenant and a feature, and its amount is 0 or more. Raises InvalidArgument."""
     refuse(
         {
             "id": None if check.tenant else "is required",

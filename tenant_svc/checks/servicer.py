@@ -18,20 +18,21 @@ _MOST_CHECKS = 1000
 
 
 class CheckServicer:
-    """The chain has established who calls and for which tenant before any of these runs."""
+    """The methods of EntitlementService that check and explain. The chain has established the caller and the tenant
+    before any of these runs."""
 
     def __init__(self, checks: Checks) -> None:
         self._checks = checks
 
     async def CheckEntitlement(self, request: pb.CheckEntitlementRequest, _context: _Context) -> pb.Decision:
-        """Says whether the tenant may use a feature."""
+        """Decide whether the tenant may use a feature."""
         _, decision = await self._checks.check(current_call().tenant_id, mapping.check_of(request))
         return mapping.decision_message(decision)
 
     async def BatchCheckEntitlements(
         self, request: pb.BatchCheckEntitlementsRequest, _context: _Context
     ) -> pb.BatchCheckEntitlementsResponse:
-        """Answers each check by itself."""
+        """Answer each check by itself."""
         fits = 1 <= len(request.checks) <= _MOST_CHECKS
         refuse({"checks": None if fits else f"must be 1 to {_MOST_CHECKS} checks"})
         answers = await self._checks.check_many([mapping.check_of(each) for each in request.checks])
@@ -40,7 +41,7 @@ class CheckServicer:
     async def ExplainEntitlement(
         self, request: pb.ExplainEntitlementRequest, _context: _Context
     ) -> pb.ExplainEntitlementResponse:
-        """Says why the tenant may or may not use a feature."""
+        """Explain whether the tenant may use a feature."""
         call = current_call()
         reader = Reader.of(call.caller)
         found = await self._checks.explain(call.tenant_id, request.feature, every_plan=reader.every_plan)

@@ -1,1 +1,1 @@
-"""Entitlements: what each tenant may do, and why."""
+"""Entitlements: the features and limits of each tenant, and where they come from."""

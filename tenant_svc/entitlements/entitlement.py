@@ -1,4 +1,4 @@
-"""What a tenant is entitled to at one moment, computed from its plan and from what differs from it. Pure: no clock, no
+"""The entitlements of a tenant at one moment, computed from its plan, overrides and grants. Pure: no clock, no
 database."""
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ __all__ = [
 
 
 class Source(Enum):
-    """Where a value comes from. UNSPECIFIED: nothing gives the feature."""
+    """The source of a value. UNSPECIFIED: nothing gives the feature."""
 
     UNSPECIFIED = "UNSPECIFIED"
     PLAN = "PLAN"
@@ -40,7 +40,7 @@ class Source(Enum):
 
 
 class OverLimitPolicy(Enum):
-    """What happens to a tenant that uses more than its new plan allows."""
+    """The policy for a tenant that uses more than its new plan allows."""
 
     REJECT = "REJECT"
     GRACE = "GRACE"
@@ -58,35 +58,37 @@ class Override:
     create_time: datetime
 
     def in_force(self, now: datetime) -> bool:
-        """Whether it has not expired."""
+        """Return whether it has not expired."""
         return self.expire_time is None or now < self.expire_time
 
 
 @dataclass(frozen=True, slots=True)
 class PlanTerms:
-    """On which terms the tenant was put on its plan. The limits of `grace_plans` hold until `grace_until` where they
-    are larger than the plan's."""
+    """The terms on which the tenant was put on its plan.
+
+    The limits of `grace_plans` hold until `grace_until` where they are larger than the plan's.
+    """
 
     over_limit_policy: OverLimitPolicy = OverLimitPolicy.REJECT
     grace_until: datetime | None = None
     grace_plans: tuple[PlanVersion, ...] = ()
 
     def in_grace(self, now: datetime) -> bool:
-        """Whether the old limits still hold."""
+        """Return whether the old limits still hold."""
         return self.grace_until is not None and now < self.grace_until
 
     def promised(self, feature: FeatureDef, now: datetime) -> list[FeatureValue | None]:
-        """The values of the feature in the plans whose limits still hold."""
+        """Return the values of the feature in the plans whose limits still hold."""
         return [plan.value_of(feature) for plan in self.grace_plans] if self.in_grace(now) else []
 
 
 @dataclass(frozen=True, slots=True)
 class Circumstances:
-    """Everything that one tenant's entitlements follow from, as of `now`.
+    """The facts from which one tenant's entitlements follow, as of `now`.
 
     published: the newest published version of each plan.
     nameable: the plans whose names the reader may see.
-    overrides, grants: also those that are not in force.
+    overrides, grants: all of them, in force or not.
     levels: those of gauges, by feature.
     """
 
@@ -108,11 +110,11 @@ class Circumstances:
 class Effective:
     """One feature as a tenant has it.
 
-    value: what is in force, grants not included; None where nothing gives the feature.
+    value: the value in force, without grants; None where nothing gives the feature.
     override: the tenant's override, if one is in force.
     available_in: of a BOOLEAN feature that is off, the plans that have it and that the reader may see.
     grants: those in force, in burn order; METERED features only.
-    granted: what they still add to the allowance of the period.
+    granted: the units that they still add to the allowance of the period.
     """
 
     feature: FeatureDef
@@ -131,8 +133,8 @@ class Effective:
 
     @property
     def enabled(self) -> bool:
-        """Whether a BOOLEAN feature is on. A STATIC one counts as on where there is a value, the others where there is
-        a limit above zero or a grant."""
+        """Whether the feature is on: a BOOLEAN one by its value, a STATIC one with any value, others with a limit above
+        zero or a grant."""
         if self.feature.type is FeatureType.BOOLEAN:
             return self.value is not None and bool(self.value.enabled)
         if self.feature.type is FeatureType.STATIC:
@@ -142,14 +144,14 @@ class Effective:
 
 @dataclass(frozen=True, slots=True)
 class TenantEntitlements:
-    """Everything that a tenant is entitled to.
+    """All entitlements of a tenant.
 
     now: the database's clock when they were read; periods are counted by it.
     state: whether the tenant is served.
     terms: the terms on which it was put on its plan.
     levels: those of its gauges; over_limit: the gauges above their limit.
-    read_only: whether methods that change something are refused because of them.
-    valid_for: how long these stay true if nothing is changed; None is for ever.
+    read_only: whether methods that change data are refused because of them.
+    valid_for: how long these stay true without a change; None is for ever.
     nameable: the plans whose names the reader may see: the tenant's own and the listed ones, or all.
     """
 
@@ -169,8 +171,11 @@ class TenantEntitlements:
 
 
 def effective(facts: Circumstances) -> TenantEntitlements:
-    """The entitlements in force: an override before the plan; during a grace period the largest of the old and the new
-    limits; a BOOLEAN feature that the plan lacks is on where its rollout includes the tenant."""
+    """Return the entitlements in force.
+
+    An override replaces the plan's value. During a grace period the largest of the old and the new limits holds. A
+    BOOLEAN feature that the plan lacks is on where its rollout includes the tenant.
+    """
     overrides = {each.feature: each for each in facts.overrides if each.in_force(facts.now)}
     grants = _by_feature(burn_order(facts.grants, facts.now))
     found = {
@@ -198,7 +203,7 @@ def effective(facts: Circumstances) -> TenantEntitlements:
 
 
 def larger(one: FeatureValue | None, other: FeatureValue | None) -> FeatureValue | None:
-    """Of two limits the one that allows more, the first when they are equal. None allows nothing."""
+    """Return the limit that allows more, the first when they are equal. None allows nothing."""
     if one is None or other is None:
         return one or other
     if one.amount is None or other.amount is None:
@@ -256,7 +261,7 @@ def _by_feature(grants: Iterable[Grant]) -> dict[str, list[Grant]]:
 
 
 def _valid_for(facts: Circumstances) -> timedelta | None:
-    """Until the next moment at which a grant, an override or the grace period begins or ends."""
+    """Return the time until the next moment at which a grant, an override or the grace period begins or ends."""
     moments: set[datetime | None] = {facts.terms.grace_until, *(each.expire_time for each in facts.overrides)}
     for grant in facts.grants:
         if grant.void_time is None:

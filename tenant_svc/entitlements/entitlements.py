@@ -1,4 +1,4 @@
-"""What a tenant is entitled to, alone or with what is used of it. Knows neither gRPC nor SQL; opens the doors."""
+"""The use cases of reading entitlements, alone or with usage. They open the doors and use neither gRPC nor SQL."""
 
 from __future__ import annotations
 
@@ -19,32 +19,32 @@ Pooled = Callable[[TenantId, Sequence[str]], Awaitable[Mapping[str, int]]]
 
 
 async def nothing_pooled(_tenant_id: TenantId, _meters: Sequence[str]) -> Mapping[str, int]:
-    """Without a pool, every unit that was given out counts as used."""
+    """Return an empty pool: every unit that was given out then counts as used."""
     return {}
 
 
 class Entitlements:
-    """The use cases. All raise Unavailable when the database can't be reached. Units count as used where `pooled` can't
-    tell."""
+    """The use cases. All raise Unavailable when the database can't be reached. While the pool is away, its units count
+    as used."""
 
     def __init__(self, doors: Doors, pooled: Pooled = nothing_pooled) -> None:
         self._doors = doors
         self._pooled = pooled
 
     async def find(self, tenant_id: TenantId) -> TenantEntitlements | None:
-        """Everything that the tenant is entitled to; None when it is deleted or never existed."""
+        """Return all entitlements of the tenant, or None when it is deleted or never existed."""
         async with self._doors.tenant(tenant_id, read_only=True) as connection:
             return await reader.load(connection, tenant_id)
 
     async def get(self, tenant_id: TenantId) -> Standing:
-        """As `find`, without what is used. Raises NotFound."""
+        """Return all entitlements of the tenant, without usage. Raises NotFound."""
         found = await self.find(tenant_id)
         if found is None:
             raise no_such_tenant()
         return Standing(found)
 
     async def standing(self, tenant_id: TenantId) -> Standing:
-        """Everything that the tenant is entitled to, and what is used of it. Raises NotFound."""
+        """Return all entitlements of the tenant with their usage. Raises NotFound."""
         async with self._doors.tenant(tenant_id, read_only=True) as connection:
             found = await reader.load_with_spent(connection, tenant_id)
         if found is None:
@@ -52,8 +52,10 @@ class Entitlements:
         return await self.with_pooled(found, list(found.spent))
 
     async def with_pooled(self, found: WithSpent, features: Sequence[str]) -> Standing:
-        """The tenant's standing. Asks the pool about these features. Call this while no transaction is open: the pool
-        may take as long as its timeout."""
+        """Return the tenant's standing, with the units of these features in the pool.
+
+        Call this while no transaction is open: the pool may take as long as its timeout.
+        """
         given = [name for name in features if found.spent.get(name)]
         try:
             pooled = await self._pooled(found.entitlements.tenant_id, given) if given else {}

@@ -1,4 +1,4 @@
-"""Between entitlements of the domain and the messages of the contract. Nothing here decides anything."""
+"""Conversions between entitlements of the domain and the messages of the contract. No decisions are made here."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SOURCES = {source: entitlement_pb2.EntitlementSource.Value(f"ENTITLEMENT_SOURCE
 
 
 def entitlements_message(standing: Standing, *, with_usage: bool) -> entitlement_pb2.Entitlements:
-    """All that a tenant is entitled to, as callers see it."""
+    """Return all entitlements of a tenant as callers see them."""
     found = standing.entitlements
     message = entitlement_pb2.Entitlements(
         tenant_id=str(found.tenant_id),
@@ -36,7 +36,7 @@ def entitlements_message(standing: Standing, *, with_usage: bool) -> entitlement
 
 
 def entitlement_message(each: Effective, usage: Usage | None) -> entitlement_pb2.Entitlement:
-    """One feature as a tenant has it, with what is used of it where that is known."""
+    """Return one feature of a tenant as callers see it, with its usage where that is known."""
     feature = each.feature
     message = entitlement_pb2.Entitlement(
         feature=feature.id,

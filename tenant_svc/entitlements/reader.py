@@ -1,6 +1,6 @@
-"""Reading what tenants are entitled to, with one statement: lease refills and cache misses wait for it.
+"""Reading tenants' entitlements with one statement: lease refills and cache misses wait for it.
 
-The catalog's part of a row is the same text for every tenant until the catalog changes, so the objects made of it are
+The catalog's part of a row is the same text for every tenant until the catalog changes. The objects made from it are
 cached by that text.
 """
 
@@ -39,7 +39,7 @@ _TIMES = frozenset(
 
 
 class WithSpent(NamedTuple):
-    """A tenant's entitlements, and what the ledger has given of its METERED features in this period."""
+    """A tenant's entitlements, and the units of its METERED features that the ledger has given out in this period."""
 
     entitlements: TenantEntitlements
     spent: Mapping[str, Spent]
@@ -56,13 +56,14 @@ class _Catalog(NamedTuple):
 
 
 async def load(connection: Connection, tenant_id: TenantId) -> TenantEntitlements | None:
-    """What the tenant is entitled to now, by the database's clock; None when it is deleted or never existed."""
+    """Return the tenant's entitlements by the database's clock; None when it is deleted or never existed."""
     row = await connection.fetch_row(selects.ONE, tenant_id=tenant_id)
     return None if row is None else effective(_circumstances(row, _catalog_in(row)))
 
 
 async def load_with_spent(connection: Connection, tenant_id: TenantId, *, every_plan: bool = False) -> WithSpent | None:
-    """As `load`, with what was spent. `every_plan`: for a reader who may see the names of all plans."""
+    """Return the tenant's entitlements as `load` does, with the units given out. `every_plan`: the reader may see the
+    names of all plans."""
     row = await connection.fetch_row(selects.ONE_SPENT, tenant_id=tenant_id)
     if row is None:
         return None
@@ -74,14 +75,16 @@ async def load_with_spent(connection: Connection, tenant_id: TenantId, *, every_
 
 
 async def tenants_of_slugs(connection: Connection, slugs: Collection[str]) -> dict[str, TenantId]:
-    """The tenants that have these slugs."""
+    """Return the tenants with these slugs, by slug."""
     rows = await connection.fetch(selects.BY_SLUGS, slugs=list(slugs))
     return {row["slug"]: TenantId(row["tenant_id"]) for row in rows}
 
 
 async def load_many(connection: Connection, wanted: Mapping[TenantId, Collection[str]]) -> Mapping[TenantId, WithSpent]:
-    """Like `load_with_spent` for many tenants. Each result holds only the requested features that exist, so
-    `over_limit` is meaningless in it. Unknown tenants are omitted."""
+    """Return the entitlements of many tenants as `load_with_spent` does. Unknown tenants are omitted.
+
+    Each result holds only the requested features that exist, so `over_limit` is meaningless in it.
+    """
     row = await connection.fetch_row(selects.CATALOG)
     catalog = _Catalog({}, (), frozenset()) if row is None else _catalog_in(row)
     rows = await connection.fetch(selects.MANY_SPENT, tenant_ids=list(wanted))
@@ -157,7 +160,7 @@ def _rows(text: str | None) -> list[Record]:
 
 
 def _typed(row: dict[str, Any]) -> Record:
-    """A JSON object as the row of the table that it came from, with times and UUIDs as Python's."""
+    """Return a JSON object as a row of the table that it came from, with Python's times and UUIDs."""
     for name in _TIMES & row.keys():
         row[name] = None if row[name] is None else _moment(row[name])
     if "grant_id" in row:

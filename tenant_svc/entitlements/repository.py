@@ -1,5 +1,5 @@
-"""The SQL of holding a tenant, of overrides as rows, and of the terms of its plan. All of it goes through the tenant's
-door, which the caller opens. `reader.py` reads what a tenant is entitled to as a whole."""
+"""The SQL of locking a tenant, of overrides as rows, and of the terms of its plan. All of it goes through the tenant's
+door, which the caller opens. `reader.py` reads a tenant's entitlements as a whole."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ OVERRIDE = (
 
 
 def override_of(row: Record) -> Override:
-    """The override in a row."""
+    """Return the override in a row."""
     return Override(
         row["feature_id"],
         FeatureValue.from_json(json.loads(row["value"])),
@@ -65,27 +65,28 @@ _CLEAR_TERMS = compiled(delete(plan_terms).where(_own_terms))
 
 
 async def hold(connection: Connection, tenant_id: TenantId) -> datetime | None:
-    """Makes this transaction the only one that changes what the tenant is entitled to. Returns the database's clock, or
-    None when the tenant is deleted or never existed.
+    """Lock the tenant: only this transaction changes its entitlements. Return the database's clock, or None without
+    such a tenant.
 
-    Call this before any other lock; the log's lock comes last. Do not lock levels of gauges while holding: a
-    transaction that changes a level locks it first and then calls `hold_shared`.
+    Call this before any other lock; the log's lock comes last. Do not lock levels of gauges after it: a transaction
+    that changes a level locks it first and then calls `hold_shared`.
     """
     row = await connection.fetch_row(_HOLD, tenant_id=tenant_id)
     return None if row is None else cast("datetime", row["now"])
 
 
 async def hold_shared(connection: Connection, tenant_id: TenantId) -> None:
-    """Keeps what the tenant is entitled to unchanged until this transaction ends. Others may do the same.
+    """Lock the tenant's entitlements against changes until this transaction ends. Other transactions may share the
+    lock.
 
-    Call this only after taking the row lock that serialises these transactions. PostgreSQL grants a share lock ahead
-    of queued exclusive ones: transactions that queued while holding the share would starve an operator's `hold`.
+    Call this only after taking the row lock that serialises these transactions. PostgreSQL grants a share lock ahead of
+    queued exclusive ones: transactions that queued while holding the share would starve an operator's `hold`.
     """
     await connection.execute(_HOLD_SHARED, tenant_id=tenant_id)
 
 
 async def set_terms(connection: Connection, tenant_id: TenantId, terms: PlanTerms | None) -> None:
-    """Stores the terms on which the tenant has its plan; None deletes them."""
+    """Store the terms on which the tenant has its plan; None deletes them."""
     if terms is None:
         await connection.execute(_CLEAR_TERMS, tenant_id=tenant_id)
         return

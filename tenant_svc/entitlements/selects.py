@@ -1,5 +1,4 @@
-"""The statements behind `reader.py`. Each row holds everything that one tenant's entitlements follow from, lists as
-JSON.
+"""The statements behind `reader.py`. Each row holds all facts about one tenant's entitlements, with lists as JSON.
 
 The statements share their columns, so that one tenant through its own door and many at once are read alike. Every part
 names the tenant of its row although row security does.
@@ -48,7 +47,7 @@ _now = func.statement_timestamp()
 
 
 def _object(*columns: ColumnElement[Any]) -> ColumnElement[Any]:
-    """One row as a JSON object; a jsonb column as the text that it is in a row of its table."""
+    """Return one row as a JSON object, with a jsonb column as text, as a row of its table has it."""
     values = [sql_cast(each, Text) if isinstance(each.type, JSONB) else each for each in columns]
     names: list[ColumnElement[Any]] = [literal_column(f"'{each.key}'") for each in columns]
     return func.json_build_object(*chain.from_iterable(zip(names, values, strict=True)))
@@ -59,7 +58,7 @@ def _list(*columns: ColumnElement[Any], order: ColumnElement[Any]) -> Select[Any
 
 
 def _its(table: Table) -> ColumnElement[bool]:
-    """The rows that belong to the tenant of the outer row."""
+    """Return the condition for rows of the outer row's tenant."""
     return table.c.tenant_id == tenants.c.tenant_id
 
 

@@ -16,7 +16,7 @@ _Context = Any  # handlers take what the call needs from current_call()
 
 
 class EntitlementServicer:
-    """The chain has established who calls and for which tenant before any of these runs."""
+    """GetEntitlements of EntitlementService. The chain has established the caller and the tenant before it runs."""
 
     def __init__(self, entitlements: Entitlements) -> None:
         self._entitlements = entitlements
@@ -24,7 +24,7 @@ class EntitlementServicer:
     async def GetEntitlements(
         self, request: pb.GetEntitlementsRequest, _context: _Context
     ) -> entitlement_pb2.Entitlements:
-        """Returns all that the tenant is entitled to."""
+        """Return all entitlements of the tenant."""
         tenant_id = current_call().tenant_id
         if request.view == pb.ENTITLEMENT_VIEW_BASIC:
             return entitlements_message(await self._entitlements.get(tenant_id), with_usage=False)

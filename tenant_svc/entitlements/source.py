@@ -1,4 +1,4 @@
-"""Entitlements for tenant_svc's own chain: from its database, where every other process asks tenant_svc."""
+"""The entitlement source of tenant_svc's own chain. It reads the database; every other process asks tenant_svc."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ __all__ = ["PostgresEntitlementSource", "for_the_chain"]
 
 
 class PostgresEntitlementSource(port.EntitlementSource):
-    """Keeps the obligations of EntitlementSource on the database and the process's one tail of the event log."""
+    """An EntitlementSource on the database and the process's one tail of the event log."""
 
     def __init__(self, entitlements: Entitlements, watch: Watch[EntitlementEvent]) -> None:
         self._entitlements = entitlements
         self._watch = watch
 
     async def find(self, tenant_id: TenantId) -> port.Entitlements | None:
-        """The entitlements in force now, None for a tenant that does not exist. Raises Unavailable."""
+        """Return the entitlements in force now, or None for a tenant that does not exist. Raises Unavailable."""
         found = await self._entitlements.find(tenant_id)
         return None if found is None else for_the_chain(found)
 
     async def watch(self, cursor: str | None) -> AsyncIterator[port.EntitlementChange]:
-        """Every change after the cursor, or from now; a checkpoint first. Raises OutOfRange, Unavailable."""
+        """Yield every change after the cursor, or from now; a checkpoint first. Raises OutOfRange, Unavailable."""
         start = FromNow() if cursor is None else FromCursor(cursor)
         async with aclosing(self._watch.follow(start)) as changes:
             async for change in changes:
@@ -40,7 +40,7 @@ class PostgresEntitlementSource(port.EntitlementSource):
 
 
 def for_the_chain(found: TenantEntitlements) -> port.Entitlements:
-    """The same as the chain's data, which has no reasons."""
+    """Return the entitlements as the chain's data, which has no reasons."""
     return port.Entitlements(
         tenant_id=found.tenant_id,
         plan_id=found.plan.id,

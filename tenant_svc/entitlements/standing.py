@@ -1,4 +1,4 @@
-"""How a tenant stands: what it is entitled to, and how much of each limit is used. Pure."""
+"""The standing of a tenant: its entitlements, and how much of each limit is used. Pure."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ __all__ = ["Spent", "Standing", "Usage"]
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """What the ledger has given of a METERED feature in a period: `from_plan` from the allowance, the rest from
-    grants."""
+    """The units of a METERED feature that the ledger has given out in a period: `from_plan` from the allowance, the
+    rest from grants."""
 
     given: int = 0
     from_plan: int = 0
@@ -25,8 +25,10 @@ class Spent:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """How much of a limit is used, in the feature's unit. `limit` and `remaining` are None without a limit; the times
-    are those of a METERED feature's period."""
+    """The usage of a limit, in the feature's unit. `limit` and `remaining` are None without a limit.
+
+    period_start, reset_time: the period of a METERED feature.
+    """
 
     used: int
     limit: int | None
@@ -35,16 +37,16 @@ class Usage:
     reset_time: datetime | None = None
 
     def fits(self, amount: int) -> bool:
-        """Whether the amount can still be used."""
+        """Return whether the amount can still be used."""
         return self.remaining is None or amount <= self.remaining
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What a tenant is entitled to, and what was used of it.
+    """A tenant's entitlements and their usage.
 
-    spent: what the ledger has given of METERED features in this period.
-    pooled: the part of it that is still in the pool, where any process may take it. It is not used yet.
+    spent: the units of METERED features that the ledger has given out in this period.
+    pooled: the part of them that is still in the pool, where any process may take it. It is not used yet.
     """
 
     entitlements: TenantEntitlements
@@ -52,7 +54,7 @@ class Standing:
     pooled: Mapping[str, int] = field(default_factory=dict)
 
     def usage(self, each: Effective) -> Usage | None:
-        """How much of the feature is used; None for features that are not counted."""
+        """Return the usage of the feature, or None for features that are not counted."""
         match each.feature.type:
             case FeatureType.GAUGE:
                 level = self.entitlements.levels.get(each.feature.id, 0)

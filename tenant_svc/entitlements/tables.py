@@ -1,4 +1,4 @@
-"""The tables of what differs from the plan for one tenant."""
+"""The tables of one tenant's differences from its plan."""
 
 from __future__ import annotations
 

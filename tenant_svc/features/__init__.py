@@ -1,1 +1,1 @@
-"""Features: what plans are made of."""
+"""Features: the parts that plans are made of."""

@@ -1,6 +1,6 @@
-"""Features as they are stored, the values that plans give of them, periods and rollouts. Pure.
+"""Stored features, the values that plans give to them, periods and rollouts. Pure.
 
-Not here: the rules that a new feature must keep (`rules.py`), and what one tenant has (`tenant_svc.entitlements`).
+Not here: the rules for a new feature (`rules.py`), and one tenant's features (`tenant_svc.entitlements`).
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ WHOLE = 10_000
 
 
 class Period(Enum):
-    """A stretch of the UTC calendar. An instant belongs to the period that begins with it."""
+    """A period of the UTC calendar. An instant belongs to the period that begins with it."""
 
     HOUR = "HOUR"
     DAY = "DAY"
     MONTH = "MONTH"
 
     def start_of(self, moment: datetime) -> datetime:
-        """When the period of the moment began."""
+        """Return when the period of the moment began."""
         hour = moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
         match self:
             case Period.HOUR:
@@ -40,7 +40,7 @@ class Period(Enum):
                 return hour.replace(day=1, hour=0)
 
     def end_of(self, moment: datetime) -> datetime:
-        """When the next period begins."""
+        """Return when the next period begins."""
         start = self.start_of(moment)
         match self:
             case Period.HOUR:
@@ -56,9 +56,9 @@ class FeatureValue:
     """A value of a feature: exactly one of the four fields is set. The `of_…` functions make values.
 
     enabled: whether a BOOLEAN feature is on.
-    static: what a STATIC feature says, as JSON values; never None.
+    static: the JSON value of a STATIC feature; never None.
     limit: the allowance of a METERED feature per period or the highest level of a GAUGE, in the feature's unit.
-    unlimited: that a METERED or GAUGE feature has no limit.
+    unlimited: whether a METERED or GAUGE feature has no limit.
     """
 
     enabled: bool | None = None
@@ -68,26 +68,26 @@ class FeatureValue:
 
     @classmethod
     def of_boolean(cls, enabled: bool) -> FeatureValue:
-        """A BOOLEAN feature's value."""
+        """Return a BOOLEAN feature's value."""
         return cls(enabled=enabled)
 
     @classmethod
     def of_static(cls, value: Any) -> FeatureValue:
-        """A STATIC feature's value."""
+        """Return a STATIC feature's value."""
         return cls(static=value)
 
     @classmethod
     def of_limit(cls, limit: int | None) -> FeatureValue:
-        """A METERED or GAUGE feature's value; None is unlimited."""
+        """Return a METERED or GAUGE feature's value; None is unlimited."""
         return cls(unlimited=True) if limit is None else cls(limit=limit)
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> FeatureValue:
-        """The value that `to_json` wrote. Raises TypeError for anything else."""
+        """Return the value that `to_json` wrote. Raises TypeError for anything else."""
         return cls(**stored)
 
     def to_json(self) -> dict[str, Any]:
-        """As the tables hold it, such as `{"limit": 1000}`."""
+        """Return the value as the tables store it, such as `{"limit": 1000}`."""
         if self.enabled is not None:
             return {"enabled": self.enabled}
         if self.unlimited:
@@ -97,7 +97,7 @@ class FeatureValue:
         return {"static": self.static}
 
     def fits(self, feature_type: FeatureType) -> bool:
-        """Whether features of that type have such values."""
+        """Return whether features of that type have such values."""
         match feature_type:
             case FeatureType.BOOLEAN:
                 return self.enabled is not None
@@ -108,38 +108,38 @@ class FeatureValue:
 
     @property
     def amount(self) -> int | None:
-        """The limit; None is unlimited. Zero for values that limit nothing."""
+        """The limit; None is unlimited. Zero for values without a limit."""
         return None if self.unlimited else self.limit or 0
 
 
 @dataclass(frozen=True, slots=True)
 class Rollout:
-    """Opens a BOOLEAN feature to a share of the tenants, whatever their plan says. No `plan_ids`: on any plan."""
+    """A share of the tenants that have a BOOLEAN feature whatever their plan says. Without `plan_ids`, on any plan."""
 
     basis_points: int
     plan_ids: tuple[str, ...] = ()
 
     def includes(self, feature_id: str, tenant_id: TenantId, plan_id: str) -> bool:
-        """Whether the share has reached the tenant. A tenant that is in stays in while the share grows."""
+        """Return whether the share includes the tenant. A growing share keeps the tenants that it includes."""
         if self.plan_ids and plan_id not in self.plan_ids:
             return False
         return _place(feature_id, tenant_id) < self.basis_points
 
     def to_json(self) -> dict[str, Any]:
-        """For people and programs that read a history."""
+        """Return the rollout as the history shows it."""
         return {"basis_points": self.basis_points, "plan_ids": list(self.plan_ids)}
 
 
 def _place(feature_id: str, tenant_id: TenantId) -> int:
-    """The tenant's place in the feature's rollout, 0 to 9999. Never change the formula: tenants would lose features."""
+    """Return the tenant's bucket in the feature's rollout, 0 to 9999. Never change the formula: tenants would lose
+    features."""
     digest = sha256(feature_id.encode() + tenant_id.bytes).digest()
     return int.from_bytes(digest[:8]) % WHOLE
 
 
 @dataclass(frozen=True, slots=True)
 class FeatureDef:
-    """A feature of the catalog. `version` counts its changes from 1; `period` is a METERED feature's, and nobody
-    else's."""
+    """A feature of the catalog. `version` counts its changes from 1. `period` is set for METERED features only."""
 
     id: str
     type: FeatureType
@@ -153,9 +153,9 @@ class FeatureDef:
 
     @property
     def etag(self) -> str:
-        """Identifies this version of this feature."""
+        """The identifier of this version of this feature."""
         return blake2s(f"{self.id} {self.version}".encode(), digest_size=8).hexdigest()
 
     def opened_to(self, tenant_id: TenantId, plan_id: str) -> bool:
-        """Whether a rollout has opened the feature to a tenant on that plan."""
+        """Return whether a rollout has opened the feature to a tenant on that plan."""
         return self.rollout is not None and self.rollout.includes(self.id, tenant_id, plan_id)

@@ -1,4 +1,4 @@
-"""The use cases of features: create, find, list, change. Knows neither gRPC nor SQL; opens the doors."""
+"""The use cases of features: create, find, list, change. They open the doors and use neither gRPC nor SQL."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _PATHS = {*_CHANGEABLE, "rollout.basis_points", "rollout.plan_ids", "*"}
 
 @dataclass(frozen=True, slots=True)
 class FeatureChange:
-    """A change that a request asks for: new values, and the paths of those that count. Without paths, those that are
+    """A change that a request asks for: new values, and the paths of those to apply. Without paths, those that are
     set."""
 
     draft: FeatureDraft
@@ -45,7 +45,7 @@ class FeatureChange:
     etag: str
 
     def of(self, feature: FeatureDef) -> FeatureDef:
-        """The feature with the changes made, unchecked."""
+        """Return the feature with the changes applied, unchecked."""
         paths = self.paths or self._set
         if "*" in paths:
             paths = frozenset(_CHANGEABLE)
@@ -58,7 +58,7 @@ class FeatureChange:
         )
 
     def check(self, feature: FeatureDef, plans: Container[str]) -> None:
-        """Checks what it would make of the feature. Raises InvalidArgument that names every field at fault."""
+        """Check the change of that feature. Raises InvalidArgument that names every field at fault."""
         wanted, draft = self.of(feature), self.draft
         counted = feature.type in {FeatureType.METERED, FeatureType.GAUGE}
         refuse(
@@ -78,7 +78,7 @@ class FeatureChange:
         return frozenset(name for name in _CHANGEABLE if getattr(self.draft, name))
 
     def _rollout(self, before: Rollout | None, paths: frozenset[str]) -> Rollout | None:
-        """The rollout where the request names parts of it, or nothing."""
+        """Return the rollout after a request that names parts of it, or nothing."""
         new, after = self.draft.rollout or Rollout(0), before
         if "rollout.basis_points" in paths:
             after = replace(after or Rollout(0), basis_points=new.basis_points)
@@ -95,7 +95,7 @@ class Features:
         self._plan_ids = plan_ids
 
     async def create(self, draft: FeatureDraft, actor: str) -> FeatureDef:
-        """Adds the feature to the catalog. Plans with `all_features` have it at once if it is BOOLEAN.
+        """Add the feature to the catalog. Plans with `all_features` have it at once if it is BOOLEAN.
 
         Raises InvalidArgument, AlreadyExists `FEATURE_EXISTS`.
         """
@@ -114,20 +114,21 @@ class Features:
         return made
 
     async def get(self, feature_id: str) -> FeatureDef:
-        """The feature. Raises InvalidArgument without an id, NotFound `FEATURE_NOT_FOUND`."""
+        """Return the feature. Raises InvalidArgument without an id, NotFound `FEATURE_NOT_FOUND`."""
         _require(feature_id)
         async with self._doors.system("read a feature", read_only=True) as connection:
             return _found(feature_id, await repository.by_id(connection, feature_id))
 
     async def page(self, size: int, token: str) -> Page[FeatureDef]:
-        """Features by id, from where the token says. Raises InvalidArgument for another list's token."""
+        """Return a page of features by id, from the token's position. Raises InvalidArgument for another list's
+        token."""
         size, after = page_size(size), _TOKENS.open(token)
         async with self._doors.system("list features", read_only=True) as connection:
             found = await repository.page(connection, after, size + 1)
         return _TOKENS.page(found, size, lambda feature: feature.id)
 
     async def change(self, feature_id: str, change: FeatureChange, actor: str) -> FeatureDef:
-        """Changes the feature, for every tenant at once; one that would stay the same is left as it is.
+        """Change the feature, for every tenant at once. A change to the same values stores nothing.
 
         Raises InvalidArgument, NotFound `FEATURE_NOT_FOUND`, Aborted `ETAG_MISMATCH`.
         """
@@ -153,12 +154,12 @@ class Features:
 
 
 async def feature_named(connection: Connection, feature_id: str) -> FeatureDef | None:
-    """The feature; None when it does not exist. A text that can't be an id costs no query."""
+    """Return the feature, or None when it does not exist. A text that can't be an id costs no query."""
     return None if id_problem(feature_id) else await repository.by_id(connection, feature_id)
 
 
 async def known_feature(connection: Connection, feature_id: str, field: str) -> FeatureDef:
-    """As `feature_named`. Raises InvalidArgument that names the field when it is empty, NotFound
+    """Return the feature. Raises InvalidArgument that names the field when the id is empty, and NotFound
     `FEATURE_NOT_FOUND`."""
     refuse({field: None if feature_id else "is required"})
     return _found(feature_id, await feature_named(connection, feature_id))

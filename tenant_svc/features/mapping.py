@@ -1,4 +1,4 @@
-"""Between features of the domain and the messages of the contract. Nothing here decides anything."""
+"""Conversions between features of the domain and the messages of the contract. No decisions are made here."""
 
 from __future__ import annotations
 
@@ -29,27 +29,27 @@ _PERIOD_OF = {number: period for period, number in _PERIODS.items()}
 
 
 def feature_type_message(feature_type: FeatureType) -> plan_pb2.FeatureType.ValueType:
-    """The type as callers see it."""
+    """Return the type as callers see it."""
     return _TYPES[feature_type]
 
 
 def feature_type_of(number: int) -> FeatureType | None:
-    """The type in a request; None where it is unset or unknown."""
+    """Return the type in a request; None where it is unset or unknown."""
     return _TYPE_OF.get(plan_pb2.FeatureType.ValueType(number))
 
 
 def period_message(period: Period | None) -> plan_pb2.Period.ValueType:
-    """The period as callers see it; unspecified where it has none."""
+    """Return the period as callers see it; unspecified without one."""
     return plan_pb2.PERIOD_UNSPECIFIED if period is None else _PERIODS[period]
 
 
 def period_of(number: int) -> Period | None:
-    """The period in a request; None where it is unset or unknown."""
+    """Return the period in a request; None where it is unset or unknown."""
     return _PERIOD_OF.get(plan_pb2.Period.ValueType(number))
 
 
 def value_message(value: FeatureValue) -> plan_pb2.FeatureValue:
-    """The value as callers see it."""
+    """Return the value as callers see it."""
     if value.enabled is not None:
         return plan_pb2.FeatureValue(enabled=value.enabled)
     if value.unlimited:
@@ -60,7 +60,7 @@ def value_message(value: FeatureValue) -> plan_pb2.FeatureValue:
 
 
 def value_of(message: plan_pb2.FeatureValue) -> FeatureValue | None:
-    """The value in a request; None where it says nothing: none is set, `unlimited` is false, or `static` is null."""
+    """Return the value in a request; None where none is set, `unlimited` is false, or `static` is null."""
     match message.WhichOneof("value"):
         case "enabled":
             return FeatureValue.of_boolean(message.enabled)
@@ -75,7 +75,7 @@ def value_of(message: plan_pb2.FeatureValue) -> FeatureValue | None:
 
 
 def feature_message(feature: FeatureDef) -> plan_pb2.Feature:
-    """The feature as callers see it."""
+    """Return the feature as callers see it."""
     message = plan_pb2.Feature(
         id=feature.id,
         type=_TYPES[feature.type],
@@ -95,7 +95,7 @@ def _rollout_message(rollout: Rollout) -> plan_pb2.Rollout:
 
 
 def feature_draft(message: plan_pb2.Feature) -> FeatureDraft:
-    """The feature as the request describes it."""
+    """Return the feature as the request describes it."""
     return FeatureDraft(
         id=message.id,
         type=feature_type_of(message.type),
@@ -111,6 +111,6 @@ def _rollout_of(message: plan_pb2.Rollout) -> Rollout:
 
 
 def feature_change(request: plan_service_pb2.UpdateFeatureRequest) -> FeatureChange:
-    """The change that the request asks for."""
+    """Return the change that the request asks for."""
     paths = frozenset(request.update_mask.paths)
     return FeatureChange(feature_draft(request.feature), paths, request.feature.etag)

@@ -1,4 +1,4 @@
-"""The refusals that speak of features."""
+"""The refusals about features."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ __all__ = ["feature_not_found"]
 
 
 def feature_not_found(feature_id: str, wanted: FeatureType | None = None) -> NotFound:
-    """For an id that no feature of the catalog has, or none of the type that is wanted. Only what could be an id is
-    repeated in the answer."""
+    """Return the refusal of an id that no feature of the catalog has, or none of the wanted type. The answer repeats
+    the id only if it has the form of one."""
     metadata = {} if id_problem(feature_id) else {"feature": feature_id}
     if wanted is None:
         message = "No such feature is in the catalog. List the features."

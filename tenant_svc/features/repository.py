@@ -17,7 +17,7 @@ __all__ = ["all_features", "by_id", "change", "create", "feature_of", "locked", 
 
 
 def feature_of(row: Record) -> FeatureDef:
-    """The feature in a row."""
+    """Return the feature in a row."""
     share = row["rollout_basis_points"]
     return FeatureDef(
         row["feature_id"],
@@ -40,7 +40,7 @@ _ALL = compiled(select(features).order_by(features.c.feature_id))
 
 
 async def all_features(connection: Connection) -> dict[str, FeatureDef]:
-    """Every feature by its id, in the order of the ids."""
+    """Return every feature by its id, in the order of the ids."""
     return {row["feature_id"]: feature_of(row) for row in await connection.fetch(_ALL)}
 
 
@@ -79,22 +79,22 @@ _UPDATE = compiled(
 
 
 async def by_id(connection: Connection, feature_id: str) -> FeatureDef | None:
-    """The feature; None when it does not exist."""
+    """Return the feature, or None when it does not exist."""
     return _maybe(await connection.fetch_row(_BY_ID, feature_id=feature_id))
 
 
 async def locked(connection: Connection, feature_id: str) -> FeatureDef | None:
-    """As `by_id`, and nobody changes it before this transaction ends."""
+    """Return the feature as `by_id` does, and lock its row until this transaction ends."""
     return _maybe(await connection.fetch_row(_LOCKED, feature_id=feature_id))
 
 
 async def page(connection: Connection, after: str, size: int) -> list[FeatureDef]:
-    """The features whose ids follow, in their order."""
+    """Return the features after that id, ordered by id."""
     return [feature_of(row) for row in await connection.fetch(_PAGE, after=after, size=size)]
 
 
 async def create(connection: Connection, draft: FeatureDraft, feature_type: FeatureType) -> FeatureDef:
-    """Stores a checked feature of that type. Raises UniqueViolation when there is one of its id."""
+    """Store a checked feature of that type. Raises UniqueViolation when its id exists."""
     row = await connection.fetch_row(
         _INSERT,
         feature_id=draft.id,
@@ -106,7 +106,7 @@ async def create(connection: Connection, draft: FeatureDraft, feature_type: Feat
 
 
 async def change(connection: Connection, wanted: FeatureDef) -> FeatureDef:
-    """Stores what of the feature may change. After `locked`."""
+    """Store the fields of the feature that may change. Call after `locked`."""
     content = _stored_content(wanted.display_name, wanted.unit, wanted.rollout)
     return _stored(await connection.fetch_row(_UPDATE, feature_id=wanted.id, **content))
 

@@ -1,6 +1,6 @@
-"""The rules that a feature and its values must keep before they are stored.
+"""The rules for a feature and its values, checked before they are stored.
 
-A draft is what a request says, unchecked, so that everything wrong with it can be named at once.
+A draft is a request's unchecked text, so that one answer can name everything wrong with it.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _SAID = {
 
 @dataclass(frozen=True, slots=True)
 class FeatureDraft:
-    """A feature as a request describes it. None stands for what is missing or unknown."""
+    """A feature as a request describes it. None stands for a missing or unknown value."""
 
     id: str
     type: FeatureType | None
@@ -51,7 +51,7 @@ class FeatureDraft:
 
 
 def value_problem(value: FeatureValue | None, feature_type: FeatureType) -> str | None:
-    """The rule for values of the type that the value breaks, or None."""
+    """Return the rule for values of the type that the value breaks, or None."""
     if value is None or not value.fits(feature_type):
         return f"must be {_SAID[feature_type]}: the feature is {feature_type.value}"
     if value.limit is not None and not 0 <= value.limit <= LARGEST_AMOUNT:
@@ -72,7 +72,7 @@ def _static_problem(value: Any) -> str | None:
 
 
 def check_feature(draft: FeatureDraft, plans: Container[str]) -> FeatureType:
-    """Checks a new feature and returns its type. `plans` are the ids of all plans. Raises InvalidArgument that names
+    """Check a new feature and return its type. `plans` are the ids of all plans. Raises InvalidArgument that names
     every field at fault."""
     counted = draft.type in {FeatureType.METERED, FeatureType.GAUGE}
     refuse(
@@ -89,12 +89,12 @@ def check_feature(draft: FeatureDraft, plans: Container[str]) -> FeatureType:
 
 
 def display_name_problem(name: str) -> str | None:
-    """The rule for names shown to people that the name breaks, or None."""
+    """Return the rule for names shown to people that the name breaks, or None."""
     return text_problem(name, _MAX_DISPLAY_NAME)
 
 
 def unit_problem(unit: str, *, counted: bool) -> str | None:
-    """The rule that the unit breaks, or None. `counted`: whether the feature is counted, so that it needs one."""
+    """Return the rule that the unit breaks, or None. A `counted` feature must have a unit."""
     if counted:
         return text_problem(unit, _MAX_UNIT)
     return "is for METERED and GAUGE features only" if unit else None
@@ -107,7 +107,7 @@ def _period_problem(draft: FeatureDraft) -> str | None:
 
 
 def rollout_problems(rollout: Rollout | None, feature_type: FeatureType | None, plans: Container[str]) -> Problems:
-    """The rules that a rollout of a feature of the type breaks, by field."""
+    """Return the rules that a rollout of a feature of the type breaks, by field."""
     if rollout is None:
         return {}
     if feature_type is not FeatureType.BOOLEAN:
@@ -125,7 +125,8 @@ def rollout_problems(rollout: Rollout | None, feature_type: FeatureType | None, 
 
 
 def listed_problem(name: str, before: Container[str], known: Container[str], kind: str) -> str | None:
-    """The rule that a name in a list breaks, or None: it is one of the `known` and not among those `before` it."""
+    """Return the rule that a name in a list breaks, or None. It must be one of the `known`, and not among those
+    `before` it."""
     if name not in known:
         return f"does not exist. List the {kind}s to see which do."
     return "is listed twice" if name in before else None

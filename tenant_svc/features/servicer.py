@@ -16,28 +16,28 @@ _Context = Any  # handlers take what the call needs from current_call()
 
 
 class FeatureServicer:
-    """The chain has established who calls before any of these runs."""
+    """The methods of PlanService about features. The chain has established the caller before any of these runs."""
 
     def __init__(self, features: Features) -> None:
         self._features = features
 
     async def CreateFeature(self, request: pb.CreateFeatureRequest, _context: _Context) -> FeatureMessage:
-        """Adds a feature to the catalog."""
+        """Add a feature to the catalog."""
         return feature_message(await self._features.create(feature_draft(request.feature), _actor()))
 
     async def GetFeature(self, request: pb.GetFeatureRequest, _context: _Context) -> FeatureMessage:
-        """Returns a feature."""
+        """Return a feature."""
         return feature_message(await self._features.get(request.id))
 
     async def ListFeatures(self, request: pb.ListFeaturesRequest, _context: _Context) -> pb.ListFeaturesResponse:
-        """Returns a page of features."""
+        """Return a page of features."""
         page = await self._features.page(request.page_size, request.page_token)
         return pb.ListFeaturesResponse(
             features=[feature_message(feature) for feature in page.items], next_page_token=page.next_token
         )
 
     async def UpdateFeature(self, request: pb.UpdateFeatureRequest, _context: _Context) -> FeatureMessage:
-        """Changes a feature, for every tenant at once."""
+        """Change a feature, for every tenant at once."""
         return feature_message(await self._features.change(request.id, feature_change(request), _actor()))
 
 

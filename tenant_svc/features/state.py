@@ -11,14 +11,17 @@ __all__ = ["feature_state", "naming_only"]
 
 
 def feature_state(feature: FeatureDef) -> str:
-    """The feature's state."""
+    """Return the feature's state."""
     rollout = None if feature.rollout is None else feature.rollout.to_json()
     return json.dumps({"display_name": feature.display_name, "unit": feature.unit, "rollout": rollout})
 
 
 def naming_only(plans: Container[str], state: str) -> str:
-    """The state for a reader who may see the names of these plans only. The others are counted, since an empty
-    `plan_ids` means all plans. The empty text, before a feature existed, stays empty."""
+    """Return the state for a reader who may see the names of these plans only.
+
+    The other plans are counted, since an empty `plan_ids` means all plans. The empty state, before a feature existed,
+    stays empty.
+    """
     stored = json.loads(state or "{}")
     if not stored.get("rollout"):
         return state

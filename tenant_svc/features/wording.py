@@ -1,4 +1,4 @@
-"""Values, amounts and moments in words, for the history and for explanations. People read them; programs don't."""
+"""Values, amounts and moments in words, for the history and for explanations. People read them, programs do not."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["amount_words", "moment_words", "value_words"]
 
 
 def value_words(value: FeatureValue | None, feature: FeatureDef) -> str:
-    """Such as `on`, `1000 request a day`, `unlimited`, or a STATIC value as JSON."""
+    """Return words such as `on`, `1000 request a day`, `unlimited`, or a STATIC value as JSON."""
     if value is None:
         return "nothing"
     if value.enabled is not None:
@@ -25,10 +25,10 @@ def value_words(value: FeatureValue | None, feature: FeatureDef) -> str:
 
 
 def amount_words(amount: int, feature: FeatureDef) -> str:
-    """Such as `1000 request`: the unit as the catalog has it."""
+    """Return words such as `1000 request`, with the catalog's unit."""
     return f"{amount} {feature.unit}" if feature.unit else str(amount)
 
 
 def moment_words(moment: datetime) -> str:
-    """In UTC, to the second."""
+    """Return the moment in UTC, to the second."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

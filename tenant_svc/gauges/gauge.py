@@ -1,4 +1,4 @@
-"""One level, and the changes that requests ask for. Pure."""
+"""One level of a gauge, and the changes that requests ask for. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["Adjustment", "Gauge", "Report"]
 
 @dataclass(frozen=True, slots=True)
 class Gauge:
-    """A level as it stands, in the feature's unit. `limit` is how far it may rise; None is unlimited."""
+    """A gauge's level, in the feature's unit. `limit` is how far it may rise; None is unlimited."""
 
     id: str
     level: int
@@ -17,7 +17,7 @@ class Gauge:
 
     @property
     def is_over(self) -> bool:
-        """Whether it stands above its limit."""
+        """Whether the level is above the limit."""
         return self.limit is not None and self.level > self.limit
 
     def __str__(self) -> str:
@@ -26,7 +26,7 @@ class Gauge:
 
 @dataclass(frozen=True, slots=True)
 class Adjustment:
-    """A change of a level by `delta`, which `key` names among the requester's."""
+    """A change of a level by `delta`. `key` identifies it among the requester's."""
 
     gauge: str
     delta: int

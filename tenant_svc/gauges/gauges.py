@@ -1,4 +1,4 @@
-"""The use cases of levels: adjusting one here, or taking it from the service that keeps the rows."""
+"""The use cases of levels: adjusting one here, or storing a report of the service that keeps the rows."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ class Gauges:
         self._doors = doors
 
     async def adjust(self, tenant_id: TenantId, adjustment: Adjustment, actor: str) -> Gauge:
-        """Raises or lowers the level, once per key; a key that is repeated gets the level it made the first time.
-        Lowering is always possible, down to zero.
+        """Raise or lower the level, once per key. A repeated key gets the level that it made the first time.
 
-        Raises ResourceExhausted `LIMIT_REACHED`, NotFound `TENANT_NOT_FOUND`, `FEATURE_NOT_FOUND`, AlreadyExists
-        `REQUEST_ID_REUSED` for a key used with another amount, FailedPrecondition `GAUGE_REPORTED`.
+        Lowering is always possible, down to zero. Raises ResourceExhausted `LIMIT_REACHED`, NotFound
+        `TENANT_NOT_FOUND`, `FEATURE_NOT_FOUND`, AlreadyExists `REQUEST_ID_REUSED` for a key used with another amount,
+        FailedPrecondition `GAUGE_REPORTED`.
         """
         try:
             async with self._doors.tenant(tenant_id) as connection:
@@ -49,8 +49,11 @@ class Gauges:
             raise no_such_tenant() from error
 
     async def report(self, tenant_id: TenantId, report: Report, actor: str) -> Gauge:
-        """Stores the level, whatever its limit. A report that is not newer than the last one changes nothing. Returns
-        the gauge as it is then. Raises NotFound `TENANT_NOT_FOUND`, `FEATURE_NOT_FOUND`."""
+        """Store the level, whatever its limit, and return the gauge. A report that is not newer than the last one
+        stores nothing.
+
+        Raises NotFound `TENANT_NOT_FOUND`, `FEATURE_NOT_FOUND`.
+        """
         try:
             async with self._doors.tenant(tenant_id) as connection:
                 return await self._report(connection, tenant_id, report, actor)
@@ -58,7 +61,7 @@ class Gauges:
             raise no_such_tenant() from error
 
     async def forget_keys(self, keep: timedelta = KEYS_KEPT) -> int:
-        """Deletes some keys that are older than `keep`, of any tenants, and returns how many: none when no more are
+        """Delete a batch of keys that are older than `keep`, of any tenants, and return how many: 0 when none are
         left."""
         async with self._doors.system("keys of adjustments that are no longer promised") as connection:
             return await repository.forget(connection, keep, _BATCH)
@@ -97,8 +100,10 @@ class Gauges:
 
 
 async def _entitlements(connection: Connection, tenant_id: TenantId, gauge: str) -> TenantEntitlements:
-    """What the tenant is entitled to until this transaction ends. Call this after locking the level: otherwise the
-    level could rise by a limit that was lowered meanwhile."""
+    """Return the tenant's entitlements, which stay the same until this transaction ends.
+
+    Call this after locking the level: otherwise the level could rise by a limit that was lowered meanwhile.
+    """
     await hold_shared(connection, tenant_id)
     entitlements = await reader.load(connection, tenant_id)
     if entitlements is None:
@@ -112,8 +117,10 @@ async def _entitlements(connection: Connection, tenant_id: TenantId, gauge: str)
 async def _record_crossing(
     connection: Connection, found: TenantEntitlements, before: Gauge, after: Gauge, actor: str
 ) -> None:
-    """Records that the level rose above its limit or fell to it, since that decides whether a tenant is read-only.
-    `found` is what the tenant was entitled to before."""
+    """Record that the level rose above its limit or fell to it, since that decides whether a tenant is read-only.
+
+    `found` are the tenant's entitlements before the change.
+    """
     if before.is_over == after.is_over:
         return
     await lock_log(connection)

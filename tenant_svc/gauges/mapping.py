@@ -1,4 +1,4 @@
-"""Between levels and the messages of the contract. Nothing here decides anything."""
+"""Conversions between levels and the messages of the contract. No decisions are made here."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ __all__ = ["gauge_message"]
 
 
 def gauge_message(gauge: Gauge) -> pb.Gauge:
-    """The level as callers see it."""
+    """Return the level as callers see it."""
     return pb.Gauge(gauge=gauge.id, level=gauge.level, limit=gauge.limit or 0, unlimited=gauge.limit is None)

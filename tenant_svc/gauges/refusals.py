@@ -1,4 +1,4 @@
-"""The refusals of levels."""
+"""The refusals about levels."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["gauge_reported", "key_reused", "level_at_limit"]
 
 
 def level_at_limit(gauge: Gauge, tenant_id: TenantId, plan_id: str) -> ResourceExhausted:
-    """For a level that would rise above its limit; without one, above the largest amount there is."""
+    """Return the refusal of a level that would rise above its limit or, without one, above the largest amount."""
     limit = LARGEST_AMOUNT if gauge.limit is None else gauge.limit
     return limit_reached(
         f"{gauge.id} stands at {gauge.level} and may rise to {limit}. Lower it, or ask for a higher limit.",
@@ -25,7 +25,7 @@ def level_at_limit(gauge: Gauge, tenant_id: TenantId, plan_id: str) -> ResourceE
 
 
 def gauge_reported(gauge: str) -> FailedPrecondition:
-    """For a level that its owner reports, which nobody else may change."""
+    """Return the refusal to change a level that another service reports."""
     return FailedPrecondition(
         "GAUGE_REPORTED",
         f"Another service keeps the level of {gauge} and reports it. Change the rows there.",
@@ -34,5 +34,5 @@ def gauge_reported(gauge: str) -> FailedPrecondition:
 
 
 def key_reused() -> AlreadyExists:
-    """For the key of an adjustment that was used with another amount."""
+    """Return the refusal of an adjustment's key that was used with another amount."""
     return AlreadyExists("REQUEST_ID_REUSED", "This key was used before with other fields. Send a new one.")

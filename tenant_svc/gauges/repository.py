@@ -1,4 +1,4 @@
-"""The SQL of levels, and nothing else. Which door a statement needs is said with it."""
+"""The SQL of levels, and nothing else. Each group of statements names its door."""
 
 from __future__ import annotations
 
@@ -56,8 +56,7 @@ _REMEMBER = compiled(
 
 
 async def lock(connection: Connection, tenant_id: TenantId, gauge: str) -> Record:
-    """Locks and returns the level, with the version of its last report, None where no service reports it. A new gauge
-    stands at 0."""
+    """Lock and return the level and the version of its last report, None without a report. A new gauge begins at 0."""
     row = await connection.fetch_row(_LOCK, tenant_id=tenant_id, gauge=gauge)
     if row is None:
         await connection.execute(_OPEN, tenant_id=tenant_id, gauge=gauge)
@@ -68,13 +67,13 @@ async def lock(connection: Connection, tenant_id: TenantId, gauge: str) -> Recor
 
 
 async def set_level(connection: Connection, tenant_id: TenantId, gauge: str, level: int, version: int | None) -> None:
-    """Stores the level, and the version of the report that says so."""
+    """Store the level, and the version of the report that it comes from."""
     await connection.execute(_SET_LEVEL, tenant_id=tenant_id, gauge=gauge, new_level=level, new_version=version)
 
 
 async def adjusted_by(connection: Connection, tenant_id: TenantId, adjustment: Adjustment) -> tuple[int, int] | None:
-    """The delta that the key was used with, and the level that it made; None for a new key. The caller has locked the
-    level."""
+    """Return the delta that the key was used with, and the level that it made; None for a new key. The caller has
+    locked the level."""
     row = await connection.fetch_row(
         _ADJUSTED_BY,
         tenant_id=tenant_id,
@@ -86,7 +85,7 @@ async def adjusted_by(connection: Connection, tenant_id: TenantId, adjustment: A
 
 
 async def remember(connection: Connection, tenant_id: TenantId, adjustment: Adjustment, level: int) -> None:
-    """Stores the key, with the delta and the level that it made."""
+    """Store the key, with the delta and the level that it made."""
     await connection.execute(
         _REMEMBER,
         tenant_id=tenant_id,
@@ -111,5 +110,5 @@ _FORGET = compiled(delete(gauge_adjustments).where(tuple_(*_identity).in_(_older
 
 
 async def forget(connection: Connection, keep: timedelta, size: int) -> int:
-    """Deletes up to `size` keys that are older than `keep`, oldest first, and returns how many."""
+    """Delete up to `size` keys that are older than `keep`, oldest first, and return how many."""
     return await connection.execute(_FORGET, keep=keep, size=size)

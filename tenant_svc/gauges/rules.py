@@ -1,4 +1,4 @@
-"""The rules of adjustments and reports of levels. Whether the feature exists is found out later."""
+"""The rules for adjustments and reports of levels. The use case finds out whether the feature exists."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _LONGEST_KEY = 200
 
 
 def checked_adjustment(gauge: str, delta: int, key: str, requester: str) -> Adjustment:
-    """The adjustment. Raises InvalidArgument unless it changes the level and has a key."""
+    """Return the adjustment. Raises InvalidArgument unless it changes the level and has a key."""
     within = 1 <= abs(delta) <= LARGEST_AMOUNT
     refuse(
         {
@@ -26,7 +26,7 @@ def checked_adjustment(gauge: str, delta: int, key: str, requester: str) -> Adju
 
 
 def checked_report(gauge: str, level: int, version: int) -> Report:
-    """The report. Raises InvalidArgument unless the level is zero or more and the version at least 1."""
+    """Return the report. Raises InvalidArgument unless the level is zero or more and the version at least 1."""
     refuse(
         {
             "gauge": id_problem(gauge),

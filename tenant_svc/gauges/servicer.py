@@ -1,4 +1,4 @@
-"""The methods of QuotaService that are about levels: message in, use case, message out."""
+"""The methods of QuotaService about levels: message in, use case, message out."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ _Context = Any  # handlers take what the call needs from current_call()
 
 
 class GaugeServicer:
-    """The chain has established who calls and for which tenant before any of these runs."""
+    """The methods of QuotaService about levels. The chain has established the caller and the tenant before any of these
+    runs."""
 
     def __init__(self, gauges: Gauges) -> None:
         self._gauges = gauges
 
     async def AdjustGauge(self, request: pb.AdjustGaugeRequest, _context: _Context) -> pb.Gauge:
-        """Raises or lowers a level, once per key."""
+        """Raise or lower a level, once per key."""
         call = current_call()
         # By name: keys are kept for days, and the caller's credential may be another by then.
         adjustment = checked_adjustment(request.gauge, request.delta, request.key, call.caller.subject)
@@ -30,7 +31,7 @@ class GaugeServicer:
         return gauge_message(made)
 
     async def ReportGauge(self, request: pb.ReportGaugeRequest, _context: _Context) -> pb.Gauge:
-        """Learns a level from the service that keeps it."""
+        """Store a level that the service that keeps it reports."""
         call = current_call()
         report = checked_report(request.gauge, request.level, request.version)
         return gauge_message(await self._gauges.report(call.tenant_id, report, call.caller.credential_id))

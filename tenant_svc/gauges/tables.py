@@ -1,4 +1,4 @@
-"""The table of keys that adjustments of levels were made with. The levels are in `tenant_svc.balances`."""
+"""The table of keys of adjustments. The levels are in `tenant_svc.balances`."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Grants: what operators add to a tenant's allowance."""
+"""Grants: additions by operators to a tenant's allowance."""

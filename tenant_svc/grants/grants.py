@@ -1,4 +1,4 @@
-"""The use cases of grants: make, list, void. Knows neither gRPC nor SQL; opens the doors."""
+"""The use cases of grants: create, list, void. They open the doors and use neither gRPC nor SQL."""
 
 from __future__ import annotations
 
@@ -31,28 +31,30 @@ MOST_LISTED = 1000
 
 @dataclass(frozen=True, slots=True)
 class ListedGrant:
-    """A grant, and what is left of it now, in its feature's unit."""
+    """A grant, and the units of it that remain now, in its feature's unit."""
 
     grant: Grant
     remaining: int
 
 
 def in_listing_order(grants: Sequence[Grant], features: Mapping[str, FeatureDef], now: datetime) -> list[ListedGrant]:
-    """The grants in the order in which they are used. Used up, expired and voided ones stand last."""
+    """Return the grants in the order in which they are used. Used-up, expired and voided ones come last."""
     listed = [_listed(grant, features[grant.feature], now) for grant in grants]
     return sorted(listed, key=lambda each: (each.remaining == 0, each.grant.burn_key))
 
 
 class Grants:
-    """The use cases. All raise Unavailable when the database can't be reached. `actor` is the credential that asks,
-    `new_id` makes time-ordered UUIDs."""
+    """The use cases. All raise Unavailable when the database can't be reached.
+
+    `actor` is the credential that asks, `new_id` makes time-ordered UUIDs.
+    """
 
     def __init__(self, doors: Doors, new_id: Callable[[], uuid.UUID]) -> None:
         self._doors = doors
         self._new_id = new_id
 
     async def all_of(self, tenant_id: TenantId, feature: str) -> list[ListedGrant]:
-        """The tenant's grants, of one feature or (empty) of all, at most 1,000."""
+        """Return the tenant's grants, of one feature or (empty) of all, at most 1,000."""
         if feature and id_problem(feature):
             return []
         async with self._doors.tenant(tenant_id, read_only=True) as connection:
@@ -62,7 +64,7 @@ class Grants:
             return in_listing_order(grants, await all_features(connection), now)
 
     async def create(self, tenant_id: TenantId, draft: GrantDraft, key: RequestKey | None, actor: str) -> ListedGrant:
-        """Makes the grant; a request that is repeated gets the grant that it made the first time.
+        """Create the grant. A repeated request gets the grant that it created the first time.
 
         Raises InvalidArgument, NotFound `TENANT_NOT_FOUND`, `FEATURE_NOT_FOUND`, AlreadyExists `REQUEST_ID_REUSED`.
         """
@@ -89,8 +91,10 @@ class Grants:
         return _listed(grant, feature, now)
 
     async def void(self, tenant_id: TenantId, grant_id: uuid.UUID, reason: str, actor: str) -> ListedGrant:
-        """Ends the grant now; one that is voided stays as it is. Raises InvalidArgument, NotFound `TENANT_NOT_FOUND`,
-        `GRANT_NOT_FOUND`."""
+        """End the grant now. A voided grant stays as it is.
+
+        Raises InvalidArgument, NotFound `TENANT_NOT_FOUND`, `GRANT_NOT_FOUND`.
+        """
         refuse({"reason": reason_problem(reason)})
         async with self._doors.tenant(tenant_id) as connection:
             now = await hold(connection, tenant_id)
@@ -126,19 +130,20 @@ class Grants:
 
 
 def grant_not_found() -> NotFound:
-    """For a grant that is missing or another tenant's."""
+    """Return the refusal of a grant that is missing or another tenant's."""
     return NotFound("GRANT_NOT_FOUND", "The tenant has no such grant. List its grants.")
 
 
 def grant_words(grant: Grant, feature: FeatureDef) -> str:
-    """What the grant adds, and when."""
+    """Return words for the grant's amount, priority and times."""
     until = f" until {moment_words(grant.expire_time)}" if grant.expire_time else ""
     began = moment_words(grant.effective_time)
     return f"{amount_words(grant.amount, feature)} at priority {grant.priority} from {began}{until}"
 
 
 def _begun(grant_id: uuid.UUID, draft: GrantDraft, feature: FeatureDef, now: datetime) -> Grant:
-    """The new grant. Nothing of it is used in the period in which it begins; rollover first applies in the next."""
+    """Return the new grant. No unit of it is used in the period in which it begins; rollover first applies in the
+    next."""
     effective = draft.effective_time or now
     return Grant(
         id=grant_id,

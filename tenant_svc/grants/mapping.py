@@ -1,4 +1,4 @@
-"""Between grants of the domain and the messages of the contract. Nothing here decides anything."""
+"""Conversions between grants of the domain and the messages of the contract. No decisions are made here."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["grant_draft", "grant_message"]
 
 
 def grant_message(listed: ListedGrant, reader: Reader) -> entitlement_pb2.Grant:
-    """The grant as callers see it."""
+    """Return the grant as callers see it."""
     grant = listed.grant
     return entitlement_pb2.Grant(
         id=str(grant.id),
@@ -31,7 +31,7 @@ def grant_message(listed: ListedGrant, reader: Reader) -> entitlement_pb2.Grant:
 
 
 def grant_draft(asked: entitlement_pb2.Grant) -> GrantDraft:
-    """The grant in a request. Raises InvalidArgument for a time outside the years 1 to 9999."""
+    """Return the grant in a request. Raises InvalidArgument for a time outside the years 1 to 9999."""
     effective, expire = asked.HasField("effective_time"), asked.HasField("expire_time")
     return GrantDraft(
         feature=asked.feature,

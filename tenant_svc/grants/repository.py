@@ -1,5 +1,5 @@
-"""The SQL of making, listing and voiding grants, and nothing else. All of it goes through the tenant's door. What is
-used of grants is written by the ledger (`tenant_svc.allowances`)."""
+"""The SQL of creating, listing and voiding grants, and nothing else. All of it goes through the tenant's door. The
+ledger (`tenant_svc.allowances`) writes the use of grants."""
 
 from __future__ import annotations
 
@@ -55,20 +55,24 @@ _VOID = compiled(update(grants).where(*_this).values(void_time=func.statement_ti
 async def all_of(
     connection: Connection, tenant_id: TenantId, feature: str, size: int
 ) -> tuple[list[Grant], datetime | None]:
-    """The tenant's grants, of one feature or (empty) of all: those that are over only as far as there is room, newest
-    first. With the database's clock, where there is a grant."""
+    """Return the tenant's grants, of one feature or (empty) of all, newest first, and the database's clock, None
+    without a grant.
+
+    Grants that are over come after all others, so that the limit drops them first.
+    """
     rows = await connection.fetch(_LIST, tenant_id=tenant_id, feature_id=feature, size=size)
     return [grant_of(row) for row in rows], rows[0]["now"] if rows else None
 
 
 async def made_by(connection: Connection, tenant_id: TenantId, key: RequestKey) -> tuple[str, Grant] | None:
-    """The grant that the request has made, with the digest of the request's fields; None when it has made none."""
+    """Return the grant that the request has made, with the digest of the request's fields; None when it has made
+    none."""
     row = await connection.fetch_row(_MADE_BY, tenant_id=tenant_id, requester=key.requester, request_id=key.request_id)
     return None if row is None else (row["digest"], grant_of(row))
 
 
 async def locked(connection: Connection, tenant_id: TenantId, grant_id: uuid.UUID) -> Grant | None:
-    """The grant, which nobody uses or changes before this transaction ends; None when it does not exist."""
+    """Return the grant, and lock its row until this transaction ends; None when it does not exist."""
     row = await connection.fetch_row(_LOCKED, tenant_id=tenant_id, grant_id=grant_id)
     return None if row is None else grant_of(row)
 
@@ -76,7 +80,7 @@ async def locked(connection: Connection, tenant_id: TenantId, grant_id: uuid.UUI
 async def create(
     connection: Connection, tenant_id: TenantId, grant: Grant, key: RequestKey | None, digest: str
 ) -> Grant:
-    """Stores the grant with the request that makes it, and returns it as it is stored."""
+    """Store the grant with the request that makes it, and return the stored grant."""
     row = await connection.fetch_row(
         _INSERT,
         tenant_id=tenant_id,
@@ -99,7 +103,7 @@ async def create(
 
 
 async def void(connection: Connection, tenant_id: TenantId, grant_id: uuid.UUID) -> Grant:
-    """Ends the grant now, and returns it as it is stored."""
+    """End the grant now, and return the stored grant."""
     return _stored(await connection.fetch_row(_VOID, tenant_id=tenant_id, grant_id=grant_id))
 
 

@@ -1,4 +1,4 @@
-"""The rules that a grant must keep before it is stored."""
+"""The rules for a grant, checked before it is stored."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MAX_PRIORITY = 1000
 
 @dataclass(frozen=True, slots=True)
 class GrantDraft:
-    """A grant as a request describes it; None stands for what it leaves to the defaults."""
+    """A grant as a request describes it; None stands for a default."""
 
     feature: str
     amount: int
@@ -32,19 +32,20 @@ class GrantDraft:
 
     @property
     def digest(self) -> str:
-        """Equal for equal fields: tells a repeated request from a different one with the same id."""
+        """The digest of the fields. It tells a repeated request from a different one with the same id."""
         times = [each and each.isoformat() for each in (self.effective_time, self.expire_time)]
         rest = [self.feature, self.amount, self.priority, self.max_rollover, self.min_rollover, self.reason]
         return sha256(json.dumps([*times, *rest]).encode()).hexdigest()
 
     @property
     def most_left(self) -> int:
-        """The most that is left at a new period."""
+        """The most units that a new period can begin with."""
         return self.amount if self.max_rollover is None else self.max_rollover
 
 
 def check_grant(draft: GrantDraft, feature: FeatureDef, now: datetime) -> None:
-    """Raises InvalidArgument unless the grant can be used: of a METERED feature, at least 1, ending after it begins."""
+    """Check that the grant can be used: of a METERED feature, at least 1 unit, ending after it begins. Raises
+    InvalidArgument."""
     begins = max(draft.effective_time or now, now)
     most = draft.most_left
     refuse(

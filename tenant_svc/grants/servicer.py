@@ -1,4 +1,4 @@
-"""The methods of EntitlementService that are about grants: message in, use case, message out."""
+"""The methods of EntitlementService about grants: message in, use case, message out."""
 
 from __future__ import annotations
 
@@ -19,13 +19,14 @@ _Context = Any  # handlers take what the call needs from current_call()
 
 
 class GrantServicer:
-    """The chain has established who calls and for which tenant before any of these runs."""
+    """The methods of EntitlementService about grants. The chain has established the caller and the tenant before any of
+    these runs."""
 
     def __init__(self, grants: Grants) -> None:
         self._grants = grants
 
     async def CreateGrant(self, request: pb.CreateGrantRequest, _context: _Context) -> entitlement_pb2.Grant:
-        """Adds to an allowance, once per request id."""
+        """Add to an allowance, once per request id."""
         call = current_call()
         actor = call.caller.credential_id
         key = RequestKey.checked(actor, request.request_id)
@@ -33,14 +34,14 @@ class GrantServicer:
         return grant_message(made, Reader.of(call.caller))
 
     async def ListGrants(self, request: pb.ListGrantsRequest, _context: _Context) -> pb.ListGrantsResponse:
-        """Returns the tenant's grants."""
+        """Return the tenant's grants."""
         call = current_call()
         reader = Reader.of(call.caller)
         grants = await self._grants.all_of(call.tenant_id, request.feature)
         return pb.ListGrantsResponse(grants=[grant_message(listed, reader) for listed in grants])
 
     async def VoidGrant(self, request: pb.VoidGrantRequest, _context: _Context) -> entitlement_pb2.Grant:
-        """Ends a grant now."""
+        """End a grant now."""
         call = current_call()
         grant_id = parse_uuid(request.grant_id)
         if grant_id is None:

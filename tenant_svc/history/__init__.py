@@ -1,1 +1,1 @@
-"""History: the log of what changed a tenant's entitlements."""
+"""History: the log of changes of a tenant's entitlements."""

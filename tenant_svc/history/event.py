@@ -17,8 +17,8 @@ _NOBODY = uuid.UUID(int=0)
 
 
 class ChangeType(Enum):
-    """The types of changes. SNAPSHOT is never stored: it is a tenant as it was when a stream began. CATALOG_CHANGED
-    concerns every tenant."""
+    """The types of changes. CATALOG_CHANGED concerns every tenant. SNAPSHOT is never stored: it is a tenant's state
+    when a stream began."""
 
     SNAPSHOT = "SNAPSHOT"
     PLAN_CHANGED = "PLAN_CHANGED"
@@ -51,7 +51,7 @@ class NewChange:
 class EntitlementEvent:
     """A stored change, of one tenant's entitlements or (tenant_id None) of the catalog. The fields are NewChange's.
 
-    plan_id, plan_version: the plan that the tenant is on after it; empty and 0 for changes of the catalog.
+    plan_id, plan_version: the tenant's plan after the change; empty and 0 for changes of the catalog.
     """
 
     position: int
@@ -67,7 +67,8 @@ class EntitlementEvent:
     plan_version: int = 0
 
     def naming_only(self, plans: Container[str]) -> EntitlementEvent:
-        """The event for a reader who may see the names of these plans only. A tenant's own changes name its own."""
+        """Return the event for a reader who may see the names of these plans only. A tenant's own changes are
+        unaffected."""
         if self.type is not ChangeType.CATALOG_CHANGED:
             return self
         return replace(self, before=naming_only(plans, self.before), after=naming_only(plans, self.after))

@@ -1,4 +1,4 @@
-"""The log of entitlements, as `chassis.event_log` follows it: changes of tenants' entitlements and of the catalog."""
+"""The log of entitlements, for `chassis.event_log`: changes of tenants' entitlements and of the catalog."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ CURSORS = Cursors(stream=b"tm.ewat", snapshot=b"tm.esnap")
 
 
 class StoredEntitlementEvents(EventLog[EntitlementEvent]):
-    """The events in the database, read across tenants through the system door. All are kept: they are the history."""
+    """The events in the database, read across tenants through the system door. None are pruned: they are the
+    history."""
 
     name = "entitlement"
     cursors = CURSORS

@@ -1,4 +1,4 @@
-"""The history of a tenant's entitlements: its beginning, and reading it a page at a time."""
+"""The history of a tenant's entitlements: recording its first entry, and reading it in pages."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ _TOKENS = PageTokens(b"tm.ehist", _END, _POSITION.pack, _position_in)
 
 
 async def record_first_plan(connection: Connection, tenant: Tenant, actor: str) -> None:
-    """Begins the history of a new tenant. A watch that began with a snapshot learns of the tenant by this event."""
+    """Begin the history of a new tenant. A watch that began with a snapshot receives the tenant by this event."""
     first = NewChange(type=ChangeType.PLAN_CHANGED, actor=actor, after=f"{tenant.plan_id}@{tenant.plan_version}")
     await repository.record(connection, tenant.id, first)
 
 
 class History:
-    """Raises Unavailable when the database can't be reached."""
+    """The use cases. Raises Unavailable when the database can't be reached."""
 
     def __init__(self, doors: Doors) -> None:
         self._doors = doors
@@ -43,8 +43,12 @@ class History:
     async def page(
         self, tenant_id: TenantId, size: int, token: str, *, every_plan: bool = False
     ) -> Page[EntitlementEvent]:
-        """The tenant's changes and those of features that concern all tenants, newest first, from where the token says.
-        Names the tenant's plan and the listed ones, or every plan. Raises InvalidArgument for another list's token."""
+        """Return a page of the tenant's changes and those of all tenants' features, newest first, from the token's
+        position.
+
+        The entries name the tenant's plan and the listed ones, or every plan. Raises InvalidArgument for another list's
+        token.
+        """
         size, before = page_size(size), _TOKENS.open(token)
         async with self._doors.tenant(tenant_id, read_only=True) as connection:
             found = await repository.history(connection, tenant_id, before, size + 1)

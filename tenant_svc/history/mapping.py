@@ -1,4 +1,4 @@
-"""Between the log of entitlements and the messages of the contract. Nothing here decides anything."""
+"""Conversions between the log of entitlements and the messages of the contract. No decisions are made here."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _CHANGES = {
 
 
 def change_message(event: EntitlementEvent, reader: Reader) -> entitlement_pb2.EntitlementChange:
-    """An entry of the history."""
+    """Return an entry of the history, for the reader."""
     return entitlement_pb2.EntitlementChange(
         position=event.position,
         type=_CHANGES[event.type],
@@ -33,7 +33,7 @@ def change_message(event: EntitlementEvent, reader: Reader) -> entitlement_pb2.E
 
 
 def event_message(change: Change[EntitlementEvent], reader: Reader) -> pb.WatchEntitlementsResponse:
-    """One message of a stream: an event, or a checkpoint."""
+    """Return one message of a stream: an event, or a checkpoint."""
     event = change.event
     if event is None:
         checkpoint = tenant_service_pb2.Checkpoint(caught_up=change.caught_up)
@@ -48,5 +48,5 @@ def event_message(change: Change[EntitlementEvent], reader: Reader) -> pb.WatchE
 
 
 def error_message(error: MeshError, cursor: str) -> pb.WatchEntitlementsResponse:
-    """The last message of a stream that failed, with the cursor of the last good one."""
+    """Return the last message of a stream that failed, with the cursor of the last good one."""
     return pb.WatchEntitlementsResponse(error=to_status(error), cursor=cursor)

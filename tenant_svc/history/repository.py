@@ -1,4 +1,4 @@
-"""The SQL of the log of entitlements, and nothing else. One tenant's history is written and read through its own door,
+"""The SQL of the log of entitlements, and nothing else. One tenant's history is written and read through its own door;
 the log as a whole is read through the system door."""
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ _of_catalog = select(
 
 
 def event_of(row: Record) -> EntitlementEvent:
-    """The event in a row."""
+    """Return the event in a row."""
     tenant_id = row["tenant_id"]
     return EntitlementEvent(
         row["position"],
@@ -86,7 +86,8 @@ def event_of(row: Record) -> EntitlementEvent:
 
 
 def _both(of_tenants: Select[Any], of_catalog: Select[Any], *, newest_first: bool) -> CompoundSelect[Any]:
-    """The first `size` events of both together. Each part has its own limit too, so that neither is read to its end."""
+    """Return a select of the first `size` events of both logs. Each part has its own limit, so that neither is read to
+    its end."""
     size = bindparam("size", type_=Integer)
     parts = [
         part.order_by(position.desc() if newest_first else position).limit(size).subquery()
@@ -167,8 +168,11 @@ _RECORD = compiled(
 
 
 async def record(connection: Connection, tenant_id: TenantId, change: NewChange) -> int:
-    """Appends the change to the log, with the plan that the tenant is on now, and returns the event's position. After
-    `lock_log`. Listeners are notified when this transaction commits. Raises LookupError for a tenant that is gone."""
+    """Append the change to the log, with the tenant's current plan, and return the event's position.
+
+    Call after `lock_log`. Listeners are notified when this transaction commits. Raises LookupError when the tenant's
+    row is missing.
+    """
     row = await connection.fetch_row(
         _RECORD,
         tenant_id=tenant_id,
@@ -185,19 +189,19 @@ async def record(connection: Connection, tenant_id: TenantId, change: NewChange)
 
 
 async def history(connection: Connection, tenant_id: TenantId, before: int, size: int) -> list[EntitlementEvent]:
-    """The events before the position, newest first: the tenant's own, and the changes of features since it was
-    created."""
+    """Return the events before the position, newest first: the tenant's own, and changes of features since its
+    creation."""
     rows = await connection.fetch(_HISTORY, tenant_id=tenant_id, before_position=before, size=size)
     return [event_of(row) for row in rows]
 
 
 async def nameable_plans(connection: Connection, tenant_id: TenantId) -> frozenset[str]:
-    """The plans whose names the tenant may see: the listed ones and its own."""
+    """Return the plans whose names the tenant may see: the listed ones and its own."""
     return frozenset(row["plan_id"] for row in await connection.fetch(_NAMEABLE, tenant_id=tenant_id))
 
 
 async def concerning(connection: Connection, tenant_id: TenantId, feature: str, size: int) -> list[EntitlementEvent]:
-    """The newest events of the tenant's feature or plan, and of the feature in the catalog, newest first."""
+    """Return the newest events of the tenant's feature or plan, and of the feature in the catalog, newest first."""
     rows = await connection.fetch(_CONCERNING, tenant_id=tenant_id, feature_id=feature, size=size)
     return [event_of(row) for row in rows]
 
@@ -242,21 +246,23 @@ _UNCHANGED_SINCE = compiled(
 
 
 async def head(connection: Connection) -> int:
-    """The position of the last event, 0 before the first."""
+    """Return the position of the last event, 0 before the first."""
     row = await connection.fetch_row(_HEAD)
     return 0 if row is None else int(row["position"])
 
 
 async def after(connection: Connection, position: int, size: int) -> list[EntitlementEvent]:
-    """The events of all tenants and of the catalog that follow the position, oldest first."""
+    """Return the events of all tenants and of the catalog after the position, oldest first."""
     return [event_of(row) for row in await connection.fetch(_AFTER, after=position, size=size)]
 
 
 async def unchanged_since(
     connection: Connection, position: int, after_tenant: uuid.UUID, size: int
 ) -> list[EntitlementEvent]:
-    """The tenants, by ascending id, whose entitlements have no event after the position, each as a snapshot as of it.
-    Changes of the catalog do not count: watches receive them in any case."""
+    """Return the tenants without an event after the position, by ascending id, each as a snapshot at the position.
+
+    Changes of the catalog do not count: watches receive them in any case.
+    """
     rows = await connection.fetch(_UNCHANGED_SINCE, position=position, after=after_tenant, size=size)
     return [
         EntitlementEvent(

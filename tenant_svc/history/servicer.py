@@ -1,4 +1,4 @@
-"""The methods of EntitlementService that are about its log: message in, use case, message out."""
+"""The methods of EntitlementService about its log: message in, use case, message out."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ _Context = Any  # handlers take what the call needs from current_call()
 
 
 class HistoryServicer:
-    """The chain has established who calls and for which tenant before any of these runs."""
+    """The methods of EntitlementService about its log. The chain has established the caller and the tenant before any
+    of these runs."""
 
     def __init__(self, history: History, watch: Watch[EntitlementEvent]) -> None:
         self._history = history
@@ -31,7 +32,7 @@ class HistoryServicer:
     async def ListEntitlementChanges(
         self, request: pb.ListEntitlementChangesRequest, _context: _Context
     ) -> pb.ListEntitlementChangesResponse:
-        """Returns a page of the history."""
+        """Return a page of the history."""
         call = current_call()
         reader = Reader.of(call.caller)
         page = await self._history.page(
@@ -44,7 +45,7 @@ class HistoryServicer:
     async def WatchEntitlements(
         self, request: pb.WatchEntitlementsRequest, _context: _Context
     ) -> AsyncIterator[pb.WatchEntitlementsResponse]:
-        """Streams what happens."""
+        """Stream the changes of entitlements."""
         changes = self._watch.follow(start_of(request, request.WhichOneof("start")))
         message_of = partial(event_message, reader=Reader.of(current_call().caller))
         async with aclosing(streamed(changes, message_of, error_message)) as messages:

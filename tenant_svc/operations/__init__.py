@@ -1,1 +1,1 @@
-"""Operations: what takes long, and what became of it."""
+"""Operations: work that takes longer than a call, its progress and its outcome."""

@@ -1,4 +1,4 @@
-"""The calls of this process that wait for operations, and waking them when the database notifies an end."""
+"""The calls of this process that wait for operations to end. A notification of the database wakes them."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ __all__ = ["Endings"]
 
 
 class Endings:
-    """Wakes those who wait. They then look for themselves: a notification may be lost, or come early."""
+    """The waiting calls. A woken call reads the operation itself: a notification may be lost, or come early."""
 
     def __init__(self) -> None:
         self._awaited: dict[str, set[asyncio.Event]] = {}
 
     def wake(self, payload: str) -> None:
-        """Wakes those who wait for the operation of that id; everybody when it is empty."""
+        """Wake the calls that wait for the operation of that id, or all when it is empty."""
         awaited = [self._awaited.get(payload, set())] if payload else list(self._awaited.values())
         for events in awaited:
             for event in events:
@@ -25,7 +25,8 @@ class Endings:
 
     @contextmanager
     def awaited(self, operation_id: UUID) -> Iterator[asyncio.Event]:
-        """An event that is set when the operation may have ended. Look once after entering: it may have before."""
+        """Yield an event that is set when the operation may have ended. Read the operation after entering: it may have
+        ended before."""
         event, key = asyncio.Event(), str(operation_id)
         self._awaited.setdefault(key, set()).add(event)
         try:

@@ -1,4 +1,4 @@
-"""Between operations and the messages of the contract. Nothing here decides anything."""
+"""Conversions between operations and the messages of the contract. No decisions are made here."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _DEFAULT_WAIT_SECONDS = 10.0
 
 
 class OperationMessages(Protocol):
-    """The messages of the operations of one type. The capability that carries them out has it."""
+    """The messages of the operations of one type. The capability that carries them out provides them."""
 
     def metadata(self, operation: Operation, reader: Reader) -> Message:
-        """Must return how far the operation is, for the reader."""
+        """Must return the operation's progress, for the reader."""
         ...
 
     def response(self, operation: Operation) -> Message:
@@ -32,14 +32,14 @@ class OperationMessages(Protocol):
 
 
 def seconds_of(timeout: Duration | None) -> float:
-    """How long to wait: what the request asks for, at most the longest wait; 10 s where it asks for nothing."""
+    """Return how long to wait: the request's timeout, at most the longest wait; 10 s without a timeout."""
     if timeout is None:
         return _DEFAULT_WAIT_SECONDS
     return min(max(timeout.seconds + timeout.nanos / 1e9, 0.0), LONGEST_WAIT.total_seconds())
 
 
 def operation_message(operation: Operation, messages: OperationMessages, reader: Reader) -> operations_pb2.Operation:
-    """The operation as the reader sees it."""
+    """Return the operation as the reader sees it."""
     message = operations_pb2.Operation(name=operation.name, done=operation.done)
     message.metadata.Pack(messages.metadata(operation, reader))
     if operation.error is not None:
@@ -50,7 +50,8 @@ def operation_message(operation: Operation, messages: OperationMessages, reader:
 
 
 def _status(failure: Failure) -> status_pb2.Status:
-    """As the chain answers a refused call. The code is a name, since some codes are an operation's alone."""
+    """Return the failure as the chain answers a refused call. The code is a name, since only operations end with some
+    codes."""
     status = status_pb2.Status(code=code_pb2.Code.Value(failure.code), message=failure.message)
     info = error_details_pb2.ErrorInfo(reason=failure.reason, domain=DOMAIN, metadata=dict(failure.metadata))
     status.details.add().Pack(info)

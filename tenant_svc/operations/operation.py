@@ -1,4 +1,4 @@
-"""One long-running operation of any type: how far it is, and how it ended. What it does is its type's business."""
+"""One long-running operation of any type: its progress and its outcome. Its type's capability carries it out."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["CANCELLED", "FAILED_BY_US", "Failure", "Operation", "OperationState"
 
 
 class OperationState(Enum):
-    """How far an operation is. VALIDATED is never stored: it is a dry run that is over."""
+    """The progress of an operation. VALIDATED is never stored: it is a dry run that is over."""
 
     VALIDATED = "VALIDATED"
     SCHEDULED = "SCHEDULED"
@@ -28,7 +28,7 @@ class OperationState(Enum):
 
     @property
     def percent(self) -> int:
-        """How much of the operation is done, 0 to 100."""
+        """The progress of the operation, 0 to 100."""
         return _PERCENT.get(self, 100)
 
 
@@ -46,7 +46,7 @@ class Failure:
 
     @classmethod
     def of(cls, error: MeshError) -> Failure:
-        """The refusal as the operation's outcome."""
+        """Return the refusal as the operation's outcome."""
         return cls(error.kind.value, error.reason, error.message, error.metadata)
 
 
@@ -62,10 +62,11 @@ FAILED_BY_US = Failure(
 class Operation:
     """An operation of a tenant.
 
-    type: which capability carries it out. That one alone reads `request`, `progress` and `result`, which are JSON.
-    request: what was asked for.
-    progress: what has been found out so far.
-    result: what a successful operation has made. Of a dry run, what it would make.
+    type: the type, which decides the capability that carries it out. Only that capability reads `request`, `progress`
+    and `result`, which are JSON.
+    request: the request.
+    progress: the findings so far.
+    result: the result of a successful operation. Of a dry run, the result it would have.
     actor, cancelled_by: the credentials that started and cancelled it; empty where none did.
     effective_time: when it is to begin.
     """
@@ -86,22 +87,22 @@ class Operation:
 
     @property
     def name(self) -> str:
-        """The name that callers know. A dry run has none, since it can't be looked up."""
+        """The name that callers use. A dry run has none, since it can't be looked up."""
         return "" if self.state is OperationState.VALIDATED else operation_name(self.tenant_id, self.id)
 
     @property
     def done(self) -> bool:
-        """Whether it has ended, one way or another."""
+        """Whether it has ended, in success or not."""
         return self.end_time is not None
 
 
 def operation_name(tenant_id: TenantId, operation_id: uuid.UUID) -> str:
-    """The name of a tenant's operation."""
+    """Return the name of a tenant's operation."""
     return f"tenants/{tenant_id}/operations/{operation_id}"
 
 
 def parse_name(name: str) -> tuple[TenantId, uuid.UUID]:
-    """The tenant and the operation that a name stands for. Raises ValueError unless `operation_name` made it."""
+    """Return the tenant and the operation of a name. Raises ValueError unless `operation_name` made it."""
     match name.split("/"):
         case ["tenants", tenant, "operations", operation]:
             return TenantId(uuid.UUID(tenant)), uuid.UUID(operation)

@@ -1,4 +1,4 @@
-"""The use cases of operations of any type: get, list, cancel, wait. Opens the doors."""
+"""The use cases of operations of any type: get, list, cancel, wait. They open the doors."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _TOKENS = uuid_tokens(b"tm.ops", uuid.UUID(int=2**128 - 1))
 
 
 class Operations:
-    """The use cases. All raise Unavailable when the database can't be reached, and NotFound `OPERATION_NOT_FOUND` for
-    an id that the tenant has no operation of.
+    """The use cases. All raise Unavailable when the database can't be reached, and NotFound `OPERATION_NOT_FOUND`
+    without such an operation.
 
-    `endings` is woken by the database. Without a notification, `wait` looks every `poll_interval`.
+    The database wakes `endings`. Without a notification, `wait` reads the operation every `poll_interval`.
     """
 
     def __init__(self, doors: Doors, endings: Endings, *, poll_interval: timedelta = timedelta(seconds=2)) -> None:
@@ -35,22 +35,23 @@ class Operations:
         self._poll_interval = poll_interval.total_seconds()
 
     async def get(self, tenant_id: TenantId, operation_id: str) -> Operation:
-        """The operation as it is now."""
+        """Return the operation."""
         return await self._get(tenant_id, _parsed(operation_id))
 
     async def page(self, tenant_id: TenantId, size: int, token: str) -> Page[Operation]:
-        """Operations, newest first, from where the token says. Raises InvalidArgument for another list's token."""
+        """Return a page of operations, newest first, from the token's position. Raises InvalidArgument for another
+        list's token."""
         size, before = page_size(size), _TOKENS.open(token)
         async with self._doors.tenant(tenant_id, read_only=True) as connection:
             found = await repository.page(connection, tenant_id, before, size + 1)
         return _TOKENS.page(found, size, lambda operation: operation.id)
 
     async def cancel(self, tenant_id: TenantId, operation_id: str, actor: str) -> Operation:
-        """Ends the operation before it has changed anything, for the credential `actor`. One that has ended stays as it
+        """End the operation before it has changed anything, for the credential `actor`. An ended operation stays as it
         is.
 
-        An operation has its effect in the transaction that ends it, and only one transaction can. So this needs no
-        worker; the job finds the operation ended.
+        An operation has its effect in the transaction that ends it, and only one transaction can end it. So this needs
+        no worker; the job finds the operation ended.
         """
         async with self._doors.tenant(tenant_id) as connection:
             operation = await repository.get_locked(connection, tenant_id, _parsed(operation_id))
@@ -62,7 +63,7 @@ class Operations:
             return await repository.end(connection, cancelled)
 
     async def wait(self, tenant_id: TenantId, operation_id: str, seconds: float) -> Operation:
-        """The operation once it has ended, or as it is when the seconds are over."""
+        """Return the operation once it has ended, or its state when the seconds are over."""
         wanted, until = _parsed(operation_id), time.monotonic() + seconds
         with self._endings.awaited(wanted) as ended:
             while True:
@@ -89,5 +90,5 @@ def _parsed(operation_id: str) -> uuid.UUID:
 
 
 def _not_found() -> NotFound:
-    """For an operation that is missing or another tenant's."""
+    """Return the refusal of an operation that is missing or another tenant's."""
     return NotFound("OPERATION_NOT_FOUND", "The tenant has no such operation. List its operations.")

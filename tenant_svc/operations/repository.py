@@ -129,7 +129,7 @@ def _maybe(row: Record | None) -> Operation | None:
 
 
 async def now(connection: Connection) -> datetime:
-    """The database's clock."""
+    """Return the database's clock."""
     row = await connection.fetch_row(_NOW)
     if row is None:
         raise LookupError("the database did not say what time it is")
@@ -138,8 +138,10 @@ async def now(connection: Connection) -> datetime:
 
 
 async def create(connection: Connection, operation: Operation, key: RequestKey | None, digest: str) -> None:
-    """Stores the operation, with the digest of the request's fields. Raises UniqueViolation when the tenant has one of
-    the type that has not ended, or the request has made one before."""
+    """Store the operation, with the digest of the request's fields.
+
+    Raises UniqueViolation when the tenant has an open operation of the type, or the request has made one before.
+    """
     await connection.execute(
         _INSERT,
         tenant_id=operation.tenant_id,
@@ -158,35 +160,36 @@ async def create(connection: Connection, operation: Operation, key: RequestKey |
 
 
 async def get(connection: Connection, tenant_id: TenantId, operation_id: uuid.UUID) -> Operation | None:
-    """The operation; None when the tenant has no such one."""
+    """Return the operation, or None when the tenant does not have it."""
     return _maybe(await connection.fetch_row(_GET, tenant_id=tenant_id, operation_id=operation_id))
 
 
 async def get_locked(connection: Connection, tenant_id: TenantId, operation_id: uuid.UUID) -> Operation | None:
-    """As `get`, and nobody changes it before this transaction ends."""
+    """Return the operation as `get` does, and lock its row until this transaction ends."""
     return _maybe(await connection.fetch_row(_GET_LOCKED, tenant_id=tenant_id, operation_id=operation_id))
 
 
 async def made_by(connection: Connection, tenant_id: TenantId, key: RequestKey) -> tuple[str, Operation] | None:
-    """The operation that the request has made, with the digest of the request's fields; None when it has made none."""
+    """Return the operation that the request has made, with the digest of the request's fields; None when it has made
+    none."""
     row = await connection.fetch_row(_MADE_BY, tenant_id=tenant_id, requester=key.requester, request_id=key.request_id)
     return None if row is None else (row["digest"], _operation_of(row))
 
 
 async def id_under_way(connection: Connection, tenant_id: TenantId, operation_type: str) -> uuid.UUID | None:
-    """The tenant's operation of the type that has not ended; None when all have."""
+    """Return the id of the tenant's operation of the type that has not ended; None when all have."""
     row = await connection.fetch_row(_UNDER_WAY, tenant_id=tenant_id, type=operation_type)
     return None if row is None else row["operation_id"]
 
 
 async def page(connection: Connection, tenant_id: TenantId, before: uuid.UUID, size: int) -> list[Operation]:
-    """The tenant's operations whose ids precede, newest first: the ids are UUIDv7s."""
+    """Return the tenant's operations before that id, newest first. Ids are UUIDv7s."""
     rows = await connection.fetch(_LIST, tenant_id=tenant_id, before=before, size=size)
     return [_operation_of(row) for row in rows]
 
 
 async def advance(connection: Connection, operation: Operation) -> None:
-    """Stores the operation's state and progress."""
+    """Store the operation's state and progress."""
     await connection.execute(
         _ADVANCE,
         tenant_id=operation.tenant_id,
@@ -197,8 +200,8 @@ async def advance(connection: Connection, operation: Operation) -> None:
 
 
 async def end(connection: Connection, operation: Operation) -> Operation:
-    """Stores the operation as one that ends now, and returns it as it is then. Those who wait for it are notified when
-    this transaction commits."""
+    """Store the end of the operation, and return it. The calls that wait for it are notified when this transaction
+    commits."""
     row = await connection.fetch_row(
         _END,
         tenant_id=operation.tenant_id,

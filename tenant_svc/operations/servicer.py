@@ -22,32 +22,34 @@ _MARGIN_SECONDS = 0.5
 
 
 class OperationServicer:
-    """The chain has established who calls and for which tenant before any of these runs. `messages` has those of each
-    type of operation."""
+    """The methods of OperationService. The chain has established the caller and the tenant before any of these runs.
+
+    messages: the messages of each type of operation.
+    """
 
     def __init__(self, operations: Operations, messages: Mapping[str, OperationMessages]) -> None:
         self._operations = operations
         self._messages = messages
 
     async def GetOperation(self, request: pb.GetOperationRequest, _context: _Context) -> OperationMessage:
-        """Returns the operation as it is."""
+        """Return the operation."""
         return self._message(await self._operations.get(current_call().tenant_id, request.operation_id))
 
     async def ListOperations(self, request: pb.ListOperationsRequest, _context: _Context) -> pb.ListOperationsResponse:
-        """Returns a page of the tenant's operations."""
+        """Return a page of the tenant's operations."""
         page = await self._operations.page(current_call().tenant_id, request.page_size, request.page_token)
         return pb.ListOperationsResponse(
             operations=[self._message(operation) for operation in page.items], next_page_token=page.next_token
         )
 
     async def CancelOperation(self, request: pb.CancelOperationRequest, _context: _Context) -> OperationMessage:
-        """Ends the operation, unless it has ended."""
+        """End the operation, unless it has ended."""
         call = current_call()
         cancelled = await self._operations.cancel(call.tenant_id, request.operation_id, call.caller.credential_id)
         return self._message(cancelled)
 
     async def WaitOperation(self, request: pb.WaitOperationRequest, _context: _Context) -> OperationMessage:
-        """Returns the operation once it has ended, or as it is when the time is over."""
+        """Return the operation once it has ended, or its state when the time is over."""
         call = current_call()
         seconds = seconds_of(request.timeout if request.HasField("timeout") else None)
         left = call.time_remaining()
@@ -56,5 +58,5 @@ class OperationServicer:
         return self._message(await self._operations.wait(call.tenant_id, request.operation_id, seconds))
 
     def _message(self, operation: Operation) -> OperationMessage:
-        """The operation as the caller sees it."""
+        """Return the operation as the caller sees it."""
         return operation_message(operation, self._messages[operation.type], Reader.of(current_call().caller))

@@ -1,4 +1,4 @@
-"""The table of long-running operations. A job in the queue only names its row here."""
+"""The table of long-running operations. A job in the queue holds only the name of its row here."""
 
 from __future__ import annotations
 

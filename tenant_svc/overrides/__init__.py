@@ -1,1 +1,1 @@
-"""Overrides: what a tenant has of a feature instead of what its plan says."""
+"""Overrides: a tenant's values of features in place of its plan's."""

@@ -1,4 +1,4 @@
-"""Between overrides of the domain and the messages of the contract. Nothing here decides anything."""
+"""Conversions between overrides of the domain and the messages of the contract. No decisions are made here."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["override_draft", "override_message"]
 
 
 def override_message(override: Override, reader: Reader) -> entitlement_pb2.Override:
-    """The override as callers see it."""
+    """Return the override as callers see it."""
     return entitlement_pb2.Override(
         feature=override.feature,
         value=value_message(override.value),
@@ -25,7 +25,7 @@ def override_message(override: Override, reader: Reader) -> entitlement_pb2.Over
 
 
 def override_draft(request: pb.SetOverrideRequest) -> OverrideDraft:
-    """The override in a request. Raises InvalidArgument for a time outside the years 1 to 9999."""
+    """Return the override in a request. Raises InvalidArgument for a time outside the years 1 to 9999."""
     asked = request.override
     return OverrideDraft(
         feature=request.feature,

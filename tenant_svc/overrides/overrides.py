@@ -1,4 +1,4 @@
-"""The use cases of overrides: list, set, clear. Knows neither gRPC nor SQL; opens the doors."""
+"""The use cases of overrides: list, set, clear. They open the doors and use neither gRPC nor SQL."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ class Overrides:
         self._doors = doors
 
     async def all_of(self, tenant_id: TenantId) -> list[Override]:
-        """The tenant's overrides by feature, also those that have expired."""
+        """Return the tenant's overrides by feature, expired ones included."""
         async with self._doors.tenant(tenant_id, read_only=True) as connection:
             return await repository.all_of(connection, tenant_id)
 
     async def set(self, tenant_id: TenantId, draft: OverrideDraft, actor: str) -> Override:
-        """Sets the override in place of the one there is; one that says the same is left as it is.
+        """Store the override in place of an existing one. An override with the same content stores nothing.
 
         Raises InvalidArgument, NotFound `TENANT_NOT_FOUND`, `FEATURE_NOT_FOUND`.
         """
@@ -61,8 +61,10 @@ class Overrides:
         return after
 
     async def clear(self, tenant_id: TenantId, feature: str, reason: str, actor: str) -> None:
-        """Lets the plan decide again; without an override nothing happens. Raises InvalidArgument, NotFound
-        `TENANT_NOT_FOUND`."""
+        """Delete the override, so that the plan's value holds again. Without an override nothing happens.
+
+        Raises InvalidArgument, NotFound `TENANT_NOT_FOUND`.
+        """
         refuse({"reason": reason_problem(reason)})
         async with self._doors.tenant(tenant_id) as connection:
             await _held(connection, tenant_id)
@@ -83,15 +85,15 @@ class Overrides:
 
 
 def override_words(override: Override, feature: FeatureDef) -> str:
-    """The override's value, and until when it is in force."""
+    """Return words for the override's value and its expiry."""
     until = f" until {moment_words(override.expire_time)}" if override.expire_time else ""
     return value_words(override.value, feature) + until
 
 
 async def _held(connection: Connection, tenant_id: TenantId) -> datetime:
-    """Holds the tenant and returns the database's clock. Raises NotFound.
+    """Lock the tenant and return the database's clock. Raises NotFound.
 
-    Ends READ_ONLY before the change where nothing is over its limit any more: an override may have expired since.
+    First ends READ_ONLY where no level is over its limit any more: an override may have expired since.
     """
     now = await hold(connection, tenant_id)
     if now is None:

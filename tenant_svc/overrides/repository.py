@@ -37,18 +37,18 @@ _CLEAR = compiled(delete(overrides).where(*_this).returning(*OVERRIDE))
 
 
 async def all_of(connection: Connection, tenant_id: TenantId) -> list[Override]:
-    """The tenant's overrides by feature, expired ones included."""
+    """Return the tenant's overrides by feature, expired ones included."""
     return [override_of(row) for row in await connection.fetch(_LIST, tenant_id=tenant_id)]
 
 
 async def get(connection: Connection, tenant_id: TenantId, feature: str) -> Override | None:
-    """The tenant's override of the feature; None when it does not exist."""
+    """Return the tenant's override of the feature, or None when it does not exist."""
     row = await connection.fetch_row(_GET, tenant_id=tenant_id, feature_id=feature)
     return None if row is None else override_of(row)
 
 
 async def store(connection: Connection, tenant_id: TenantId, draft: OverrideDraft, value: FeatureValue) -> Override:
-    """Stores the override in place of an older one."""
+    """Store the override in place of an older one."""
     row = await connection.fetch_row(
         _SET,
         tenant_id=tenant_id,
@@ -61,7 +61,7 @@ async def store(connection: Connection, tenant_id: TenantId, draft: OverrideDraf
 
 
 async def clear(connection: Connection, tenant_id: TenantId, feature: str) -> Override:
-    """Deletes the override, which this transaction has seen, and returns it."""
+    """Delete the override, which this transaction has seen, and return it."""
     return _stored(await connection.fetch_row(_CLEAR, tenant_id=tenant_id, feature_id=feature))
 
 

@@ -1,4 +1,4 @@
-"""The rules that an override must keep before it is stored."""
+"""The rules for an override, checked before it is stored."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["OverrideDraft", "check_override"]
 
 @dataclass(frozen=True, slots=True)
 class OverrideDraft:
-    """An override as a request describes it. `named` is what the override itself calls its feature; it may be empty."""
+    """An override as a request describes it. `named` is the feature's name inside the override; it may be empty."""
 
     feature: str
     named: str
@@ -24,7 +24,7 @@ class OverrideDraft:
 
 
 def check_override(draft: OverrideDraft, feature: FeatureDef, now: datetime) -> FeatureValue:
-    """Returns the override's value. Raises InvalidArgument unless it is of the feature's type and expires after
+    """Return the override's value. Raises InvalidArgument unless it is of the feature's type and expires after
     `now`."""
     refuse(
         {

@@ -1,4 +1,4 @@
-"""The methods of EntitlementService that are about overrides: message in, use case, message out."""
+"""The methods of EntitlementService about overrides: message in, use case, message out."""
 
 from __future__ import annotations
 
@@ -17,26 +17,27 @@ _Context = Any  # handlers take what the call needs from current_call()
 
 
 class OverrideServicer:
-    """The chain has established who calls and for which tenant before any of these runs."""
+    """The methods of EntitlementService about overrides. The chain has established the caller and the tenant before any
+    of these runs."""
 
     def __init__(self, overrides: Overrides) -> None:
         self._overrides = overrides
 
     async def ListOverrides(self, _request: pb.ListOverridesRequest, _context: _Context) -> pb.ListOverridesResponse:
-        """Returns the tenant's overrides."""
+        """Return the tenant's overrides."""
         call = current_call()
         reader = Reader.of(call.caller)
         overrides = await self._overrides.all_of(call.tenant_id)
         return pb.ListOverridesResponse(overrides=[override_message(override, reader) for override in overrides])
 
     async def SetOverride(self, request: pb.SetOverrideRequest, _context: _Context) -> entitlement_pb2.Override:
-        """Replaces what the plan says about a feature."""
+        """Replace the plan's value of a feature."""
         call = current_call()
         stored = await self._overrides.set(call.tenant_id, override_draft(request), call.caller.credential_id)
         return override_message(stored, Reader.of(call.caller))
 
     async def ClearOverride(self, request: pb.ClearOverrideRequest, _context: _Context) -> pb.ClearOverrideResponse:
-        """Lets the plan decide again."""
+        """Delete an override, so that the plan's value holds again."""
         call = current_call()
         await self._overrides.clear(call.tenant_id, request.feature, request.reason, call.caller.credential_id)
         return pb.ClearOverrideResponse()

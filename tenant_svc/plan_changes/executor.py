@@ -1,6 +1,6 @@
-"""Carrying out the change of a plan, as a job does it: checking, then applying in one transaction.
+"""Carrying out the change of a plan in a job: checking, then applying in one transaction.
 
-A process may die after any of the three steps, and each may be repeated: the operation's row says what was done, and
+A process may die after any of the three steps, and each may be repeated: the operation's row records the progress, and
 only the last transaction changes anything else. It locks the row, so that a second run finds the operation ended.
 """
 
@@ -33,7 +33,8 @@ __all__ = ["PlanChangeExecutor"]
 
 
 class PlanChangeExecutor:
-    """Changes plans. All methods raise Unavailable when the database can't be reached; the job is then tried again.
+    """The executor of plan changes. All methods raise Unavailable when the database can't be reached; the job is then
+    retried.
 
     pooled: the units of allowances in the pool. Without it they count as used.
     """
@@ -43,8 +44,8 @@ class PlanChangeExecutor:
         self._pooled = pooled or nothing_pooled
 
     async def run(self, tenant_id: TenantId, operation_id: uuid.UUID) -> Operation | None:
-        """Carries the operation on from where it is to its end, and returns it. One that has ended stays as it is. None
-        when it does not exist."""
+        """Carry the operation on to its end, and return it; None when it does not exist. An ended operation stays as it
+        is."""
         for step in (self.begin, self.check, self.apply):
             operation = await step(tenant_id, operation_id)
             if operation is None or operation.done:
@@ -52,7 +53,7 @@ class PlanChangeExecutor:
         return operation
 
     async def begin(self, tenant_id: TenantId, operation_id: uuid.UUID) -> Operation | None:
-        """Stores that the check has begun."""
+        """Store that the check has begun."""
         async with self._doors.tenant(tenant_id) as connection:
             operation = await repository.get_locked(connection, tenant_id, operation_id)
             if operation is None or operation.state is not OperationState.SCHEDULED:
@@ -62,7 +63,7 @@ class PlanChangeExecutor:
         return begun
 
     async def check(self, tenant_id: TenantId, operation_id: uuid.UUID) -> Operation | None:
-        """Compares what the tenant uses with the new limits, and ends an operation that can't succeed."""
+        """Compare the tenant's usage with the new limits, and end an operation that can't succeed."""
         pooled = await pooled_units(self._doors, self._pooled, tenant_id)
         async with self._doors.tenant(tenant_id) as connection:
             operation = await repository.get_locked(connection, tenant_id, operation_id)
@@ -75,7 +76,7 @@ class PlanChangeExecutor:
         return checked
 
     async def apply(self, tenant_id: TenantId, operation_id: uuid.UUID) -> Operation | None:
-        """Changes the plan and ends the operation, in one transaction. Checks everything again, since it may have
+        """Change the plan and end the operation, in one transaction. Check everything again, since it may have
         changed."""
         pooled = await pooled_units(self._doors, self._pooled, tenant_id)
         async with self._doors.tenant(tenant_id) as connection:
@@ -92,7 +93,7 @@ class PlanChangeExecutor:
             return await self.change(connection, checked, before)
 
     async def give_up(self, tenant_id: TenantId, operation_id: uuid.UUID) -> Operation | None:
-        """Ends an operation that fails again and again, through no fault of the caller."""
+        """End an operation that fails again and again, through no fault of the caller."""
         async with self._doors.tenant(tenant_id) as connection:
             operation = await repository.get_locked(connection, tenant_id, operation_id)
             if operation is None or operation.done:
@@ -100,7 +101,7 @@ class PlanChangeExecutor:
             return await repository.end(connection, replace(operation, state=OperationState.FAILED, error=FAILED_BY_US))
 
     async def change(self, connection: Connection, operation: Operation, before: TenantEntitlements) -> Operation:
-        """Makes the change, within the transaction that holds the tenant, the operation and the log."""
+        """Make the change, within the transaction that has locked the tenant, the operation and the log."""
         tenant_id, change = operation.tenant_id, PlanChange.of(operation)
         after = await tenants.set_plan(connection, tenant_id, change.to_plan.id, change.to_plan.version)
         await tenants.record_event(connection, tenant_id, EventType.UPDATED.value)
@@ -120,8 +121,8 @@ class PlanChangeExecutor:
     async def _checked(
         self, connection: Connection, operation: Operation, pooled: Mapping[str, int]
     ) -> tuple[Operation, TenantEntitlements | None]:
-        """The operation as it goes on, with what the tenant is entitled to before the change; or as it ends, with
-        None."""
+        """Return the operation after the check, with the tenant's entitlements before the change; or the failed
+        operation, with None."""
         change = PlanChange.of(operation)
         try:
             plan = await target_plan(connection, change.to_plan.id, change.to_plan.version)

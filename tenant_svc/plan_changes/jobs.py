@@ -21,7 +21,7 @@ class PlanChangeJobs(Handler):
         self._executor = executor
 
     async def work(self, subject: str) -> None:
-        """Carries the operation on to its end. Raises Unavailable."""
+        """Carry the operation on to its end. Raises Unavailable."""
         try:
             tenant_id, operation_id = parse_name(subject)
         except ValueError:  # it would be the same at any later attempt
@@ -30,7 +30,7 @@ class PlanChangeJobs(Handler):
         _report(subject, await self._executor.run(tenant_id, operation_id))
 
     async def give_up(self, subject: str) -> None:
-        """Ends the operation as failed. Raises Unavailable."""
+        """End the operation as failed. Raises Unavailable."""
         _report(subject, await self._executor.give_up(*parse_name(subject)))
 
 

@@ -1,4 +1,4 @@
-"""Between changes of plans and the messages of the contract. Nothing here decides anything."""
+"""Conversions between changes of plans and the messages of the contract. No decisions are made here."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _POLICIES: dict[int, OverLimitPolicy] = {
 
 
 def plan_change_of(request: pb.MigrateTenantPlanRequest) -> NewPlanChange:
-    """The change in a request. Raises InvalidArgument that names every field at fault."""
+    """Return the change in a request. Raises InvalidArgument that names every field at fault."""
     grace_until = moment(request.grace_until, "grace_until") if request.HasField("grace_until") else None
     return NewPlanChange.checked(
         plan_id=request.plan_id,
@@ -44,7 +44,7 @@ class PlanChangeMessages(OperationMessages):
     """See OperationMessages."""
 
     def metadata(self, operation: Operation, reader: Reader) -> Message:
-        """See OperationMessages. Users do not see whose credential has cancelled it."""
+        """See OperationMessages. Users do not see which credential has cancelled it."""
         change = PlanChange.of(operation)
         return pb.MigrateTenantPlanMetadata(
             state=_STATES[operation.state],

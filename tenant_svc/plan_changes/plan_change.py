@@ -1,4 +1,4 @@
-"""A change of a tenant's plan: what may be asked for, when it happens, and what would be over the new limits. Pure."""
+"""A change of a tenant's plan: its request, its time, and the usage over the new limits. Pure."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class PlanPin:
 
     @classmethod
     def of(cls, plan: PlanVersion) -> PlanPin:
-        """The version's name."""
+        """Return the version's name."""
         return cls(plan.id, plan.version)
 
     def __str__(self) -> str:
@@ -81,7 +81,7 @@ class NewPlanChange:
         grace_until: datetime | None,
         reason: str,
     ) -> NewPlanChange:
-        """Checks the rules that need no database. None for the timing or the policy stands for an unknown value.
+        """Check the rules that need no database. None for the timing or the policy stands for an unknown value.
 
         Raises InvalidArgument that names every field at fault.
         """
@@ -100,11 +100,11 @@ class NewPlanChange:
 
     @property
     def digest(self) -> str:
-        """Equal for equal fields: tells a repeated request from a different one with the same id."""
+        """The digest of the fields. It tells a repeated request from a different one with the same id."""
         return sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()
 
     def to_json(self) -> dict[str, object]:
-        """The request of the operation."""
+        """Return the request of the operation."""
         return {
             "plan_id": self.plan_id,
             "plan_version": self.plan_version,
@@ -116,7 +116,7 @@ class NewPlanChange:
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> NewPlanChange:
-        """The change that `to_json` wrote."""
+        """Return the change that `to_json` wrote."""
         grace_until = stored["grace_until"]
         return cls(
             stored["plan_id"],
@@ -143,10 +143,10 @@ class OverLimit:
 
 @dataclass(frozen=True, slots=True)
 class PlanChange:
-    """What the request and the progress of an operation of this type say.
+    """The request and the progress of an operation of this type.
 
     from_plan, to_plan: the versions that the tenant pins before and after.
-    over_limits: what the tenant uses beyond the new plan, as far as it was checked.
+    over_limits: the tenant's usage beyond the new plan, as of the last check.
     """
 
     request: NewPlanChange
@@ -156,7 +156,7 @@ class PlanChange:
 
     @classmethod
     def of(cls, operation: Operation) -> PlanChange:
-        """The change that the operation makes."""
+        """Return the change that the operation makes."""
         progress = operation.progress
         return cls(
             NewPlanChange.from_json(operation.request),
@@ -176,19 +176,19 @@ class PlanChange:
 
 
 def effective_time(timing: Timing, current: PlanVersion, now: datetime) -> datetime:
-    """When the plan is to change. Billing periods are those of the UTC calendar."""
+    """Return when the plan is to change. Billing periods are those of the UTC calendar."""
     return now if timing is Timing.IMMEDIATE else current.billing_period.end_of(now)
 
 
 def check_grace(new: NewPlanChange, effective: datetime) -> None:
-    """Raises InvalidArgument for a grace period that ends before the plan changes."""
+    """Check that a grace period ends after the plan changes. Raises InvalidArgument."""
     too_early = new.grace_until is not None and new.grace_until <= effective
     problem = f"must be after the plan changes, which is at {effective.astimezone(UTC).isoformat()}"
     refuse({"grace_until": problem if too_early else None})
 
 
 def over_limits(standing: Standing, plan: PlanVersion) -> tuple[OverLimit, ...]:
-    """What the tenant would use beyond the plan, by feature. It keeps its overrides and grants on any plan."""
+    """Return the tenant's usage beyond the plan, by feature. It keeps its overrides and grants on any plan."""
     found = [_over_limit(entitled, plan, standing) for entitled in standing.entitlements.features.values()]
     return tuple(sorted((over for over in found if over is not None), key=lambda over: over.feature))
 
@@ -212,8 +212,10 @@ def _over_limit(entitled: Effective, plan: PlanVersion, standing: Standing) -> O
 
 
 def terms_after(new: NewPlanChange, before: TenantEntitlements) -> PlanTerms | None:
-    """The terms on which the tenant has its new plan; None under REJECT, which leaves none. GRACE keeps the limits that
-    earlier changes promised; the other policies end them."""
+    """Return the terms on which the tenant has its new plan; None under REJECT, which has none.
+
+    GRACE keeps the limits that earlier changes promised; the other policies end them.
+    """
     match new.policy:
         case OverLimitPolicy.REJECT:
             return None
@@ -226,7 +228,7 @@ def terms_after(new: NewPlanChange, before: TenantEntitlements) -> PlanTerms | N
 
 
 def plan_words(new: NewPlanChange, plan: PlanPin) -> str:
-    """The new plan and its terms for the history, such as `basic@1 under GRACE until 2026-12-01T00:00:00Z`."""
+    """Return words for the new plan and its terms, such as `basic@1 under GRACE until 2026-12-01T00:00:00Z`."""
     if new.policy is OverLimitPolicy.REJECT:
         return str(plan)
     until = f" until {moment_words(new.grace_until)}" if new.grace_until else ""

@@ -1,5 +1,5 @@
-"""The use cases of plan changes: start one, or find out what it would come to. Opens the doors. A job makes the change
-(`executor.py`)."""
+"""The use cases of plan changes: start one, or validate one without changing anything. They open the doors. A job makes
+the change (`executor.py`)."""
 
 from __future__ import annotations
 
@@ -77,8 +77,8 @@ class PlanChanges:
         self._moment = moment
 
     async def start(self, tenant_id: TenantId, request: Request) -> Operation:
-        """Starts the change, with the job that will make it. A repeated request gets the operation that it started the
-        first time.
+        """Start the change, with the job that makes it. A repeated request gets the operation that it started the first
+        time.
 
         Raises NotFound `TENANT_NOT_FOUND`, `PLAN_NOT_FOUND`; FailedPrecondition `PLAN_NOT_PUBLISHED`,
         `MIGRATION_UNDER_WAY`; AlreadyExists `REQUEST_ID_REUSED`; Aborted `ETAG_MISMATCH`; InvalidArgument.
@@ -94,7 +94,7 @@ class PlanChanges:
                 return made
 
     async def validate(self, tenant_id: TenantId, request: Request) -> Operation:
-        """What `start` and its job would come to now, without changing anything. Raises what `start` does."""
+        """Return the outcome that `start` and its job would have now, without changing anything. Raises as `start`."""
         pooled = await pooled_units(self._doors, self._pooled, tenant_id)
         async with self._doors.tenant(tenant_id, read_only=True) as connection:
             made = await _made_by(connection, tenant_id, request)
@@ -119,7 +119,7 @@ class PlanChanges:
     async def _draft(
         self, connection: Connection, tenant_id: TenantId, request: Request
     ) -> tuple[Operation, Tenant, PlanVersion]:
-        """The operation as it begins, the tenant as it is, and its new plan."""
+        """Return the operation as it begins, the tenant, and its new plan."""
         tenant = await tenants.by_id(connection, tenant_id)
         if tenant is None:
             raise no_such_tenant()
@@ -148,8 +148,10 @@ class PlanChanges:
 
 
 async def target_plan(connection: Connection, plan_id: str, version: int) -> PlanVersion:
-    """The version of the plan that tenants can be put on, 0 for the newest published. Raises NotFound
-    `PLAN_NOT_FOUND`, FailedPrecondition `PLAN_NOT_PUBLISHED`."""
+    """Return the version of the plan that tenants can be put on, 0 for the newest published.
+
+    Raises NotFound `PLAN_NOT_FOUND`, FailedPrecondition `PLAN_NOT_PUBLISHED`.
+    """
     if version:
         plan = await plans.version(connection, plan_id, version)
         exists = plan is not None
@@ -164,8 +166,10 @@ async def target_plan(connection: Connection, plan_id: str, version: int) -> Pla
 
 
 async def pooled_units(doors: Doors, pooled: Pooled, tenant_id: TenantId) -> Mapping[str, int]:
-    """The tenant's units in the pool, by METERED feature; empty where the pool can't tell. Call this while no
-    transaction is open: the pool may take as long as its timeout."""
+    """Return the tenant's units in the pool, by METERED feature; empty while the pool is away.
+
+    Call this while no transaction is open: the pool may take as long as its timeout.
+    """
     if pooled is nothing_pooled:
         return {}
     async with doors.tenant(tenant_id, read_only=True) as connection:
@@ -178,7 +182,7 @@ async def pooled_units(doors: Doors, pooled: Pooled, tenant_id: TenantId) -> Map
 
 
 async def standing_of(connection: Connection, tenant_id: TenantId, pooled: Mapping[str, int]) -> Standing:
-    """What the tenant is entitled to and uses now. Raises NotFound."""
+    """Return the tenant's current entitlements and usage. Raises NotFound."""
     found = await reader.load_with_spent(connection, tenant_id)
     if found is None:
         raise no_such_tenant()
@@ -186,7 +190,8 @@ async def standing_of(connection: Connection, tenant_id: TenantId, pooled: Mappi
 
 
 def _validated(draft: Operation, tenant: Tenant, standing: Standing, plan: PlanVersion) -> Operation:
-    """The outcome of the dry run. The tenant's version and time stay as they are: only the change itself sets them."""
+    """Return the outcome of the dry run. The tenant's version and time stay as they are: only the change itself sets
+    them."""
     change = replace(PlanChange.of(draft), over_limits=over_limits(standing, plan))
     refused = bool(change.over_limits) and change.request.policy is OverLimitPolicy.REJECT
     moved = replace(tenant, plan_id=plan.id, plan_version=plan.version)

@@ -1,4 +1,4 @@
-"""The refusals of changes of plans."""
+"""The refusals about changes of plans."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["over_limit", "plan_not_published", "under_way"]
 
 
 def plan_not_published(plan_id: str, version: int) -> FailedPrecondition:
-    """For a draft, an archived version, or a plan without a published one."""
+    """Return the refusal of a draft, an archived version, or a plan without a published one."""
     which = f"Version {version} of plan {plan_id} is not published" if version else f"Plan {plan_id} is not published"
     return FailedPrecondition(
         "PLAN_NOT_PUBLISHED", f"{which}, so tenants can't be put on it.", metadata={"plan": plan_id}
@@ -20,7 +20,7 @@ def plan_not_published(plan_id: str, version: int) -> FailedPrecondition:
 
 
 def over_limit(plan: PlanPin, over: Sequence[OverLimit]) -> FailedPrecondition:
-    """For a tenant that uses more than the plan allows."""
+    """Return the refusal of a plan for a tenant that uses more than the plan allows."""
     listed = in_words([f"{each.feature} ({each.used} of {each.limit})" for each in over])
     return FailedPrecondition(
         "OVER_LIMIT",
@@ -30,7 +30,8 @@ def over_limit(plan: PlanPin, over: Sequence[OverLimit]) -> FailedPrecondition:
 
 
 def under_way(operation: str) -> FailedPrecondition:
-    """For a tenant whose plan another operation is changing. Its name may be unknown, and empty."""
+    """Return the refusal of a change while another operation changes the tenant's plan. Its name is empty when
+    unknown."""
     return FailedPrecondition(
         "MIGRATION_UNDER_WAY",
         "Another change of the tenant's plan has not ended. Wait for it, or cancel it.",

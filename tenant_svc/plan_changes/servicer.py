@@ -20,13 +20,14 @@ _Context = Any  # handlers take what the call needs from current_call()
 
 
 class PlanChangeServicer:
-    """The chain has established who calls and for which tenant before any of these runs."""
+    """The methods of TenantService about changes of plans. The chain has established the caller and the tenant before
+    any of these runs."""
 
     def __init__(self, plan_changes: PlanChanges) -> None:
         self._plan_changes = plan_changes
 
     async def MigrateTenantPlan(self, request: pb.MigrateTenantPlanRequest, _context: _Context) -> OperationMessage:
-        """Starts to put the tenant on another plan, or says what that would come to."""
+        """Start to put the tenant on another plan, or return the outcome that this would have."""
         call = current_call()
         key = RequestKey.checked(call.caller.credential_id, request.request_id)
         asked = Request(plan_change_of(request), call.caller.credential_id, key, request.etag)

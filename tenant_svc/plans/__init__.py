@@ -1,1 +1,1 @@
-"""Plans: versions of what can be bought."""
+"""Plans: the versions of what tenants can buy."""

@@ -1,4 +1,4 @@
-"""What changes for a tenant between two versions of plans."""
+"""The difference for a tenant between two versions of plans."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Difference", "Direction", "FeatureDifference", "RateDifference", "di
 
 
 class Direction(Enum):
-    """Whether a difference gives the tenant more. UNSPECIFIED is for values that can't be compared."""
+    """The direction of a difference: more or less for the tenant. UNSPECIFIED is for values that can't be compared."""
 
     UNSPECIFIED = "UNSPECIFIED"
     MORE = "MORE"
@@ -25,7 +25,7 @@ class Direction(Enum):
 
 @dataclass(frozen=True, slots=True)
 class FeatureDifference:
-    """A feature of which the versions give different values; None where one does not speak of it."""
+    """A feature with different values in the two versions. None stands for a version without a value."""
 
     feature: str
     before: FeatureValue | None
@@ -35,7 +35,7 @@ class FeatureDifference:
 
 @dataclass(frozen=True, slots=True)
 class RateDifference:
-    """A burst limit that differs; None where a version leaves it to the services' settings."""
+    """A burst limit that differs. None stands for a version that leaves it to the services' settings."""
 
     name: str
     before: Rate | None
@@ -44,14 +44,14 @@ class RateDifference:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """All that differs: features by id, burst limits by class."""
+    """The differences: features by id, burst limits by class."""
 
     features: list[FeatureDifference]
     rates: list[RateDifference]
 
 
 def difference(before: PlanVersion, after: PlanVersion, catalog: Mapping[str, FeatureDef]) -> Difference:
-    """What changes for a tenant that moves from one version to the other.
+    """Return the changes for a tenant that moves from one version to the other.
 
     A feature that a version does not have counts as off, or limited to zero.
     """
@@ -74,12 +74,12 @@ def _feature(feature: FeatureDef, before: PlanVersion, after: PlanVersion) -> Fe
 
 
 def _text(value: FeatureValue | None) -> str:
-    """The value so that equal texts are equal values: to Python, true and 1 are equal too."""
+    """Return the value as text. Equal texts are equal values; to Python, true and 1 are equal too."""
     return "" if value is None else json.dumps(value.static, sort_keys=True)
 
 
 def _size(value: FeatureValue | None) -> float:
-    """How much a value gives: 0 for nothing, infinity for no limit."""
+    """Return how much a value gives: 0 without a value, infinity without a limit."""
     if value is None:
         return 0
     if value.enabled is not None:

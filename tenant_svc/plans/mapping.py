@@ -1,4 +1,4 @@
-"""Between plans of the domain and the messages of the contract. Nothing here decides anything."""
+"""Conversions between plans of the domain and the messages of the contract. No decisions are made here."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ _DIRECTIONS = {direction: plan_service_pb2.Direction.Value(f"DIRECTION_{directio
 
 
 def rate_message(name: str, rate: Rate) -> plan_pb2.PlanRate:
-    """A burst limit as callers see it."""
+    """Return a burst limit as callers see it."""
     return plan_pb2.PlanRate(rate_class=name, per_second=rate.per_second, burst=rate.burst)
 
 
 def rate_messages(rates: Mapping[str, Rate]) -> Iterable[plan_pb2.PlanRate]:
-    """Burst limits as callers see them, by class."""
+    """Return burst limits as callers see them, by class."""
     return [rate_message(name, rates[name]) for name in sorted(rates)]
 
 
 def plan_message(plan: PlanVersion) -> plan_pb2.Plan:
-    """The version as callers see it."""
+    """Return the version as callers see it."""
     message = plan_pb2.Plan(
         id=plan.id,
         version=plan.version,
@@ -54,7 +54,7 @@ def plan_message(plan: PlanVersion) -> plan_pb2.Plan:
 
 
 def plan_draft(message: plan_pb2.Plan, plan_id: str) -> PlanDraft:
-    """The plan of that id as the request describes it."""
+    """Return the plan of that id as the request describes it."""
     return PlanDraft(
         id=plan_id,
         display_name=message.display_name,
@@ -67,7 +67,7 @@ def plan_draft(message: plan_pb2.Plan, plan_id: str) -> PlanDraft:
 
 
 def difference_message(difference: Difference) -> plan_service_pb2.DiffPlanVersionsResponse:
-    """The difference as callers see it."""
+    """Return the difference as callers see it."""
     return plan_service_pb2.DiffPlanVersionsResponse(
         features=[
             plan_service_pb2.FeatureDifference(

@@ -1,6 +1,6 @@
-"""Plans as they are stored, and what a version of one gives. Pure.
+"""Stored plans, and the values that one version gives. Pure.
 
-Not here: the rules that a new plan must keep (`rules.py`), and what one tenant has (`tenant_svc.entitlements`).
+Not here: the rules for a new plan (`rules.py`), and one tenant's features (`tenant_svc.entitlements`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ __all__ = ["PlanState", "PlanVersion"]
 
 
 class PlanState(Enum):
-    """Whether a version may change, and whether it takes new tenants. It only ever moves down this list."""
+    """The states of a version: a DRAFT may change, a PUBLISHED one takes new tenants. It only ever moves down this
+    list."""
 
     DRAFT = "DRAFT"
     PUBLISHED = "PUBLISHED"
@@ -48,11 +49,11 @@ class PlanVersion:
 
     @property
     def etag(self) -> str:
-        """Identifies this state of this version; whether the plan is listed is no part of it."""
+        """The identifier of this state of this version. It does not cover whether the plan is listed."""
         return blake2s(f"{self.id} {self.version} {self.revision}".encode(), digest_size=8).hexdigest()
 
     def value_of(self, feature: FeatureDef) -> FeatureValue | None:
-        """The version's value of the feature; None when it has none, which gives nothing."""
+        """Return the version's value of the feature, or None when it gives none."""
         listed = self.features.get(feature.id)
         if listed is None and self.all_features and feature.type is FeatureType.BOOLEAN:
             return FeatureValue.of_boolean(True)

@@ -1,8 +1,8 @@
-"""The use cases of plans: draft, publish, archive, find, list, compare. Knows neither gRPC nor SQL.
+"""The use cases of plans: draft, publish, archive, find, list, compare. They use neither gRPC nor SQL.
 
-Only a plan's newest version can be a draft. Publishing and archiving move a version on and never back, and a new draft
-is the version after the newest. Archiving a draft throws it away. Archiving the last published version closes the plan
-for new tenants; publishing another version opens it again.
+Only a plan's newest version can be a draft. Publishing and archiving move a version on and never back. A new draft is
+the version after the newest. Archiving a draft discards it. Archiving the last published version closes the plan for
+new tenants; publishing another version opens it again.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ PLAN_TOKENS: PageTokens[tuple[str, int]] = PageTokens(
 
 @dataclass(frozen=True, slots=True)
 class Which:
-    """A version of a plan; version 0 is the newest published one, unless it is said otherwise."""
+    """A selector of a plan's version. Version 0 is the newest published one, except where a method says otherwise."""
 
     plan_id: str
     version: int = 0
@@ -56,7 +56,7 @@ class Plans:
         self._doors = doors
 
     async def create(self, draft: PlanDraft) -> PlanVersion:
-        """Drafts version 1 of a new plan, listed or not. Raises InvalidArgument, AlreadyExists `PLAN_EXISTS`."""
+        """Draft version 1 of a new plan, listed or not. Raises InvalidArgument, AlreadyExists `PLAN_EXISTS`."""
         try:
             async with self._doors.system("draft a new plan") as connection:
                 check_plan(draft, await all_features(connection))
@@ -69,10 +69,10 @@ class Plans:
             ) from violation
 
     async def update(self, draft: PlanDraft, etag: str) -> PlanVersion:
-        """Replaces the plan's draft, or drafts the next version. A draft that would stay the same is left as it is.
-        Whether the plan is listed stays as it is: a draft that doesn't say so must not unlist what is published.
+        """Replace the plan's draft, or draft the next version. A replacement with the same content stores nothing.
 
-        Raises InvalidArgument, NotFound `PLAN_NOT_FOUND`, Aborted `ETAG_MISMATCH`.
+        `listed` is kept: a draft without the field must not unlist a published plan. Raises InvalidArgument, NotFound
+        `PLAN_NOT_FOUND`, Aborted `ETAG_MISMATCH`.
         """
         _require(draft.id)
         async with self._doors.system("replace the draft of a plan") as connection:
@@ -87,14 +87,17 @@ class Plans:
             return await repository.replace_draft(connection, draft, newest.version)
 
     async def get(self, which: Which) -> PlanVersion:
-        """The version. Raises InvalidArgument without an id, NotFound `PLAN_NOT_FOUND`."""
+        """Return the version. Raises InvalidArgument without an id, NotFound `PLAN_NOT_FOUND`."""
         _require(which.plan_id)
         async with self._doors.system("read a plan", read_only=True) as connection:
             return await _wanted(connection, which)
 
     async def page(self, size: int, token: str, *, all_versions: bool, plan_id: str) -> Page[PlanVersion]:
-        """The newest published version of each plan, or all versions, by plan and version, from where the token says;
-        of one plan, if one is named. Raises InvalidArgument for another list's token."""
+        """Return a page of the newest published version of each plan, or of all versions, by plan and version.
+
+        The page begins at the token's position. `plan_id`, if set, selects one plan. Raises InvalidArgument for another
+        list's token.
+        """
         size, after = page_size(size), PLAN_TOKENS.open(token)
         refuse({"plan_id": id_problem(plan_id) if plan_id else None})
         async with self._doors.system("list plans", read_only=True) as connection:
@@ -105,9 +108,9 @@ class Plans:
         return PLAN_TOKENS.page(found, size, lambda plan: (plan.id, plan.version))
 
     async def set_listed(self, plan_id: str, listed: bool | None, actor: str) -> PlanVersion:
-        """Sets whether tenants on other plans may see the plan, for all its versions. Returns the newest version.
+        """Set whether tenants on other plans may see the plan, for all its versions. Return the newest version.
 
-        Raises InvalidArgument without an id or an answer, NotFound `PLAN_NOT_FOUND`.
+        Raises InvalidArgument without an id or a value, NotFound `PLAN_NOT_FOUND`.
         """
         _require(plan_id)
         refuse({"listed": "is required" if listed is None else None})
@@ -123,8 +126,8 @@ class Plans:
         return changed
 
     async def publish(self, which: Which, actor: str, etag: str = "") -> PlanVersion:
-        """Makes the draft the version that new tenants get; version 0 is the draft, or else the newest version. One
-        that is published stays as it is.
+        """Publish the draft, so that new tenants get it. Version 0 is the newest version. A published version stays as
+        it is.
 
         Raises NotFound `PLAN_NOT_FOUND`, FailedPrecondition `PLAN_ARCHIVED`, Aborted `ETAG_MISMATCH`.
         """
@@ -147,8 +150,10 @@ class Plans:
         return plan
 
     async def archive(self, which: Which, actor: str) -> PlanVersion:
-        """Closes the version for new tenants; an archived one stays as it is. Raises InvalidArgument without a version,
-        NotFound `PLAN_NOT_FOUND`."""
+        """Close the version for new tenants. An archived version stays as it is.
+
+        Raises InvalidArgument without a version, NotFound `PLAN_NOT_FOUND`.
+        """
         _require(which.plan_id)
         refuse({"version": "is required" if which.version == 0 else None})
         async with self._doors.system("archive a plan") as connection:
@@ -162,8 +167,11 @@ class Plans:
         return plan
 
     async def difference(self, start: Which, end: Which) -> Difference:
-        """What changes from one version to another. An `end` without a plan is of the same plan; its version 0 is the
-        draft. Raises InvalidArgument without an id, NotFound `PLAN_NOT_FOUND`."""
+        """Return the changes from one version to another. An `end` without a plan is of the same plan; its version 0 is
+        the draft.
+
+        Raises InvalidArgument without an id, NotFound `PLAN_NOT_FOUND`.
+        """
         _require(start.plan_id)
         async with self._doors.system("compare plans", read_only=True) as connection:
             before = await _wanted(connection, start)
@@ -172,8 +180,8 @@ class Plans:
 
 
 async def plan_for_tenants(connection: Connection, plan_id: str) -> PlanVersion:
-    """The version that new tenants of the plan get. Raises NotFound `PLAN_NOT_FOUND`, which names the plans that take
-    tenants."""
+    """Return the version that new tenants of the plan get. Raises NotFound `PLAN_NOT_FOUND`, which names the plans that
+    take tenants."""
     found = await repository.newest_published(connection, plan_id)
     if found is None:
         raise none_published(plan_id, [plan.id for plan in await repository.published(connection)])
@@ -204,7 +212,8 @@ async def _end(connection: Connection, start: Which, end: Which) -> PlanVersion:
 
 
 async def _held(connection: Connection, plan_id: str, version: int = 0) -> PlanVersion:
-    """The version, or the newest, which nobody changes before this transaction ends."""
+    """Lock the plan until this transaction ends, and return the version, or the newest. Raises NotFound
+    `PLAN_NOT_FOUND`."""
     if not await repository.hold(connection, plan_id):
         raise plan_not_found()
     if version == 0:
@@ -224,7 +233,7 @@ def _refuse_stale(etag: str, plan: PlanVersion) -> None:
 
 
 async def _record(connection: Connection, before: PlanVersion | None, after: PlanVersion | None, actor: str) -> None:
-    """Records that new tenants get another version, since other plans may have a feature now."""
+    """Record that new tenants get another version, since the plans that offer a feature may have changed."""
     if before != after:
         await record_catalog(
             connection, feature="", actor=actor, before=_version_words(before), after=_version_words(after)

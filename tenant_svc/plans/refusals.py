@@ -1,4 +1,4 @@
-"""The refusals that speak of plans."""
+"""The refusals about plans."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["none_published", "plan_not_found"]
 
 
 def plan_not_found(plan_id: str = "", version: int = 0) -> NotFound:
-    """For a plan or a version that does not exist. Without an id, the answer names none."""
+    """Return the refusal of a plan or a version that does not exist. Without an id, the answer names none."""
     if not plan_id:
         return NotFound("PLAN_NOT_FOUND", "No such plan or version. List the plans.")
     which = f"version {version} of " if version else ""
@@ -19,7 +19,7 @@ def plan_not_found(plan_id: str = "", version: int = 0) -> NotFound:
 
 
 def none_published(plan_id: str, published: Sequence[str]) -> NotFound:
-    """For a plan that takes no tenants. Names the plans that do."""
+    """Return the refusal of a plan that takes no tenants. It names the plans that do."""
     return NotFound(
         "PLAN_NOT_FOUND",
         f"No plan of this id is published. Choose one of these: {in_words(published)}.",

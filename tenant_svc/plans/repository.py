@@ -1,6 +1,6 @@
 """The SQL of plans, and nothing else. Either door may read; the rest goes through the system door.
 
-A transaction that changes what tenants can get also records it in the catalog's log (`tenant_svc.catalog_log`).
+A transaction that changes the plans on offer also records it in the catalog's log (`tenant_svc.catalog_log`).
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ __all__ = [
 
 
 def plan_of(row: Record) -> PlanVersion:
-    """The version of a plan in a row."""
+    """Return the version of a plan in a row."""
     return PlanVersion(
         row["plan_id"],
         row["version"],
@@ -83,17 +83,17 @@ _PUBLISHED = compiled(_newest_published)
 
 
 async def version(connection: Connection, plan_id: str, version: int) -> PlanVersion | None:
-    """The version of the plan; None when it does not exist."""
+    """Return the version of the plan, or None when it does not exist."""
     return _maybe(await connection.fetch_row(_VERSION, plan_id=plan_id, version=version))
 
 
 async def newest_published(connection: Connection, plan_id: str) -> PlanVersion | None:
-    """The version that new tenants of the plan get; None when the plan takes none."""
+    """Return the version that new tenants of the plan get; None when the plan takes none."""
     return _maybe(await connection.fetch_row(_NEWEST_PUBLISHED, plan_id=plan_id))
 
 
 async def published(connection: Connection) -> list[PlanVersion]:
-    """The version that new tenants get, of each plan that takes any, by plan."""
+    """Return the version that new tenants get, of each plan that takes any, by plan."""
     return [plan_of(row) for row in await connection.fetch(_PUBLISHED)]
 
 
@@ -147,54 +147,56 @@ _SET_LISTED = compiled(update(plan_versions).where(_this_plan).values(listed=bin
 
 
 async def plan_ids(connection: Connection) -> set[str]:
-    """The ids of all plans, in whatever state."""
+    """Return the ids of all plans, in any state."""
     return {row["plan_id"] for row in await connection.fetch(_PLAN_IDS)}
 
 
 async def page(connection: Connection, after: tuple[str, int], size: int, only: str) -> list[PlanVersion]:
-    """The versions that follow, by plan and version; of one plan, if `only` names one."""
+    """Return the versions after that plan and version, in their order; of one plan, if `only` names one."""
     rows = await connection.fetch(_ALL_PAGE, after_id=after[0], after_version=after[1], size=size, only=only)
     return [plan_of(row) for row in rows]
 
 
 async def published_page(connection: Connection, after: str, size: int, only: str) -> list[PlanVersion]:
-    """As `published`, for the plans that follow."""
+    """Return versions as `published` does, of the plans after that id."""
     return [plan_of(row) for row in await connection.fetch(_PUBLISHED_PAGE, after_id=after, size=size, only=only)]
 
 
 async def hold(connection: Connection, plan_id: str) -> bool:
-    """Makes this transaction the only one that changes the plan or its versions. False when there is no such plan."""
+    """Lock the plan: only this transaction changes it or its versions. Return False when the plan does not exist."""
     return await connection.fetch_row(_HOLD, plan_id=plan_id) is not None
 
 
 async def newest(connection: Connection, plan_id: str) -> PlanVersion | None:
-    """The version drafted last, in whatever state; None when there is no such plan. A draft is always the newest."""
+    """Return the version drafted last, in any state; None when the plan does not exist. A draft is always the
+    newest."""
     return _maybe(await connection.fetch_row(_NEWEST, plan_id=plan_id))
 
 
 async def insert_draft(connection: Connection, draft: PlanDraft, version: int, *, listed: bool) -> PlanVersion:
-    """Stores a new version; `listed` is what the plan's other versions are. Raises UniqueViolation when it exists."""
+    """Store a new version; `listed` is the value of the plan's other versions. Raises UniqueViolation when it
+    exists."""
     content = _stored_content(draft)
     return _stored(await connection.fetch_row(_INSERT, plan_id=draft.id, version=version, listed=listed, **content))
 
 
 async def replace_draft(connection: Connection, draft: PlanDraft, version: int) -> PlanVersion:
-    """Stores what a draft is now to say. After `hold`."""
+    """Store the draft's new content. Call after `hold`."""
     return _stored(await connection.fetch_row(_REPLACE, plan_id=draft.id, version=version, **_stored_content(draft)))
 
 
 async def publish(connection: Connection, plan: PlanVersion) -> PlanVersion:
-    """Stores that the version is published. After `hold` and `lock_log`."""
+    """Store that the version is published. Call after `hold` and `lock_log`."""
     return _stored(await connection.fetch_row(_PUBLISH, plan_id=plan.id, version=plan.version))
 
 
 async def archive(connection: Connection, plan: PlanVersion) -> PlanVersion:
-    """Stores that the version is archived. After `hold` and `lock_log`."""
+    """Store that the version is archived. Call after `hold` and `lock_log`."""
     return _stored(await connection.fetch_row(_ARCHIVE, plan_id=plan.id, version=plan.version))
 
 
 async def set_listed(connection: Connection, plan_id: str, *, listed: bool) -> None:
-    """Stores whether the plan is listed, in all its versions. After `hold` and `lock_log`."""
+    """Store whether the plan is listed, in all its versions. Call after `hold` and `lock_log`."""
     await connection.execute(_SET_LISTED, plan_id=plan_id, new_listed=listed)
 
 

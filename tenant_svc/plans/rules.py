@@ -1,6 +1,6 @@
-"""The rules that a plan must keep before it is stored.
+"""The rules for a plan, checked before it is stored.
 
-A draft is what a request says, unchecked, so that everything wrong with it can be named at once.
+A draft is a request's unchecked text, so that one answer can name everything wrong with it.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ class RateDraft:
 
 @dataclass(frozen=True, slots=True)
 class PlanDraft:
-    """A plan as a request describes it: features and rates in its order, also those that it lists twice.
+    """A plan as a request describes it: features and rates in its order, with repetitions.
 
-    Once checked, `values`, `limits` and `period` say what it is. `listed` is the plan's, and no part of a version.
+    Once checked, `values`, `limits` and `period` hold its content. `listed` belongs to the plan, not to a version.
     """
 
     id: str
@@ -64,19 +64,19 @@ class PlanDraft:
         return required(self.billing_period)
 
     def says(self, plan: PlanVersion) -> bool:
-        """Whether a checked draft says what the version does already."""
+        """Return whether a checked draft has the content of the version."""
         mine = (self.display_name, self.all_features, self.limits, self.period)
         stored = (plan.display_name, plan.all_features, plan.rates, plan.billing_period)
         return mine == stored and _text(self.values) == _text(plan.features)
 
 
 def _text(values: Mapping[str, FeatureValue]) -> str:
-    """Values so that equal texts are equal values: to Python, true and 1 are equal too."""
+    """Return the values as text. Equal texts are equal values; to Python, true and 1 are equal too."""
     return json.dumps({name: value.to_json() for name, value in values.items()}, sort_keys=True)
 
 
 def check_plan(draft: PlanDraft, catalog: Mapping[str, FeatureDef]) -> None:
-    """Checks a draft against the features of the catalog. Raises InvalidArgument that names every field at fault."""
+    """Check a draft against the features of the catalog. Raises InvalidArgument that names every field at fault."""
     refuse(
         {
             "plan.features": _count_problem(draft.features, _MAX_FEATURES),

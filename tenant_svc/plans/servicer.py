@@ -21,50 +21,50 @@ _Context = Any  # handlers take what the call needs from current_call()
 
 
 class PlanServicer:
-    """The chain has established who calls before any of these runs."""
+    """The methods of PlanService about plans. The chain has established the caller before any of these runs."""
 
     def __init__(self, plans: Plans) -> None:
         self._plans = plans
 
     async def CreatePlan(self, request: pb.CreatePlanRequest, _context: _Context) -> PlanMessage:
-        """Drafts version 1 of a new plan."""
+        """Draft version 1 of a new plan."""
         return plan_message(await self._plans.create(plan_draft(request.plan, request.plan.id)))
 
     async def GetPlan(self, request: pb.GetPlanRequest, _context: _Context) -> PlanMessage:
-        """Returns a version of a plan."""
+        """Return a version of a plan."""
         return plan_message(await self._plans.get(Which(request.id, request.version)))
 
     async def ListPlans(self, request: pb.ListPlansRequest, _context: _Context) -> pb.ListPlansResponse:
-        """Returns a page of versions."""
+        """Return a page of versions."""
         page = await self._plans.page(
             request.page_size, request.page_token, all_versions=request.all_versions, plan_id=request.plan_id
         )
         return pb.ListPlansResponse(plans=[plan_message(plan) for plan in page.items], next_page_token=page.next_token)
 
     async def UpdatePlan(self, request: pb.UpdatePlanRequest, _context: _Context) -> PlanMessage:
-        """Replaces a plan's draft, or drafts the next version."""
+        """Replace a plan's draft, or draft the next version."""
         fits = not request.id or request.plan.id in {"", request.id}
         refuse({"plan.id": None if fits else "must be the plan's id, or empty"})
         return plan_message(await self._plans.update(plan_draft(request.plan, request.id), request.plan.etag))
 
     async def SetPlanListed(self, request: pb.SetPlanListedRequest, _context: _Context) -> PlanMessage:
-        """Sets whether tenants on other plans may see the plan."""
+        """Set whether tenants on other plans may see the plan."""
         listed = request.listed if request.HasField("listed") else None
         return plan_message(await self._plans.set_listed(request.id, listed, _actor()))
 
     async def PublishPlan(self, request: pb.PublishPlanRequest, _context: _Context) -> PlanMessage:
-        """Makes the draft the version that new tenants get."""
+        """Publish the draft, so that new tenants get it."""
         which = Which(request.id, request.version)
         return plan_message(await self._plans.publish(which, _actor(), request.etag))
 
     async def ArchivePlan(self, request: pb.ArchivePlanRequest, _context: _Context) -> PlanMessage:
-        """Closes a version for new tenants."""
+        """Close a version for new tenants."""
         return plan_message(await self._plans.archive(Which(request.id, request.version), _actor()))
 
     async def DiffPlanVersions(
         self, request: pb.DiffPlanVersionsRequest, _context: _Context
     ) -> pb.DiffPlanVersionsResponse:
-        """Says what changes for a tenant from one version to another."""
+        """Return the changes for a tenant from one version to another."""
         start, end = Which(request.id, request.version), Which(request.to_plan_id, request.to_version)
         return difference_message(await self._plans.difference(start, end))
 

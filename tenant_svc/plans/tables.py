@@ -1,4 +1,4 @@
-"""The table of plans, in versions. They belong to no tenant, and say nothing about any."""
+"""The table of plans, in versions. They belong to no tenant and hold no tenant's data."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Retention of quotas: reservations that have ended and periods long over are deleted."""
+"""Retention of quotas: deleting reservations that have ended, and periods that ended long ago."""

@@ -67,16 +67,17 @@ _FORGET_BURNS = compiled(delete(grant_burns).where(tuple_(*_burn).in_(_old_burns
 
 
 async def forget_allocations(connection: Connection, keep: timedelta, size: int) -> int:
-    """Deletes up to `size` allocations that have ended and expired more than `keep` ago."""
+    """Delete up to `size` allocations that have ended and expired more than `keep` ago, and return how many."""
     return await connection.execute(_FORGET_ALLOCATIONS, keep=keep, size=size)
 
 
 async def forget_rows(connection: Connection, keep: timedelta, size: int) -> int:
-    """Deletes up to `size` rows of the ledger whose period began more than `keep` ago and of which nothing is
-    reserved."""
+    """Delete up to `size` rows of the ledger whose period began more than `keep` ago, and return how many. Rows with
+    open reservations stay."""
     return await connection.execute(_FORGET_ROWS, keep=keep, size=size)
 
 
 async def forget_burns(connection: Connection, keep: timedelta, size: int) -> int:
-    """Deletes up to `size` burns of periods that began more than `keep` ago and have no row in the ledger."""
+    """Delete up to `size` burns of periods that began more than `keep` ago and have no row in the ledger. Return how
+    many."""
     return await connection.execute(_FORGET_BURNS, keep=keep, size=size)

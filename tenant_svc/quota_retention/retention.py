@@ -1,4 +1,4 @@
-"""The use cases of deleting what has ended: reservations, and what was given in periods that are over."""
+"""The use cases of deleting reservations that have ended, and the ledger of periods that are over."""
 
 from __future__ import annotations
 
@@ -22,20 +22,24 @@ _Forget = Callable[[Connection, timedelta, int], Awaitable[int]]
 
 
 class Retention:
-    """The use cases. Each deletes a batch, of any tenants, and returns how many rows: none when no more are left, or
-    while another process does the same. All raise Unavailable when the database can't be reached."""
+    """The use cases. All raise Unavailable when the database can't be reached.
+
+    Each deletes a batch, of any tenants, and returns how many rows: 0 when none are left, or while another process
+    deletes.
+    """
 
     def __init__(self, doors: Doors, settings: QuotaSettings) -> None:
         self._doors = doors
         self._settings = settings
 
     async def forget_allocations(self) -> int:
-        """Deletes reservations that have ended, with the request ids that made them."""
+        """Delete a batch of reservations that have ended, with the request ids that made them."""
         keep = self._settings.allocation_retention
         return await self._forget(locks.ALLOCATION_PRUNING, repository.forget_allocations, keep)
 
     async def forget_periods(self) -> int:
-        """Deletes what was given out in periods that have ended, unless some of it may still be returned."""
+        """Delete a batch of the ledger of periods that have ended. Rows with open reservations stay, since units may
+        return to them."""
         keep = self._settings.period_retention + _LONGEST_PERIOD
         rows = await self._forget(locks.LEDGER_PRUNING, repository.forget_rows, keep)
         return rows or await self._forget(locks.LEDGER_PRUNING, repository.forget_burns, keep)

@@ -1,1 +1,1 @@
-"""Tenants: creating, finding, suspending them, and telling the mesh when one changes."""
+"""Tenants: creating, finding and suspending them, and notifying the mesh when one changes."""

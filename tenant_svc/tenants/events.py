@@ -23,7 +23,7 @@ CURSORS = Cursors(stream=b"tm.watch", snapshot=b"tm.snap")
 
 
 class EventType(Enum):
-    """The types of events. SNAPSHOT is never stored: it is a tenant as it was when a stream began."""
+    """The types of events. SNAPSHOT is never stored: it is the tenant's state when a stream began."""
 
     SNAPSHOT = "SNAPSHOT"
     CREATED = "CREATED"
@@ -35,7 +35,7 @@ class EventType(Enum):
 
 @dataclass(frozen=True, slots=True)
 class TenantEvent:
-    """An event, with the tenant as it was after it."""
+    """An event, with the tenant's state after it."""
 
     position: int
     type: EventType
@@ -91,10 +91,10 @@ class StoredTenantEvents(EventLog[TenantEvent]):
         return [TenantEvent(position, EventType.SNAPSHOT, tenant) for tenant in unchanged]
 
     async def prune(self, keep: timedelta, limit: int) -> int:
-        """Deletes up to `limit` events that are older than `keep`, and returns how many.
+        """Delete up to `limit` events that are older than `keep`, and return how many.
 
-        Deletes only the beginning of the log and moves the horizon in the same transaction. Does nothing while another
-        process prunes.
+        Deletes only the beginning of the log and moves the horizon in the same transaction. Deletes nothing while
+        another process prunes.
         """
         async with self._doors.system("forget old tenant events") as connection:
             if not await try_hold(connection, locks.EVENT_LOG_PRUNING):

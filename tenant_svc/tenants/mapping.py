@@ -1,4 +1,4 @@
-"""Between the tenants of the domain and the messages of the contract. Nothing here decides anything."""
+"""Conversions between the tenants of the domain and the messages of the contract. No decisions are made here."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _TYPES = {kind: tenant_service_pb2.TenantEventType.Value(f"TENANT_EVENT_TYPE_{ki
 
 
 def tenant_message(tenant: Tenant) -> tenant_pb2.Tenant:
-    """The tenant as callers see it."""
+    """Return the tenant as callers see it."""
     return tenant_pb2.Tenant(
         id=str(tenant.id),
         slug=tenant.slug,
@@ -33,8 +33,8 @@ def tenant_message(tenant: Tenant) -> tenant_pb2.Tenant:
 
 
 def draft_message(new: NewTenant) -> tenant_pb2.Tenant:
-    """The tenant that would be created. Its id, plan version, times and etag are known only once it is, and left
-    out."""
+    """Return the tenant that would be created, without its id, plan version, times and etag: only creating sets
+    those."""
     return tenant_pb2.Tenant(
         slug=new.slug,
         display_name=new.display_name,
@@ -44,7 +44,7 @@ def draft_message(new: NewTenant) -> tenant_pb2.Tenant:
 
 
 def event_message(change: Change[TenantEvent]) -> tenant_service_pb2.WatchTenantsResponse:
-    """One message of a stream: what happened, or a checkpoint."""
+    """Return one message of a stream: an event, or a checkpoint."""
     event = change.event
     if event is None:
         checkpoint = tenant_service_pb2.Checkpoint(caught_up=change.caught_up)
@@ -54,5 +54,5 @@ def event_message(change: Change[TenantEvent]) -> tenant_service_pb2.WatchTenant
 
 
 def error_message(error: MeshError, cursor: str) -> tenant_service_pb2.WatchTenantsResponse:
-    """The last message of a stream that failed, with the cursor of the last good one."""
+    """Return the last message of a stream that failed, with the cursor of the last good one."""
     return tenant_service_pb2.WatchTenantsResponse(error=to_status(error), cursor=cursor)

@@ -53,7 +53,7 @@ _exists: ColumnElement[bool] = tenants.c.state != literal("DELETED")
 
 
 def tenant_of(row: Record) -> Tenant:
-    """The tenant in a row of either table."""
+    """Return the tenant in a row of either table."""
     return Tenant(
         TenantId(row["tenant_id"]),
         row["slug"],
@@ -130,19 +130,19 @@ _RECORD_EVENT = compiled(
 
 
 async def get(doors: Doors, tenant_id: TenantId) -> Tenant | None:
-    """The tenant, in one message; None when it is deleted or never existed."""
+    """Return the tenant, in one message; None when it is deleted or never existed."""
     rows = await doors.read(tenant_id, "get_tenant")
     return tenant_of(rows[0]) if rows else None
 
 
 async def get_locked(connection: Connection, tenant_id: TenantId) -> Tenant | None:
-    """As `get`, and nobody changes it before this transaction ends."""
+    """Return the tenant as `get` does, and lock its row until this transaction ends."""
     return _maybe(await connection.fetch_row(_GET_LOCKED, tenant_id=tenant_id))
 
 
 async def create(connection: Connection, tenant_id: TenantId, new: NewTenant, plan_version: int) -> Tenant:
-    """Stores the tenant, which pins that version of its plan. After `lock_log`. Raises UniqueViolation when the slug is
-    taken."""
+    """Store the tenant, pinned to that version of its plan. Call after `lock_log`. Raises UniqueViolation when the slug
+    is taken."""
     row = await connection.fetch_row(
         _INSERT,
         tenant_id=tenant_id,
@@ -155,25 +155,25 @@ async def create(connection: Connection, tenant_id: TenantId, new: NewTenant, pl
 
 
 async def remember_request(connection: Connection, tenant_id: TenantId, key: RequestKey, digest: bytes) -> None:
-    """Stores which request made the tenant. Raises UniqueViolation when it has made one before."""
+    """Store the request that made the tenant. Raises UniqueViolation when the request has made one before."""
     await connection.execute(
         _INSERT_REQUEST, tenant_id=tenant_id, requester=key.requester, request_id=key.request_id, digest=digest
     )
 
 
 async def set_state(connection: Connection, tenant_id: TenantId, state: TenantState) -> Tenant:
-    """Stores the state and returns the tenant as it is now. After `lock_log`."""
+    """Store the state and return the changed tenant. Call after `lock_log`."""
     return _stored(await connection.fetch_row(_SET_STATE, tenant_id=tenant_id, new_state=state.value))
 
 
 async def set_plan(connection: Connection, tenant_id: TenantId, plan_id: str, version: int) -> Tenant:
-    """Stores which version of which plan the tenant pins, and returns the tenant as it is now. After `lock_log`."""
+    """Store the plan version that the tenant pins, and return the changed tenant. Call after `lock_log`."""
     row = await connection.fetch_row(_SET_PLAN, tenant_id=tenant_id, new_plan_id=plan_id, new_plan_version=version)
     return _stored(row)
 
 
 async def record_event(connection: Connection, tenant_id: TenantId, kind: str, reason: str = "") -> None:
-    """Appends the tenant as it is now to the log, at the position that its row has drawn. Listeners are notified when
+    """Append the tenant's current row to the log, at the position that the row has drawn. Listeners are notified when
     this transaction commits."""
     await connection.execute(_RECORD_EVENT, tenant_id=tenant_id, type=kind, reason=reason)
 
@@ -222,64 +222,65 @@ _DELETE_THROUGH = compiled(delete(tenant_events).where(tenant_events.c.position 
 
 
 async def by_id(connection: Connection, tenant_id: uuid.UUID) -> Tenant | None:
-    """As `get`, for callers that are not bound to a tenant."""
+    """Return the tenant as `get` does, for callers that are not bound to a tenant."""
     return _maybe(await connection.fetch_row(_BY_ID, tenant_id=tenant_id))
 
 
 async def by_slug(connection: Connection, slug: str) -> Tenant | None:
-    """The tenant of that slug; None when it is deleted or never existed."""
+    """Return the tenant of that slug; None when it is deleted or never existed."""
     return _maybe(await connection.fetch_row(_BY_SLUG, slug=slug))
 
 
 async def slug_taken(connection: Connection, slug: str) -> bool:
-    """Whether a tenant has the slug, or had it and is deleted but not yet purged."""
+    """Return whether a tenant has the slug. A deleted tenant keeps it until it is purged."""
     return await connection.fetch_row(_SLUG_TAKEN, slug=slug) is not None
 
 
 async def page(connection: Connection, after: uuid.UUID, size: int) -> list[Tenant]:
-    """The tenants whose ids follow, in their order: UUIDv7s, so oldest first."""
+    """Return the tenants after that id, ordered by id. Ids are UUIDv7s, so the oldest come first."""
     return [tenant_of(row) for row in await connection.fetch(_LIST, after=after, size=size)]
 
 
 async def unchanged_since(connection: Connection, position: int, after: uuid.UUID, size: int) -> list[Tenant]:
-    """As `page`, without the tenants that have an event after the position."""
+    """Return tenants as `page` does, without those that have an event after the position."""
     rows = await connection.fetch(_UNCHANGED_SINCE, position=position, after=after, size=size)
     return [tenant_of(row) for row in rows]
 
 
 async def made_by(connection: Connection, key: RequestKey) -> tuple[bytes, Tenant] | None:
-    """The tenant that the request has made, with the digest of the request's fields; None when it has made none."""
+    """Return the tenant that the request has made, with the digest of the request's fields; None when it has made
+    none."""
     row = await connection.fetch_row(_MADE_BY, requester=key.requester, request_id=key.request_id)
     return None if row is None else (row["digest"], tenant_of(row))
 
 
 async def head(connection: Connection) -> int:
-    """The position of the last event, 0 before the first."""
+    """Return the position of the last event, 0 before the first."""
     return _position(await connection.fetch_row(_HEAD)) or 0
 
 
 async def horizon(connection: Connection) -> int:
-    """The position of the last event that was deleted, 0 when none was."""
+    """Return the position of the last event that was deleted, 0 when none was."""
     return _position(await connection.fetch_row(_HORIZON)) or 0
 
 
 async def events_after(connection: Connection, after: int, size: int) -> list[Record]:
-    """The events that follow the position, oldest first; each row also holds the tenant as it was."""
+    """Return the events after the position, oldest first. Each row also holds the tenant's state after the event."""
     return await connection.fetch(_EVENTS_AFTER, after=after, size=size)
 
 
 async def last_older_than(connection: Connection, keep: timedelta, size: int) -> int | None:
-    """The position of the last event that is older than `keep`, among the first `size` events of the log."""
+    """Return the position of the last event older than `keep`, among the first `size` of the log; None without one."""
     return _position(await connection.fetch_row(_LAST_OLDER, keep=keep, size=size))
 
 
 async def move_horizon(connection: Connection, through: int) -> None:
-    """Stores that the events up to the position are no longer kept."""
+    """Store that the events up to the position are no longer kept."""
     await connection.execute(_MOVE_HORIZON, through=through)
 
 
 async def delete_through(connection: Connection, through: int) -> int:
-    """Deletes the events up to the position and returns how many they were."""
+    """Delete the events up to the position and return how many."""
     return await connection.execute(_DELETE_THROUGH, through=through)
 
 

@@ -1,4 +1,4 @@
-"""TenantService, but for changes of plans: message in, use case, message out."""
+"""TenantService, except for changes of plans: message in, use case, message out."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ _Context = Any  # handlers take what the call needs from current_call()
 
 
 class TenantServicer:
-    """The chain has established who calls and for which tenant before any of these runs."""
+    """The methods of TenantService. The chain has established the caller and the tenant before any of these runs."""
 
     def __init__(self, tenants: Tenants, watch: Watch[TenantEvent]) -> None:
         self._tenants = tenants
         self._watch = watch
 
     async def CreateTenant(self, request: pb.CreateTenantRequest, _context: _Context) -> TenantMessage:
-        """Creates a tenant, once per request id."""
+        """Create a tenant, once per request id."""
         new = NewTenant.checked(slug=request.slug, display_name=request.display_name, plan_id=request.plan_id)
         actor = current_call().caller.credential_id
         key = RequestKey.checked(actor, request.request_id)
@@ -42,18 +42,18 @@ class TenantServicer:
         return tenant_message(made) if made is not None else draft_message(new)
 
     async def GetTenant(self, _request: pb.GetTenantRequest, _context: _Context) -> TenantMessage:
-        """Returns the tenant that the chain has resolved from the request's id."""
+        """Return the tenant that the chain has resolved from the request's id."""
         return tenant_message(await self._tenants.get(current_call().tenant_id))
 
     async def ListTenants(self, request: pb.ListTenantsRequest, _context: _Context) -> pb.ListTenantsResponse:
-        """Returns a page of tenants."""
+        """Return a page of tenants."""
         page = await self._tenants.page(request.page_size, request.page_token)
         return pb.ListTenantsResponse(
             tenants=[tenant_message(tenant) for tenant in page.items], next_page_token=page.next_token
         )
 
     async def ResolveTenant(self, request: pb.ResolveTenantRequest, _context: _Context) -> TenantMessage:
-        """Finds the tenant that an id or a slug means."""
+        """Return the tenant of an id or a slug."""
         tenant = await self._resolve(request)
         if tenant is None:
             raise no_such_tenant()
@@ -69,18 +69,18 @@ class TenantServicer:
         raise InvalidArgument.fields([FieldViolation("tenant_id", "either tenant_id or slug is required")])
 
     async def SuspendTenant(self, request: pb.SuspendTenantRequest, _context: _Context) -> TenantMessage:
-        """Stops serving the tenant."""
+        """Stop serving the tenant."""
         reason = checked_reason(request.reason)
         return tenant_message(await self._tenants.suspend(current_call().tenant_id, reason, request.etag))
 
     async def ResumeTenant(self, request: pb.ResumeTenantRequest, _context: _Context) -> TenantMessage:
-        """Serves the tenant again."""
+        """Serve the tenant again."""
         return tenant_message(await self._tenants.resume(current_call().tenant_id, request.etag))
 
     async def WatchTenants(
         self, request: pb.WatchTenantsRequest, _context: _Context
     ) -> AsyncIterator[pb.WatchTenantsResponse]:
-        """Streams what happens."""
+        """Stream the events of tenants."""
         changes = self._watch.follow(start_of(request, request.WhichOneof("start")))
         async with aclosing(streamed(changes, event_message, error_message)) as messages:
             async for message in messages:

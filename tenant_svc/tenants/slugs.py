@@ -1,4 +1,4 @@
-"""The slugs that tenants may take. `interceptors.tenants.is_slug` has the form; here are the exceptions to it."""
+"""The slugs that tenants may take: the form that `interceptors.tenants.is_slug` checks, and the exceptions to it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ RESERVED = _reserved()
 
 
 def slug_problem(slug: str) -> str | None:
-    """The rule that the slug breaks, or None."""
+    """Return the rule that the slug breaks, or None."""
     if not is_slug(slug):
         return FORM
     if slug in RESERVED:

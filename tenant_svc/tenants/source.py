@@ -1,4 +1,4 @@
-"""Tenants for tenant_svc's own chain: from its database, where every other process asks tenant_svc."""
+"""The tenant source of tenant_svc's own chain. It reads the database; every other process asks tenant_svc."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ __all__ = ["PostgresTenantSource"]
 
 
 class PostgresTenantSource(TenantSource):
-    """Keeps the obligations of TenantSource on the database and the process's one tail of the event log."""
+    """A TenantSource on the database and the process's one tail of the event log."""
 
     def __init__(self, tenants: Tenants, watch: Watch[TenantEvent]) -> None:
         self._tenants = tenants
         self._watch = watch
 
     async def by_id(self, tenant_id: uuid.UUID) -> TenantRecord | None:
-        """The tenant's record, None when it does not exist. Raises Unavailable."""
+        """Return the tenant's record, or None when it does not exist. Raises Unavailable."""
         tenant = await self._tenants.find(tenant_id)
         return None if tenant is None else tenant.record
 
     async def by_slug(self, slug: str) -> TenantRecord | None:
-        """As `by_id`."""
+        """Return the record as `by_id` does."""
         tenant = await self._tenants.find_by_slug(slug)
         return None if tenant is None else tenant.record
 
     async def watch(self, cursor: str | None) -> AsyncIterator[TenantChange]:
-        """Every change after the cursor, or from now; a checkpoint first. Raises OutOfRange, Unavailable."""
+        """Yield every change after the cursor, or from now; a checkpoint first. Raises OutOfRange, Unavailable."""
         start = FromNow() if cursor is None else FromCursor(cursor)
         async with aclosing(self._watch.follow(start)) as changes:
             async for change in changes:

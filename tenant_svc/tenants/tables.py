@@ -1,8 +1,7 @@
-"""The tables of tenants, and beside each who may see which of its rows.
+"""The tables of tenants, each with the roles that may see its rows.
 
-`tenant_app` sees the tenant that the transaction is for. `tenant_directory` reads across tenants, since finding a
-tenant by its name, listing all and following their events are no tenant's own business; besides it may only forget
-old events.
+`tenant_app` sees the tenant that the transaction is for. `tenant_directory` reads across tenants: finding a tenant by
+its name, listing all and following their events concern no single tenant. Its only write is to delete old events.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ _TYPES = "type in ('CREATED', 'UPDATED', 'SUSPENDED', 'RESUMED', 'DELETED')"
 
 
 def _tenant_columns() -> list[Column[object]]:
-    """The columns of a tenant: in `tenants` as it is now, in `tenant_events` as it was after the event."""
+    """Return the columns of a tenant: its current state in `tenants`, its state after the event in `tenant_events`."""
     return [
         Column("slug", Text(collation="C"), nullable=False),
         Column("display_name", Text, nullable=False),

@@ -1,4 +1,4 @@
-"""One tenant: its fields, and the rules that they keep."""
+"""One tenant: its fields, and the rules that apply to them."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ class Tenant:
 
     @property
     def etag(self) -> str:
-        """Identifies this version of this tenant: another tenant's etag never fits."""
+        """The identifier of this version of this tenant. Another tenant's etag never equals it."""
         return blake2s(self.id.bytes + self.version.to_bytes(8), digest_size=8).hexdigest()
 
     def to_json(self) -> dict[str, Any]:
-        """The tenant as it is now, without its id, for an operation's result."""
+        """Return the tenant's fields without its id, for an operation's result."""
         return {
             "slug": self.slug,
             "display_name": self.display_name,
@@ -55,7 +55,7 @@ class Tenant:
 
     @classmethod
     def from_json(cls, tenant_id: TenantId, stored: Mapping[str, Any]) -> Tenant:
-        """The tenant that `to_json` wrote."""
+        """Return the tenant that `to_json` wrote."""
         times = {name: datetime.fromisoformat(stored[name]) for name in ("create_time", "update_time")}
         return cls(id=tenant_id, **{**stored, **times, "state": TenantState(stored["state"])})
 
@@ -75,8 +75,11 @@ class NewTenant:
 
     @classmethod
     def checked(cls, *, slug: str, display_name: str, plan_id: str) -> NewTenant:
-        """Fills in the defaults and checks the rules that need no database; whether there is such a plan is asked when
-        the tenant is created. Raises InvalidArgument that names every field at fault."""
+        """Fill in the defaults and check the rules that need no database. Raises InvalidArgument that names every field
+        at fault.
+
+        Creating the tenant checks whether the plan exists.
+        """
         draft = cls(slug, display_name or slug, plan_id or DEFAULT_PLAN)
         refuse(
             {
@@ -89,11 +92,12 @@ class NewTenant:
 
     @property
     def digest(self) -> bytes:
-        """Equal for equal fields: tells a repeated request from a different one with the same id."""
+        """The digest of the fields. It tells a repeated request from a different one with the same id."""
         return sha256(json.dumps([self.slug, self.display_name, self.plan_id]).encode()).digest()
 
 
 def checked_reason(reason: str) -> str:
-    """The reason for a suspension. Raises InvalidArgument unless it is one line of 1 to 500 characters, not blank."""
+    """Return the reason for a suspension. Raises InvalidArgument unless it is one line of 1 to 500 characters, not
+    blank."""
     refuse({"reason": reason_problem(reason, may_be_empty=False)})
     return reason

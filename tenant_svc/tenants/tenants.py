@@ -1,4 +1,4 @@
-"""The use cases of tenants: create, find, list, suspend, resume. Knows neither gRPC nor SQL; opens the doors."""
+"""The use cases of tenants: create, find, list, suspend, resume. They open the doors and use neither gRPC nor SQL."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ class Tenants:
         self._on_created = on_created
 
     async def create(self, new: NewTenant, key: RequestKey | None, actor: str = "") -> Tenant:
-        """Creates the tenant; a request that is repeated gets the tenant that it made the first time. `actor` is the
+        """Create the tenant. A repeated request gets the tenant that it created the first time. `actor` is the
         credential that asks.
 
-        It pins the newest published version of its plan. Raises AlreadyExists: `SLUG_TAKEN`, or `REQUEST_ID_REUSED` for
-        a key used with other fields; and NotFound `PLAN_NOT_FOUND`.
+        The tenant pins the newest published version of its plan. Raises AlreadyExists: `SLUG_TAKEN`, or
+        `REQUEST_ID_REUSED` for a key used with other fields; and NotFound `PLAN_NOT_FOUND`.
         """
         try:
             return await self._store(TenantId(self._new_id()), new, key, actor)
@@ -52,8 +52,8 @@ class Tenants:
             raise _slug_taken() from refusal
 
     async def validate(self, new: NewTenant, key: RequestKey | None) -> Tenant | None:
-        """Checks what `create` would, without creating: returns the tenant that the request has made already, or None
-        where it would make a new one. Raises what `create` does."""
+        """Check everything that `create` checks, without creating. Return the tenant that the request has created
+        already, or None. Raises as `create`."""
         made = await self._made_by(new, key)
         if made is not None:
             return made
@@ -64,37 +64,38 @@ class Tenants:
         return None
 
     async def get(self, tenant_id: TenantId) -> Tenant:
-        """The tenant. Raises NotFound."""
+        """Return the tenant. Raises NotFound."""
         tenant = await repository.get(self._doors, tenant_id)
         if tenant is None:
             raise no_such_tenant()
         return tenant
 
     async def page(self, size: int, token: str) -> Page[Tenant]:
-        """Tenants, oldest first, from where the token says. Raises InvalidArgument for another list's token."""
+        """Return a page of tenants, oldest first, from the token's position. Raises InvalidArgument for another list's
+        token."""
         size, after = page_size(size), _TOKENS.open(token)
         async with self._doors.system("list tenants", read_only=True) as connection:
             found = await repository.page(connection, after, size + 1)
         return _TOKENS.page(found, size, lambda tenant: tenant.id)
 
     async def find(self, tenant_id: uuid.UUID) -> Tenant | None:
-        """The tenant with that id, for callers that are not bound to one."""
+        """Return the tenant with that id, or None, for callers that are not bound to one."""
         async with self._doors.system("resolve a tenant by id", read_only=True) as connection:
             return await repository.by_id(connection, tenant_id)
 
     async def find_by_slug(self, slug: str) -> Tenant | None:
-        """The tenant with that slug. Anything may be asked: what can't be a slug costs no query."""
+        """Return the tenant with that slug, or None. A text that can't be a slug costs no query."""
         if not is_slug(slug):
             return None
         async with self._doors.system("resolve a tenant by slug", read_only=True) as connection:
             return await repository.by_slug(connection, slug)
 
     async def suspend(self, tenant_id: TenantId, reason: str, etag: str) -> Tenant:
-        """Stops serving the tenant; a suspended one stays as it is. Raises NotFound, Aborted `ETAG_MISMATCH`."""
+        """Stop serving the tenant. A suspended tenant stays as it is. Raises NotFound, Aborted `ETAG_MISMATCH`."""
         return await self._change(tenant_id, TenantState.SUSPENDED, EventType.SUSPENDED, reason, etag)
 
     async def resume(self, tenant_id: TenantId, etag: str) -> Tenant:
-        """Serves the tenant again; an active one stays as it is. Raises NotFound, Aborted `ETAG_MISMATCH`."""
+        """Serve the tenant again. An active tenant stays as it is. Raises NotFound, Aborted `ETAG_MISMATCH`."""
         return await self._change(tenant_id, TenantState.ACTIVE, EventType.RESUMED, "", etag)
 
     async def _store(self, tenant_id: TenantId, new: NewTenant, key: RequestKey | None, actor: str) -> Tenant:
