@@ -16,7 +16,7 @@ from tenantmesh.tenant_svc.schema import SCHEMA, metadata
 __all__ = ["lock_log", "positions"]
 
 positions = Sequence("tenant_event_positions", schema=SCHEMA, metadata=metadata)
-"""Draw the next value only while `lock_log` holds. The sequence caches none ahead."""
+"""Draw the next value only after `lock_log`. The sequence caches none ahead."""
 
 
 async def lock_log(connection: Connection) -> None:

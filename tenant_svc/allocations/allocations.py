@@ -16,7 +16,7 @@ from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.runtime.database import Connection
 from tenantmesh.tenant_svc.allocations import repository
 from tenantmesh.tenant_svc.allocations.allocation import Allocation, AllocationState, Item, Mode, NewAllocation
-from tenantmesh.tenant_svc.allocations.expiry import held
+from tenantmesh.tenant_svc.allocations.expiry import reserved_units
 from tenantmesh.tenant_svc.allocations.refusals import allocation_closed, allocation_not_found, request_reused
 from tenantmesh.tenant_svc.allowances import accounts
 from tenantmesh.tenant_svc.allowances.ledger import Ledger
@@ -106,7 +106,7 @@ class Allocations:
             if found.state is not AllocationState.RESERVED:
                 return found
             state = AllocationState.EXPIRED if found.overdue else AllocationState.RELEASED
-            await accounts.put_back(connection, tenant_id, held([found]))
+            await accounts.put_back(connection, tenant_id, reserved_units([found]))
             await repository.end_all(connection, tenant_id, [allocation_id], state)
         return found.ended(state, {})
 
@@ -115,7 +115,7 @@ class Allocations:
 
         Goes on with the next tenant where one's rows stay locked or are wrong.
         """
-        async with self._doors.system("reservations whose time is over", read_only=True) as connection:
+        async with self._doors.system("find expired reservations", read_only=True) as connection:
             tenants = await repository.overdue(connection, self._moment, _TENANTS_A_ROUND)
         ended = 0
         for tenant_id in tenants:
@@ -124,7 +124,7 @@ class Allocations:
             except Unavailable:
                 continue
             except Exception:
-                _log.exception("reservations of a tenant could not be ended", tenant=str(tenant_id))
+                _log.exception("could not end a tenant's expired reservations", tenant=str(tenant_id))
         return ended
 
     async def _allocate(
@@ -147,7 +147,7 @@ class Allocations:
     async def _check(
         self, connection: Connection, tenant_id: TenantId, new: NewAllocation, *, drained: bool
     ) -> Allocation:
-        items, _ = await self._within_reach(connection, tenant_id, new, drained=drained)
+        items, _ = await self._reservable(connection, tenant_id, new, drained=drained)
         return Allocation(None, AllocationState.UNSPECIFIED, items)
 
     async def _reserve(
@@ -160,16 +160,16 @@ class Allocations:
         *,
         drained: bool,
     ) -> Allocation:
-        # First of all: a repeated request then waits for this one, and not while holding locks that this one needs.
+        # Before any lock: a repeated request then waits for this one without holding locks that this one needs.
         times = await repository.create(connection, tenant_id, allocation_id, new, key, self._moment)
         if times is None:
             return await self._repeated(connection, tenant_id, new, key)
-        items, found = await self._within_reach(connection, tenant_id, new, drained=drained)
+        items, found = await self._reservable(connection, tenant_id, new, drained=drained)
         await accounts.take(connection, tenant_id, found, {item.meter: item.allocated for item in items})
         await repository.add_items(connection, tenant_id, allocation_id, items)
         return Allocation(allocation_id, AllocationState.RESERVED, items, *times)
 
-    async def _within_reach(
+    async def _reservable(
         self, connection: Connection, tenant_id: TenantId, new: NewAllocation, *, drained: bool
     ) -> tuple[tuple[Item, ...], accounts.LockedAccounts]:
         """Return the items that can be reserved, with the accounts to take them from.
@@ -178,16 +178,16 @@ class Allocations:
         draining, raises ResourceExhausted unless the mode is BEST_EFFORT.
         """
         asks = [Ask(meter, amount, amount) for meter, amount in sorted(new.amounts.items())]
-        # Unlimited meters need an account too: only what was given can be returned.
+        # Unlimited meters need an account too: only units that were given out can be returned.
         locked = await accounts.lock(connection, tenant_id, sorted(new.amounts), self._moment, open_all=True)
-        found, enough = await self._ledger.within_reach(connection, tenant_id, locked, asks)
+        found, enough = await self._ledger.availability(connection, tenant_id, locked, asks)
         short = [] if enough else [ask for ask in asks if found.left(ask.meter) < ask.need]
         if short and not drained:
             raise _Short([ask.meter for ask in short])
         if short and new.mode is not Mode.BEST_EFFORT:
             raise exhausted(found.by_meter[short[0].meter], short[0].need, tenant_id, found.plan_id)
-        reach = ((found.by_meter[ask.meter], min(ask.want, found.left(ask.meter))) for ask in asks)
-        return tuple(Item(account.meter, account.period_start, amount) for account, amount in reach), found
+        available = ((found.by_meter[ask.meter], min(ask.want, found.left(ask.meter))) for ask in asks)
+        return tuple(Item(account.meter, account.period_start, amount) for account, amount in available), found
 
     async def _repeated(
         self, connection: Connection, tenant_id: TenantId, new: NewAllocation, key: RequestKey | None

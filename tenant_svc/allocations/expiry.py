@@ -15,10 +15,10 @@ from tenantmesh.tenant_svc.allowances import accounts
 from tenantmesh.tenant_svc.allowances.repository import LedgerKey
 from tenantmesh.tenant_svc.allowances.reservations import Reservations
 
-__all__ = ["BATCH", "StoredReservations", "held"]
+__all__ = ["BATCH", "StoredReservations", "reserved_units"]
 
 BATCH = 100
-"""How many reservations one transaction ends at most."""
+"""The most reservations that one transaction ends."""
 
 
 class StoredReservations(Reservations):
@@ -39,13 +39,13 @@ class StoredReservations(Reservations):
         """End up to BATCH reservations. Other transactions that do the same wait, and then find them ended."""
         async with self._doors.tenant(tenant_id) as connection:
             expired = await repository.lock_expired(connection, tenant_id, moment, BATCH)
-            await accounts.put_back(connection, tenant_id, held(expired))
+            await accounts.put_back(connection, tenant_id, reserved_units(expired))
             ids = [allocation.id for allocation in expired if allocation.id]
             await repository.end_all(connection, tenant_id, ids, AllocationState.EXPIRED)
         return len(expired)
 
 
-def held(allocations: Iterable[Allocation]) -> Counter[LedgerKey]:
+def reserved_units(allocations: Iterable[Allocation]) -> Counter[LedgerKey]:
     """Return the units that the allocations hold, by meter and period."""
     amounts: Counter[LedgerKey] = Counter()
     for allocation in allocations:

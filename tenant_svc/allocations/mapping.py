@@ -18,7 +18,7 @@ _MODES[pb.ALLOCATION_MODE_UNSPECIFIED] = Mode.NORMAL
 
 def amounts_of(amounts: Iterable[pb.Amount]) -> list[tuple[str, int]]:
     """Return the meters with their amounts, in the request's order."""
-    return [(each.meter, each.amount) for each in amounts]
+    return [(amount.meter, amount.amount) for amount in amounts]
 
 
 def mode_of(request: pb.AllocateRequest) -> Mode | None:

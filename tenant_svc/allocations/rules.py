@@ -15,7 +15,7 @@ _DEFAULT_TIME_TO_LIVE = timedelta(minutes=5)
 _TIMES_TO_LIVE = (timedelta(seconds=1), timedelta(hours=24))
 
 Pairs = Sequence[tuple[str, int]]
-"""Meters with amounts, as a request lists them: perhaps twice."""
+"""Meters with amounts, as a request lists them, with repetitions."""
 
 
 def checked_new(amounts: Pairs, mode: Mode | None, time_to_live: timedelta | None) -> NewAllocation:

@@ -130,15 +130,15 @@ async def put_back(connection: Connection, tenant_id: TenantId, amounts: Mapping
     burns = await repository.lock_burns(connection, tenant_id, sorted(burnt)) if burnt else []
     back = {
         key: returned(amounts[key], row["given"], row["from_plan"], [
-            (each.grant, each.amount) for each in burns if (each.grant.feature, each.period_start) == key
+            (burn.grant, burn.amount) for burn in burns if (burn.grant.feature, burn.period_start) == key
         ])
         for key, row in rows.items()
     }  # fmt: skip
     await repository.write_rows(
-        connection, tenant_id, [(*key, each.given, each.from_plan) for key, each in back.items()]
+        connection, tenant_id, [(*key, outcome.given, outcome.from_plan) for key, outcome in back.items()]
     )
     to_grants = [
-        (grant_id, key[1], amount) for key, each in back.items() for grant_id, amount in each.to_grants.items()
+        (grant_id, key[1], amount) for key, outcome in back.items() for grant_id, amount in outcome.to_grants.items()
     ]
     if to_grants:
         await repository.unburn(connection, tenant_id, to_grants)

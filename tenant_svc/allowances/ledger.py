@@ -85,7 +85,7 @@ class Ledger:
             except ForeignKeyViolation as error:
                 raise no_such_tenant() from error
 
-    async def within_reach(
+    async def availability(
         self, connection: Connection, tenant_id: TenantId, found: LockedAccounts, asks: Sequence[Ask]
     ) -> tuple[LockedAccounts, bool]:
         """Return the accounts, with their grants where the asks need those, and whether they cover each ask's need.
@@ -114,7 +114,7 @@ class Ledger:
         meters = [ask.meter for ask in asks]
         found = await accounts.lock(connection, tenant_id, meters, self.moment, open_all=False)
         limited = [ask for ask in asks if found.by_meter[ask.meter].allowance is not None]
-        found, enough = await self.within_reach(connection, tenant_id, found, limited)
+        found, enough = await self.availability(connection, tenant_id, found, limited)
         amounts = {ask.meter: min(ask.want, found.left(ask.meter)) for ask in limited} if enough else {}
         after = await accounts.take(connection, tenant_id, found, amounts)
         granted = {ask.meter: amounts.get(ask.meter, ask.want if enough else 0) for ask in asks}

@@ -21,18 +21,18 @@ def asks_of(request: pb.LeaseRequest) -> list[Ask]:
 
 def lease_message(slices: Iterable[Slice]) -> pb.LeaseResponse:
     """Return the slices as callers see them."""
-    return pb.LeaseResponse(slices=[_slice_message(each) for each in slices])
+    return pb.LeaseResponse(slices=[_slice_message(leased) for leased in slices])
 
 
-def _slice_message(each: Slice) -> pb.LeaseSlice:
+def _slice_message(leased: Slice) -> pb.LeaseSlice:
     return pb.LeaseSlice(
-        meter=each.meter,
-        granted=each.granted,
-        left=each.left,
-        limit=each.limit or 0,
-        unlimited=each.limit is None,
-        period_start=timestamp(each.period_start),
-        ends_in=duration(each.ends_in),
+        meter=leased.meter,
+        granted=leased.granted,
+        left=leased.left,
+        limit=leased.limit or 0,
+        unlimited=leased.limit is None,
+        period_start=timestamp(leased.period_start),
+        ends_in=duration(leased.ends_in),
     )
 
 

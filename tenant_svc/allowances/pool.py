@@ -12,7 +12,7 @@ from tenantmesh.tenant_svc.allowances.ledger import Ledger
 __all__ = ["PoolDrain", "PoolReader"]
 
 _ANY_LIMIT = 2**53
-"""The limit does not matter where nothing is taken."""
+"""A pool needs a limit only for taking units; reading passes any."""
 
 
 class PoolReader:
@@ -31,7 +31,7 @@ class PoolReader:
             )
         except StoreUnavailable:
             return {}
-        return {each.meter: each.pooled for each in answer.slices if each is not None}
+        return {part.meter: part.pooled for part in answer.slices if part is not None}
 
 
 class PoolDrain:

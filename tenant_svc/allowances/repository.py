@@ -39,7 +39,7 @@ __all__ = [
 ]
 
 LedgerKey = tuple[str, datetime]
-"""Meter and period."""
+"""A meter and the start of a period."""
 
 _Time = TIMESTAMP(timezone=True)
 
@@ -160,7 +160,7 @@ _UNBURN = compiled(
     .where(grant_burns.c.grant_id == bindparam("id"), grant_burns.c.period_start == bindparam("period"))
     .values(amount=grant_burns.c.amount - bindparam("back"))
 )
-# A grant that has gone on to a later period keeps what rolled over; the return then only corrects history.
+# A grant that has moved to a later period keeps its rolled-over balance; the return then only corrects history.
 _REFILL = compiled(
     update(grants)
     .where(_own_grants, grants.c.grant_id == bindparam("id"), grants.c.balance_period == bindparam("period"))
@@ -211,9 +211,9 @@ async def write_taken(
     await write_rows(
         connection,
         tenant_id,
-        [(each.meter, each.period_start, each.given, each.from_plan) for each, _ in changed],
+        [(account.meter, account.period_start, account.given, account.from_plan) for account, _ in changed],
     )
-    burns = [(burn, each.period_start) for each, burnt in changed for burn in burnt]
+    burns = [(burn, account.period_start) for account, burnt in changed for burn in burnt]
     if not burns:
         return
     balances = [

@@ -12,7 +12,7 @@ from tenantmesh.tenant_svc.balances.grant import Grant, balance_at
 __all__ = ["MOST_GIVEN", "Account", "Burn", "Returned", "returned"]
 
 MOST_GIVEN = 2**62
-"""The most that is given in a period without a limit: far below the end of a bigint."""
+"""The most units given in a period without a limit: far below the largest bigint."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ class Account:
             burnt = min(rest, balance)
             rest -= burnt
             if burnt:
-                # Never back to an earlier period, whatever the clock does: what was rolled over would be again.
+                # Never an earlier period, even if the clock goes back: the rollover would be applied twice.
                 period = max(self.period_start, grant.balance_period)
                 burns.append(Burn(grant.id, burnt, balance - burnt, period))
                 after.append(replace(grant, balance=balance - burnt, balance_period=period))
@@ -114,7 +114,7 @@ def returned(amount: int, given: int, from_plan: int, burnt: Sequence[tuple[Gran
     """
     amount = min(amount, given)
     rest, to_grants = min(amount, given - from_plan), {}
-    for grant, used in sorted(burnt, key=lambda each: each[0].burn_key, reverse=True):
+    for grant, used in sorted(burnt, key=lambda pair: pair[0].burn_key, reverse=True):
         back = min(rest, used)
         rest -= back
         if back:

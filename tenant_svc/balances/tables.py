@@ -26,7 +26,7 @@ __all__ = ["gauges", "grant_burns", "grants", "ledger"]
 _READ = (TableGrant(DIRECTORY_ROLE, ("SELECT",)),)
 _FORGET = (TableGrant(DIRECTORY_ROLE, ("SELECT", "DELETE")),)  # rows older than the retention
 
-# `balance` is what is left as of the period that began at `balance_period`; later periods apply the rollover to it.
+# `balance` is as of the period that began at `balance_period`; later periods apply the rollover to it.
 grants = tenant_owned(
     Table(
         "grants",
@@ -58,7 +58,7 @@ grants = tenant_owned(
     cross_tenant=_READ,
 )
 
-# What has been given out of an allowance in a period. `from_plan` of it came from the plan, the rest from grants.
+# The units given out of an allowance in a period: `from_plan` of them from the plan, the rest from grants.
 ledger = tenant_owned(
     Table(
         "quota_ledger",
@@ -77,7 +77,7 @@ ledger = tenant_owned(
     cross_tenant=_FORGET,
 )
 
-# What a grant has given in a period: by this a return finds its way back.
+# The units that a grant has given in a period. A return gives them back to that grant.
 grant_burns = tenant_owned(
     Table(
         "grant_burns",

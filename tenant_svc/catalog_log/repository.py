@@ -11,7 +11,7 @@ from tenantmesh.tenant_svc.positions import positions
 __all__ = ["ENTITLEMENTS_CHANNEL", "record_catalog"]
 
 ENTITLEMENTS_CHANNEL = "entitlement_events"
-"""Notified, without content, by every transaction that changes the catalog or what a tenant is entitled to."""
+"""Notified, without content, by every transaction that changes the catalog or a tenant's entitlements."""
 
 _RECORD = compiled(
     insert(catalog_events)
@@ -34,5 +34,5 @@ async def record_catalog(connection: Connection, *, feature: str, actor: str, be
     """
     row = await connection.fetch_row(_RECORD, feature_id=feature, actor=actor, before=before, after=after)
     if row is None:
-        raise LookupError("an event that was just written is gone")
+        raise LookupError("an event that was just written is missing")
     return int(row["position"])

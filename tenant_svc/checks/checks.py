@@ -26,8 +26,8 @@ from tenantmesh.tenant_svc.history.event import EntitlementEvent
 __all__ = ["Checks", "Explanation"]
 
 _RECENT = 10
-_AT_ONCE = 16  # questions to the pool
-_CHUNK = 100  # tenants in one statement
+_CONCURRENT_POOL_READS = 16
+_TENANTS_PER_STATEMENT = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class Checks:
         """Return the answers in the order of the checks: a decision, or the error of that check alone."""
         wrong = [_problem(check) for check in checks]
         asked = [check for check, problem in zip(checks, wrong, strict=True) if problem is None]
-        named = await self._named({check.tenant for check in asked})
+        named = await self._tenants_by_name({check.tenant for check in asked})
         wanted: dict[TenantId, set[str]] = {}
         for check in asked:
             if check.tenant in named:
@@ -95,23 +95,23 @@ class Checks:
         shown = [event.naming_only(found.entitlements.nameable) for event in recent]
         return Explanation(decide(standing, entitled, 1), standing, listed, shown)
 
-    async def _named(self, names: set[str]) -> dict[str, TenantId]:
+    async def _tenants_by_name(self, names: set[str]) -> dict[str, TenantId]:
         """Return the tenants by their names, which are ids and slugs. Unknown slugs are omitted."""
         ids = {name: parsed for name in names if (parsed := parse_tenant_id(name)) is not None}
         slugs = [name for name in names if name not in ids and is_slug(name)]
         if not slugs:
             return ids
-        async with self._doors.system("tenants of a batch of checks by slug", read_only=True) as connection:
+        async with self._doors.system("find the tenants of a batch of checks by slug", read_only=True) as connection:
             return {**ids, **await reader.tenants_of_slugs(connection, slugs)}
 
     async def _standings(self, wanted: Mapping[TenantId, set[str]]) -> dict[TenantId, Standing]:
         found: dict[TenantId, WithSpent] = {}
         tenants = list(wanted)
-        async with self._doors.system("entitlements of a batch of checks", read_only=True) as connection:
-            for start in range(0, len(tenants), _CHUNK):
-                some = {tenant: wanted[tenant] for tenant in tenants[start : start + _CHUNK]}
+        async with self._doors.system("read the entitlements of a batch of checks", read_only=True) as connection:
+            for start in range(0, len(tenants), _TENANTS_PER_STATEMENT):
+                some = {tenant: wanted[tenant] for tenant in tenants[start : start + _TENANTS_PER_STATEMENT]}
                 found |= await reader.load_many(connection, some)
-        turns = asyncio.Semaphore(_AT_ONCE)
+        turns = asyncio.Semaphore(_CONCURRENT_POOL_READS)
 
         async def standing(tenant: TenantId, loaded: WithSpent) -> tuple[TenantId, Standing]:
             features = [name for name in wanted[tenant] if name in loaded.spent]

@@ -26,18 +26,18 @@ _REASONS = {
 
 def steps(entitlements: TenantEntitlements, decision: Decision, reader: Reader) -> list[str]:
     """Return the sentences for the reader. The last one is the decision."""
-    each = decision.entitlement
+    entitled = decision.entitlement
     found = [
         *_state(entitlements),
-        _plan(entitlements, each),
-        *_rollout(entitlements, each),
-        *_grace(entitlements, each),
-        *_override(each, reader),
-        *_elsewhere(each),
-        *_grants(each),
+        _plan(entitlements, entitled),
+        *_rollout(entitlements, entitled),
+        *_grace(entitlements, entitled),
+        *_override(entitled, reader),
+        *_available_in(entitled),
+        *_grants(entitled),
     ]
     if decision.usage is not None:
-        found.append(_usage(each, decision.usage))
+        found.append(_usage(entitled, decision.usage))
     return [*found, _verdict(decision)]
 
 
@@ -46,22 +46,22 @@ def _state(entitlements: TenantEntitlements) -> Iterator[str]:
         yield "The tenant is suspended: only operators, billing and export are served."
 
 
-def _plan(entitlements: TenantEntitlements, each: Effective) -> str:
-    plan, feature_id = entitlements.plan, each.feature.id
+def _plan(entitlements: TenantEntitlements, entitled: Effective) -> str:
+    plan, feature_id = entitlements.plan, entitled.feature.id
     named = f"The plan {plan.id}, version {plan.version},"
-    if each.plan_value is None:
+    if entitled.plan_value is None:
         return f"{named} says nothing about {feature_id}, which gives nothing."
-    return f"{named} gives {value_words(each.plan_value, each.feature)} for {feature_id}."
+    return f"{named} gives {value_words(entitled.plan_value, entitled.feature)} for {feature_id}."
 
 
-def _rollout(entitlements: TenantEntitlements, each: Effective) -> Iterator[str]:
-    rollout = each.feature.rollout
+def _rollout(entitlements: TenantEntitlements, entitled: Effective) -> Iterator[str]:
+    rollout = entitled.feature.rollout
     if rollout is None:
         return
     plans = _rollout_plans(rollout.plan_ids, entitlements.nameable)
-    reached = each.feature.opened_to(entitlements.tenant_id, entitlements.plan.id)
+    reached = entitled.feature.opened_to(entitlements.tenant_id, entitlements.plan.id)
     yield (
-        f"A rollout opens {each.feature.id} to {rollout.basis_points / 100:g} % of the tenants{plans}; "
+        f"A rollout opens {entitled.feature.id} to {rollout.basis_points / 100:g} % of the tenants{plans}; "
         f"this tenant is {'among them' if reached else 'not among them'}."
     )
 
@@ -74,38 +74,36 @@ def _rollout_plans(plan_ids: Sequence[str], nameable: frozenset[str]) -> str:
     return f" on {' and '.join(filter(None, (named, unlisted)))}" if plan_ids else ""
 
 
-def _grace(entitlements: TenantEntitlements, each: Effective) -> Iterator[str]:
+def _grace(entitlements: TenantEntitlements, entitled: Effective) -> Iterator[str]:
     terms = entitlements.terms
-    if each.source is Source.GRACE and terms.grace_until is not None:
-        plan = next(plan for plan in terms.grace_plans if plan.value_of(each.feature) == each.value)
+    if entitled.source is Source.GRACE and terms.grace_until is not None:
+        plan = next(plan for plan in terms.grace_plans if plan.value_of(entitled.feature) == entitled.value)
         yield (
             f"Until {moment_words(terms.grace_until)} the larger limit of a plan before, {plan.id}, version "
-            f"{plan.version}, holds: {value_words(each.value, each.feature)}."
+            f"{plan.version}, holds: {value_words(entitled.value, entitled.feature)}."
         )
 
 
-def _override(each: Effective, reader: Reader) -> Iterator[str]:
-    if each.override is not None:
-        reason = reader.note(each.override.reason)
+def _override(entitled: Effective, reader: Reader) -> Iterator[str]:
+    if entitled.override is not None:
+        reason = reader.note(entitled.override.reason)
         why = f" Its reason: {reason}" if reason else ""
-        yield f"An override for this tenant says {override_words(each.override, each.feature)} instead.{why}"
+        yield f"An override for this tenant says {override_words(entitled.override, entitled.feature)} instead.{why}"
 
 
-def _elsewhere(each: Effective) -> Iterator[str]:
-    if each.available_in:
-        yield f"Plans that have it: {in_words(each.available_in)}."
+def _available_in(entitled: Effective) -> Iterator[str]:
+    if entitled.available_in:
+        yield f"Plans that have it: {in_words(entitled.available_in)}."
 
 
-def _grants(each: Effective) -> Iterator[str]:
-    if each.grants:
-        yield (
-            f"Grants in force: {len(each.grants)}. They still add {amount_words(each.granted, each.feature)}, used "
-            "after the allowance of the plan."
-        )
+def _grants(entitled: Effective) -> Iterator[str]:
+    if entitled.grants:
+        added = amount_words(entitled.granted, entitled.feature)
+        yield f"Grants in force: {len(entitled.grants)}. They still add {added}, used after the allowance of the plan."
 
 
-def _usage(each: Effective, usage: Usage) -> str:
-    used = amount_words(usage.used, each.feature)
+def _usage(entitled: Effective, usage: Usage) -> str:
+    used = amount_words(usage.used, entitled.feature)
     period = ""
     if usage.period_start is not None and usage.reset_time is not None:
         period = f" since {moment_words(usage.period_start)}; the next period begins {moment_words(usage.reset_time)}"

@@ -39,8 +39,8 @@ def explanation_message(explanation: Explanation, reader: Reader) -> pb.ExplainE
     return pb.ExplainEntitlementResponse(
         decision=decision_message(explanation.decision),
         steps=steps(explanation.standing.entitlements, explanation.decision, reader),
-        grants=[grant_message(each, reader) for each in explanation.grants],
-        recent_changes=[change_message(each, reader) for each in explanation.recent],
+        grants=[grant_message(grant, reader) for grant in explanation.grants],
+        recent_changes=[change_message(event, reader) for event in explanation.recent],
     )
 
 

@@ -176,14 +176,16 @@ def effective(facts: Circumstances) -> TenantEntitlements:
     An override replaces the plan's value. During a grace period the largest of the old and the new limits holds. A
     BOOLEAN feature that the plan lacks is on where its rollout includes the tenant.
     """
-    overrides = {each.feature: each for each in facts.overrides if each.in_force(facts.now)}
+    overrides = {override.feature: override for override in facts.overrides if override.in_force(facts.now)}
     grants = _by_feature(burn_order(facts.grants, facts.now))
     found = {
         feature_id: _effective(facts, feature, overrides.get(feature_id), grants.get(feature_id, ()))
         for feature_id, feature in facts.features.items()
     }
     over_limit = tuple(
-        sorted(feature_id for feature_id, each in found.items() if _is_over(each, facts.levels.get(feature_id, 0)))
+        sorted(
+            feature_id for feature_id, entitled in found.items() if _is_over(entitled, facts.levels.get(feature_id, 0))
+        )
     )
     return TenantEntitlements(
         tenant_id=facts.tenant_id,
@@ -249,8 +251,8 @@ def _plans_with(feature: FeatureDef, facts: Circumstances) -> tuple[str, ...]:
     return tuple(sorted(plan_id for plan_id, value in values if value is not None and value.enabled))
 
 
-def _is_over(each: Effective, level: int) -> bool:
-    return each.feature.type is FeatureType.GAUGE and each.limit is not None and level > each.limit
+def _is_over(entitled: Effective, level: int) -> bool:
+    return entitled.feature.type is FeatureType.GAUGE and entitled.limit is not None and level > entitled.limit
 
 
 def _by_feature(grants: Iterable[Grant]) -> dict[str, list[Grant]]:
@@ -262,12 +264,12 @@ def _by_feature(grants: Iterable[Grant]) -> dict[str, list[Grant]]:
 
 def _valid_for(facts: Circumstances) -> timedelta | None:
     """Return the time until the next moment at which a grant, an override or the grace period begins or ends."""
-    moments: set[datetime | None] = {facts.terms.grace_until, *(each.expire_time for each in facts.overrides)}
+    moments: set[datetime | None] = {facts.terms.grace_until, *(override.expire_time for override in facts.overrides)}
     for grant in facts.grants:
         if grant.void_time is None:
             moments |= {grant.effective_time, grant.expire_time}
-    return min((each - facts.now for each in _known(moments) if each > facts.now), default=None)
+    return min((moment - facts.now for moment in _known(moments) if moment > facts.now), default=None)
 
 
 def _known(moments: Collection[datetime | None]) -> list[datetime]:
-    return [each for each in moments if each is not None]
+    return [moment for moment in moments if moment is not None]

@@ -15,7 +15,7 @@ from tenantmesh.tenant_svc.entitlements.standing import Standing
 __all__ = ["Entitlements", "Pooled", "nothing_pooled"]
 
 Pooled = Callable[[TenantId, Sequence[str]], Awaitable[Mapping[str, int]]]
-"""Units of METERED features in the pool, by feature: given out by the ledger, and not used. Raises StoreUnavailable."""
+"""Reads the pool's units of METERED features, which are given out and not used. Raises StoreUnavailable."""
 
 
 async def nothing_pooled(_tenant_id: TenantId, _meters: Sequence[str]) -> Mapping[str, int]:

@@ -24,7 +24,8 @@ def entitlements_message(standing: Standing, *, with_usage: bool) -> entitlement
         plan_version=found.plan.version,
         revision=found.revision,
         entitlements=[
-            entitlement_message(each, standing.usage(each) if with_usage else None) for each in found.features.values()
+            entitlement_message(entitled, standing.usage(entitled) if with_usage else None)
+            for entitled in found.features.values()
         ],
         rates=rate_messages(found.rates),
         over_limit=found.over_limit,
@@ -35,26 +36,26 @@ def entitlements_message(standing: Standing, *, with_usage: bool) -> entitlement
     return message
 
 
-def entitlement_message(each: Effective, usage: Usage | None) -> entitlement_pb2.Entitlement:
+def entitlement_message(entitled: Effective, usage: Usage | None) -> entitlement_pb2.Entitlement:
     """Return one feature of a tenant as callers see it, with its usage where that is known."""
-    feature = each.feature
+    feature = entitled.feature
     message = entitlement_pb2.Entitlement(
         feature=feature.id,
         type=feature_type_message(feature.type),
-        source=_SOURCES[each.source],
-        available_in=each.available_in,
+        source=_SOURCES[entitled.source],
+        available_in=entitled.available_in,
         period=period_message(feature.period),
         unit=feature.unit,
-        enabled=each.enabled,
+        enabled=entitled.enabled,
     )
-    if each.value is not None:
-        message.value.CopyFrom(value_message(each.value))
-    if each.plan_value is not None:
-        message.plan_value.CopyFrom(value_message(each.plan_value))
-    if each.override is not None:
-        message.override_value.CopyFrom(value_message(each.override.value))
+    if entitled.value is not None:
+        message.value.CopyFrom(value_message(entitled.value))
+    if entitled.plan_value is not None:
+        message.plan_value.CopyFrom(value_message(entitled.plan_value))
+    if entitled.override is not None:
+        message.override_value.CopyFrom(value_message(entitled.override.value))
     if feature.type is FeatureType.METERED:
-        message.granted = each.granted
+        message.granted = entitled.granted
     if usage is not None:
         message.usage.CopyFrom(_usage_message(usage))
     return message

@@ -107,8 +107,8 @@ def _circumstances(row: Record, catalog: _Catalog) -> Circumstances:
         features=catalog.features,
         published=catalog.published,
         nameable=catalog.nameable | {plan.id},
-        overrides=[repository.override_of(each) for each in _rows(row["overrides"])],
-        grants=[grant_of(each) for each in _rows(row["grants"])],
+        overrides=[repository.override_of(stored) for stored in _rows(row["overrides"])],
+        grants=[grant_of(stored) for stored in _rows(row["grants"])],
         terms=_terms_in(row["terms"]),
         levels=json.loads(row["levels"] or "{}"),
     )
@@ -126,7 +126,7 @@ def _plan_in(text: str) -> PlanVersion:
 
 @lru_cache(maxsize=4)
 def _plans_in(text: str | None) -> tuple[PlanVersion, ...]:
-    return tuple(plan_of(each) for each in _rows(text))
+    return tuple(plan_of(plan) for plan in _rows(text))
 
 
 @lru_cache(maxsize=4)
@@ -136,7 +136,7 @@ def _nameable_in(text: str | None, every_plan: bool) -> frozenset[str]:
 
 @lru_cache(maxsize=4)
 def _features_in(text: str | None) -> Mapping[str, FeatureDef]:
-    return {each["feature_id"]: feature_of(each) for each in _rows(text)}
+    return {feature["feature_id"]: feature_of(feature) for feature in _rows(text)}
 
 
 def _terms_in(text: str | None) -> PlanTerms:
@@ -147,7 +147,7 @@ def _terms_in(text: str | None) -> PlanTerms:
     return PlanTerms(
         OverLimitPolicy(stored["over_limit_policy"]),
         None if grace_until is None else _moment(grace_until),
-        tuple(plan_of(_typed(each)) for each in stored["grace_plans"] or ()),
+        tuple(plan_of(_typed(plan)) for plan in stored["grace_plans"] or ()),
     )
 
 
@@ -156,7 +156,7 @@ def _spent_in(text: str | None) -> Mapping[str, Spent]:
 
 
 def _rows(text: str | None) -> list[Record]:
-    return [_typed(each) for each in json.loads(text or "[]")]
+    return [_typed(row) for row in json.loads(text or "[]")]
 
 
 def _typed(row: dict[str, Any]) -> Record:

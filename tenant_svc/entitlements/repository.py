@@ -17,7 +17,7 @@ from tenantmesh.tenant_svc.entitlements.tables import overrides, plan_terms
 from tenantmesh.tenant_svc.features.feature import FeatureValue
 from tenantmesh.tenant_svc.tenants.tables import tenants
 
-__all__ = ["OVERRIDE", "hold", "hold_shared", "override_of", "set_terms"]
+__all__ = ["OVERRIDE", "lock_tenant", "lock_tenant_shared", "override_of", "set_terms"]
 
 OVERRIDE = (
     overrides.c.feature_id,
@@ -42,12 +42,12 @@ def override_of(row: Record) -> Override:
 
 _this_tenant = tenants.c.tenant_id == bindparam("tenant_id", type_=tenants.c.tenant_id.type)
 # FOR NO KEY UPDATE: rows that refer to the tenant lock its key, so leases do not wait for an operator.
-_HOLD = compiled(
+_LOCK_TENANT = compiled(
     select(func.statement_timestamp().label("now"))
     .where(_this_tenant, tenants.c.state != literal_column("'DELETED'"))
     .with_for_update(key_share=True)
 )
-_HOLD_SHARED = compiled(select(tenants.c.tenant_id).where(_this_tenant).with_for_update(read=True))
+_LOCK_TENANT_SHARED = compiled(select(tenants.c.tenant_id).where(_this_tenant).with_for_update(read=True))
 _own_terms = plan_terms.c.tenant_id == bindparam("tenant_id", type_=plan_terms.c.tenant_id.type)
 _new_terms = upsert(plan_terms).values(
     tenant_id=bindparam("tenant_id"),
@@ -64,25 +64,25 @@ _SET_TERMS = compiled(
 _CLEAR_TERMS = compiled(delete(plan_terms).where(_own_terms))
 
 
-async def hold(connection: Connection, tenant_id: TenantId) -> datetime | None:
+async def lock_tenant(connection: Connection, tenant_id: TenantId) -> datetime | None:
     """Lock the tenant: only this transaction changes its entitlements. Return the database's clock, or None without
     such a tenant.
 
     Call this before any other lock; the log's lock comes last. Do not lock levels of gauges after it: a transaction
-    that changes a level locks it first and then calls `hold_shared`.
+    that changes a level locks it first and then calls `lock_tenant_shared`.
     """
-    row = await connection.fetch_row(_HOLD, tenant_id=tenant_id)
+    row = await connection.fetch_row(_LOCK_TENANT, tenant_id=tenant_id)
     return None if row is None else cast("datetime", row["now"])
 
 
-async def hold_shared(connection: Connection, tenant_id: TenantId) -> None:
+async def lock_tenant_shared(connection: Connection, tenant_id: TenantId) -> None:
     """Lock the tenant's entitlements against changes until this transaction ends. Other transactions may share the
     lock.
 
     Call this only after taking the row lock that serialises these transactions. PostgreSQL grants a share lock ahead of
-    queued exclusive ones: transactions that queued while holding the share would starve an operator's `hold`.
+    queued exclusive ones: transactions that queued while holding the share would starve an operator's `lock_tenant`.
     """
-    await connection.execute(_HOLD_SHARED, tenant_id=tenant_id)
+    await connection.execute(_LOCK_TENANT_SHARED, tenant_id=tenant_id)
 
 
 async def set_terms(connection: Connection, tenant_id: TenantId, terms: PlanTerms | None) -> None:

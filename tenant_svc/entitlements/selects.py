@@ -48,8 +48,8 @@ _now = func.statement_timestamp()
 
 def _object(*columns: ColumnElement[Any]) -> ColumnElement[Any]:
     """Return one row as a JSON object, with a jsonb column as text, as a row of its table has it."""
-    values = [sql_cast(each, Text) if isinstance(each.type, JSONB) else each for each in columns]
-    names: list[ColumnElement[Any]] = [literal_column(f"'{each.key}'") for each in columns]
+    values = [sql_cast(field, Text) if isinstance(field.type, JSONB) else field for field in columns]
+    names: list[ColumnElement[Any]] = [literal_column(f"'{field.key}'") for field in columns]
     return func.json_build_object(*chain.from_iterable(zip(names, values, strict=True)))
 
 
@@ -78,7 +78,7 @@ _newest = (
     .order_by(plan_versions.c.plan_id, plan_versions.c.version.desc())
     .subquery()
 )
-# The first version is there as long as the plan is, so it speaks for the plan.
+# The first version exists as long as the plan does, so its row stands for the plan.
 _listed = select(func.json_object_agg(plan_versions.c.plan_id, plan_versions.c.listed)).where(
     plan_versions.c.version == literal_column("1")
 )
@@ -121,7 +121,7 @@ _own: list[ColumnElement[Any]] = [
     _part("levels", select(func.json_object_agg(gauges.c.feature_id, gauges.c.level)).where(_its(gauges))),
 ]
 
-# What has been given out in the period that the feature is in, of each feature.
+# The units given out of each feature in its current period.
 _this_period = func.date_trunc(func.lower(features.c.period), _now, literal_column("'UTC'"))
 _spent = _part(
     "spent",

@@ -46,7 +46,7 @@ def for_the_chain(found: TenantEntitlements) -> port.Entitlements:
         plan_id=found.plan.id,
         plan_version=found.plan.version,
         revision=found.revision,
-        features={feature_id: _feature(each) for feature_id, each in found.features.items()},
+        features={feature_id: _feature(entitled) for feature_id, entitled in found.features.items()},
         rates=found.rates,
         over_limit=found.over_limit,
         read_only=found.read_only,
@@ -54,12 +54,12 @@ def for_the_chain(found: TenantEntitlements) -> port.Entitlements:
     )
 
 
-def _feature(each: Effective) -> port.Feature:
+def _feature(entitled: Effective) -> port.Feature:
     return port.Feature(
-        id=each.feature.id,
-        type=each.feature.type,
-        enabled=each.enabled,
-        limit=each.limit,
-        value=None if each.value is None else each.value.static,
-        available_in=each.available_in,
+        id=entitled.feature.id,
+        type=entitled.feature.type,
+        enabled=entitled.enabled,
+        limit=entitled.limit,
+        value=None if entitled.value is None else entitled.value.static,
+        available_in=entitled.available_in,
     )

@@ -53,31 +53,31 @@ class Standing:
     spent: Mapping[str, Spent] = field(default_factory=dict)
     pooled: Mapping[str, int] = field(default_factory=dict)
 
-    def usage(self, each: Effective) -> Usage | None:
+    def usage(self, entitled: Effective) -> Usage | None:
         """Return the usage of the feature, or None for features that are not counted."""
-        match each.feature.type:
+        match entitled.feature.type:
             case FeatureType.GAUGE:
-                level = self.entitlements.levels.get(each.feature.id, 0)
-                limit = each.limit
+                level = self.entitlements.levels.get(entitled.feature.id, 0)
+                limit = entitled.limit
                 return Usage(level, limit, None if limit is None else max(0, limit - level))
-            case FeatureType.METERED if each.feature.period is not None:
-                return self._of_period(each, each.feature.period)
+            case FeatureType.METERED if entitled.feature.period is not None:
+                return self._of_period(entitled, entitled.feature.period)
         return None
 
-    def _of_period(self, each: Effective, period: Period) -> Usage:
-        now, feature_id = self.entitlements.now, each.feature.id
+    def _of_period(self, entitled: Effective, period: Period) -> Usage:
+        now, feature_id = self.entitlements.now, entitled.feature.id
         spent = self.spent.get(feature_id, Spent())
         pooled = min(self.pooled.get(feature_id, 0), spent.given)
-        to_grants = min(pooled, spent.given - spent.from_plan)  # what comes back goes to grants first
+        to_grants = min(pooled, spent.given - spent.from_plan)  # returned units go to grants first
         account = Account(
             feature_id,
             now,
             period.start_of(now),
             period.end_of(now),
-            each.limit,
+            entitled.limit,
             spent.given - pooled,
             spent.from_plan - (pooled - to_grants),
-            each.grants,
+            entitled.grants,
         )
         limit = account.limit
         return Usage(

@@ -29,7 +29,7 @@ overrides = tenant_owned(
     cross_tenant=_READ,
 )
 
-# How a tenant came to its plan, where that still matters: what happens over a limit, and the plans whose limits still
+# The terms of a tenant's last plan change, while they matter: the over-limit policy, and the plans whose limits still
 # hold, as `[{"id": "premium", "version": 1}]`.
 plan_terms = tenant_owned(
     Table(

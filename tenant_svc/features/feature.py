@@ -18,7 +18,7 @@ from tenantmesh.interceptors.tenants import TenantId
 __all__ = ["WHOLE", "FeatureDef", "FeatureValue", "Period", "Rollout"]
 
 WHOLE = 10_000
-"""Everything, in basis points."""
+"""100 percent, in basis points."""
 
 
 class Period(Enum):
@@ -123,14 +123,14 @@ class Rollout:
         """Return whether the share includes the tenant. A growing share keeps the tenants that it includes."""
         if self.plan_ids and plan_id not in self.plan_ids:
             return False
-        return _place(feature_id, tenant_id) < self.basis_points
+        return _bucket(feature_id, tenant_id) < self.basis_points
 
     def to_json(self) -> dict[str, Any]:
         """Return the rollout as the history shows it."""
         return {"basis_points": self.basis_points, "plan_ids": list(self.plan_ids)}
 
 
-def _place(feature_id: str, tenant_id: TenantId) -> int:
+def _bucket(feature_id: str, tenant_id: TenantId) -> int:
     """Return the tenant's bucket in the feature's rollout, 0 to 9999. Never change the formula: tenants would lose
     features."""
     digest = sha256(feature_id.encode() + tenant_id.bytes).digest()

@@ -28,7 +28,7 @@ from tenantmesh.tenant_svc.positions import lock_log
 __all__ = ["FeatureChange", "Features", "feature_named", "known_feature"]
 
 PlanIds = Callable[[Connection], Awaitable[Container[str]]]
-"""The ids of all plans. Rollouts name plans; plans are made of features, so this is passed in."""
+"""Reads the ids of all plans. Rollouts name plans, but features may not depend on plans, so this is passed in."""
 
 _TOKENS = id_tokens(b"tm.feats")
 _CHANGEABLE = ("display_name", "unit", "rollout")

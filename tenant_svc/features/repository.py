@@ -117,7 +117,7 @@ def _maybe(row: Record | None) -> FeatureDef | None:
 
 def _stored(row: Record | None) -> FeatureDef:
     if row is None:
-        raise LookupError("a feature that this transaction holds is gone")
+        raise LookupError("a feature that this transaction has locked is missing")
     return feature_of(row)
 
 

@@ -30,7 +30,7 @@ _MAX_UNIT = 40
 _MAX_PLANS = 50
 _MAX_STATIC = 4096
 
-_SAID = {
+_EXPECTED = {
     FeatureType.BOOLEAN: "`enabled`",
     FeatureType.STATIC: "`static`, and not null",
     FeatureType.METERED: "`limit`, or `unlimited` as true",
@@ -53,7 +53,7 @@ class FeatureDraft:
 def value_problem(value: FeatureValue | None, feature_type: FeatureType) -> str | None:
     """Return the rule for values of the type that the value breaks, or None."""
     if value is None or not value.fits(feature_type):
-        return f"must be {_SAID[feature_type]}: the feature is {feature_type.value}"
+        return f"must be {_EXPECTED[feature_type]}: the feature is {feature_type.value}"
     if value.limit is not None and not 0 <= value.limit <= LARGEST_AMOUNT:
         return f"must be 0 to {LARGEST_AMOUNT}, or `unlimited`"
     return None if value.static is None else _static_problem(value.static)

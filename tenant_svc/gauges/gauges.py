@@ -11,7 +11,7 @@ from tenantmesh.interceptors.tenants import TenantId, no_such_tenant
 from tenantmesh.runtime.database import Connection, ForeignKeyViolation
 from tenantmesh.tenant_svc.entitlements import reader
 from tenantmesh.tenant_svc.entitlements.entitlement import TenantEntitlements
-from tenantmesh.tenant_svc.entitlements.repository import hold_shared
+from tenantmesh.tenant_svc.entitlements.repository import lock_tenant_shared
 from tenantmesh.tenant_svc.entitlements.terms import end_read_only, end_read_only_now
 from tenantmesh.tenant_svc.features.refusals import feature_not_found
 from tenantmesh.tenant_svc.gauges import repository
@@ -24,7 +24,7 @@ from tenantmesh.tenant_svc.positions import lock_log
 __all__ = ["KEYS_KEPT", "Gauges"]
 
 KEYS_KEPT = timedelta(days=7)
-"""How long keys are kept at least, as the contract promises."""
+"""The least time for which keys are kept, as the contract promises."""
 
 _BATCH = 1000
 
@@ -63,7 +63,7 @@ class Gauges:
     async def forget_keys(self, keep: timedelta = KEYS_KEPT) -> int:
         """Delete a batch of keys that are older than `keep`, of any tenants, and return how many: 0 when none are
         left."""
-        async with self._doors.system("keys of adjustments that are no longer promised") as connection:
+        async with self._doors.system("delete keys of adjustments older than promised") as connection:
             return await repository.forget(connection, keep, _BATCH)
 
     async def _adjust(self, connection: Connection, tenant_id: TenantId, adjustment: Adjustment, actor: str) -> Gauge:
@@ -104,7 +104,7 @@ async def _entitlements(connection: Connection, tenant_id: TenantId, gauge: str)
 
     Call this after locking the level: otherwise the level could rise by a limit that was lowered meanwhile.
     """
-    await hold_shared(connection, tenant_id)
+    await lock_tenant_shared(connection, tenant_id)
     entitlements = await reader.load(connection, tenant_id)
     if entitlements is None:
         raise no_such_tenant()

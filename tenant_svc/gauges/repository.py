@@ -62,7 +62,7 @@ async def lock(connection: Connection, tenant_id: TenantId, gauge: str) -> Recor
         await connection.execute(_OPEN, tenant_id=tenant_id, gauge=gauge)
         row = await connection.fetch_row(_LOCK, tenant_id=tenant_id, gauge=gauge)
     if row is None:
-        raise LookupError("a gauge that this transaction has opened is gone")
+        raise LookupError("a gauge that this transaction has opened is missing")
     return row
 
 

@@ -25,7 +25,7 @@ class GaugeServicer:
     async def AdjustGauge(self, request: pb.AdjustGaugeRequest, _context: _Context) -> pb.Gauge:
         """Raise or lower a level, once per key."""
         call = current_call()
-        # By name: keys are kept for days, and the caller's credential may be another by then.
+        # The subject, not the credential: keys are kept for days, and credentials change meanwhile.
         adjustment = checked_adjustment(request.gauge, request.delta, request.key, call.caller.subject)
         made = await self._gauges.adjust(call.tenant_id, adjustment, call.caller.credential_id)
         return gauge_message(made)

@@ -11,7 +11,7 @@ from tenantmesh.tenant_svc.tenants.tables import tenants
 
 __all__ = ["gauge_adjustments"]
 
-# A requester of '' is everybody: whose key it was is not known from before keys had requesters.
+# The requester '' matches every requester: keys from before the column have an unknown one.
 gauge_adjustments = tenant_owned(
     Table(
         "gauge_adjustments",

@@ -13,7 +13,7 @@ from tenantmesh.interceptors.errors import AlreadyExists, NotFound
 from tenantmesh.interceptors.tenants import TenantId, no_such_tenant
 from tenantmesh.runtime.database import Connection
 from tenantmesh.tenant_svc.balances.grant import Grant, remaining
-from tenantmesh.tenant_svc.entitlements.repository import hold
+from tenantmesh.tenant_svc.entitlements.repository import lock_tenant
 from tenantmesh.tenant_svc.features.feature import FeatureDef, Period
 from tenantmesh.tenant_svc.features.features import known_feature
 from tenantmesh.tenant_svc.features.repository import all_features
@@ -40,7 +40,7 @@ class ListedGrant:
 def in_listing_order(grants: Sequence[Grant], features: Mapping[str, FeatureDef], now: datetime) -> list[ListedGrant]:
     """Return the grants in the order in which they are used. Used-up, expired and voided ones come last."""
     listed = [_listed(grant, features[grant.feature], now) for grant in grants]
-    return sorted(listed, key=lambda each: (each.remaining == 0, each.grant.burn_key))
+    return sorted(listed, key=lambda entry: (entry.remaining == 0, entry.grant.burn_key))
 
 
 class Grants:
@@ -69,7 +69,7 @@ class Grants:
         Raises InvalidArgument, NotFound `TENANT_NOT_FOUND`, `FEATURE_NOT_FOUND`, AlreadyExists `REQUEST_ID_REUSED`.
         """
         async with self._doors.tenant(tenant_id) as connection:
-            now = await hold(connection, tenant_id)
+            now = await lock_tenant(connection, tenant_id)
             if now is None:
                 raise no_such_tenant()
             feature = await known_feature(connection, draft.feature, "grant.feature")
@@ -78,8 +78,8 @@ class Grants:
                 return _listed(made, feature, now)
             check_grant(draft, feature, now)
             await lock_log(connection)
-            begun = _begun(self._new_id(), draft, feature, now)
-            grant = await repository.create(connection, tenant_id, begun, key, draft.digest)
+            new = _new_grant(self._new_id(), draft, feature, now)
+            grant = await repository.create(connection, tenant_id, new, key, draft.digest)
             change = NewChange(
                 type=ChangeType.GRANT_CREATED,
                 feature=grant.feature,
@@ -97,7 +97,7 @@ class Grants:
         """
         refuse({"reason": reason_problem(reason)})
         async with self._doors.tenant(tenant_id) as connection:
-            now = await hold(connection, tenant_id)
+            now = await lock_tenant(connection, tenant_id)
             if now is None:
                 raise no_such_tenant()
             grant = await repository.locked(connection, tenant_id, grant_id)
@@ -125,7 +125,7 @@ class Grants:
             return None
         digest, grant = made
         if digest != draft.digest:
-            raise AlreadyExists("REQUEST_ID_REUSED", "This request_id has made another grant. Send a new one.")
+            raise AlreadyExists("REQUEST_ID_REUSED", "This request_id has created another grant. Send a new one.")
         return grant
 
 
@@ -141,7 +141,7 @@ def grant_words(grant: Grant, feature: FeatureDef) -> str:
     return f"{amount_words(grant.amount, feature)} at priority {grant.priority} from {began}{until}"
 
 
-def _begun(grant_id: uuid.UUID, draft: GrantDraft, feature: FeatureDef, now: datetime) -> Grant:
+def _new_grant(grant_id: uuid.UUID, draft: GrantDraft, feature: FeatureDef, now: datetime) -> Grant:
     """Return the new grant. No unit of it is used in the period in which it begins; rollover first applies in the
     next."""
     effective = draft.effective_time or now
@@ -167,4 +167,4 @@ def _listed(grant: Grant, feature: FeatureDef, now: datetime) -> ListedGrant:
 
 
 def _period(feature: FeatureDef) -> Period:
-    return required(feature.period)  # grants are of METERED features, which have one
+    return required(feature.period)  # grants are of METERED features, which have a period

@@ -109,5 +109,5 @@ async def void(connection: Connection, tenant_id: TenantId, grant_id: uuid.UUID)
 
 def _stored(row: Record | None) -> Grant:
     if row is None:
-        raise LookupError("a grant that this transaction holds is gone")
+        raise LookupError("a grant that this transaction has stored or locked is missing")
     return grant_of(row)

@@ -33,7 +33,7 @@ class GrantDraft:
     @property
     def digest(self) -> str:
         """The digest of the fields. It tells a repeated request from a different one with the same id."""
-        times = [each and each.isoformat() for each in (self.effective_time, self.expire_time)]
+        times = [moment and moment.isoformat() for moment in (self.effective_time, self.expire_time)]
         rest = [self.feature, self.amount, self.priority, self.max_rollover, self.min_rollover, self.reason]
         return sha256(json.dumps([*times, *rest]).encode()).hexdigest()
 

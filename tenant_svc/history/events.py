@@ -38,7 +38,7 @@ class StoredEntitlementEvents(EventLog[EntitlementEvent]):
 
     async def head(self) -> int:
         """See EventLog."""
-        async with self._doors.system("where the entitlement event log ends", read_only=True) as connection:
+        async with self._doors.system("read the head of the entitlement event log", read_only=True) as connection:
             return await repository.head(connection)
 
     async def horizon(self) -> int:
@@ -52,5 +52,5 @@ class StoredEntitlementEvents(EventLog[EntitlementEvent]):
 
     async def snapshot(self, position: int, after: uuid.UUID, limit: int) -> Sequence[EntitlementEvent]:
         """See EventLog."""
-        async with self._doors.system("snapshot of the tenants for a watch", read_only=True) as connection:
+        async with self._doors.system("read a snapshot of the tenants for a watch", read_only=True) as connection:
             return await repository.unchanged_since(connection, position, after, limit)

@@ -104,7 +104,7 @@ _tenant_id = bindparam("tenant_id", type_=Uuid)
 _own = _log.tenant_id == _tenant_id
 _before = bindparam("before_position", type_=BigInteger)
 _born = select(tenants.c.create_time).where(tenants.c.tenant_id == _tenant_id).scalar_subquery()
-# Of the catalog, changes of features only. A new version of a plan changes nothing for tenants on an older one, and its
+# Of the catalog, only changes of features. A new version of a plan changes nothing for tenants on an older one, and its
 # name may be another customer's.
 _HISTORY = compiled(
     _both(
@@ -129,7 +129,7 @@ _CONCERNING = compiled(
 _own_plan = select(tenants.c.plan_id).where(tenants.c.tenant_id == _tenant_id).scalar_subquery()
 _NAMEABLE = compiled(
     select(plan_versions.c.plan_id).where(
-        plan_versions.c.version == literal_column("1"),  # it is there as long as the plan is
+        plan_versions.c.version == literal_column("1"),  # it exists as long as the plan does
         plan_versions.c.listed | (plan_versions.c.plan_id == _own_plan),
     )
 )
@@ -184,7 +184,7 @@ async def record(connection: Connection, tenant_id: TenantId, change: NewChange)
         after=change.after,
     )
     if row is None:
-        raise LookupError("a tenant whose entitlements change is gone")
+        raise LookupError("a tenant whose entitlements change is missing")
     return int(row["position"])
 
 

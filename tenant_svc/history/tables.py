@@ -15,8 +15,8 @@ _EVENT_TYPES = (
     "type in ('PLAN_CHANGED', 'OVERRIDE_SET', 'OVERRIDE_CLEARED', 'GRANT_CREATED', 'GRANT_VOIDED', 'LIMIT_CROSSED')"
 )
 
-# The history of a tenant's entitlements and the log that watches follow. Positions are drawn as those of tenant events,
-# under the same lock, so that one order holds over all.
+# The history of a tenant's entitlements and the log that watches follow. Positions are drawn like those of tenant
+# events, under the same lock, so that one order covers both.
 entitlement_events = tenant_owned(
     Table(
         "entitlement_events",

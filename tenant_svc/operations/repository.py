@@ -32,7 +32,7 @@ __all__ = [
 OPERATIONS_CHANNEL = "operations"
 """Notified with the operation's id by every transaction that ends one."""
 
-_RESULT, _CANCELLED_BY = "result", "cancelled_by"  # in the column `progress`, beside what the type says there
+_RESULT, _CANCELLED_BY = "result", "cancelled_by"  # in the column `progress`, beside the type's own keys
 _of_tenant: ColumnElement[bool] = operations.c.tenant_id == bindparam("tenant_id", type_=operations.c.tenant_id.type)
 _this = (_of_tenant, operations.c.operation_id == bindparam("operation_id", type_=operations.c.operation_id.type))
 _of_type = operations.c.type == bindparam("type", type_=operations.c.type.type)
@@ -132,7 +132,7 @@ async def now(connection: Connection) -> datetime:
     """Return the database's clock."""
     row = await connection.fetch_row(_NOW)
     if row is None:
-        raise LookupError("the database did not say what time it is")
+        raise LookupError("the database returned no time")
     moment: datetime = row["now"]
     return moment
 
@@ -212,5 +212,5 @@ async def end(connection: Connection, operation: Operation) -> Operation:
         cancelled=operation.state is OperationState.CANCELLED,
     )
     if row is None:
-        raise LookupError("an operation that this transaction holds is gone")
+        raise LookupError("an operation that this transaction has locked is missing")
     return _operation_of(row)

@@ -18,7 +18,7 @@ __all__ = ["OperationServicer"]
 
 _Context = Any  # handlers take what the call needs from current_call()
 _MARGIN_SECONDS = 0.5
-"""How long before the call's deadline a wait ends, so that the answer still arrives."""
+"""The time between the end of a wait and the call's deadline, so that the answer still arrives."""
 
 
 class OperationServicer:

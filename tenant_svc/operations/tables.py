@@ -20,9 +20,9 @@ operations = tenant_owned(
         Column("type", Text, nullable=False),
         Column("state", Text, nullable=False),
         Column("request", JSONB, nullable=False),
-        # As the type says, and besides: the result, and the credential that cancelled the operation.
+        # The type's own keys, and besides: the result, and the credential that cancelled the operation.
         Column("progress", JSONB, nullable=False),
-        # The reason and message of a failure.
+        # A failure: its code, reason, message and metadata.
         Column("error", JSONB),
         Column("cancel_requested", Boolean, nullable=False),
         Column("actor", Text, nullable=False),
@@ -37,7 +37,7 @@ operations = tenant_owned(
             "state in ('SCHEDULED', 'CHECKING', 'APPLYING', 'SUCCEEDED', 'FAILED', 'CANCELLED')",
             name="operations_state_check",
         ),
-        # One of a type at a time: the second would be decided on what the first is about to change.
+        # One of a type at a time: a second would be decided on facts that the first is about to change.
         Index("operations_one_under_way_idx", "tenant_id", "type", unique=True, postgresql_where="end_time is null"),
     ),
     APP_ROLE,

@@ -9,7 +9,7 @@ from tenantmesh.chassis.requests import reason_problem, refuse
 from tenantmesh.interceptors.tenants import TenantId, no_such_tenant
 from tenantmesh.runtime.database import Connection
 from tenantmesh.tenant_svc.entitlements.entitlement import Override
-from tenantmesh.tenant_svc.entitlements.repository import hold
+from tenantmesh.tenant_svc.entitlements.repository import lock_tenant
 from tenantmesh.tenant_svc.entitlements.terms import end_read_only_now
 from tenantmesh.tenant_svc.features.feature import FeatureDef
 from tenantmesh.tenant_svc.features.features import feature_named, known_feature
@@ -40,10 +40,10 @@ class Overrides:
         Raises InvalidArgument, NotFound `TENANT_NOT_FOUND`, `FEATURE_NOT_FOUND`.
         """
         async with self._doors.tenant(tenant_id) as connection:
-            now = await _held(connection, tenant_id)
+            now = await _locked(connection, tenant_id)
             feature = await known_feature(connection, draft.feature, "feature")
             before = await repository.get(connection, tenant_id, draft.feature)
-            if before is not None and _says(before, draft):
+            if before is not None and _matches(before, draft):
                 return before
             value = check_override(draft, feature, now)
             await lock_log(connection)
@@ -67,7 +67,7 @@ class Overrides:
         """
         refuse({"reason": reason_problem(reason)})
         async with self._doors.tenant(tenant_id) as connection:
-            await _held(connection, tenant_id)
+            await _locked(connection, tenant_id)
             known = await feature_named(connection, feature)
             if known is None or await repository.get(connection, tenant_id, feature) is None:
                 return
@@ -90,19 +90,19 @@ def override_words(override: Override, feature: FeatureDef) -> str:
     return value_words(override.value, feature) + until
 
 
-async def _held(connection: Connection, tenant_id: TenantId) -> datetime:
+async def _locked(connection: Connection, tenant_id: TenantId) -> datetime:
     """Lock the tenant and return the database's clock. Raises NotFound.
 
     First ends READ_ONLY where no level is over its limit any more: an override may have expired since.
     """
-    now = await hold(connection, tenant_id)
+    now = await lock_tenant(connection, tenant_id)
     if now is None:
         raise no_such_tenant()
     await end_read_only_now(connection, tenant_id)
     return now
 
 
-def _says(override: Override, draft: OverrideDraft) -> bool:
+def _matches(override: Override, draft: OverrideDraft) -> bool:
     stored = (override.value, override.reason, override.expire_time)
     same = stored == (draft.value, draft.reason, draft.expire_time)
     # To Python true and 1 are equal; to readers of a STATIC value they are not.

@@ -67,5 +67,5 @@ async def clear(connection: Connection, tenant_id: TenantId, feature: str) -> Ov
 
 def _stored(row: Record | None) -> Override:
     if row is None:
-        raise LookupError("an override that this transaction holds is gone")
+        raise LookupError("an override that this transaction has stored or seen is missing")
     return override_of(row)

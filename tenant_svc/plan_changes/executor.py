@@ -16,7 +16,7 @@ from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.runtime.database import Connection
 from tenantmesh.tenant_svc.entitlements.entitlement import OverLimitPolicy, TenantEntitlements
 from tenantmesh.tenant_svc.entitlements.entitlements import Pooled, nothing_pooled
-from tenantmesh.tenant_svc.entitlements.repository import hold, set_terms
+from tenantmesh.tenant_svc.entitlements.repository import lock_tenant, set_terms
 from tenantmesh.tenant_svc.entitlements.terms import end_read_only_now
 from tenantmesh.tenant_svc.history.event import ChangeType, NewChange
 from tenantmesh.tenant_svc.history.repository import record
@@ -80,12 +80,12 @@ class PlanChangeExecutor:
         changed."""
         pooled = await pooled_units(self._doors, self._pooled, tenant_id)
         async with self._doors.tenant(tenant_id) as connection:
-            await hold(connection, tenant_id)
+            await lock_tenant(connection, tenant_id)
             operation = await repository.get_locked(connection, tenant_id, operation_id)
             if operation is None or operation.done:
                 return operation
-            # Before the plan is read: versions are published and archived under this lock, so none is pinned that was
-            # just archived.
+            # Lock before reading the plan: versions are archived under this lock, so the tenant pins none that was just
+            # archived.
             await lock_log(connection)
             checked, before = await self._checked(connection, operation, pooled)
             if before is None:

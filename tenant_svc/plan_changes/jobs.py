@@ -24,7 +24,7 @@ class PlanChangeJobs(Handler):
         """Carry the operation on to its end. Raises Unavailable."""
         try:
             tenant_id, operation_id = parse_name(subject)
-        except ValueError:  # it would be the same at any later attempt
+        except ValueError:  # a later attempt would fail in the same way
             _log.exception("dropped a job whose payload is not an operation name", payload=subject)
             return
         _report(subject, await self._executor.run(tenant_id, operation_id))
@@ -36,7 +36,7 @@ class PlanChangeJobs(Handler):
 
 def _report(subject: str, operation: Operation | None) -> None:
     if operation is None:
-        _log.error("a job is about an operation that does not exist", subject=subject)
+        _log.error("dropped a job whose operation does not exist", subject=subject)
         return
     change = PlanChange.of(operation)
     plans = f"{change.from_plan} -> {change.to_plan}"

@@ -124,7 +124,7 @@ class NewPlanChange:
             Timing(stored["timing"]),
             OverLimitPolicy(stored["over_limit_policy"]),
             None if grace_until is None else datetime.fromisoformat(grace_until),
-            stored.get("reason", ""),  # operations that began before there were reasons have none
+            stored.get("reason", ""),  # operations from before this field have none
         )
 
 
@@ -205,7 +205,7 @@ def _over_limit(entitled: Effective, plan: PlanVersion, standing: Standing) -> O
         case FeatureType.METERED:
             spent = standing.spent.get(feature.id, Spent())
             used = max(0, spent.given - standing.pooled.get(feature.id, 0))
-            limit += spent.given - spent.from_plan + entitled.granted  # what grants gave, and still have
+            limit += spent.given - spent.from_plan + entitled.granted  # units that grants gave, and still have
         case _:
             return None
     return OverLimit(feature.id, used, limit) if used > limit else None
@@ -221,7 +221,7 @@ def terms_after(new: NewPlanChange, before: TenantEntitlements) -> PlanTerms | N
             return None
         case OverLimitPolicy.GRACE:
             promised = before.terms.grace_plans if before.terms.in_grace(before.now) else ()
-            others = (each for each in promised if PlanPin.of(each) != PlanPin.of(before.plan))
+            others = (plan for plan in promised if PlanPin.of(plan) != PlanPin.of(before.plan))
             return PlanTerms(new.policy, new.grace_until, (before.plan, *others))
         case OverLimitPolicy.READ_ONLY:
             return PlanTerms(new.policy)

@@ -86,7 +86,7 @@ class PlanChanges:
         try:
             return await self._store(tenant_id, request)
         except UniqueViolation as violation:
-            # Either index may have been violated: where the request is a repetition, its own operation is under way.
+            # Either unique index may be violated: a repeated request also finds its own operation under way.
             async with self._doors.tenant(tenant_id, read_only=True) as connection:
                 made = await _made_by(connection, tenant_id, request)
                 if made is None:

@@ -21,11 +21,11 @@ def plan_not_published(plan_id: str, version: int) -> FailedPrecondition:
 
 def over_limit(plan: PlanPin, over: Sequence[OverLimit]) -> FailedPrecondition:
     """Return the refusal of a plan for a tenant that uses more than the plan allows."""
-    listed = in_words([f"{each.feature} ({each.used} of {each.limit})" for each in over])
+    listed = in_words([f"{exceeded.feature} ({exceeded.used} of {exceeded.limit})" for exceeded in over])
     return FailedPrecondition(
         "OVER_LIMIT",
         f"The tenant uses more than {plan} allows: {listed}. Lower its usage, or choose another over-limit policy.",
-        metadata={"plan": plan.id, **in_metadata("features", [each.feature for each in over])},
+        metadata={"plan": plan.id, **in_metadata("features", [exceeded.feature for exceeded in over])},
     )
 
 

@@ -61,7 +61,7 @@ def difference(before: PlanVersion, after: PlanVersion, catalog: Mapping[str, Fe
         for name in sorted({*before.rates, *after.rates})
         if before.rates.get(name) != after.rates.get(name)
     ]
-    return Difference([each for each in features if each is not None], rates)
+    return Difference([feature for feature in features if feature is not None], rates)
 
 
 def _feature(feature: FeatureDef, before: PlanVersion, after: PlanVersion) -> FeatureDifference | None:

@@ -58,9 +58,9 @@ def plan_draft(message: plan_pb2.Plan, plan_id: str) -> PlanDraft:
     return PlanDraft(
         id=plan_id,
         display_name=message.display_name,
-        features=[(each.feature, value_of(each.value)) for each in message.features],
+        features=[(feature.feature, value_of(feature.value)) for feature in message.features],
         all_features=message.all_features,
-        rates=[RateDraft(each.rate_class, each.per_second, each.burst) for each in message.rates],
+        rates=[RateDraft(rate.rate_class, rate.per_second, rate.burst) for rate in message.rates],
         billing_period=period_of(message.billing_period),
         listed=message.listed,
     )
@@ -71,20 +71,20 @@ def difference_message(difference: Difference) -> plan_service_pb2.DiffPlanVersi
     return plan_service_pb2.DiffPlanVersionsResponse(
         features=[
             plan_service_pb2.FeatureDifference(
-                feature=each.feature,
-                before=_maybe_value(each.before),
-                after=_maybe_value(each.after),
-                direction=_DIRECTIONS[each.direction],
+                feature=feature.feature,
+                before=_maybe_value(feature.before),
+                after=_maybe_value(feature.after),
+                direction=_DIRECTIONS[feature.direction],
             )
-            for each in difference.features
+            for feature in difference.features
         ],
         rates=[
             plan_service_pb2.RateDifference(
-                rate_class=each.name,
-                before=_maybe_rate(each.name, each.before),
-                after=_maybe_rate(each.name, each.after),
+                rate_class=rate.name,
+                before=_maybe_rate(rate.name, rate.before),
+                after=_maybe_rate(rate.name, rate.after),
             )
-            for each in difference.rates
+            for rate in difference.rates
         ],
     )
 

@@ -23,7 +23,7 @@ from tenantmesh.tenant_svc.plans.refusals import none_published, plan_not_found
 from tenantmesh.tenant_svc.plans.rules import PlanDraft, check_plan
 from tenantmesh.tenant_svc.positions import lock_log
 
-__all__ = ["PLAN_TOKENS", "Plans", "Which", "plan_for_tenants"]
+__all__ = ["PLAN_TOKENS", "Plans", "VersionRef", "plan_for_tenants"]
 
 _VERSION_BYTES = 4
 _LAST_VERSION = 2**31 - 1
@@ -42,8 +42,8 @@ PLAN_TOKENS: PageTokens[tuple[str, int]] = PageTokens(
 
 
 @dataclass(frozen=True, slots=True)
-class Which:
-    """A selector of a plan's version. Version 0 is the newest published one, except where a method says otherwise."""
+class VersionRef:
+    """A reference to a plan's version. Version 0 is the newest published one, except where a method says otherwise."""
 
     plan_id: str
     version: int = 0
@@ -77,20 +77,20 @@ class Plans:
         _require(draft.id)
         async with self._doors.system("replace the draft of a plan") as connection:
             check_plan(draft, await all_features(connection))
-            newest = await _held(connection, draft.id)
+            newest = await _locked(connection, draft.id)
             _refuse_stale(etag, newest)
             refuse({"plan.listed": "is set by SetPlanListed" if draft.listed and not newest.listed else None})
             if newest.state is not PlanState.DRAFT:
                 return await repository.insert_draft(connection, draft, newest.version + 1, listed=newest.listed)
-            if draft.says(newest):
+            if draft.matches(newest):
                 return newest
             return await repository.replace_draft(connection, draft, newest.version)
 
-    async def get(self, which: Which) -> PlanVersion:
+    async def get(self, ref: VersionRef) -> PlanVersion:
         """Return the version. Raises InvalidArgument without an id, NotFound `PLAN_NOT_FOUND`."""
-        _require(which.plan_id)
+        _require(ref.plan_id)
         async with self._doors.system("read a plan", read_only=True) as connection:
-            return await _wanted(connection, which)
+            return await _wanted(connection, ref)
 
     async def page(self, size: int, token: str, *, all_versions: bool, plan_id: str) -> Page[PlanVersion]:
         """Return a page of the newest published version of each plan, or of all versions, by plan and version.
@@ -116,7 +116,7 @@ class Plans:
         refuse({"listed": "is required" if listed is None else None})
         wanted = required(listed)
         async with self._doors.system("list or unlist a plan") as connection:
-            plan = await _held(connection, plan_id)
+            plan = await _locked(connection, plan_id)
             if plan.listed == wanted:
                 return plan
             await lock_log(connection)
@@ -125,20 +125,20 @@ class Plans:
             await record_catalog(connection, feature="", actor=actor, before=_listing(plan), after=_listing(changed))
         return changed
 
-    async def publish(self, which: Which, actor: str, etag: str = "") -> PlanVersion:
+    async def publish(self, ref: VersionRef, actor: str, etag: str = "") -> PlanVersion:
         """Publish the draft, so that new tenants get it. Version 0 is the newest version. A published version stays as
         it is.
 
         Raises NotFound `PLAN_NOT_FOUND`, FailedPrecondition `PLAN_ARCHIVED`, Aborted `ETAG_MISMATCH`.
         """
-        _require(which.plan_id)
+        _require(ref.plan_id)
         async with self._doors.system("publish a plan") as connection:
-            plan = await _held(connection, which.plan_id, which.version)
+            plan = await _locked(connection, ref.plan_id, ref.version)
             _refuse_stale(etag, plan)
             if plan.state is PlanState.ARCHIVED:
                 raise FailedPrecondition(
                     "PLAN_ARCHIVED",
-                    f"Version {plan.version} of {plan.id} is archived and stays so. Draft a new one.",
+                    f"Version {plan.version} of {plan.id} is archived, which is final. Draft a new one.",
                     metadata={"plan": plan.id, "version": str(plan.version)},
                 )
             if plan.state is PlanState.PUBLISHED:
@@ -149,15 +149,15 @@ class Plans:
             await _record(connection, before, plan, actor)
         return plan
 
-    async def archive(self, which: Which, actor: str) -> PlanVersion:
+    async def archive(self, ref: VersionRef, actor: str) -> PlanVersion:
         """Close the version for new tenants. An archived version stays as it is.
 
         Raises InvalidArgument without a version, NotFound `PLAN_NOT_FOUND`.
         """
-        _require(which.plan_id)
-        refuse({"version": "is required" if which.version == 0 else None})
+        _require(ref.plan_id)
+        refuse({"version": "is required" if ref.version == 0 else None})
         async with self._doors.system("archive a plan") as connection:
-            plan = await _held(connection, which.plan_id, which.version)
+            plan = await _locked(connection, ref.plan_id, ref.version)
             if plan.state is PlanState.ARCHIVED:
                 return plan
             await lock_log(connection)
@@ -166,7 +166,7 @@ class Plans:
             await _record(connection, before, await repository.newest_published(connection, plan.id), actor)
         return plan
 
-    async def difference(self, start: Which, end: Which) -> Difference:
+    async def difference(self, start: VersionRef, end: VersionRef) -> Difference:
         """Return the changes from one version to another. An `end` without a plan is of the same plan; its version 0 is
         the draft.
 
@@ -194,27 +194,27 @@ def _require(plan_id: str) -> None:
         raise plan_not_found()
 
 
-async def _wanted(connection: Connection, which: Which) -> PlanVersion:
-    if which.version == 0:
-        return _found(await repository.newest_published(connection, which.plan_id))
-    return _found(await repository.version(connection, which.plan_id, which.version))
+async def _wanted(connection: Connection, ref: VersionRef) -> PlanVersion:
+    if ref.version == 0:
+        return _found(await repository.newest_published(connection, ref.plan_id))
+    return _found(await repository.version(connection, ref.plan_id, ref.version))
 
 
-async def _end(connection: Connection, start: Which, end: Which) -> PlanVersion:
+async def _end(connection: Connection, start: VersionRef, end: VersionRef) -> PlanVersion:
     if end.version != 0 or end.plan_id not in {"", start.plan_id}:
         plan_id = end.plan_id or start.plan_id
         _require(plan_id)
-        return await _wanted(connection, Which(plan_id, end.version))
+        return await _wanted(connection, VersionRef(plan_id, end.version))
     newest = _found(await repository.newest(connection, start.plan_id))
     if newest.state is not PlanState.DRAFT:
         raise NotFound("PLAN_NOT_FOUND", "The plan has no draft to compare with. Name a version in `to_version`.")
     return newest
 
 
-async def _held(connection: Connection, plan_id: str, version: int = 0) -> PlanVersion:
+async def _locked(connection: Connection, plan_id: str, version: int = 0) -> PlanVersion:
     """Lock the plan until this transaction ends, and return the version, or the newest. Raises NotFound
     `PLAN_NOT_FOUND`."""
-    if not await repository.hold(connection, plan_id):
+    if not await repository.lock_plan(connection, plan_id):
         raise plan_not_found()
     if version == 0:
         return _found(await repository.newest(connection, plan_id))

@@ -15,7 +15,7 @@ def plan_not_found(plan_id: str = "", version: int = 0) -> NotFound:
     if not plan_id:
         return NotFound("PLAN_NOT_FOUND", "No such plan or version. List the plans.")
     which = f"version {version} of " if version else ""
-    return NotFound("PLAN_NOT_FOUND", f"There is no {which}plan {plan_id}. List the plans.", metadata={"plan": plan_id})
+    return NotFound("PLAN_NOT_FOUND", f"No {which}plan {plan_id} exists. List the plans.", metadata={"plan": plan_id})
 
 
 def none_published(plan_id: str, published: Sequence[str]) -> NotFound:

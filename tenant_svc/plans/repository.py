@@ -20,8 +20,8 @@ from tenantmesh.tenant_svc.plans.tables import plan_versions
 
 __all__ = [
     "archive",
-    "hold",
     "insert_draft",
+    "lock_plan",
     "newest",
     "newest_published",
     "page",
@@ -61,7 +61,7 @@ def _maybe(row: Record | None) -> PlanVersion | None:
 
 def _stored(row: Record | None) -> PlanVersion:
     if row is None:
-        raise LookupError("a version that this transaction holds is gone")
+        raise LookupError("a version that this transaction has locked is missing")
     return plan_of(row)
 
 
@@ -114,8 +114,8 @@ _ALL_PAGE = compiled(
 _PUBLISHED_PAGE = compiled(
     _newest_published.where(_is_wanted, plan_versions.c.plan_id > _after_id).limit(bindparam("size"))
 )
-# The first version is there as long as the plan is, so its row stands for the plan as a whole.
-_HOLD = compiled(select(plan_versions.c.version).where(_this_plan, plan_versions.c.version == 1).with_for_update())
+# The first version exists as long as the plan does, so a lock of its row locks the plan.
+_LOCK_PLAN = compiled(select(plan_versions.c.version).where(_this_plan, plan_versions.c.version == 1).with_for_update())
 _NEWEST = compiled(select(plan_versions).where(_this_plan).order_by(plan_versions.c.version.desc()).limit(1))
 
 _content: dict[str, BindParameter[Any]] = {
@@ -162,9 +162,9 @@ async def published_page(connection: Connection, after: str, size: int, only: st
     return [plan_of(row) for row in await connection.fetch(_PUBLISHED_PAGE, after_id=after, size=size, only=only)]
 
 
-async def hold(connection: Connection, plan_id: str) -> bool:
+async def lock_plan(connection: Connection, plan_id: str) -> bool:
     """Lock the plan: only this transaction changes it or its versions. Return False when the plan does not exist."""
-    return await connection.fetch_row(_HOLD, plan_id=plan_id) is not None
+    return await connection.fetch_row(_LOCK_PLAN, plan_id=plan_id) is not None
 
 
 async def newest(connection: Connection, plan_id: str) -> PlanVersion | None:
@@ -181,22 +181,22 @@ async def insert_draft(connection: Connection, draft: PlanDraft, version: int, *
 
 
 async def replace_draft(connection: Connection, draft: PlanDraft, version: int) -> PlanVersion:
-    """Store the draft's new content. Call after `hold`."""
+    """Store the draft's new content. Call after `lock_plan`."""
     return _stored(await connection.fetch_row(_REPLACE, plan_id=draft.id, version=version, **_stored_content(draft)))
 
 
 async def publish(connection: Connection, plan: PlanVersion) -> PlanVersion:
-    """Store that the version is published. Call after `hold` and `lock_log`."""
+    """Store that the version is published. Call after `lock_plan` and `lock_log`."""
     return _stored(await connection.fetch_row(_PUBLISH, plan_id=plan.id, version=plan.version))
 
 
 async def archive(connection: Connection, plan: PlanVersion) -> PlanVersion:
-    """Store that the version is archived. Call after `hold` and `lock_log`."""
+    """Store that the version is archived. Call after `lock_plan` and `lock_log`."""
     return _stored(await connection.fetch_row(_ARCHIVE, plan_id=plan.id, version=plan.version))
 
 
 async def set_listed(connection: Connection, plan_id: str, *, listed: bool) -> None:
-    """Store whether the plan is listed, in all its versions. Call after `hold` and `lock_log`."""
+    """Store whether the plan is listed, in all its versions. Call after `lock_plan` and `lock_log`."""
     await connection.execute(_SET_LISTED, plan_id=plan_id, new_listed=listed)
 
 

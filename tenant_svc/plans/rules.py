@@ -63,7 +63,7 @@ class PlanDraft:
         """The billing period of a checked draft."""
         return required(self.billing_period)
 
-    def says(self, plan: PlanVersion) -> bool:
+    def matches(self, plan: PlanVersion) -> bool:
         """Return whether a checked draft has the content of the version."""
         mine = (self.display_name, self.all_features, self.limits, self.period)
         stored = (plan.display_name, plan.all_features, plan.rates, plan.billing_period)

@@ -13,7 +13,7 @@ from tenantmesh.tenant_svc.plans.mapping import (
     plan_draft,
     plan_message,
 )
-from tenantmesh.tenant_svc.plans.plans import Plans, Which
+from tenantmesh.tenant_svc.plans.plans import Plans, VersionRef
 
 __all__ = ["PlanServicer"]
 
@@ -32,7 +32,7 @@ class PlanServicer:
 
     async def GetPlan(self, request: pb.GetPlanRequest, _context: _Context) -> PlanMessage:
         """Return a version of a plan."""
-        return plan_message(await self._plans.get(Which(request.id, request.version)))
+        return plan_message(await self._plans.get(VersionRef(request.id, request.version)))
 
     async def ListPlans(self, request: pb.ListPlansRequest, _context: _Context) -> pb.ListPlansResponse:
         """Return a page of versions."""
@@ -54,18 +54,21 @@ class PlanServicer:
 
     async def PublishPlan(self, request: pb.PublishPlanRequest, _context: _Context) -> PlanMessage:
         """Publish the draft, so that new tenants get it."""
-        which = Which(request.id, request.version)
-        return plan_message(await self._plans.publish(which, _actor(), request.etag))
+        ref = VersionRef(request.id, request.version)
+        return plan_message(await self._plans.publish(ref, _actor(), request.etag))
 
     async def ArchivePlan(self, request: pb.ArchivePlanRequest, _context: _Context) -> PlanMessage:
         """Close a version for new tenants."""
-        return plan_message(await self._plans.archive(Which(request.id, request.version), _actor()))
+        return plan_message(await self._plans.archive(VersionRef(request.id, request.version), _actor()))
 
     async def DiffPlanVersions(
         self, request: pb.DiffPlanVersionsRequest, _context: _Context
     ) -> pb.DiffPlanVersionsResponse:
         """Return the changes for a tenant from one version to another."""
-        start, end = Which(request.id, request.version), Which(request.to_plan_id, request.to_version)
+        start, end = (
+            VersionRef(request.id, request.version),
+            VersionRef(request.to_plan_id, request.to_version),
+        )
         return difference_message(await self._plans.difference(start, end))
 
 

@@ -10,7 +10,7 @@ from tenantmesh.tenant_svc.schema import APP_ROLE, DIRECTORY_ROLE, metadata
 
 __all__ = ["plan_versions"]
 
-# Prices are secret: only the roles that are granted them here see rows, whatever else is granted by mistake.
+# Prices are secret: only the roles granted here see rows, even if others are granted the table by mistake.
 plan_versions = catalog(
     Table(
         "plan_versions",
@@ -28,7 +28,7 @@ plan_versions = catalog(
         Column("publish_time", TIMESTAMP(timezone=True)),
         Column("archive_time", TIMESTAMP(timezone=True)),
         Column("revision", BigInteger, nullable=False),
-        # The plan's and not the version's: the same in all of them. Whoever writes it holds the plan.
+        # A property of the plan: the same in all its versions. Its writer has locked the plan.
         Column("listed", Boolean, nullable=False),
         CheckConstraint("state in ('DRAFT', 'PUBLISHED', 'ARCHIVED')", name="plan_versions_state_check"),
         CheckConstraint("billing_period in ('HOUR', 'DAY', 'MONTH')", name="plan_versions_billing_period_check"),

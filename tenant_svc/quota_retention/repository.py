@@ -15,7 +15,9 @@ __all__ = ["forget_allocations", "forget_burns", "forget_rows"]
 
 _before = func.now() - bindparam("keep", type_=Interval)
 _size = bindparam("size", type_=Integer)
-_RESERVED: ColumnElement[str] = literal_column("'RESERVED'")  # not bound: otherwise the partial indexes are not used
+_RESERVED: ColumnElement[str] = literal_column(
+    "'RESERVED'"
+)  # a literal, since a bound value would not use the partial indexes
 
 _closed = (
     select(allocations.c.tenant_id, allocations.c.allocation_id)
@@ -35,7 +37,7 @@ _FORGET_ALLOCATIONS = compiled(
     .add_cte(_items_of_closed)
 )
 
-# Reserved units may return to their row, and by the burns of its period to grants.
+# Reserved units may return to their row, and through the burns of its period to grants.
 _reserved = exists().where(
     allocations.c.state == _RESERVED,
     allocation_items.c.tenant_id == allocations.c.tenant_id,

@@ -16,7 +16,7 @@ __all__ = ["Retention"]
 
 _BATCH = 1000
 _LONGEST_PERIOD = timedelta(days=31)
-"""A period that began this long before a moment had ended by then."""
+"""A period that began this long ago has ended."""
 
 _Forget = Callable[[Connection, timedelta, int], Awaitable[int]]
 
@@ -45,5 +45,5 @@ class Retention:
         return rows or await self._forget(locks.LEDGER_PRUNING, repository.forget_burns, keep)
 
     async def _forget(self, lock: int, forget: _Forget, keep: timedelta) -> int:
-        async with self._doors.system("what quotas have kept for long enough") as connection:
+        async with self._doors.system("delete quota rows older than the retention") as connection:
             return await forget(connection, keep, _BATCH) if await try_hold(connection, lock) else 0

@@ -66,27 +66,27 @@ class StoredTenantEvents(EventLog[TenantEvent]):
 
     async def head(self) -> int:
         """See EventLog. One round trip within the transaction."""
-        async with self._doors.system("where the tenant event log ends", read_only=True) as connection:
+        async with self._doors.system("read the head of the tenant event log", read_only=True) as connection:
             return await repository.head(connection)
 
     async def horizon(self) -> int:
         """See EventLog."""
-        async with self._doors.system("where the tenant event log begins", read_only=True) as connection:
+        async with self._doors.system("read the horizon of the tenant event log", read_only=True) as connection:
             return await repository.horizon(connection)
 
     async def after(self, position: int, limit: int) -> Sequence[TenantEvent]:
         """See EventLog."""
         async with self._doors.system("follow the tenant event log", read_only=True) as connection:
             rows = await repository.events_after(connection, position, limit)
-            # The events first, then the horizon: pruning in between may refuse a page that was whole, never pass one
-            # with a gap.
+            # Read the events before the horizon: pruning in between may then refuse a complete page, but never lets one
+            # with a gap pass.
             if await repository.horizon(connection) > position:
                 raise cursor_expired()
         return [TenantEvent(row["position"], EventType(row["type"]), repository.tenant_of(row)) for row in rows]
 
     async def snapshot(self, position: int, after: uuid.UUID, limit: int) -> Sequence[TenantEvent]:
         """See EventLog."""
-        async with self._doors.system("snapshot of the tenants for a watch", read_only=True) as connection:
+        async with self._doors.system("read a snapshot of the tenants for a watch", read_only=True) as connection:
             unchanged = await repository.unchanged_since(connection, position, after, limit)
         return [TenantEvent(position, EventType.SNAPSHOT, tenant) for tenant in unchanged]
 
@@ -96,7 +96,7 @@ class StoredTenantEvents(EventLog[TenantEvent]):
         Deletes only the beginning of the log and moves the horizon in the same transaction. Deletes nothing while
         another process prunes.
         """
-        async with self._doors.system("forget old tenant events") as connection:
+        async with self._doors.system("prune the tenant event log") as connection:
             if not await try_hold(connection, locks.EVENT_LOG_PRUNING):
                 return 0
             through = await repository.last_older_than(connection, keep, limit)

@@ -73,7 +73,7 @@ def _maybe(row: Record | None) -> Tenant | None:
 
 def _stored(row: Record | None) -> Tenant:
     if row is None:
-        raise LookupError("a tenant that this transaction holds is gone")
+        raise LookupError("a tenant that this transaction has stored or locked is missing")
     return tenant_of(row)
 
 

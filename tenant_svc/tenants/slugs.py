@@ -27,5 +27,5 @@ def slug_problem(slug: str) -> str | None:
     if slug in RESERVED:
         return "is reserved; choose another"
     if parse_tenant_id(slug) is not None:
-        return "must not look like a tenant id"  # `{id}` takes either, so one must never be read as the other
+        return "must not look like a tenant id"  # `{id}` accepts ids and slugs, so a slug must not be an id
     return None

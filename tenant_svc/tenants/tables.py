@@ -60,7 +60,7 @@ tenants = tenant_owned(
         metadata,
         Column("tenant_id", Uuid, primary_key=True),
         *_tenant_columns(),
-        # The event that made the row what it is. A snapshot as of a position leaves out what changed after it.
+        # The position of the row's last event. A snapshot as of a position leaves out tenants that changed after it.
         Column("position", BigInteger, nullable=False),
         UniqueConstraint("slug", name="tenants_slug_key"),
         CheckConstraint(_STATES, name="tenants_state_check"),
@@ -74,7 +74,7 @@ tenants = tenant_owned(
     },
 )
 
-# Payload enough to rebuild the tenant: an event says what was, and stays true when the tenant goes on changing.
+# An event holds all columns of the tenant, so that it stays true when the tenant changes again.
 tenant_events = tenant_owned(
     Table(
         "tenant_events",
@@ -90,11 +90,11 @@ tenant_events = tenant_owned(
     ),
     APP_ROLE,
     ("SELECT", "INSERT"),
-    cross_tenant=_read_by_directory("DELETE"),  # forgetting what is older than the retention
+    cross_tenant=_read_by_directory("DELETE"),  # deleting events older than the retention
 )
 
-# Which request made a tenant. It is the tenant's row, so it is written through the tenant's door; but a request is
-# repeated by a caller who does not know the tenant, so its key is the caller's, global, and looked up by the directory.
+# The request that made a tenant. The tenant owns the row, so it is written through the tenant's door. A caller that
+# repeats a request does not know the tenant, so the key is the caller's, global, and read through the directory's door.
 tenant_requests = tenant_owned(
     Table(
         "tenant_requests",

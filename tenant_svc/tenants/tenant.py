@@ -16,7 +16,7 @@ from tenantmesh.tenant_svc.tenants.slugs import slug_problem
 __all__ = ["DEFAULT_PLAN", "NewTenant", "Tenant", "checked_reason"]
 
 DEFAULT_PLAN = "basic"
-"""The plan of a tenant for which none is named."""
+"""The plan of a tenant whose request names none."""
 
 _MAX_DISPLAY_NAME = 200
 

@@ -43,7 +43,7 @@ class Tenants:
         try:
             return await self._store(TenantId(self._new_id()), new, key, actor)
         except (UniqueViolation, NotFound) as refusal:
-            # A repeated request finds its own tenant's slug taken, or its plan archived since.
+            # A repeated request finds its own tenant's slug taken, or its plan archived meanwhile.
             made = await self._made_by(new, key)
             if made is not None:
                 return made
@@ -57,7 +57,7 @@ class Tenants:
         made = await self._made_by(new, key)
         if made is not None:
             return made
-        async with self._doors.system("whether a tenant could be created", read_only=True) as connection:
+        async with self._doors.system("validate a new tenant", read_only=True) as connection:
             await plan_for_tenants(connection, new.plan_id)
             if await repository.slug_taken(connection, new.slug):
                 raise _slug_taken()
@@ -101,7 +101,7 @@ class Tenants:
     async def _store(self, tenant_id: TenantId, new: NewTenant, key: RequestKey | None, actor: str) -> Tenant:
         async with self._doors.tenant(tenant_id) as connection:
             await lock_log(connection)
-            # After the lock: versions are published and archived under it, so none is pinned that was just archived.
+            # After the lock: versions are archived under it, so the tenant pins none that was just archived.
             plan = await plan_for_tenants(connection, new.plan_id)
             tenant = await repository.create(connection, tenant_id, new, plan.version)
             if key is not None:
@@ -113,14 +113,15 @@ class Tenants:
     async def _made_by(self, new: NewTenant, key: RequestKey | None) -> Tenant | None:
         if key is None:
             return None
-        async with self._doors.system("what a repeated request has made", read_only=True) as connection:
+        async with self._doors.system("find the tenant of a repeated request", read_only=True) as connection:
             made = await repository.made_by(connection, key)
         if made is None:
             return None
         digest, tenant = made
         if digest != new.digest or tenant.state is TenantState.DELETED:
             raise AlreadyExists(
-                "REQUEST_ID_REUSED", "This request_id has made another tenant, or one that is gone. Send a new one."
+                "REQUEST_ID_REUSED",
+                "This request_id has created another tenant, or one that was deleted. Send a new one.",
             )
         return tenant
 

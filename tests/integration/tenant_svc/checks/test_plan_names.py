@@ -19,7 +19,7 @@ from tenantmesh.tenant_svc.features.feature import FeatureValue, Rollout
 from tenantmesh.tenant_svc.features.features import FeatureChange, Features
 from tenantmesh.tenant_svc.features.rules import FeatureDraft
 from tenantmesh.tenant_svc.history.history import History
-from tenantmesh.tenant_svc.plans.plans import Plans, Which
+from tenantmesh.tenant_svc.plans.plans import Plans, VersionRef
 from tenantmesh.tenant_svc.plans.repository import plan_ids
 from tenantmesh.tenant_svc.tenants.tenant import Tenant
 from tenantmesh.tenant_svc.tenants.tenants import Tenants
@@ -51,10 +51,10 @@ def plans(doors: Doors) -> Plans:
 async def private(doors: Doors, plans: Plans, tenants: Tenants, rows: Rows, globex: Tenant) -> Private:
     flag = await rows.feature()
     plan_id = (await plans.create(plan_draft((flag, OFF)))).id
-    await plans.publish(Which(plan_id), ACTOR)
+    await plans.publish(VersionRef(plan_id), ACTOR)
     acme = await tenants.create(dataclasses.replace(new_tenant(), plan_id=plan_id), None)
     await plans.update(plan_draft((flag, ON), plan_id=plan_id), "")
-    await plans.publish(Which(plan_id), ACTOR)
+    await plans.publish(VersionRef(plan_id), ACTOR)
     rollout = FeatureDraft("", None, "", "", None, Rollout(0, ("basic", plan_id)))
     await Features(doors, plan_ids).change(flag, FeatureChange(rollout, frozenset({"rollout"}), ""), ACTOR)
     return Private(flag, plan_id, acme, globex)

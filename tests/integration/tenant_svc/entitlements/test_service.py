@@ -45,7 +45,7 @@ from tenantmesh.tenant_svc.history.history import History
 from tenantmesh.tenant_svc.history.servicer import HistoryServicer
 from tenantmesh.tenant_svc.overrides.overrides import Overrides
 from tenantmesh.tenant_svc.overrides.servicer import OverrideServicer
-from tenantmesh.tenant_svc.plans.plans import Plans, Which
+from tenantmesh.tenant_svc.plans.plans import Plans, VersionRef
 from tenantmesh.tenant_svc.plans.repository import plan_ids
 from tenantmesh.tenant_svc.tenants.tenant import Tenant
 from tests.integration.tenant_svc.catalog import plan_draft
@@ -217,7 +217,7 @@ async def test_only_operators_are_told_of_other_customers_plans(
 ) -> None:
     flag, plans = await rows.feature(), Plans(doors)
     made = await plans.create(plan_draft((flag, FeatureValue.of_boolean(True))))
-    await plans.publish(Which(made.id), ACTOR)
+    await plans.publish(VersionRef(made.id), ACTOR)
     rollout = FeatureDraft("", None, "", "", None, Rollout(0, (made.id,)))
     await Features(doors, plan_ids).change(flag, FeatureChange(rollout, frozenset({"rollout"}), ""), ACTOR)
 
@@ -236,7 +236,7 @@ async def test_another_process_refuses_without_naming_other_customers_plans(
 ) -> None:
     flag, plans = await rows.feature(), Plans(doors)
     made = await plans.create(plan_draft((flag, FeatureValue.of_boolean(True))))
-    await plans.publish(Which(made.id), ACTOR)
+    await plans.publish(VersionRef(made.id), ACTOR)
 
     async def named() -> str:
         found = await GrpcEntitlementSource(lambda: served.service).find(acme.id)

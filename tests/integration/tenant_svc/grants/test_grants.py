@@ -222,6 +222,6 @@ async def test_a_voided_grant_stays_voided_and_what_was_used_stays_used(
 async def test_while_entitlements_change_what_is_used_of_them_goes_on(acme: Tenant, doors: Doors, rows: Rows) -> None:
     """A lease writes rows that refer to the tenant, and must not wait for an operator's transaction."""
     async with doors.tenant(acme.id) as connection:
-        assert await repository.hold(connection, acme.id) is not None
+        assert await repository.lock_tenant(connection, acme.id) is not None
         async with asyncio.timeout(10):
             await rows.spent(acme.id, 1, 1)

@@ -128,14 +128,14 @@ async def test_who_waits_for_a_level_keeps_no_operator_waiting(world: World) -> 
             raising = asyncio.create_task(patient(lambda: raised_by(Gauges(world.doors), tenant.id, 1)))
             await blocked_or_done(world, raising)
             async with asyncio.timeout(0.5), world.doors.tenant(tenant.id) as held:
-                assert await entitlements.hold(held, tenant.id) is not None
+                assert await entitlements.lock_tenant(held, tenant.id) is not None
         assert (await raising).level == 2
 
 
 async def test_levels_of_one_tenant_change_side_by_side(world: World) -> None:
     tenant = await world.tenant()
     async with world.doors.tenant(tenant.id) as connection:
-        await entitlements.hold_shared(connection, tenant.id)
+        await entitlements.lock_tenant_shared(connection, tenant.id)
         raising = asyncio.create_task(_waited(raised_by(Gauges(world.doors), tenant.id, 1)))
         async with asyncio.timeout(0.5):
             assert (await raising).level == 1

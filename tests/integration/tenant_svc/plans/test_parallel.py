@@ -19,7 +19,7 @@ from tenantmesh.tenant_svc.features.feature import FeatureDef, Rollout
 from tenantmesh.tenant_svc.features.features import Features
 from tenantmesh.tenant_svc.plans import repository
 from tenantmesh.tenant_svc.plans.plan import PlanState, PlanVersion
-from tenantmesh.tenant_svc.plans.plans import Plans, Which
+from tenantmesh.tenant_svc.plans.plans import Plans, VersionRef
 from tenantmesh.tenant_svc.positions import lock_log
 from tests.fixtures.engines import WorkerDatabase
 from tests.integration.tenant_svc.catalog import ACTOR, feature_draft, plan_draft, told, until_waiting
@@ -44,7 +44,7 @@ async def test_a_plan_is_created_once(plans: Plans) -> None:
 async def test_many_publications_are_one(plans: Plans, migrated: WorkerDatabase) -> None:
     draft = plan_draft()
     await plans.create(draft)
-    outcomes = await asyncio.gather(*(plans.publish(Which(draft.id), ACTOR) for _ in range(PARALLEL)))
+    outcomes = await asyncio.gather(*(plans.publish(VersionRef(draft.id), ACTOR) for _ in range(PARALLEL)))
     assert all(each == outcomes[0] for each in outcomes)
     assert len(await told(migrated, plan_id=draft.id)) == 1
 
@@ -53,8 +53,8 @@ async def test_a_publication_waits_for_the_one_under_way(plans: Plans, doors: Do
     draft = plan_draft()
     await plans.create(draft)
     async with doors.system("hold a plan for a test") as connection:
-        assert await repository.hold(connection, draft.id)
-        publishing = asyncio.create_task(plans.publish(Which(draft.id), ACTOR))
+        assert await repository.lock_plan(connection, draft.id)
+        publishing = asyncio.create_task(plans.publish(VersionRef(draft.id), ACTOR))
         await until_waiting(migrated, 1)
         newest = await repository.newest(connection, draft.id)
         assert newest is not None
@@ -71,18 +71,18 @@ async def test_of_parallel_updates_with_one_etag_one_wins(plans: Plans) -> None:
     )
     won = [each for each in outcomes if isinstance(each, PlanVersion)]
     assert (len(won), sum(isinstance(each, Aborted) for each in outcomes)) == (1, PARALLEL - 1)
-    assert await plans.get(Which(draft.id, 1)) == won[0]
+    assert await plans.get(VersionRef(draft.id, 1)) == won[0]
 
 
 async def test_parallel_updates_make_one_draft(plans: Plans) -> None:
     draft = plan_draft()
     await plans.create(draft)
-    await plans.publish(Which(draft.id), ACTOR)
+    await plans.publish(VersionRef(draft.id), ACTOR)
     await asyncio.gather(
         *(plans.update(dataclasses.replace(draft, display_name=f"Name {each}"), "") for each in range(PARALLEL))
     )
     assert await versions(plans, draft.id) == [(1, PlanState.PUBLISHED), (2, PlanState.DRAFT)]
-    assert (await plans.get(Which(draft.id, 2))).revision == PARALLEL
+    assert (await plans.get(VersionRef(draft.id, 2))).revision == PARALLEL
 
 
 async def test_drafts_publications_and_archivings_leave_a_history_without_gaps(
@@ -95,8 +95,8 @@ async def test_drafts_publications_and_archivings_leave_a_history_without_gaps(
         for version in range(1, 6):
             await plans.update(dataclasses.replace(draft, display_name=f"Name {number} {version}"), "")
             try:
-                await plans.publish(Which(draft.id), ACTOR)
-                await plans.archive(Which(draft.id, version), ACTOR)
+                await plans.publish(VersionRef(draft.id), ACTOR)
+                await plans.archive(VersionRef(draft.id, version), ACTOR)
             except FailedPrecondition:  # another has archived what this one was to publish
                 continue
 
@@ -119,7 +119,7 @@ async def test_whatever_is_drafted_meanwhile_all_versions_are_listed_or_none(pla
             if number % 2:
                 await plans.set_listed(draft.id, turn % 2 == 0, ACTOR)
             else:
-                await plans.publish(Which(draft.id), ACTOR)
+                await plans.publish(VersionRef(draft.id), ACTOR)
                 await plans.update(draft, "")
 
     await asyncio.gather(*(busy(number) for number in range(4)))
@@ -151,7 +151,7 @@ async def test_who_dies_before_the_end_has_changed_nothing(
     draft, new = plan_draft(), feature_draft()
     await plans.create(draft)
     calls: list[Callable[[], Awaitable[object]]] = [
-        lambda: plans.publish(Which(draft.id), ACTOR),
+        lambda: plans.publish(VersionRef(draft.id), ACTOR),
         lambda: features.change(feature.id, change(rollout=Rollout(1)), ACTOR),
         lambda: features.create(new, ACTOR),
     ]

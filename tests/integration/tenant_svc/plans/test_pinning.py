@@ -16,7 +16,7 @@ from tenantmesh.runtime.database import InternalDatabaseError, compiled
 from tenantmesh.runtime.ids import uuid7
 from tenantmesh.tenant_svc.catalog_log.tables import catalog_events
 from tenantmesh.tenant_svc.features.tables import features
-from tenantmesh.tenant_svc.plans.plans import Plans, Which, plan_for_tenants
+from tenantmesh.tenant_svc.plans.plans import Plans, VersionRef, plan_for_tenants
 from tenantmesh.tenant_svc.plans.tables import plan_versions
 from tenantmesh.tenant_svc.positions import lock_log
 from tenantmesh.tenant_svc.tenants import repository
@@ -34,7 +34,7 @@ def new_tenant(plan_id: str) -> NewTenant:
 async def published(plans: Plans) -> str:
     draft = plan_draft()
     await plans.create(draft)
-    await plans.publish(Which(draft.id), ACTOR)
+    await plans.publish(VersionRef(draft.id), ACTOR)
     return draft.id
 
 
@@ -43,7 +43,7 @@ async def test_a_tenant_stays_on_the_version_that_was_newest(plans: Plans, tenan
     old = await tenants.create(new_tenant(plan_id), None)
     await plans.update(plan_draft(plan_id=plan_id), "")
     still = await tenants.create(new_tenant(plan_id), None)
-    await plans.publish(Which(plan_id), ACTOR)
+    await plans.publish(VersionRef(plan_id), ACTOR)
     new = await tenants.create(new_tenant(plan_id), None)
     assert [each.plan_version for each in (old, still, new)] == [1, 1, 2]
     for tenant in (old, new):
@@ -86,7 +86,7 @@ async def test_a_request_that_is_repeated_answers_though_its_plan_is_closed(plan
     plan_id = await published(plans)
     new, key = new_tenant(plan_id), RequestKey("ops", uuid.uuid4())
     made = await tenants.create(new, key)
-    await plans.archive(Which(plan_id, 1), ACTOR)
+    await plans.archive(VersionRef(plan_id, 1), ACTOR)
     assert await tenants.create(new, key) == made
     assert await tenants.validate(new, key) == made
     with pytest.raises(NotFound):
@@ -102,7 +102,7 @@ async def test_nobody_lands_on_a_version_that_was_just_archived(
     async with doors.tenant(tenant_id) as connection:
         await lock_log(connection)
         plan = await plan_for_tenants(connection, plan_id)
-        archiving = asyncio.create_task(plans.archive(Which(plan_id, 1), ACTOR))
+        archiving = asyncio.create_task(plans.archive(VersionRef(plan_id, 1), ACTOR))
         await until_waiting(migrated, 1)
         creating = asyncio.create_task(tenants.create(new_tenant(plan_id), None))
         await until_waiting(migrated, 2)
@@ -120,7 +120,7 @@ async def test_a_creation_and_many_publications_at_once_agree(plans: Plans, tena
     async def publish() -> None:
         for _ in range(5):
             await plans.update(plan_draft(plan_id=plan_id), "")
-            await plans.publish(Which(plan_id), ACTOR)
+            await plans.publish(VersionRef(plan_id), ACTOR)
 
     async def create() -> list[int]:
         return [(await tenants.create(new_tenant(plan_id), None)).plan_version for _ in range(5)]

@@ -25,7 +25,7 @@ from tenantmesh.tenant_svc.features.repository import all_features
 from tenantmesh.tenant_svc.plans import repository
 from tenantmesh.tenant_svc.plans.difference import Direction
 from tenantmesh.tenant_svc.plans.plan import PlanState, PlanVersion
-from tenantmesh.tenant_svc.plans.plans import Plans, Which
+from tenantmesh.tenant_svc.plans.plans import Plans, VersionRef
 from tenantmesh.tenant_svc.plans.repository import plan_ids
 from tenantmesh.tenant_svc.plans.rules import RateDraft
 from tenantmesh.tenant_svc.schema import OUTAGE
@@ -49,7 +49,7 @@ async def test_every_installation_begins_with_four_plans(doors: Doors, plans: Pl
         "enterprise",
     }
     assert published["custom"].value_of(catalog["users"]) == FeatureValue.of_limit(None)
-    assert await plans.get(Which("basic")) == published["basic"] == await plans.get(Which("basic", 1))
+    assert await plans.get(VersionRef("basic")) == published["basic"] == await plans.get(VersionRef("basic", 1))
     assert all(published[name].listed for name in (*SEEDS, "custom"))
 
 
@@ -68,8 +68,8 @@ async def test_a_plan_is_stored_as_it_was_drafted(plans: Plans, features: Featur
     assert (made.features, made.all_features) == (draft.values, False)
     assert made.rates == {"api": Rate(0.1, 3)}
     assert (made.billing_period, made.publish_time, made.archive_time) == (Period.DAY, None, None)
-    assert draft.says(made)
-    assert await plans.get(Which(draft.id, 1)) == made
+    assert draft.matches(made)
+    assert await plans.get(VersionRef(draft.id, 1)) == made
     with pytest.raises(AlreadyExists) as caught:
         await plans.create(draft)
     assert caught.value.reason == "PLAN_EXISTS"
@@ -80,12 +80,12 @@ async def test_a_draft_is_replaced_and_a_published_version_never_changes(plans: 
     first = await plans.create(draft)
     replaced = await plans.update(dataclasses.replace(draft, display_name="Renamed"), first.etag)
     assert (replaced.version, replaced.revision, replaced.display_name) == (1, 2, "Renamed")
-    published = await plans.publish(Which(draft.id), ACTOR)
+    published = await plans.publish(VersionRef(draft.id), ACTOR)
     assert (published.version, published.state, published.display_name) == (1, PlanState.PUBLISHED, "Renamed")
     assert published.publish_time is not None
     second = await plans.update(dataclasses.replace(draft, display_name="Again"), published.etag)
     assert (second.version, second.state, second.revision) == (2, PlanState.DRAFT, 1)
-    assert await plans.get(Which(draft.id, 1)) == published == await plans.get(Which(draft.id))
+    assert await plans.get(VersionRef(draft.id, 1)) == published == await plans.get(VersionRef(draft.id))
     assert len({first.etag, replaced.etag, published.etag, second.etag}) == 4
 
 
@@ -93,7 +93,7 @@ async def test_a_plan_is_private_until_it_is_listed_in_all_its_versions(plans: P
     draft = plan_draft()
     first = await plans.create(draft)
     assert not first.listed
-    published = await plans.publish(Which(draft.id), ACTOR)
+    published = await plans.publish(VersionRef(draft.id), ACTOR)
     listed = await plans.set_listed(draft.id, True, ACTOR)
     assert listed == dataclasses.replace(published, listed=True), "nothing else of it changes"
     assert listed.etag == published.etag, "what was reviewed is what it was"
@@ -103,7 +103,7 @@ async def test_a_plan_is_private_until_it_is_listed_in_all_its_versions(plans: P
     assert [each.listed for each in await everything(plans, 9, all_versions=True, plan_id=draft.id)] == [True, True]
     assert not (await plans.set_listed(draft.id, False, ACTOR)).listed
     assert [each.listed for each in await everything(plans, 9, all_versions=True, plan_id=draft.id)] == [False, False]
-    assert (await plans.get(Which("basic"))).listed, "another plan stays as it is"
+    assert (await plans.get(VersionRef("basic"))).listed, "another plan stays as it is"
     assert (await told(migrated, plan_id=draft.id))[1:] == [
         (f"{draft.id} not listed", f"{draft.id} listed"),
         (f"{draft.id} listed", f"{draft.id} not listed"),
@@ -131,12 +131,12 @@ async def test_a_draft_that_stays_the_same_is_left_as_it_is(plans: Plans) -> Non
 async def test_publishing_moves_new_tenants_on_and_is_told_once(plans: Plans, migrated: WorkerDatabase) -> None:
     draft = plan_draft()
     await plans.create(draft)
-    first = await plans.publish(Which(draft.id), ACTOR)
-    assert await plans.publish(Which(draft.id), ACTOR) == first, "a request may be repeated"
-    assert await plans.publish(Which(draft.id, 1), ACTOR) == first
+    first = await plans.publish(VersionRef(draft.id), ACTOR)
+    assert await plans.publish(VersionRef(draft.id), ACTOR) == first, "a request may be repeated"
+    assert await plans.publish(VersionRef(draft.id, 1), ACTOR) == first
     await plans.update(draft, "")
-    second = await plans.publish(Which(draft.id, 2), ACTOR)
-    assert await plans.get(Which(draft.id)) == second
+    second = await plans.publish(VersionRef(draft.id, 2), ACTOR)
+    assert await plans.get(VersionRef(draft.id)) == second
     assert await told(migrated, plan_id=draft.id) == [
         ("", f"{draft.id} version 1"),
         (f"{draft.id} version 1", f"{draft.id} version 2"),
@@ -148,20 +148,20 @@ async def test_what_was_reviewed_is_what_is_published(plans: Plans) -> None:
     reviewed = await plans.create(draft)
     changed = await plans.update(dataclasses.replace(draft, display_name="Changed since"), "")
     with pytest.raises(Aborted) as caught:
-        await plans.publish(Which(draft.id), ACTOR, reviewed.etag)
+        await plans.publish(VersionRef(draft.id), ACTOR, reviewed.etag)
     assert caught.value.reason == "ETAG_MISMATCH"
-    assert await plans.get(Which(draft.id, 1)) == changed
-    assert (await plans.publish(Which(draft.id), ACTOR, changed.etag)).state is PlanState.PUBLISHED
+    assert await plans.get(VersionRef(draft.id, 1)) == changed
+    assert (await plans.publish(VersionRef(draft.id), ACTOR, changed.etag)).state is PlanState.PUBLISHED
 
 
 async def test_publishing_again_does_not_publish_the_draft_that_was_begun_meanwhile(plans: Plans) -> None:
     draft = plan_draft()
     made = await plans.create(draft)
-    await plans.publish(Which(draft.id), ACTOR, made.etag)
+    await plans.publish(VersionRef(draft.id), ACTOR, made.etag)
     unfinished = await plans.update(dataclasses.replace(draft, display_name="Unfinished"), "")
     with pytest.raises(Aborted):
-        await plans.publish(Which(draft.id), ACTOR, made.etag)
-    assert await plans.get(Which(draft.id, 2)) == unfinished
+        await plans.publish(VersionRef(draft.id), ACTOR, made.etag)
+    assert await plans.get(VersionRef(draft.id, 2)) == unfinished
 
 
 async def test_archiving_closes_a_version_and_the_one_before_takes_its_place(
@@ -169,29 +169,29 @@ async def test_archiving_closes_a_version_and_the_one_before_takes_its_place(
 ) -> None:
     draft = plan_draft()
     await plans.create(draft)
-    first = await plans.publish(Which(draft.id), ACTOR)
+    first = await plans.publish(VersionRef(draft.id), ACTOR)
     await plans.update(draft, "")
-    second = await plans.publish(Which(draft.id), ACTOR)
-    archived = await plans.archive(Which(draft.id, 2), ACTOR)
+    second = await plans.publish(VersionRef(draft.id), ACTOR)
+    archived = await plans.archive(VersionRef(draft.id, 2), ACTOR)
     assert (archived.state, archived.publish_time) == (PlanState.ARCHIVED, second.publish_time)
     assert archived.archive_time is not None
-    assert await plans.archive(Which(draft.id, 2), ACTOR) == archived
-    assert await plans.get(Which(draft.id)) == first
+    assert await plans.archive(VersionRef(draft.id, 2), ACTOR) == archived
+    assert await plans.get(VersionRef(draft.id)) == first
     with pytest.raises(FailedPrecondition) as caught:
-        await plans.publish(Which(draft.id, 2), ACTOR)
+        await plans.publish(VersionRef(draft.id, 2), ACTOR)
     assert caught.value.reason == "PLAN_ARCHIVED"
     with pytest.raises(FailedPrecondition):
-        await plans.publish(Which(draft.id), ACTOR)
-    await plans.archive(Which(draft.id, 1), ACTOR)
+        await plans.publish(VersionRef(draft.id), ACTOR)
+    await plans.archive(VersionRef(draft.id, 1), ACTOR)
     with pytest.raises(NotFound) as closed:
-        await plans.get(Which(draft.id))
+        await plans.get(VersionRef(draft.id))
     assert closed.value.reason == "PLAN_NOT_FOUND"
     assert (await told(migrated, plan_id=draft.id))[-2:] == [
         (f"{draft.id} version 2", f"{draft.id} version 1"),
         (f"{draft.id} version 1", ""),
     ]
     third = await plans.update(draft, "")
-    assert (third.version, (await plans.publish(Which(draft.id), ACTOR)).version) == (3, 3)
+    assert (third.version, (await plans.publish(VersionRef(draft.id), ACTOR)).version) == (3, 3)
 
 
 async def test_an_older_version_and_a_draft_are_archived_without_a_word_to_tenants(
@@ -199,23 +199,23 @@ async def test_an_older_version_and_a_draft_are_archived_without_a_word_to_tenan
 ) -> None:
     draft = plan_draft()
     await plans.create(draft)
-    await plans.publish(Which(draft.id), ACTOR)
+    await plans.publish(VersionRef(draft.id), ACTOR)
     await plans.update(draft, "")
-    await plans.publish(Which(draft.id), ACTOR)
+    await plans.publish(VersionRef(draft.id), ACTOR)
     await plans.update(draft, "")
     before = await told(migrated, plan_id=draft.id)
-    thrown_away = await plans.archive(Which(draft.id, 3), ACTOR)
+    thrown_away = await plans.archive(VersionRef(draft.id, 3), ACTOR)
     assert (thrown_away.state, thrown_away.publish_time) == (PlanState.ARCHIVED, None)
-    await plans.archive(Which(draft.id, 1), ACTOR)
+    await plans.archive(VersionRef(draft.id, 1), ACTOR)
     assert await told(migrated, plan_id=draft.id) == before
-    assert (await plans.get(Which(draft.id))).version == 2
+    assert (await plans.get(VersionRef(draft.id))).version == 2
     assert (await plans.update(draft, thrown_away.etag)).version == 4
 
 
 async def test_an_etag_must_be_that_of_the_newest_version(plans: Plans) -> None:
     draft = plan_draft()
     made = await plans.create(draft)
-    published = await plans.publish(Which(draft.id), ACTOR)
+    published = await plans.publish(VersionRef(draft.id), ACTOR)
     other = await plans.create(plan_draft())
     for wrong in ("x", made.etag, other.etag):
         with pytest.raises(Aborted) as caught:
@@ -230,13 +230,13 @@ async def test_an_etag_must_be_that_of_the_newest_version(plans: Plans) -> None:
 @pytest.mark.parametrize("name", ["no_such_plan", "Not An Id", "a\x00b", "x" * 10_000])
 async def test_what_is_missing_is_not_found(plans: Plans, name: str) -> None:
     for refused in (
-        plans.get(Which(name)),
-        plans.get(Which(name, 1)),
+        plans.get(VersionRef(name)),
+        plans.get(VersionRef(name, 1)),
         plans.update(plan_draft(plan_id=name), ""),
-        plans.publish(Which(name), ACTOR),
-        plans.archive(Which(name, 1), ACTOR),
-        plans.difference(Which(name), Which("basic")),
-        plans.difference(Which("basic"), Which(name)),
+        plans.publish(VersionRef(name), ACTOR),
+        plans.archive(VersionRef(name, 1), ACTOR),
+        plans.difference(VersionRef(name), VersionRef("basic")),
+        plans.difference(VersionRef("basic"), VersionRef(name)),
     ):
         with pytest.raises(NotFound) as caught:
             await refused
@@ -248,11 +248,11 @@ async def test_a_version_that_is_missing_is_not_found(plans: Plans, version: int
     draft = plan_draft()
     await plans.create(draft)
     for refused in (
-        plans.get(Which(draft.id, version)),
-        plans.get(Which(draft.id)),  # nothing is published
-        plans.publish(Which(draft.id, version), ACTOR),
-        plans.archive(Which(draft.id, version), ACTOR),
-        plans.difference(Which(draft.id, 1), Which("", version)),
+        plans.get(VersionRef(draft.id, version)),
+        plans.get(VersionRef(draft.id)),  # nothing is published
+        plans.publish(VersionRef(draft.id, version), ACTOR),
+        plans.archive(VersionRef(draft.id, version), ACTOR),
+        plans.difference(VersionRef(draft.id, 1), VersionRef("", version)),
     ):
         with pytest.raises(NotFound):
             await refused
@@ -260,10 +260,10 @@ async def test_a_version_that_is_missing_is_not_found(plans: Plans, version: int
 
 async def test_what_is_required_is_named(plans: Plans) -> None:
     for refused, field in (
-        (plans.get(Which("")), "id"),
+        (plans.get(VersionRef("")), "id"),
         (plans.update(plan_draft(plan_id="x"), ""), None),
-        (plans.archive(Which("basic"), ACTOR), "version"),
-        (plans.publish(Which(""), ACTOR), "id"),
+        (plans.archive(VersionRef("basic"), ACTOR), "version"),
+        (plans.publish(VersionRef(""), ACTOR), "id"),
         (plans.page(1, "", all_versions=False, plan_id="Not An Id"), "plan_id"),
     ):
         with pytest.raises(InvalidArgument if field else NotFound) as caught:
@@ -281,7 +281,7 @@ async def test_a_draft_that_breaks_a_rule_is_not_stored(plans: Plans) -> None:
             "plan.features[1].value",
         ]
     with pytest.raises(NotFound):
-        await plans.get(Which(draft.id, 1))
+        await plans.get(VersionRef(draft.id, 1))
 
 
 async def everything(plans: Plans, size: int, *, all_versions: bool, plan_id: str = "") -> list[PlanVersion]:
@@ -300,7 +300,7 @@ async def test_pages_hold_every_version_once_by_plan_and_version(plans: Plans) -
     draft = plan_draft()
     await plans.create(draft)
     for _ in range(3):
-        await plans.publish(Which(draft.id), ACTOR)
+        await plans.publish(VersionRef(draft.id), ACTOR)
         await plans.update(draft, "")
     for size in (1, 2, 3, 1000):
         found = [(each.id, each.version) for each in await everything(plans, size, all_versions=True)]
@@ -319,22 +319,22 @@ async def test_pages_hold_every_version_once_by_plan_and_version(plans: Plans) -
 async def test_versions_are_compared(plans: Plans, feature: FeatureDef) -> None:
     draft = plan_draft(("users", FeatureValue.of_limit(5)))
     await plans.create(draft)
-    await plans.publish(Which(draft.id), ACTOR)
+    await plans.publish(VersionRef(draft.id), ACTOR)
     with pytest.raises(NotFound):
-        await plans.difference(Which(draft.id), Which(""))  # no draft
+        await plans.difference(VersionRef(draft.id), VersionRef(""))  # no draft
     await plans.update(plan_draft(("users", FeatureValue.of_limit(9)), (feature.id, ON), plan_id=draft.id), "")
-    forwards = await plans.difference(Which(draft.id), Which(""))
+    forwards = await plans.difference(VersionRef(draft.id), VersionRef(""))
     assert {each.feature: each.direction for each in forwards.features} == {
         "users": Direction.MORE,
         feature.id: Direction.MORE,
     }
-    assert forwards == await plans.difference(Which(draft.id, 1), Which(draft.id, 2))
-    backwards = await plans.difference(Which(draft.id, 2), Which("", 1))
+    assert forwards == await plans.difference(VersionRef(draft.id, 1), VersionRef(draft.id, 2))
+    backwards = await plans.difference(VersionRef(draft.id, 2), VersionRef("", 1))
     assert {each.direction for each in backwards.features} == {Direction.LESS}
-    other = await plans.difference(Which(draft.id), Which("premium"))
+    other = await plans.difference(VersionRef(draft.id), VersionRef("premium"))
     assert {each.feature for each in other.features} >= {"core", "biometric_auth", "users"}
     assert [each.name for each in other.rates] == ["api"]
-    every = await plans.difference(Which(draft.id), Which("enterprise"))
+    every = await plans.difference(VersionRef(draft.id), VersionRef("enterprise"))
     assert feature.id in {each.feature for each in every.features}, "enterprise has all features, also this new one"
 
 
@@ -347,7 +347,7 @@ async def test_without_a_database_every_use_case_is_unavailable() -> None:
     for refused in (
         plans.create(plan_draft()),
         plans.page(1, "", all_versions=True, plan_id=""),
-        plans.publish(Which("basic"), ACTOR),
+        plans.publish(VersionRef("basic"), ACTOR),
         plans.set_listed("basic", True, ACTOR),
         features.create(feature_draft(), ACTOR),
         features.page(1, ""),

@@ -78,7 +78,7 @@ def test_a_feature_is_drafted_as_it_was_answered(kind: FeatureType) -> None:
 
 def test_a_plan_is_drafted_as_it_was_answered() -> None:
     some = plan({"export": ON, "calls": limit(5), "seats": UNLIMITED, "theme": DARK}, rates=draft().limits)
-    assert plan_draft(plan_message(some), "plus").says(some)
+    assert plan_draft(plan_message(some), "plus").matches(some)
     assert not plan_message(some).HasField("archive_time")
 
 

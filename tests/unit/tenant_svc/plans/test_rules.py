@@ -179,9 +179,9 @@ def test_what_was_sent_is_not_said_back(text: str) -> None:
 )
 def test_a_draft_says_the_same_or_not(change: dict[str, Any], same: bool) -> None:
     stored = plan(draft().values, rates=draft().limits)
-    assert draft(**change).says(stored) is same
+    assert draft(**change).matches(stored) is same
 
 
 def test_true_and_one_are_not_the_same() -> None:
     one, true = FeatureValue.of_static(1), FeatureValue.of_static(True)
-    assert not draft(features=[("theme", one)]).says(plan({"theme": true}, rates=draft().limits))
+    assert not draft(features=[("theme", one)]).matches(plan({"theme": true}, rates=draft().limits))
