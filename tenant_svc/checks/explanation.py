@@ -50,7 +50,7 @@ def _plan(entitlements: TenantEntitlements, entitled: Effective) -> str:
     plan, feature_id = entitlements.plan, entitled.feature.id
     named = f"The plan {plan.id}, version {plan.version},"
     if entitled.plan_value is None:
-        return f"{named} says nothing about {feature_id}, which gives nothing."
+        return f"{named} gives no value for {feature_id}."
     return f"{named} gives {value_words(entitled.plan_value, entitled.feature)} for {feature_id}."
 
 
@@ -79,7 +79,7 @@ def _grace(entitlements: TenantEntitlements, entitled: Effective) -> Iterator[st
     if entitled.source is Source.GRACE and terms.grace_until is not None:
         plan = next(plan for plan in terms.grace_plans if plan.value_of(entitled.feature) == entitled.value)
         yield (
-            f"Until {moment_words(terms.grace_until)} the larger limit of a plan before, {plan.id}, version "
+            f"Until {moment_words(terms.grace_until)} the larger limit of an earlier plan, {plan.id}, version "
             f"{plan.version}, holds: {value_words(entitled.value, entitled.feature)}."
         )
 
@@ -88,7 +88,7 @@ def _override(entitled: Effective, reader: Reader) -> Iterator[str]:
     if entitled.override is not None:
         reason = reader.note(entitled.override.reason)
         why = f" Its reason: {reason}" if reason else ""
-        yield f"An override for this tenant says {override_words(entitled.override, entitled.feature)} instead.{why}"
+        yield f"An override for this tenant sets {override_words(entitled.override, entitled.feature)} instead.{why}"
 
 
 def _available_in(entitled: Effective) -> Iterator[str]:

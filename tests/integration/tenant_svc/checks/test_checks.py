@@ -224,7 +224,7 @@ async def test_an_explanation_has_the_grants_and_what_changed_last(
     ]
     assert {each.tenant_id for each in told.recent} == {acme.id}
     assert told_steps(told)[0] == "The plan premium, version 1, gives 10000 request a day for api_requests."
-    assert "says 5 request a day instead" in told_steps(told)[1]
+    assert "sets 5 request a day instead" in told_steps(told)[1]
     assert told_steps(told)[-1] == "So one more request is allowed."
 
 

@@ -208,7 +208,7 @@ async def test_users_learn_what_changed_but_not_why_and_by_whose_credential(serv
     set_ = history.changes[1]
     assert (set_.type, set_.feature) == (entitlement_pb2.ENTITLEMENT_CHANGE_TYPE_OVERRIDE_SET, METER)
     assert (set_.after, set_.HasField("create_time")) == ("7 request a day", True)
-    assert "An override for this tenant says 7 request a day instead." in explained.steps
+    assert "An override for this tenant sets 7 request a day instead." in explained.steps
     assert (explained.grants[0].amount, grants.grants[0].remaining) == (5, 5)
 
 

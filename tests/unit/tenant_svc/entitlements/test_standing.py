@@ -127,13 +127,13 @@ def explained(*, overrides: list[Override] | None = None) -> list[str]:
 
 def test_an_explanation_tells_what_was_weighed_in_its_order() -> None:
     assert explained() == [
-        "The plan basic, version 1, says nothing about flag, which gives nothing.",
+        "The plan basic, version 1, gives no value for flag.",
         "A rollout opens flag to 25.5 % of the tenants; this tenant is not among them.",
         "Plans that have it: premium.",
         "So flag is refused with FEATURE_NOT_IN_PLAN: the tenant does not have the feature.",
     ]
     assert explained(overrides=[override("flag", FeatureValue.of_boolean(True))])[2:] == [
-        "An override for this tenant says on instead. Its reason: a favour",
+        "An override for this tenant sets on instead. Its reason: a favour",
         "So flag is allowed.",
     ]
 
