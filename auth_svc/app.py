@@ -8,7 +8,7 @@ from tenantmesh.auth.v1 import auth_service_pb2, token_service_pb2
 from tenantmesh.auth.v1.auth_service_pb2_grpc import add_AuthServiceServicer_to_server
 from tenantmesh.auth.v1.token_service_pb2_grpc import add_TokenServiceServicer_to_server
 from tenantmesh.auth_svc.capabilities import AuthCapabilities
-from tenantmesh.auth_svc.resources import Resources
+from tenantmesh.auth_svc.resources import AuthResources
 from tenantmesh.auth_svc.schema import OUTAGE, SCHEMA, metadata
 from tenantmesh.auth_svc.settings import AuthSettings
 from tenantmesh.chassis.chain import make_ports
@@ -35,7 +35,7 @@ async def build(settings: AuthSettings, telemetry: Telemetry) -> Application:
     mesh, doors = connections.mesh, Doors(connections.database, OUTAGE)
     tenants = TenantDirectory(mesh.tenant_source)
     capabilities = AuthCapabilities(
-        Resources(settings=settings, doors=doors, redis=connections.redis, kek=kek, tenants=tenants)
+        AuthResources(settings=settings, doors=doors, redis=connections.redis, kek=kek, tenants=tenants)
     )
     ports = make_ports(
         settings,

@@ -9,7 +9,7 @@ from tenantmesh.auth_svc.api_keys import wiring as api_keys
 from tenantmesh.auth_svc.api_keys.api_keys import SystemKeys
 from tenantmesh.auth_svc.gauges import wiring as gauges
 from tenantmesh.auth_svc.passwords import wiring as passwords
-from tenantmesh.auth_svc.resources import Resources
+from tenantmesh.auth_svc.resources import AuthResources
 from tenantmesh.auth_svc.sessions import wiring as sessions
 from tenantmesh.auth_svc.tokens import wiring as tokens
 from tenantmesh.auth_svc.tokens.signing_keys import KeyRing
@@ -34,7 +34,7 @@ PARTS: tuple[TenantPart, ...] = (gauges.PART, accounts.PART, sessions.PART)
 class AuthCapabilities:
     """Each capability, built once from the resources of its process."""
 
-    def __init__(self, resources: Resources) -> None:
+    def __init__(self, resources: AuthResources) -> None:
         self.signing_keys: KeyRing = tokens.key_ring(resources)
         secrets = passwords.build()
         system, levels = api_keys.build(resources), gauges.build(resources)

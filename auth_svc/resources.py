@@ -10,11 +10,11 @@ from tenantmesh.interceptors import TenantDirectory
 from tenantmesh.runtime.encryption import KeyEncryptionKey
 from tenantmesh.runtime.redis_client import StoreClient
 
-__all__ = ["Resources"]
+__all__ = ["AuthResources"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Resources:
+class AuthResources:
     """Made once per process."""
 
     settings: AuthSettings

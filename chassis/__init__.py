@@ -5,6 +5,7 @@ it. It knows no noun of a service. What needs only a call or its errors belongs 
 process or its database to `runtime`, and what one service uses to that service.
 
     background  parts that run beside the calls, and a loop that repeats one piece of work
+    capability  what a capability brings to a process, and what it keeps of a tenant
     chain       assembly of a service's chain, and of its clients of the other services
     contract    the gRPC services of TenantMesh, for reflection
     doors       transactions that raise the service's own Unavailable while the database is away
@@ -19,5 +20,7 @@ process or its database to `runtime`, and what one service uses to that service.
     program     the main function of a process
     refusals    refusals that several services give
     requests    the vocabulary of requests: ids, texts, idempotency keys, and the refusal of wrong fields
+    service     a service, put together from its connections, capabilities and chain
+    servicers   one servicer per gRPC service, joined from the parts of several capabilities
     settings    settings that services share
 """

@@ -23,7 +23,7 @@ from tenantmesh.tenant.v1.plan_service_pb2_grpc import add_PlanServiceServicer_t
 from tenantmesh.tenant.v1.quota_service_pb2_grpc import add_QuotaServiceServicer_to_server
 from tenantmesh.tenant.v1.tenant_service_pb2_grpc import add_TenantServiceServicer_to_server
 from tenantmesh.tenant_svc.capabilities import TenantCapabilities
-from tenantmesh.tenant_svc.resources import Resources
+from tenantmesh.tenant_svc.resources import TenantResources
 from tenantmesh.tenant_svc.schema import SCHEMA
 from tenantmesh.tenant_svc.settings import TenantSettings
 from tenantmesh.tenant_svc.tables import metadata
@@ -44,7 +44,7 @@ async def build(settings: TenantSettings, telemetry: Telemetry) -> Application:
     """Make the service without starting it. Raises ValueError for settings that are missing."""
     connections = Connections(settings, SCHEMA)
     capabilities = TenantCapabilities(
-        Resources(
+        TenantResources(
             database=connections.database,
             events=settings.events,
             quotas=settings.quotas,

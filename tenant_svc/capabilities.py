@@ -25,7 +25,7 @@ from tenantmesh.tenant_svc.plan_changes import wiring as plan_changes
 from tenantmesh.tenant_svc.plans import wiring as plans
 from tenantmesh.tenant_svc.plans.repository import plan_ids
 from tenantmesh.tenant_svc.quota_retention import wiring as quota_retention
-from tenantmesh.tenant_svc.resources import Resources
+from tenantmesh.tenant_svc.resources import TenantResources
 from tenantmesh.tenant_svc.tenants import wiring as tenants
 from tenantmesh.tenant_svc.tenants.tenant import Tenant
 
@@ -59,7 +59,7 @@ PARTS: tuple[TenantPart, ...] = (
 class TenantCapabilities:
     """Each capability, built once from the resources of its process."""
 
-    def __init__(self, resources: Resources) -> None:
+    def __init__(self, resources: TenantResources) -> None:
         pooled = allowances.pooled_units(resources)
         changes = history.build(resources)
         self._tenants = tenants.build(resources, _created(PARTS))

@@ -11,11 +11,11 @@ from tenantmesh.runtime.database import Database
 from tenantmesh.tenant_svc.schema import OUTAGE
 from tenantmesh.tenant_svc.settings import QuotaSettings
 
-__all__ = ["Resources"]
+__all__ = ["TenantResources"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Resources:
+class TenantResources:
     """Made once per process. `pool` is None in a worker without a store: units in it then count as used."""
 
     database: Database

@@ -9,7 +9,7 @@ from tenantmesh.auth_svc.accounts import tables
 from tenantmesh.auth_svc.accounts.accounts import Accounts
 from tenantmesh.auth_svc.accounts.servicer import AccountServicer
 from tenantmesh.auth_svc.passwords.wiring import PasswordsCapability
-from tenantmesh.auth_svc.resources import Resources
+from tenantmesh.auth_svc.resources import AuthResources
 from tenantmesh.chassis.capability import Capability, TenantPart
 
 __all__ = ["PART", "build"]
@@ -18,7 +18,7 @@ _SERVICE = auth_service_pb2.DESCRIPTOR.services_by_name["AuthService"]
 PART = TenantPart(tables=(tables.users,))
 
 
-def build(resources: Resources, passwords: PasswordsCapability, level_changed: Callable[[], None]) -> Capability:
+def build(resources: AuthResources, passwords: PasswordsCapability, level_changed: Callable[[], None]) -> Capability:
     """Build the capability. `level_changed` is called after the number of users has changed."""
     accounts = Accounts(resources.doors, passwords.rules, passwords.hashing, on_change=level_changed)
     return Capability(name="accounts", servicers={_SERVICE: AccountServicer(accounts)}, part=PART)

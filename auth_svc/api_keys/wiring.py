@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tenantmesh.auth_svc.api_keys.api_keys import SystemKeys
-from tenantmesh.auth_svc.resources import Resources
+from tenantmesh.auth_svc.resources import AuthResources
 from tenantmesh.chassis.capability import Capability
 
 __all__ = ["ApiKeysCapability", "build"]
@@ -18,6 +18,6 @@ class ApiKeysCapability(Capability):
     keys: SystemKeys
 
 
-def build(resources: Resources) -> ApiKeysCapability:
+def build(resources: AuthResources) -> ApiKeysCapability:
     """Build the capability."""
     return ApiKeysCapability(name="api_keys", keys=SystemKeys(resources.doors))

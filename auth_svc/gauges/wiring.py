@@ -9,7 +9,7 @@ from datetime import timedelta
 from tenantmesh.auth_svc.gauges import tables
 from tenantmesh.auth_svc.gauges.outbox import GaugeOutbox
 from tenantmesh.auth_svc.gauges.reports import GrpcGaugeReports
-from tenantmesh.auth_svc.resources import Resources
+from tenantmesh.auth_svc.resources import AuthResources
 from tenantmesh.chassis.capability import Capability, TenantPart
 from tenantmesh.chassis.chain import to_tenant_svc
 from tenantmesh.chassis.lifecycle import Part
@@ -31,7 +31,7 @@ class GaugesCapability(Capability):
     level_changed: Callable[[], None]
 
 
-def build(resources: Resources) -> GaugesCapability:
+def build(resources: AuthResources) -> GaugesCapability:
     """Build the capability."""
     reports = GrpcGaugeReports(to_tenant_svc(resources.settings))
     relay = Relay("gauge-reports", GaugeOutbox(resources.doors), reports, interval=REPORT_INTERVAL)

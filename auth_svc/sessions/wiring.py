@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tenantmesh.auth.v1 import auth_service_pb2
 from tenantmesh.auth_svc.passwords.hashing import Hashing
-from tenantmesh.auth_svc.resources import Resources
+from tenantmesh.auth_svc.resources import AuthResources
 from tenantmesh.auth_svc.sessions import tables
 from tenantmesh.auth_svc.sessions.attempts import LoginAttempts
 from tenantmesh.auth_svc.sessions.password_login import PasswordLogin
@@ -33,7 +33,7 @@ class SessionsCapability(Capability):
     sessions: Sessions
 
 
-def build(resources: Resources, hashing: Hashing, access: AccessTokens) -> SessionsCapability:
+def build(resources: AuthResources, hashing: Hashing, access: AccessTokens) -> SessionsCapability:
     """Build the capability. `access` issues the access tokens of a session."""
     given = resources.settings.sessions
     lifetimes = SessionLifetimes(given.idle, given.absolute, given.grace)

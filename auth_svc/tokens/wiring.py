@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tenantmesh.auth.v1 import token_service_pb2
 from tenantmesh.auth_svc.api_keys.api_keys import SystemKeys
-from tenantmesh.auth_svc.resources import Resources
+from tenantmesh.auth_svc.resources import AuthResources
 from tenantmesh.auth_svc.tokens.servicer import TokenServicer
 from tenantmesh.auth_svc.tokens.signing_key import KeySchedule
 from tenantmesh.auth_svc.tokens.signing_keys import KeyRing
@@ -26,19 +26,19 @@ class TokensCapability(Capability):
     keys: KeyRing
 
 
-def key_ring(resources: Resources) -> KeyRing:
+def key_ring(resources: AuthResources) -> KeyRing:
     """Make the signing keys. They sign the tokens of sessions, which introspection needs in turn."""
     tokens = resources.settings.tokens
     return KeyRing(resources.doors, resources.kek, KeySchedule(tokens.sign_for, tokens.publish_before))
 
 
-def access_tokens(resources: Resources, keys: KeyRing) -> AccessTokens:
+def access_tokens(resources: AuthResources, keys: KeyRing) -> AccessTokens:
     """Make what issues access tokens."""
     tokens = resources.settings.tokens
     return AccessTokens(tokens.issuer, tokens.audience, keys)
 
 
-def build(resources: Resources, keys: KeyRing, system_keys: SystemKeys, sessions: LiveSessions) -> TokensCapability:
+def build(resources: AuthResources, keys: KeyRing, system_keys: SystemKeys, sessions: LiveSessions) -> TokensCapability:
     """Build the capability. `sessions` say whether the session of a token still lives."""
     tokens = resources.settings.tokens
     introspection = Introspection(JwtVerifier(tokens.issuer, tokens.audience, keys), system_keys, sessions)

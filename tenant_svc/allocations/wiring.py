@@ -13,7 +13,7 @@ from tenantmesh.tenant_svc.allocations.allocations import Allocations, nothing_t
 from tenantmesh.tenant_svc.allocations.servicer import AllocationServicer
 from tenantmesh.tenant_svc.allowances.ledger import Ledger
 from tenantmesh.tenant_svc.allowances.pool import PoolDrain
-from tenantmesh.tenant_svc.resources import Resources
+from tenantmesh.tenant_svc.resources import TenantResources
 
 __all__ = ["EXPIRY_INTERVAL", "PART", "build"]
 
@@ -29,7 +29,7 @@ PART = TenantPart(
 )
 
 
-def build(resources: Resources, ledger: Ledger) -> Capability:
+def build(resources: TenantResources, ledger: Ledger) -> Capability:
     """Build the capability."""
     drain = nothing_to_drain if resources.pool is None else PoolDrain(resources.pool, ledger)
     allocations = Allocations(resources.doors, ledger, uuid7, drain)

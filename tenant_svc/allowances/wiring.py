@@ -11,7 +11,7 @@ from tenantmesh.tenant_svc.allowances.pool import PoolReader
 from tenantmesh.tenant_svc.allowances.reservations import Reservations
 from tenantmesh.tenant_svc.allowances.servicer import AllowanceServicer
 from tenantmesh.tenant_svc.entitlements.entitlements import Pooled, nothing_pooled
-from tenantmesh.tenant_svc.resources import Resources
+from tenantmesh.tenant_svc.resources import TenantResources
 
 __all__ = ["AllowancesCapability", "build", "pooled_units"]
 
@@ -26,12 +26,12 @@ class AllowancesCapability(Capability):
     port: PostgresLedger
 
 
-def pooled_units(resources: Resources) -> Pooled:
+def pooled_units(resources: TenantResources) -> Pooled:
     """Return what reads the units in the pool: without a pool, there are none."""
     return nothing_pooled if resources.pool is None else PoolReader(resources.pool)
 
 
-def build(resources: Resources, reservations: Reservations) -> AllowancesCapability:
+def build(resources: TenantResources, reservations: Reservations) -> AllowancesCapability:
     """Build the capability. `reservations` frees units of reservations that have expired."""
     ledger = Ledger(resources.doors, reservations)
     return AllowancesCapability(

@@ -14,7 +14,7 @@ from tenantmesh.tenant_svc.checks.decision import Decision, decide
 from tenantmesh.tenant_svc.checks.rules import FeatureCheck, check_check
 from tenantmesh.tenant_svc.entitlements import reader
 from tenantmesh.tenant_svc.entitlements.entitlement import Effective, TenantEntitlements
-from tenantmesh.tenant_svc.entitlements.entitlements import EntitlementLookup
+from tenantmesh.tenant_svc.entitlements.entitlements import EntitlementQueries
 from tenantmesh.tenant_svc.entitlements.reader import WithSpent
 from tenantmesh.tenant_svc.entitlements.standing import Standing
 from tenantmesh.tenant_svc.features.refusals import feature_not_found
@@ -44,7 +44,7 @@ class Explanation:
 class Checks:
     """The use cases. All raise Unavailable when the database can't be reached."""
 
-    def __init__(self, doors: Doors, entitlements: EntitlementLookup) -> None:
+    def __init__(self, doors: Doors, entitlements: EntitlementQueries) -> None:
         self._doors = doors
         self._entitlements = entitlements
 

@@ -6,14 +6,14 @@ from tenantmesh.chassis.capability import Capability
 from tenantmesh.tenant.v1 import entitlement_service_pb2
 from tenantmesh.tenant_svc.checks.checks import Checks
 from tenantmesh.tenant_svc.checks.servicer import CheckServicer
-from tenantmesh.tenant_svc.entitlements.entitlements import Entitlements
-from tenantmesh.tenant_svc.resources import Resources
+from tenantmesh.tenant_svc.entitlements.entitlements import EntitlementQueries
+from tenantmesh.tenant_svc.resources import TenantResources
 
 __all__ = ["build"]
 
 _SERVICE = entitlement_service_pb2.DESCRIPTOR.services_by_name["EntitlementService"]
 
 
-def build(resources: Resources, entitlements: Entitlements) -> Capability:
+def build(resources: TenantResources, entitlements: EntitlementQueries) -> Capability:
     """Build the capability."""
     return Capability(name="checks", servicers={_SERVICE: CheckServicer(Checks(resources.doors, entitlements))})

@@ -12,7 +12,7 @@ from tenantmesh.tenant_svc.entitlements.entitlement import TenantEntitlements
 from tenantmesh.tenant_svc.entitlements.reader import WithSpent
 from tenantmesh.tenant_svc.entitlements.standing import Standing
 
-__all__ = ["EntitlementLookup", "Pooled", "nothing_pooled"]
+__all__ = ["EntitlementQueries", "Pooled", "nothing_pooled"]
 
 Pooled = Callable[[TenantId, Sequence[str]], Awaitable[Mapping[str, int]]]
 """Reads the pool's units of METERED features, which are given out and not used. Raises StoreUnavailable."""
@@ -23,7 +23,7 @@ async def nothing_pooled(_tenant_id: TenantId, _meters: Sequence[str]) -> Mappin
     return {}
 
 
-class EntitlementLookup:
+class EntitlementQueries:
     """The use cases. All raise Unavailable when the database can't be reached. While the pool is away, its units count
     as used."""
 

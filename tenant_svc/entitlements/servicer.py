@@ -7,7 +7,7 @@ from typing import Any
 from tenantmesh.interceptors import current_call
 from tenantmesh.tenant.v1 import entitlement_pb2
 from tenantmesh.tenant.v1 import entitlement_service_pb2 as pb
-from tenantmesh.tenant_svc.entitlements.entitlements import EntitlementLookup
+from tenantmesh.tenant_svc.entitlements.entitlements import EntitlementQueries
 from tenantmesh.tenant_svc.entitlements.mapping import entitlements_message
 
 __all__ = ["EntitlementServicer"]
@@ -18,7 +18,7 @@ _Context = Any  # handlers take what the call needs from current_call()
 class EntitlementServicer:
     """GetEntitlements of EntitlementService. The chain has established the caller and the tenant before it runs."""
 
-    def __init__(self, entitlements: EntitlementLookup) -> None:
+    def __init__(self, entitlements: EntitlementQueries) -> None:
         self._entitlements = entitlements
 
     async def GetEntitlements(

@@ -9,7 +9,7 @@ import tenantmesh.interceptors.entitlements as port
 from tenantmesh.chassis.event_log.watch import FromCursor, FromNow, Watch
 from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.tenant_svc.entitlements.entitlement import Effective, TenantEntitlements
-from tenantmesh.tenant_svc.entitlements.entitlements import EntitlementLookup
+from tenantmesh.tenant_svc.entitlements.entitlements import EntitlementQueries
 from tenantmesh.tenant_svc.history.event import EntitlementEvent
 
 __all__ = ["PostgresEntitlementSource", "for_the_chain"]
@@ -18,7 +18,7 @@ __all__ = ["PostgresEntitlementSource", "for_the_chain"]
 class PostgresEntitlementSource(port.EntitlementSource):
     """An EntitlementSource on the database and the process's one tail of the event log."""
 
-    def __init__(self, entitlements: EntitlementLookup, watch: Watch[EntitlementEvent]) -> None:
+    def __init__(self, entitlements: EntitlementQueries, watch: Watch[EntitlementEvent]) -> None:
         self._entitlements = entitlements
         self._watch = watch
 

@@ -8,11 +8,11 @@ from tenantmesh.chassis.capability import Capability, TenantPart
 from tenantmesh.chassis.event_log.watch import Watch
 from tenantmesh.tenant.v1 import entitlement_service_pb2
 from tenantmesh.tenant_svc.entitlements import tables
-from tenantmesh.tenant_svc.entitlements.entitlements import Entitlements, Pooled
+from tenantmesh.tenant_svc.entitlements.entitlements import EntitlementQueries, Pooled
 from tenantmesh.tenant_svc.entitlements.servicer import EntitlementServicer
 from tenantmesh.tenant_svc.entitlements.source import PostgresEntitlementSource
 from tenantmesh.tenant_svc.history.event import EntitlementEvent
-from tenantmesh.tenant_svc.resources import Resources
+from tenantmesh.tenant_svc.resources import TenantResources
 
 __all__ = ["PART", "EntitlementsCapability", "build"]
 
@@ -24,13 +24,13 @@ PART = TenantPart(tables=(tables.overrides, tables.plan_terms))
 class EntitlementsCapability(Capability):
     """`entitlements` are the use cases; `source` tells the service's own chain about entitlements."""
 
-    entitlements: Entitlements
+    entitlements: EntitlementQueries
     source: PostgresEntitlementSource
 
 
-def build(resources: Resources, pooled: Pooled, watch: Watch[EntitlementEvent]) -> EntitlementsCapability:
+def build(resources: TenantResources, pooled: Pooled, watch: Watch[EntitlementEvent]) -> EntitlementsCapability:
     """Build the capability. `pooled` reads the pool, `watch` follows changes of entitlements."""
-    entitlements = Entitlements(resources.doors, pooled)
+    entitlements = EntitlementQueries(resources.doors, pooled)
     return EntitlementsCapability(
         name="entitlements",
         servicers={_SERVICE: EntitlementServicer(entitlements)},

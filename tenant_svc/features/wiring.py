@@ -9,13 +9,13 @@ from tenantmesh.runtime.database import Connection
 from tenantmesh.tenant.v1 import plan_service_pb2
 from tenantmesh.tenant_svc.features.features import Features
 from tenantmesh.tenant_svc.features.servicer import FeatureServicer
-from tenantmesh.tenant_svc.resources import Resources
+from tenantmesh.tenant_svc.resources import TenantResources
 
 __all__ = ["build"]
 
 _SERVICE = plan_service_pb2.DESCRIPTOR.services_by_name["PlanService"]
 
 
-def build(resources: Resources, plan_ids: Callable[[Connection], Awaitable[set[str]]]) -> Capability:
+def build(resources: TenantResources, plan_ids: Callable[[Connection], Awaitable[set[str]]]) -> Capability:
     """Build the capability. `plan_ids` reads the ids of all plans, which rollouts of features name."""
     return Capability(name="features", servicers={_SERVICE: FeatureServicer(Features(resources.doors, plan_ids))})

@@ -10,7 +10,7 @@ from tenantmesh.tenant.v1 import quota_service_pb2
 from tenantmesh.tenant_svc.gauges import tables
 from tenantmesh.tenant_svc.gauges.gauges import Gauges
 from tenantmesh.tenant_svc.gauges.servicer import GaugeServicer
-from tenantmesh.tenant_svc.resources import Resources
+from tenantmesh.tenant_svc.resources import TenantResources
 
 __all__ = ["PART", "RETENTION_INTERVAL", "build"]
 
@@ -23,7 +23,7 @@ PART = TenantPart(
 )
 
 
-def build(resources: Resources) -> Capability:
+def build(resources: TenantResources) -> Capability:
     """Build the capability."""
     gauges = Gauges(resources.doors)
     return Capability(

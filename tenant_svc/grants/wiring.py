@@ -7,13 +7,13 @@ from tenantmesh.runtime.ids import uuid7
 from tenantmesh.tenant.v1 import entitlement_service_pb2
 from tenantmesh.tenant_svc.grants.grants import Grants
 from tenantmesh.tenant_svc.grants.servicer import GrantServicer
-from tenantmesh.tenant_svc.resources import Resources
+from tenantmesh.tenant_svc.resources import TenantResources
 
 __all__ = ["build"]
 
 _SERVICE = entitlement_service_pb2.DESCRIPTOR.services_by_name["EntitlementService"]
 
 
-def build(resources: Resources) -> Capability:
+def build(resources: TenantResources) -> Capability:
     """Build the capability."""
     return Capability(name="grants", servicers={_SERVICE: GrantServicer(Grants(resources.doors, uuid7))})

@@ -14,7 +14,7 @@ from tenantmesh.tenant_svc.history.event import EntitlementEvent
 from tenantmesh.tenant_svc.history.events import StoredEntitlementEvents
 from tenantmesh.tenant_svc.history.history import History, record_first_plan
 from tenantmesh.tenant_svc.history.servicer import HistoryServicer
-from tenantmesh.tenant_svc.resources import Resources
+from tenantmesh.tenant_svc.resources import TenantResources
 
 __all__ = ["PART", "HistoryCapability", "build"]
 
@@ -29,7 +29,7 @@ class HistoryCapability(Capability):
     watch: Watch[EntitlementEvent]
 
 
-def build(resources: Resources) -> HistoryCapability:
+def build(resources: TenantResources) -> HistoryCapability:
     """Build the capability."""
     feed: Feed[EntitlementEvent] = Feed(
         StoredEntitlementEvents(resources.doors), resources.events, resources.database, ENTITLEMENTS_CHANNEL

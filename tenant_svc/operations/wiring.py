@@ -13,7 +13,7 @@ from tenantmesh.tenant_svc.operations.mapping import OperationMessages
 from tenantmesh.tenant_svc.operations.operations import Operations
 from tenantmesh.tenant_svc.operations.repository import OPERATIONS_CHANNEL
 from tenantmesh.tenant_svc.operations.servicer import OperationServicer
-from tenantmesh.tenant_svc.resources import Resources
+from tenantmesh.tenant_svc.resources import TenantResources
 
 __all__ = ["PART", "build"]
 
@@ -23,7 +23,7 @@ PART = TenantPart(
 )
 
 
-def build(resources: Resources, types: Mapping[str, OperationMessages]) -> Capability:
+def build(resources: TenantResources, types: Mapping[str, OperationMessages]) -> Capability:
     """Build the capability. `types` makes the messages of each type of operation."""
     endings = Endings()
     operations = Operations(resources.doors, endings)

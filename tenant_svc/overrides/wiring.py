@@ -6,13 +6,13 @@ from tenantmesh.chassis.capability import Capability
 from tenantmesh.tenant.v1 import entitlement_service_pb2
 from tenantmesh.tenant_svc.overrides.overrides import Overrides
 from tenantmesh.tenant_svc.overrides.servicer import OverrideServicer
-from tenantmesh.tenant_svc.resources import Resources
+from tenantmesh.tenant_svc.resources import TenantResources
 
 __all__ = ["build"]
 
 _SERVICE = entitlement_service_pb2.DESCRIPTOR.services_by_name["EntitlementService"]
 
 
-def build(resources: Resources) -> Capability:
+def build(resources: TenantResources) -> Capability:
     """Build the capability."""
     return Capability(name="overrides", servicers={_SERVICE: OverrideServicer(Overrides(resources.doors))})

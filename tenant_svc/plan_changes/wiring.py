@@ -12,7 +12,7 @@ from tenantmesh.tenant_svc.plan_changes.mapping import PlanChangeMessages
 from tenantmesh.tenant_svc.plan_changes.plan_change import PLAN_CHANGE
 from tenantmesh.tenant_svc.plan_changes.plan_changes import PLAN_CHANGE_JOB, PlanChanges
 from tenantmesh.tenant_svc.plan_changes.servicer import PlanChangeServicer
-from tenantmesh.tenant_svc.resources import Resources
+from tenantmesh.tenant_svc.resources import TenantResources
 
 __all__ = ["OPERATIONS", "build"]
 
@@ -21,7 +21,7 @@ OPERATIONS = {PLAN_CHANGE: PlanChangeMessages()}
 """Its type of operation, for the capability that shows operations of every type."""
 
 
-def build(resources: Resources, pooled: Pooled) -> Capability:
+def build(resources: TenantResources, pooled: Pooled) -> Capability:
     """Build the capability. `pooled` reads the pool."""
     return Capability(
         name="plan_changes",

@@ -6,13 +6,13 @@ from tenantmesh.chassis.capability import Capability
 from tenantmesh.tenant.v1 import plan_service_pb2
 from tenantmesh.tenant_svc.plans.plans import Plans
 from tenantmesh.tenant_svc.plans.servicer import PlanServicer
-from tenantmesh.tenant_svc.resources import Resources
+from tenantmesh.tenant_svc.resources import TenantResources
 
 __all__ = ["build"]
 
 _SERVICE = plan_service_pb2.DESCRIPTOR.services_by_name["PlanService"]
 
 
-def build(resources: Resources) -> Capability:
+def build(resources: TenantResources) -> Capability:
     """Build the capability."""
     return Capability(name="plans", servicers={_SERVICE: PlanServicer(Plans(resources.doors))})

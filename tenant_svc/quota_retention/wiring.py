@@ -7,7 +7,7 @@ from datetime import timedelta
 from tenantmesh.chassis.background import Repeating
 from tenantmesh.chassis.capability import Capability
 from tenantmesh.tenant_svc.quota_retention.retention import Retention
-from tenantmesh.tenant_svc.resources import Resources
+from tenantmesh.tenant_svc.resources import TenantResources
 
 __all__ = ["INTERVAL", "build"]
 
@@ -15,7 +15,7 @@ INTERVAL = timedelta(minutes=10)
 """How often rows older than the retention are looked for."""
 
 
-def build(resources: Resources) -> Capability:
+def build(resources: TenantResources) -> Capability:
     """Build the capability."""
     retention = Retention(resources.doors, resources.quotas)
     return Capability(

@@ -8,7 +8,7 @@ from tenantmesh.chassis.capability import Capability, Created, TenantPart
 from tenantmesh.chassis.event_log.feed import Feed
 from tenantmesh.runtime.ids import uuid7
 from tenantmesh.tenant.v1 import tenant_service_pb2
-from tenantmesh.tenant_svc.resources import Resources
+from tenantmesh.tenant_svc.resources import TenantResources
 from tenantmesh.tenant_svc.tenants import tables
 from tenantmesh.tenant_svc.tenants.events import StoredTenantEvents
 from tenantmesh.tenant_svc.tenants.repository import EVENTS_CHANNEL
@@ -35,7 +35,7 @@ class TenantsCapability(Capability):
     source: PostgresTenantSource
 
 
-def build(resources: Resources, on_created: Created) -> TenantsCapability:
+def build(resources: TenantResources, on_created: Created) -> TenantsCapability:
     """Build the capability. `on_created` is what the parts of a tenant do when one is created."""
     stored = StoredTenantEvents(resources.doors)
     feed = Feed(stored, resources.events, resources.database, EVENTS_CHANNEL, prunable=stored)

@@ -16,7 +16,7 @@ from tenantmesh.runtime.database import Database, connect
 from tenantmesh.runtime.database.pool import RawConnection
 from tenantmesh.runtime.telemetry import Telemetry
 from tenantmesh.tenant_svc.capabilities import TenantCapabilities
-from tenantmesh.tenant_svc.resources import Resources
+from tenantmesh.tenant_svc.resources import TenantResources
 from tenantmesh.tenant_svc.schema import SCHEMA
 from tenantmesh.tenant_svc.settings import TenantWorkerSettings
 from tenantmesh.tenant_svc.tables import metadata
@@ -24,7 +24,7 @@ from tenantmesh.tenant_svc.tables import metadata
 __all__ = ["WorkerApp", "every_capability"]
 
 
-def every_capability(resources: Resources) -> Sequence[Capability]:
+def every_capability(resources: TenantResources) -> Sequence[Capability]:
     """Return the capabilities of tenant_svc."""
     return TenantCapabilities(resources).all
 
@@ -39,13 +39,13 @@ class WorkerApp:
         self,
         settings: TenantWorkerSettings,
         telemetry: Telemetry,
-        capabilities: Callable[[Resources], Sequence[Capability]] = every_capability,
+        capabilities: Callable[[TenantResources], Sequence[Capability]] = every_capability,
     ) -> None:
         self._settings = settings
         self._database = Database(settings.database, schema=SCHEMA)
         # Without a store, units in it count as used: too careful, never too generous.
         redis = None if settings.redis.url is None else redis_client.connect(settings.redis)
-        resources = Resources(
+        resources = TenantResources(
             database=self._database,
             events=settings.events,
             quotas=settings.quotas,

@@ -15,7 +15,7 @@ from sqlalchemy import MetaData, Table
 
 from tenantmesh.auth_svc import app as auth_app
 from tenantmesh.auth_svc import capabilities as auth
-from tenantmesh.auth_svc.resources import Resources as AuthResources
+from tenantmesh.auth_svc.resources import AuthResources
 from tenantmesh.auth_svc.schema import OUTAGE
 from tenantmesh.auth_svc.settings import AuthSettings, SigningSettings
 from tenantmesh.chassis.capability import Capability, TenantPart, jobs_of
@@ -32,7 +32,7 @@ from tenantmesh.runtime.row_security import TenantOwned, declaration_of
 from tenantmesh.runtime.settings import DatabaseSettings, RedisSettings
 from tenantmesh.tenant_svc import app as tenant_app
 from tenantmesh.tenant_svc import capabilities as tenant
-from tenantmesh.tenant_svc.resources import Resources as TenantResources
+from tenantmesh.tenant_svc.resources import TenantResources
 from tenantmesh.tenant_svc.settings import QuotaSettings
 
 ROOT = Path(__file__).resolve().parents[2]

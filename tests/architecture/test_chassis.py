@@ -21,7 +21,6 @@ SERVICES = tuple(sorted(path.name for path in ROOT.glob("*_svc")))
 EXCEPTIONS = {
     "event_log": "auth_svc/sessions: other processes follow revocations",
     "jobs": "auth_svc/invitations: mail is sent by a job",
-    "lifecycle": "both services, once their capabilities register their parts",
     "moments": "auth_svc/members: the times of a member",
     "opaque": "auth_svc/members: page tokens",
     "outbox": "tenant_svc/lifecycle: auth_svc learns that a tenant was purged",
@@ -29,7 +28,8 @@ EXCEPTIONS = {
 }
 
 # Folders of services whose nouns belong to the library's own vocabulary, so that chassis may use them too.
-VOCABULARY = {"allowances", "entitlements", "tenants", "tokens"}
+# A health check is the process's.
+VOCABULARY = {"allowances", "checks", "entitlements", "tenants", "tokens"}
 # Folders that are no capabilities.
 NO_NOUNS = {"migrations", "worker"}
 
@@ -68,7 +68,8 @@ def importers() -> dict[str, set[str]]:
 
 def services_of(child: str, seen: frozenset[str] = frozenset()) -> set[str]:
     """The services that use a child of chassis, directly or through another child."""
-    users = importers()[child] - seen
+    # `capability` only names the types of what a capability may bring; the service that brings it is the user.
+    users = importers()[child] - seen - {"capability"}
     services = users & set(SERVICES)
     return services.union(*(services_of(user, seen | {child}) for user in users - services))
 

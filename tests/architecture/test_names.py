@@ -9,9 +9,7 @@ from collections.abc import Iterator
 from tests.architecture.test_layout import ROOT, SOURCES
 
 # Class names that occur more than once, each with its reason.
-EXCEPTIONS = {
-    "Entitlements": "what the chain knows of a tenant, and tenant_svc's use case, which is about to be renamed",
-}
+EXCEPTIONS: dict[str, str] = {}
 
 
 def public_classes() -> Iterator[tuple[str, str]]:

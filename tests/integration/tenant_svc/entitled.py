@@ -19,7 +19,7 @@ from tenantmesh.runtime.ids import uuid7
 from tenantmesh.tenant_svc.checks.checks import Checks, Explanation
 from tenantmesh.tenant_svc.checks.decision import Decision
 from tenantmesh.tenant_svc.checks.explanation import steps
-from tenantmesh.tenant_svc.entitlements.entitlements import EntitlementLookup
+from tenantmesh.tenant_svc.entitlements.entitlements import EntitlementQueries
 from tenantmesh.tenant_svc.entitlements.standing import Standing
 from tenantmesh.tenant_svc.features.feature import FeatureValue
 from tenantmesh.tenant_svc.grants.grants import Grants
@@ -130,12 +130,12 @@ def pool() -> Pool:
 
 
 @pytest.fixture
-def entitlements(doors: Doors, pool: Pool) -> EntitlementLookup:
-    return EntitlementLookup(doors, pool)
+def entitlements(doors: Doors, pool: Pool) -> EntitlementQueries:
+    return EntitlementQueries(doors, pool)
 
 
 @pytest.fixture
-def checks(doors: Doors, entitlements: EntitlementLookup) -> Checks:
+def checks(doors: Doors, entitlements: EntitlementQueries) -> Checks:
     return Checks(doors, entitlements)
 
 

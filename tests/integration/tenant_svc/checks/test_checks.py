@@ -15,7 +15,7 @@ from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.tenant_svc.catalog_log.repository import record_catalog
 from tenantmesh.tenant_svc.checks.checks import Checks
 from tenantmesh.tenant_svc.checks.rules import FeatureCheck
-from tenantmesh.tenant_svc.entitlements.entitlements import EntitlementLookup
+from tenantmesh.tenant_svc.entitlements.entitlements import EntitlementQueries
 from tenantmesh.tenant_svc.features.feature import FeatureValue
 from tenantmesh.tenant_svc.grants.grants import Grants
 from tenantmesh.tenant_svc.history import repository
@@ -70,7 +70,7 @@ async def test_a_level_is_compared_with_its_limit(acme: Tenant, checks: Checks, 
 
 
 async def test_entitlements_as_a_whole_come_with_or_without_usage(
-    acme: Tenant, entitlements: EntitlementLookup, pool: Pool, rows: Rows
+    acme: Tenant, entitlements: EntitlementQueries, pool: Pool, rows: Rows
 ) -> None:
     await rows.spent(acme.id, 10, 10)
     assert (await entitlements.get(acme.id)).spent == {}
@@ -84,7 +84,7 @@ async def test_entitlements_as_a_whole_come_with_or_without_usage(
 
 @pytest.mark.parametrize("ask", ["get", "standing", "check", "explain"])
 async def test_a_tenant_that_is_not_there_is_not_found(
-    acme: Tenant, entitlements: EntitlementLookup, checks: Checks, rows: Rows, ask: str
+    acme: Tenant, entitlements: EntitlementQueries, checks: Checks, rows: Rows, ask: str
 ) -> None:
     await rows.delete(acme.id)
     for tenant_id in (acme.id, TenantId(uuid.uuid4())):
@@ -142,7 +142,7 @@ def _said(answer: Any) -> str:
 
 
 async def test_in_a_batch_nobody_is_told_of_another_tenant(
-    tenants: Tenants, entitlements: EntitlementLookup, checks: Checks, overrides: Overrides, pool: Pool, rows: Rows
+    tenants: Tenants, entitlements: EntitlementQueries, checks: Checks, overrides: Overrides, pool: Pool, rows: Rows
 ) -> None:
     """Every tenant has a limit and a usage of its own; 1,000 checks in any order tell each of its own."""
     several = [await tenants.create(new_tenant(), None) for _ in range(25)]
@@ -180,7 +180,7 @@ class CountingDoors(Doors):
 async def test_a_batch_takes_two_transactions_whoever_it_is_about(doors: Doors, acme: Tenant, globex: Tenant) -> None:
     counting = CountingDoors(doors._database, OUTAGE)
     checks = [check(acme), check(globex.slug), check(acme, "users"), check(str(uuid.uuid4()))] * 250
-    assert len(await Checks(counting, EntitlementLookup(counting)).check_many(checks)) == 1000
+    assert len(await Checks(counting, EntitlementQueries(counting)).check_many(checks)) == 1000
     assert counting.opened == 2
 
 

@@ -14,7 +14,7 @@ from tenantmesh.chassis.doors import Doors
 from tenantmesh.tenant_svc.checks.checks import Checks
 from tenantmesh.tenant_svc.checks.rules import FeatureCheck
 from tenantmesh.tenant_svc.entitlements import reader
-from tenantmesh.tenant_svc.entitlements.entitlements import EntitlementLookup
+from tenantmesh.tenant_svc.entitlements.entitlements import EntitlementQueries
 from tenantmesh.tenant_svc.features.feature import FeatureValue, Rollout
 from tenantmesh.tenant_svc.features.features import FeatureChange, Features
 from tenantmesh.tenant_svc.features.rules import FeatureDraft
@@ -61,7 +61,7 @@ async def private(doors: Doors, plans: Plans, tenants: Tenants, rows: Rows, glob
 
 
 async def available(
-    doors: Doors, entitlements: EntitlementLookup, checks: Checks, tenant: Tenant, flag: str
+    doors: Doors, entitlements: EntitlementQueries, checks: Checks, tenant: Tenant, flag: str
 ) -> Sequence[str]:
     """The plans that have the feature, which every reader tells alike."""
     check = FeatureCheck(str(tenant.id), flag, 0)
@@ -82,7 +82,7 @@ async def available(
 
 
 async def test_a_private_plan_is_named_to_its_tenants_only(
-    doors: Doors, entitlements: EntitlementLookup, checks: Checks, plans: Plans, private: Private
+    doors: Doors, entitlements: EntitlementQueries, checks: Checks, plans: Plans, private: Private
 ) -> None:
     everybodys, own = ("enterprise",), tuple(sorted(["enterprise", private.plan_id]))
     assert await available(doors, entitlements, checks, private.globex, private.flag) == everybodys
@@ -94,7 +94,7 @@ async def test_a_private_plan_is_named_to_its_tenants_only(
 
 
 async def test_listing_a_plan_is_a_change_for_every_tenant(
-    entitlements: EntitlementLookup, plans: Plans, private: Private
+    entitlements: EntitlementQueries, plans: Plans, private: Private
 ) -> None:
     before = (await entitlements.get(private.globex.id)).entitlements.revision
     await plans.set_listed(private.plan_id, True, ACTOR)

@@ -32,7 +32,7 @@ from tenantmesh.tenant.v1.entitlement_service_pb2_grpc import (
 from tenantmesh.tenant_svc.catalog_log.repository import ENTITLEMENTS_CHANNEL
 from tenantmesh.tenant_svc.checks.checks import Checks
 from tenantmesh.tenant_svc.checks.servicer import CheckServicer
-from tenantmesh.tenant_svc.entitlements.entitlements import EntitlementLookup
+from tenantmesh.tenant_svc.entitlements.entitlements import EntitlementQueries
 from tenantmesh.tenant_svc.entitlements.servicer import EntitlementServicer
 from tenantmesh.tenant_svc.entitlements.source import for_the_chain
 from tenantmesh.tenant_svc.features.feature import FeatureValue, Rollout
@@ -76,7 +76,7 @@ class Served:
 async def served(
     database: Database,
     doors: Doors,
-    entitlements: EntitlementLookup,
+    entitlements: EntitlementQueries,
     checks: Checks,
     overrides: Overrides,
     grants: Grants,
@@ -372,7 +372,7 @@ def as_json(value: Any) -> str:
 
 
 async def test_another_process_sees_what_this_one_does(
-    served: Served, acme: Tenant, rows: Rows, entitlements: EntitlementLookup, grants: Grants
+    served: Served, acme: Tenant, rows: Rows, entitlements: EntitlementQueries, grants: Grants
 ) -> None:
     theme = await rows.feature("STATIC")
     told_of_theme = {"columns": 5, "ratio": 0.5, "names": ["a", True, {"deep": [2**53, -1]}]}

@@ -11,7 +11,7 @@ from tenantmesh.chassis.pages import id_tokens
 from tenantmesh.chassis.requests import RequestKey
 from tenantmesh.interceptors.errors import InvalidArgument
 from tenantmesh.tenant_svc.catalog_log.repository import record_catalog
-from tenantmesh.tenant_svc.entitlements.entitlements import EntitlementLookup
+from tenantmesh.tenant_svc.entitlements.entitlements import EntitlementQueries
 from tenantmesh.tenant_svc.features.feature import FeatureValue, Rollout
 from tenantmesh.tenant_svc.features.features import FeatureChange, Features
 from tenantmesh.tenant_svc.features.rules import FeatureDraft
@@ -46,7 +46,7 @@ async def test_a_history_begins_with_the_first_plan(tenants: Tenants, history: H
 
 
 async def test_a_rollout_that_takes_a_feature_away_is_told(
-    acme: Tenant, entitlements: EntitlementLookup, history: History, doors: Doors, rows: Rows
+    acme: Tenant, entitlements: EntitlementQueries, history: History, doors: Doors, rows: Rows
 ) -> None:
     flag = await rows.feature(share=10_000)
     assert (await entitlements.get(acme.id)).entitlements.features[flag].enabled

@@ -18,7 +18,7 @@ from tenantmesh.interceptors.errors import Aborted, InvalidArgument, OutOfRange
 from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.runtime.database import Database
 from tenantmesh.tenant_svc.catalog_log.repository import ENTITLEMENTS_CHANNEL, record_catalog
-from tenantmesh.tenant_svc.entitlements.entitlements import EntitlementLookup
+from tenantmesh.tenant_svc.entitlements.entitlements import EntitlementQueries
 from tenantmesh.tenant_svc.entitlements.source import PostgresEntitlementSource
 from tenantmesh.tenant_svc.features.feature import FeatureValue
 from tenantmesh.tenant_svc.grants.grants import Grants
@@ -313,7 +313,7 @@ async def test_every_change_waits_for_whoever_writes_to_the_log(
 async def test_the_chain_of_this_service_learns_whose_entitlements_changed(
     follow: Following, doors: Doors, acme: Tenant, globex: Tenant, overrides: Overrides, rows: Rows
 ) -> None:
-    source = PostgresEntitlementSource(EntitlementLookup(doors), follow.watch)
+    source = PostgresEntitlementSource(EntitlementQueries(doors), follow.watch)
     stream = source.watch(None)
     async with asyncio.timeout(30):
         first = await anext(stream)

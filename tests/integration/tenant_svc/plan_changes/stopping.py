@@ -21,7 +21,7 @@ from tenantmesh.tenant_svc.operations.operation import Operation
 from tenantmesh.tenant_svc.plan_changes.executor import PlanChangeExecutor
 from tenantmesh.tenant_svc.plan_changes.jobs import PlanChangeJobs
 from tenantmesh.tenant_svc.plan_changes.plan_changes import PLAN_CHANGE_JOB
-from tenantmesh.tenant_svc.resources import Resources
+from tenantmesh.tenant_svc.resources import TenantResources
 from tenantmesh.tenant_svc.settings import TenantWorkerSettings
 from tenantmesh.tenant_svc.worker.app import WorkerApp
 
@@ -67,7 +67,7 @@ def main() -> int:
     settings = cast("type[Any]", TenantWorkerSettings)()  # pydantic reads the environment
     telemetry = setup(settings.telemetry, "stopping")
 
-    def capabilities(resources: Resources) -> list[Capability]:
+    def capabilities(resources: TenantResources) -> list[Capability]:
         steps = StoppingSteps(resources.doors, pooled_units(resources), place, operation_id)
         return [Capability(name="plan_changes", jobs={PLAN_CHANGE_JOB: PlanChangeJobs(steps)})]
 

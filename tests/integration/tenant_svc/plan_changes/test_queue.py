@@ -29,7 +29,7 @@ from tenantmesh.tenant_svc.operations.operations import Operations
 from tenantmesh.tenant_svc.plan_changes.executor import PlanChangeExecutor
 from tenantmesh.tenant_svc.plan_changes.jobs import PlanChangeJobs
 from tenantmesh.tenant_svc.plan_changes.plan_changes import PLAN_CHANGE_JOB
-from tenantmesh.tenant_svc.resources import Resources
+from tenantmesh.tenant_svc.resources import TenantResources
 from tenantmesh.tenant_svc.settings import TenantWorkerSettings
 from tenantmesh.tenant_svc.worker.app import WorkerApp
 from tests.integration.tenant_svc.stage import eventually
@@ -53,7 +53,7 @@ async def working(
         worker=JobSettings.model_validate({"queue_url": database.url("tenant_worker"), **FAST, **more}),
     )
 
-    def capabilities(resources: Resources) -> list[Capability]:
+    def capabilities(resources: TenantResources) -> list[Capability]:
         handler = PlanChangeJobs(make_executor(resources.doors, pooled_units(resources)))
         return [Capability(name="plan_changes", jobs={PLAN_CHANGE_JOB: handler})]
 
