@@ -34,15 +34,15 @@ class Part:
 
 
 class Entered:
-    """A part that is an asynchronous context manager: entered by the start, left by the close."""
+    """A part that is an asynchronous context manager: made and entered by the start, left by the close."""
 
-    def __init__(self, manager: AbstractAsyncContextManager[object]) -> None:
+    def __init__(self, manager: Callable[[], AbstractAsyncContextManager[object]]) -> None:
         self._manager = manager
         self._opened = AsyncExitStack()
 
     async def start(self) -> None:
         """Enter it."""
-        await self._opened.enter_async_context(self._manager)
+        await self._opened.enter_async_context(self._manager())
 
     async def close(self) -> None:
         """Leave it, if it was entered."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tenantmesh.tenant_svc import followers
 from tenantmesh.tenant_svc.allocations import tables as allocations
 from tenantmesh.tenant_svc.balances import tables as balances
 from tenantmesh.tenant_svc.catalog_log import tables as catalog_log
@@ -16,4 +17,6 @@ from tenantmesh.tenant_svc.tenants import tables as tenants
 
 __all__ = ["MODULES", "metadata"]
 
-MODULES = (allocations, balances, catalog_log, entitlements, features, gauges, history, operations, plans, tenants)
+MODULES = (
+    allocations, balances, catalog_log, entitlements, features, followers, gauges, history, operations, plans, tenants,
+)  # fmt: skip

@@ -43,7 +43,8 @@ class Feed(Generic[_E]):
             else None
         )
         self._log = log
-        self._listener = database.listen(channel, lambda _payload: self._tail.wake())
+        self._database = database
+        self._channel = channel
         self._opened = AsyncExitStack()
 
     @property
@@ -59,7 +60,7 @@ class Feed(Generic[_E]):
         """Start to follow the log. Raises Unavailable without a database."""
         await self._tail.start()
         self._opened.push_async_callback(self._tail.close)
-        await self._opened.enter_async_context(self._listener)
+        await self._opened.enter_async_context(self._database.listen(self._channel, self._on_event))
         if self._retention is not None:
             await self._retention.start()
             self._opened.push_async_callback(self._retention.close)
@@ -67,3 +68,6 @@ class Feed(Generic[_E]):
     async def close(self) -> None:
         """Stop following, even when it was never started."""
         await self._opened.aclose()
+
+    def _on_event(self, _payload: str) -> None:
+        self._tail.wake()

@@ -16,7 +16,7 @@ from sqlalchemy.dialects.postgresql import insert
 from tenantmesh.chassis.background import Repeating
 from tenantmesh.chassis.doors import Doors
 from tenantmesh.chassis.event_log.log import Event, EventLog
-from tenantmesh.runtime.database import Connection, Statement, compiled
+from tenantmesh.runtime.database import Connection, InternalDatabaseError, Statement, compiled
 from tenantmesh.runtime.row_security import TableGrant, catalog
 
 __all__ = ["Follower", "FollowerPositions", "followers_table"]
@@ -51,6 +51,7 @@ class FollowerPositions:
             .values(log=bindparam("of_log"), follower=bindparam("of_follower"), position=bindparam("at"))
             .on_conflict_do_nothing()
         )
+        self._read: Statement = compiled(select(table.c.position).where(*this))
         self._claim: Statement = compiled(select(table.c.position).where(*this).with_for_update(skip_locked=True))
         self._move: Statement = compiled(update(table).where(*this).values(position=bindparam("at")))
         self._slowest: Statement = compiled(
@@ -60,6 +61,13 @@ class FollowerPositions:
     async def add(self, connection: Connection, log: str, follower: str, position: int) -> None:
         """Store the first position of a follower, unless it has one."""
         await connection.execute(self._add, of_log=log, of_follower=follower, at=position)
+
+    async def read(self, connection: Connection, log: str, follower: str) -> int:
+        """Return the position of a follower that has been added."""
+        row = await connection.fetch_row(self._read, of_log=log, of_follower=follower)
+        if row is None:
+            raise InternalDatabaseError(f"the follower {follower} of the log {log} was never added")
+        return int(row["position"])
 
     async def claim(self, connection: Connection, log: str, follower: str) -> int | None:
         """Lock the follower until this transaction ends and return its position; None while another process has it."""
@@ -117,12 +125,14 @@ class Follower(Generic[_E]):
 
     async def step(self) -> bool:
         """Handle the next batch and return whether there may be more. Raises Unavailable, and errors of `handle`."""
+        async with self._doors.system(f"where the follower {self._name} is", read_only=True) as connection:
+            position = await self._positions.read(connection, self._log.name, self._name)
+        events = await self._log.after(position, _BATCH)
+        if not events:
+            return False
         async with self._doors.system(f"events for the follower {self._name}") as connection:
-            position = await self._positions.claim(connection, self._log.name, self._name)
-            if position is None:
-                return False
-            events = await self._log.after(position, _BATCH)
-            if events:
-                await self._handle(connection, events)
-                await self._positions.move(connection, self._log.name, self._name, events[-1].position)
+            if await self._positions.claim(connection, self._log.name, self._name) != position:
+                return False  # another process has these events, or has handled them since
+            await self._handle(connection, events)
+            await self._positions.move(connection, self._log.name, self._name, events[-1].position)
         return len(events) == _BATCH

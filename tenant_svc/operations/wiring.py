@@ -30,6 +30,6 @@ def build(resources: TenantResources, types: Mapping[str, OperationMessages]) ->
     return Capability(
         name="operations",
         servicers={_SERVICE: OperationServicer(operations, types)},
-        background=[Entered(resources.database.listen(OPERATIONS_CHANNEL, endings.wake))],
+        background=[Entered(lambda: resources.database.listen(OPERATIONS_CHANNEL, endings.wake))],
         part=PART,
     )

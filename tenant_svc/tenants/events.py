@@ -14,6 +14,7 @@ from tenantmesh.chassis.event_log.log import EventLog, cursor_expired
 from tenantmesh.chassis.locks import try_hold
 from tenantmesh.interceptors.errors import Unavailable
 from tenantmesh.runtime import locks
+from tenantmesh.tenant_svc.followers import FOLLOWERS
 from tenantmesh.tenant_svc.tenants import repository
 from tenantmesh.tenant_svc.tenants.tenant import Tenant
 
@@ -93,14 +94,15 @@ class StoredTenantEvents(EventLog[TenantEvent]):
     async def prune(self, keep: timedelta, limit: int) -> int:
         """Delete up to `limit` events that are older than `keep`, and return how many.
 
-        Deletes only the beginning of the log and moves the horizon in the same transaction. Deletes nothing while
-        another process prunes.
+        Deletes only the beginning of the log, and none that a follower has yet to handle. Moves the horizon in the same
+        transaction. Deletes nothing while another process prunes.
         """
         async with self._doors.system("prune the tenant event log") as connection:
             if not await try_hold(connection, locks.EVENT_LOG_PRUNING):
                 return 0
             through = await repository.last_older_than(connection, keep, limit)
-            if through is None:
-                return 0
+            slowest = await FOLLOWERS.slowest(connection, self.name)
+            if through is None or (slowest is not None and slowest < through):
+                return 0  # a follower needs the next events; their turn comes once it has handled them
             await repository.move_horizon(connection, through)
             return await repository.delete_through(connection, through)

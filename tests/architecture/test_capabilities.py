@@ -37,7 +37,7 @@ from tenantmesh.tenant_svc.settings import QuotaSettings
 
 ROOT = Path(__file__).resolve().parents[2]
 _PLACE = SecretStr("postgresql://nobody@127.0.0.1:1/nothing")
-NOWHERE = DatabaseSettings(url=_PLACE, system_url=_PLACE)
+NOWHERE = DatabaseSettings(url=_PLACE)  # as the worker, which has no system role
 SERVICES: dict[str, tuple[ModuleType, ModuleType]] = {"tenant_svc": (tenant_app, tenant), "auth_svc": (auth_app, auth)}
 # Folders that bring nothing of their own to a process.
 WITHOUT_WIRING = {"tenant_svc/catalog_log": "SQL that features and plans write the log of the catalog with"}

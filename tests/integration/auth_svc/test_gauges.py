@@ -174,7 +174,7 @@ async def test_the_migration_counts_those_who_are_there(postgres: WorkerDatabase
                     await add(accounts, tenant, f"{n}@example.com", None)
             for statement in ("DROP TABLE auth.gauges", "UPDATE auth.alembic_version SET version_num = '0002'"):
                 await as_superuser(own, statement)
-            await migrations.upgrade("auth_svc", own.url("tenantmesh_migrate"), "auth_owner")
+            await migrations.upgrade("tenantmesh.auth_svc", own.url("tenantmesh_migrate"), "auth_owner")
             await row_security.verify(database, metadata, package="tenantmesh.auth_svc")
             levels = await unreported(Doors(database, OUTAGE), None, 10)
     found = {each.tenant_id: (each.gauge, each.level, each.version) for each in levels}

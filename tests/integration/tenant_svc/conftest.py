@@ -44,7 +44,7 @@ __all__ = [
 
 @pytest.fixture(scope="session")
 async def migrated(postgres: WorkerDatabase) -> WorkerDatabase:
-    await migrations.upgrade("tenant_svc", postgres.url("tenantmesh_migrate"), "tenant_owner")
+    await migrations.upgrade("tenantmesh.tenant_svc", postgres.url("tenantmesh_migrate"), "tenant_owner")
     return postgres
 
 

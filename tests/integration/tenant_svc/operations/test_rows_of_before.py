@@ -123,7 +123,9 @@ async def old(postgres: WorkerDatabase, before: str) -> AsyncIterator[Old]:
 
 
 async def upgraded(old: Old) -> Operations:
-    revisions = await migrations.upgrade("tenant_svc", old.database.url("tenantmesh_migrate"), "tenant_owner")
+    revisions = await migrations.upgrade(
+        "tenantmesh.tenant_svc", old.database.url("tenantmesh_migrate"), "tenant_owner"
+    )
     assert (revisions.current, revisions.pending) == (LAST_BEFORE, True)
     return Operations(old.doors, Endings())
 
