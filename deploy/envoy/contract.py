@@ -22,6 +22,16 @@ UNARY_MAX_TIMEOUT = timedelta(seconds=60)
 OWN = "tenantmesh."
 IMPORTED = "google."
 """Packages that we import messages from. Some declare services too, which nobody here serves."""
+UPSTREAM_OF = {
+    "tenant": "tenant",
+    "auth": "auth",
+    "usage": "tenant",
+    "audit": "tenant",
+    "webhook": "tenant",
+}
+"""The second part of a proto package → the upstream that serves its services. tenant_svc serves four of them."""
+RESERVED = {"decision": "decision_svc"}
+"""The second part of a proto package → the service that will serve it. The edge has no upstream for that one yet."""
 VERBS = ("get", "put", "post", "delete", "patch")
 
 
@@ -99,11 +109,23 @@ def _service(
     upstreams: Collection[str],
 ) -> Service:
     name = f"{file.package}.{service.name}"
-    upstream = next((part for part in file.package.split(".")[1:2] if part in upstreams), None)
-    if upstream is None:
-        known = ", ".join(sorted(upstreams))
-        raise UnusableContract(f"no upstream serves {name}: its package's second part must be one of {known}")
+    upstream = _upstream(name, file.package)
+    if upstream not in upstreams:
+        raise UnusableContract(f"{name} is served by {upstream}, which the edge has no address for")
     return Service(name, upstream, tuple(_method(name, method) for method in service.method))
+
+
+def _upstream(service: str, package: str) -> str:
+    part = next(iter(package.split(".")[1:2]), "")
+    if part in RESERVED:
+        raise UnusableContract(
+            f"no upstream serves {service}: the package part {part!r} is reserved for {RESERVED[part]}, "
+            "which the edge does not reach yet"
+        )
+    if part not in UPSTREAM_OF:
+        known = ", ".join(sorted(UPSTREAM_OF))
+        raise UnusableContract(f"no upstream serves {service}: its package's second part must be one of {known}")
+    return UPSTREAM_OF[part]
 
 
 def _method(service: str, method: descriptor_pb2.MethodDescriptorProto) -> Method:

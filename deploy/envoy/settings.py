@@ -109,5 +109,5 @@ class EdgeSettings:
 
     @property
     def upstreams(self) -> dict[str, tuple[str, ...]]:
-        """Cluster name → addresses. A package `tenantmesh.<name>.v1` is served by the cluster `<name>`."""
+        """Cluster name → addresses. `contract.UPSTREAM_OF` says which proto packages each cluster serves."""
         return {"tenant": self.tenant, "auth": self.auth}

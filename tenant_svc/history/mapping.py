@@ -6,7 +6,8 @@ from tenantmesh.chassis.event_log.watch import Change
 from tenantmesh.chassis.moments import timestamp
 from tenantmesh.interceptors.errors import MeshError
 from tenantmesh.interceptors.servers.status import to_status
-from tenantmesh.tenant.v1 import entitlement_pb2, tenant_service_pb2
+from tenantmesh.policy.v1.watch_pb2 import Checkpoint
+from tenantmesh.tenant.v1 import entitlement_pb2
 from tenantmesh.tenant.v1 import entitlement_service_pb2 as pb
 from tenantmesh.tenant_svc.history.event import ChangeType, EntitlementEvent
 from tenantmesh.tenant_svc.readers import Reader
@@ -36,7 +37,7 @@ def event_message(change: Change[EntitlementEvent], reader: Reader) -> pb.WatchE
     """Return one message of a stream: an event, or a checkpoint."""
     event = change.event
     if event is None:
-        checkpoint = tenant_service_pb2.Checkpoint(caught_up=change.caught_up)
+        checkpoint = Checkpoint(caught_up=change.caught_up)
         return pb.WatchEntitlementsResponse(checkpoint=checkpoint, cursor=change.cursor)
     result = pb.EntitlementEvent(
         tenant_id="" if event.tenant_id is None else str(event.tenant_id),

@@ -10,13 +10,15 @@ from google.protobuf.message import Message
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
 from tenantmesh.interceptors.servers.status import DOMAIN
-from tenantmesh.tenant_svc.operations.operation import Failure, Operation
+from tenantmesh.tenant.v1 import operation_pb2
+from tenantmesh.tenant_svc.operations.operation import Failure, Operation, OperationState
 from tenantmesh.tenant_svc.operations.operations import LONGEST_WAIT
 from tenantmesh.tenant_svc.readers import Reader
 
-__all__ = ["OperationMessages", "operation_message", "seconds_of"]
+__all__ = ["OperationMessages", "operation_message", "seconds_of", "state_value"]
 
 _DEFAULT_WAIT_SECONDS = 10.0
+_STATES = {state: operation_pb2.OperationState.Value(f"OPERATION_STATE_{state.value}") for state in OperationState}
 
 
 class OperationMessages(Protocol):
@@ -29,6 +31,11 @@ class OperationMessages(Protocol):
     def response(self, operation: Operation) -> Message:
         """Must return the result. Called only for an operation that has one."""
         ...
+
+
+def state_value(state: OperationState) -> operation_pb2.OperationState.ValueType:
+    """Return the state as the contract has it, for the metadata of every type."""
+    return _STATES[state]
 
 
 def seconds_of(timeout: Duration | None) -> float:

@@ -7,8 +7,8 @@ from google.protobuf.message import Message
 from tenantmesh.chassis.moments import moment, timestamp
 from tenantmesh.tenant.v1 import tenant_service_pb2 as pb
 from tenantmesh.tenant_svc.entitlements.entitlement import OverLimitPolicy
-from tenantmesh.tenant_svc.operations.mapping import OperationMessages
-from tenantmesh.tenant_svc.operations.operation import Operation, OperationState
+from tenantmesh.tenant_svc.operations.mapping import OperationMessages, state_value
+from tenantmesh.tenant_svc.operations.operation import Operation
 from tenantmesh.tenant_svc.plan_changes.plan_change import NewPlanChange, OverLimit, PlanChange, Timing
 from tenantmesh.tenant_svc.readers import Reader
 from tenantmesh.tenant_svc.tenants.mapping import tenant_message
@@ -16,7 +16,6 @@ from tenantmesh.tenant_svc.tenants.tenant import Tenant
 
 __all__ = ["PlanChangeMessages", "plan_change_of"]
 
-_STATES = {state: pb.MigrationState.Value(f"MIGRATION_STATE_{state.value}") for state in OperationState}
 _TIMINGS: dict[int, Timing] = {
     pb.MIGRATION_TIMING_UNSPECIFIED: Timing.IMMEDIATE,
     **{pb.MigrationTiming.Value(f"MIGRATION_TIMING_{timing.value}"): timing for timing in Timing},
@@ -47,7 +46,7 @@ class PlanChangeMessages(OperationMessages):
         """See OperationMessages. Users do not see which credential has cancelled it."""
         change = PlanChange.of(operation)
         return pb.MigrateTenantPlanMetadata(
-            state=_STATES[operation.state],
+            state=state_value(operation.state),
             progress_percent=operation.state.percent,
             from_plan_id=change.from_plan.id,
             from_plan_version=change.from_plan.version,

@@ -7,6 +7,7 @@ from tenantmesh.chassis.moments import timestamp
 from tenantmesh.interceptors.errors import MeshError
 from tenantmesh.interceptors.servers.status import to_status
 from tenantmesh.interceptors.tenants import TenantState
+from tenantmesh.policy.v1.watch_pb2 import Checkpoint
 from tenantmesh.tenant.v1 import tenant_pb2, tenant_service_pb2
 from tenantmesh.tenant_svc.tenants.events import EventType, TenantEvent
 from tenantmesh.tenant_svc.tenants.tenant import NewTenant, Tenant
@@ -47,7 +48,7 @@ def event_message(change: Change[TenantEvent]) -> tenant_service_pb2.WatchTenant
     """Return one message of a stream: an event, or a checkpoint."""
     event = change.event
     if event is None:
-        checkpoint = tenant_service_pb2.Checkpoint(caught_up=change.caught_up)
+        checkpoint = Checkpoint(caught_up=change.caught_up)
         return tenant_service_pb2.WatchTenantsResponse(checkpoint=checkpoint, cursor=change.cursor)
     result = tenant_service_pb2.TenantEvent(type=_TYPES[event.type], tenant=tenant_message(event.tenant))
     return tenant_service_pb2.WatchTenantsResponse(result=result, cursor=change.cursor)

@@ -208,12 +208,12 @@ async def test_a_tenant_moves_to_another_plan(transport: Transport, mesh: Mesh, 
     ada = await world.user(acme)
     request = {"id": acme.id, "planId": "premium", "requestId": str(uuid.uuid4())}
     tried = await operate(transport, mesh, f"{TENANTS}/MigrateTenantPlan", {**request, "validateOnly": True})
-    assert (tried.body["done"], tried.body["metadata"]["state"]) == (True, "MIGRATION_STATE_VALIDATED")
+    assert (tried.body["done"], tried.body["metadata"]["state"]) == (True, "OPERATION_STATE_VALIDATED")
     assert (await entitlement(transport, acme, "users", ada.token))["value"]["limit"] == "100"
     started = await operate(transport, mesh, f"{TENANTS}/MigrateTenantPlan", request)
     assert started.code == "OK", started
     ended = await wait(transport, mesh, started.body)
-    assert ended["metadata"]["state"] == "MIGRATION_STATE_SUCCEEDED"
+    assert ended["metadata"]["state"] == "OPERATION_STATE_SUCCEEDED"
     assert ended["response"]["planId"] == "premium"
     again = await operate(transport, mesh, f"{TENANTS}/MigrateTenantPlan", request)
     assert again.body["name"] == ended["name"], "the same request is the same operation"
@@ -237,7 +237,7 @@ async def test_a_smaller_plan_is_refused_or_makes_read_only(transport: Transport
     assert refused.body["metadata"]["overLimits"] == [{"feature": "users", "used": "2", "limit": "1"}]
     started = await operate(transport, mesh, f"{TENANTS}/MigrateTenantPlan", request)
     ended = await wait(transport, mesh, started.body)
-    assert ended["metadata"]["state"] == "MIGRATION_STATE_FAILED"
+    assert ended["metadata"]["state"] == "OPERATION_STATE_FAILED"
     assert ended["error"]["details"][0]["reason"] == "OVER_LIMIT"
     started = await operate(
         transport,
@@ -245,6 +245,6 @@ async def test_a_smaller_plan_is_refused_or_makes_read_only(transport: Transport
         f"{TENANTS}/MigrateTenantPlan",
         {**request, "overLimitPolicy": "OVER_LIMIT_POLICY_READ_ONLY"},
     )
-    assert (await wait(transport, mesh, started.body))["metadata"]["state"] == "MIGRATION_STATE_SUCCEEDED"
+    assert (await wait(transport, mesh, started.body))["metadata"]["state"] == "OPERATION_STATE_SUCCEEDED"
     found = await operate(transport, mesh, f"{ENTITLEMENTS}/GetEntitlements", {"id": acme.id})
     assert (found.body["readOnly"], found.body["overLimit"]) == (True, ["users"])

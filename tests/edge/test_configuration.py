@@ -13,6 +13,7 @@ from google.protobuf import descriptor_pb2
 
 import tenantmesh
 from tenantmesh.deploy.envoy import EdgeSettings, InvalidConfiguration, UnusableContract, render, validate, write
+from tenantmesh.deploy.envoy.contract import read
 from tests.edge.conftest import require_envoy
 
 
@@ -82,6 +83,32 @@ def test_a_service_without_an_upstream_is_refused(tmp_path: Path) -> None:
     changed.file.add(name="n.proto", package="tenantmesh.nobody.v1").service.add(name="NobodyService")
     with pytest.raises(UnusableContract, match=r"tenantmesh\.nobody\.v1\.NobodyService"):
         render(with_contract(tmp_path, changed))
+
+
+@pytest.mark.parametrize(
+    ("part", "upstream"),
+    [("tenant", "tenant"), ("auth", "auth"), ("usage", "tenant"), ("audit", "tenant"), ("webhook", "tenant")],
+)
+def test_a_package_is_served_by_its_upstream(part: str, upstream: str, tmp_path: Path) -> None:
+    changed = contract()
+    changed.file.add(name="n.proto", package=f"tenantmesh.{part}.v1").service.add(name="NewService")
+    settings = with_contract(tmp_path, changed)
+    services = read(settings.descriptors, settings.upstreams).services
+    assert {service.name: service.upstream for service in services}[f"tenantmesh.{part}.v1.NewService"] == upstream
+
+
+def test_a_service_in_a_package_that_is_reserved_is_refused(tmp_path: Path) -> None:
+    changed = contract()
+    changed.file.add(name="n.proto", package="tenantmesh.decision.v1").service.add(name="NewService")
+    expected = r"tenantmesh\.decision\.v1\.NewService: the package part 'decision' is reserved for decision_svc"
+    with pytest.raises(UnusableContract, match=expected):
+        render(with_contract(tmp_path, changed))
+
+
+def test_a_service_whose_upstream_has_no_address_is_refused() -> None:
+    settings = EdgeSettings()
+    with pytest.raises(UnusableContract, match=r"is served by auth, which the edge has no address for"):
+        read(settings.descriptors, {"tenant"})
 
 
 def test_what_the_transcoder_can_not_do_is_refused(tmp_path: Path) -> None:

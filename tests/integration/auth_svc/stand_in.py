@@ -14,6 +14,7 @@ import grpc
 from tenantmesh.interceptors.errors import MeshError, Unavailable
 from tenantmesh.interceptors.servers.status import refusal
 from tenantmesh.interceptors.tenants import TenantId, TenantRecord, TenantState
+from tenantmesh.policy.v1.watch_pb2 import Checkpoint
 from tenantmesh.tenant.v1 import entitlement_pb2, plan_pb2, tenant_pb2
 from tenantmesh.tenant.v1 import entitlement_service_pb2 as entitlements_pb2
 from tenantmesh.tenant.v1 import quota_service_pb2 as quotas_pb2
@@ -25,7 +26,7 @@ from tenantmesh.tenant.v1.entitlement_service_pb2_grpc import (
 from tenantmesh.tenant.v1.quota_service_pb2_grpc import QuotaServiceServicer, add_QuotaServiceServicer_to_server
 from tenantmesh.tenant.v1.tenant_service_pb2_grpc import TenantServiceServicer, add_TenantServiceServicer_to_server
 
-CAUGHT_UP = tenants_pb2.Checkpoint(caught_up=True)
+CAUGHT_UP = Checkpoint(caught_up=True)
 
 
 def new_tenant(state: TenantState = TenantState.ACTIVE) -> TenantRecord:

@@ -9,8 +9,8 @@ from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.rpc import status_pb2 as _status_pb2
+from tenantmesh.policy.v1 import watch_pb2 as _watch_pb2
 from tenantmesh.tenant.v1 import entitlement_pb2 as _entitlement_pb2
-from tenantmesh.tenant.v1 import tenant_service_pb2 as _tenant_service_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -628,7 +628,7 @@ class WatchEntitlementsResponse(_message.Message):
         """result is a change."""
 
     @_builtins.property
-    def checkpoint(self) -> _tenant_service_pb2.Checkpoint:
+    def checkpoint(self) -> _watch_pb2.Checkpoint:
         """checkpoint says that everything up to the cursor has been sent."""
 
     @_builtins.property
@@ -639,7 +639,7 @@ class WatchEntitlementsResponse(_message.Message):
         self,
         *,
         result: Global___EntitlementEvent | None = ...,
-        checkpoint: _tenant_service_pb2.Checkpoint | None = ...,
+        checkpoint: _watch_pb2.Checkpoint | None = ...,
         error: _status_pb2.Status | None = ...,
         cursor: _builtins.str = ...,
     ) -> None: ...

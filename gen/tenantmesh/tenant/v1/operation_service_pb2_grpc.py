@@ -27,8 +27,13 @@ if _version_not_supported:
 
 
 class OperationServiceStub:
-    """OperationService follows long-running operations (AIP-151). An operation's name is
+    """OperationService follows long-running operations (AIP-151), whatever method started them. An operation's name is
     `tenants/{tenant}/operations/{operation}`.
+
+    `metadata` is a message per type of operation, named `<Method>Metadata` after the method that started it. Each has at
+    least these fields: `OperationState state`, `int32 progress_percent` (0 to 100), `google.protobuf.Timestamp create_time`
+    and `end_time`. A client that does not know the type can still follow the operation: `done` says that it has ended, and
+    then `error` or `response` how.
     """
 
     def __init__(self, channel):
@@ -60,8 +65,13 @@ class OperationServiceStub:
 
 
 class OperationServiceServicer:
-    """OperationService follows long-running operations (AIP-151). An operation's name is
+    """OperationService follows long-running operations (AIP-151), whatever method started them. An operation's name is
     `tenants/{tenant}/operations/{operation}`.
+
+    `metadata` is a message per type of operation, named `<Method>Metadata` after the method that started it. Each has at
+    least these fields: `OperationState state`, `int32 progress_percent` (0 to 100), `google.protobuf.Timestamp create_time`
+    and `end_time`. A client that does not know the type can still follow the operation: `done` says that it has ended, and
+    then `error` or `response` how.
     """
 
     def GetOperation(self, request, context):
@@ -125,8 +135,13 @@ def add_OperationServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class OperationService:
-    """OperationService follows long-running operations (AIP-151). An operation's name is
+    """OperationService follows long-running operations (AIP-151), whatever method started them. An operation's name is
     `tenants/{tenant}/operations/{operation}`.
+
+    `metadata` is a message per type of operation, named `<Method>Metadata` after the method that started it. Each has at
+    least these fields: `OperationState state`, `int32 progress_percent` (0 to 100), `google.protobuf.Timestamp create_time`
+    and `end_time`. A client that does not know the type can still follow the operation: `done` says that it has ended, and
+    then `error` or `response` how.
     """
 
     @staticmethod

@@ -28,8 +28,13 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class OperationServiceStub:
-    """OperationService follows long-running operations (AIP-151). An operation's name is
+    """OperationService follows long-running operations (AIP-151), whatever method started them. An operation's name is
     `tenants/{tenant}/operations/{operation}`.
+
+    `metadata` is a message per type of operation, named `<Method>Metadata` after the method that started it. Each has at
+    least these fields: `OperationState state`, `int32 progress_percent` (0 to 100), `google.protobuf.Timestamp create_time`
+    and `end_time`. A client that does not know the type can still follow the operation: `done` says that it has ended, and
+    then `error` or `response` how.
     """
 
     @_typing.overload
@@ -49,8 +54,13 @@ class OperationServiceStub:
 
 @_typing.type_check_only
 class OperationServiceAsyncStub(OperationServiceStub):
-    """OperationService follows long-running operations (AIP-151). An operation's name is
+    """OperationService follows long-running operations (AIP-151), whatever method started them. An operation's name is
     `tenants/{tenant}/operations/{operation}`.
+
+    `metadata` is a message per type of operation, named `<Method>Metadata` after the method that started it. Each has at
+    least these fields: `OperationState state`, `int32 progress_percent` (0 to 100), `google.protobuf.Timestamp create_time`
+    and `end_time`. A client that does not know the type can still follow the operation: `done` says that it has ended, and
+    then `error` or `response` how.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -66,8 +76,13 @@ class OperationServiceAsyncStub(OperationServiceStub):
     """WaitOperation returns the operation when it has ended, or as it is after the time given."""
 
 class OperationServiceServicer(metaclass=_abc_1.ABCMeta):
-    """OperationService follows long-running operations (AIP-151). An operation's name is
+    """OperationService follows long-running operations (AIP-151), whatever method started them. An operation's name is
     `tenants/{tenant}/operations/{operation}`.
+
+    `metadata` is a message per type of operation, named `<Method>Metadata` after the method that started it. Each has at
+    least these fields: `OperationState state`, `int32 progress_percent` (0 to 100), `google.protobuf.Timestamp create_time`
+    and `end_time`. A client that does not know the type can still follow the operation: `done` says that it has ended, and
+    then `error` or `response` how.
     """
 
     @_abc_1.abstractmethod

@@ -10,6 +10,8 @@ from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.rpc import status_pb2 as _status_pb2
+from tenantmesh.policy.v1 import watch_pb2 as _watch_pb2
+from tenantmesh.tenant.v1 import operation_pb2 as _operation_pb2
 from tenantmesh.tenant.v1 import tenant_pb2 as _tenant_pb2
 import builtins as _builtins
 import sys
@@ -85,50 +87,6 @@ for the first time. It does not come back: what goes over later, by an override 
 rise further, and nothing else is refused.
 """
 Global___OverLimitPolicy: _TypeAlias = OverLimitPolicy  # noqa: Y015
-
-class _MigrationState:
-    ValueType = _typing.NewType("ValueType", _builtins.int)
-    V: _TypeAlias = ValueType  # noqa: Y015
-
-class _MigrationStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MigrationState.ValueType], _builtins.type):
-    DESCRIPTOR: _descriptor.EnumDescriptor
-    MIGRATION_STATE_UNSPECIFIED: _MigrationState.ValueType  # 0
-    """MIGRATION_STATE_UNSPECIFIED is never sent."""
-    MIGRATION_STATE_VALIDATED: _MigrationState.ValueType  # 1
-    """MIGRATION_STATE_VALIDATED is a dry run that is over."""
-    MIGRATION_STATE_SCHEDULED: _MigrationState.ValueType  # 2
-    """MIGRATION_STATE_SCHEDULED waits for its time or for a worker."""
-    MIGRATION_STATE_CHECKING: _MigrationState.ValueType  # 3
-    """MIGRATION_STATE_CHECKING compares usage with the new limits."""
-    MIGRATION_STATE_APPLYING: _MigrationState.ValueType  # 4
-    """MIGRATION_STATE_APPLYING changes the plan."""
-    MIGRATION_STATE_SUCCEEDED: _MigrationState.ValueType  # 5
-    """MIGRATION_STATE_SUCCEEDED has changed the plan."""
-    MIGRATION_STATE_FAILED: _MigrationState.ValueType  # 6
-    """MIGRATION_STATE_FAILED has changed nothing."""
-    MIGRATION_STATE_CANCELLED: _MigrationState.ValueType  # 7
-    """MIGRATION_STATE_CANCELLED was cancelled before its effect."""
-
-class MigrationState(_MigrationState, metaclass=_MigrationStateEnumTypeWrapper):
-    """MigrationState is how far a migration is."""
-
-MIGRATION_STATE_UNSPECIFIED: MigrationState.ValueType  # 0
-"""MIGRATION_STATE_UNSPECIFIED is never sent."""
-MIGRATION_STATE_VALIDATED: MigrationState.ValueType  # 1
-"""MIGRATION_STATE_VALIDATED is a dry run that is over."""
-MIGRATION_STATE_SCHEDULED: MigrationState.ValueType  # 2
-"""MIGRATION_STATE_SCHEDULED waits for its time or for a worker."""
-MIGRATION_STATE_CHECKING: MigrationState.ValueType  # 3
-"""MIGRATION_STATE_CHECKING compares usage with the new limits."""
-MIGRATION_STATE_APPLYING: MigrationState.ValueType  # 4
-"""MIGRATION_STATE_APPLYING changes the plan."""
-MIGRATION_STATE_SUCCEEDED: MigrationState.ValueType  # 5
-"""MIGRATION_STATE_SUCCEEDED has changed the plan."""
-MIGRATION_STATE_FAILED: MigrationState.ValueType  # 6
-"""MIGRATION_STATE_FAILED has changed nothing."""
-MIGRATION_STATE_CANCELLED: MigrationState.ValueType  # 7
-"""MIGRATION_STATE_CANCELLED was cancelled before its effect."""
-Global___MigrationState: _TypeAlias = MigrationState  # noqa: Y015
 
 class _TenantEventType:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -447,8 +405,8 @@ class MigrateTenantPlanMetadata(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     END_TIME_FIELD_NUMBER: _builtins.int
     CANCELLED_BY_FIELD_NUMBER: _builtins.int
-    state: Global___MigrationState.ValueType
-    """state is how far it is."""
+    state: _operation_pb2.OperationState.ValueType
+    """state is the progress of the migration. FAILED has changed nothing."""
     progress_percent: _builtins.int
     """progress_percent is 0 to 100."""
     from_plan_id: _builtins.str
@@ -480,7 +438,7 @@ class MigrateTenantPlanMetadata(_message.Message):
     def __init__(
         self,
         *,
-        state: Global___MigrationState.ValueType = ...,
+        state: _operation_pb2.OperationState.ValueType = ...,
         progress_percent: _builtins.int = ...,
         from_plan_id: _builtins.str = ...,
         from_plan_version: _builtins.int = ...,
@@ -579,7 +537,7 @@ class WatchTenantsResponse(_message.Message):
         """result is a change."""
 
     @_builtins.property
-    def checkpoint(self) -> Global___Checkpoint:
+    def checkpoint(self) -> _watch_pb2.Checkpoint:
         """checkpoint says that everything up to the cursor has been sent."""
 
     @_builtins.property
@@ -590,7 +548,7 @@ class WatchTenantsResponse(_message.Message):
         self,
         *,
         result: Global___TenantEvent | None = ...,
-        checkpoint: Global___Checkpoint | None = ...,
+        checkpoint: _watch_pb2.Checkpoint | None = ...,
         error: _status_pb2.Status | None = ...,
         cursor: _builtins.str = ...,
     ) -> None: ...
@@ -631,28 +589,3 @@ class TenantEvent(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___TenantEvent: _TypeAlias = TenantEvent  # noqa: Y015
-
-@_typing.final
-class Checkpoint(_message.Message):
-    """Checkpoint says that everything up to the message's cursor has been sent."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    CAUGHT_UP_FIELD_NUMBER: _builtins.int
-    caught_up: _builtins.bool
-    """caught_up says that nothing the server knows of is still to be sent; from here on the stream tells what happens within
-    a moment. Only the first message of a stream that resumes, or begins with a snapshot or the oldest event, lacks it.
-    Who keeps what it learns and reconnects may hold something that has changed meanwhile until a checkpoint says this.
-    """
-    def __init__(
-        self,
-        *,
-        caught_up: _builtins.bool = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["caught_up", b"caught_up"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___Checkpoint: _TypeAlias = Checkpoint  # noqa: Y015

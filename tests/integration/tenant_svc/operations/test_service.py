@@ -14,7 +14,7 @@ from google.rpc import code_pb2
 
 from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.policy.v1 import policy_pb2
-from tenantmesh.tenant.v1 import entitlement_service_pb2, operation_service_pb2, tenant_pb2
+from tenantmesh.tenant.v1 import entitlement_service_pb2, operation_pb2, operation_service_pb2, tenant_pb2
 from tenantmesh.tenant.v1 import tenant_service_pb2 as pb
 from tenantmesh.tenant.v1.entitlement_service_pb2_grpc import EntitlementServiceStub
 from tenantmesh.tenant.v1.operation_service_pb2_grpc import OperationServiceStub
@@ -65,7 +65,7 @@ async def test_a_migration_is_started_awaited_found_and_listed(
     started = await service.operator.MigrateTenantPlan(asked)
     assert not started.done
     before = metadata_of(started)
-    assert (before.state, before.progress_percent) == (pb.MIGRATION_STATE_SCHEDULED, 0)
+    assert (before.state, before.progress_percent) == (operation_pb2.OPERATION_STATE_SCHEDULED, 0)
     assert (before.from_plan_id, before.from_plan_version) == ("basic", 1)
     assert (before.to_plan_id, before.to_plan_version) == ("enterprise", 1)
     assert before.effective_time == before.create_time
@@ -75,7 +75,7 @@ async def test_a_migration_is_started_awaited_found_and_listed(
         )
     assert ended.done
     after = metadata_of(ended)
-    assert (after.state, after.progress_percent) == (pb.MIGRATION_STATE_SUCCEEDED, 100)
+    assert (after.state, after.progress_percent) == (operation_pb2.OPERATION_STATE_SUCCEEDED, 100)
     assert after.HasField("end_time")
     changed = await service.operator.GetTenant(pb.GetTenantRequest(id=tenant.id))
     assert tenant_of(ended) == changed
@@ -96,7 +96,7 @@ async def test_a_dry_run_has_no_name_and_shows_the_tenant_as_it_would_be(service
         pb.MigrateTenantPlanRequest(id=tenant.id, plan_id="premium", validate_only=True)
     )
     assert (tried.name, tried.done) == ("", True)
-    assert metadata_of(tried).state == pb.MIGRATION_STATE_VALIDATED
+    assert metadata_of(tried).state == operation_pb2.OPERATION_STATE_VALIDATED
     assert tenant_of(tried).plan_id == "premium"
     assert await service.operator.GetTenant(pb.GetTenantRequest(id=tenant.id)) == tenant
 
@@ -109,7 +109,7 @@ async def test_what_is_over_is_told_in_metadata_and_error(service: Service, oper
         ended = await operations.WaitOperation(
             operation_service_pb2.WaitOperationRequest(**named(started), timeout=WAIT), timeout=50
         )
-    assert metadata_of(ended).state == pb.MIGRATION_STATE_FAILED
+    assert metadata_of(ended).state == operation_pb2.OPERATION_STATE_FAILED
     assert list(metadata_of(ended).over_limits) == [pb.OverLimit(feature="users", used=101, limit=100)]
     info = info_of(ended.error)
     assert (ended.error.code, info.reason, info.domain) == (
@@ -131,7 +131,10 @@ async def test_a_cancelled_one_says_so_and_who_did_it(service: Service, operatio
     cancelled = await operations.CancelOperation(operation_service_pb2.CancelOperationRequest(**named(started)))
     assert (cancelled.done, cancelled.error.code) == (True, code_pb2.CANCELLED)
     assert info_of(cancelled.error).reason == "OPERATION_CANCELLED"
-    assert (metadata_of(cancelled).state, metadata_of(started).cancelled_by) == (pb.MIGRATION_STATE_CANCELLED, "")
+    assert (metadata_of(cancelled).state, metadata_of(started).cancelled_by) == (
+        operation_pb2.OPERATION_STATE_CANCELLED,
+        "",
+    )
     assert metadata_of(cancelled).cancelled_by == key[-12:]
     found = await operations.GetOperation(operation_service_pb2.GetOperationRequest(**named(started)))
     assert metadata_of(found) == metadata_of(cancelled)
@@ -201,7 +204,7 @@ async def test_a_user_sees_the_own_tenants_operations_and_changes_none(service: 
     waited = await user.WaitOperation(operation_service_pb2.WaitOperationRequest(**named(started), timeout=WAIT))
     for found in (await user.GetOperation(asked_for), *listed.operations, waited):
         told = metadata_of(found)
-        assert (told.state, told.cancelled_by) == (pb.MIGRATION_STATE_CANCELLED, "")
+        assert (told.state, told.cancelled_by) == (operation_pb2.OPERATION_STATE_CANCELLED, "")
     foreign = OperationServiceStub(service.channel(service.auth.token(TenantId(uuid.UUID(other.id)), "owner")))
     asked = {**named(started), "id": other.id}
     assert await refusal(foreign.GetOperation(operation_service_pb2.GetOperationRequest(**asked))) == (
