@@ -27,7 +27,7 @@ if _version_not_supported:
 
 
 class AuthServiceStub:
-    """AuthService registers people, signs them in, and answers who the caller is.
+    """AuthService registers users, signs them in, and returns the caller's user.
     """
 
     def __init__(self, channel):
@@ -59,15 +59,15 @@ class AuthServiceStub:
 
 
 class AuthServiceServicer:
-    """AuthService registers people, signs them in, and answers who the caller is.
+    """AuthService registers users, signs them in, and returns the caller's user.
     """
 
     def Register(self, request, context):
         """Register creates an account in the tenant that the identification rules select. The answer is the same whether the
-        address had an account or not, in bytes and in work; an existing account is left as it is and counts once. A tenant
-        that has as many users as it may have answers every address with the same refusal, those that have an account too.
-        Fails with INVALID_ARGUMENT `INVALID_FIELD`, `TENANT_REQUIRED`, RESOURCE_EXHAUSTED `RATE_LIMITED`, `HASHING_BUSY`,
-        `LIMIT_REACHED` with metadata `gauge`, `limit`, `level` and `plan`, PERMISSION_DENIED `OVER_LIMIT_READ_ONLY`.
+        address had an account or not, in bytes and in work. An existing account stays as it is and counts once. A tenant
+        at its limit of users refuses every address, registered or not, in the same way. Fails with INVALID_ARGUMENT
+        `INVALID_FIELD`, `TENANT_REQUIRED`, RESOURCE_EXHAUSTED `RATE_LIMITED`, `HASHING_BUSY`, `LIMIT_REACHED` with
+        metadata `gauge`, `limit`, `level` and `plan`, PERMISSION_DENIED `OVER_LIMIT_READ_ONLY`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -82,15 +82,16 @@ class AuthServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RefreshToken(self, request, context):
-        """RefreshToken exchanges a refresh token for a new pair of tokens. For 10 s the old token yields the same successor, so
-        that a lost answer costs nothing; used later it revokes the session. Fails with UNAUTHENTICATED `SESSION_ENDED`.
+        """RefreshToken exchanges a refresh token for a new pair of tokens. For 10 s the old token yields the same successor,
+        so that a client can repeat a call whose answer was lost. A later use of it revokes the session. Fails with
+        UNAUTHENTICATED `SESSION_ENDED`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetMe(self, request, context):
-        """GetMe returns the user whose access token came with the call.
+        """GetMe returns the user of the access token that came with the call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -128,7 +129,7 @@ def add_AuthServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class AuthService:
-    """AuthService registers people, signs them in, and answers who the caller is.
+    """AuthService registers users, signs them in, and returns the caller's user.
     """
 
     @staticmethod

@@ -25,7 +25,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_UNSPECIFIED: _ErrorReason.ValueType  # 0
     """ERROR_REASON_UNSPECIFIED is never sent."""
     ERROR_REASON_INVALID_CREDENTIALS: _ErrorReason.ValueType  # 1
-    """ERROR_REASON_INVALID_CREDENTIALS: the address is unknown or the password wrong; which of them is not said."""
+    """ERROR_REASON_INVALID_CREDENTIALS: the address is unknown or the password is wrong. The answer does not say which."""
     ERROR_REASON_SESSION_ENDED: _ErrorReason.ValueType  # 2
     """ERROR_REASON_SESSION_ENDED: the refresh token is unknown, expired, revoked or was used before. Sign in again."""
     ERROR_REASON_HASHING_BUSY: _ErrorReason.ValueType  # 3
@@ -37,7 +37,7 @@ class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
 ERROR_REASON_UNSPECIFIED: ErrorReason.ValueType  # 0
 """ERROR_REASON_UNSPECIFIED is never sent."""
 ERROR_REASON_INVALID_CREDENTIALS: ErrorReason.ValueType  # 1
-"""ERROR_REASON_INVALID_CREDENTIALS: the address is unknown or the password wrong; which of them is not said."""
+"""ERROR_REASON_INVALID_CREDENTIALS: the address is unknown or the password is wrong. The answer does not say which."""
 ERROR_REASON_SESSION_ENDED: ErrorReason.ValueType  # 2
 """ERROR_REASON_SESSION_ENDED: the refresh token is unknown, expired, revoked or was used before. Sign in again."""
 ERROR_REASON_HASHING_BUSY: ErrorReason.ValueType  # 3

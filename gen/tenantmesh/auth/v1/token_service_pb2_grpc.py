@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class TokenServiceStub:
-    """TokenService publishes the keys that sign access tokens and verifies credentials for those who can't.
+    """TokenService publishes the public keys of access tokens, and verifies credentials for callers that can't.
     """
 
     def __init__(self, channel):
@@ -53,18 +53,18 @@ class TokenServiceStub:
 
 
 class TokenServiceServicer:
-    """TokenService publishes the keys that sign access tokens and verifies credentials for those who can't.
+    """TokenService publishes the public keys of access tokens, and verifies credentials for callers that can't.
     """
 
     def GetJwks(self, request, context):
-        """GetJwks returns the public keys that verify access tokens (RFC 7517), the next key before it signs included.
+        """GetJwks returns the public keys that verify access tokens (RFC 7517), including the next key before it signs.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetDiscovery(self, request, context):
-        """GetDiscovery returns where things are (RFC 8414, OpenID Connect Discovery).
+        """GetDiscovery returns the issuer and its endpoints (RFC 8414, OpenID Connect Discovery).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -105,7 +105,7 @@ def add_TokenServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class TokenService:
-    """TokenService publishes the keys that sign access tokens and verifies credentials for those who can't.
+    """TokenService publishes the public keys of access tokens, and verifies credentials for callers that can't.
     """
 
     @staticmethod

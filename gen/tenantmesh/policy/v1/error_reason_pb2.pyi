@@ -34,7 +34,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_UNSPECIFIED: _ErrorReason.ValueType  # 0
     """ERROR_REASON_UNSPECIFIED is never sent."""
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 1
-    """ERROR_REASON_INTERNAL: something failed that is not the caller's doing. The text stays in the log, under the
+    """ERROR_REASON_INTERNAL: the mesh failed, through no fault of the caller. The text stays in the log, under the
     request id in the `x-request-id` header. Retry later; report the request id if it lasts.
     """
     ERROR_REASON_DEADLINE_EXCEEDED: _ErrorReason.ValueType  # 2
@@ -46,7 +46,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_DUPLICATE_METADATA: _ErrorReason.ValueType  # 5
     """ERROR_REASON_DUPLICATE_METADATA: a header that must be single came more than once, or as a comma list."""
     ERROR_REASON_MALFORMED_REQUEST: _ErrorReason.ValueType  # 6
-    """ERROR_REASON_MALFORMED_REQUEST: the body is not the message the method takes."""
+    """ERROR_REASON_MALFORMED_REQUEST: the body can't be decoded as the method's request message. Correct it."""
     ERROR_REASON_INVALID_FIELD: _ErrorReason.ValueType  # 7
     """ERROR_REASON_INVALID_FIELD: one or more fields break their rules; `google.rpc.BadRequest` lists them."""
     ERROR_REASON_POLICY_MISSING: _ErrorReason.ValueType  # 10
@@ -58,7 +58,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_CREDENTIALS_EXPIRED: _ErrorReason.ValueType  # 13
     """ERROR_REASON_CREDENTIALS_EXPIRED: the access token ran out. Refresh it or sign in again."""
     ERROR_REASON_CREDENTIALS_UNVERIFIABLE: _ErrorReason.ValueType  # 14
-    """ERROR_REASON_CREDENTIALS_UNVERIFIABLE: what verifies credentials can't be reached. Retry with backoff."""
+    """ERROR_REASON_CREDENTIALS_UNVERIFIABLE: auth_svc, which verifies credentials, can't be reached. Retry with backoff."""
     ERROR_REASON_AUDIENCE_NOT_ALLOWED: _ErrorReason.ValueType  # 15
     """ERROR_REASON_AUDIENCE_NOT_ALLOWED: the method does not serve this kind of caller."""
     ERROR_REASON_PERMISSION_MISSING: _ErrorReason.ValueType  # 16
@@ -70,15 +70,19 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_TENANT_MISMATCH: _ErrorReason.ValueType  # 22
     """ERROR_REASON_TENANT_MISMATCH: a source names another tenant than the credential's."""
     ERROR_REASON_TENANT_NOT_FOUND: _ErrorReason.ValueType  # 23
-    """ERROR_REASON_TENANT_NOT_FOUND: no such tenant, or none that the caller may know of."""
+    """ERROR_REASON_TENANT_NOT_FOUND: the tenant does not exist, or the caller may not know of it. Check the id or slug."""
     ERROR_REASON_TENANT_SUSPENDED: _ErrorReason.ValueType  # 24
     """ERROR_REASON_TENANT_SUSPENDED: the tenant is suspended; only operators, billing and export are served."""
     ERROR_REASON_TENANT_DIRECTORY_UNAVAILABLE: _ErrorReason.ValueType  # 25
-    """ERROR_REASON_TENANT_DIRECTORY_UNAVAILABLE: the tenant isn't known here and tenant_svc can't be asked. Retry."""
+    """ERROR_REASON_TENANT_DIRECTORY_UNAVAILABLE: this process has no record of the tenant and can't reach tenant_svc.
+    Retry.
+    """
     ERROR_REASON_RATE_LIMITED: _ErrorReason.ValueType  # 30
-    """ERROR_REASON_RATE_LIMITED: too many calls in too short a time; `google.rpc.RetryInfo` says when to come back."""
+    """ERROR_REASON_RATE_LIMITED: the calls exceed the burst limit; `google.rpc.RetryInfo` says when to retry."""
     ERROR_REASON_LIMITER_UNAVAILABLE: _ErrorReason.ValueType  # 31
-    """ERROR_REASON_LIMITER_UNAVAILABLE: the limiter's store is down and the method may not run without it. Retry."""
+    """ERROR_REASON_LIMITER_UNAVAILABLE: the rate limiter's store can't be reached and the method's policy requires it.
+    Retry.
+    """
     ERROR_REASON_FEATURE_NOT_IN_PLAN: _ErrorReason.ValueType  # 40
     """ERROR_REASON_FEATURE_NOT_IN_PLAN: the tenant's plan lacks the feature in metadata `feature`; `plans` names the listed
     plans that have it and the tenant's own, at most ten, and `plans_more` says how many more do.
@@ -89,10 +93,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """ERROR_REASON_LIMIT_REACHED: the level in metadata `gauge` is at its limit. Lower it, or ask for a higher limit."""
     ERROR_REASON_OVER_LIMIT_READ_ONLY: _ErrorReason.ValueType  # 43
     """ERROR_REASON_OVER_LIMIT_READ_ONLY: the tenant is over the limits in metadata `over_limit`, at most ten, and
-    `over_limit_more` others, so that nothing that adds is served. Lower its levels, or choose a larger plan.
+    `over_limit_more` others, so methods that change something are refused. Lower its levels, or choose a larger plan.
     """
     ERROR_REASON_ENTITLEMENTS_UNAVAILABLE: _ErrorReason.ValueType  # 44
-    """ERROR_REASON_ENTITLEMENTS_UNAVAILABLE: what the tenant is entitled to can't be found out right now. Retry."""
+    """ERROR_REASON_ENTITLEMENTS_UNAVAILABLE: the tenant's entitlements are unknown and tenant_svc can't be reached.
+    Retry.
+    """
     ERROR_REASON_QUOTA_UNAVAILABLE: _ErrorReason.ValueType  # 45
     """ERROR_REASON_QUOTA_UNAVAILABLE: neither the store nor the ledger of allowances can be reached. Retry."""
 
@@ -102,7 +108,7 @@ class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
 ERROR_REASON_UNSPECIFIED: ErrorReason.ValueType  # 0
 """ERROR_REASON_UNSPECIFIED is never sent."""
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 1
-"""ERROR_REASON_INTERNAL: something failed that is not the caller's doing. The text stays in the log, under the
+"""ERROR_REASON_INTERNAL: the mesh failed, through no fault of the caller. The text stays in the log, under the
 request id in the `x-request-id` header. Retry later; report the request id if it lasts.
 """
 ERROR_REASON_DEADLINE_EXCEEDED: ErrorReason.ValueType  # 2
@@ -114,7 +120,7 @@ ERROR_REASON_METADATA_TOO_LARGE: ErrorReason.ValueType  # 4
 ERROR_REASON_DUPLICATE_METADATA: ErrorReason.ValueType  # 5
 """ERROR_REASON_DUPLICATE_METADATA: a header that must be single came more than once, or as a comma list."""
 ERROR_REASON_MALFORMED_REQUEST: ErrorReason.ValueType  # 6
-"""ERROR_REASON_MALFORMED_REQUEST: the body is not the message the method takes."""
+"""ERROR_REASON_MALFORMED_REQUEST: the body can't be decoded as the method's request message. Correct it."""
 ERROR_REASON_INVALID_FIELD: ErrorReason.ValueType  # 7
 """ERROR_REASON_INVALID_FIELD: one or more fields break their rules; `google.rpc.BadRequest` lists them."""
 ERROR_REASON_POLICY_MISSING: ErrorReason.ValueType  # 10
@@ -126,7 +132,7 @@ ERROR_REASON_CREDENTIALS_INVALID: ErrorReason.ValueType  # 12
 ERROR_REASON_CREDENTIALS_EXPIRED: ErrorReason.ValueType  # 13
 """ERROR_REASON_CREDENTIALS_EXPIRED: the access token ran out. Refresh it or sign in again."""
 ERROR_REASON_CREDENTIALS_UNVERIFIABLE: ErrorReason.ValueType  # 14
-"""ERROR_REASON_CREDENTIALS_UNVERIFIABLE: what verifies credentials can't be reached. Retry with backoff."""
+"""ERROR_REASON_CREDENTIALS_UNVERIFIABLE: auth_svc, which verifies credentials, can't be reached. Retry with backoff."""
 ERROR_REASON_AUDIENCE_NOT_ALLOWED: ErrorReason.ValueType  # 15
 """ERROR_REASON_AUDIENCE_NOT_ALLOWED: the method does not serve this kind of caller."""
 ERROR_REASON_PERMISSION_MISSING: ErrorReason.ValueType  # 16
@@ -138,15 +144,19 @@ ERROR_REASON_TENANT_CONFLICT: ErrorReason.ValueType  # 21
 ERROR_REASON_TENANT_MISMATCH: ErrorReason.ValueType  # 22
 """ERROR_REASON_TENANT_MISMATCH: a source names another tenant than the credential's."""
 ERROR_REASON_TENANT_NOT_FOUND: ErrorReason.ValueType  # 23
-"""ERROR_REASON_TENANT_NOT_FOUND: no such tenant, or none that the caller may know of."""
+"""ERROR_REASON_TENANT_NOT_FOUND: the tenant does not exist, or the caller may not know of it. Check the id or slug."""
 ERROR_REASON_TENANT_SUSPENDED: ErrorReason.ValueType  # 24
 """ERROR_REASON_TENANT_SUSPENDED: the tenant is suspended; only operators, billing and export are served."""
 ERROR_REASON_TENANT_DIRECTORY_UNAVAILABLE: ErrorReason.ValueType  # 25
-"""ERROR_REASON_TENANT_DIRECTORY_UNAVAILABLE: the tenant isn't known here and tenant_svc can't be asked. Retry."""
+"""ERROR_REASON_TENANT_DIRECTORY_UNAVAILABLE: this process has no record of the tenant and can't reach tenant_svc.
+Retry.
+"""
 ERROR_REASON_RATE_LIMITED: ErrorReason.ValueType  # 30
-"""ERROR_REASON_RATE_LIMITED: too many calls in too short a time; `google.rpc.RetryInfo` says when to come back."""
+"""ERROR_REASON_RATE_LIMITED: the calls exceed the burst limit; `google.rpc.RetryInfo` says when to retry."""
 ERROR_REASON_LIMITER_UNAVAILABLE: ErrorReason.ValueType  # 31
-"""ERROR_REASON_LIMITER_UNAVAILABLE: the limiter's store is down and the method may not run without it. Retry."""
+"""ERROR_REASON_LIMITER_UNAVAILABLE: the rate limiter's store can't be reached and the method's policy requires it.
+Retry.
+"""
 ERROR_REASON_FEATURE_NOT_IN_PLAN: ErrorReason.ValueType  # 40
 """ERROR_REASON_FEATURE_NOT_IN_PLAN: the tenant's plan lacks the feature in metadata `feature`; `plans` names the listed
 plans that have it and the tenant's own, at most ten, and `plans_more` says how many more do.
@@ -157,10 +167,12 @@ ERROR_REASON_LIMIT_REACHED: ErrorReason.ValueType  # 42
 """ERROR_REASON_LIMIT_REACHED: the level in metadata `gauge` is at its limit. Lower it, or ask for a higher limit."""
 ERROR_REASON_OVER_LIMIT_READ_ONLY: ErrorReason.ValueType  # 43
 """ERROR_REASON_OVER_LIMIT_READ_ONLY: the tenant is over the limits in metadata `over_limit`, at most ten, and
-`over_limit_more` others, so that nothing that adds is served. Lower its levels, or choose a larger plan.
+`over_limit_more` others, so methods that change something are refused. Lower its levels, or choose a larger plan.
 """
 ERROR_REASON_ENTITLEMENTS_UNAVAILABLE: ErrorReason.ValueType  # 44
-"""ERROR_REASON_ENTITLEMENTS_UNAVAILABLE: what the tenant is entitled to can't be found out right now. Retry."""
+"""ERROR_REASON_ENTITLEMENTS_UNAVAILABLE: the tenant's entitlements are unknown and tenant_svc can't be reached.
+Retry.
+"""
 ERROR_REASON_QUOTA_UNAVAILABLE: ErrorReason.ValueType  # 45
 """ERROR_REASON_QUOTA_UNAVAILABLE: neither the store nor the ledger of allowances can be reached. Retry."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

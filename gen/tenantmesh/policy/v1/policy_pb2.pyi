@@ -4,7 +4,7 @@ isort:skip_file
 The policy of a method, stated where the method is declared.
 
 Every RPC in the mesh carries `(tenantmesh.policy.v1.method)`. The interceptors read it from the descriptors when a
-process starts; nothing about who may call what is written anywhere else.
+process starts. It is the only place that says who may call a method.
 """
 
 from collections import abc as _abc
@@ -63,13 +63,13 @@ class _AudienceEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Audience.Val
     AUDIENCE_UNSPECIFIED: _Audience.ValueType  # 0
     """AUDIENCE_UNSPECIFIED is not an audience; a policy that lists it is refused at start."""
     AUDIENCE_PUBLIC: _Audience.ValueType  # 1
-    """AUDIENCE_PUBLIC is anybody, with or without a credential."""
+    """AUDIENCE_PUBLIC is any caller, with or without a credential."""
     AUDIENCE_USER: _Audience.ValueType  # 2
     """AUDIENCE_USER is a person signed in to one tenant."""
     AUDIENCE_SERVICE: _Audience.ValueType  # 3
     """AUDIENCE_SERVICE is another service of the mesh."""
     AUDIENCE_OPERATOR: _Audience.ValueType  # 4
-    """AUDIENCE_OPERATOR is whoever runs the mesh."""
+    """AUDIENCE_OPERATOR is a person or program that runs the mesh."""
 
 class Audience(_Audience, metaclass=_AudienceEnumTypeWrapper):
     """Audience is a kind of caller."""
@@ -77,13 +77,13 @@ class Audience(_Audience, metaclass=_AudienceEnumTypeWrapper):
 AUDIENCE_UNSPECIFIED: Audience.ValueType  # 0
 """AUDIENCE_UNSPECIFIED is not an audience; a policy that lists it is refused at start."""
 AUDIENCE_PUBLIC: Audience.ValueType  # 1
-"""AUDIENCE_PUBLIC is anybody, with or without a credential."""
+"""AUDIENCE_PUBLIC is any caller, with or without a credential."""
 AUDIENCE_USER: Audience.ValueType  # 2
 """AUDIENCE_USER is a person signed in to one tenant."""
 AUDIENCE_SERVICE: Audience.ValueType  # 3
 """AUDIENCE_SERVICE is another service of the mesh."""
 AUDIENCE_OPERATOR: Audience.ValueType  # 4
-"""AUDIENCE_OPERATOR is whoever runs the mesh."""
+"""AUDIENCE_OPERATOR is a person or program that runs the mesh."""
 Global___Audience: _TypeAlias = Audience  # noqa: Y015
 
 class _TenantScope:
@@ -99,7 +99,7 @@ class _TenantScopeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TenantSco
     TENANT_SCOPE_OPTIONAL: _TenantScope.ValueType  # 2
     """TENANT_SCOPE_OPTIONAL determines the tenant when a source is present."""
     TENANT_SCOPE_NONE: _TenantScope.ValueType  # 3
-    """TENANT_SCOPE_NONE is for what belongs to the mesh as a whole; tenant sources are not read."""
+    """TENANT_SCOPE_NONE is for resources of the mesh as a whole. Tenant sources are ignored."""
 
 class TenantScope(_TenantScope, metaclass=_TenantScopeEnumTypeWrapper):
     """TenantScope says whether a call is for a tenant."""
@@ -111,7 +111,7 @@ TENANT_SCOPE_REQUIRED: TenantScope.ValueType  # 1
 TENANT_SCOPE_OPTIONAL: TenantScope.ValueType  # 2
 """TENANT_SCOPE_OPTIONAL determines the tenant when a source is present."""
 TENANT_SCOPE_NONE: TenantScope.ValueType  # 3
-"""TENANT_SCOPE_NONE is for what belongs to the mesh as a whole; tenant sources are not read."""
+"""TENANT_SCOPE_NONE is for resources of the mesh as a whole. Tenant sources are ignored."""
 Global___TenantScope: _TypeAlias = TenantScope  # noqa: Y015
 
 class _StoreDown:
@@ -123,11 +123,11 @@ class _StoreDownEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_StoreDown.V
     STORE_DOWN_UNSPECIFIED: _StoreDown.ValueType  # 0
     """STORE_DOWN_UNSPECIFIED is DENY."""
     STORE_DOWN_DENY: _StoreDown.ValueType  # 1
-    """STORE_DOWN_DENY refuses with UNAVAILABLE, for credentials and money."""
+    """STORE_DOWN_DENY refuses with UNAVAILABLE. Use it for credentials and money."""
     STORE_DOWN_LOCAL: _StoreDown.ValueType  # 2
     """STORE_DOWN_LOCAL counts in this process with a conservative share and marks the answer degraded."""
     STORE_DOWN_ALLOW: _StoreDown.ValueType  # 3
-    """STORE_DOWN_ALLOW lets the call pass, for health and key sets."""
+    """STORE_DOWN_ALLOW admits the call uncounted. Use it for health and key sets."""
 
 class StoreDown(_StoreDown, metaclass=_StoreDownEnumTypeWrapper):
     """StoreDown says what a limiter does when its store can't be reached."""
@@ -135,11 +135,11 @@ class StoreDown(_StoreDown, metaclass=_StoreDownEnumTypeWrapper):
 STORE_DOWN_UNSPECIFIED: StoreDown.ValueType  # 0
 """STORE_DOWN_UNSPECIFIED is DENY."""
 STORE_DOWN_DENY: StoreDown.ValueType  # 1
-"""STORE_DOWN_DENY refuses with UNAVAILABLE, for credentials and money."""
+"""STORE_DOWN_DENY refuses with UNAVAILABLE. Use it for credentials and money."""
 STORE_DOWN_LOCAL: StoreDown.ValueType  # 2
 """STORE_DOWN_LOCAL counts in this process with a conservative share and marks the answer degraded."""
 STORE_DOWN_ALLOW: StoreDown.ValueType  # 3
-"""STORE_DOWN_ALLOW lets the call pass, for health and key sets."""
+"""STORE_DOWN_ALLOW admits the call uncounted. Use it for health and key sets."""
 Global___StoreDown: _TypeAlias = StoreDown  # noqa: Y015
 
 class _AuditClass:
@@ -155,7 +155,7 @@ class _AuditClassEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AuditClass
     AUDIT_CLASS_MUTATION: _AuditClass.ValueType  # 2
     """AUDIT_CLASS_MUTATION records the call with before and after, in the transaction of its effect."""
     AUDIT_CLASS_ACCESS: _AuditClass.ValueType  # 3
-    """AUDIT_CLASS_ACCESS records every call, for reads of what is secret."""
+    """AUDIT_CLASS_ACCESS records every call. Use it for reads of secrets."""
 
 class AuditClass(_AuditClass, metaclass=_AuditClassEnumTypeWrapper):
     """AuditClass says what is written to the audit log."""
@@ -167,7 +167,7 @@ AUDIT_CLASS_REFUSALS: AuditClass.ValueType  # 1
 AUDIT_CLASS_MUTATION: AuditClass.ValueType  # 2
 """AUDIT_CLASS_MUTATION records the call with before and after, in the transaction of its effect."""
 AUDIT_CLASS_ACCESS: AuditClass.ValueType  # 3
-"""AUDIT_CLASS_ACCESS records every call, for reads of what is secret."""
+"""AUDIT_CLASS_ACCESS records every call. Use it for reads of secrets."""
 Global___AuditClass: _TypeAlias = AuditClass  # noqa: Y015
 
 class _Idempotency:
@@ -179,14 +179,14 @@ class _IdempotencyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Idempoten
     IDEMPOTENCY_UNSPECIFIED: _Idempotency.ValueType  # 0
     """IDEMPOTENCY_UNSPECIFIED is UNSAFE."""
     IDEMPOTENCY_UNSAFE: _Idempotency.ValueType  # 1
-    """IDEMPOTENCY_UNSAFE must not be repeated by a machine: the second time it may do something else, or fail although the
-    first time it succeeded, as with an `etag` that is not the current one any more.
+    """IDEMPOTENCY_UNSAFE must not be retried automatically. The retry may have a second effect, or fail although the
+    first attempt succeeded, as with an `etag` that has changed since.
     """
     IDEMPOTENCY_SAFE: _Idempotency.ValueType  # 2
-    """IDEMPOTENCY_SAFE has no effect, or the second time none that the first had not; clients retry it."""
+    """IDEMPOTENCY_SAFE may be repeated: it changes nothing, or nothing more the second time. Clients retry it."""
     IDEMPOTENCY_BY_REQUEST_ID: _Idempotency.ValueType  # 3
-    """IDEMPOTENCY_BY_REQUEST_ID may be repeated with the same `request_id` (AIP-155), a string field of the request. Clients
-    that retry by themselves send one where the caller gave none.
+    """IDEMPOTENCY_BY_REQUEST_ID may be repeated with the same `request_id` (AIP-155), a string field of the request. A
+    client that retries sends a new one when the caller gave none.
     """
 
 class Idempotency(_Idempotency, metaclass=_IdempotencyEnumTypeWrapper):
@@ -195,14 +195,14 @@ class Idempotency(_Idempotency, metaclass=_IdempotencyEnumTypeWrapper):
 IDEMPOTENCY_UNSPECIFIED: Idempotency.ValueType  # 0
 """IDEMPOTENCY_UNSPECIFIED is UNSAFE."""
 IDEMPOTENCY_UNSAFE: Idempotency.ValueType  # 1
-"""IDEMPOTENCY_UNSAFE must not be repeated by a machine: the second time it may do something else, or fail although the
-first time it succeeded, as with an `etag` that is not the current one any more.
+"""IDEMPOTENCY_UNSAFE must not be retried automatically. The retry may have a second effect, or fail although the
+first attempt succeeded, as with an `etag` that has changed since.
 """
 IDEMPOTENCY_SAFE: Idempotency.ValueType  # 2
-"""IDEMPOTENCY_SAFE has no effect, or the second time none that the first had not; clients retry it."""
+"""IDEMPOTENCY_SAFE may be repeated: it changes nothing, or nothing more the second time. Clients retry it."""
 IDEMPOTENCY_BY_REQUEST_ID: Idempotency.ValueType  # 3
-"""IDEMPOTENCY_BY_REQUEST_ID may be repeated with the same `request_id` (AIP-155), a string field of the request. Clients
-that retry by themselves send one where the caller gave none.
+"""IDEMPOTENCY_BY_REQUEST_ID may be repeated with the same `request_id` (AIP-155), a string field of the request. A
+client that retries sends a new one when the caller gave none.
 """
 Global___Idempotency: _TypeAlias = Idempotency  # noqa: Y015
 
@@ -228,14 +228,15 @@ class MethodPolicy(_message.Message):
     WHILE_SUSPENDED_FIELD_NUMBER: _builtins.int
     WHILE_READ_ONLY_FIELD_NUMBER: _builtins.int
     permission: _builtins.str
-    """permission names what the caller must hold, such as `tenants.read`: a user by its roles, a service or operator by
-    what its key was granted (`*` is all). Empty: the audience is enough.
+    """permission is the permission that the caller must hold, such as `tenants.read`. A user holds those of its roles, a
+    service or operator those of its key (`*` is all). Empty: the audience is enough.
     """
     tenant_scope: Global___TenantScope.ValueType
     """tenant_scope says whether the call is for a tenant."""
     tenant_field: _builtins.str
     """tenant_field names the string field of the request that holds a tenant's id or slug, where the resource is the
-    tenant itself. A caller bound to a tenant may only name its own; any other answers as a missing one.
+    tenant itself. A caller bound to a tenant may name only that one; for any other it gets the answer for a missing
+    tenant.
     """
     feature: _builtins.str
     """feature names the plan feature the tenant must have. Empty: every plan."""
@@ -246,13 +247,15 @@ class MethodPolicy(_message.Message):
     audit: Global___AuditClass.ValueType
     """audit says what is written to the audit log."""
     idempotency: Global___Idempotency.ValueType
-    """idempotency says whether a client may repeat the call without asking. Only what is safe is retried."""
+    """idempotency says whether a client may repeat the call by itself. The library's clients read it to decide what to
+    retry.
+    """
     no_rest_reason: _builtins.str
     """no_rest_reason says why the method has no `google.api.http` annotation. Required exactly when there is none."""
     while_suspended: _builtins.bool
     """while_suspended lets the method serve a SUSPENDED tenant, as billing and export must."""
     while_read_only: _builtins.bool
-    """while_read_only lets a method that changes something serve a tenant that is over its limits under the policy
+    """while_read_only lets a method with `audit` MUTATION serve a tenant that is over its limits under the policy
     READ_ONLY, as deleting and paying must.
     """
     @_builtins.property

@@ -27,7 +27,7 @@ if _version_not_supported:
 
 
 class EntitlementServiceStub:
-    """EntitlementService answers what a tenant may do, changes it for one tenant, and says why.
+    """EntitlementService returns, checks, explains and watches entitlements, and changes those of one tenant.
     """
 
     def __init__(self, channel):
@@ -99,19 +99,19 @@ class EntitlementServiceStub:
 
 
 class EntitlementServiceServicer:
-    """EntitlementService answers what a tenant may do, changes it for one tenant, and says why.
+    """EntitlementService returns, checks, explains and watches entitlements, and changes those of one tenant.
     """
 
     def GetEntitlements(self, request, context):
-        """GetEntitlements returns all that a tenant is entitled to, also while it is suspended: services gate by it what they
-        serve all the same, and its users see what they have when they come to pay. Fails with NOT_FOUND `TENANT_NOT_FOUND`.
+        """GetEntitlements returns a tenant's entitlements, even while it is suspended: services still need them for methods
+        with `while_suspended`, and users see their plan when they come to pay. Fails with NOT_FOUND `TENANT_NOT_FOUND`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CheckEntitlement(self, request, context):
-        """CheckEntitlement says whether a tenant may use a feature, by an amount. It takes nothing. Fails with NOT_FOUND
+        """CheckEntitlement says whether a tenant may use an amount of a feature. It charges nothing. Fails with NOT_FOUND
         `TENANT_NOT_FOUND`, `FEATURE_NOT_FOUND`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -126,16 +126,15 @@ class EntitlementServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ExplainEntitlement(self, request, context):
-        """ExplainEntitlement says step by step why a tenant may or may not use a feature. Users learn how it was decided, but
-        neither the reasons that operators noted nor their credentials. Fails with NOT_FOUND `TENANT_NOT_FOUND`,
-        `FEATURE_NOT_FOUND`.
+        """ExplainEntitlement says step by step why a tenant may or may not use a feature. For users it leaves out the
+        operators' reasons and credentials. Fails with NOT_FOUND `TENANT_NOT_FOUND`, `FEATURE_NOT_FOUND`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListOverrides(self, request, context):
-        """ListOverrides returns a tenant's overrides, expired ones included until they are cleared or replaced.
+        """ListOverrides returns a tenant's overrides, including expired ones until they are cleared or replaced.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -150,15 +149,15 @@ class EntitlementServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ClearOverride(self, request, context):
-        """ClearOverride lets the plan decide again. Without an override nothing happens. Fails with NOT_FOUND
-        `TENANT_NOT_FOUND`.
+        """ClearOverride removes an override, so that the plan decides again. It succeeds when no override exists. Fails with
+        NOT_FOUND `TENANT_NOT_FOUND`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CreateGrant(self, request, context):
-        """CreateGrant adds to an allowance. With the same `request_id` it answers with the grant made the first time. Fails with
+        """CreateGrant adds to an allowance. With the same `request_id` it returns the grant of the first call. Fails with
         NOT_FOUND `TENANT_NOT_FOUND`, `FEATURE_NOT_FOUND`, ALREADY_EXISTS `REQUEST_ID_REUSED`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -166,8 +165,8 @@ class EntitlementServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListGrants(self, request, context):
-        """ListGrants returns a tenant's grants in the order in which they are used; used up, expired and voided ones last. Users
-        see them without the reasons that operators noted.
+        """ListGrants returns a tenant's grants in the order in which they are used; used up, expired and voided ones last.
+        For users it leaves out the operators' reasons.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -181,18 +180,18 @@ class EntitlementServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListEntitlementChanges(self, request, context):
-        """ListEntitlementChanges returns the history of a tenant's entitlements, newest first, a page at a time. It begins with
-        the tenant's first plan, and holds the changes of features that concern every tenant, such as rollouts. Users learn
-        what changed and when, but neither the reasons that operators noted nor their credentials.
+        """ListEntitlementChanges returns the history of a tenant's entitlements, newest first, a page at a time. It begins
+        with the tenant's first plan and includes changes of the catalog that concern every tenant, such as rollouts. For
+        users it leaves out the operators' reasons and credentials.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def WatchEntitlements(self, request, context):
-        """WatchEntitlements follows what changes in tenants' entitlements, in commit order, as WatchTenants does. Fails with
-        INVALID_ARGUMENT `INVALID_FIELD` for a bad cursor, OUT_OF_RANGE `CURSOR_EXPIRED` for one whose events are gone,
-        ABORTED `WATCH_TOO_SLOW` when the reader lags.
+        """WatchEntitlements streams changes of entitlements in commit order, with cursors and checkpoints as WatchTenants.
+        Fails with INVALID_ARGUMENT `INVALID_FIELD` for a bad cursor, OUT_OF_RANGE `CURSOR_EXPIRED` for one whose events
+        are gone, ABORTED `WATCH_TOO_SLOW` when the reader lags.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -270,7 +269,7 @@ def add_EntitlementServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class EntitlementService:
-    """EntitlementService answers what a tenant may do, changes it for one tenant, and says why.
+    """EntitlementService returns, checks, explains and watches entitlements, and changes those of one tenant.
     """
 
     @staticmethod

@@ -37,15 +37,17 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_FEATURE_EXISTS: _ErrorReason.ValueType  # 6
     """ERROR_REASON_FEATURE_EXISTS: a feature of that id exists. Choose another id, or update it."""
     ERROR_REASON_FEATURE_NOT_FOUND: _ErrorReason.ValueType  # 7
-    """ERROR_REASON_FEATURE_NOT_FOUND: no such feature is in the catalog. List the features."""
+    """ERROR_REASON_FEATURE_NOT_FOUND: the catalog has no such feature. List the features."""
     ERROR_REASON_PLAN_EXISTS: _ErrorReason.ValueType  # 8
     """ERROR_REASON_PLAN_EXISTS: a plan of that id exists. Choose another id, or update its draft."""
     ERROR_REASON_PLAN_NOT_FOUND: _ErrorReason.ValueType  # 9
-    """ERROR_REASON_PLAN_NOT_FOUND: no such plan or version. List the plans."""
+    """ERROR_REASON_PLAN_NOT_FOUND: the plan or version does not exist. List the plans."""
     ERROR_REASON_PLAN_ARCHIVED: _ErrorReason.ValueType  # 10
     """ERROR_REASON_PLAN_ARCHIVED: the version is archived and stays so. Draft a new one."""
     ERROR_REASON_PLAN_NOT_PUBLISHED: _ErrorReason.ValueType  # 11
-    """ERROR_REASON_PLAN_NOT_PUBLISHED: tenants are put on published versions only. Publish it, or name another."""
+    """ERROR_REASON_PLAN_NOT_PUBLISHED: the version is not published, and tenants can be put on published versions only.
+    Publish it, or name another.
+    """
     ERROR_REASON_GRANT_NOT_FOUND: _ErrorReason.ValueType  # 12
     """ERROR_REASON_GRANT_NOT_FOUND: the tenant has no such grant. List its grants."""
     ERROR_REASON_ALLOCATION_NOT_FOUND: _ErrorReason.ValueType  # 13
@@ -53,7 +55,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_ALLOCATION_CLOSED: _ErrorReason.ValueType  # 14
     """ERROR_REASON_ALLOCATION_CLOSED: the allocation was committed, released or has expired. Allocate again."""
     ERROR_REASON_GAUGE_REPORTED: _ErrorReason.ValueType  # 15
-    """ERROR_REASON_GAUGE_REPORTED: another service keeps this level and reports it. Change the rows there."""
+    """ERROR_REASON_GAUGE_REPORTED: another service owns this level and reports it. Change the level in that service."""
     ERROR_REASON_OPERATION_NOT_FOUND: _ErrorReason.ValueType  # 16
     """ERROR_REASON_OPERATION_NOT_FOUND: the tenant has no such operation. List its operations."""
     ERROR_REASON_OVER_LIMIT: _ErrorReason.ValueType  # 17
@@ -63,7 +65,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_MIGRATION_UNDER_WAY: _ErrorReason.ValueType  # 18
     """ERROR_REASON_MIGRATION_UNDER_WAY: another plan change of the tenant has not ended. Wait for it, or cancel it."""
     ERROR_REASON_OPERATION_CANCELLED: _ErrorReason.ValueType  # 19
-    """ERROR_REASON_OPERATION_CANCELLED: the operation was cancelled before its effect. Start it again if it is still wanted."""
+    """ERROR_REASON_OPERATION_CANCELLED: the operation was cancelled before it took effect. Start it again if you still
+    want it.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason says why tenant_svc refused a call."""
@@ -83,15 +87,17 @@ ERROR_REASON_WATCH_TOO_SLOW: ErrorReason.ValueType  # 5
 ERROR_REASON_FEATURE_EXISTS: ErrorReason.ValueType  # 6
 """ERROR_REASON_FEATURE_EXISTS: a feature of that id exists. Choose another id, or update it."""
 ERROR_REASON_FEATURE_NOT_FOUND: ErrorReason.ValueType  # 7
-"""ERROR_REASON_FEATURE_NOT_FOUND: no such feature is in the catalog. List the features."""
+"""ERROR_REASON_FEATURE_NOT_FOUND: the catalog has no such feature. List the features."""
 ERROR_REASON_PLAN_EXISTS: ErrorReason.ValueType  # 8
 """ERROR_REASON_PLAN_EXISTS: a plan of that id exists. Choose another id, or update its draft."""
 ERROR_REASON_PLAN_NOT_FOUND: ErrorReason.ValueType  # 9
-"""ERROR_REASON_PLAN_NOT_FOUND: no such plan or version. List the plans."""
+"""ERROR_REASON_PLAN_NOT_FOUND: the plan or version does not exist. List the plans."""
 ERROR_REASON_PLAN_ARCHIVED: ErrorReason.ValueType  # 10
 """ERROR_REASON_PLAN_ARCHIVED: the version is archived and stays so. Draft a new one."""
 ERROR_REASON_PLAN_NOT_PUBLISHED: ErrorReason.ValueType  # 11
-"""ERROR_REASON_PLAN_NOT_PUBLISHED: tenants are put on published versions only. Publish it, or name another."""
+"""ERROR_REASON_PLAN_NOT_PUBLISHED: the version is not published, and tenants can be put on published versions only.
+Publish it, or name another.
+"""
 ERROR_REASON_GRANT_NOT_FOUND: ErrorReason.ValueType  # 12
 """ERROR_REASON_GRANT_NOT_FOUND: the tenant has no such grant. List its grants."""
 ERROR_REASON_ALLOCATION_NOT_FOUND: ErrorReason.ValueType  # 13
@@ -99,7 +105,7 @@ ERROR_REASON_ALLOCATION_NOT_FOUND: ErrorReason.ValueType  # 13
 ERROR_REASON_ALLOCATION_CLOSED: ErrorReason.ValueType  # 14
 """ERROR_REASON_ALLOCATION_CLOSED: the allocation was committed, released or has expired. Allocate again."""
 ERROR_REASON_GAUGE_REPORTED: ErrorReason.ValueType  # 15
-"""ERROR_REASON_GAUGE_REPORTED: another service keeps this level and reports it. Change the rows there."""
+"""ERROR_REASON_GAUGE_REPORTED: another service owns this level and reports it. Change the level in that service."""
 ERROR_REASON_OPERATION_NOT_FOUND: ErrorReason.ValueType  # 16
 """ERROR_REASON_OPERATION_NOT_FOUND: the tenant has no such operation. List its operations."""
 ERROR_REASON_OVER_LIMIT: ErrorReason.ValueType  # 17
@@ -109,5 +115,7 @@ metadata's `features`, at most ten, and of `features_more` others. Lower its usa
 ERROR_REASON_MIGRATION_UNDER_WAY: ErrorReason.ValueType  # 18
 """ERROR_REASON_MIGRATION_UNDER_WAY: another plan change of the tenant has not ended. Wait for it, or cancel it."""
 ERROR_REASON_OPERATION_CANCELLED: ErrorReason.ValueType  # 19
-"""ERROR_REASON_OPERATION_CANCELLED: the operation was cancelled before its effect. Start it again if it is still wanted."""
+"""ERROR_REASON_OPERATION_CANCELLED: the operation was cancelled before it took effect. Start it again if you still
+want it.
+"""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -89,15 +89,15 @@ class OperationServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CancelOperation(self, request, context):
-        """CancelOperation asks an operation to stop before its effect. One that has ended stays as it is. Fails with NOT_FOUND
-        `TENANT_NOT_FOUND`, `OPERATION_NOT_FOUND`.
+        """CancelOperation asks an operation to stop before it takes effect. An operation that has ended stays as it is. Fails
+        with NOT_FOUND `TENANT_NOT_FOUND`, `OPERATION_NOT_FOUND`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def WaitOperation(self, request, context):
-        """WaitOperation returns the operation when it has ended, or as it is after the time given.
+        """WaitOperation returns the operation when it has ended, or its current state after `timeout`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

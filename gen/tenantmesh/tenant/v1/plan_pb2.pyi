@@ -30,25 +30,25 @@ class _FeatureTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FeatureTy
     FEATURE_TYPE_UNSPECIFIED: _FeatureType.ValueType  # 0
     """FEATURE_TYPE_UNSPECIFIED is refused."""
     FEATURE_TYPE_BOOLEAN: _FeatureType.ValueType  # 1
-    """FEATURE_TYPE_BOOLEAN is there or not."""
+    """FEATURE_TYPE_BOOLEAN is on or off."""
     FEATURE_TYPE_STATIC: _FeatureType.ValueType  # 2
     """FEATURE_TYPE_STATIC is a value for the product to read."""
     FEATURE_TYPE_METERED: _FeatureType.ValueType  # 3
-    """FEATURE_TYPE_METERED is an allowance that is used up and comes back with the next period."""
+    """FEATURE_TYPE_METERED is an allowance that calls use up and each period renews."""
     FEATURE_TYPE_GAUGE: _FeatureType.ValueType  # 4
     """FEATURE_TYPE_GAUGE is a level that may rise to a limit and fall again, such as users or bytes."""
 
 class FeatureType(_FeatureType, metaclass=_FeatureTypeEnumTypeWrapper):
-    """FeatureType says what a plan states about a feature."""
+    """FeatureType decides which values a plan may give a feature."""
 
 FEATURE_TYPE_UNSPECIFIED: FeatureType.ValueType  # 0
 """FEATURE_TYPE_UNSPECIFIED is refused."""
 FEATURE_TYPE_BOOLEAN: FeatureType.ValueType  # 1
-"""FEATURE_TYPE_BOOLEAN is there or not."""
+"""FEATURE_TYPE_BOOLEAN is on or off."""
 FEATURE_TYPE_STATIC: FeatureType.ValueType  # 2
 """FEATURE_TYPE_STATIC is a value for the product to read."""
 FEATURE_TYPE_METERED: FeatureType.ValueType  # 3
-"""FEATURE_TYPE_METERED is an allowance that is used up and comes back with the next period."""
+"""FEATURE_TYPE_METERED is an allowance that calls use up and each period renews."""
 FEATURE_TYPE_GAUGE: FeatureType.ValueType  # 4
 """FEATURE_TYPE_GAUGE is a level that may rise to a limit and fall again, such as users or bytes."""
 Global___FeatureType: _TypeAlias = FeatureType  # noqa: Y015
@@ -66,7 +66,7 @@ class _PeriodEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Period.ValueTy
     PERIOD_DAY: _Period.ValueType  # 2
     """PERIOD_DAY begins at midnight."""
     PERIOD_MONTH: _Period.ValueType  # 3
-    """PERIOD_MONTH begins at midnight of the first."""
+    """PERIOD_MONTH begins at midnight of the first day."""
 
 class Period(_Period, metaclass=_PeriodEnumTypeWrapper):
     """Period is a stretch of the UTC calendar."""
@@ -78,7 +78,7 @@ PERIOD_HOUR: Period.ValueType  # 1
 PERIOD_DAY: Period.ValueType  # 2
 """PERIOD_DAY begins at midnight."""
 PERIOD_MONTH: Period.ValueType  # 3
-"""PERIOD_MONTH begins at midnight of the first."""
+"""PERIOD_MONTH begins at midnight of the first day."""
 Global___Period: _TypeAlias = Period  # noqa: Y015
 
 class _PlanState:
@@ -92,9 +92,9 @@ class _PlanStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PlanState.V
     PLAN_STATE_DRAFT: _PlanState.ValueType  # 1
     """PLAN_STATE_DRAFT may change and has no tenants."""
     PLAN_STATE_PUBLISHED: _PlanState.ValueType  # 2
-    """PLAN_STATE_PUBLISHED takes tenants and never changes."""
+    """PLAN_STATE_PUBLISHED accepts tenants and never changes."""
     PLAN_STATE_ARCHIVED: _PlanState.ValueType  # 3
-    """PLAN_STATE_ARCHIVED takes no new tenants; those on it stay."""
+    """PLAN_STATE_ARCHIVED accepts no new tenants; those on it stay."""
 
 class PlanState(_PlanState, metaclass=_PlanStateEnumTypeWrapper):
     """PlanState says whether tenants may be put on a version of a plan."""
@@ -104,9 +104,9 @@ PLAN_STATE_UNSPECIFIED: PlanState.ValueType  # 0
 PLAN_STATE_DRAFT: PlanState.ValueType  # 1
 """PLAN_STATE_DRAFT may change and has no tenants."""
 PLAN_STATE_PUBLISHED: PlanState.ValueType  # 2
-"""PLAN_STATE_PUBLISHED takes tenants and never changes."""
+"""PLAN_STATE_PUBLISHED accepts tenants and never changes."""
 PLAN_STATE_ARCHIVED: PlanState.ValueType  # 3
-"""PLAN_STATE_ARCHIVED takes no new tenants; those on it stay."""
+"""PLAN_STATE_ARCHIVED accepts no new tenants; those on it stay."""
 Global___PlanState: _TypeAlias = PlanState  # noqa: Y015
 
 @_typing.final
@@ -127,18 +127,18 @@ class Feature(_message.Message):
     id: _builtins.str
     """id is the feature's name in policies and plans: 2 to 64 of a-z, 0-9 and underscores, starting with a letter."""
     type: Global___FeatureType.ValueType
-    """type says what a plan states about the feature. It never changes."""
+    """type decides which values a plan may give the feature. It never changes."""
     display_name: _builtins.str
     """display_name is what people read, 1 to 200 characters."""
     unit: _builtins.str
-    """unit is what amounts are counted in, such as `request` or `byte`. METERED and GAUGE features only."""
+    """unit is the unit of amounts, such as `request` or `byte`. METERED and GAUGE features only."""
     period: Global___Period.ValueType
     """period is how long an allowance lasts, in the UTC calendar. METERED features only."""
     etag: _builtins.str
     """etag identifies this version of the feature (AIP-154)."""
     @_builtins.property
     def rollout(self) -> Global___Rollout:
-        """rollout opens a BOOLEAN feature to a share of the tenants whatever their plan says. Unset: plans alone decide."""
+        """rollout gives a BOOLEAN feature to a share of the tenants, whatever their plan. Unset: plans alone decide."""
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
@@ -171,8 +171,8 @@ Global___Feature: _TypeAlias = Feature  # noqa: Y015
 
 @_typing.final
 class Rollout(_message.Message):
-    """Rollout opens a feature to some tenants first. A tenant's place is a stable hash of its id and the feature's, so a
-    tenant that has the feature keeps it while the share grows.
+    """Rollout gives a feature to a share of the tenants first. A stable hash of the tenant's id and the feature's id
+    selects them, so a tenant that has the feature keeps it while the share grows.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -227,20 +227,20 @@ class Plan(_message.Message):
     display_name: _builtins.str
     """display_name is what people read, 1 to 200 characters."""
     all_features: _builtins.bool
-    """all_features includes every BOOLEAN feature, also those that are created later."""
+    """all_features includes every BOOLEAN feature, even those that are created later."""
     billing_period: Global___Period.ValueType
-    """billing_period is the period at whose end a plan change waits when it is asked to."""
+    """billing_period is the period whose end MIGRATION_TIMING_NEXT_PERIOD waits for."""
     etag: _builtins.str
     """etag identifies this state of the version (AIP-154)."""
     listed: _builtins.bool
-    """listed says whether tenants that are not on the plan are told of it: where a feature is refused, explained or rolled
-    out, and in their history. It is the plan's, the same in every version, and counts for no `etag`. A new plan is
-    private; SetPlanListed changes it.
+    """listed says whether tenants on other plans may read the plan's name: in refusals, explanations, rollouts and their
+    history. It holds for every version of the plan and is not part of the `etag`. A new plan is unlisted;
+    SetPlanListed changes it.
     """
     @_builtins.property
     def features(self) -> _containers.RepeatedCompositeFieldContainer[Global___PlanFeature]:
-        """features are what the plan includes, one entry a feature. BOOLEAN features that are not listed are off, METERED and
-        GAUGE features that are not listed have a limit of zero.
+        """features are the features that the plan includes, one entry each. BOOLEAN features that are not listed are off,
+        METERED and GAUGE features that are not listed have a limit of zero.
         """
 
     @_builtins.property
@@ -286,7 +286,7 @@ Global___Plan: _TypeAlias = Plan  # noqa: Y015
 
 @_typing.final
 class PlanFeature(_message.Message):
-    """PlanFeature is what a plan says about a feature."""
+    """PlanFeature is a plan's value of one feature."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -296,7 +296,7 @@ class PlanFeature(_message.Message):
     """feature is the feature's id."""
     @_builtins.property
     def value(self) -> Global___FeatureValue:
-        """value is what the plan gives, of the feature's type."""
+        """value is the plan's value. It has the feature's type."""
 
     def __init__(
         self,

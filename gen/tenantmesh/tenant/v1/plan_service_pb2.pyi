@@ -54,7 +54,7 @@ class CreateFeatureRequest(_message.Message):
     FEATURE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def feature(self) -> _plan_pb2.Feature:
-        """feature is the feature: id, type, display_name, and what its type needs."""
+        """feature is the feature: id, type, display_name, and the fields that its type needs."""
 
     def __init__(
         self,
@@ -188,7 +188,7 @@ class CreatePlanRequest(_message.Message):
     PLAN_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def plan(self) -> _plan_pb2.Plan:
-        """plan is the draft: id, display_name, features, rates and billing_period; and whether the plan is listed."""
+        """plan is the draft: id, display_name, features, rates, billing_period and listed."""
 
     def __init__(
         self,
@@ -303,8 +303,8 @@ class UpdatePlanRequest(_message.Message):
     """id is the plan's id. Required."""
     @_builtins.property
     def plan(self) -> _plan_pb2.Plan:
-        """plan is the whole draft. Its `etag`, if set, must be that of the draft, or of the newest version where there is no
-        draft. `listed` may be set only where the plan is listed already.
+        """plan is the whole draft. Its `etag`, if set, must be that of the draft, or of the newest version when no draft
+        exists. `listed` may be true only for a plan that is listed already.
         """
 
     def __init__(
@@ -332,7 +332,7 @@ class SetPlanListedRequest(_message.Message):
     id: _builtins.str
     """id is the plan's id. Required."""
     listed: _builtins.bool
-    """listed is what the plan is to be. Required, also where it is false."""
+    """listed is the new value. Required, even when it is false."""
     def __init__(
         self,
         *,
@@ -361,9 +361,9 @@ class PublishPlanRequest(_message.Message):
     id: _builtins.str
     """id is the plan's id. Required."""
     version: _builtins.int
-    """version is the version. Zero: the draft, also one that somebody has begun since."""
+    """version is the version. Zero: the draft, even one that was begun after the caller read the plan."""
     etag: _builtins.str
-    """etag, if set, must be the version's current one, so that what was reviewed is what is published."""
+    """etag, if set, must be the version's current one, so that only the reviewed state is published."""
     def __init__(
         self,
         *,
@@ -443,7 +443,7 @@ Global___DiffPlanVersionsRequest: _TypeAlias = DiffPlanVersionsRequest  # noqa: 
 
 @_typing.final
 class DiffPlanVersionsResponse(_message.Message):
-    """DiffPlanVersionsResponse is what differs."""
+    """DiffPlanVersionsResponse lists the differences."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -484,7 +484,7 @@ class FeatureDifference(_message.Message):
     feature: _builtins.str
     """feature is the feature's id."""
     direction: Global___Direction.ValueType
-    """direction says who gains."""
+    """direction says whether the tenant gains or loses."""
     @_builtins.property
     def before(self) -> _plan_pb2.FeatureValue:
         """before is the value in the first version. Unset: not in it."""

@@ -27,7 +27,7 @@ if _version_not_supported:
 
 
 class PlanServiceStub:
-    """PlanService prices the product: features, and plans made of them, in versions.
+    """PlanService manages the catalog: features, and the versions of plans made of them.
     """
 
     def __init__(self, channel):
@@ -99,11 +99,11 @@ class PlanServiceStub:
 
 
 class PlanServiceServicer:
-    """PlanService prices the product: features, and plans made of them, in versions.
+    """PlanService manages the catalog: features, and the versions of plans made of them.
     """
 
     def CreateFeature(self, request, context):
-        """CreateFeature adds a feature to the catalog. No plan has it yet. Fails with ALREADY_EXISTS `FEATURE_EXISTS`.
+        """CreateFeature adds a feature to the catalog, not to any plan. Fails with ALREADY_EXISTS `FEATURE_EXISTS`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -154,31 +154,32 @@ class PlanServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpdatePlan(self, request, context):
-        """UpdatePlan replaces the plan's draft, and drafts the next version when there is none. Whether the plan is listed stays
-        as it is. Fails with NOT_FOUND `PLAN_NOT_FOUND`, ABORTED `ETAG_MISMATCH`.
+        """UpdatePlan replaces the plan's draft, or drafts the next version when none exists. It does not change `listed`.
+        Fails with NOT_FOUND `PLAN_NOT_FOUND`, ABORTED `ETAG_MISMATCH`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SetPlanListed(self, request, context):
-        """SetPlanListed says whether tenants that are not on the plan are told of it, at once and for all its versions. Returns
-        the newest version, in whatever state. Fails with NOT_FOUND `PLAN_NOT_FOUND`.
+        """SetPlanListed sets `listed` for all versions of a plan at once: whether tenants on other plans may read its name.
+        It returns the newest version, in any state. Fails with NOT_FOUND `PLAN_NOT_FOUND`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def PublishPlan(self, request, context):
-        """PublishPlan makes the draft the newest version for tenants. Those on older versions stay there. A published version
-        stays published. Fails with NOT_FOUND `PLAN_NOT_FOUND`, FAILED_PRECONDITION `PLAN_ARCHIVED`, ABORTED `ETAG_MISMATCH`.
+        """PublishPlan makes the draft the newest published version. Tenants on older versions stay there. A published version
+        stays published. Fails with NOT_FOUND `PLAN_NOT_FOUND`, FAILED_PRECONDITION `PLAN_ARCHIVED`, ABORTED
+        `ETAG_MISMATCH`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ArchivePlan(self, request, context):
-        """ArchivePlan closes a version for new tenants; those on it stay. An archived version stays archived. Fails with
+        """ArchivePlan closes a version to new tenants; tenants on it stay. An archived version stays archived. Fails with
         NOT_FOUND `PLAN_NOT_FOUND`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -186,8 +187,7 @@ class PlanServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DiffPlanVersions(self, request, context):
-        """DiffPlanVersions says what changes for a tenant from one version to another, of the same plan or of two. Fails with
-        NOT_FOUND `PLAN_NOT_FOUND`.
+        """DiffPlanVersions compares two versions, of the same plan or of two plans. Fails with NOT_FOUND `PLAN_NOT_FOUND`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -265,7 +265,7 @@ def add_PlanServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class PlanService:
-    """PlanService prices the product: features, and plans made of them, in versions.
+    """PlanService manages the catalog: features, and the versions of plans made of them.
     """
 
     @staticmethod

@@ -28,14 +28,14 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class PlanServiceStub:
-    """PlanService prices the product: features, and plans made of them, in versions."""
+    """PlanService manages the catalog: features, and the versions of plans made of them."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> PlanServiceAsyncStub: ...
     CreateFeature: _grpc.UnaryUnaryMultiCallable[_plan_service_pb2.CreateFeatureRequest, _plan_pb2.Feature]
-    """CreateFeature adds a feature to the catalog. No plan has it yet. Fails with ALREADY_EXISTS `FEATURE_EXISTS`."""
+    """CreateFeature adds a feature to the catalog, not to any plan. Fails with ALREADY_EXISTS `FEATURE_EXISTS`."""
     GetFeature: _grpc.UnaryUnaryMultiCallable[_plan_service_pb2.GetFeatureRequest, _plan_pb2.Feature]
     """GetFeature returns a feature. Fails with NOT_FOUND `FEATURE_NOT_FOUND`."""
     ListFeatures: _grpc.UnaryUnaryMultiCallable[_plan_service_pb2.ListFeaturesRequest, _plan_service_pb2.ListFeaturesResponse]
@@ -53,33 +53,32 @@ class PlanServiceStub:
     ListPlans: _grpc.UnaryUnaryMultiCallable[_plan_service_pb2.ListPlansRequest, _plan_service_pb2.ListPlansResponse]
     """ListPlans returns versions by plan and version, a page at a time: the newest published ones, or all."""
     UpdatePlan: _grpc.UnaryUnaryMultiCallable[_plan_service_pb2.UpdatePlanRequest, _plan_pb2.Plan]
-    """UpdatePlan replaces the plan's draft, and drafts the next version when there is none. Whether the plan is listed stays
-    as it is. Fails with NOT_FOUND `PLAN_NOT_FOUND`, ABORTED `ETAG_MISMATCH`.
+    """UpdatePlan replaces the plan's draft, or drafts the next version when none exists. It does not change `listed`.
+    Fails with NOT_FOUND `PLAN_NOT_FOUND`, ABORTED `ETAG_MISMATCH`.
     """
     SetPlanListed: _grpc.UnaryUnaryMultiCallable[_plan_service_pb2.SetPlanListedRequest, _plan_pb2.Plan]
-    """SetPlanListed says whether tenants that are not on the plan are told of it, at once and for all its versions. Returns
-    the newest version, in whatever state. Fails with NOT_FOUND `PLAN_NOT_FOUND`.
+    """SetPlanListed sets `listed` for all versions of a plan at once: whether tenants on other plans may read its name.
+    It returns the newest version, in any state. Fails with NOT_FOUND `PLAN_NOT_FOUND`.
     """
     PublishPlan: _grpc.UnaryUnaryMultiCallable[_plan_service_pb2.PublishPlanRequest, _plan_pb2.Plan]
-    """PublishPlan makes the draft the newest version for tenants. Those on older versions stay there. A published version
-    stays published. Fails with NOT_FOUND `PLAN_NOT_FOUND`, FAILED_PRECONDITION `PLAN_ARCHIVED`, ABORTED `ETAG_MISMATCH`.
+    """PublishPlan makes the draft the newest published version. Tenants on older versions stay there. A published version
+    stays published. Fails with NOT_FOUND `PLAN_NOT_FOUND`, FAILED_PRECONDITION `PLAN_ARCHIVED`, ABORTED
+    `ETAG_MISMATCH`.
     """
     ArchivePlan: _grpc.UnaryUnaryMultiCallable[_plan_service_pb2.ArchivePlanRequest, _plan_pb2.Plan]
-    """ArchivePlan closes a version for new tenants; those on it stay. An archived version stays archived. Fails with
+    """ArchivePlan closes a version to new tenants; tenants on it stay. An archived version stays archived. Fails with
     NOT_FOUND `PLAN_NOT_FOUND`.
     """
     DiffPlanVersions: _grpc.UnaryUnaryMultiCallable[_plan_service_pb2.DiffPlanVersionsRequest, _plan_service_pb2.DiffPlanVersionsResponse]
-    """DiffPlanVersions says what changes for a tenant from one version to another, of the same plan or of two. Fails with
-    NOT_FOUND `PLAN_NOT_FOUND`.
-    """
+    """DiffPlanVersions compares two versions, of the same plan or of two plans. Fails with NOT_FOUND `PLAN_NOT_FOUND`."""
 
 @_typing.type_check_only
 class PlanServiceAsyncStub(PlanServiceStub):
-    """PlanService prices the product: features, and plans made of them, in versions."""
+    """PlanService manages the catalog: features, and the versions of plans made of them."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateFeature: _aio.UnaryUnaryMultiCallable[_plan_service_pb2.CreateFeatureRequest, _plan_pb2.Feature]  # type: ignore[assignment]
-    """CreateFeature adds a feature to the catalog. No plan has it yet. Fails with ALREADY_EXISTS `FEATURE_EXISTS`."""
+    """CreateFeature adds a feature to the catalog, not to any plan. Fails with ALREADY_EXISTS `FEATURE_EXISTS`."""
     GetFeature: _aio.UnaryUnaryMultiCallable[_plan_service_pb2.GetFeatureRequest, _plan_pb2.Feature]  # type: ignore[assignment]
     """GetFeature returns a feature. Fails with NOT_FOUND `FEATURE_NOT_FOUND`."""
     ListFeatures: _aio.UnaryUnaryMultiCallable[_plan_service_pb2.ListFeaturesRequest, _plan_service_pb2.ListFeaturesResponse]  # type: ignore[assignment]
@@ -97,28 +96,27 @@ class PlanServiceAsyncStub(PlanServiceStub):
     ListPlans: _aio.UnaryUnaryMultiCallable[_plan_service_pb2.ListPlansRequest, _plan_service_pb2.ListPlansResponse]  # type: ignore[assignment]
     """ListPlans returns versions by plan and version, a page at a time: the newest published ones, or all."""
     UpdatePlan: _aio.UnaryUnaryMultiCallable[_plan_service_pb2.UpdatePlanRequest, _plan_pb2.Plan]  # type: ignore[assignment]
-    """UpdatePlan replaces the plan's draft, and drafts the next version when there is none. Whether the plan is listed stays
-    as it is. Fails with NOT_FOUND `PLAN_NOT_FOUND`, ABORTED `ETAG_MISMATCH`.
+    """UpdatePlan replaces the plan's draft, or drafts the next version when none exists. It does not change `listed`.
+    Fails with NOT_FOUND `PLAN_NOT_FOUND`, ABORTED `ETAG_MISMATCH`.
     """
     SetPlanListed: _aio.UnaryUnaryMultiCallable[_plan_service_pb2.SetPlanListedRequest, _plan_pb2.Plan]  # type: ignore[assignment]
-    """SetPlanListed says whether tenants that are not on the plan are told of it, at once and for all its versions. Returns
-    the newest version, in whatever state. Fails with NOT_FOUND `PLAN_NOT_FOUND`.
+    """SetPlanListed sets `listed` for all versions of a plan at once: whether tenants on other plans may read its name.
+    It returns the newest version, in any state. Fails with NOT_FOUND `PLAN_NOT_FOUND`.
     """
     PublishPlan: _aio.UnaryUnaryMultiCallable[_plan_service_pb2.PublishPlanRequest, _plan_pb2.Plan]  # type: ignore[assignment]
-    """PublishPlan makes the draft the newest version for tenants. Those on older versions stay there. A published version
-    stays published. Fails with NOT_FOUND `PLAN_NOT_FOUND`, FAILED_PRECONDITION `PLAN_ARCHIVED`, ABORTED `ETAG_MISMATCH`.
+    """PublishPlan makes the draft the newest published version. Tenants on older versions stay there. A published version
+    stays published. Fails with NOT_FOUND `PLAN_NOT_FOUND`, FAILED_PRECONDITION `PLAN_ARCHIVED`, ABORTED
+    `ETAG_MISMATCH`.
     """
     ArchivePlan: _aio.UnaryUnaryMultiCallable[_plan_service_pb2.ArchivePlanRequest, _plan_pb2.Plan]  # type: ignore[assignment]
-    """ArchivePlan closes a version for new tenants; those on it stay. An archived version stays archived. Fails with
+    """ArchivePlan closes a version to new tenants; tenants on it stay. An archived version stays archived. Fails with
     NOT_FOUND `PLAN_NOT_FOUND`.
     """
     DiffPlanVersions: _aio.UnaryUnaryMultiCallable[_plan_service_pb2.DiffPlanVersionsRequest, _plan_service_pb2.DiffPlanVersionsResponse]  # type: ignore[assignment]
-    """DiffPlanVersions says what changes for a tenant from one version to another, of the same plan or of two. Fails with
-    NOT_FOUND `PLAN_NOT_FOUND`.
-    """
+    """DiffPlanVersions compares two versions, of the same plan or of two plans. Fails with NOT_FOUND `PLAN_NOT_FOUND`."""
 
 class PlanServiceServicer(metaclass=_abc_1.ABCMeta):
-    """PlanService prices the product: features, and plans made of them, in versions."""
+    """PlanService manages the catalog: features, and the versions of plans made of them."""
 
     @_abc_1.abstractmethod
     def CreateFeature(
@@ -126,7 +124,7 @@ class PlanServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _plan_service_pb2.CreateFeatureRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_plan_pb2.Feature, _abc.Awaitable[_plan_pb2.Feature]]:
-        """CreateFeature adds a feature to the catalog. No plan has it yet. Fails with ALREADY_EXISTS `FEATURE_EXISTS`."""
+        """CreateFeature adds a feature to the catalog, not to any plan. Fails with ALREADY_EXISTS `FEATURE_EXISTS`."""
 
     @_abc_1.abstractmethod
     def GetFeature(
@@ -186,8 +184,8 @@ class PlanServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _plan_service_pb2.UpdatePlanRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_plan_pb2.Plan, _abc.Awaitable[_plan_pb2.Plan]]:
-        """UpdatePlan replaces the plan's draft, and drafts the next version when there is none. Whether the plan is listed stays
-        as it is. Fails with NOT_FOUND `PLAN_NOT_FOUND`, ABORTED `ETAG_MISMATCH`.
+        """UpdatePlan replaces the plan's draft, or drafts the next version when none exists. It does not change `listed`.
+        Fails with NOT_FOUND `PLAN_NOT_FOUND`, ABORTED `ETAG_MISMATCH`.
         """
 
     @_abc_1.abstractmethod
@@ -196,8 +194,8 @@ class PlanServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _plan_service_pb2.SetPlanListedRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_plan_pb2.Plan, _abc.Awaitable[_plan_pb2.Plan]]:
-        """SetPlanListed says whether tenants that are not on the plan are told of it, at once and for all its versions. Returns
-        the newest version, in whatever state. Fails with NOT_FOUND `PLAN_NOT_FOUND`.
+        """SetPlanListed sets `listed` for all versions of a plan at once: whether tenants on other plans may read its name.
+        It returns the newest version, in any state. Fails with NOT_FOUND `PLAN_NOT_FOUND`.
         """
 
     @_abc_1.abstractmethod
@@ -206,8 +204,9 @@ class PlanServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _plan_service_pb2.PublishPlanRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_plan_pb2.Plan, _abc.Awaitable[_plan_pb2.Plan]]:
-        """PublishPlan makes the draft the newest version for tenants. Those on older versions stay there. A published version
-        stays published. Fails with NOT_FOUND `PLAN_NOT_FOUND`, FAILED_PRECONDITION `PLAN_ARCHIVED`, ABORTED `ETAG_MISMATCH`.
+        """PublishPlan makes the draft the newest published version. Tenants on older versions stay there. A published version
+        stays published. Fails with NOT_FOUND `PLAN_NOT_FOUND`, FAILED_PRECONDITION `PLAN_ARCHIVED`, ABORTED
+        `ETAG_MISMATCH`.
         """
 
     @_abc_1.abstractmethod
@@ -216,7 +215,7 @@ class PlanServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _plan_service_pb2.ArchivePlanRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_plan_pb2.Plan, _abc.Awaitable[_plan_pb2.Plan]]:
-        """ArchivePlan closes a version for new tenants; those on it stay. An archived version stays archived. Fails with
+        """ArchivePlan closes a version to new tenants; tenants on it stay. An archived version stays archived. Fails with
         NOT_FOUND `PLAN_NOT_FOUND`.
         """
 
@@ -226,8 +225,6 @@ class PlanServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _plan_service_pb2.DiffPlanVersionsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_plan_service_pb2.DiffPlanVersionsResponse, _abc.Awaitable[_plan_service_pb2.DiffPlanVersionsResponse]]:
-        """DiffPlanVersions says what changes for a tenant from one version to another, of the same plan or of two. Fails with
-        NOT_FOUND `PLAN_NOT_FOUND`.
-        """
+        """DiffPlanVersions compares two versions, of the same plan or of two plans. Fails with NOT_FOUND `PLAN_NOT_FOUND`."""
 
 def add_PlanServiceServicer_to_server(servicer: PlanServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class QuotaServiceStub:
-    """QuotaService keeps the ledger of allowances and levels. Never more is given out than a tenant is entitled to.
+    """QuotaService keeps the ledger of allowances and levels. It never gives out more than a tenant's entitlement.
     """
 
     def __init__(self, channel):
@@ -73,28 +73,28 @@ class QuotaServiceStub:
 
 
 class QuotaServiceServicer:
-    """QuotaService keeps the ledger of allowances and levels. Never more is given out than a tenant is entitled to.
+    """QuotaService keeps the ledger of allowances and levels. It never gives out more than a tenant's entitlement.
     """
 
     def Lease(self, request, context):
-        """Lease takes units of allowances for a process that charges calls itself: of each meter as much as is wanted or left,
-        or nothing of any when one has less than is needed. Units count as used until they are returned. Fails with NOT_FOUND
-        `TENANT_NOT_FOUND`, `FEATURE_NOT_FOUND`.
+        """Lease gives units of allowances to a process that charges calls itself: of each meter `want`, or what is left. It
+        gives nothing when one meter has less than its `need`. Units count as used until they are returned. Fails with
+        NOT_FOUND `TENANT_NOT_FOUND`, `FEATURE_NOT_FOUND`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Return(self, request, context):
-        """Return gives leased units back. Not to be repeated: a return whose answer was lost is forfeited.
+        """Return returns leased units. Do not repeat it: units of a return whose answer was lost are forfeited.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Allocate(self, request, context):
-        """Allocate reserves amounts of allowances whose final cost is known only later, all or nothing. The reservation ends by
-        itself at `expire_time`. With the same `request_id` it answers with the allocation made the first time. Fails with
+        """Allocate reserves amounts of allowances whose final cost is known only later, all or nothing. The reservation ends
+        at `expire_time`. With the same `request_id` it returns the allocation of the first call. Fails with
         RESOURCE_EXHAUSTED `QUOTA_EXHAUSTED`, NOT_FOUND `TENANT_NOT_FOUND`, `FEATURE_NOT_FOUND`, ALREADY_EXISTS
         `REQUEST_ID_REUSED`.
         """
@@ -103,17 +103,17 @@ class QuotaServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Commit(self, request, context):
-        """Commit charges what was used of an allocation, at most what was allocated, and returns the rest. Committing twice with
-        the same amounts changes nothing. Served for suspended tenants too: the work was admitted before. Fails with NOT_FOUND
-        `ALLOCATION_NOT_FOUND`, FAILED_PRECONDITION `ALLOCATION_CLOSED` for one that was released, expired or committed
-        otherwise.
+        """Commit charges the used amounts of an allocation, at most the allocated ones, and returns the rest. A second commit
+        with the same amounts changes nothing. It serves suspended tenants too, because the work was admitted earlier.
+        Fails with NOT_FOUND `ALLOCATION_NOT_FOUND`, FAILED_PRECONDITION `ALLOCATION_CLOSED` for one that was released, has
+        expired, or was committed with other amounts.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Release(self, request, context):
-        """Release returns a whole allocation. Releasing twice changes nothing. Served for suspended tenants too. Fails with
+        """Release returns a whole allocation. A second release changes nothing. It serves suspended tenants too. Fails with
         NOT_FOUND `ALLOCATION_NOT_FOUND`, FAILED_PRECONDITION `ALLOCATION_CLOSED` for one that was committed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -130,8 +130,8 @@ class QuotaServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ReportGauge(self, request, context):
-        """ReportGauge says what a level is that another service keeps and limits in its own transactions. Reports that are not
-        newer than what is known change nothing. Fails with NOT_FOUND `TENANT_NOT_FOUND`, `FEATURE_NOT_FOUND`.
+        """ReportGauge reports a level that another service owns and limits in its own transactions. A report that is not
+        newer than the last one changes nothing. Fails with NOT_FOUND `TENANT_NOT_FOUND`, `FEATURE_NOT_FOUND`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -184,7 +184,7 @@ def add_QuotaServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class QuotaService:
-    """QuotaService keeps the ledger of allowances and levels. Never more is given out than a tenant is entitled to.
+    """QuotaService keeps the ledger of allowances and levels. It never gives out more than a tenant's entitlement.
     """
 
     @staticmethod

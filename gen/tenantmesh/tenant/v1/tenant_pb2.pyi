@@ -29,9 +29,9 @@ class _TenantStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TenantSta
     TENANT_STATE_ACTIVE: _TenantState.ValueType  # 1
     """TENANT_STATE_ACTIVE is served."""
     TENANT_STATE_SUSPENDED: _TenantState.ValueType  # 2
-    """TENANT_STATE_SUSPENDED is refused, but for operators, billing and export."""
+    """TENANT_STATE_SUSPENDED is not served, except to operators and by methods with `while_suspended`."""
     TENANT_STATE_DELETED: _TenantState.ValueType  # 3
-    """TENANT_STATE_DELETED answers as if it had never been."""
+    """TENANT_STATE_DELETED is reported as missing."""
 
 class TenantState(_TenantState, metaclass=_TenantStateEnumTypeWrapper):
     """TenantState says whether a tenant is served."""
@@ -41,9 +41,9 @@ TENANT_STATE_UNSPECIFIED: TenantState.ValueType  # 0
 TENANT_STATE_ACTIVE: TenantState.ValueType  # 1
 """TENANT_STATE_ACTIVE is served."""
 TENANT_STATE_SUSPENDED: TenantState.ValueType  # 2
-"""TENANT_STATE_SUSPENDED is refused, but for operators, billing and export."""
+"""TENANT_STATE_SUSPENDED is not served, except to operators and by methods with `while_suspended`."""
 TENANT_STATE_DELETED: TenantState.ValueType  # 3
-"""TENANT_STATE_DELETED answers as if it had never been."""
+"""TENANT_STATE_DELETED is reported as missing."""
 Global___TenantState: _TypeAlias = TenantState  # noqa: Y015
 
 @_typing.final

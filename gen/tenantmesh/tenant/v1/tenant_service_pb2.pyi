@@ -59,14 +59,13 @@ class _OverLimitPolicyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_OverL
     OVER_LIMIT_POLICY_REJECT: _OverLimitPolicy.ValueType  # 1
     """OVER_LIMIT_POLICY_REJECT keeps the old plan."""
     OVER_LIMIT_POLICY_GRACE: _OverLimitPolicy.ValueType  # 2
-    """OVER_LIMIT_POLICY_GRACE keeps the old limits, where they are larger, until a time. Limits that the tenant has by an
-    earlier grace are among them, so a move in grace takes nothing of what was promised; a move under another policy
-    ends the grace.
+    """OVER_LIMIT_POLICY_GRACE keeps the old limits, where they are larger, until `grace_until`. Limits of an earlier
+    grace count as old limits, so a second change in grace keeps them. A change under another policy ends the grace.
     """
     OVER_LIMIT_POLICY_READ_ONLY: _OverLimitPolicy.ValueType  # 3
-    """OVER_LIMIT_POLICY_READ_ONLY refuses what changes something while GAUGE features are over their limits, until none is
-    for the first time. It does not come back: what goes over later, by an override that is lowered or expires say, can't
-    rise further, and nothing else is refused.
+    """OVER_LIMIT_POLICY_READ_ONLY refuses methods that change something while GAUGE features are over their limits. It
+    ends for good when every level is within its limit. A level that a lowered or expired override puts over its limit
+    later can't rise, and refuses nothing else.
     """
 
 class OverLimitPolicy(_OverLimitPolicy, metaclass=_OverLimitPolicyEnumTypeWrapper):
@@ -77,14 +76,13 @@ OVER_LIMIT_POLICY_UNSPECIFIED: OverLimitPolicy.ValueType  # 0
 OVER_LIMIT_POLICY_REJECT: OverLimitPolicy.ValueType  # 1
 """OVER_LIMIT_POLICY_REJECT keeps the old plan."""
 OVER_LIMIT_POLICY_GRACE: OverLimitPolicy.ValueType  # 2
-"""OVER_LIMIT_POLICY_GRACE keeps the old limits, where they are larger, until a time. Limits that the tenant has by an
-earlier grace are among them, so a move in grace takes nothing of what was promised; a move under another policy
-ends the grace.
+"""OVER_LIMIT_POLICY_GRACE keeps the old limits, where they are larger, until `grace_until`. Limits of an earlier
+grace count as old limits, so a second change in grace keeps them. A change under another policy ends the grace.
 """
 OVER_LIMIT_POLICY_READ_ONLY: OverLimitPolicy.ValueType  # 3
-"""OVER_LIMIT_POLICY_READ_ONLY refuses what changes something while GAUGE features are over their limits, until none is
-for the first time. It does not come back: what goes over later, by an override that is lowered or expires say, can't
-rise further, and nothing else is refused.
+"""OVER_LIMIT_POLICY_READ_ONLY refuses methods that change something while GAUGE features are over their limits. It
+ends for good when every level is within its limit. A level that a lowered or expired override puts over its limit
+later can't rise, and refuses nothing else.
 """
 Global___OverLimitPolicy: _TypeAlias = OverLimitPolicy  # noqa: Y015
 
@@ -107,10 +105,10 @@ class _TenantEventTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Tenan
     TENANT_EVENT_TYPE_RESUMED: _TenantEventType.ValueType  # 5
     """TENANT_EVENT_TYPE_RESUMED is a tenant that is served again."""
     TENANT_EVENT_TYPE_DELETED: _TenantEventType.ValueType  # 6
-    """TENANT_EVENT_TYPE_DELETED is a tenant that is gone."""
+    """TENANT_EVENT_TYPE_DELETED is a tenant that was deleted."""
 
 class TenantEventType(_TenantEventType, metaclass=_TenantEventTypeEnumTypeWrapper):
-    """TenantEventType is what happened to a tenant."""
+    """TenantEventType is the kind of a change of a tenant."""
 
 TENANT_EVENT_TYPE_UNSPECIFIED: TenantEventType.ValueType  # 0
 """TENANT_EVENT_TYPE_UNSPECIFIED is never sent."""
@@ -125,12 +123,12 @@ TENANT_EVENT_TYPE_SUSPENDED: TenantEventType.ValueType  # 4
 TENANT_EVENT_TYPE_RESUMED: TenantEventType.ValueType  # 5
 """TENANT_EVENT_TYPE_RESUMED is a tenant that is served again."""
 TENANT_EVENT_TYPE_DELETED: TenantEventType.ValueType  # 6
-"""TENANT_EVENT_TYPE_DELETED is a tenant that is gone."""
+"""TENANT_EVENT_TYPE_DELETED is a tenant that was deleted."""
 Global___TenantEventType: _TypeAlias = TenantEventType  # noqa: Y015
 
 @_typing.final
 class CreateTenantRequest(_message.Message):
-    """CreateTenantRequest is the new tenant: its fields are those a caller may set."""
+    """CreateTenantRequest is the new tenant: the fields that a caller may set."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -351,7 +349,7 @@ class MigrateTenantPlanRequest(_message.Message):
     plan_version: _builtins.int
     """plan_version is the version of it. Zero: the newest that is published."""
     timing: Global___MigrationTiming.ValueType
-    """timing says when. Unset: now."""
+    """timing says when the plan changes. Unset: now."""
     over_limit_policy: Global___OverLimitPolicy.ValueType
     """over_limit_policy says what happens when the tenant uses more than the new plan allows. Unset: REJECT."""
     request_id: _builtins.str
@@ -364,7 +362,9 @@ class MigrateTenantPlanRequest(_message.Message):
     """reason says why, for the people who read the tenant's history, up to 500 characters. Optional."""
     @_builtins.property
     def grace_until(self) -> _timestamp_pb2.Timestamp:
-        """grace_until is when the old limits end, whatever a move before has said. Required for GRACE, and only there."""
+        """grace_until is when the old limits end. It replaces that of an earlier change. Required for GRACE, and refused for
+        other policies.
+        """
 
     def __init__(
         self,
@@ -408,7 +408,7 @@ class MigrateTenantPlanMetadata(_message.Message):
     state: _operation_pb2.OperationState.ValueType
     """state is the progress of the migration. FAILED has changed nothing."""
     progress_percent: _builtins.int
-    """progress_percent is 0 to 100."""
+    """progress_percent is the progress, 0 to 100."""
     from_plan_id: _builtins.str
     """from_plan_id is the plan the tenant was on."""
     from_plan_version: _builtins.int
@@ -418,18 +418,18 @@ class MigrateTenantPlanMetadata(_message.Message):
     to_plan_version: _builtins.int
     """to_plan_version is the version of it."""
     cancelled_by: _builtins.str
-    """cancelled_by is the credential that cancelled it. Empty unless it was cancelled, and for users."""
+    """cancelled_by is the credential that cancelled it. Empty unless it was cancelled, and when a user reads it."""
     @_builtins.property
     def effective_time(self) -> _timestamp_pb2.Timestamp:
         """effective_time is when the new plan takes effect."""
 
     @_builtins.property
     def over_limits(self) -> _containers.RepeatedCompositeFieldContainer[Global___OverLimit]:
-        """over_limits lists what the tenant uses beyond the new plan."""
+        """over_limits lists the features whose usage exceeds the new plan's limits."""
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
-        """create_time is when the migration was asked for."""
+        """create_time is when the migration was requested."""
 
     @_builtins.property
     def end_time(self) -> _timestamp_pb2.Timestamp:
@@ -460,7 +460,7 @@ Global___MigrateTenantPlanMetadata: _TypeAlias = MigrateTenantPlanMetadata  # no
 
 @_typing.final
 class OverLimit(_message.Message):
-    """OverLimit is a feature of which a tenant uses more than a plan allows."""
+    """OverLimit is a feature whose usage exceeds the new plan's limit."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -470,9 +470,9 @@ class OverLimit(_message.Message):
     feature: _builtins.str
     """feature is the feature's id."""
     used: _builtins.int
-    """used is the level, or what is used in this period."""
+    """used is the level, or the usage of this period."""
     limit: _builtins.int
-    """limit is what the plan allows."""
+    """limit is the new plan's limit."""
     def __init__(
         self,
         *,
@@ -538,7 +538,7 @@ class WatchTenantsResponse(_message.Message):
 
     @_builtins.property
     def checkpoint(self) -> _watch_pb2.Checkpoint:
-        """checkpoint says that everything up to the cursor has been sent."""
+        """checkpoint says that the stream has sent everything up to the cursor."""
 
     @_builtins.property
     def error(self) -> _status_pb2.Status:
@@ -564,17 +564,17 @@ Global___WatchTenantsResponse: _TypeAlias = WatchTenantsResponse  # noqa: Y015
 
 @_typing.final
 class TenantEvent(_message.Message):
-    """TenantEvent says what happened to a tenant."""
+    """TenantEvent is a change of a tenant."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     TYPE_FIELD_NUMBER: _builtins.int
     TENANT_FIELD_NUMBER: _builtins.int
     type: Global___TenantEventType.ValueType
-    """type is what happened."""
+    """type is the kind of change."""
     @_builtins.property
     def tenant(self) -> _tenant_pb2.Tenant:
-        """tenant is the tenant after it."""
+        """tenant is the tenant after the change."""
 
     def __init__(
         self,

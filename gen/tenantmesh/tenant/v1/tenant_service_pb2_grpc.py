@@ -28,7 +28,7 @@ if _version_not_supported:
 
 
 class TenantServiceStub:
-    """TenantService creates tenants, finds them, and tells other processes when one changes.
+    """TenantService creates, finds, suspends and moves tenants, and streams their changes to other processes.
     """
 
     def __init__(self, channel):
@@ -80,19 +80,19 @@ class TenantServiceStub:
 
 
 class TenantServiceServicer:
-    """TenantService creates tenants, finds them, and tells other processes when one changes.
+    """TenantService creates, finds, suspends and moves tenants, and streams their changes to other processes.
     """
 
     def CreateTenant(self, request, context):
-        """CreateTenant creates a tenant. With the same `request_id` it answers with the tenant made the first time.
-        Fails with ALREADY_EXISTS `SLUG_TAKEN`, INVALID_ARGUMENT `INVALID_FIELD`, NOT_FOUND `PLAN_NOT_FOUND`.
+        """CreateTenant creates a tenant. With the same `request_id` it returns the tenant of the first call. Fails with
+        ALREADY_EXISTS `SLUG_TAKEN`, INVALID_ARGUMENT `INVALID_FIELD`, NOT_FOUND `PLAN_NOT_FOUND`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetTenant(self, request, context):
-        """GetTenant returns a tenant by id or slug. A user sees its own tenant only; any other is NOT_FOUND
+        """GetTenant returns a tenant by id or slug. A user can read its own tenant only; any other is NOT_FOUND
         `TENANT_NOT_FOUND`, as a missing one is.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -108,15 +108,15 @@ class TenantServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ResolveTenant(self, request, context):
-        """ResolveTenant finds the tenant that an id or a slug means. It is what a process asks on the first call for a tenant
-        it has not met. Fails with NOT_FOUND `TENANT_NOT_FOUND`.
+        """ResolveTenant returns the tenant with an id or slug. A process asks it on the first call for a tenant that it has
+        no record of. Fails with NOT_FOUND `TENANT_NOT_FOUND`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SuspendTenant(self, request, context):
-        """SuspendTenant stops serving a tenant, everywhere within a second. A suspended tenant stays suspended.
+        """SuspendTenant stops serving a tenant. Every process follows within a second. A suspended tenant stays suspended.
         Fails with NOT_FOUND `TENANT_NOT_FOUND`, ABORTED `ETAG_MISMATCH`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -132,28 +132,28 @@ class TenantServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def MigrateTenantPlan(self, request, context):
-        """MigrateTenantPlan puts a tenant on another plan or version, now or at the end of its billing period, as an operation
-        that shows its progress. With `validate_only` the operation is done at once and says what would be over its limits;
-        nothing changes. With the same `request_id` it answers with the operation made the first time. Fails with NOT_FOUND
-        `TENANT_NOT_FOUND`, `PLAN_NOT_FOUND`, FAILED_PRECONDITION `PLAN_NOT_PUBLISHED`, `MIGRATION_UNDER_WAY`,
-        ALREADY_EXISTS `REQUEST_ID_REUSED`, ABORTED `ETAG_MISMATCH`. The operation itself fails, with one of these as its
-        error, when the plan or the tenant is gone by the time it is to change, and with FAILED_PRECONDITION `OVER_LIMIT` when
-        the tenant uses more than the new plan allows under the policy REJECT.
+        """MigrateTenantPlan puts a tenant on another plan or version, now or at the end of its billing period, as a
+        long-running operation. With `validate_only` the operation has ended when it is returned: it lists the limits that
+        would be exceeded and changes nothing. With the same `request_id` it returns the operation of the first call. Fails
+        with NOT_FOUND `TENANT_NOT_FOUND`, `PLAN_NOT_FOUND`, FAILED_PRECONDITION `PLAN_NOT_PUBLISHED`,
+        `MIGRATION_UNDER_WAY`, ALREADY_EXISTS `REQUEST_ID_REUSED`, ABORTED `ETAG_MISMATCH`. The operation itself fails with
+        one of these errors when the tenant or the plan is gone at its effective time. Under the policy REJECT it fails
+        with FAILED_PRECONDITION `OVER_LIMIT` when the tenant uses more than the new plan allows.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def WatchTenants(self, request, context):
-        """WatchTenants follows what happens to tenants, in commit order. Every message carries a cursor to resume from. The
-        first is a checkpoint, sent at once; more come while nothing happens. An error after the first message arrives as the
-        `error` event and ends the stream, since HTTP can't carry a status there. Fails with INVALID_ARGUMENT `INVALID_FIELD`
-        for a bad cursor, OUT_OF_RANGE `CURSOR_EXPIRED` for one whose events are gone, ABORTED `WATCH_TOO_SLOW` when the
-        reader lags.
+        """WatchTenants streams changes of tenants in commit order. Every message carries a cursor to resume from. The first
+        message is a checkpoint, sent at once; idle streams send more. An error after the first message arrives as the
+        `error` event and ends the stream, since HTTP can't carry a status there. Fails with INVALID_ARGUMENT
+        `INVALID_FIELD` for a bad cursor, OUT_OF_RANGE `CURSOR_EXPIRED` for one whose events are gone, ABORTED
+        `WATCH_TOO_SLOW` when the reader lags.
 
-        To keep what you learn true: without a cursor, forget everything when the first message arrives, since "now" is when
-        the request arrived and not when it was sent; with one, trust what you know from the first checkpoint on that has
-        `caught_up`; in between and after a loss of contact, what you know may be out of date.
+        A client that caches tenants must know when its cache is current. A stream without a cursor starts when the server
+        receives the request: clear the cache when its first message arrives. A stream with a cursor makes the cache
+        current at the first checkpoint with `caught_up`. Until then, and after a lost connection, entries may be stale.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -211,7 +211,7 @@ def add_TenantServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class TenantService:
-    """TenantService creates tenants, finds them, and tells other processes when one changes.
+    """TenantService creates, finds, suspends and moves tenants, and streams their changes to other processes.
     """
 
     @staticmethod

@@ -29,18 +29,18 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class TenantServiceStub:
-    """TenantService creates tenants, finds them, and tells other processes when one changes."""
+    """TenantService creates, finds, suspends and moves tenants, and streams their changes to other processes."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> TenantServiceAsyncStub: ...
     CreateTenant: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.CreateTenantRequest, _tenant_pb2.Tenant]
-    """CreateTenant creates a tenant. With the same `request_id` it answers with the tenant made the first time.
-    Fails with ALREADY_EXISTS `SLUG_TAKEN`, INVALID_ARGUMENT `INVALID_FIELD`, NOT_FOUND `PLAN_NOT_FOUND`.
+    """CreateTenant creates a tenant. With the same `request_id` it returns the tenant of the first call. Fails with
+    ALREADY_EXISTS `SLUG_TAKEN`, INVALID_ARGUMENT `INVALID_FIELD`, NOT_FOUND `PLAN_NOT_FOUND`.
     """
     GetTenant: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.GetTenantRequest, _tenant_pb2.Tenant]
-    """GetTenant returns a tenant by id or slug. A user sees its own tenant only; any other is NOT_FOUND
+    """GetTenant returns a tenant by id or slug. A user can read its own tenant only; any other is NOT_FOUND
     `TENANT_NOT_FOUND`, as a missing one is.
     """
     ListTenants: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.ListTenantsRequest, _tenant_service_pb2.ListTenantsResponse]
@@ -48,11 +48,11 @@ class TenantServiceStub:
     token that this method did not give.
     """
     ResolveTenant: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.ResolveTenantRequest, _tenant_pb2.Tenant]
-    """ResolveTenant finds the tenant that an id or a slug means. It is what a process asks on the first call for a tenant
-    it has not met. Fails with NOT_FOUND `TENANT_NOT_FOUND`.
+    """ResolveTenant returns the tenant with an id or slug. A process asks it on the first call for a tenant that it has
+    no record of. Fails with NOT_FOUND `TENANT_NOT_FOUND`.
     """
     SuspendTenant: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.SuspendTenantRequest, _tenant_pb2.Tenant]
-    """SuspendTenant stops serving a tenant, everywhere within a second. A suspended tenant stays suspended.
+    """SuspendTenant stops serving a tenant. Every process follows within a second. A suspended tenant stays suspended.
     Fails with NOT_FOUND `TENANT_NOT_FOUND`, ABORTED `ETAG_MISMATCH`.
     """
     ResumeTenant: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.ResumeTenantRequest, _tenant_pb2.Tenant]
@@ -60,37 +60,37 @@ class TenantServiceStub:
     Fails with NOT_FOUND `TENANT_NOT_FOUND`, ABORTED `ETAG_MISMATCH`.
     """
     MigrateTenantPlan: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.MigrateTenantPlanRequest, _operations_pb2.Operation]
-    """MigrateTenantPlan puts a tenant on another plan or version, now or at the end of its billing period, as an operation
-    that shows its progress. With `validate_only` the operation is done at once and says what would be over its limits;
-    nothing changes. With the same `request_id` it answers with the operation made the first time. Fails with NOT_FOUND
-    `TENANT_NOT_FOUND`, `PLAN_NOT_FOUND`, FAILED_PRECONDITION `PLAN_NOT_PUBLISHED`, `MIGRATION_UNDER_WAY`,
-    ALREADY_EXISTS `REQUEST_ID_REUSED`, ABORTED `ETAG_MISMATCH`. The operation itself fails, with one of these as its
-    error, when the plan or the tenant is gone by the time it is to change, and with FAILED_PRECONDITION `OVER_LIMIT` when
-    the tenant uses more than the new plan allows under the policy REJECT.
+    """MigrateTenantPlan puts a tenant on another plan or version, now or at the end of its billing period, as a
+    long-running operation. With `validate_only` the operation has ended when it is returned: it lists the limits that
+    would be exceeded and changes nothing. With the same `request_id` it returns the operation of the first call. Fails
+    with NOT_FOUND `TENANT_NOT_FOUND`, `PLAN_NOT_FOUND`, FAILED_PRECONDITION `PLAN_NOT_PUBLISHED`,
+    `MIGRATION_UNDER_WAY`, ALREADY_EXISTS `REQUEST_ID_REUSED`, ABORTED `ETAG_MISMATCH`. The operation itself fails with
+    one of these errors when the tenant or the plan is gone at its effective time. Under the policy REJECT it fails
+    with FAILED_PRECONDITION `OVER_LIMIT` when the tenant uses more than the new plan allows.
     """
     WatchTenants: _grpc.UnaryStreamMultiCallable[_tenant_service_pb2.WatchTenantsRequest, _tenant_service_pb2.WatchTenantsResponse]
-    """WatchTenants follows what happens to tenants, in commit order. Every message carries a cursor to resume from. The
-    first is a checkpoint, sent at once; more come while nothing happens. An error after the first message arrives as the
-    `error` event and ends the stream, since HTTP can't carry a status there. Fails with INVALID_ARGUMENT `INVALID_FIELD`
-    for a bad cursor, OUT_OF_RANGE `CURSOR_EXPIRED` for one whose events are gone, ABORTED `WATCH_TOO_SLOW` when the
-    reader lags.
+    """WatchTenants streams changes of tenants in commit order. Every message carries a cursor to resume from. The first
+    message is a checkpoint, sent at once; idle streams send more. An error after the first message arrives as the
+    `error` event and ends the stream, since HTTP can't carry a status there. Fails with INVALID_ARGUMENT
+    `INVALID_FIELD` for a bad cursor, OUT_OF_RANGE `CURSOR_EXPIRED` for one whose events are gone, ABORTED
+    `WATCH_TOO_SLOW` when the reader lags.
 
-    To keep what you learn true: without a cursor, forget everything when the first message arrives, since "now" is when
-    the request arrived and not when it was sent; with one, trust what you know from the first checkpoint on that has
-    `caught_up`; in between and after a loss of contact, what you know may be out of date.
+    A client that caches tenants must know when its cache is current. A stream without a cursor starts when the server
+    receives the request: clear the cache when its first message arrives. A stream with a cursor makes the cache
+    current at the first checkpoint with `caught_up`. Until then, and after a lost connection, entries may be stale.
     """
 
 @_typing.type_check_only
 class TenantServiceAsyncStub(TenantServiceStub):
-    """TenantService creates tenants, finds them, and tells other processes when one changes."""
+    """TenantService creates, finds, suspends and moves tenants, and streams their changes to other processes."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateTenant: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.CreateTenantRequest, _tenant_pb2.Tenant]  # type: ignore[assignment]
-    """CreateTenant creates a tenant. With the same `request_id` it answers with the tenant made the first time.
-    Fails with ALREADY_EXISTS `SLUG_TAKEN`, INVALID_ARGUMENT `INVALID_FIELD`, NOT_FOUND `PLAN_NOT_FOUND`.
+    """CreateTenant creates a tenant. With the same `request_id` it returns the tenant of the first call. Fails with
+    ALREADY_EXISTS `SLUG_TAKEN`, INVALID_ARGUMENT `INVALID_FIELD`, NOT_FOUND `PLAN_NOT_FOUND`.
     """
     GetTenant: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.GetTenantRequest, _tenant_pb2.Tenant]  # type: ignore[assignment]
-    """GetTenant returns a tenant by id or slug. A user sees its own tenant only; any other is NOT_FOUND
+    """GetTenant returns a tenant by id or slug. A user can read its own tenant only; any other is NOT_FOUND
     `TENANT_NOT_FOUND`, as a missing one is.
     """
     ListTenants: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.ListTenantsRequest, _tenant_service_pb2.ListTenantsResponse]  # type: ignore[assignment]
@@ -98,11 +98,11 @@ class TenantServiceAsyncStub(TenantServiceStub):
     token that this method did not give.
     """
     ResolveTenant: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.ResolveTenantRequest, _tenant_pb2.Tenant]  # type: ignore[assignment]
-    """ResolveTenant finds the tenant that an id or a slug means. It is what a process asks on the first call for a tenant
-    it has not met. Fails with NOT_FOUND `TENANT_NOT_FOUND`.
+    """ResolveTenant returns the tenant with an id or slug. A process asks it on the first call for a tenant that it has
+    no record of. Fails with NOT_FOUND `TENANT_NOT_FOUND`.
     """
     SuspendTenant: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.SuspendTenantRequest, _tenant_pb2.Tenant]  # type: ignore[assignment]
-    """SuspendTenant stops serving a tenant, everywhere within a second. A suspended tenant stays suspended.
+    """SuspendTenant stops serving a tenant. Every process follows within a second. A suspended tenant stays suspended.
     Fails with NOT_FOUND `TENANT_NOT_FOUND`, ABORTED `ETAG_MISMATCH`.
     """
     ResumeTenant: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.ResumeTenantRequest, _tenant_pb2.Tenant]  # type: ignore[assignment]
@@ -110,28 +110,28 @@ class TenantServiceAsyncStub(TenantServiceStub):
     Fails with NOT_FOUND `TENANT_NOT_FOUND`, ABORTED `ETAG_MISMATCH`.
     """
     MigrateTenantPlan: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.MigrateTenantPlanRequest, _operations_pb2.Operation]  # type: ignore[assignment]
-    """MigrateTenantPlan puts a tenant on another plan or version, now or at the end of its billing period, as an operation
-    that shows its progress. With `validate_only` the operation is done at once and says what would be over its limits;
-    nothing changes. With the same `request_id` it answers with the operation made the first time. Fails with NOT_FOUND
-    `TENANT_NOT_FOUND`, `PLAN_NOT_FOUND`, FAILED_PRECONDITION `PLAN_NOT_PUBLISHED`, `MIGRATION_UNDER_WAY`,
-    ALREADY_EXISTS `REQUEST_ID_REUSED`, ABORTED `ETAG_MISMATCH`. The operation itself fails, with one of these as its
-    error, when the plan or the tenant is gone by the time it is to change, and with FAILED_PRECONDITION `OVER_LIMIT` when
-    the tenant uses more than the new plan allows under the policy REJECT.
+    """MigrateTenantPlan puts a tenant on another plan or version, now or at the end of its billing period, as a
+    long-running operation. With `validate_only` the operation has ended when it is returned: it lists the limits that
+    would be exceeded and changes nothing. With the same `request_id` it returns the operation of the first call. Fails
+    with NOT_FOUND `TENANT_NOT_FOUND`, `PLAN_NOT_FOUND`, FAILED_PRECONDITION `PLAN_NOT_PUBLISHED`,
+    `MIGRATION_UNDER_WAY`, ALREADY_EXISTS `REQUEST_ID_REUSED`, ABORTED `ETAG_MISMATCH`. The operation itself fails with
+    one of these errors when the tenant or the plan is gone at its effective time. Under the policy REJECT it fails
+    with FAILED_PRECONDITION `OVER_LIMIT` when the tenant uses more than the new plan allows.
     """
     WatchTenants: _aio.UnaryStreamMultiCallable[_tenant_service_pb2.WatchTenantsRequest, _tenant_service_pb2.WatchTenantsResponse]  # type: ignore[assignment]
-    """WatchTenants follows what happens to tenants, in commit order. Every message carries a cursor to resume from. The
-    first is a checkpoint, sent at once; more come while nothing happens. An error after the first message arrives as the
-    `error` event and ends the stream, since HTTP can't carry a status there. Fails with INVALID_ARGUMENT `INVALID_FIELD`
-    for a bad cursor, OUT_OF_RANGE `CURSOR_EXPIRED` for one whose events are gone, ABORTED `WATCH_TOO_SLOW` when the
-    reader lags.
+    """WatchTenants streams changes of tenants in commit order. Every message carries a cursor to resume from. The first
+    message is a checkpoint, sent at once; idle streams send more. An error after the first message arrives as the
+    `error` event and ends the stream, since HTTP can't carry a status there. Fails with INVALID_ARGUMENT
+    `INVALID_FIELD` for a bad cursor, OUT_OF_RANGE `CURSOR_EXPIRED` for one whose events are gone, ABORTED
+    `WATCH_TOO_SLOW` when the reader lags.
 
-    To keep what you learn true: without a cursor, forget everything when the first message arrives, since "now" is when
-    the request arrived and not when it was sent; with one, trust what you know from the first checkpoint on that has
-    `caught_up`; in between and after a loss of contact, what you know may be out of date.
+    A client that caches tenants must know when its cache is current. A stream without a cursor starts when the server
+    receives the request: clear the cache when its first message arrives. A stream with a cursor makes the cache
+    current at the first checkpoint with `caught_up`. Until then, and after a lost connection, entries may be stale.
     """
 
 class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
-    """TenantService creates tenants, finds them, and tells other processes when one changes."""
+    """TenantService creates, finds, suspends and moves tenants, and streams their changes to other processes."""
 
     @_abc_1.abstractmethod
     def CreateTenant(
@@ -139,8 +139,8 @@ class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _tenant_service_pb2.CreateTenantRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_tenant_pb2.Tenant, _abc.Awaitable[_tenant_pb2.Tenant]]:
-        """CreateTenant creates a tenant. With the same `request_id` it answers with the tenant made the first time.
-        Fails with ALREADY_EXISTS `SLUG_TAKEN`, INVALID_ARGUMENT `INVALID_FIELD`, NOT_FOUND `PLAN_NOT_FOUND`.
+        """CreateTenant creates a tenant. With the same `request_id` it returns the tenant of the first call. Fails with
+        ALREADY_EXISTS `SLUG_TAKEN`, INVALID_ARGUMENT `INVALID_FIELD`, NOT_FOUND `PLAN_NOT_FOUND`.
         """
 
     @_abc_1.abstractmethod
@@ -149,7 +149,7 @@ class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _tenant_service_pb2.GetTenantRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_tenant_pb2.Tenant, _abc.Awaitable[_tenant_pb2.Tenant]]:
-        """GetTenant returns a tenant by id or slug. A user sees its own tenant only; any other is NOT_FOUND
+        """GetTenant returns a tenant by id or slug. A user can read its own tenant only; any other is NOT_FOUND
         `TENANT_NOT_FOUND`, as a missing one is.
         """
 
@@ -169,8 +169,8 @@ class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _tenant_service_pb2.ResolveTenantRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_tenant_pb2.Tenant, _abc.Awaitable[_tenant_pb2.Tenant]]:
-        """ResolveTenant finds the tenant that an id or a slug means. It is what a process asks on the first call for a tenant
-        it has not met. Fails with NOT_FOUND `TENANT_NOT_FOUND`.
+        """ResolveTenant returns the tenant with an id or slug. A process asks it on the first call for a tenant that it has
+        no record of. Fails with NOT_FOUND `TENANT_NOT_FOUND`.
         """
 
     @_abc_1.abstractmethod
@@ -179,7 +179,7 @@ class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _tenant_service_pb2.SuspendTenantRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_tenant_pb2.Tenant, _abc.Awaitable[_tenant_pb2.Tenant]]:
-        """SuspendTenant stops serving a tenant, everywhere within a second. A suspended tenant stays suspended.
+        """SuspendTenant stops serving a tenant. Every process follows within a second. A suspended tenant stays suspended.
         Fails with NOT_FOUND `TENANT_NOT_FOUND`, ABORTED `ETAG_MISMATCH`.
         """
 
@@ -199,13 +199,13 @@ class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _tenant_service_pb2.MigrateTenantPlanRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_operations_pb2.Operation, _abc.Awaitable[_operations_pb2.Operation]]:
-        """MigrateTenantPlan puts a tenant on another plan or version, now or at the end of its billing period, as an operation
-        that shows its progress. With `validate_only` the operation is done at once and says what would be over its limits;
-        nothing changes. With the same `request_id` it answers with the operation made the first time. Fails with NOT_FOUND
-        `TENANT_NOT_FOUND`, `PLAN_NOT_FOUND`, FAILED_PRECONDITION `PLAN_NOT_PUBLISHED`, `MIGRATION_UNDER_WAY`,
-        ALREADY_EXISTS `REQUEST_ID_REUSED`, ABORTED `ETAG_MISMATCH`. The operation itself fails, with one of these as its
-        error, when the plan or the tenant is gone by the time it is to change, and with FAILED_PRECONDITION `OVER_LIMIT` when
-        the tenant uses more than the new plan allows under the policy REJECT.
+        """MigrateTenantPlan puts a tenant on another plan or version, now or at the end of its billing period, as a
+        long-running operation. With `validate_only` the operation has ended when it is returned: it lists the limits that
+        would be exceeded and changes nothing. With the same `request_id` it returns the operation of the first call. Fails
+        with NOT_FOUND `TENANT_NOT_FOUND`, `PLAN_NOT_FOUND`, FAILED_PRECONDITION `PLAN_NOT_PUBLISHED`,
+        `MIGRATION_UNDER_WAY`, ALREADY_EXISTS `REQUEST_ID_REUSED`, ABORTED `ETAG_MISMATCH`. The operation itself fails with
+        one of these errors when the tenant or the plan is gone at its effective time. Under the policy REJECT it fails
+        with FAILED_PRECONDITION `OVER_LIMIT` when the tenant uses more than the new plan allows.
         """
 
     @_abc_1.abstractmethod
@@ -214,15 +214,15 @@ class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _tenant_service_pb2.WatchTenantsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_tenant_service_pb2.WatchTenantsResponse], _abc.AsyncIterator[_tenant_service_pb2.WatchTenantsResponse]]:
-        """WatchTenants follows what happens to tenants, in commit order. Every message carries a cursor to resume from. The
-        first is a checkpoint, sent at once; more come while nothing happens. An error after the first message arrives as the
-        `error` event and ends the stream, since HTTP can't carry a status there. Fails with INVALID_ARGUMENT `INVALID_FIELD`
-        for a bad cursor, OUT_OF_RANGE `CURSOR_EXPIRED` for one whose events are gone, ABORTED `WATCH_TOO_SLOW` when the
-        reader lags.
+        """WatchTenants streams changes of tenants in commit order. Every message carries a cursor to resume from. The first
+        message is a checkpoint, sent at once; idle streams send more. An error after the first message arrives as the
+        `error` event and ends the stream, since HTTP can't carry a status there. Fails with INVALID_ARGUMENT
+        `INVALID_FIELD` for a bad cursor, OUT_OF_RANGE `CURSOR_EXPIRED` for one whose events are gone, ABORTED
+        `WATCH_TOO_SLOW` when the reader lags.
 
-        To keep what you learn true: without a cursor, forget everything when the first message arrives, since "now" is when
-        the request arrived and not when it was sent; with one, trust what you know from the first checkpoint on that has
-        `caught_up`; in between and after a loss of contact, what you know may be out of date.
+        A client that caches tenants must know when its cache is current. A stream without a cursor starts when the server
+        receives the request: clear the cache when its first message arrives. A stream with a cursor makes the cache
+        current at the first checkpoint with `caught_up`. Until then, and after a lost connection, entries may be stale.
         """
 
 def add_TenantServiceServicer_to_server(servicer: TenantServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
