@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
-import tenantmesh
+from tenantmesh.policy.v1 import policy_pb2
 
 __all__ = ["DownstreamTls", "EdgeLimits", "EdgeSettings", "UpstreamTls", "default_descriptors"]
 
@@ -15,8 +15,11 @@ MIB = 1024 * 1024
 
 
 def default_descriptors() -> Path:
-    """Return the descriptor set that came with the stubs: inside the package in a wheel, beside it in a checkout."""
-    package = Path(tenantmesh.__path__[0])
+    """Return the descriptor set that came with the stubs: inside the package in a wheel, beside it in a checkout.
+
+    An editable install has a copy of its own, as old as the install. The stubs lead past it.
+    """
+    package = Path(policy_pb2.__file__).parents[2]
     inside = package / "descriptors.binpb"
     return inside if inside.exists() else package.parent / "descriptors.binpb"
 

@@ -11,10 +11,12 @@ import pytest
 from google.api import annotations_pb2
 from google.protobuf import descriptor_pb2
 
-import tenantmesh
 from tenantmesh.deploy.envoy import EdgeSettings, InvalidConfiguration, UnusableContract, render, validate, write
 from tenantmesh.deploy.envoy.contract import read
+from tenantmesh.policy.v1 import policy_pb2
 from tests.edge.conftest import require_envoy
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def contract() -> descriptor_pb2.FileDescriptorSet:
@@ -137,5 +139,9 @@ def test_an_address_without_a_port_is_refused(target: str) -> None:
 def test_the_descriptor_set_is_found_in_a_wheel_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     inside = tmp_path / "descriptors.binpb"
     inside.write_bytes(b"")
-    monkeypatch.setattr(tenantmesh, "__path__", [str(tmp_path)])
+    monkeypatch.setattr(policy_pb2, "__file__", str(tmp_path / "policy" / "v1" / "policy_pb2.py"))
     assert EdgeSettings().descriptors == inside
+
+
+def test_a_checkout_reads_what_was_generated_last() -> None:
+    assert EdgeSettings().descriptors.samefile(ROOT / "gen" / "descriptors.binpb")
