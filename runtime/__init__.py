@@ -1,6 +1,6 @@
-"""What a process needs before it can serve. Knows no tenant, plan or RPC.
+"""The parts that every process needs before it can serve. Knows no tenant, plan or RPC.
 
-| module | what belongs there |
+| module | contents |
 |---|---|
 | `settings` | frozen settings of a process, parsed once from the environment |
 | `tuning` | environment that must be in place before grpc is imported |
@@ -15,6 +15,6 @@
 | `health` | grpc.health.v1, driven by checks |
 | `server` | a tuned gRPC server: start, drain, worker processes, close in reverse |
 
-A module belongs here when any process of any product could use it unchanged. What knows who calls, for which tenant or
-under which plan belongs to `interceptors` or to a service; `runtime` and `interceptors` never import each other.
+A module belongs here when any process of any product could use it unchanged. Code that knows the caller, the tenant or
+the plan belongs to `interceptors` or to a service; `runtime` and `interceptors` never import each other.
 """

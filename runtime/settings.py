@@ -179,7 +179,7 @@ class TelemetrySettings(Group):
 
 
 class ProcessSettings(BaseSettings):
-    """What every process reads. Subclass it, add groups, construct it once in `__main__`."""
+    """The settings of every process. Subclass it, add groups, construct it once in `__main__`."""
 
     model_config = SettingsConfigDict(
         env_prefix=ENVIRONMENT_PREFIX,

@@ -39,7 +39,7 @@ def discovery_document(discovery: Discovery) -> pb.GetDiscoveryResponse:
 
 
 def introspection(caller: Caller | None) -> pb.IntrospectTokenResponse:
-    """Return the caller of a valid credential. For an invalid one the message says nothing else."""
+    """Return the caller of a valid credential. For an invalid one `active` is false and every other field is empty."""
     if caller is None:
         return pb.IntrospectTokenResponse(active=False)
     answer = pb.IntrospectTokenResponse(

@@ -46,7 +46,7 @@ class DemoCall:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back. `status` is an HTTP status or the name of a gRPC code."""
+    """The answer to a call. `status` is an HTTP status or the name of a gRPC code."""
 
     status: str
     body: dict[str, Any]

@@ -1,6 +1,6 @@
-"""What the edge refuses by itself while a call is still REST, with the reason in words.
+"""The refusals that the edge gives by itself while a call is still REST, with the reason in words.
 
-Only what no service could answer: the transcoder would hide it from them or fail in a way that looks like our fault.
+Only those that no service could give: the transcoder would hide the call from it, or fail as if the fault were ours.
 """
 
 from __future__ import annotations

@@ -53,7 +53,7 @@ class UpstreamTls:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EdgeLimits:
-    """What the edge refuses. Sizes are bytes."""
+    """The limits of the edge, beyond which it refuses a call. Sizes are bytes."""
 
     request_body: int = 1 * MIB
     """The largest body of a REST call. gRPC messages are bounded one by one by the services."""

@@ -1,4 +1,4 @@
-"""What PostgreSQL must hold before the services' migrations run: roles, schemas and rights (`roles.sql`).
+"""The roles, schemas and rights that PostgreSQL needs before the services' migrations run (`roles.sql`).
 
 The tables and their row-level security are in the services' migrations; how an embedded server runs is in
 `deploy.stack.engines.postgres`.

@@ -121,7 +121,7 @@ class Pool:
             self.release(connection)
 
     def _hand_over(self, connection: RawConnection | None) -> bool:
-        """Give a connection, or None for the right to open one, to whoever waits longest."""
+        """Give a connection, or None for the right to open one, to the call that has waited longest."""
         while self._waiters:
             turn = self._waiters.popleft()
             if not turn.done():

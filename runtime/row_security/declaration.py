@@ -1,4 +1,4 @@
-"""What a table promises about its rows, and the DDL that makes PostgreSQL keep it.
+"""The declaration of a table's row-level security, and the DDL that makes PostgreSQL enforce it.
 
 The policy is strict on purpose: without a tenant set, `current_setting` raises instead of showing no rows, so a
 forgotten tenant is an alarm and never an empty page.

@@ -34,7 +34,7 @@ ADMIN = "admin"
 
 
 class Store(Protocol):
-    """What a stack needs of its Valkey, however many servers that is."""
+    """The part of a Valkey that a stack uses: one server or a cluster."""
 
     cluster: bool
     """Whether clients must speak to it as a cluster."""
@@ -103,7 +103,7 @@ class Valkey:
 
     @property
     def restarts(self) -> Mapping[str, Callable[[], None]]:
-        """What starts the server again after it has ended by itself."""
+        """The function that starts the server again when it has ended by itself, by the name of the server."""
         return {"valkey": self.start}
 
     def start(self) -> None:

@@ -64,7 +64,7 @@ class ValkeyCluster:
 
     @property
     def restarts(self) -> Mapping[str, Callable[[], None]]:
-        """What starts each server again after it has ended by itself."""
+        """The function that starts each server again when it has ended by itself, by the name of the server."""
         return {_name(node): partial(self.start_node, node) for node in range(NODES)}
 
     def start(self) -> None:

@@ -1,4 +1,4 @@
-"""A row of the table of programs, whatever it starts, and what it finds around it."""
+"""A row of the table of programs, and the surroundings in which its program starts."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ class PythonProgram(Program):
     """Whether its module is the package with the schema's migrations, and with the tables in `app.metadata`."""
 
     permissions: tuple[str, ...] | None = None
-    """What its own API key may do in the mesh. None: it has no key."""
+    """The permissions of its own API key in the mesh. None: it has no key."""
 
     settings: tuple[Settings, ...] = ()
     """The settings that follow from the stack. They win over the user's environment."""

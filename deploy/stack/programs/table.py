@@ -27,7 +27,7 @@ from tenantmesh.deploy.stack.programs.worker import WorkerProgram
 __all__ = ["PROGRAMS", "any_ports", "default_ports", "ports", "python_programs", "waves"]
 
 _LIMITS = ("entitlements.read", "entitlements.watch", "quota.lease")
-"""What the chain of a service asks tenant_svc: what a tenant may do, and how much of it."""
+"""The permissions with which the chain of a service reads entitlements and leases allowances from tenant_svc."""
 
 _TENANTS = ("tenants.read", "tenants.list", "tenants.resolve", "tenants.watch")
 

@@ -1,0 +1,91 @@
+"""The prose rules of docs/contributing.md, as far as a machine can check them: riddles that were rewritten stay away.
+
+The list is short on purpose. Each phrase hides the noun that the sentence is about, or stands for a term of the field.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.architecture.test_docs import FENCE, PAGES_OF_TODAY, ROOT, name_of
+from tests.architecture.test_layout import PACKAGES, SOURCES
+
+OPENINGS = re.compile(r"(?:What|Whatever|Who|Whoever|Whose)\b(?!.*\?$)")
+"""First words of a docstring that take the place of a noun. A question may begin with them."""
+PHRASES = re.compile(
+    r"\b(?:whoever|whatever it|lies? ready|so much of|says nothing|as many as there|the features there are|"
+    r"(?:is|are) told (?:by|of|to))\b",
+    re.IGNORECASE,
+)
+EXCEPTIONS = {"interceptors", "chassis", "tenant_svc"}
+"""Packages with riddles that are still to be rewritten."""
+
+
+def docstrings(path: Path) -> Iterator[tuple[str, str]]:
+    """The docstrings of a module, of its classes, functions and attributes, each with its place."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        body = getattr(node, "body", None)
+        if isinstance(body, list):
+            for each in body:
+                if (
+                    isinstance(each, ast.Expr)
+                    and isinstance(each.value, ast.Constant)
+                    and isinstance(each.value.value, str)
+                ):
+                    yield f"{path.relative_to(ROOT).as_posix()}:{each.lineno}", each.value.value
+
+
+def comments(path: Path) -> Iterator[tuple[str, str]]:
+    """The comments of a proto, block by block."""
+    for block in re.finditer(r"(?:^ *//.*\n)+", path.read_text(), re.MULTILINE):
+        yield path.relative_to(ROOT).as_posix(), " ".join(line.strip(" /") for line in block[0].splitlines())
+
+
+def riddles(texts: Iterator[tuple[str, str]]) -> list[str]:
+    """The texts with a riddle, as place and words."""
+    return [
+        f"{place}: {found[0]!r}"
+        for place, text in texts
+        if (found := OPENINGS.match(text) or PHRASES.search(" ".join(text.split())))
+    ]
+
+
+def in_package(package: str) -> list[str]:
+    """The riddles in the docstrings of a package."""
+    paths = [path for path in SOURCES if path.relative_to(ROOT).parts[0] == package]
+    return [riddle for path in paths for riddle in riddles(docstrings(path))]
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_docstrings_name_what_they_are_about(package: str) -> None:
+    found = in_package(package)
+    if package in EXCEPTIONS:
+        assert found, f"{package} has no riddles any more: take it out of EXCEPTIONS"
+    else:
+        assert not found, "rewrite these by docs/contributing.md, How we write"
+
+
+def test_the_contract_names_what_it_is_about() -> None:
+    paths = sorted((ROOT / "protos").rglob("*.proto"))
+    assert not [riddle for path in paths for riddle in riddles(comments(path))]
+
+
+@pytest.mark.parametrize("page", PAGES_OF_TODAY, ids=name_of)
+def test_pages_name_what_they_are_about(page: Path) -> None:
+    found = PHRASES.findall(" ".join(FENCE.sub("", page.read_text()).split()))
+    assert not found
+
+
+@pytest.mark.parametrize("text", ["What lies there.", "Ends the stream, whoever asks.", "The units that lie ready."])
+def test_a_riddle_is_found(text: str) -> None:
+    assert riddles(iter([("here", text)]))
+
+
+@pytest.mark.parametrize("text", ["The tenant, or None.", "Return the units that are left.", "Who may call it?"])
+def test_plain_words_pass(text: str) -> None:
+    assert not riddles(iter([("here", text)]))
