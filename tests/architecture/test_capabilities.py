@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from google.protobuf import descriptor_pb2
 from pydantic import SecretStr
 from sqlalchemy import MetaData, Table
 
@@ -36,6 +37,7 @@ from tenantmesh.tenant_svc.resources import TenantResources
 from tenantmesh.tenant_svc.settings import QuotaSettings
 
 ROOT = Path(__file__).resolve().parents[2]
+DESCRIPTORS = ROOT / "gen" / "descriptors.binpb"
 _PLACE = SecretStr("postgresql://nobody@127.0.0.1:1/nothing")
 NOWHERE = DatabaseSettings(url=_PLACE)  # as the worker, which has no system role
 SERVICES: dict[str, tuple[ModuleType, ModuleType]] = {"tenant_svc": (tenant_app, tenant), "auth_svc": (auth_app, auth)}
@@ -112,6 +114,16 @@ async def test_every_method_is_answered_by_one_capability(service: str, capabili
 async def test_every_service_of_the_contract_is_served_by_one_process() -> None:
     served = [service.full_name for app, _ in SERVICES.values() for service in app.SERVICES]
     assert sorted(served) == sorted(service.full_name for service in CONTRACT), "add it to SERVICES of its app.py"
+
+
+async def test_the_contract_lists_every_service_of_ours() -> None:
+    files = descriptor_pb2.FileDescriptorSet.FromString(DESCRIPTORS.read_bytes()).file
+    declared = [f"{file.package}.{each.name}" for file in files for each in file.service if _ours(file)]
+    assert sorted(declared) == sorted(service.full_name for service in CONTRACT), "add it to chassis/contract.py"
+
+
+def _ours(file: descriptor_pb2.FileDescriptorProto) -> bool:
+    return file.package.startswith("tenantmesh.")
 
 
 async def test_every_kind_of_job_has_a_handler(service: str, capabilities: Sequence[Capability]) -> None:

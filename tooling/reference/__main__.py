@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from tooling.reference import api, commands, errors, library, settings
+from tooling.reference import api, commands, errors, parts, settings
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 FOLDER = ROOT / "docs" / "reference"
@@ -16,16 +16,14 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "errors.md": errors.page,
     "settings.md": settings.page,
 }
-LIBRARY = ROOT / "interceptors" / "README.md"
-"""A page with derived parts."""
 NOTICE = "<!-- Derived. Change its source, then run: python -m tooling.reference -->\n\n"
 
 
 def stale() -> list[str]:
     """Return the names of the pages that differ from what would be written now."""
     names = [name for name, page in PAGES.items() if _written(FOLDER / name) != NOTICE + page()]
-    readme = _written(LIBRARY)
-    return names if library.with_derived_parts(readme) == readme else [*names, "interceptors/README.md"]
+    written = {name: _written(ROOT / name) for name in parts.PAGES}
+    return names + [name for name, page in written.items() if parts.with_derived_parts(page, parts.PAGES[name]) != page]
 
 
 def write() -> None:
@@ -33,7 +31,8 @@ def write() -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
     for name, page in PAGES.items():
         (FOLDER / name).write_text(NOTICE + page(), encoding="utf-8")
-    LIBRARY.write_text(library.with_derived_parts(_written(LIBRARY)), encoding="utf-8")
+    for name, expected in parts.PAGES.items():
+        (ROOT / name).write_text(parts.with_derived_parts(_written(ROOT / name), expected), encoding="utf-8")
 
 
 def _written(path: Path) -> str:
