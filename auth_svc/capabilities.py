@@ -22,13 +22,13 @@ CAPABILITIES: Mapping[str, str] = {
     "passwords": "rules and hashing; they know no user",
     "gauges": "the number of users, reported to tenant_svc",
     "accounts": "the users; they raise the gauge and have passwords",
-    "sessions": "what a user's proof is exchanged for; they need access tokens to hand out",
+    "sessions": "a user exchanges a proof for one; they need access tokens to hand out",
     "tokens": "keys, discovery and introspection, which asks sessions and system keys",
 }
 """Each capability, with the reason for its place. Starting follows this order, closing the reverse."""
 
 PARTS: tuple[TenantPart, ...] = (gauges.PART, accounts.PART, sessions.PART)
-"""What is kept of a tenant, parents before children: created and imported in this order, purged in reverse."""
+"""The parts of a tenant, parents before children: created and imported in this order, purged in reverse."""
 
 
 class AuthCapabilities:

@@ -1,4 +1,4 @@
-"""What the capabilities of auth_svc are built on: the doors of its database, the store, the key, and the tenants."""
+"""The resources of auth_svc's capabilities: the database, the store, the key-encryption key and the tenants."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["AuthResources"]
 
 @dataclass(frozen=True, kw_only=True)
 class AuthResources:
-    """Made once per process."""
+    """Resources, made once per process."""
 
     settings: AuthSettings
     doors: Doors

@@ -21,18 +21,18 @@ class Background(Protocol):
     """A part of a process that runs beside its calls."""
 
     async def start(self) -> None:
-        """Must start it, or raise when the process must not serve."""
+        """Must start the part. Must raise an error when the process must not serve."""
         ...
 
     async def close(self) -> None:
-        """Must stop it, even when it was never started."""
+        """Must stop the part, even when it was never started."""
         ...
 
 
 class Repeating:
-    """Repeats `work`: at once while it returns a number other than 0, otherwise after `interval` or when woken.
+    """A loop that repeats `work`: at once while it returns a number other than 0, else after `interval` or when woken.
 
-    After a failure it waits the whole interval, so that it does not retry a broken dependency in a tight loop. It logs
+    After a failure the loop waits the whole interval, so that it does not retry a broken dependency at once. It logs
     the first Unavailable in a row, and every other error with its traceback. With `later` the first run waits an
     interval too.
     """

@@ -1,4 +1,4 @@
-"""What a capability brings to its service. Its `wiring.py` builds it; `capabilities.py` lists them all."""
+"""A capability of a service. Its `wiring.py` builds it; the `capabilities.py` of the service lists it."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from tenantmesh.runtime.health import Check
 __all__ = ["Capability", "Created", "TenantPart", "jobs_of"]
 
 Created = Callable[[Connection, Any, str], Awaitable[None]]
-"""Works in the transaction that creates a tenant: with the new tenant, and the credential that asked for it."""
+"""A step of the transaction that creates a tenant. It gets the new tenant, and the credential that asked for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TenantPart:
-    """What a capability keeps of a tenant, so that a tenant is created, exported, imported and purged as a whole.
+    """A capability's part of each tenant, so that a tenant is created, exported, imported and purged as a whole.
 
     tables: its tenant-owned tables, parents before children: imported in this order, purged in reverse.
-    not_exported: the names of those that an export leaves out, each with the reason. An import does not expect them.
-    created: what it does when a tenant is created.
+    not_exported: the tables that an export leaves out, by name, each with the reason. An import does not expect them.
+    created: its step of the transaction that creates a tenant.
     """
 
     tables: Sequence[Table]
@@ -37,15 +37,14 @@ class TenantPart:
 
 @dataclass(frozen=True, kw_only=True)
 class Capability:
-    """What a capability brings. A process reads the fields that it needs: a server does not run jobs, a worker serves
-    no calls.
+    """A capability of a service. A process reads the fields that it needs: a server serves calls, a worker runs jobs.
 
-    servicers: by service, the part of it that this capability answers.
-    checks: what its services can't serve without.
-    background: what runs beside the calls of a server: started in this order, closed in reverse.
-    jobs: the handlers of its kinds of job.
+    servicers: by proto service, the servicer of the methods that this capability answers.
+    checks: the health checks that its methods depend on.
+    background: the loops and connections beside the calls of a server: started in this order, closed in reverse.
+    jobs: by kind of job, the handler.
     followers: its consumers of event logs. Workers run them.
-    part: what it keeps of a tenant.
+    part: its part of each tenant.
     """
 
     name: str

@@ -58,7 +58,7 @@ def make_ports(
     entitlements: EntitlementSource,
     ledger: QuotaLedger,
 ) -> ChainPorts:
-    """Make the chain's ports: leases on the store, the directory of entitlements, and what telemetry wants to see.
+    """Make the chain's ports: leases on the store, the directory of entitlements, and the observers of telemetry.
 
     Registers the counters of the leases.
     """

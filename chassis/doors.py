@@ -24,7 +24,7 @@ class Outage:
 
 
 class Doors(database.DatabaseDoors):
-    """See `runtime.database.DatabaseDoors`. Every method raises the outage's Unavailable while the database is away."""
+    """The `DatabaseDoors` of a service. Every method raises the outage's Unavailable while the database is away."""
 
     def __init__(self, opened: database.Database, outage: Outage) -> None:
         super().__init__(opened, outage.error)

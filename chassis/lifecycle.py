@@ -23,34 +23,34 @@ class Part:
         self._close = close
 
     async def start(self) -> None:
-        """Call the function that starts it, if there is one."""
+        """Call the start function, if the part has one."""
         if self._start is not None:
             await self._start()
 
     async def close(self) -> None:
-        """Call the function that closes it, if there is one."""
+        """Call the close function, if the part has one."""
         if self._close is not None:
             await self._close()
 
 
 class Entered:
-    """A part that is an asynchronous context manager: made and entered by the start, left by the close."""
+    """A part that is an asynchronous context manager: the start makes and enters it, the close exits it."""
 
     def __init__(self, manager: Callable[[], AbstractAsyncContextManager[object]]) -> None:
         self._manager = manager
         self._opened = AsyncExitStack()
 
     async def start(self) -> None:
-        """Enter it."""
+        """Make the context manager and enter it."""
         await self._opened.enter_async_context(self._manager())
 
     async def close(self) -> None:
-        """Leave it, if it was entered."""
+        """Exit the context manager, if it was entered."""
         await self._opened.aclose()
 
 
 class Lifecycle:
-    """Starts and closes the parts of a process. List a part after the parts that it needs to start, run or close."""
+    """The start and the close of a process. List a part after the parts that it needs to start, run or close."""
 
     def __init__(self, parts: Sequence[Background]) -> None:
         self._parts = tuple(parts)

@@ -21,7 +21,7 @@ __all__ = ["Outbox", "Recipient", "Relay"]
 
 _log = structlog.get_logger("tenantmesh.outbox")
 _BATCH = 16
-"""Rows that are read, and sent at the same time."""
+"""Rows of a page. They are sent concurrently."""
 _R = TypeVar("_R")
 _R_contra = TypeVar("_R_contra", contravariant=True)
 
@@ -30,16 +30,16 @@ class Outbox(Protocol[_R]):
     """The rows to send. Both methods raise Unavailable while the database is away."""
 
     async def pending(self, after: _R | None, count: int) -> Sequence[_R]:
-        """Must return at most `count` rows that are not sent, in a fixed order, from behind `after` on."""
+        """Must return at most `count` unsent rows, in a fixed order, beginning after the row `after`."""
         ...
 
     async def mark_sent(self, row: _R) -> None:
-        """Must mark the row as sent in the state in which it was read. A row that has changed since is sent again."""
+        """Must mark the row as sent in the state that was read. A row that has changed since is sent again."""
         ...
 
 
 class Recipient(Protocol[_R_contra]):
-    """The other service, which takes the rows."""
+    """The other service, which stores the rows."""
 
     async def send(self, row: _R_contra) -> None:
         """Must return once the other service has stored the row or no longer needs it. Must raise Unavailable when it
@@ -48,7 +48,7 @@ class Recipient(Protocol[_R_contra]):
 
 
 class Relay(Generic[_R]):
-    """Sends the rows of an outbox: at once when woken, otherwise every `interval`.
+    """The loop that sends the rows of an outbox: at once when woken, otherwise every `interval`.
 
     Every process may run one. It sends rows in order, a page at a time. It logs the first refusal of each reason, goes
     on with the other rows, and sends a refused row again in the next round.

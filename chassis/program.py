@@ -1,4 +1,4 @@
-"""The main function of a process: reads the settings from the environment, and runs or names the wrong ones."""
+"""The main function of a process: it reads the settings from the environment and runs, or names the wrong settings."""
 
 from __future__ import annotations
 

@@ -35,9 +35,9 @@ class Connections:
         self.mesh = make_mesh(settings)
 
     def parts(self, metadata: MetaData, package: str) -> list[Part]:
-        """Return the parts that open and close them. Between them the database is verified to isolate tenants.
+        """Return the parts that open, verify and close the connections. The database must isolate tenants.
 
-        The start raises InsecureDatabase or DatabaseError: do not serve.
+        Their start raises InsecureDatabase or DatabaseError: then do not serve.
         """
 
         async def verify() -> None:
@@ -61,7 +61,7 @@ def assemble(
     metadata: MetaData,
     package: str,
 ) -> Application:
-    """Put a service together: what it serves, what it checks, and what starts and closes with it.
+    """Put a service together: its servicers behind the chain, its health checks, and its start and close.
 
     package: the service's package, whose newest migration the database must have.
 

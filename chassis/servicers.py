@@ -14,7 +14,7 @@ __all__ = ["JoinedServicer", "registrations"]
 
 
 class JoinedServicer:
-    """Has every method of the service, each from the part that defines it. Raises TypeError unless exactly one does."""
+    """A servicer with every method of the service. Raises TypeError if a method is in no part or in several."""
 
     def __init__(self, service: ServiceDescriptor, *parts: object) -> None:
         for method in service.methods:
@@ -29,7 +29,7 @@ class JoinedServicer:
 def registrations(
     services: Mapping[ServiceDescriptor, Callable[[Any, Any], None]], capabilities: Iterable[Capability]
 ) -> list[Registration]:
-    """Return what the server registers: each service with its generated `add_…_to_server` and its joined servicer.
+    """Return the registrations of the server: the generated `add_…_to_server` and the joined servicer of each service.
 
     Raises TypeError for a method without a part, or with two, and for a part of a service that is not listed.
     """

@@ -13,7 +13,7 @@ __all__ = ["Call", "current_call"]
 
 
 class Call(Protocol):
-    """What a handler may read of the call that it serves, and how it charges for it.
+    """The call that a handler serves: properties to read, and methods that charge for it.
 
     A Protocol, so that a test of a handler can pass a class of its own. The chain's own class is `passage.Passage`.
     """

@@ -1,4 +1,4 @@
-"""Who makes a call."""
+"""The verified caller of a call."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Caller:
     """The tenant the credential is bound to. None: the caller may select one."""
     roles: tuple[str, ...] = ()
     permissions: frozenset[str] = frozenset()
-    """What the credential itself grants, `*` being all. A user's permissions come from its roles."""
+    """The permissions of the credential itself; `*` stands for all. Those of a user come from its roles."""
     credential_id: str = ""
     """Identifies the credential in logs: a token's `jti`, a key's id, a certificate's identity. Never the secret."""
     session_id: str | None = None

@@ -145,7 +145,7 @@ class Takers(NamedTuple):
 
 
 class RateGrant(NamedTuple):
-    """What a rate's store gave: how many takers of each row it served, and the units leased for later ones."""
+    """The answer of a rate's store: how many takers of each row it served, and the units leased for later ones."""
 
     served: tuple[int, ...]
     leased: int

@@ -75,7 +75,7 @@ class Recheck:
 
 
 class StreamMetering:
-    """What the link `quota` keeps of a stream, or of a call that it refused."""
+    """The state of the link `quota` for a stream, or for a call that it refused."""
 
     taken: Sequence[ChargeReceipt] = ()
     """Units to refund for messages that were received, when the call fails."""

@@ -33,7 +33,7 @@ class TenantScope(Enum):
 
 
 class StoreDown(Enum):
-    """What a limit does when its store can't be reached."""
+    """The behaviour of a limit while its store can't be reached."""
 
     DENY = policy_pb2.STORE_DOWN_DENY
     LOCAL = policy_pb2.STORE_DOWN_LOCAL

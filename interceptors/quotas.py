@@ -39,7 +39,7 @@ LARGEST_AMOUNT = 2**53 - 1
 
 
 class ChargePer(Enum):
-    """What a charge is for."""
+    """The occasion of a charge: the call, or each message in one direction."""
 
     CALL = policy_pb2.CHARGE_PER_CALL
     REQUEST_MESSAGE = policy_pb2.CHARGE_PER_REQUEST_MESSAGE
@@ -66,7 +66,7 @@ class Shortage:
 
 
 class Balance(Protocol):
-    """What a process knows of one meter of one tenant."""
+    """The state of one meter of one tenant, as one process knows it."""
 
     meter: str
     limit: int | None

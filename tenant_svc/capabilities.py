@@ -32,28 +32,28 @@ from tenantmesh.tenant_svc.tenants.tenant import Tenant
 __all__ = ["CAPABILITIES", "PARTS", "TenantCapabilities"]
 
 CAPABILITIES: Mapping[str, str] = {
-    "features": "what plans are made of",
-    "plans": "what a tenant pins",
+    "features": "the features that plans are made of",
+    "plans": "the plans, of which each tenant pins one",
     "tenants": "the resource that everything else belongs to",
-    "balances": "what has been used: tables that several capabilities work on",
+    "balances": "the tables of usage, which several capabilities work on",
     "history": "every change of entitlements, and the log that the mesh follows",
-    "entitlements": "plan, overrides and grants together; above what they are computed from",
-    "overrides": "changes them for one tenant",
-    "grants": "adds to them",
-    "checks": "answers from them and says why",
-    "allowances": "the ledger: what is left of a period's allowance; needs entitlements for the limit",
+    "entitlements": "plan, overrides and grants together; above the tables that they are computed from",
+    "overrides": "they change the entitlements of one tenant",
+    "grants": "they add to the entitlements of one tenant",
+    "checks": "they answer from entitlements, with the reason",
+    "allowances": "the ledger: the units left of a period's allowance; it needs entitlements for the limit",
     "allocations": "reservations; they take from the ledger",
     "gauges": "levels against their limit",
     "operations": "long-running operations of every type",
     "plan_changes": "an operation over tenants, entitlements and history",
-    "quota_retention": "deletes what allocations and the ledger no longer need",
+    "quota_retention": "it deletes rows that allocations and the ledger no longer need",
 }
 """Each capability, with the reason for its place. Starting follows this order, closing the reverse."""
 
 PARTS: tuple[TenantPart, ...] = (
     tenants.PART, balances.PART, history.PART, entitlements.PART, allocations.PART, gauges.PART, operations.PART,
 )  # fmt: skip
-"""What is kept of a tenant, parents before children: created and imported in this order, purged in reverse."""
+"""The parts of a tenant, parents before children: created and imported in this order, purged in reverse."""
 
 
 class TenantCapabilities:
@@ -102,7 +102,7 @@ class TenantCapabilities:
 
 
 def _created(parts: tuple[TenantPart, ...]) -> Created:
-    """Return what every part does when a tenant is created, in their order."""
+    """Return one step that runs the `created` step of every part, in their order."""
 
     async def created(connection: Connection, tenant: Tenant, actor: str) -> None:
         for part in parts:

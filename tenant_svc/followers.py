@@ -1,4 +1,4 @@
-"""Where the consumers of the event logs of this service are: their positions, over all tenants."""
+"""The positions of the followers of this service's event logs, over all tenants."""
 
 from __future__ import annotations
 
@@ -9,4 +9,4 @@ __all__ = ["FOLLOWERS", "followers"]
 
 followers = followers_table(metadata, DIRECTORY_ROLE)
 FOLLOWERS = FollowerPositions(followers)
-"""The SQL of these positions. All of it goes through the system door."""
+"""The statements on these positions. Each needs a connection of the system door."""

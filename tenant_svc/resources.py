@@ -1,4 +1,4 @@
-"""What the capabilities of tenant_svc are built on: the database, its doors, the pool of units, and their settings."""
+"""The resources of tenant_svc's capabilities: the database, its doors, the pool of units, and settings."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["TenantResources"]
 
 @dataclass(frozen=True, kw_only=True)
 class TenantResources:
-    """Made once per process. `pool` is None in a worker without a store: units in it then count as used."""
+    """Resources, made once per process. `pool` is None in a worker without a store: pooled units then count as used."""
 
     database: Database
     events: EventSettings

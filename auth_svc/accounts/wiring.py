@@ -1,4 +1,4 @@
-"""What accounts bring to auth_svc."""
+"""The wiring of accounts: the users and their methods that they bring to auth_svc."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What system keys bring to auth_svc. They are verified by its own chain, and by introspection."""
+"""The wiring of system keys. The chain of auth_svc and introspection verify them."""
 
 from __future__ import annotations
 

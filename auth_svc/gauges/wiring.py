@@ -1,4 +1,4 @@
-"""What gauges bring to auth_svc: levels of tenants, reported to tenant_svc."""
+"""The wiring of gauges: the levels of tenants, and the relay that reports them to tenant_svc."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tenantmesh.chassis.outbox import Relay
 __all__ = ["PART", "REPORT_INTERVAL", "GaugesCapability", "build"]
 
 REPORT_INTERVAL = timedelta(seconds=5)
-"""How often a process looks for levels that others have left unreported."""
+"""The interval at which a process looks for levels that other processes left unreported."""
 PART = TenantPart(
     tables=(tables.gauges,), not_exported={"gauges": "an import counts the levels of the rows that it brings"}
 )

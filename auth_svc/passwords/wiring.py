@@ -1,4 +1,4 @@
-"""What passwords bring to auth_svc: rules, and hashing in threads of its own."""
+"""The wiring of passwords: their rules, and hashing in threads of its own."""
 
 from __future__ import annotations
 

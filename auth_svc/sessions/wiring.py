@@ -1,4 +1,4 @@
-"""What sessions bring to auth_svc: signing in with a password, and staying signed in."""
+"""The wiring of sessions: signing in with a password, and refreshing a session."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What access tokens bring to auth_svc: the keys that sign them, their issue, and introspection."""
+"""The wiring of access tokens: the keys that sign them, their issue, and introspection."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ class TokensCapability(Capability):
 
 
 def key_ring(resources: AuthResources) -> KeyRing:
-    """Make the signing keys. They sign the tokens of sessions, which introspection needs in turn."""
+    """Make the signing keys, before `build`: sessions need them, and introspection needs sessions."""
     tokens = resources.settings.tokens
     return KeyRing(resources.doors, resources.kek, KeySchedule(tokens.sign_for, tokens.publish_before))
 
 
 def access_tokens(resources: AuthResources, keys: KeyRing) -> AccessTokens:
-    """Make what issues access tokens."""
+    """Make the use case that issues access tokens."""
     tokens = resources.settings.tokens
     return AccessTokens(tokens.issuer, tokens.audience, keys)
 

@@ -42,7 +42,7 @@ def followers_table(metadata: MetaData, role: str) -> Table:
 
 
 class FollowerPositions:
-    """Reads and writes the positions of followers. Every method needs a connection of the system door."""
+    """The statements on the positions of followers. Every method needs a connection of the system door."""
 
     def __init__(self, table: Table) -> None:
         this = (table.c.log == bindparam("of_log"), table.c.follower == bindparam("of_follower"))
@@ -70,7 +70,7 @@ class FollowerPositions:
         return int(row["position"])
 
     async def claim(self, connection: Connection, log: str, follower: str) -> int | None:
-        """Lock the follower until this transaction ends and return its position; None while another process has it."""
+        """Lock the follower for this transaction and return its position; None while another process holds it."""
         row = await connection.fetch_row(self._claim, of_log=log, of_follower=follower)
         return None if row is None else int(row["position"])
 
@@ -88,11 +88,11 @@ class FollowerPositions:
 
 
 class Follower(Generic[_E]):
-    """Gives each event of the log to `handle`, in commit order, in batches.
+    """A consumer that passes each event of the log to `handle`, in commit order and in batches.
 
     `handle` works in the transaction that moves the follower's position. Its writes in that transaction happen exactly
-    once for each event; other effects may be repeated. Every process may run the same follower: one at a time works. A
-    new follower begins with the oldest event that is kept, or with the next one if `from_now`.
+    once for each event; other effects may be repeated. Every process may run the same follower: one at a time handles
+    events. A new follower begins with the oldest event that is kept, or with the next one if `from_now`.
     """
 
     def __init__(

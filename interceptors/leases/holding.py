@@ -70,7 +70,7 @@ class Holding:
         self.limit: int | None = None
         """The allowance with grants, as the ledger said last; None until it is known, and while it is unlimited."""
         self.left = self.pooled = 0
-        """What ledger and pool had left when they were last asked."""
+        """The units left in the ledger and in the pool, by their last answers."""
         self.waiting = 0
         """Calls that wait for units. Later calls must not pass them."""
         self.requested = 0

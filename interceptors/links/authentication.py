@@ -1,4 +1,4 @@
-"""Who calls: an access token, an API key, or the identity in a client certificate."""
+"""The caller, from an access token, an API key, or the identity in a client certificate."""
 
 from __future__ import annotations
 

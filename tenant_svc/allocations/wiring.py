@@ -1,4 +1,4 @@
-"""What reservations of allowances bring to tenant_svc: allocate, commit, release, and the end of what expires."""
+"""The wiring of reservations of allowances: allocate, commit, release, and the loop that ends expired ones."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["EXPIRY_INTERVAL", "PART", "build"]
 
 _SERVICE = quota_service_pb2.DESCRIPTOR.services_by_name["QuotaService"]
 EXPIRY_INTERVAL = timedelta(seconds=1)
-"""How often expired reservations are looked for. A request that is short of units releases them without waiting."""
+"""The interval at which expired reservations are ended. A request that is short of units releases them at once."""
 PART = TenantPart(
     tables=(tables.allocations, tables.allocation_items),
     not_exported={

@@ -1,4 +1,4 @@
-"""What allowances bring to tenant_svc: the ledger, and reading the pool."""
+"""The wiring of allowances: the ledger, and the reader of the pool."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _SERVICE = quota_service_pb2.DESCRIPTOR.services_by_name["QuotaService"]
 
 @dataclass(frozen=True, kw_only=True)
 class AllowancesCapability(Capability):
-    """`ledger` is the use case, `port` the same as the port of the service's own chain."""
+    """`ledger` is the use case; `port` is its adapter for the service's own chain."""
 
     ledger: Ledger
     port: PostgresLedger
 
 
 def pooled_units(resources: TenantResources) -> Pooled:
-    """Return what reads the units in the pool: without a pool, there are none."""
+    """Return the reader of the units in the pool. It reads none without a pool."""
     return nothing_pooled if resources.pool is None else PoolReader(resources.pool)
 
 

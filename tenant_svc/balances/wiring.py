@@ -1,4 +1,4 @@
-"""What balances bring to tenant_svc: tables that several capabilities above them work on."""
+"""The wiring of balances: tables that several capabilities above them work on."""
 
 from __future__ import annotations
 

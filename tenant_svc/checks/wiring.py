@@ -1,4 +1,4 @@
-"""What checks of entitlements bring to tenant_svc."""
+"""The wiring of checks: the methods that check and explain entitlements."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What entitlements bring to tenant_svc: reading them, and the source of its own chain."""
+"""The wiring of entitlements: the methods that read them, their tables, and the source of tenant_svc's own chain."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PART = TenantPart(tables=(tables.overrides, tables.plan_terms))
 
 @dataclass(frozen=True, kw_only=True)
 class EntitlementsCapability(Capability):
-    """`entitlements` are the use cases; `source` tells the service's own chain about entitlements."""
+    """`entitlements` are the use cases; `source` supplies them to the service's own chain."""
 
     entitlements: EntitlementQueries
     source: PostgresEntitlementSource

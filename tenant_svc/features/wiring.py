@@ -1,4 +1,4 @@
-"""What features bring to tenant_svc."""
+"""The wiring of features: the methods that manage the catalog of features."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What gauges bring to tenant_svc."""
+"""The wiring of gauges: their methods, the table of adjustments, and the loop that deletes its old keys."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["PART", "RETENTION_INTERVAL", "build"]
 
 _SERVICE = quota_service_pb2.DESCRIPTOR.services_by_name["QuotaService"]
 RETENTION_INTERVAL = timedelta(minutes=10)
-"""How often keys of adjustments are looked for that are older than promised."""
+"""The interval at which keys of adjustments past their retention are deleted."""
 PART = TenantPart(
     tables=(tables.gauge_adjustments,),
     not_exported={"gauge_adjustments": "the key of an adjustment matters only to the caller that may repeat it here"},

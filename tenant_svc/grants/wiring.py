@@ -1,4 +1,4 @@
-"""What grants bring to tenant_svc."""
+"""The wiring of grants: the methods that create, list and void them."""
 
 from __future__ import annotations
 

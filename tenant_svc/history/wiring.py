@@ -1,4 +1,4 @@
-"""What the history of entitlements brings to tenant_svc: its log, which is never pruned."""
+"""The wiring of the history of entitlements: its event log, which is never pruned, and the methods that read it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What long-running operations bring to tenant_svc: get, list, wait and cancel, for operations of every type."""
+"""The wiring of long-running operations: get, list, wait and cancel, for operations of every type."""
 
 from __future__ import annotations
 

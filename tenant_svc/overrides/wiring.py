@@ -1,4 +1,4 @@
-"""What overrides bring to tenant_svc."""
+"""The wiring of overrides: the methods that set, clear and list them."""
 
 from __future__ import annotations
 

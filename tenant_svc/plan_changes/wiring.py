@@ -1,4 +1,4 @@
-"""What changes of a plan bring to tenant_svc: starting one, and the job that carries it out."""
+"""The wiring of plan changes: the method that starts one, and the job that carries it out."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["OPERATIONS", "build"]
 
 _SERVICE = tenant_service_pb2.DESCRIPTOR.services_by_name["TenantService"]
 OPERATIONS = {PLAN_CHANGE: PlanChangeMessages()}
-"""Its type of operation, for the capability that shows operations of every type."""
+"""The messages of its type of operation, for the capability `operations`."""
 
 
 def build(resources: TenantResources, pooled: Pooled) -> Capability:

@@ -1,4 +1,4 @@
-"""What plans bring to tenant_svc."""
+"""The wiring of plans: the methods that edit, publish, archive and read them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the retention of quotas brings to tenant_svc: it deletes reservations and periods that ended long ago."""
+"""The wiring of quota retention: the loops that delete reservations and periods that ended long ago."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tenantmesh.tenant_svc.resources import TenantResources
 __all__ = ["INTERVAL", "build"]
 
 INTERVAL = timedelta(minutes=10)
-"""How often rows older than the retention are looked for."""
+"""The interval at which rows past their retention are deleted."""
 
 
 def build(resources: TenantResources) -> Capability:

@@ -1,4 +1,4 @@
-"""What tenants bring to tenant_svc: the use cases, their event log, and the source of its own chain."""
+"""The wiring of tenants: their methods, their event log, and the source of tenant_svc's own chain."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ PART = TenantPart(
 
 @dataclass(frozen=True, kw_only=True)
 class TenantsCapability(Capability):
-    """`source` tells the service's own chain about tenants."""
+    """`source` supplies tenants to the service's own chain."""
 
     source: PostgresTenantSource
 
 
 def build(resources: TenantResources, on_created: Created) -> TenantsCapability:
-    """Build the capability. `on_created` is what the parts of a tenant do when one is created."""
+    """Build the capability. `on_created` runs in the transaction that creates a tenant."""
     stored = StoredTenantEvents(resources.doors)
     feed = Feed(stored, resources.events, resources.database, EVENTS_CHANNEL, prunable=stored)
     tenants = Tenants(resources.doors, uuid7, on_created)

@@ -22,8 +22,6 @@ PHRASES = re.compile(
     r"(?:is|are) told (?:by|of|to))\b",
     re.IGNORECASE,
 )
-EXCEPTIONS = {"auth_svc", "chassis", "interceptors", "tenant_svc"}
-"""Packages with riddles that are still to be rewritten."""
 
 
 def docstrings(path: Path) -> Iterator[tuple[str, str]]:
@@ -63,11 +61,7 @@ def in_package(package: str) -> list[str]:
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_docstrings_name_what_they_are_about(package: str) -> None:
-    found = in_package(package)
-    if package in EXCEPTIONS:
-        assert found, f"{package} has no riddles any more: take it out of EXCEPTIONS"
-    else:
-        assert not found, "rewrite these by docs/contributing.md, How we write"
+    assert not in_package(package), "rewrite these by docs/contributing.md, How we write"
 
 
 def test_the_contract_names_what_it_is_about() -> None:
