@@ -22,13 +22,13 @@ OWNER = "tenant_owner"
 
 
 @pytest.fixture(scope="module")
-async def spoilt(engines: Engines) -> AsyncIterator[DemoDatabase]:
-    """A database whose safety the tests may take away."""
-    database = DemoDatabase(engines, f"gate_{WORKER}")
-    engines.postgres.install(database.name)
-    await migrations.upgrade(PACKAGE, database.url("tenantmesh_migrate"), OWNER)
-    yield database
-    engines.postgres.drop(database.name)
+async def spoilt(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[DemoDatabase]:
+    """A database whose safety the tests may take away, on a server of its own: a role is the same in every database."""
+    with Engines(tmp_path_factory.mktemp("gate") / "state", durable=False, temporary=True) as engines:
+        database = DemoDatabase(engines, f"gate_{WORKER}")
+        engines.postgres.install(database.name)
+        await migrations.upgrade(PACKAGE, database.url("tenantmesh_migrate"), OWNER)
+        yield database
 
 
 async def problems(demo: DemoDatabase, **changes: object) -> list[str]:
