@@ -113,7 +113,7 @@ async def test_every_method_is_answered_by_one_capability(service: str, capabili
 
 async def test_every_service_of_the_contract_is_served_by_one_process() -> None:
     served = [service.full_name for app, _ in SERVICES.values() for service in app.SERVICES]
-    assert sorted(served) == sorted(service.full_name for service in CONTRACT), "add it to SERVICES of its app.py"
+    assert sorted(served) == sorted(service.full_name for service in CONTRACT), "list it in SERVICES of an app.py"
 
 
 async def test_the_contract_lists_every_service_of_ours() -> None:
