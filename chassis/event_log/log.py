@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Protocol, TypeVar
 
-from tenantmesh.chassis.event_log.cursors import Cursors
+from tenantmesh.chassis.event_log.cursor_text import Cursors
 from tenantmesh.interceptors.errors import OutOfRange, Unavailable
 
 __all__ = ["Event", "EventLog", "Prunable", "cursor_expired"]

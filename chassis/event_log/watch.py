@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Generic, TypeVar
 
-from tenantmesh.chassis.event_log.cursors import SnapshotCursor, StreamCursor
+from tenantmesh.chassis.event_log.cursor_text import SnapshotCursor, StreamCursor
 from tenantmesh.chassis.event_log.log import Event, EventLog, cursor_expired
 from tenantmesh.chassis.event_log.tail import Tail
 from tenantmesh.interceptors.errors import Aborted, FieldViolation, InvalidArgument

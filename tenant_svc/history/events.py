@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from tenantmesh.chassis.doors import Doors
-from tenantmesh.chassis.event_log.cursors import Cursors
+from tenantmesh.chassis.event_log.cursor_text import Cursors
 from tenantmesh.chassis.event_log.log import EventLog
 from tenantmesh.interceptors.errors import Unavailable
 from tenantmesh.tenant_svc.history import repository

@@ -9,7 +9,7 @@ from datetime import timedelta
 from enum import Enum
 
 from tenantmesh.chassis.doors import Doors
-from tenantmesh.chassis.event_log.cursors import Cursors
+from tenantmesh.chassis.event_log.cursor_text import Cursors
 from tenantmesh.chassis.event_log.log import EventLog, cursor_expired
 from tenantmesh.chassis.locks import try_hold
 from tenantmesh.interceptors.errors import Unavailable

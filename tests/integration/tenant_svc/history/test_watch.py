@@ -11,7 +11,7 @@ from datetime import timedelta
 import pytest
 
 from tenantmesh.chassis.doors import Doors
-from tenantmesh.chassis.event_log.cursors import StreamCursor
+from tenantmesh.chassis.event_log.cursor_text import StreamCursor
 from tenantmesh.chassis.event_log.tail import Tail
 from tenantmesh.chassis.event_log.watch import Change, Earliest, FromCursor, FromNow, Snapshot, Start, Watch
 from tenantmesh.interceptors.errors import Aborted, InvalidArgument, OutOfRange

@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 
 from tenantmesh.chassis.event_log import watch as watch_module
-from tenantmesh.chassis.event_log.cursors import StreamCursor
+from tenantmesh.chassis.event_log.cursor_text import StreamCursor
 from tenantmesh.chassis.event_log.tail import Tail
 from tenantmesh.chassis.event_log.watch import Change, Earliest, FromCursor, FromNow, Snapshot, Start, Watch
 from tenantmesh.chassis.pages import uuid_tokens

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tenantmesh.chassis.event_log.cursors import Cursors, SnapshotCursor, StreamCursor
+from tenantmesh.chassis.event_log.cursor_text import Cursors, SnapshotCursor, StreamCursor
 from tenantmesh.chassis.pages import uuid_tokens
 from tenantmesh.interceptors.errors import InvalidArgument
 from tenantmesh.tenant_svc.tenants.events import CURSORS

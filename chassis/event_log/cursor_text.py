@@ -1,4 +1,4 @@
-"""Cursors of streams: the opaque strings that callers keep and send back to resume."""
+"""The text of a cursor: the opaque string that callers keep and send back, and the position in it."""
 
 from __future__ import annotations
 
