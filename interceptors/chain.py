@@ -176,7 +176,7 @@ class Chain:
                 await port.start()
 
     async def close(self) -> None:
-        """Stop what `start` began, and give back what is left of allowances. Call it when the server stops or has
+        """Stop what `start` began, and return the unused units of allowances. Call it when the server stops or has
         stopped: calls that are still served take no more than they need."""
         ports = self.ports
         for port in (ports.quotas, ports.entitlements, ports.directory):

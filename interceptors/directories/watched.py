@@ -51,7 +51,7 @@ C = TypeVar("C", bound=WatchMessage)
 
 @dataclass(frozen=True, slots=True)
 class Freshness:
-    """How much a directory remembers, and for how long it serves it.
+    """The size of a directory, and the time for which it serves an entry.
 
     capacity: most keys; the oldest are evicted first.
     missing_for: how long a key that did not exist stays missing. The watch corrects it sooner when the key appears.

@@ -1,4 +1,4 @@
-"""The `ratelimit` headers: what is left of the limits that a call met, in the metadata of answers and refusals.
+"""The `ratelimit` headers: the remaining units of the limits that a call met, on answers and refusals.
 Source: IETF draft "RateLimit header fields for HTTP" (httpapi-ratelimit-headers), revision 10.
 
 Refusals and answers over REST always list all limits with what remains of each, their policies, and, in the three
