@@ -42,8 +42,7 @@ test: setup-dev ## Run every test that gates a change, on real PostgreSQL, Valke
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile -q
 
 test-cluster: setup-dev ## Run every test that meets the store, with a Redis Cluster of three nodes as the store
-	TENANTMESH_TEST_STORE=cluster $(BIN)/pytest -n $(WORKERS) --dist loadfile -q tests/behaviour tests/clients \
-	    tests/contract tests/edge tests/integration tests/isolation
+	TENANTMESH_TEST_STORE=cluster $(BIN)/pytest -n $(WORKERS) --dist loadfile -q tests
 
 test-exactness: setup-dev ## Spend the whole allowance of every plan, call by call, over four processes (about 2 minutes)
 	TENANTMESH_TEST_UNITS=100000 $(BIN)/pytest -q tests/behaviour/test_exactness.py -k every_plan --timeout 1500

@@ -1,30 +1,45 @@
-"""Ports that a test may have: free, and not what the system gives to outgoing connections meanwhile."""
+"""Ports that a test may have: free, not what the system gives to outgoing connections meanwhile, and not what a test of
+another process (pytest-xdist) may have.
+"""
 
 from __future__ import annotations
 
-import socket
-from contextlib import ExitStack
+import os
 
-from tenantmesh.deploy.stack.ports import LOOPBACK
-from tenantmesh.deploy.stack.programs.table import any_ports
+from tenantmesh.deploy.stack.ports import PortNumbers, free, is_free
+from tenantmesh.deploy.stack.programs import table
 
 STEP = 100
 """How far apart the workers of one service listen."""
 
+_STEPS = {"tenant": STEP, "auth": STEP, "tenant_metrics": 1, "auth_metrics": 1}
+"""The distance between the ports of two workers, by the name of the first one's port."""
+
+_SHARES = 8
+_WIDTH = 1_500
+_PROCESS = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % _SHARES
+_OURS = range(20_000 + _PROCESS * _WIDTH, 20_000 + (_PROCESS + 1) * _WIDTH - STEP)
+
 
 def free_port() -> int:
-    """A port that is free now, and that no outgoing connection will take before the test does."""
-    return any_ports().settled()["edge"]
+    """A port that is free now, and that nothing else will take before the test does."""
+    return free(1, _OURS)[0]
 
 
 def free_port_for_workers(*further: int) -> int:
     """The same, with the ports at these distances above it free as well."""
     while True:
         port = free_port()
-        with ExitStack() as held:
-            try:
-                for distance in further:
-                    held.enter_context(socket.create_server((LOOPBACK, port + distance)))
-            except OSError:
-                continue
+        if all(is_free(port + distance) for distance in further):
             return port
+
+
+def stack_ports(workers: int = 1) -> PortNumbers:
+    """Ports of a stack whose services have so many workers: those of every worker are free and different."""
+    names = list(table.any_ports())
+    while True:
+        ports = dict(zip(names, free(len(names), _OURS), strict=True))
+        further = [ports[name] + step * worker for name, step in _STEPS.items() for worker in range(1, workers)]
+        listening = [*ports.values(), *further]
+        if len(set(listening)) == len(listening) and all(map(is_free, listening)):
+            return PortNumbers(ports)

@@ -18,9 +18,9 @@ from notes.v1.notes_service_pb2_grpc import NotesServiceStub
 
 from tenantmesh.auth_svc.api_keys.bootstrap import create_key
 from tenantmesh.deploy.stack import keys
-from tenantmesh.deploy.stack.programs.table import any_ports
 from tenantmesh.interceptors.client import Credential, channel
 from tests.fixtures.mesh import Mesh, World
+from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 GRANTS = (
@@ -38,7 +38,7 @@ runpy.run_module("tests.example.serve", run_name="__main__")
 @contextlib.asynccontextmanager
 async def program(mesh: Mesh, key: str) -> AsyncIterator[str]:
     """The program, running, by its address. It must end cleanly when it is interrupted."""
-    listen = f"127.0.0.1:{any_ports().settled()['edge']}"
+    listen = f"127.0.0.1:{free_port()}"
     variables = {
         "TENANT": mesh.tenant_target,
         "AUTH": mesh.auth_target,

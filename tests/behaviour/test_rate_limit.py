@@ -10,23 +10,19 @@ from collections.abc import Iterator
 
 import pytest
 
-from tenantmesh.deploy.stack.programs.table import any_ports
-from tenantmesh.deploy.stack.stack import Stack
-from tests.fixtures.engines import CLUSTER
 from tests.fixtures.mesh import AUTH, PASSWORD, TENANTS, Mesh
+from tests.fixtures.stack import started_stack
 from tests.transports import GrpcTransport, RestTransport
 
 TOKENS = "tenantmesh.auth.v1.TokenService"
 
 
 @pytest.fixture(scope="module")
-def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mesh]:
+def own(tmp_path_factory: pytest.TempPathFactory, clustered: bool) -> Iterator[Mesh]:
     """A stack of its own: the limit counts whoever calls from this address, and its store gets killed."""
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("TENANTMESH_MESH_RATES", "public=0.2/5,credential=0.05/8")
-        folder = tmp_path_factory.mktemp("limited") / "state"
-        with Stack(folder, ports=any_ports(), durable=False, temporary=True, cluster=CLUSTER) as stack:
-            yield Mesh(stack)
+    rates = "public=0.2/5,credential=0.05/8"
+    with started_stack(tmp_path_factory.mktemp("limited"), cluster=clustered, rates=rates) as stack:
+        yield Mesh(stack)
 
 
 async def test_a_burst_is_refused_with_when_to_come_back(own: Mesh) -> None:

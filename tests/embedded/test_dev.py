@@ -20,7 +20,7 @@ import psutil
 import pytest
 
 from tenantmesh.deploy.stack.ports import PortNumbers, is_free, variable_of
-from tenantmesh.deploy.stack.programs.table import any_ports
+from tests.ports import stack_ports
 
 COMMAND = str(Path(sys.executable).with_name("tenantmesh"))
 START_SECONDS = 60
@@ -95,7 +95,7 @@ def state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def dev(state: Path) -> Iterator[Dev]:
-    dev = Dev(state, any_ports().settled())
+    dev = Dev(state, stack_ports())
     dev.read_until("Ctrl-C stops everything.")
     yield dev
     dev.stop()
@@ -211,7 +211,7 @@ def test_a_killed_service_is_started_again(dev: Dev) -> None:
 
 
 def test_a_taken_port_is_named_and_nothing_is_left_behind(tmp_path: Path) -> None:
-    ports = any_ports().settled()
+    ports = stack_ports()
     with socket.create_server(("127.0.0.1", ports["edge"])):
         refused = Dev(tmp_path / "state", ports)
         output = refused.stop(0)
@@ -224,7 +224,7 @@ def test_a_taken_port_is_named_and_nothing_is_left_behind(tmp_path: Path) -> Non
 
 def test_ctrl_c_stops_everything_and_the_data_outlives_that_and_a_kill(tmp_path: Path) -> None:
     """One story, since each run needs what the one before has left."""
-    first = Dev(tmp_path / "state", any_ports().settled())
+    first = Dev(tmp_path / "state", stack_ports())
     first.read_until("Ctrl-C stops everything.")
     key, children = first.operator_key(), first.children()
     assert first.create("acme") == 200

@@ -21,7 +21,7 @@ from tenantmesh import deploy
 from tenantmesh.deploy.stack.engine_user import EngineUser
 from tenantmesh.deploy.stack.ports import is_free, option_of
 from tenantmesh.deploy.stack.programs.edge import healthz
-from tenantmesh.deploy.stack.programs.table import any_ports
+from tests.ports import stack_ports
 
 NOBODY = pwd.getpwnam("nobody")
 UNKNOWN_UID = 54321
@@ -103,7 +103,7 @@ def test_everything_runs_as_that_user_in_the_users_own_folder(python: str, folde
 
 
 def test_the_whole_stack_runs_as_that_user(python: str, folder: Path) -> None:
-    ports = any_ports().settled()
+    ports = stack_ports()
     numbers = [part for name, number in ports.items() for part in (option_of(name), str(number))]
     program = "from tenantmesh.deploy.cli import main; main()"
     arguments = ("-c", program, "dev", "--state", str(folder / "state"), *numbers)

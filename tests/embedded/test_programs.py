@@ -17,6 +17,7 @@ from tenantmesh.deploy.stack.ports import Port, is_free
 from tenantmesh.deploy.stack.programs import table
 from tenantmesh.deploy.stack.programs.worker import WorkerProgram
 from tenantmesh.deploy.stack.stack import Stack
+from tests.ports import stack_ports
 
 ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 60
@@ -45,7 +46,7 @@ def process_of(stack: Stack, name: str) -> psutil.Process | None:
 
 
 def test_one_more_row_starts_is_supervised_examined_and_stopped(row: WorkerProgram, tmp_path: Path) -> None:
-    with Stack(tmp_path / "state", ports=table.any_ports(), durable=False, temporary=True) as stack:
+    with Stack(tmp_path / "state", ports=stack_ports(), durable=False, temporary=True) as stack:
         address = stack.addresses[NAME]
         assert row.examine(address).good
         assert stack.places.key(NAME).read_text().startswith("tmk_")
