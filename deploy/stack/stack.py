@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -123,11 +123,13 @@ class Stack:
 
     def _start_programs(self) -> None:
         around = Surroundings(self.ports, self.places, self.engines.postgres, self.engines.store)
+        ready: list[Child] = []
         for wave in table.waves():
             started = [(program, self._start(program, around)) for program in wave if program in self.programs]
             for program, child in started:
                 with self._progress.step(program.title, program.detail(self.ports)):
-                    self._wait_ready(program, child)
+                    self._wait_ready(program, child, ready)
+                ready.append(child)
             for note in filter(None, (program.missing() for program in wave)):
                 self._progress.note(note)
 
@@ -136,13 +138,15 @@ class Stack:
         self._restart[command.name] = lambda: self._supervisor.start(command)
         return self._supervisor.start(command)
 
-    def _wait_ready(self, program: Program, child: Child) -> None:
-        """Wait until the program does its work. Raises StackError with its log's last line."""
+    def _wait_ready(self, program: Program, child: Child, ready: Sequence[Child]) -> None:
+        """Wait until the program does its work. Raises StackError when it, or one that was `ready`, ends or is late."""
         deadline = time.monotonic() + program.start_seconds
         address = program.address(self.ports)
         while not (state := program.examine(address)).good:
             if child.ended():
                 raise child.failure("did not start")
+            for earlier in filter(Child.ended, ready):
+                raise earlier.failure(f"ended while {child.command.name} started")
             if time.monotonic() > deadline:
                 raise child.failure(f"was not ready after {program.start_seconds:.0f} s ({state.text})")
             time.sleep(_LOOK_SECONDS)

@@ -17,12 +17,13 @@ from tenantmesh.deploy.stack import keys
 from tenantmesh.deploy.stack.blocking import run_blocking
 from tenantmesh.deploy.stack.errors import StackError
 from tenantmesh.deploy.stack.ports import is_free
-from tenantmesh.deploy.stack.programs.edge import NO_ENVOY
+from tenantmesh.deploy.stack.programs.edge import NO_ENVOY, EdgeProgram
+from tenantmesh.deploy.stack.programs.program import ProgramState
 from tenantmesh.deploy.stack.programs.service import serving
-from tenantmesh.deploy.stack.programs.table import any_ports
 from tenantmesh.deploy.stack.programs.worker import working
 from tenantmesh.deploy.stack.stack import Stack
 from tenantmesh.deploy.stack.supervision.record import running
+from tests.ports import stack_ports
 
 WATCH_SECONDS = 60
 
@@ -48,7 +49,7 @@ def test_without_an_envoy_one_line_says_so_and_everything_else_runs(
 ) -> None:
     monkeypatch.setattr(envoy, "binary", lambda: None)
     recorder = Recorder()
-    with Stack(tmp_path / "state", ports=any_ports(), progress=recorder, durable=False, temporary=True) as stack:
+    with Stack(tmp_path / "state", ports=stack_ports(), progress=recorder, durable=False, temporary=True) as stack:
         assert recorder.notes == [NO_ENVOY]
         assert recorder.steps[-3:] == ["tenant_svc", "auth_svc", "tenant_worker"]
         assert set(stack.addresses) == {"tenant_svc", "auth_svc", "tenant_worker"}
@@ -62,7 +63,7 @@ def test_a_start_that_fails_half_way_leaves_nothing_running(tmp_path: Path, monk
         raise StackError("no keys today.")
 
     monkeypatch.setattr(keys, "ensure", fail)
-    stack = Stack(tmp_path / "state", ports=any_ports(), durable=False, temporary=True)
+    stack = Stack(tmp_path / "state", ports=stack_ports(), durable=False, temporary=True)
     with pytest.raises(StackError, match="no keys today"):
         stack.start()
     assert not stack.places.state.exists()
@@ -72,15 +73,29 @@ def test_a_start_that_fails_half_way_leaves_nothing_running(tmp_path: Path, monk
 
 def test_a_service_that_cannot_start_is_quoted_with_its_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TENANTMESH_SERVER_WORKERS", "none")
-    stack = Stack(tmp_path / "state", ports=any_ports(), durable=False, temporary=True)
+    stack = Stack(tmp_path / "state", ports=stack_ports(), durable=False, temporary=True)
     with pytest.raises(StackError, match=r"tenant_svc did not start: TENANTMESH_SERVER_WORKERS: ") as caught:
         stack.start()
     assert caught.value.log == stack.places.log("tenant_svc")
     assert running(stack.places.state) is None
 
 
+def test_a_service_that_ends_while_another_starts_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stack = Stack(tmp_path / "state", ports=stack_ports(), durable=False, temporary=True)
+
+    def unready(_edge: EdgeProgram, _address: str) -> ProgramState:
+        service = next(child for child in stack.children if child.command.name == "tenant_svc")
+        os.kill(service.process.pid, signal.SIGKILL)
+        return ProgramState(False, "not ready")
+
+    monkeypatch.setattr(EdgeProgram, "examine", unready)
+    with pytest.raises(StackError, match="tenant_svc ended while envoy started") as caught:
+        stack.start()
+    assert caught.value.log == stack.places.log("tenant_svc")
+
+
 def test_a_part_that_keeps_ending_is_given_up(tmp_path: Path) -> None:
-    stack = Stack(tmp_path / "state", ports=any_ports(), durable=False, temporary=True)
+    stack = Stack(tmp_path / "state", ports=stack_ports(), durable=False, temporary=True)
     with stack, pytest.raises(StackError, match="valkey keeps ending"):
         kill_valkey_again_and_again(stack)
 
