@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from tenantmesh.deploy.stack.ports import LOOPBACK, Port
 from tenantmesh.deploy.stack.programs.program import Program, Surroundings
 from tenantmesh.deploy.stack.supervision.command import Command
+from tenantmesh.runtime import tuning
 
 __all__ = ["PythonProgram", "Settings", "module_command"]
 
@@ -59,7 +60,7 @@ class PythonProgram(Program):
         fixed = self.own_settings(around)
         for group in self.settings:
             fixed |= group(self, around)
-        environment = {**self.defaults, **inherited, **fixed}
+        environment = {**tuning.ENVIRONMENT, **self.defaults, **inherited, **fixed}
         log = around.places.log(self.name)
         return Command(self.name, module_command(self.module), log, environment=environment, signals=_STOP_SIGNALS)
 

@@ -8,7 +8,13 @@ import pytest
 
 from tenantmesh.runtime import tuning
 
-REPORT = "import os, runtime.tuning; runtime.tuning.apply(); print(os.getpid(), os.environ['GRPC_EXPERIMENTS'])"
+REPORT = """
+import os
+from tenantmesh.runtime import tuning
+
+tuning.apply()
+print(os.getpid(), os.environ["GRPC_EXPERIMENTS"])
+"""
 
 
 def test_this_grpc_still_knows_the_experiment() -> None:
