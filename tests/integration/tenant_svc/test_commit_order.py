@@ -78,7 +78,7 @@ async def test_without_the_log_lock_that_event_is_skipped(
     monkeypatch.setattr(positions, "hold", _nothing)
     committed, seen = await overtaking(doors, tenants)
     assert committed[0] not in seen
-    assert sorted(seen) == sorted(committed[1:])
+    assert set(seen) <= set(committed[1:])
 
 
 async def _nothing(_connection: Connection, _number: int) -> None:
