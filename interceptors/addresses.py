@@ -1,4 +1,4 @@
-"""Where calls come from: IP addresses in gRPC's peer strings, and the networks that count as one caller."""
+"""Addresses of callers: the IP addresses in gRPC's peer strings, and the networks that count as one caller."""
 
 from __future__ import annotations
 

@@ -86,7 +86,7 @@ def _listed(value: object) -> object:
     """Parse several values: a JSON array, or text with commas."""
     if not isinstance(value, str):
         return value
-    return json.loads(value) if value.lstrip().startswith("[") else [each.strip() for each in value.split(",") if each]
+    return json.loads(value) if value.lstrip().startswith("[") else [item.strip() for item in value.split(",") if item]
 
 
 def _checked_network(text: str) -> str:
@@ -210,7 +210,7 @@ def wrong_settings(error: ValidationError | SettingsError, settings: type[Proces
     if isinstance(error, SettingsError):
         return f"  {error}"
     errors = error.errors(include_url=False, include_input=False, include_context=False)
-    return "\n".join(f"  {name}: {each['msg']}" for each in errors for name in _names(each["loc"], settings))
+    return "\n".join(f"  {name}: {error['msg']}" for error in errors for name in _names(error["loc"], settings))
 
 
 def _names(location: tuple[int | str, ...], settings: type[ProcessSettings]) -> list[str]:

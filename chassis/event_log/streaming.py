@@ -14,7 +14,7 @@ from tenantmesh.interceptors.errors import Internal, MeshError
 
 __all__ = ["start_of", "streamed"]
 
-_log = logging.getLogger("tenantmesh.tenant")
+_log = logging.getLogger("tenantmesh.events")
 _E = TypeVar("_E", bound=Event)
 _Message = TypeVar("_Message")
 

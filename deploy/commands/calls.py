@@ -55,7 +55,7 @@ class Answer:
     def reason(self) -> str:
         """The reason of an error, as machines read it; empty for an answer without one."""
         details = self.body.get("details", [])
-        return next((str(each["reason"]) for each in details if "reason" in each), "")
+        return next((str(detail["reason"]) for detail in details if "reason" in detail), "")
 
 
 class Rest:
@@ -122,7 +122,7 @@ class Grpc:
         self._console.plain(" ".join(parts))
 
     def _refused(self, error: Any) -> Answer:
-        details = [_detail(each) for each in _status_of(error).details]
+        details = [_detail(packed) for packed in _status_of(error).details]
         answer = Answer(error.code().name, {"message": error.details(), "details": details})
         self._console.plain(f"ERROR {answer.status}: {error.details()}")
         for detail in details:

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
 
 import redis
@@ -104,7 +105,7 @@ def _running(state: Path, holder: Holder) -> Iterator[Finding]:
     yield _attempt("postgres", lambda: f"answers, version {engines.postgres.sql('SHOW server_version')}", log)
     yield _attempt("database roles", lambda: _roles(engines))
     yield _attempt("migrations", lambda: _migrations(engines), "tenantmesh migrate")
-    for program in (each for each in table.python_programs() if each.migrates):
+    for program in filter(attrgetter("migrates"), table.python_programs()):
         yield _attempt(f"row security, {program.role}", partial(_verified, engines, program))
     yield _attempt("valkey", lambda: _valkey(engines), log)
     yield from _programs(holder, log)
@@ -120,9 +121,9 @@ def _roles(engines: Engines) -> str:
 
 def _migrations(engines: Engines) -> str:
     where = revisions(engines.postgres.url("tenantmesh_migrate"))
-    if pending := [package for package, each in where.items() if each.pending]:
+    if pending := [package for package, revisions in where.items() if revisions.pending]:
         raise StackError(f"pending for {', '.join(pending)}.", remedy="tenantmesh migrate")
-    return "at the newest: " + ", ".join(f"{package} {each.head}" for package, each in where.items())
+    return "at the newest: " + ", ".join(f"{package} {revisions.head}" for package, revisions in where.items())
 
 
 def _verified(engines: Engines, program: PythonProgram) -> str:

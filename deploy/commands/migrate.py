@@ -30,12 +30,11 @@ def migrate(
     console = Console()
     url = migrate_url(state)
     done = revisions(url) if check else run_migrations(url)
-    for package, each in done.items():
-        before = each.current or "nothing"
-        console.note(
-            f"{package}: {before} -> {each.head}" if each.pending else f"{package}: at {each.head}, its newest"
-        )
-    if check and any(each.pending for each in done.values()):
+    for package, revision in done.items():
+        before = revision.current or "nothing"
+        step = f"{before} -> {revision.head}" if revision.pending else f"at {revision.head}, its newest"
+        console.note(f"{package}: {step}")
+    if check and any(revision.pending for revision in done.values()):
         raise typer.Exit(1)
 
 

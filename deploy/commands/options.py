@@ -38,7 +38,7 @@ def port_options(command: Callable[..., None]) -> Callable[..., None]:
         numbers = {port.name: given.pop(option) for option, port in ports.items()}
         command(**given, ports=PortNumbers(numbers))
 
-    own = [each for each in inspect.signature(command, eval_str=True).parameters.values() if each.name != "ports"]
+    own = [option for option in inspect.signature(command, eval_str=True).parameters.values() if option.name != "ports"]
     options = [
         inspect.Parameter(
             option,

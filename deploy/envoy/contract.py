@@ -138,12 +138,12 @@ def _method(service: str, method: descriptor_pb2.MethodDescriptorProto) -> Metho
 
 
 def _bindings(rule: http_pb2.HttpRule) -> Iterator[Binding]:
-    for each in (rule, *rule.additional_bindings):
-        verb = each.WhichOneof("pattern")
-        if each.response_body:
-            raise UnusableContract(f"{getattr(each, str(verb))}: Envoy does not support response_body")
+    for binding in (rule, *rule.additional_bindings):
+        verb = binding.WhichOneof("pattern")
+        if binding.response_body:
+            raise UnusableContract(f"{getattr(binding, str(verb))}: Envoy does not support response_body")
         if verb in VERBS:
-            yield Binding(verb.upper(), getattr(each, verb))
+            yield Binding(verb.upper(), getattr(binding, verb))
 
 
 def _refuse_tenant_parameter(files: Collection[descriptor_pb2.FileDescriptorProto]) -> None:

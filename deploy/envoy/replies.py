@@ -1,4 +1,4 @@
-"""How the edge words its own refusals: `{code, message, details}` for REST, a gRPC status for gRPC callers."""
+"""The form of the edge's own refusals: `{code, message, details}` for REST, a gRPC status for gRPC callers."""
 
 from __future__ import annotations
 

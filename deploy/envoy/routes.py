@@ -1,4 +1,4 @@
-"""Where a call goes: to a service by its gRPC path, or, while it is still REST, to the refusals and stream styles.
+"""The routes of a call: to a service by its gRPC path, or, while it is still REST, to the refusals and stream styles.
 
 A REST call is routed twice: as it came, to choose how streams are written and what is refused; then, once it has become
 gRPC, by the method's path like any other. Native gRPC is routed once.

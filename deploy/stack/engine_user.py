@@ -1,4 +1,4 @@
-"""Which system user the database engines run as. PostgreSQL refuses root, so root's engines run as `nobody`."""
+"""The system user as which the database engines run. PostgreSQL refuses root, so root's engines run as `nobody`."""
 
 from __future__ import annotations
 

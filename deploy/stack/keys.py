@@ -39,7 +39,9 @@ _OPERATOR = Key("operator", "OPERATOR", ("*",))
 
 def api_keys() -> list[Key]:
     """Return the API keys that a stack needs."""
-    programs = [Key(each.name, "SERVICE", each.permissions) for each in python_programs() if each.permissions]
+    programs = [
+        Key(program.name, "SERVICE", program.permissions) for program in python_programs() if program.permissions
+    ]
     return [_OPERATOR, *programs]
 
 

@@ -1,4 +1,4 @@
-"""How a stack reports its start, part by part."""
+"""Reports the start of a stack, part by part."""
 
 from __future__ import annotations
 

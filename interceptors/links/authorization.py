@@ -1,4 +1,4 @@
-"""Whether this kind of caller, with these permissions, may call this method."""
+"""Refuses a method to callers of another kind, or without its permission."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether the tenant's plan includes the method. A look-up in memory, before anything is counted."""
+"""Refuses a method that the tenant's plan lacks: a look-up in memory, before anything is counted."""
 
 from __future__ import annotations
 

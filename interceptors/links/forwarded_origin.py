@@ -1,4 +1,4 @@
-"""Which peers may speak for others: what a proxy says of a call's origin counts only from a trusted one."""
+"""Reads what a proxy says of a call's origin, from trusted proxies only."""
 
 from __future__ import annotations
 

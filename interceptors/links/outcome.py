@@ -1,4 +1,4 @@
-"""How a call ended, as far as that decides whether it is charged."""
+"""Decides by the end of a call whether it is charged."""
 
 from __future__ import annotations
 

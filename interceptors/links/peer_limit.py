@@ -1,4 +1,4 @@
-"""How often one address may call a public method. Stands before any secret is compared."""
+"""Limits how often one address calls a public method. It stands before any secret is compared."""
 
 from __future__ import annotations
 

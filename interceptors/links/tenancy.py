@@ -1,4 +1,4 @@
-"""Which tenant the call is for.
+"""Finds the tenant that the call is for.
 
 Sources: the credential's tenant; `x-tenant-id`; `x-tenant-slug`; `?tenant=`; the host, as a subdomain of the base
 domain; and, where the resource is the tenant itself, the request's own field (`tenant_field` of the policy).

@@ -1,4 +1,4 @@
-"""How often one tenant may call, over all methods of a rate class and all processes."""
+"""Limits how often one tenant calls the methods of a rate class, over all processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which services can serve: each needs its checks, and the process ("") needs all services."""
+"""The health of services: each needs its checks, and the process ("") needs all services."""
 
 from __future__ import annotations
 

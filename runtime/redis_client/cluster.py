@@ -98,7 +98,7 @@ class GuardedCluster(AsyncCoreCommands):
 
     def _any(self) -> Address:
         known = self._known()
-        return next((each for each in known if not self._client(each).breaker.is_open), known[0])
+        return next((node for node in known if not self._client(node).breaker.is_open), known[0])
 
     def _known(self) -> list[Address]:
         return list(dict.fromkeys((*self._seeds, *self._clients)))
@@ -136,15 +136,15 @@ class GuardedCluster(AsyncCoreCommands):
     async def _learn(self) -> None:
         """Ask every node at once and believe the first that answers; a node that hangs delays nobody."""
         self._learn_after = time.monotonic() + _PAUSE_SECONDS
-        asked = [asyncio.ensure_future(self._ranges(each)) for each in self._known()]
+        asked = [asyncio.ensure_future(self._ranges(node)) for node in self._known()]
         try:
             for answer in asyncio.as_completed(asked):
                 if ranges := await answer:
                     await self._believe(ranges)
                     return
         finally:
-            for each in asked:
-                each.cancel()
+            for task in asked:
+                task.cancel()
             await asyncio.gather(*asked, return_exceptions=True)
 
     async def _ranges(self, address: Address) -> list[tuple[int, int, Address]]:
@@ -162,7 +162,7 @@ class GuardedCluster(AsyncCoreCommands):
             owners[first : last + 1] = [address] * (last + 1 - first)
         self._owners = owners
         gone = self._clients.keys() - set(owners) - set(self._seeds)
-        await asyncio.gather(*(self._clients.pop(each).aclose() for each in gone))
+        await asyncio.gather(*(self._clients.pop(node).aclose() for node in gone))
 
 
 def _key(args: tuple[Any, ...]) -> bytes | None:

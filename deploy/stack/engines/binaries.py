@@ -1,4 +1,4 @@
-"""Where the engines' programs are: inside the wheels, or in a copy that the engines' user can reach.
+"""The programs of the engines: inside the wheels, or in a copy that the engines' user can reach.
 
 Only the programs of the wheels are used, never their Python helpers.
 """
