@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import timedelta
@@ -61,13 +61,21 @@ class Change(Generic[_E]):
 
 
 class Watch(Generic[_E]):
-    """Makes streams. An idle stream sends a checkpoint every `checkpoint_interval`."""
+    """Makes streams. An idle stream sends a checkpoint every `checkpoint_interval` of the monotonic `clock`."""
 
-    def __init__(self, events: EventLog[_E], tail: Tail[_E], *, checkpoint_interval: timedelta) -> None:
+    def __init__(
+        self,
+        events: EventLog[_E],
+        tail: Tail[_E],
+        *,
+        checkpoint_interval: timedelta,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._events = events
         self._tail = tail
         self._text = events.cursors.text
         self._checkpoint_interval = checkpoint_interval.total_seconds()
+        self._clock = clock
 
     async def follow(self, start: Start) -> AsyncGenerator[Change[_E], None]:
         """Yield a checkpoint at once, then events and checkpoints without end.
@@ -142,18 +150,19 @@ class Watch(Generic[_E]):
                 raise cursor_expired()  # the events before the window are gone meanwhile
             position = page[-1].position
             yield position, page
-        sent_at = time.monotonic()
+        due = self._clock() + self._checkpoint_interval
         while True:
             events = self._next(position, epoch)
             if events:
                 position = events[-1].position
-            elif caught_up and time.monotonic() - sent_at < self._checkpoint_interval:
-                await self._tail.moved(position, self._checkpoint_interval)
+            elif caught_up and (left := due - self._clock()) > 0:
+                # Only the rest: a wait ends early when the tail moves, and may end a hair before its time.
+                await self._tail.moved(position, left)
                 continue
             else:
                 caught_up = True
             yield position, events
-            sent_at = time.monotonic()
+            due = self._clock() + self._checkpoint_interval
 
     def _next(self, position: int, epoch: int) -> Sequence[_E]:
         if self._tail.lost:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+import itertools
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from datetime import timedelta
 
 import pytest
@@ -160,6 +161,35 @@ async def test_an_idle_stream_says_that_it_lives() -> None:
     assert len({change.cursor for change in changes}) == 1
     assert all(change.caught_up for change in changes)
     await setting.tail.close()
+
+
+class HastyTail(Tail[TenantEvent]):
+    """A tail on a clock of its own, whose every wait is disturbed half-way or ends a hair early, as timers do."""
+
+    def __init__(self, events: MemoryEvents, parts: Sequence[float]) -> None:
+        super().__init__(events)
+        self.now = self.heard = 0.0
+        self.parts = itertools.cycle(parts)
+
+    @property
+    def lost(self) -> bool:
+        return False
+
+    async def moved(self, position: int, seconds: float) -> None:
+        self.now += seconds * next(self.parts)
+
+
+@pytest.mark.parametrize("parts", [[1.0], [1 - 1e-9, 1.0], [0.5, 1 - 1e-9, 1.0]])
+async def test_a_checkpoint_comes_when_it_is_due_however_the_waits_end(parts: list[float]) -> None:
+    events = MemoryEvents()
+    tail = HastyTail(events, parts)
+    watch = Watch(events, tail, checkpoint_interval=timedelta(seconds=2), clock=lambda: tail.now)
+    stream, sent = watch.follow(FromNow()), []
+    for _ in range(5):
+        await anext(stream)
+        sent.append(tail.now)
+    assert sent == pytest.approx([0, 2, 4, 6, 8])
+    await stream.aclose()
 
 
 @pytest.mark.parametrize(
