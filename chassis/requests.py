@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
 
+from tenantmesh.interceptors.caller import Caller
 from tenantmesh.interceptors.errors import Aborted, FieldViolation, InvalidArgument
 from tenantmesh.interceptors.tenants import parse_uuid
 
@@ -79,19 +80,24 @@ def expiry_problem(expire_time: datetime | None, begins: datetime) -> str | None
 
 @dataclass(frozen=True, slots=True)
 class RequestKey:
-    """The idempotency key of a request: an id chosen by its caller. Ids of different callers are different keys."""
+    """The idempotency key of a request: an id chosen by its caller. Ids of different callers are different keys.
+
+    requester: the caller's name. It outlives the credential: a repetition may come with the caller's next key.
+    credential: the call's credential. Requests were stored with it before they were stored with the name.
+    """
 
     requester: str
     request_id: uuid.UUID
+    credential: str = ""
 
     @classmethod
-    def checked(cls, requester: str, request_id: str) -> RequestKey | None:
+    def checked(cls, caller: Caller, request_id: str) -> RequestKey | None:
         """Return the key of the request; None when it has no id. Raises InvalidArgument unless the id is a UUID."""
         if not request_id:
             return None
         parsed = parse_uuid(request_id)
         refuse({"request_id": "must be a UUID, and not the nil one" if parsed is None else None})
-        return cls(requester, required(parsed))
+        return cls(caller.subject, required(parsed), caller.credential_id)
 
 
 def stale(what: str) -> Aborted:

@@ -38,7 +38,7 @@ class Audience(StrEnum):
 
 @app.command()
 def create(
-    name: Annotated[str, typer.Argument(help="Who will use the key; it appears in logs and audits.")],
+    name: Annotated[str, typer.Argument(help="The holder of the key. Keys of one name share its request ids.")],
     permission: Annotated[list[str] | None, typer.Option(help="Such as tenants.read; repeat it. None: all.")] = None,
     audience: Annotated[Audience, typer.Option(help="The kind of caller.")] = Audience.OPERATOR,
     days: Annotated[int | None, typer.Option(help="Days until the key expires. None: never.", min=1)] = None,

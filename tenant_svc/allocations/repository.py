@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import groupby
+from typing import Any
 
 from sqlalchemy import (
     ARRAY,
@@ -20,6 +21,7 @@ from sqlalchemy import (
     and_,
     any_,
     bindparam,
+    exists,
     func,
     literal,
     select,
@@ -33,6 +35,7 @@ from tenantmesh.runtime.database import Connection, Record, compiled
 from tenantmesh.tenant_svc.allocations.allocation import Allocation, AllocationState, Item, NewAllocation
 from tenantmesh.tenant_svc.allocations.tables import allocation_items, allocations
 from tenantmesh.tenant_svc.allowances.repository import LedgerKey, moment_or_now
+from tenantmesh.tenant_svc.request_rows import is_of_request, request_parameters
 
 __all__ = [
     "add_items",
@@ -75,17 +78,24 @@ _order = (allocations.c.allocation_id, allocation_items.c.feature_id)
 
 # Through the tenant's door
 
+_new: dict[str, ColumnElement[Any]] = {
+    "tenant_id": bindparam("tenant_id", type_=allocations.c.tenant_id.type),
+    "allocation_id": bindparam("allocation_id", type_=allocations.c.allocation_id.type),
+    "state": literal("RESERVED"),
+    "expire_time": moment_or_now() + bindparam("time_to_live", type_=Interval),
+    "create_time": moment_or_now(),
+    "requester": bindparam("requester", type_=allocations.c.requester.type),
+    "request_id": bindparam("request_id", type_=allocations.c.request_id.type),
+    "digest": bindparam("digest", type_=allocations.c.digest.type),
+}
 _CREATE = compiled(
     insert(allocations)
-    .values(
-        tenant_id=bindparam("tenant_id"),
-        allocation_id=bindparam("allocation_id"),
-        state="RESERVED",
-        expire_time=moment_or_now() + bindparam("time_to_live", type_=Interval),
-        create_time=moment_or_now(),
-        requester=bindparam("requester"),
-        request_id=bindparam("request_id"),
-        digest=bindparam("digest"),
+    .from_select(
+        list(_new),
+        # The constraint finds the row of the same request by its name; this finds one of before, by its credential.
+        select(*(value.label(name) for name, value in _new.items())).where(
+            ~exists().where(_own, is_of_request(allocations))
+        ),
     )
     .on_conflict_do_nothing(constraint="allocations_request_key")
     .returning(allocations.c.expire_time, allocations.c.create_time)
@@ -100,13 +110,7 @@ _ADD_ITEM = compiled(
         committed=literal(0),
     )
 )
-_MADE_BY = compiled(
-    _with_items.where(
-        _own,
-        allocations.c.requester == bindparam("requester"),
-        allocations.c.request_id == bindparam("request_id"),
-    ).order_by(*_order)
-)
+_MADE_BY = compiled(_with_items.where(_own, is_of_request(allocations)).order_by(*_order))
 _this = allocations.c.allocation_id == bindparam("allocation_id", type_=allocations.c.allocation_id.type)
 _LOCK = compiled(select(*_row).where(_own, _this).with_for_update())
 _LOCK_EXPIRED = compiled(
@@ -158,8 +162,7 @@ async def create(
         tenant_id=tenant_id,
         allocation_id=allocation_id,
         time_to_live=new.time_to_live,
-        requester=None if key is None else key.requester,
-        request_id=None if key is None else key.request_id,
+        **request_parameters(key),
         digest=new.digest,
         moment=moment,
     )
@@ -188,10 +191,11 @@ async def made_by(
 ) -> tuple[str, Allocation] | None:
     """Return the allocation that the request has made, with the digest of the request's fields; None when it has made
     none."""
-    rows = await connection.fetch(
-        _MADE_BY, tenant_id=tenant_id, requester=key.requester, request_id=key.request_id, moment=moment
-    )
-    return None if not rows else (rows[0]["digest"], _allocation(rows))
+    rows = await connection.fetch(_MADE_BY, tenant_id=tenant_id, **request_parameters(key), moment=moment)
+    if not rows:
+        return None
+    _, own = next(groupby(rows, key=lambda row: row["allocation_id"]))
+    return rows[0]["digest"], _allocation(list(own))
 
 
 async def lock(

@@ -31,7 +31,7 @@ class AllocationServicer:
         call = current_call()
         amounts = amounts_of(request.amounts)
         new = checked_new(amounts, mode_of(request), time_to_live_of(request))
-        key = RequestKey.checked(call.caller.credential_id, request.request_id)
+        key = RequestKey.checked(call.caller, request.request_id)
         return allocation_message(await self._allocations.allocate(call.tenant_id, new, key))
 
     async def Commit(self, request: pb.CommitRequest, _context: _Context) -> pb.Allocation:

@@ -14,6 +14,7 @@ from tenantmesh.runtime.database import Connection, Record, compiled
 from tenantmesh.tenant_svc.balances.grant import Grant
 from tenantmesh.tenant_svc.balances.repository import GRANT, grant_of
 from tenantmesh.tenant_svc.balances.tables import grants
+from tenantmesh.tenant_svc.request_rows import is_of_request, request_parameters
 
 __all__ = ["all_of", "create", "locked", "made_by", "void"]
 
@@ -29,13 +30,7 @@ _LIST = compiled(
     .order_by(_over, grants.c.create_time.desc(), grants.c.grant_id.desc())
     .limit(bindparam("size", type_=Integer))
 )
-_MADE_BY = compiled(
-    select(grants.c.digest, *GRANT).where(
-        _own,
-        grants.c.requester == bindparam("requester"),
-        grants.c.request_id == bindparam("request_id", type_=grants.c.request_id.type),
-    )
-)
+_MADE_BY = compiled(select(grants.c.digest, *GRANT).where(_own, is_of_request(grants)))
 _LOCKED = compiled(select(*GRANT).where(*_this).with_for_update())
 _INSERT = compiled(
     insert(grants)
@@ -67,7 +62,7 @@ async def all_of(
 async def made_by(connection: Connection, tenant_id: TenantId, key: RequestKey) -> tuple[str, Grant] | None:
     """Return the grant that the request has made, with the digest of the request's fields; None when it has made
     none."""
-    row = await connection.fetch_row(_MADE_BY, tenant_id=tenant_id, requester=key.requester, request_id=key.request_id)
+    row = await connection.fetch_row(_MADE_BY, tenant_id=tenant_id, **request_parameters(key))
     return None if row is None else (row["digest"], grant_of(row))
 
 

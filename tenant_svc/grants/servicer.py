@@ -29,7 +29,7 @@ class GrantServicer:
         """Add to an allowance, once per request id."""
         call = current_call()
         actor = call.caller.credential_id
-        key = RequestKey.checked(actor, request.request_id)
+        key = RequestKey.checked(call.caller, request.request_id)
         made = await self._grants.create(call.tenant_id, grant_draft(request.grant), key, actor)
         return grant_message(made, Reader.of(call.caller))
 

@@ -15,6 +15,7 @@ from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.runtime.database import Connection, Record, compiled
 from tenantmesh.tenant_svc.operations.operation import Failure, Operation, OperationState
 from tenantmesh.tenant_svc.operations.tables import operations
+from tenantmesh.tenant_svc.request_rows import is_of_request, request_parameters
 
 __all__ = [
     "OPERATIONS_CHANNEL",
@@ -64,13 +65,7 @@ _INSERT = compiled(
 )
 _GET = compiled(select(operations).where(*_this))
 _GET_LOCKED = compiled(select(operations).where(*_this).with_for_update(key_share=True))
-_MADE_BY = compiled(
-    select(operations).where(
-        _of_tenant,
-        operations.c.requester == bindparam("requester"),
-        operations.c.request_id == bindparam("request_id"),
-    )
-)
+_MADE_BY = compiled(select(operations).where(_of_tenant, is_of_request(operations)))
 _UNDER_WAY = compiled(select(operations.c.operation_id).where(_of_tenant, _of_type, operations.c.end_time.is_(None)))
 _LIST = compiled(
     select(operations)
@@ -172,7 +167,7 @@ async def get_locked(connection: Connection, tenant_id: TenantId, operation_id: 
 async def made_by(connection: Connection, tenant_id: TenantId, key: RequestKey) -> tuple[str, Operation] | None:
     """Return the operation that the request has made, with the digest of the request's fields; None when it has made
     none."""
-    row = await connection.fetch_row(_MADE_BY, tenant_id=tenant_id, requester=key.requester, request_id=key.request_id)
+    row = await connection.fetch_row(_MADE_BY, tenant_id=tenant_id, **request_parameters(key))
     return None if row is None else (row["digest"], _operation_of(row))
 
 

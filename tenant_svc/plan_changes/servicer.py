@@ -29,7 +29,7 @@ class PlanChangeServicer:
     async def MigrateTenantPlan(self, request: pb.MigrateTenantPlanRequest, _context: _Context) -> OperationMessage:
         """Start to put the tenant on another plan, or return the outcome that this would have."""
         call = current_call()
-        key = RequestKey.checked(call.caller.credential_id, request.request_id)
+        key = RequestKey.checked(call.caller, request.request_id)
         asked = Request(plan_change_of(request), call.caller.credential_id, key, request.etag)
         begin = self._plan_changes.validate if request.validate_only else self._plan_changes.start
         operation = await begin(call.tenant_id, asked)

@@ -15,6 +15,7 @@ from tenantmesh.chassis.requests import RequestKey
 from tenantmesh.interceptors.tenants import TenantId, TenantState
 from tenantmesh.runtime.database import Connection, Record, compiled
 from tenantmesh.tenant_svc.positions import positions
+from tenantmesh.tenant_svc.request_rows import is_of_request, request_parameters
 from tenantmesh.tenant_svc.tenants.tables import event_horizon, tenant_events, tenant_requests, tenants
 from tenantmesh.tenant_svc.tenants.tenant import NewTenant, Tenant
 
@@ -196,9 +197,7 @@ _UNCHANGED_SINCE = compiled(
 _MADE_BY = compiled(
     select(tenant_requests.c.digest, *_row)
     .join(tenants, tenants.c.tenant_id == tenant_requests.c.tenant_id)
-    .where(
-        tenant_requests.c.requester == bindparam("requester"), tenant_requests.c.request_id == bindparam("request_id")
-    )
+    .where(is_of_request(tenant_requests))
 )
 _horizon = select(event_horizon.c.pruned_through).scalar_subquery()
 _last_position = select(func.max(tenant_events.c.position)).scalar_subquery()
@@ -250,7 +249,7 @@ async def unchanged_since(connection: Connection, position: int, after: uuid.UUI
 async def made_by(connection: Connection, key: RequestKey) -> tuple[bytes, Tenant] | None:
     """Return the tenant that the request has made, with the digest of the request's fields; None when it has made
     none."""
-    row = await connection.fetch_row(_MADE_BY, requester=key.requester, request_id=key.request_id)
+    row = await connection.fetch_row(_MADE_BY, **request_parameters(key))
     return None if row is None else (row["digest"], tenant_of(row))
 
 

@@ -34,8 +34,8 @@ class TenantServicer:
     async def CreateTenant(self, request: pb.CreateTenantRequest, _context: _Context) -> TenantMessage:
         """Create a tenant, once per request id."""
         new = NewTenant.checked(slug=request.slug, display_name=request.display_name, plan_id=request.plan_id)
-        actor = current_call().caller.credential_id
-        key = RequestKey.checked(actor, request.request_id)
+        caller = current_call().caller
+        actor, key = caller.credential_id, RequestKey.checked(caller, request.request_id)
         if not request.validate_only:
             return tenant_message(await self._tenants.create(new, key, actor))
         made = await self._tenants.validate(new, key)

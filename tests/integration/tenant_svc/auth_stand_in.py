@@ -36,11 +36,11 @@ class AuthStandIn(TokenServiceServicer):
         await server.start()
         return server, f"127.0.0.1:{port}"
 
-    def key(self, audience: policy_pb2.Audience.ValueType, *permissions: str) -> str:
-        """A new key. All have the same name: names are for people, and nothing may rely on them."""
+    def key(self, audience: policy_pb2.Audience.ValueType, *permissions: str, name: str = "somebody") -> str:
+        """A new key. Keys of one name have one holder."""
         key = f"tmk_{uuid.uuid4().hex}"
         self._answers[key] = pb.IntrospectTokenResponse(
-            active=True, audience=audience, sub="somebody", permissions=permissions, credential_id=key[-12:]
+            active=True, audience=audience, sub=name, permissions=permissions, credential_id=key[-12:]
         )
         return key
 

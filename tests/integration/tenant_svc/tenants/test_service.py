@@ -171,7 +171,8 @@ async def test_only_validating_creates_nothing_and_a_repeat_answers_the_same(ser
 
 
 async def test_a_request_id_is_its_callers_own(service: Service) -> None:
-    other, again = service.stub(service.auth.key(policy_pb2.AUDIENCE_OPERATOR, "*")), str(uuid.uuid4())
+    key, again = service.auth.key(policy_pb2.AUDIENCE_OPERATOR, "*", name="another"), str(uuid.uuid4())
+    other = service.stub(key)
     mine = await service.operator.CreateTenant(request(request_id=again))
     theirs = await other.CreateTenant(request(request_id=again))
     assert mine.id != theirs.id

@@ -8,6 +8,7 @@ import uuid
 import pytest
 
 from tenantmesh.chassis.requests import RequestKey
+from tenantmesh.interceptors.caller import Caller, CallerKind
 from tenantmesh.interceptors.errors import InvalidArgument
 from tenantmesh.tenant_svc.tenants.tenant import NewTenant, checked_reason
 from tests.unit.chassis.event_log.stored import tenant
@@ -49,13 +50,13 @@ def test_the_digest_is_of_every_field_and_where_each_ends() -> None:
 
 
 def test_a_request_id_is_a_uuid_or_absent() -> None:
-    some = uuid.uuid4()
-    assert RequestKey.checked("ops", "") is None
-    assert RequestKey.checked("ops", str(some)) == RequestKey("ops", some)
-    assert RequestKey.checked("ops", str(some).upper()) == RequestKey("ops", some)
+    some, caller = uuid.uuid4(), Caller(CallerKind.OPERATOR, "ops", credential_id="its key")
+    assert RequestKey.checked(caller, "") is None
+    assert RequestKey.checked(caller, str(some)) == RequestKey("ops", some, "its key")
+    assert RequestKey.checked(caller, str(some).upper()) == RequestKey("ops", some, "its key")
     for bad in ("x", "1", str(uuid.UUID(int=0)), some.hex, f"{{{some}}}"):
         with pytest.raises(InvalidArgument) as caught:
-            RequestKey.checked("ops", bad)
+            RequestKey.checked(caller, bad)
         assert fields_of(caught.value) == ["request_id"]
 
 
