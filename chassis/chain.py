@@ -43,6 +43,7 @@ def make_chain(services: Iterable[ServiceDescriptor], ports: ChainPorts, setting
         rates=parse_rates(settings.mesh.rates),
         identities=parse_identities(settings.mesh.identities),
         access_log=AccessLog(settings.telemetry.access_log),
+        longest_watch=settings.server.longest_watch.total_seconds(),
     )
     return Chain(services, ports, chain_settings)
 

@@ -79,4 +79,5 @@ def assemble(
         names=[service.full_name for service in CONTRACT],
         start=life.start,
         close=life.close,
+        end_watches=chain.end_watches,
     )

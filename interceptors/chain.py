@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from tenantmesh.interceptors.backends.memory.rate_limiter import MemoryRateLimit
 from tenantmesh.interceptors.caller import Caller
 from tenantmesh.interceptors.credentials import ApiKeyVerifier, TokenVerifier
 from tenantmesh.interceptors.entitlements import EntitlementLookup
-from tenantmesh.interceptors.errors import PermissionDenied
+from tenantmesh.interceptors.errors import PermissionDenied, Unimplemented
 from tenantmesh.interceptors.limits import DEFAULT_RATES, Rate, RateLimiter
 from tenantmesh.interceptors.link import CompiledChain, Link, Moments, compile_chain
 from tenantmesh.interceptors.links.authentication import CAPACITY_REFUSED, Authentication
@@ -35,10 +36,12 @@ from tenantmesh.interceptors.quotas import Allowances
 from tenantmesh.interceptors.records import AuditSink, CallObserver, CallTracer, UsageSink
 from tenantmesh.interceptors.roles import DEFAULT_ROLES, Roles
 from tenantmesh.interceptors.tenants import TenantLookup
+from tenantmesh.interceptors.unknown_methods import OTHER, UnknownMethods
 
 if TYPE_CHECKING:
     import grpc
 
+    from tenantmesh.interceptors.servers.aio import AioInterceptor
     from tenantmesh.interceptors.servers.threads import ThreadInterceptor
 
 __all__ = ["DENYING", "LINKS", "Chain", "ChainPorts", "ChainSettings", "Row"]
@@ -60,6 +63,9 @@ class ChainSettings:
     access_log: AccessLog = AccessLog.REFUSALS
     read_timeout: float = 10.0
     """Seconds for which a unary request may stay half-sent."""
+    longest_watch: float = math.inf
+    """Seconds after which an endless stream of `streams.until_ended` is ended. Choose less than the server's
+    `grpc.max_connection_age_grace_ms`, after which gRPC itself cuts the streams of an aged connection."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +156,10 @@ class Chain:
         links = {row.name: row.build(ports, self.settings) for row in LINKS if row.build is not None}
         self._compiled = {method: compile_chain(links.values(), policy) for method, policy in policies.items()}
         self._denying = (*(link for name, link in links.items() if name in DENYING), _Deny())
+        counting = CallTelemetry(ports.observer, ports.tracer, AccessLog.OFF)  # the lines of strangers are bounded
+        unknown = (links["request_id"], counting, links["error_boundary"], _RefuseUnknown())
+        self._unknown = UnknownMethods(compile_chain(unknown, MethodPolicy(OTHER, frozenset())))
+        self._interceptors: list[AioInterceptor] = []
 
     def find(self, method: str) -> CompiledChain:
         """Return the method's links. A method without a policy passes those in DENYING and is refused."""
@@ -159,14 +169,18 @@ class Chain:
         """Return the interceptor for `grpc.aio.server(interceptors=[…])`."""
         from tenantmesh.interceptors.servers.aio import AioInterceptor
 
-        return AioInterceptor(self.find, self.settings.read_timeout)
+        settings = self.settings
+        self._interceptors.append(
+            AioInterceptor(self.find, self._unknown, settings.read_timeout, settings.longest_watch)
+        )
+        return self._interceptors[-1]
 
     def thread_interceptor(self) -> ThreadInterceptor:
         """Return the interceptor for `grpc.server(…, interceptors=[…])`. Starts the chain on a loop of its own
         thread."""
         from tenantmesh.interceptors.servers.threads import ThreadInterceptor
 
-        return ThreadInterceptor(self.find, self.settings.read_timeout, self.start, self.close)
+        return ThreadInterceptor(self.find, self._unknown, self.settings.read_timeout, self.start, self.close)
 
     async def start(self) -> None:
         """Begin to follow tenants and their entitlements. Call it on the loop that serves."""
@@ -175,9 +189,16 @@ class Chain:
             if port is not None:
                 await port.start()
 
+    def end_watches(self) -> None:
+        """End the endless streams of `streams.until_ended`, each with its reason. Call it when the server begins to
+        stop; `close` does it too."""
+        for interceptor in self._interceptors:
+            interceptor.end_watches()
+
     async def close(self) -> None:
         """Stop what `start` began, and return the unused units of allowances. Call it when the server stops or has
         stopped: calls that are still served take no more than they need."""
+        self.end_watches()
         ports = self.ports
         for port in (ports.quotas, ports.entitlements, ports.directory):
             if port is not None:
@@ -191,4 +212,14 @@ class _Deny:
     def enter(self, call: Passage) -> Waiting:
         raise PermissionDenied(
             "POLICY_MISSING", "This method has no policy, so nobody may call it. Its author must annotate its proto."
+        )
+
+
+class _RefuseUnknown:
+    def bind(self, policy: MethodPolicy) -> Moments:
+        return Moments(enter=self.enter)
+
+    def enter(self, call: Passage) -> Waiting:
+        raise Unimplemented(
+            "METHOD_UNKNOWN", "This service has no such method. Check its name, and which version the service has."
         )

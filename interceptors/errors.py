@@ -12,6 +12,7 @@
     ├── ResourceExhausted      a limit; `retry_after` says when to come back
     ├── DeadlineExceeded       out of time
     ├── Unavailable            a part is down; retry with backoff
+    ├── Unimplemented          the service does not have the method
     └── Internal               our fault; the text is for the log, the caller gets the request id
 
 An error has two faces: `message` goes to the caller and says what to do next; the cause (`raise … from cause`) stays in
@@ -46,6 +47,7 @@ __all__ = [
     "ResourceExhausted",
     "Unauthenticated",
     "Unavailable",
+    "Unimplemented",
 ]
 
 
@@ -63,6 +65,7 @@ class Kind(Enum):
     RESOURCE_EXHAUSTED = "RESOURCE_EXHAUSTED"
     DEADLINE_EXCEEDED = "DEADLINE_EXCEEDED"
     UNAVAILABLE = "UNAVAILABLE"
+    UNIMPLEMENTED = "UNIMPLEMENTED"
     INTERNAL = "INTERNAL"
 
 
@@ -202,6 +205,12 @@ class Unavailable(MeshError):
     """A part of the mesh that the call needs can't be reached; retry with backoff."""
 
     kind = Kind.UNAVAILABLE
+
+
+class Unimplemented(MeshError):
+    """The service does not have the method, or has not written it yet."""
+
+    kind = Kind.UNIMPLEMENTED
 
 
 class Internal(MeshError):

@@ -5,6 +5,7 @@ Handlers see the part of it that is `call.Call`. An attribute that one link keep
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextvars import ContextVar
 from time import monotonic, perf_counter
@@ -25,6 +26,7 @@ __all__ = [
     "Charger",
     "HandlerAborted",
     "Metadata",
+    "OpenWatch",
     "Passage",
     "Recheck",
     "StreamMetering",
@@ -74,6 +76,19 @@ class Recheck:
         """The next look, on the monotonic clock."""
 
 
+class OpenWatch:
+    """The state of an endless stream whose end its caller is told: see `streams.until_ended`."""
+
+    __slots__ = ("began", "resting", "share")
+
+    def __init__(self) -> None:
+        self.began = monotonic()
+        self.share = 1 - secrets.randbelow(100) / 1000
+        """The part of the longest time for which this one lasts, so that not all of them end at once."""
+        self.resting = False
+        """True while the stream waits for its next message; then its task may be cancelled without harm."""
+
+
 class StreamMetering:
     """The state of the link `quota` for a stream, or for a call that it refused."""
 
@@ -118,6 +133,8 @@ class Passage:
     """When the watchdog ends the call, on the monotonic clock."""
     ended_by: MeshError | None = None
     """Why the watchdog ended the call."""
+    watch: OpenWatch | None = None
+    """Set on endless streams; the watchdog ends them in time."""
     recheck: Recheck | None = None
     """Set on streams that came with a credential; the watchdog follows it."""
 

@@ -162,8 +162,14 @@ class JwtVerifier:
         if set(payload) != _CLAIMS or not _well_typed(payload):
             raise _invalid("its claims are not those of this mesh")
         tenant_id = parse_tenant_id(payload["tid"])
-        if tenant_id is None or payload["iss"] != self.issuer or payload["aud"] != self.audience:
-            raise _invalid("it was issued for somebody else")
+        if tenant_id is None:
+            raise _invalid("its claims are not those of this mesh")
+        if payload["iss"] != self.issuer or payload["aud"] != self.audience:
+            raise Unauthenticated(
+                "CREDENTIALS_INVALID",
+                "The access token's issuer or audience does not match this service's settings. Sign in at this mesh, "
+                "or correct the settings.",
+            )
         now = self._clock()
         if payload["exp"] <= now - CLOCK_SKEW:
             raise Unauthenticated("CREDENTIALS_EXPIRED", "The access token has expired. Refresh it or sign in again.")

@@ -129,6 +129,10 @@ class RedisSettings(Group):
     breaker_open: Duration = timedelta(seconds=1)
 
 
+WATCH_MARGIN = timedelta(seconds=10)
+"""How long before gRPC would cut it an endless stream ends itself, at least; a quarter of a grace that is short."""
+
+
 class ServerSettings(Group):
     """The gRPC server of a process. Worker i listens on port + i * worker_port_step: a connection pins to one."""
 
@@ -145,7 +149,7 @@ class ServerSettings(Group):
     max_response_bytes: Bytes = 4 * MEBIBYTE
     max_metadata_bytes: Bytes = 16 * 1024
     max_connection_age: Duration = timedelta(minutes=30)
-    max_connection_age_grace: Duration = timedelta(minutes=1)
+    max_connection_age_grace: Duration = timedelta(minutes=30)
     max_connection_idle: Duration = timedelta(minutes=15)
     handshake_timeout: Duration = timedelta(seconds=10)
     keepalive_time: Duration = timedelta(seconds=60)
@@ -156,6 +160,11 @@ class ServerSettings(Group):
     tls_cert: Path | None = None
     tls_key: Path | None = None
     tls_client_ca: Path | None = None
+
+    @property
+    def longest_watch(self) -> timedelta:
+        """How long an endless stream lasts: less than an aged connection's grace, after which gRPC would cut it."""
+        return self.max_connection_age_grace - min(WATCH_MARGIN, self.max_connection_age_grace / 4)
 
     @model_validator(mode="after")
     def _tls_is_whole(self) -> Self:

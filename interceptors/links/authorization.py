@@ -12,6 +12,12 @@ from tenantmesh.interceptors.roles import Roles, permits
 __all__ = ["Authorization"]
 
 _USER = CallerKind.USER
+_IN_WORDS = {
+    CallerKind.ANONYMOUS: "an anonymous caller",
+    CallerKind.USER: "a user",
+    CallerKind.SERVICE: "a service",
+    CallerKind.OPERATOR: "an operator",
+}
 
 
 class Authorization:
@@ -32,6 +38,7 @@ class _BoundAuthorization:
         self._audiences = policy.audiences
         # Compared by identity: hashing an enum member is a Python call.
         self._kinds = tuple(policy.audiences)
+        self._allowed = ", ".join(sorted(f"{audience.value.lower()}s" for audience in policy.audiences))
         self._public = policy.public
         self._permission = policy.permission
         # The roles that permit this method, worked out once: a call compares names.
@@ -43,7 +50,7 @@ class _BoundAuthorization:
         if not self._public and caller.kind not in self._kinds:
             raise PermissionDenied(
                 "AUDIENCE_NOT_ALLOWED",
-                f"This method does not serve a {caller.kind.value.lower()}. Use a credential of another kind.",
+                f"This method cannot be called by {_IN_WORDS[caller.kind]}. Allowed: {self._allowed}.",
                 metadata={"audiences": ",".join(sorted(audience.value for audience in self._audiences))},
             )
         if self._permission and not self._holds(caller):

@@ -21,6 +21,7 @@ from tenantmesh.interceptors.metadata import TRANSCODED
 from tenantmesh.interceptors.passage import HandlerAborted, Passage, Waiting, current
 from tenantmesh.interceptors.servers.aio_messages import watching_messages
 from tenantmesh.interceptors.servers.handlers import (
+    UNANSWERED,
     FindChain,
     Handler,
     Parse,
@@ -29,9 +30,11 @@ from tenantmesh.interceptors.servers.handlers import (
     parsed,
     refusal_of,
     refusing,
+    unwritten,
 )
 from tenantmesh.interceptors.servers.limit_headers import limit_headers, send_short_limits
 from tenantmesh.interceptors.servers.watchdog import AioWatchdog
+from tenantmesh.interceptors.unknown_methods import UnknownMethods
 
 __all__ = ["AioInterceptor"]
 
@@ -45,29 +48,45 @@ Finish: TypeAlias = Callable[[Passage, Any], Any]
 class AioInterceptor(grpc.aio.ServerInterceptor):
     """See the module."""
 
-    def __init__(self, find: FindChain, read_timeout: float) -> None:
+    def __init__(self, find: FindChain, unknown: UnknownMethods, read_timeout: float, longest_watch: float) -> None:
         self._find = find
+        self._unknown = unknown
         self._read_timeout = read_timeout
         self._handlers: dict[str, tuple[CompiledChain, Handler]] = {}
-        self._watchdog = AioWatchdog()
+        self._watchdog = AioWatchdog(longest_watch)
+        self._refusing_unknown = (unknown.chain, self._wrap(unknown.chain, UNANSWERED))
+
+    def end_watches(self) -> None:
+        """End the open watches, each with its reason. Call it on the loop that serves, before the server stops."""
+        self._watchdog.end_watches()
 
     async def intercept_service(
         self,
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Handler | None:
-        """Make the Passage and return the method's wrapped handler; None for an unknown method, as gRPC expects."""
+        """Make the Passage and return the method's wrapped handler, for an unknown method one that refuses."""
         method: str = handler_call_details.method
         known = self._handlers.get(method)
         if known is None:
-            handler = await continuation(handler_call_details)
-            if handler is None:
-                return None
-            compiled = self._find(method)
-            known = self._handlers[method] = (compiled, self._wrap(compiled, handler))
+            known = await self._find_handler(continuation, handler_call_details)
         compiled, wrapped = known
         current.set(Passage(compiled.policy, handler_call_details.invocation_metadata))
         return wrapped
+
+    async def _find_handler(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]],
+        details: grpc.HandlerCallDetails,
+    ) -> tuple[CompiledChain, Handler]:
+        method: str = details.method
+        handler = await continuation(details)
+        if handler is None:  # not remembered by its name, which a stranger chose
+            self._unknown.log(method)
+            return self._refusing_unknown
+        chain = self._find(method)
+        known = self._handlers[method] = (chain, self._wrap(chain, handler))
+        return known
 
     def _wrap(self, chain: CompiledChain, handler: Handler) -> Handler:
         """Return the handler with the links around it."""
@@ -196,6 +215,8 @@ def _outcome(error: BaseException, context: Context) -> BaseException:
         aborted = HandlerAborted(_code(context))
         aborted.__cause__ = error
         return aborted
+    if isinstance(error, NotImplementedError) and _code(context) is grpc.StatusCode.UNIMPLEMENTED:
+        return unwritten()
     return error
 
 

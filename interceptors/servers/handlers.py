@@ -7,20 +7,46 @@ from typing import Any, TypeAlias
 
 import grpc
 
-from tenantmesh.interceptors.errors import Internal, InvalidArgument, MeshError
+from tenantmesh.interceptors.errors import Internal, InvalidArgument, MeshError, Unimplemented
 from tenantmesh.interceptors.link import CompiledChain
 from tenantmesh.interceptors.metadata import REQUEST_ID
 from tenantmesh.interceptors.passage import Passage
 from tenantmesh.interceptors.servers.limit_headers import limit_headers
 from tenantmesh.interceptors.servers.status import Refusal, refusal
 
-__all__ = ["FindChain", "Handler", "Parse", "answered", "malformed", "parsed", "refusal_of", "refusing"]
+__all__ = [
+    "UNANSWERED",
+    "FindChain",
+    "Handler",
+    "Parse",
+    "answered",
+    "malformed",
+    "parsed",
+    "refusal_of",
+    "refusing",
+    "unwritten",
+]
 
 # grpc's classes are generic in its type stubs only.
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 Parse: TypeAlias = Callable[[bytes], Any]
 FindChain: TypeAlias = Callable[[str], CompiledChain]
 """Returns the compiled chain of a method, by its full name."""
+
+
+def _never(_request: Any, _context: Any) -> Any:
+    raise AssertionError("a link refuses every call of this handler")
+
+
+UNANSWERED: Handler = grpc.unary_unary_rpc_method_handler(_never)
+"""The handler behind a chain that refuses every call."""
+
+
+def unwritten() -> Unimplemented:
+    """Return the refusal of a method whose generated stub has not been overridden."""
+    return Unimplemented(
+        "METHOD_NOT_IMPLEMENTED", "This version of the service does not serve the method yet. Ask a newer one."
+    )
 
 
 def parsed(parse: Parse, body: bytes) -> Any:

@@ -17,6 +17,7 @@ from tenantmesh.interceptors.errors import DeadlineExceeded
 from tenantmesh.interceptors.link import CompiledChain, MessageGate, leave_all
 from tenantmesh.interceptors.passage import HandlerAborted, Passage, current
 from tenantmesh.interceptors.servers.handlers import (
+    UNANSWERED,
     FindChain,
     Handler,
     Parse,
@@ -25,9 +26,11 @@ from tenantmesh.interceptors.servers.handlers import (
     parsed,
     refusal_of,
     refusing,
+    unwritten,
 )
 from tenantmesh.interceptors.servers.limit_headers import send_short_limits
 from tenantmesh.interceptors.servers.watchdog import ThreadWatchdog
+from tenantmesh.interceptors.unknown_methods import UnknownMethods
 
 __all__ = ["LoopThread", "ThreadInterceptor"]
 
@@ -68,6 +71,7 @@ class ThreadInterceptor(grpc.ServerInterceptor):
     def __init__(
         self,
         find: FindChain,
+        unknown: UnknownMethods,
         read_timeout: float,
         start: Callable[[], Coroutine[Any, Any, None]],
         close: Callable[[], Coroutine[Any, Any, None]],
@@ -78,6 +82,8 @@ class ThreadInterceptor(grpc.ServerInterceptor):
         self._read_timeout = read_timeout
         self._loop = LoopThread()
         self._watchdog = ThreadWatchdog(self._loop.loop)
+        self._unknown = unknown
+        self._refusing_unknown = self._wrap(unknown.chain, UNANSWERED)
         self._loop.wait(start())
 
     def __enter__(self) -> Self:
@@ -97,13 +103,14 @@ class ThreadInterceptor(grpc.ServerInterceptor):
         continuation: Callable[[grpc.HandlerCallDetails], Handler | None],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Handler | None:
-        """Return the method's wrapped handler; None for an unknown method, as gRPC expects."""
+        """Return the method's wrapped handler, for an unknown method one that refuses."""
         method: str = handler_call_details.method
         wrapped = self._handlers.get(method)
         if wrapped is None:
             handler = continuation(handler_call_details)
-            if handler is None:
-                return None
+            if handler is None:  # not remembered by its name, which a stranger chose
+                self._unknown.log(method)
+                return self._refusing_unknown
             wrapped = self._handlers[method] = self._wrap(self._find(method), handler)
         return wrapped
 
@@ -265,6 +272,8 @@ def _outcome(error: BaseException, context: Any) -> BaseException:
     # `context.abort` raises a bare Exception after it has set the code.
     if type(error) is Exception and not error.args and context.code() is not None:
         return HandlerAborted(context.code())
+    if isinstance(error, NotImplementedError) and context.code() is grpc.StatusCode.UNIMPLEMENTED:
+        return unwritten()
     # Reading and writing raise this once the client is gone.
     if isinstance(error, grpc.RpcError) and not context.is_active():
         cancelled = asyncio.CancelledError()

@@ -1,5 +1,5 @@
-"""Ends calls that must not go on: half-sent ones, those past their policy's deadline, and streams whose credential is
-no longer valid.
+"""Ends calls that must not go on: half-sent ones, those past their policy's deadline, streams whose credential is no
+longer valid, and watches that have lasted as long as they may or whose server stops.
 
 One patrol checks all calls ten times a second. A timer per call would cost 4 µs; this costs a dictionary entry.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import threading
 import time
 from collections.abc import Callable, Coroutine
@@ -19,12 +20,15 @@ from tenantmesh.interceptors.passage import Passage, Recheck
 __all__ = ["AioWatchdog", "ThreadWatchdog"]
 
 INTERVAL = 0.1
+LAST_MESSAGE = 2.0
+"""Seconds in which a watch may send its last message before it is ended without."""
 RECHECK = 2.0
 """Seconds between two checks of an open stream's credential. Streams with the same credential share one."""
 
 
 class _Watchdog:
-    def __init__(self) -> None:
+    def __init__(self, longest_watch: float = math.inf) -> None:
+        self._longest_watch = longest_watch
         self.calls: dict[Passage, Callable[[], object]] = {}
         """How to end each call in progress. The adapter that serves a call adds and removes it."""
 
@@ -33,10 +37,18 @@ class _Watchdog:
         now = time.monotonic()
         for call in list(self.calls):
             if call.cancel_at <= now:
-                self._end(call, overdue())
+                self._end(call, call.ended_by or overdue())
+            elif call.watch is not None and now - call.watch.began > self._longest_watch * call.watch.share:
+                self._end(call, stream_ended("the longest time of a stream is over"))
             elif call.recheck is not None and call.recheck.due_at <= now:
                 call.recheck.due_at = now + RECHECK
                 self._spawn(self._recheck(call, call.recheck))
+
+    def end_watches(self) -> None:
+        """End the open watches: the server is about to stop."""
+        for call in list(self.calls):
+            if call.watch is not None:
+                self._end(call, stream_ended("the server stops"))
 
     async def _recheck(self, call: Passage, recheck: Recheck) -> None:
         try:
@@ -47,10 +59,18 @@ class _Watchdog:
             self._end(call, error)
 
     def _end(self, call: Passage, error: MeshError) -> None:
-        end = self.calls.pop(call, None)
-        if end is not None:
+        end = self.calls.get(call)
+        if end is None:
+            return
+        in_its_last_message = call.ended_by is not None
+        if not in_its_last_message:
             call.ended_by = error
-            end()
+            if call.watch is not None and not call.watch.resting:
+                # A cancelled write can't be followed by another message: let this one be sent first.
+                call.cancel_at, call.recheck, call.watch = time.monotonic() + LAST_MESSAGE, None, None
+                return
+        self.calls.pop(call, None)
+        end()
 
     def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
         raise NotImplementedError
@@ -59,8 +79,8 @@ class _Watchdog:
 class AioWatchdog(_Watchdog):
     """Runs on the loop that serves. Rests while no call is in progress, so that nothing outlives the loop."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, longest_watch: float) -> None:
+        super().__init__(longest_watch)
         self._walking: asyncio.Task[None] | None = None
         self._checks: set[asyncio.Task[None]] = set()
 
@@ -102,6 +122,11 @@ class ThreadWatchdog(_Watchdog):
 
     def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
         asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+
+
+def stream_ended(why: str) -> Unavailable:
+    """Return the end of a watch that nothing is wrong with."""
+    return Unavailable("STREAM_ENDED", f"The stream ends: {why}. Reconnect, and resume from the last cursor.")
 
 
 def overdue() -> DeadlineExceeded:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -15,9 +15,12 @@ __all__ = ["HealthServicer"]
 
 _Context: TypeAlias = "grpc.aio.ServicerContext[health_pb2.HealthCheckRequest, health_pb2.HealthCheckResponse]"
 
+_untyped: Any = health_pb2
+"""The same module: its type stubs are older than the method List."""
+
 
 class HealthServicer(health_pb2_grpc.HealthServicer):
-    """Check and Watch. At most `max_watchers` watches are open at a time; the next is RESOURCE_EXHAUSTED."""
+    """Check, List and Watch. At most `max_watchers` watches are open at a time; the next is RESOURCE_EXHAUSTED."""
 
     def __init__(self, health: Health, *, max_watchers: int) -> None:
         self._health = health
@@ -29,6 +32,11 @@ class HealthServicer(health_pb2_grpc.HealthServicer):
         if status is None:
             await context.abort(grpc.StatusCode.NOT_FOUND, "no such service; the empty name asks for the whole process")
         return _response(status)
+
+    async def List(self, _request: Any, _context: _Context) -> Any:
+        """Answer the status of every service and, under the empty name, of the whole process."""
+        statuses = self._health.statuses()
+        return _untyped.HealthListResponse(statuses={name: _response(statuses[name]) for name in statuses})
 
     async def Watch(
         self, request: health_pb2.HealthCheckRequest, context: _Context

@@ -20,9 +20,15 @@ async def _nothing() -> None:
     return
 
 
+def _no_watches() -> None:
+    return
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Application:
     """The parts of a service, made but not started.
+
+    `end_watches` ends endless streams once the process stops, before gRPC would cut them.
 
     `start` opens what serving needs (databases, watches) and raises when the process must not serve; `close` ends it in
     reverse order, also after a start that failed half-way. `names` are the full service names that reflection lists.
@@ -34,3 +40,4 @@ class Application:
     names: Sequence[str] = ()
     start: Callable[[], Awaitable[None]] = field(default=_nothing)
     close: Callable[[], Awaitable[None]] = field(default=_nothing)
+    end_watches: Callable[[], None] = field(default=_no_watches)

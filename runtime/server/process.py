@@ -1,7 +1,7 @@
 """The life of a server process: open, serve until a signal, drain, close in reverse.
 
-Drain: health answers NOT_SERVING, the process waits `drain_wait` for load balancers to notice, refuses new calls, lets
-running ones finish within `grace`, and closes. A second signal ends the waiting.
+Drain: health answers NOT_SERVING, the process waits `drain_wait` for load balancers to notice, ends watches with a
+reason, refuses new calls, lets running ones finish within `grace`, and closes. A second signal ends the waiting.
 """
 
 from __future__ import annotations
@@ -103,7 +103,8 @@ class _Process:
         application.health.set_draining()
         _log.info("draining", wait_seconds=self._settings.drain_wait.total_seconds())
         await self._wait_or_hurry(self._settings.drain_wait)
-        await application.health.close()  # ends the watches, which would keep `stop` waiting
+        await application.health.close()  # ends its watches, which would keep `stop` waiting
+        application.end_watches()
         stopping = asyncio.ensure_future(server.stop(self._settings.grace.total_seconds()))
         hurry = asyncio.ensure_future(self._hurry.wait())
         await asyncio.wait({stopping, hurry}, return_when=asyncio.FIRST_COMPLETED)

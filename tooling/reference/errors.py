@@ -30,6 +30,7 @@ HTTP: Mapping[str, int] = {
     "CANCELLED": 499,
     "INTERNAL": 500,
     "UNAVAILABLE": 503,
+    "UNIMPLEMENTED": 501,
     "DEADLINE_EXCEEDED": 504,
 }
 """The HTTP status in which Envoy's transcoder sends a code."""

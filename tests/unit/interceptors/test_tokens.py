@@ -33,6 +33,13 @@ def test_claims_must_be_exactly_those_of_the_mesh(changes: dict[str, Any]) -> No
         signer.verifier().verify(tampered(signer, TestMesh(), **changes))
 
 
+@pytest.mark.parametrize("changes", [{"aud": "other"}, {"iss": "https://other.test"}])
+def test_a_token_of_another_issuer_points_to_the_settings(changes: dict[str, Any]) -> None:
+    signer = TokenSigner()
+    with pytest.raises(Unauthenticated, match="issuer or audience does not match this service's settings"):
+        signer.verifier().verify(tampered(signer, TestMesh(), **changes))
+
+
 @pytest.mark.parametrize("header", [{"typ": "JWT"}, {"jku": "https://evil.test"}, {"crit": ["x"]}])
 def test_headers_must_be_exactly_those_of_the_mesh(header: dict[str, Any]) -> None:
     signer = TokenSigner()

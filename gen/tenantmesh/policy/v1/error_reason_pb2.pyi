@@ -49,6 +49,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """ERROR_REASON_MALFORMED_REQUEST: the body can't be decoded as the method's request message. Correct it."""
     ERROR_REASON_INVALID_FIELD: _ErrorReason.ValueType  # 7
     """ERROR_REASON_INVALID_FIELD: one or more fields break their rules; `google.rpc.BadRequest` lists them."""
+    ERROR_REASON_METHOD_UNKNOWN: _ErrorReason.ValueType  # 8
+    """ERROR_REASON_METHOD_UNKNOWN: the service has no method of that name. Check the name, and the service's version."""
+    ERROR_REASON_METHOD_NOT_IMPLEMENTED: _ErrorReason.ValueType  # 9
+    """ERROR_REASON_METHOD_NOT_IMPLEMENTED: the contract has the method, and this version of the service does not serve it."""
     ERROR_REASON_POLICY_MISSING: _ErrorReason.ValueType  # 10
     """ERROR_REASON_POLICY_MISSING: the method has no policy, so nobody may call it. Its author must annotate it."""
     ERROR_REASON_CREDENTIALS_MISSING: _ErrorReason.ValueType  # 11
@@ -63,6 +67,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """ERROR_REASON_AUDIENCE_NOT_ALLOWED: the method does not serve this kind of caller."""
     ERROR_REASON_PERMISSION_MISSING: _ErrorReason.ValueType  # 16
     """ERROR_REASON_PERMISSION_MISSING: the caller lacks the permission in metadata `permission`."""
+    ERROR_REASON_STREAM_ENDED: _ErrorReason.ValueType  # 17
+    """ERROR_REASON_STREAM_ENDED: the server ends the stream, because it stops or the stream has lasted as long as it may.
+    Nothing is lost: reconnect, and resume from the last cursor.
+    """
     ERROR_REASON_TENANT_REQUIRED: _ErrorReason.ValueType  # 20
     """ERROR_REASON_TENANT_REQUIRED: no source names a tenant. Send `x-tenant-id`, `x-tenant-slug`, `?tenant=` or the host."""
     ERROR_REASON_TENANT_CONFLICT: _ErrorReason.ValueType  # 21
@@ -123,6 +131,10 @@ ERROR_REASON_MALFORMED_REQUEST: ErrorReason.ValueType  # 6
 """ERROR_REASON_MALFORMED_REQUEST: the body can't be decoded as the method's request message. Correct it."""
 ERROR_REASON_INVALID_FIELD: ErrorReason.ValueType  # 7
 """ERROR_REASON_INVALID_FIELD: one or more fields break their rules; `google.rpc.BadRequest` lists them."""
+ERROR_REASON_METHOD_UNKNOWN: ErrorReason.ValueType  # 8
+"""ERROR_REASON_METHOD_UNKNOWN: the service has no method of that name. Check the name, and the service's version."""
+ERROR_REASON_METHOD_NOT_IMPLEMENTED: ErrorReason.ValueType  # 9
+"""ERROR_REASON_METHOD_NOT_IMPLEMENTED: the contract has the method, and this version of the service does not serve it."""
 ERROR_REASON_POLICY_MISSING: ErrorReason.ValueType  # 10
 """ERROR_REASON_POLICY_MISSING: the method has no policy, so nobody may call it. Its author must annotate it."""
 ERROR_REASON_CREDENTIALS_MISSING: ErrorReason.ValueType  # 11
@@ -137,6 +149,10 @@ ERROR_REASON_AUDIENCE_NOT_ALLOWED: ErrorReason.ValueType  # 15
 """ERROR_REASON_AUDIENCE_NOT_ALLOWED: the method does not serve this kind of caller."""
 ERROR_REASON_PERMISSION_MISSING: ErrorReason.ValueType  # 16
 """ERROR_REASON_PERMISSION_MISSING: the caller lacks the permission in metadata `permission`."""
+ERROR_REASON_STREAM_ENDED: ErrorReason.ValueType  # 17
+"""ERROR_REASON_STREAM_ENDED: the server ends the stream, because it stops or the stream has lasted as long as it may.
+Nothing is lost: reconnect, and resume from the last cursor.
+"""
 ERROR_REASON_TENANT_REQUIRED: ErrorReason.ValueType  # 20
 """ERROR_REASON_TENANT_REQUIRED: no source names a tenant. Send `x-tenant-id`, `x-tenant-slug`, `?tenant=` or the host."""
 ERROR_REASON_TENANT_CONFLICT: ErrorReason.ValueType  # 21

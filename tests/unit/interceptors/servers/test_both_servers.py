@@ -11,10 +11,17 @@ import grpc
 import pytest
 from google.rpc import error_details_pb2
 from notes.v1 import notes_service_pb2 as pb
+from notes.v1.notes_service_pb2_grpc import (
+    NotesServiceServicer,
+    NotesServiceStub,
+    add_NotesServiceServicer_to_server,
+)
 
 from tenantmesh.interceptors import CallerKind
 from tests.transports import raw, rich_status
 from tests.unit.interceptors.conftest import Running
+
+UNKNOWN = ("NotesService/Nothing", "NobodysService/GetNote")
 
 
 async def refused(call: Awaitable[Any]) -> tuple[str, str, str]:
@@ -85,7 +92,9 @@ async def test_audience_comes_from_the_policy(running: Running) -> None:
     running.mesh.add_tenant("acme")
     operator = running.stub(running.mesh.key(CallerKind.OPERATOR))
     call = operator.ImportNotes(notes(pb.ImportNotesRequest, 1), metadata=[("x-tenant-slug", "acme")])
-    assert (await refused(call))[:2] == ("PERMISSION_DENIED", "AUDIENCE_NOT_ALLOWED")
+    code, reason, message = await refused(call)
+    assert (code, reason) == ("PERMISSION_DENIED", "AUDIENCE_NOT_ALLOWED")
+    assert message == "This method cannot be called by an operator. Allowed: users."
 
 
 @pytest.mark.parametrize("source", ["x-tenant-id", "x-tenant-slug", "x-tenant-query", "x-forwarded-host"])
@@ -162,9 +171,31 @@ async def test_a_method_without_a_policy_is_denied(running: Running) -> None:
 
 
 async def test_an_unknown_method_is_unimplemented(running: Running) -> None:
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await raw(running.channel(), "/notes.v1.NotesService/Nothing", b"")
-    assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
+    refusals = [await refused(raw(running.channel(), f"/notes.v1.{name}", b"")) for name in UNKNOWN]
+    assert {refusal[:2] for refusal in refusals} == {("UNIMPLEMENTED", "METHOD_UNKNOWN")}
+    assert await running.mesh.served(2) == [("other", "UNIMPLEMENTED")] * 2
+
+
+async def test_unknown_methods_are_logged_now_and_then(running: Running, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "tenantmesh.call")
+    for _ in range(3):
+        await refused(raw(running.channel(), f"/notes.v1.{UNKNOWN[0]}", b""))
+    lines = [record for record in caplog.records if record.name == "tenantmesh.call"]
+    assert [(line.message, vars(line)["method"]) for line in lines] == [("unknown method", f"/notes.v1.{UNKNOWN[0]}")]
+
+
+async def test_a_method_that_its_service_has_not_written_is_unimplemented(running: Running) -> None:
+    acme = running.mesh.add_tenant("acme")
+    unwritten: Any = NotesServiceServicer
+    serve: Any = running.mesh.serve
+    target = await serve(add_NotesServiceServicer_to_server, unwritten(), pb.DESCRIPTOR, kind=running.kind)
+    opened = running.mesh.client(target, token=running.mesh.token(acme, ("owner",)))
+    running.mesh.closing(opened.close)
+    stub: Any = NotesServiceStub(opened)
+    expected = ("UNIMPLEMENTED", "METHOD_NOT_IMPLEMENTED")
+    assert (await refused(stub.GetNote(pb.GetNoteRequest(text="a"))))[:2] == expected
+    assert (await refused(_drain(stub.WatchNotes(pb.WatchNotesRequest(count=1)))))[:2] == expected
+    assert [code for _, code in await running.mesh.served(2)] == ["UNIMPLEMENTED"] * 2
 
 
 async def test_exception_text_stays_in_the_log(running: Running, caplog: pytest.LogCaptureFixture) -> None:
