@@ -11,6 +11,7 @@ __all__ = [
     "INTERNAL_PREFIX",
     "MAX_BYTES",
     "MAX_ENTRIES",
+    "READ",
     "REQUEST_ID",
     "SINGLE",
     "TENANT_ID",
@@ -43,6 +44,8 @@ INTERNAL_PREFIX = "x-tenantmesh-"
 TENANT_SOURCES = frozenset({TENANT_ID, TENANT_SLUG, TENANT_QUERY, FORWARDED_HOST})
 SINGLE = TENANT_SOURCES | {AUTHORIZATION, REQUEST_ID, TRACEPARENT}
 """Keys whose repetition would let two readers see two values."""
+READ = SINGLE | {FORWARDED_FOR, TRANSCODED}
+"""Keys that the mesh reads. Values that it can't take refuse the call; of other keys they are ignored."""
 
 MAX_BYTES = 8 * 1024
 MAX_ENTRIES = 64

@@ -1,14 +1,15 @@
 """Checks metadata before anything else reads it.
 
 gRPC delivers control characters, duplicate keys, and more bytes than its own limit, which CONTINUATION frames and
-Huffman coding pass. All of that is checked here, once, in one pass.
+Huffman coding pass. All of that is checked here, once, in one pass. A header that the mesh does not read can refuse no
+call, except by its size: a cookie with an umlaut is none of its business.
 """
 
 from __future__ import annotations
 
 from tenantmesh.interceptors.errors import InvalidArgument, ResourceExhausted
 from tenantmesh.interceptors.link import Moments
-from tenantmesh.interceptors.metadata import INTERNAL_PREFIX, MAX_BYTES, MAX_ENTRIES, SINGLE, duplicate
+from tenantmesh.interceptors.metadata import INTERNAL_PREFIX, MAX_BYTES, MAX_ENTRIES, READ, SINGLE, duplicate
 from tenantmesh.interceptors.passage import Metadata, Passage, Waiting
 from tenantmesh.interceptors.policy import MethodPolicy
 
@@ -28,9 +29,11 @@ class MetadataHygiene:
         return Moments(enter=self.enter)
 
     def enter(self, call: Passage) -> Waiting:
-        """Raise InvalidArgument or ResourceExhausted for metadata that a well-behaved client does not send."""
+        """Raise InvalidArgument or ResourceExhausted for metadata that a well-behaved client does not send. Remove what
+        nothing in the mesh reads and what can't be text: browsers and proxies send such headers."""
         if not _plainly_harmless(call.headers, len(call.metadata)):
-            _examine(call.metadata)
+            for key in _examine(call.metadata):
+                call.headers.pop(key, None)
         return None
 
 
@@ -52,15 +55,19 @@ def _is_printable_ascii(text: str) -> bool:
     return text.isascii() and not text.encode().translate(None, _PRINTABLE)
 
 
-def _examine(metadata: Metadata) -> None:
+def _examine(metadata: Metadata) -> set[str]:
+    """Return the keys to ignore. Raises as `MetadataHygiene.enter`."""
     if len(metadata) > MAX_ENTRIES:
         raise _too_large()
     size = 0
     seen: set[str] = set()
+    ignored: set[str] = set()
     for key, value in metadata:
         size += len(key) + len(value)
         if isinstance(value, str) and not _is_printable_ascii(value):
-            raise _invalid(key, "holds characters other than printable ASCII")
+            if key in READ:
+                raise _invalid(key, "holds characters other than printable ASCII")
+            ignored.add(key)
         if key.startswith(INTERNAL_PREFIX):
             raise _invalid(key, "is set by the mesh only")
         if key in SINGLE:
@@ -69,6 +76,7 @@ def _examine(metadata: Metadata) -> None:
             seen.add(key)
     if size > MAX_BYTES:
         raise _too_large()
+    return ignored
 
 
 def _invalid(key: str, problem: str) -> InvalidArgument:

@@ -113,6 +113,21 @@ async def test_control_characters_in_values(mesh: Mesh, value: str, where: str) 
     assert answer.headers.get("grpc-status") != "0"
 
 
+FOREIGN = [("cookie", "name=J\u00fcrgen"), ("x-city", "K\u00f6ln"), ("baggage", "who=\u00e9"), ("x-tabbed", "a\tb")]
+
+
+def test_headers_that_the_mesh_does_not_read_refuse_no_rest_call(mesh: Mesh) -> None:
+    assert RestTransport(mesh.edge_target).send("GET", "/api/v1/tenants", [*operator(mesh), *FOREIGN])[0] == 200
+
+
+@pytest.mark.parametrize("where", ["tenant_target", "edge_target"])
+async def test_headers_that_the_mesh_does_not_read_refuse_no_grpc_call(mesh: Mesh, where: str) -> None:
+    async with HostileClient(getattr(mesh, where)) as client:
+        headers = [*operator(mesh), *FOREIGN]
+        answer = await client.answer(await client.send(f"/{TENANTS}/ListTenants", headers, b"\0\0\0\0\0"))
+    assert answer.headers.get("grpc-status") == "0"
+
+
 @pytest.mark.parametrize("body", [b"\xff\0\0\0\0", b"\0\0\0\0\x05hello", b"\0\xff\xff\xff\xff", b"\x02\0\0\0\x01a"])
 async def test_malformed_frames(mesh: Mesh, body: bytes) -> None:
     async with HostileClient(mesh.tenant_target) as client:
