@@ -84,6 +84,8 @@ class RateDecision(NamedTuple):
     """Calls that would be admitted right now."""
     retry_after: timedelta
     """When the refused call would be admitted; zero when it was."""
+    full_in: float
+    """Seconds until the whole burst has grown back, of which some may be leased."""
 
 
 SHORT = 4

@@ -74,14 +74,14 @@ class _Bucket:
     """The state of one key under one rate: its lease, the last refusal, and the calls that wait for the store."""
 
     __slots__ = (
-        "asking", "demand", "measured_at", "rate", "refused_cost", "refused_until", "remaining", "requested", "units",
-        "usable_until", "waiters",
+        "asking", "demand", "full_at", "measured_at", "rate", "refused_cost", "refused_until", "remaining", "requested",
+        "units", "usable_until", "waiters",
     )  # fmt: skip
 
     def __init__(self, rate: Rate, now: float) -> None:
         self.rate = rate
         self.units = 0
-        self.usable_until = self.refused_until = now
+        self.usable_until = self.refused_until = self.full_at = now
         self.refused_cost = 0
         self.remaining = rate.burst
         self.requested = 0
@@ -122,10 +122,11 @@ class LeasedRateLimiter:
                 bucket.units -= cost
                 bucket.requested += cost
                 self.stats.decided_here += 1
-                return RateDecision(True, rate.burst, bucket.remaining + bucket.units, AT_ONCE)
+                return RateDecision(True, rate.burst, bucket.remaining + bucket.units, AT_ONCE, bucket.full_at - now)
             if now < bucket.refused_until and cost >= bucket.refused_cost:
                 self.stats.decided_here += 1
-                return RateDecision(False, rate.burst, 0, timedelta(seconds=bucket.refused_until - now))
+                wait = timedelta(seconds=bucket.refused_until - now)
+                return RateDecision(False, rate.burst, 0, wait, bucket.full_at - now)
         return None
 
     async def take(self, key: str, rate: Rate, cost: int = 1) -> RateDecision:
@@ -202,6 +203,7 @@ class LeasedRateLimiter:
         rate = bucket.rate
         with self._lock:
             bucket.remaining = max(0, int((rate.burst * rate.interval - grant.full_in) / rate.interval + 1e-6))
+            bucket.full_at = sent + grant.full_in
             if grant.leased:
                 self.stats.leased += grant.leased
                 bucket.units, bucket.usable_until = grant.leased, sent + grant.valid_for
@@ -214,13 +216,14 @@ class LeasedRateLimiter:
         for row, served in zip(rows, grant.served, strict=True):
             for number, waiter in enumerate(itertools.islice(queue, row.number)):
                 if number < served:
-                    waiter.decide(RateDecision(True, rate.burst, bucket.remaining, AT_ONCE))
+                    waiter.decide(RateDecision(True, rate.burst, bucket.remaining, AT_ONCE, grant.full_in))
                     continue
                 wait = max(0.0, grant.full_in + row.cost * rate.interval - rate.burst * rate.interval)
                 hold_off = min(LONGEST_HOLD_OFF, rate.burst * rate.interval / LEASE_SHARE)
                 with self._lock:
                     bucket.refused_until, bucket.refused_cost = sent + max(wait, hold_off), row.cost
-                waiter.decide(RateDecision(False, rate.burst, bucket.remaining, timedelta(seconds=wait)))
+                retry_after = timedelta(seconds=wait)
+                waiter.decide(RateDecision(False, rate.burst, bucket.remaining, retry_after, grant.full_in))
 
 
 def _rows(waiters: list[_Waiter]) -> list[Takers]:

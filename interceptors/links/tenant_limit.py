@@ -88,8 +88,8 @@ class _BoundTenantLimit(RateGate):
         if burst is None:
             return ()
         rate = self._rate if entitled is None else entitled.rates.get(self._class, self._rate)
-        resets_in = (rate.burst - burst.remaining) * rate.interval
-        return (Limited(self._class, rate.burst, burst.remaining, resets_in, math.ceil(rate.burst * rate.interval)),)
+        window = math.ceil(rate.burst * rate.interval)
+        return (Limited(self._class, rate.burst, burst.remaining, burst.full_in, window),)
 
     def _limited(self, call: Passage, rate: Rate, decision: RateDecision) -> Exception:
         refusal = self._refusal(

@@ -47,6 +47,19 @@ async def test_a_burst_is_admitted_and_no_more(limiter: RateLimiter) -> None:
     assert 0 < decisions[-1].retry_after.total_seconds() <= 100
 
 
+async def test_the_time_until_the_whole_burst_is_there_again_counts_down(limiter: RateLimiter) -> None:
+    rate = Rate(per_second=2, burst=3)
+    taken = [await limiter.take("tm:peer:{full}:x", rate) for _ in range(3)]
+    assert [round(each.full_in, 1) for each in taken] == pytest.approx([0.5, 1.0, 1.5], abs=0.11)
+    refused = await limiter.take("tm:peer:{full}:x", rate)
+    await asyncio.sleep(0.25)
+    again = await limiter.take("tm:peer:{full}:x", rate)
+    assert (refused.allowed, again.allowed) == (False, False)
+    for decision in (refused, again):
+        assert decision.full_in == pytest.approx(1.0 + decision.retry_after.total_seconds(), abs=0.06)
+    assert 0.2 <= refused.full_in - again.full_in <= 0.4
+
+
 async def test_a_refusal_takes_nothing(limiter: RateLimiter) -> None:
     assert not (await limiter.take("tm:peer:{refusal}:x", SLOW, cost=6)).allowed
     assert (await limiter.take("tm:peer:{refusal}:x", SLOW, cost=5)).allowed

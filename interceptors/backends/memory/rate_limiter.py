@@ -44,12 +44,12 @@ class MemoryRateLimiter:
                 if known > room:
                     self._arrival[key] = room
                 wait = timedelta(seconds=full_at - room)
-                return RateDecision(False, rate.burst, _whole((room - arrival) / interval), wait)
+                return RateDecision(False, rate.burst, _whole((room - arrival) / interval), wait, arrival - now)
             self._arrival[key] = full_at
             self._arrival.move_to_end(key)
             if len(self._arrival) > self._capacity:
                 self._arrival.popitem(last=False)
-        return RateDecision(True, rate.burst, int((room - full_at) / interval + 1e-6), AT_ONCE)
+        return RateDecision(True, rate.burst, int((room - full_at) / interval + 1e-6), AT_ONCE, full_at - now)
 
     def give_back(self, key: str, rate: Rate, cost: int = 1) -> None:
         """As `LocalRateLimiter.give_back`."""

@@ -31,7 +31,10 @@ class RedisRateLimiter:
     async def take(self, key: str, rate: Rate, cost: int = 1) -> RateDecision:
         """As `RateLimiter.take`."""
         try:
-            allowed, remaining, wait = await self._take(keys=[key], args=[rate.interval * 1e6, rate.burst, cost])
+            allowed, remaining, wait, full_in = await self._take(
+                keys=[key], args=[rate.interval * 1e6, rate.burst, cost]
+            )
         except (RedisError, OSError, TimeoutError) as error:
             raise StoreUnavailable("the rate limiter's store did not answer") from error
-        return RateDecision(bool(allowed), rate.burst, int(remaining), timedelta(microseconds=int(wait)))
+        retry_after = timedelta(microseconds=int(wait))
+        return RateDecision(bool(allowed), rate.burst, int(remaining), retry_after, int(full_in) / 1e6)

@@ -1,7 +1,7 @@
 -- Takes `cost` from one rate, or nothing (generic cell rate algorithm, ITU-T I.371).
 -- KEYS[1]  the theoretical arrival time, microseconds of this server's clock, as text
 -- ARGV     interval in microseconds per call, burst, cost
--- Returns  {allowed 0|1, remaining calls, microseconds to wait}
+-- Returns  {allowed 0|1, remaining calls, microseconds to wait, microseconds until the whole burst has grown back}
 local clock = redis.call('TIME')
 local now = clock[1] * 1000000 + clock[2]
 local interval, burst, cost = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
@@ -17,7 +17,8 @@ local function keep(moment)
 end
 if full_at > room + 0.5 then
   if stored > room then keep(arrival) end
-  return {0, math.max(0, math.floor((room - arrival) / interval + 0.000001)), math.ceil(full_at - room)}
+  local remaining = math.max(0, math.floor((room - arrival) / interval + 0.000001))
+  return {0, remaining, math.ceil(full_at - room), math.ceil(arrival - now)}
 end
 keep(full_at)
-return {1, math.max(0, math.floor((room - full_at) / interval + 0.000001)), 0}
+return {1, math.max(0, math.floor((room - full_at) / interval + 0.000001)), 0, math.ceil(full_at - now)}

@@ -9,7 +9,6 @@ from tenantmesh.interceptors.links.metadata_hygiene import MetadataHygiene
 from tenantmesh.interceptors.metadata import READ
 from tests.unit.interceptors.calls import call
 
-
 UNFIT = ["a\r\nx-role: admin", "a\x00b", "a\tb", "caf\u00e9", "\x7f"]
 
 
