@@ -1,8 +1,8 @@
 """Checks metadata before anything else reads it.
 
 gRPC delivers control characters, duplicate keys, and more bytes than its own limit, which CONTINUATION frames and
-Huffman coding pass. All of that is checked here, once, in one pass. A header that the mesh does not read can refuse no
-call, except by its size: a cookie with an umlaut is none of its business.
+Huffman coding pass. All of that is checked here, once, in one pass. A header that the mesh does not read refuses a call
+only by its size or by what HTTP forbids: a cookie with an umlaut is none of its business.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from tenantmesh.interceptors.policy import MethodPolicy
 __all__ = ["MetadataHygiene"]
 
 _PRINTABLE = bytes(range(0x20, 0x7F))
+_BREAKING = frozenset("\r\n\0")
+"""Characters that no header of HTTP may hold (RFC 9110 5.5), whoever reads it: they break logs and other protocols."""
 LONGEST_REPEATED_KEY = 64
 """The longest key that a refusal repeats."""
 
@@ -65,7 +67,7 @@ def _examine(metadata: Metadata) -> set[str]:
     for key, value in metadata:
         size += len(key) + len(value)
         if isinstance(value, str) and not _is_printable_ascii(value):
-            if key in READ:
+            if key in READ or not _BREAKING.isdisjoint(value):
                 raise _invalid(key, "holds characters other than printable ASCII")
             ignored.add(key)
         if key.startswith(INTERNAL_PREFIX):

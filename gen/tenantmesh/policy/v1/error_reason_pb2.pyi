@@ -40,8 +40,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_DEADLINE_EXCEEDED: _ErrorReason.ValueType  # 2
     """ERROR_REASON_DEADLINE_EXCEEDED: the call took longer than its deadline or the method's maximum allows."""
     ERROR_REASON_INVALID_METADATA: _ErrorReason.ValueType  # 3
-    """ERROR_REASON_INVALID_METADATA: a header that the mesh reads holds control or non-ASCII characters, or only parts of
-    the mesh may set it. Correct or remove it.
+    """ERROR_REASON_INVALID_METADATA: a header that the mesh reads holds control or non-ASCII characters, any header holds a
+    line break or NUL, or only parts of the mesh may set it. Correct or remove it.
     """
     ERROR_REASON_METADATA_TOO_LARGE: _ErrorReason.ValueType  # 4
     """ERROR_REASON_METADATA_TOO_LARGE: headers exceed 8 KiB or 64 entries. Send less."""
@@ -124,8 +124,8 @@ request id in the `x-request-id` header. Retry later; report the request id if i
 ERROR_REASON_DEADLINE_EXCEEDED: ErrorReason.ValueType  # 2
 """ERROR_REASON_DEADLINE_EXCEEDED: the call took longer than its deadline or the method's maximum allows."""
 ERROR_REASON_INVALID_METADATA: ErrorReason.ValueType  # 3
-"""ERROR_REASON_INVALID_METADATA: a header that the mesh reads holds control or non-ASCII characters, or only parts of
-the mesh may set it. Correct or remove it.
+"""ERROR_REASON_INVALID_METADATA: a header that the mesh reads holds control or non-ASCII characters, any header holds a
+line break or NUL, or only parts of the mesh may set it. Correct or remove it.
 """
 ERROR_REASON_METADATA_TOO_LARGE: ErrorReason.ValueType  # 4
 """ERROR_REASON_METADATA_TOO_LARGE: headers exceed 8 KiB or 64 entries. Send less."""

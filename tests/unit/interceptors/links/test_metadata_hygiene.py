@@ -9,14 +9,22 @@ from tenantmesh.interceptors.links.metadata_hygiene import MetadataHygiene
 from tenantmesh.interceptors.metadata import READ
 from tests.unit.interceptors.calls import call
 
-UNFIT = ["a\r\nx-role: admin", "a\x00b", "a\tb", "caf\u00e9", "\x7f"]
+FORBIDDEN = ["a\r\nx-role: admin", "a\x00b", "a\nb"]
+UNFIT = ["a\tb", "caf\u00e9", "\x7f"]
 
 
-@pytest.mark.parametrize("value", UNFIT)
+@pytest.mark.parametrize("value", [*FORBIDDEN, *UNFIT])
 @pytest.mark.parametrize("key", sorted(READ))
 def test_control_characters_are_refused_in_what_the_mesh_reads(key: str, value: str) -> None:
     with pytest.raises(InvalidArgument) as caught:
         MetadataHygiene().enter(call((key, value)))
+    assert caught.value.reason == "INVALID_METADATA"
+
+
+@pytest.mark.parametrize("value", FORBIDDEN)
+def test_what_http_forbids_is_refused_in_any_header(value: str) -> None:
+    with pytest.raises(InvalidArgument) as caught:
+        MetadataHygiene().enter(call(("x-note", value)))
     assert caught.value.reason == "INVALID_METADATA"
 
 
