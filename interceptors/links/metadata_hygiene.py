@@ -17,7 +17,7 @@ __all__ = ["MetadataHygiene"]
 
 _PRINTABLE = bytes(range(0x20, 0x7F))
 _BREAKING = frozenset("\r\n\0")
-"""Characters that no header of HTTP may hold (RFC 9110 5.5), whoever reads it: they break logs and other protocols."""
+"""Characters that no HTTP header may hold (RFC 9110 5.5), read or not: they break logs and other protocols."""
 LONGEST_REPEATED_KEY = 64
 """The longest key that a refusal repeats."""
 
