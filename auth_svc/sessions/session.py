@@ -21,7 +21,7 @@ class SessionLifetimes:
     absolute: timedelta = timedelta(days=30)
     """A session ends after this time, however much it is used."""
     grace: timedelta = timedelta(seconds=10)
-    """A used token yields its successor this long, because an answer may be lost, or requested twice in parallel."""
+    """A used token is still answered this long, because an answer may be lost, or requested twice in parallel."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class SpentToken:
     digest: bytes
     use_time: datetime
     sealed_successor: bytes
-    """The token that it was exchanged for, encrypted."""
+    """The token that it was exchanged for, encrypted. That of the newest spent token is the current one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Session:
     use_time: datetime
     expire_time: datetime
     spent: tuple[SpentToken, ...] = ()
-    """The tokens in their grace, oldest first."""
+    """The token before the current one, and before it those that are in their grace; oldest first."""
     revoke_time: datetime | None = None
     revoke_reason: str | None = None
 
@@ -59,12 +59,19 @@ class Session:
         """Return whether this is the digest of the current token."""
         return hmac.compare_digest(digest, self.digest)
 
-    def in_grace(self, digest: bytes, now: datetime, lifetimes: SessionLifetimes) -> SpentToken | None:
-        """Return the spent token with this digest, if it is still in its grace, or None."""
-        for spent in self.spent:
-            if hmac.compare_digest(digest, spent.digest) and now < spent.use_time + lifetimes.grace:
-                return spent
-        return None
+    @property
+    def sealed_current(self) -> bytes:
+        """The current token, encrypted. Only a session that has exchanged a token keeps it."""
+        return self.spent[-1].sealed_successor
+
+    def in_grace(self, digest: bytes, now: datetime, lifetimes: SessionLifetimes) -> bool:
+        """Return whether this is the digest of a spent token that is still in its grace.
+
+        The grace begins when the token is exchanged. Later exchanges and repeated uses do not extend it.
+        """
+        return any(
+            hmac.compare_digest(digest, spent.digest) and now < spent.use_time + lifetimes.grace for spent in self.spent
+        )
 
     def rotated(self, successor: bytes, sealed_successor: bytes, now: datetime, lifetimes: SessionLifetimes) -> Session:
         """Return the session after its current token was exchanged for the successor with this digest."""

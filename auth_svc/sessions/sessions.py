@@ -105,8 +105,8 @@ class Sessions:
         # Refuse after the transaction: an error inside it would roll back the revocation of the session.
         if exchanged is None:
             raise _ended()
-        user, successor = exchanged
-        return TokenPair(self._access.issue(_subject(user, token.session_id)), successor)
+        user, active = exchanged
+        return TokenPair(self._access.issue(_subject(user, token.session_id)), active)
 
     async def is_live(self, tenant_id: TenantId, session_id: uuid.UUID) -> bool:
         """Return whether the session exists and has not ended."""
@@ -124,16 +124,21 @@ class Sessions:
         refuse_unless_active(named or await self._tenants.find(tenant_id))
 
     async def _exchange(self, connection: Connection, token: RefreshToken) -> tuple[User, str] | None:
-        """Return the user and the successor of the token, or None when the session has ended."""
+        """Return the user and the token to go on with, or None when the session has ended."""
         held = await repository.hold(connection, token.tenant_id, token.session_id)
         if held is None:
             return None
         session, user = held
-        successor = await self._successor(connection, session, token)
-        return None if successor is None else (user, successor)
+        active = await self._active(connection, session, token)
+        return None if active is None else (user, active)
 
-    async def _successor(self, connection: Connection, session: Session, token: RefreshToken) -> str | None:
-        """Return the successor, or None when the session has ended. Reuse of a token after its grace ends it."""
+    async def _active(self, connection: Connection, session: Session, token: RefreshToken) -> str | None:
+        """Return the token that is active after this use, or None when the session has ended.
+
+        The current token is exchanged for a new one. A spent token in its grace yields the current token, however many
+        exchanges came between: its own successor may be spent, and would end the session when its grace is over.
+        Reuse of a token after its grace ends the session.
+        """
         now = self._clock()
         if session.has_ended(now, self._lifetimes):
             return None
@@ -142,8 +147,8 @@ class Sessions:
             sealed = self._refresh.seal(successor)
             await repository.save(connection, session.rotated(successor.digest, sealed, now, self._lifetimes))
             return successor.text
-        if (spent := session.in_grace(token.digest, now, self._lifetimes)) is not None:
-            return self._refresh.unseal(spent.sealed_successor, token)
+        if session.in_grace(token.digest, now, self._lifetimes):
+            return self._refresh.unseal(session.sealed_current, token)
         await repository.save(connection, session.revoked("reuse", now))
         security_event(
             "a refresh token was used again: its session is revoked",

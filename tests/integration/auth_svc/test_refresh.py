@@ -18,6 +18,17 @@ async def alice(world: World) -> None:
     await world.register()
 
 
+async def test_parallel_uses_of_a_whole_chain_yield_one_active_token(world: World) -> None:
+    chain = [await world.sign_in()]
+    for _ in range(4):
+        chain.append(await world.refresh(chain[-1]))
+    spent = await asyncio.gather(*(world.refresh(token) for token in chain[:-1] for _ in range(4)))
+    assert set(spent) == {chain[-1]}
+    used = await asyncio.gather(*(world.refresh(token) for token in chain for _ in range(4)))
+    # Those that came before the active token was exchanged got it; the others, what it was exchanged for.
+    assert len(set(used) - {chain[-1]}) == 1
+
+
 async def test_fifty_parallel_refreshes_of_each_session_yield_one_successor(world: World) -> None:
     tokens = [await world.sign_in() for _ in range(SESSIONS)]
     for token in tokens:

@@ -189,15 +189,44 @@ async def test_parallel_exchanges_of_one_token_yield_one_successor(world: World)
     await world.refresh(successors[0])
 
 
-async def test_within_its_grace_a_used_token_yields_the_same_successor_though_that_was_used_too(world: World) -> None:
+async def test_within_its_grace_a_used_token_yields_the_active_one_however_many_came_between(world: World) -> None:
     first = await world.sign_in()
     second = await world.refresh(first)
     world.clock.advance(seconds=4)
     third = await world.refresh(second)
     world.clock.advance(seconds=5.9)
-    assert await world.refresh(first) == second
+    assert await world.refresh(first) == third
     assert await world.refresh(second) == third
-    await world.refresh(third)
+    fourth = await world.refresh(third)
+    assert {await world.refresh(token) for token in (first, second, third)} == {fourth}
+
+
+async def test_a_slow_tab_signs_nobody_out(world: World, postgres: WorkerDatabase) -> None:
+    shared = await world.sign_in()
+    fast = await world.refresh(await world.refresh(shared))
+    world.clock.advance(seconds=9)
+    slow = await world.refresh(shared)
+    world.clock.advance(minutes=5)  # every grace is over
+    fast = await world.refresh(fast)
+    assert await world.refresh(slow) == fast
+    world.clock.advance(minutes=5)
+    await world.refresh(fast)
+    (session,) = await stored_sessions(postgres, world)
+    assert session["revoke_reason"] is None
+
+
+async def test_repeated_uses_do_not_extend_a_grace(world: World, postgres: WorkerDatabase) -> None:
+    stolen = await world.sign_in()
+    latest = await world.refresh(stolen)
+    for _ in range(3):
+        world.clock.advance(seconds=3)
+        latest = await world.refresh(latest)
+        assert await world.refresh(stolen) == latest
+    world.clock.advance(seconds=1)
+    assert (await refusal(world.refresh(stolen)))[1] == "SESSION_ENDED"
+    assert (await refusal(world.refresh(latest)))[1] == "SESSION_ENDED"
+    (session,) = await stored_sessions(postgres, world)
+    assert session["revoke_reason"] == "reuse"
 
 
 @pytest.mark.parametrize("rotations", [1, 2, 5])

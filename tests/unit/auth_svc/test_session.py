@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tenantmesh.auth_svc.sessions.session import Session, SessionLifetimes, SpentToken
+from tenantmesh.auth_svc.sessions.session import Session, SessionLifetimes
 from tenantmesh.interceptors.tenants import TenantId
 
 LIFETIMES = SessionLifetimes()
@@ -62,9 +62,25 @@ def test_an_exchanged_token_is_in_its_grace_for_ten_seconds() -> None:
     rotated = begun().rotated(SECOND, b"sealed", at(), LIFETIMES)
     assert rotated.is_current(SECOND)
     assert not rotated.is_current(FIRST)
-    assert rotated.in_grace(FIRST, at(seconds=9.9), LIFETIMES) == SpentToken(FIRST, at(), b"sealed")
-    assert rotated.in_grace(FIRST, at(seconds=10), LIFETIMES) is None
-    assert rotated.in_grace(THIRD, at(), LIFETIMES) is None
+    assert rotated.in_grace(FIRST, at(seconds=9.9), LIFETIMES)
+    assert not rotated.in_grace(FIRST, at(seconds=10), LIFETIMES)
+    assert not rotated.in_grace(SECOND, at(), LIFETIMES)
+    assert not rotated.in_grace(THIRD, at(), LIFETIMES)
+
+
+def test_a_session_keeps_its_current_token_encrypted_however_old_the_exchange_is() -> None:
+    once = begun().rotated(SECOND, b"second, sealed", at(), LIFETIMES)
+    assert once.sealed_current == b"second, sealed"
+    twice = once.rotated(THIRD, b"third, sealed", at(days=2), LIFETIMES)
+    assert twice.sealed_current == b"third, sealed"
+    assert [token.digest for token in twice.spent] == [SECOND]
+
+
+def test_later_exchanges_do_not_extend_a_grace() -> None:
+    rotated = begun().rotated(SECOND, b"", at(), LIFETIMES).rotated(THIRD, b"", at(seconds=9), LIFETIMES)
+    assert rotated.in_grace(FIRST, at(seconds=9.9), LIFETIMES)
+    assert not rotated.in_grace(FIRST, at(seconds=10), LIFETIMES)
+    assert rotated.in_grace(SECOND, at(seconds=18.9), LIFETIMES)
 
 
 def test_tokens_are_forgotten_after_their_grace() -> None:
