@@ -1,4 +1,4 @@
-"""TenantMesh's own services, as the protos declare them. Reflection lists all of them in every process, since the edge
+"""TenantMesh's own services, as the protos declare them. Reflection lists all of them to callers behind the edge, which
 is one address for several processes."""
 
 from __future__ import annotations

@@ -31,13 +31,15 @@ class Application:
     `end_watches` ends endless streams once the process stops, before gRPC would cut them.
 
     `start` opens what serving needs (databases, watches) and raises when the process must not serve; `close` ends it in
-    reverse order, also after a start that failed half-way. `names` are the full service names that reflection lists.
+    reverse order, also after a start that failed half-way. `names` are the full service names that reflection lists,
+    and `mesh_names` those that it lists to callers behind the edge, which is one address for several processes.
     """
 
     services: Sequence[Registration]
     health: Health
     interceptors: Sequence[grpc.aio.ServerInterceptor] = ()
     names: Sequence[str] = ()
+    mesh_names: Sequence[str] = ()
     start: Callable[[], Awaitable[None]] = field(default=_nothing)
     close: Callable[[], Awaitable[None]] = field(default=_nothing)
     end_watches: Callable[[], None] = field(default=_no_watches)

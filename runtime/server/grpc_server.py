@@ -8,9 +8,9 @@ import grpc
 from grpc_channelz.v1 import channelz_pb2_grpc
 from grpc_channelz.v1.channelz import aio as channelz
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
 from tenantmesh.runtime.health import HealthServicer
+from tenantmesh.runtime.server import reflection
 from tenantmesh.runtime.server.application import Application, Registration
 from tenantmesh.runtime.server.handlers import collected
 from tenantmesh.runtime.server.tls import credentials
@@ -45,9 +45,8 @@ def _registrations(application: Application, settings: ServerSettings) -> list[R
     health = HealthServicer(application.health, max_watchers=settings.max_health_watchers)
     registrations = [*application.services, (health_pb2_grpc.add_HealthServicer_to_server, health)]
     if settings.reflection:
-        names = (*application.names, HEALTH_SERVICE, reflection.SERVICE_NAME)
-        servicer = reflection.aio.ReflectionServicer(names)
-        registrations.append((reflection_pb2_grpc.add_ServerReflectionServicer_to_server, servicer))
+        served, mesh = (*application.names, HEALTH_SERVICE), (*application.mesh_names, HEALTH_SERVICE)
+        registrations += reflection.registrations(served, mesh)
     return registrations
 
 

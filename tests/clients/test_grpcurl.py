@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
 import uuid
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,13 +26,58 @@ def operator(mesh: Mesh) -> tuple[str, str]:
     return ("-H", f"authorization: Bearer {mesh.operator_key}")
 
 
-@pytest.mark.parametrize("where", ["edge_target", "tenant_target", "auth_target"])
-async def test_reflection_lists_and_describes(mesh: Mesh, where: str) -> None:
+@pytest.mark.parametrize(
+    ("where", "served"),
+    [("edge_target", {TENANTS, AUTH}), ("tenant_target", {TENANTS}), ("auth_target", {AUTH})],
+    ids=["edge", "tenant_svc", "auth_svc"],
+)
+async def test_reflection_lists_what_can_be_called_there_and_describes_it(
+    mesh: Mesh, where: str, served: set[str]
+) -> None:
     target = getattr(mesh, where)
     listed = await run(tool("grpcurl"), "-plaintext", target, "list")
+    assert {TENANTS, AUTH} & set(listed.out.split()) == served, listed.err
+    assert {"grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection"} <= set(
+        listed.out.split()
+    )
+    for symbol in (TENANTS, f"{TENANTS}.GetTenant"):
+        described = await run(tool("grpcurl"), "-plaintext", target, "describe", symbol)
+        assert "rpc GetTenant" in described.out, described.err
+
+
+@pytest.mark.parametrize("version", ["grpc-v1", "grpc-v1alpha"])
+async def test_buf_reads_both_versions_of_reflection(mesh: Mesh, version: str) -> None:
+    arguments = (
+        "curl",
+        "--protocol",
+        "grpc",
+        "--http2-prior-knowledge",
+        "--reflect-protocol",
+        version,
+        "--list-services",
+        mesh.edge_url,
+    )
+    listed = await run(Path(sys.executable).with_name("buf"), *arguments)
     assert {TENANTS, AUTH} <= set(listed.out.split()), listed.err
-    described = await run(tool("grpcurl"), "-plaintext", target, "describe", TENANTS)
-    assert "rpc GetTenant" in described.out, described.err
+
+
+async def test_ghz_finds_methods_by_reflection(mesh: Mesh) -> None:
+    arguments = (
+        "--insecure",
+        "--call",
+        f"{TENANTS}.GetTenant",
+        "-n",
+        "2",
+        "-c",
+        "1",
+        "-O",
+        "json",
+        "-d",
+        '{"id": "x"}',
+    )
+    loaded = await run(tool("ghz"), *arguments, mesh.tenant_target)
+    assert loaded.code == 0, loaded.err
+    assert json.loads(loaded.out)["statusCodeDistribution"] == {"Unauthenticated": 2}
 
 
 async def test_an_operator_creates_and_reads_a_tenant(mesh: Mesh) -> None:
