@@ -55,7 +55,7 @@ check: setup-dev tools fmt-check lint types imports gen-check proto-check openap
 fmt: setup-dev ## Format the code and the protos
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix --quiet .
-	$(BIN)/buf format -w protos
+	$(BIN)/buf format -w protos --path protos/tenantmesh
 	$(BIN)/buf format -w tests/example/protos
 
 fmt-check: setup-dev

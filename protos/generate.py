@@ -5,6 +5,8 @@ What it writes:
   gen/tenantmesh/…                  messages, stubs and their types; an import root, not a package
   gen/tenantmesh/interceptors …     links to our packages: all are imported as `tenantmesh.…` (decision 0023)
   gen/descriptors.binpb             the descriptor set that Envoy, buf and the tests read, comments included
+  protos/third_party/…              the protos of Google that ours import, from the googleapis-common-protos package, so
+                                    that buf and other tools can compile protos/ without Python and without network
   tests/example/gen/…               the same for the example internal service, which has protos of its own
 
 The generator's version is the floor for every consumer's grpcio and protobuf (docs/decisions/0002), so it is pinned in
@@ -24,13 +26,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import google.api
+from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from grpc_tools import protoc
 
 ROOT = Path(__file__).resolve().parent.parent
 GOOGLEAPIS = Path(google.api.__path__[0]).parent.parent
 WELL_KNOWN = Path(protoc.__file__).parent / "_proto"
+OPERATIONS = "google/longrunning/operations.proto"
 # Rich errors become JSON at the edge only if every Any type in them is in the descriptor set.
 EXTRA_DESCRIPTORS = ("google/rpc/error_details.proto",)
+
+WITH_PROTOC = "google/protobuf/"
+"""Imports that every compiler of protos brings along."""
+THIRD_PARTY = Path("protos/third_party")
 
 LINKED = ("interceptors", "runtime", "chassis", "tenant_svc", "auth_svc", "deploy")
 """Our packages, which stand at the top of the checkout and are imported as `tenantmesh.<name>`."""
@@ -60,7 +68,7 @@ def generate(target: Target, root: Path) -> None:
     for package in target.packages:
         shutil.rmtree(output / package, ignore_errors=True)
     output.mkdir(parents=True, exist_ok=True)
-    sources = sorted(str(path.relative_to(target.protos)) for path in target.protos.rglob("*.proto"))
+    sources = sources_in(target.protos)
     includes = import_paths(target.protos, *target.includes)
     plugins = [f"--{kind}={output}" for kind in ("python_out", "grpc_python_out")]
     typed = [f"--{kind}=quiet:{output}" for kind in ("mypy_out", "mypy_grpc_out")]
@@ -70,25 +78,43 @@ def generate(target: Target, root: Path) -> None:
     if target.descriptor_set:
         descriptors = f"--descriptor_set_out={output / 'descriptors.binpb'}"
         run_protoc([*includes, "--include_imports", "--include_source_info", descriptors, *sources, *EXTRA_DESCRIPTORS])
+        copy_imports(output / "descriptors.binpb", root / THIRD_PARTY)
     for package in target.packages:
         finish_package(output / package)
     if target.linked:
         link_packages(output / "tenantmesh", target.linked)
 
 
+def sources_in(folder: Path) -> list[str]:
+    """List our own protos in the folder, relative to it."""
+    paths = (path.relative_to(folder) for path in folder.rglob("*.proto"))
+    return sorted(str(path) for path in paths if path.parts[0] != THIRD_PARTY.name)
+
+
 def import_paths(*folders: Path) -> list[str]:
     """Return where protoc finds imports: these folders, then those of the installed packages."""
-    # The package keeps this file under another name than the one by which everybody imports it.
-    operations = "google/longrunning/operations.proto"
-    renamed = f"-I{operations}={GOOGLEAPIS / operations.replace('operations', 'operations_proto')}"
+    renamed = f"-I{OPERATIONS}={in_googleapis(OPERATIONS)}"
     return [renamed, *(f"-I{folder}" for folder in (*folders, GOOGLEAPIS, WELL_KNOWN))]
+
+
+def in_googleapis(name: str) -> Path:
+    """Return where the package keeps an import: one under another name than the one by which everybody imports it."""
+    return GOOGLEAPIS / (name.replace("operations", "operations_proto") if name == OPERATIONS else name)
+
+
+def copy_imports(descriptors: Path, folder: Path) -> None:
+    """Write the protos of others that the descriptor set contains, as their package ships them."""
+    shutil.rmtree(folder / "google", ignore_errors=True)
+    for file in FileDescriptorSet.FromString(descriptors.read_bytes()).file:
+        if file.name.startswith("google/") and not file.name.startswith(WITH_PROTOC):
+            (folder / file.name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(in_googleapis(file.name), folder / file.name)
 
 
 def image(output: str, folder: Path) -> None:
     """Write the image of all protos in the folder, comments included, as buf reads it."""
-    sources = sorted(str(path.relative_to(folder)) for path in folder.rglob("*.proto"))
     options = ["--include_imports", "--include_source_info", f"--descriptor_set_out={output}"]
-    run_protoc([*import_paths(folder, ROOT / "protos"), *options, *sources])
+    run_protoc([*import_paths(folder, ROOT / "protos"), *options, *sources_in(folder)])
 
 
 def run_protoc(arguments: list[str]) -> None:
@@ -146,12 +172,12 @@ def same(expected: Path, actual: Path) -> bool:
 def check() -> None:
     """Exit with the list of files that a fresh generation would change."""
     with tempfile.TemporaryDirectory() as scratch:
-        stale = []
         for target in TARGETS:
             generate(target, Path(scratch))
-            stale += [
-                f"{target.output}/{name}" for name in differences(Path(scratch) / target.output, ROOT / target.output)
-            ]
+        folders = (*(target.output for target in TARGETS), THIRD_PARTY)
+        stale = [
+            f"{folder}/{name}" for folder in folders for name in differences(Path(scratch) / folder, ROOT / folder)
+        ]
     if stale:
         sys.exit("generated code is stale; run `make gen` and commit:\n  " + "\n  ".join(stale))
 

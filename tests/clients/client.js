@@ -1,16 +1,29 @@
-// A Node service as a neighbour would write it: Node's own gRPC client, and the committed descriptor set.
-// Usage: node client.js TARGET DESCRIPTORS SLUG, the operator's key in OPERATOR_KEY. Prints what happened as JSON.
+// A Node service as a neighbour would write it: Node's own gRPC client, and the committed descriptor set or the protos.
+// Usage: node client.js TARGET CONTRACT SLUG, the operator's key in OPERATOR_KEY. Prints what happened as JSON.
 "use strict";
 
 const fs = require("node:fs");
+const path = require("node:path");
 const grpc = require("@grpc/grpc-js");
 const loader = require("@grpc/proto-loader");
 
-const [target, descriptors, slug] = process.argv.slice(2);
+const [target, contract, slug] = process.argv.slice(2);
 const options = { defaults: true, enums: String, longs: String, oneofs: true };
-const definition = loader.loadFileDescriptorSetFromBuffer(fs.readFileSync(descriptors), options);
+const definition = contract.endsWith(".binpb") ? fromDescriptors(contract) : fromProtos(contract);
 const { TenantService } = grpc.loadPackageDefinition(definition).tenantmesh.tenant.v1;
 const client = new TenantService(target, grpc.credentials.createInsecure());
+
+function fromDescriptors(file) {
+  return loader.loadFileDescriptorSetFromBuffer(fs.readFileSync(file), options);
+}
+
+// Loads every proto below the folder, not only those of the service that is called.
+function fromProtos(folder) {
+  const own = path.join(folder, "tenantmesh");
+  const files = fs.readdirSync(own, { recursive: true }).filter((name) => name.endsWith(".proto"));
+  const includeDirs = [folder, path.join(folder, "third_party")];
+  return loader.loadSync(files.map((name) => path.join(own, name)), { ...options, keepCase: true, includeDirs });
+}
 
 function metadata() {
   const made = new grpc.Metadata();

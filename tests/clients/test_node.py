@@ -8,17 +8,21 @@ from pathlib import Path
 
 import pytest
 
-from tests.clients.tools import DESCRIPTORS, TOOLS, Mesh, node, run
+from tests.clients.tools import DESCRIPTORS, ROOT, TOOLS, Mesh, node, run
 
 CLIENT = Path(__file__).with_name("client.js")
 NOT_FOUND, UNAUTHENTICATED = 5, 16
 
 
-@pytest.mark.parametrize("where", ["edge_target", "tenant_target"])
-async def test_node_creates_reads_watches_and_is_refused(mesh: Mesh, where: str) -> None:
+@pytest.mark.parametrize(
+    ("where", "contract"),
+    [("edge_target", DESCRIPTORS), ("tenant_target", ROOT / "protos")],
+    ids=["edge, descriptors", "tenant_svc, protos"],
+)
+async def test_node_creates_reads_watches_and_is_refused(mesh: Mesh, where: str, contract: Path) -> None:
     slug = f"node-{uuid.uuid4().hex[:12]}"
     environment = {"OPERATOR_KEY": mesh.operator_key, "NODE_PATH": str(TOOLS / "node" / "node_modules")}
-    done = await run(node(), str(CLIENT), getattr(mesh, where), str(DESCRIPTORS), slug, environment=environment)
+    done = await run(node(), str(CLIENT), getattr(mesh, where), str(contract), slug, environment=environment)
     assert done.code == 0, done.err
     said = json.loads(done.out)
     assert (said["created"]["slug"], said["created"]["display_name"]) == (slug, "Nœud")

@@ -167,7 +167,7 @@ class RefreshTokenResponse(_message.Message):
     access_token: _builtins.str
     """access_token is a JWT for `authorization: Bearer …` (RFC 9068)."""
     refresh_token: _builtins.str
-    """refresh_token replaces the one that was sent."""
+    """refresh_token is the one that is active now. It replaces the one that was sent."""
     expires_in: _builtins.int
     """expires_in is the access token's lifetime in seconds (RFC 6749)."""
     def __init__(

@@ -82,9 +82,9 @@ class AuthServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RefreshToken(self, request, context):
-        """RefreshToken exchanges a refresh token for a new pair of tokens. For 10 s the old token yields the same successor,
-        so that a client can repeat a call whose answer was lost. A later use of it revokes the session. Fails with
-        UNAUTHENTICATED `SESSION_ENDED`.
+        """RefreshToken exchanges a refresh token for a new pair of tokens. For 10 s the old token yields the refresh token that
+        is active now. So a client can repeat a call whose answer was lost, and a slow tab goes on with the token of a fast
+        one. A later use of the old token revokes the session. Fails with UNAUTHENTICATED `SESSION_ENDED`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -46,9 +46,9 @@ class AuthServiceStub:
     an unknown address and a wrong password, in bytes and in work; RESOURCE_EXHAUSTED `RATE_LIMITED`, `HASHING_BUSY`.
     """
     RefreshToken: _grpc.UnaryUnaryMultiCallable[_auth_service_pb2.RefreshTokenRequest, _auth_service_pb2.RefreshTokenResponse]
-    """RefreshToken exchanges a refresh token for a new pair of tokens. For 10 s the old token yields the same successor,
-    so that a client can repeat a call whose answer was lost. A later use of it revokes the session. Fails with
-    UNAUTHENTICATED `SESSION_ENDED`.
+    """RefreshToken exchanges a refresh token for a new pair of tokens. For 10 s the old token yields the refresh token that
+    is active now. So a client can repeat a call whose answer was lost, and a slow tab goes on with the token of a fast
+    one. A later use of the old token revokes the session. Fails with UNAUTHENTICATED `SESSION_ENDED`.
     """
     GetMe: _grpc.UnaryUnaryMultiCallable[_auth_service_pb2.GetMeRequest, _user_pb2.User]
     """GetMe returns the user of the access token that came with the call."""
@@ -70,9 +70,9 @@ class AuthServiceAsyncStub(AuthServiceStub):
     an unknown address and a wrong password, in bytes and in work; RESOURCE_EXHAUSTED `RATE_LIMITED`, `HASHING_BUSY`.
     """
     RefreshToken: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.RefreshTokenRequest, _auth_service_pb2.RefreshTokenResponse]  # type: ignore[assignment]
-    """RefreshToken exchanges a refresh token for a new pair of tokens. For 10 s the old token yields the same successor,
-    so that a client can repeat a call whose answer was lost. A later use of it revokes the session. Fails with
-    UNAUTHENTICATED `SESSION_ENDED`.
+    """RefreshToken exchanges a refresh token for a new pair of tokens. For 10 s the old token yields the refresh token that
+    is active now. So a client can repeat a call whose answer was lost, and a slow tab goes on with the token of a fast
+    one. A later use of the old token revokes the session. Fails with UNAUTHENTICATED `SESSION_ENDED`.
     """
     GetMe: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.GetMeRequest, _user_pb2.User]  # type: ignore[assignment]
     """GetMe returns the user of the access token that came with the call."""
@@ -109,9 +109,9 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _auth_service_pb2.RefreshTokenRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_auth_service_pb2.RefreshTokenResponse, _abc.Awaitable[_auth_service_pb2.RefreshTokenResponse]]:
-        """RefreshToken exchanges a refresh token for a new pair of tokens. For 10 s the old token yields the same successor,
-        so that a client can repeat a call whose answer was lost. A later use of it revokes the session. Fails with
-        UNAUTHENTICATED `SESSION_ENDED`.
+        """RefreshToken exchanges a refresh token for a new pair of tokens. For 10 s the old token yields the refresh token that
+        is active now. So a client can repeat a call whose answer was lost, and a slow tab goes on with the token of a fast
+        one. A later use of the old token revokes the session. Fails with UNAUTHENTICATED `SESSION_ENDED`.
         """
 
     @_abc_1.abstractmethod

@@ -24,13 +24,14 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n tenantmesh/policy/v1/watch.proto\x12\x14tenantmesh.policy.v1\"\x1f\n\nCheckpoint\x12\x11\n\tcaught_up\x18\x01 \x01(\x08\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n tenantmesh/policy/v1/watch.proto\x12\x14tenantmesh.policy.v1\"\x1f\n\nCheckpoint\x12\x11\n\tcaught_up\x18\x01 \x01(\x08\x42G\n\x18\x63om.tenantmesh.policy.v1B\nWatchProtoP\x01Z\x1dtenantmesh/policy/v1;policyv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tenantmesh.policy.v1.watch_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-  DESCRIPTOR._loaded_options = None
+  _globals['DESCRIPTOR']._loaded_options = None
+  _globals['DESCRIPTOR']._serialized_options = b'\n\030com.tenantmesh.policy.v1B\nWatchProtoP\001Z\035tenantmesh/policy/v1;policyv1'
   _globals['_CHECKPOINT']._serialized_start=58
   _globals['_CHECKPOINT']._serialized_end=89
 # @@protoc_insertion_point(module_scope)

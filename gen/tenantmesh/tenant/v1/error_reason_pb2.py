@@ -24,13 +24,14 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'tenantmesh/tenant/v1/error_reason.proto\x12\x14tenantmesh.tenant.v1*\xb4\x05\n\x0b\x45rrorReason\x12\x1c\n\x18\x45RROR_REASON_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x45RROR_REASON_SLUG_TAKEN\x10\x01\x12\"\n\x1e\x45RROR_REASON_REQUEST_ID_REUSED\x10\x02\x12\x1e\n\x1a\x45RROR_REASON_ETAG_MISMATCH\x10\x03\x12\x1f\n\x1b\x45RROR_REASON_CURSOR_EXPIRED\x10\x04\x12\x1f\n\x1b\x45RROR_REASON_WATCH_TOO_SLOW\x10\x05\x12\x1f\n\x1b\x45RROR_REASON_FEATURE_EXISTS\x10\x06\x12\"\n\x1e\x45RROR_REASON_FEATURE_NOT_FOUND\x10\x07\x12\x1c\n\x18\x45RROR_REASON_PLAN_EXISTS\x10\x08\x12\x1f\n\x1b\x45RROR_REASON_PLAN_NOT_FOUND\x10\t\x12\x1e\n\x1a\x45RROR_REASON_PLAN_ARCHIVED\x10\n\x12#\n\x1f\x45RROR_REASON_PLAN_NOT_PUBLISHED\x10\x0b\x12 \n\x1c\x45RROR_REASON_GRANT_NOT_FOUND\x10\x0c\x12%\n!ERROR_REASON_ALLOCATION_NOT_FOUND\x10\r\x12\"\n\x1e\x45RROR_REASON_ALLOCATION_CLOSED\x10\x0e\x12\x1f\n\x1b\x45RROR_REASON_GAUGE_REPORTED\x10\x0f\x12$\n ERROR_REASON_OPERATION_NOT_FOUND\x10\x10\x12\x1b\n\x17\x45RROR_REASON_OVER_LIMIT\x10\x11\x12$\n ERROR_REASON_MIGRATION_UNDER_WAY\x10\x12\x12$\n ERROR_REASON_OPERATION_CANCELLED\x10\x13\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'tenantmesh/tenant/v1/error_reason.proto\x12\x14tenantmesh.tenant.v1*\xb4\x05\n\x0b\x45rrorReason\x12\x1c\n\x18\x45RROR_REASON_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x45RROR_REASON_SLUG_TAKEN\x10\x01\x12\"\n\x1e\x45RROR_REASON_REQUEST_ID_REUSED\x10\x02\x12\x1e\n\x1a\x45RROR_REASON_ETAG_MISMATCH\x10\x03\x12\x1f\n\x1b\x45RROR_REASON_CURSOR_EXPIRED\x10\x04\x12\x1f\n\x1b\x45RROR_REASON_WATCH_TOO_SLOW\x10\x05\x12\x1f\n\x1b\x45RROR_REASON_FEATURE_EXISTS\x10\x06\x12\"\n\x1e\x45RROR_REASON_FEATURE_NOT_FOUND\x10\x07\x12\x1c\n\x18\x45RROR_REASON_PLAN_EXISTS\x10\x08\x12\x1f\n\x1b\x45RROR_REASON_PLAN_NOT_FOUND\x10\t\x12\x1e\n\x1a\x45RROR_REASON_PLAN_ARCHIVED\x10\n\x12#\n\x1f\x45RROR_REASON_PLAN_NOT_PUBLISHED\x10\x0b\x12 \n\x1c\x45RROR_REASON_GRANT_NOT_FOUND\x10\x0c\x12%\n!ERROR_REASON_ALLOCATION_NOT_FOUND\x10\r\x12\"\n\x1e\x45RROR_REASON_ALLOCATION_CLOSED\x10\x0e\x12\x1f\n\x1b\x45RROR_REASON_GAUGE_REPORTED\x10\x0f\x12$\n ERROR_REASON_OPERATION_NOT_FOUND\x10\x10\x12\x1b\n\x17\x45RROR_REASON_OVER_LIMIT\x10\x11\x12$\n ERROR_REASON_MIGRATION_UNDER_WAY\x10\x12\x12$\n ERROR_REASON_OPERATION_CANCELLED\x10\x13\x42M\n\x18\x63om.tenantmesh.tenant.v1B\x10\x45rrorReasonProtoP\x01Z\x1dtenantmesh/tenant/v1;tenantv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tenantmesh.tenant.v1.error_reason_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-  DESCRIPTOR._loaded_options = None
+  _globals['DESCRIPTOR']._loaded_options = None
+  _globals['DESCRIPTOR']._serialized_options = b'\n\030com.tenantmesh.tenant.v1B\020ErrorReasonProtoP\001Z\035tenantmesh/tenant/v1;tenantv1'
   _globals['_ERRORREASON']._serialized_start=66
   _globals['_ERRORREASON']._serialized_end=758
 # @@protoc_insertion_point(module_scope)

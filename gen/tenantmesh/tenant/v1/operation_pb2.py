@@ -24,13 +24,14 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$tenantmesh/tenant/v1/operation.proto\x12\x14tenantmesh.tenant.v1*\x85\x02\n\x0eOperationState\x12\x1f\n\x1bOPERATION_STATE_UNSPECIFIED\x10\x00\x12\x1d\n\x19OPERATION_STATE_VALIDATED\x10\x01\x12\x1d\n\x19OPERATION_STATE_SCHEDULED\x10\x02\x12\x1c\n\x18OPERATION_STATE_CHECKING\x10\x03\x12\x1c\n\x18OPERATION_STATE_APPLYING\x10\x04\x12\x1d\n\x19OPERATION_STATE_SUCCEEDED\x10\x05\x12\x1a\n\x16OPERATION_STATE_FAILED\x10\x06\x12\x1d\n\x19OPERATION_STATE_CANCELLED\x10\x07\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$tenantmesh/tenant/v1/operation.proto\x12\x14tenantmesh.tenant.v1*\x85\x02\n\x0eOperationState\x12\x1f\n\x1bOPERATION_STATE_UNSPECIFIED\x10\x00\x12\x1d\n\x19OPERATION_STATE_VALIDATED\x10\x01\x12\x1d\n\x19OPERATION_STATE_SCHEDULED\x10\x02\x12\x1c\n\x18OPERATION_STATE_CHECKING\x10\x03\x12\x1c\n\x18OPERATION_STATE_APPLYING\x10\x04\x12\x1d\n\x19OPERATION_STATE_SUCCEEDED\x10\x05\x12\x1a\n\x16OPERATION_STATE_FAILED\x10\x06\x12\x1d\n\x19OPERATION_STATE_CANCELLED\x10\x07\x42K\n\x18\x63om.tenantmesh.tenant.v1B\x0eOperationProtoP\x01Z\x1dtenantmesh/tenant/v1;tenantv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tenantmesh.tenant.v1.operation_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-  DESCRIPTOR._loaded_options = None
+  _globals['DESCRIPTOR']._loaded_options = None
+  _globals['DESCRIPTOR']._serialized_options = b'\n\030com.tenantmesh.tenant.v1B\016OperationProtoP\001Z\035tenantmesh/tenant/v1;tenantv1'
   _globals['_OPERATIONSTATE']._serialized_start=63
   _globals['_OPERATIONSTATE']._serialized_end=324
 # @@protoc_insertion_point(module_scope)
