@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
 
 from tenantmesh.chassis.settings import ServiceSettings, TokenSettings
 from tenantmesh.runtime.settings import Duration, Group, ServerSettings
@@ -15,6 +18,7 @@ class SigningSettings(TokenSettings):
     """The access tokens that auth_svc issues, and the keys that sign them."""
 
     kek_file: Path
+    client_id: Annotated[str, Field(max_length=200, pattern=r"^[\x20-\x7e]*$")] = "tenantmesh"
     sign_for: Duration = timedelta(days=30)
     publish_before: Duration = timedelta(minutes=10)
 

@@ -88,10 +88,12 @@ class AccessClaims:
     epoch: int = 0
     """The revocation epoch that the token belongs to."""
     roles: tuple[str, ...] = ()
+    client_id: str = ""
+    """The OAuth client that the token was issued to. Empty: the token has no such claim, as RFC 9068 would demand."""
 
     def payload(self) -> dict[str, Any]:
         """Return the claims under their registered names."""
-        return {
+        claims: dict[str, Any] = {
             "iss": self.issuer,
             "aud": self.audience,
             "sub": self.subject,
@@ -103,11 +105,16 @@ class AccessClaims:
             "epoch": self.epoch,
             "roles": list(self.roles),
         }
+        return {**claims, _CLIENT: self.client_id} if self.client_id else claims
 
 
 _TEXT = ("iss", "aud", "sub", "tid", "sid", "jti")
 _WHOLE = ("iat", "exp", "epoch")
-_CLAIMS = frozenset({*_TEXT, *_WHOLE, "roles"})
+_CLIENT = "client_id"
+_NO_TEXT = frozenset({*_WHOLE, "roles"})
+_CLAIMS = _NO_TEXT | frozenset(_TEXT)
+_WITH_CLIENT = _CLAIMS | {_CLIENT}
+"""Both are verified: issuers of before, and those that leave the claim out for verifiers of before, send the first."""
 
 
 class JwtVerifier:
@@ -159,7 +166,7 @@ class JwtVerifier:
         return _segment(token, 1)
 
     def _checked(self, payload: dict[str, Any]) -> AccessClaims:
-        if set(payload) != _CLAIMS or not _well_typed(payload):
+        if not _well_typed(payload):
             raise _invalid("its claims are not those of this mesh")
         tenant_id = parse_tenant_id(payload["tid"])
         if tenant_id is None:
@@ -186,12 +193,17 @@ class JwtVerifier:
             expires_at=payload["exp"],
             epoch=payload["epoch"],
             roles=tuple(payload["roles"]),
+            client_id=payload.get(_CLIENT, ""),
         )
 
 
 def _well_typed(payload: dict[str, Any]) -> bool:
+    """Return whether there are exactly the claims of this mesh, each of its type."""
+    names = set(payload)
+    if names not in (_WITH_CLIENT, _CLAIMS):
+        return False
     return (
-        all(type(payload[name]) is str and payload[name] for name in _TEXT)
+        all(type(payload[name]) is str and payload[name] for name in names - _NO_TEXT)
         and all(type(payload[name]) is int and 0 <= payload[name] < 1 << 53 for name in _WHOLE)
         and type(payload["roles"]) is list
         and all(type(role) is str for role in payload["roles"])

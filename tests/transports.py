@@ -108,7 +108,8 @@ class GrpcTransport:
         except grpc.aio.AioRpcError as error:
             return _refusal(error)
         body = json_format.MessageToDict(answer, always_print_fields_with_no_presence=True)
-        return Answer("OK", body, headers=_text(await call.trailing_metadata()))
+        headers = {**_text(await call.initial_metadata()), **_text(await call.trailing_metadata())}
+        return Answer("OK", body, headers=headers)
 
 
 def rich_status(error: grpc.aio.AioRpcError) -> Any:

@@ -14,6 +14,9 @@ from tenantmesh.policy.v1 import policy_pb2
 
 __all__ = ["discovery_document", "introspection", "jwk"]
 
+NO_RESPONSE_TYPE = ["none"]
+"""The list is required and must not be empty. `none` is the registered type of a response without tokens."""
+
 _AUDIENCES = {
     CallerKind.USER: policy_pb2.AUDIENCE_USER,
     CallerKind.SERVICE: policy_pb2.AUDIENCE_SERVICE,
@@ -32,8 +35,8 @@ def discovery_document(discovery: Discovery) -> pb.GetDiscoveryResponse:
     return pb.GetDiscoveryResponse(
         issuer=discovery.issuer,
         jwks_uri=discovery.jwks_uri,
-        token_endpoint=discovery.token_endpoint,
-        introspection_endpoint=discovery.introspection_endpoint,
+        response_types_supported=NO_RESPONSE_TYPE,
+        subject_types_supported=["public"],
         id_token_signing_alg_values_supported=[ALGORITHM],
     )
 

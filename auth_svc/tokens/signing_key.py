@@ -9,8 +9,10 @@ from itertools import pairwise
 
 from tenantmesh.interceptors.tokens import MAX_LIFETIME
 
-__all__ = ["KeySchedule", "SigningKey", "published"]
+__all__ = ["RELOAD_EVERY", "KeySchedule", "SigningKey", "published"]
 
+RELOAD_EVERY = timedelta(seconds=60)
+"""How often each process reads the keys: it publishes a key of another process this much later at most."""
 _CLOCKS_DIFFER = timedelta(seconds=60)
 
 
@@ -31,6 +33,11 @@ class KeySchedule:
 
     sign_for: timedelta = timedelta(days=30)
     publish_before: timedelta = timedelta(minutes=10)
+
+    @property
+    def cached_for(self) -> timedelta:
+        """How long a cache may keep the published keys, so that it has every key before the key signs."""
+        return max(timedelta(), self.publish_before - RELOAD_EVERY - _CLOCKS_DIFFER)
 
     def next_activation(self, keys: Sequence[SigningKey], now: datetime) -> datetime | None:
         """Return when a key that is made now begins to sign, or None while none is needed. The first signs at once."""

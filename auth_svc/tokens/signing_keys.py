@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from tenantmesh.auth_svc.tokens import repository
-from tenantmesh.auth_svc.tokens.signing_key import KeySchedule, SigningKey, published
+from tenantmesh.auth_svc.tokens.signing_key import RELOAD_EVERY, KeySchedule, SigningKey, published
 from tenantmesh.chassis.background import Repeating
 from tenantmesh.chassis.doors import Doors
 from tenantmesh.chassis.locks import hold
@@ -23,7 +23,6 @@ __all__ = ["KeyRing"]
 
 _REASON = "signing keys sign for all tenants"
 
-RELOAD_EVERY = timedelta(seconds=60)
 REFRESH_AT_MOST_EVERY = timedelta(seconds=1)
 
 
@@ -75,6 +74,11 @@ class KeyRing:
     def published(self) -> list[SigningKey]:
         """Return the keys to publish now, including the next one to sign."""
         return published(self._keys, self._now())
+
+    @property
+    def cached_for(self) -> timedelta:
+        """How long a cache may keep the published keys."""
+        return self._schedule.cached_for
 
     def get(self, kid: str) -> Ed25519PublicKey | None:
         """As `KeySet.get`. A retired key is unknown."""

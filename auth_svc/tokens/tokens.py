@@ -44,11 +44,17 @@ class Signer(Protocol):
 
 
 class AccessTokens:
-    """Issues access tokens (RFC 9068) of 300 s."""
+    """Issues access tokens of 300 s: with a `client_id` they are those of RFC 9068.
 
-    def __init__(self, issuer: str, audience: str, keys: Signer, clock: Callable[[], float] = time.time) -> None:
+    client_id: the client that sign-in through AuthService stands for. Empty leaves the claim out.
+    """
+
+    def __init__(
+        self, issuer: str, audience: str, client_id: str, keys: Signer, clock: Callable[[], float] = time.time
+    ) -> None:
         self._issuer = issuer
         self._audience = audience
+        self._client_id = client_id
         self._keys = keys
         self._clock = clock
 
@@ -67,13 +73,17 @@ class AccessTokens:
             expires_at=now + MAX_LIFETIME,
             epoch=subject.epoch,
             roles=subject.roles,
+            client_id=self._client_id,
         )
         return jwt.encode(claims.payload(), key, algorithm=ALGORITHM, headers={"kid": kid, "typ": TOKEN_TYPE})
 
 
 @dataclass(frozen=True, slots=True)
 class Discovery:
-    """The addresses of the discovery document, all under the issuer."""
+    """The addresses of the discovery document, all under the issuer.
+
+    It names what a standard client can use. An endpoint of OAuth belongs here once it takes forms (RFC 6749, RFC 7662).
+    """
 
     issuer: str
 
@@ -81,16 +91,6 @@ class Discovery:
     def jwks_uri(self) -> str:
         """The address of the public keys."""
         return f"{self.issuer}/.well-known/jwks.json"
-
-    @property
-    def token_endpoint(self) -> str:
-        """The address that exchanges refresh tokens."""
-        return f"{self.issuer}/api/v1/auth/token:refresh"
-
-    @property
-    def introspection_endpoint(self) -> str:
-        """The address that introspects credentials."""
-        return f"{self.issuer}/api/v1/auth/token:introspect"
 
 
 class LiveSessions(Protocol):

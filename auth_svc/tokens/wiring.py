@@ -35,7 +35,7 @@ def key_ring(resources: AuthResources) -> KeyRing:
 def access_tokens(resources: AuthResources, keys: KeyRing) -> AccessTokens:
     """Make the use case that issues access tokens."""
     tokens = resources.settings.tokens
-    return AccessTokens(tokens.issuer, tokens.audience, keys)
+    return AccessTokens(tokens.issuer, tokens.audience, tokens.client_id, keys)
 
 
 def build(resources: AuthResources, keys: KeyRing, system_keys: SystemKeys, sessions: LiveSessions) -> TokensCapability:

@@ -86,7 +86,7 @@ class World:
         self.sessions = Sessions(
             self.doors,
             self.tenants,
-            AccessTokens("http://issuer.test", "tenantmesh", OneKey(), self.clock.timestamp),
+            AccessTokens("http://issuer.test", "tenantmesh", "tenantmesh", OneKey(), self.clock.timestamp),
             self.refresh_tokens,
             SessionLifetimes(),
             self.clock,

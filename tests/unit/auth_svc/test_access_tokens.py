@@ -13,7 +13,9 @@ from typing import Any
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from google.protobuf.json_format import MessageToDict
 
+from tenantmesh.auth_svc.tokens.mapping import discovery_document
 from tenantmesh.auth_svc.tokens.tokens import AccessTokens, Discovery, Introspection, TokenSubject
 from tenantmesh.interceptors.caller import CallerKind
 from tenantmesh.interceptors.credentials import UnknownKey
@@ -23,7 +25,7 @@ from tenantmesh.interceptors.testing import MemoryApiKeys
 from tenantmesh.interceptors.tokens import JwtVerifier, StaticKeySet
 from tests.signing import OneKey
 
-ISSUER, AUDIENCE = "http://issuer.test", "tenantmesh"
+ISSUER, AUDIENCE, CLIENT = "http://issuer.test", "tenantmesh", "tenantmesh"
 SUBJECT = TokenSubject(uuid.uuid4(), TenantId(uuid.uuid4()), uuid.uuid4(), epoch=3, roles=("member",))
 
 
@@ -50,6 +52,7 @@ class Mint:
         claims = {
             "iss": ISSUER, "aud": AUDIENCE, "sub": str(SUBJECT.user_id), "tid": str(SUBJECT.tenant_id),
             "sid": str(SUBJECT.session_id), "jti": "j", "iat": now, "exp": now + 300, "epoch": 0, "roles": ["member"],
+            "client_id": CLIENT,
         }  # fmt: skip
         return {name: value for name, value in {**claims, **changes}.items() if value is not ...}
 
@@ -72,7 +75,7 @@ def mint() -> Mint:
     keys = OneKey()
     kid, private = keys.signer()
     verifier = JwtVerifier(ISSUER, AUDIENCE, StaticKeySet({kid: private.public_key()}))
-    return Mint(keys, AccessTokens(ISSUER, AUDIENCE, keys), verifier)
+    return Mint(keys, AccessTokens(ISSUER, AUDIENCE, CLIENT, keys), verifier)
 
 
 async def test_a_token_says_what_the_design_says_and_nothing_else(mint: Mint) -> None:
@@ -84,6 +87,20 @@ async def test_a_token_says_what_the_design_says_and_nothing_else(mint: Mint) ->
     assert (claims.session_id, claims.epoch, claims.roles) == (str(SUBJECT.session_id), 3, ("member",))
     assert claims.expires_at - claims.issued_at == 300
     assert mint.verifier.claims(mint.tokens.issue(SUBJECT)).token_id != claims.token_id
+
+
+async def test_a_token_has_the_claims_that_standard_validators_demand(mint: Mint) -> None:
+    """Those of RFC 9068, section 2.2."""
+    claims = jwt.decode(mint.tokens.issue(SUBJECT), options={"verify_signature": False})
+    assert set(claims) >= {"iss", "exp", "aud", "sub", "client_id", "iat", "jti"}
+    assert claims["client_id"] == CLIENT
+
+
+async def test_tokens_without_a_client_verify_too_so_that_old_and_new_processes_serve_together(mint: Mint) -> None:
+    before = AccessTokens(ISSUER, AUDIENCE, "", mint.keys).issue(SUBJECT)
+    assert "client_id" not in jwt.decode(before, options={"verify_signature": False})
+    assert mint.verifier.claims(before).client_id == ""
+    assert mint.verifier.verify(mint.sign(mint.payload(client_id=...))).subject == str(SUBJECT.user_id)
 
 
 async def test_our_own_signature_over_good_claims_passes(mint: Mint) -> None:
@@ -121,7 +138,10 @@ CLAIMS: dict[str, dict[str, Any]] = {
     "roles as text": {"roles": "owner"},
     "a role that is no text": {"roles": [["owner"]]},
     "no roles": {"roles": ...},
+    "client a number": {"client_id": 1},
+    "empty client": {"client_id": ""},
     "more claims": {"admin": True},
+    "another claim for the client": {"client_id": ..., "admin": True},
     "not before": {"nbf": NOW},
 }
 HEADERS: dict[str, dict[str, Any]] = {
@@ -243,8 +263,12 @@ async def test_introspection_of_an_unknown_key_id_is_no_error(mint: Mint, intros
     assert await introspection.inspect(mint.sign(mint.payload(), kid="unknown")) is None
 
 
-def test_discovery_names_addresses_under_the_issuer() -> None:
-    discovery = Discovery("https://auth.example.com")
-    assert discovery.jwks_uri == "https://auth.example.com/.well-known/jwks.json"
-    assert discovery.token_endpoint == "https://auth.example.com/api/v1/auth/token:refresh"
-    assert discovery.introspection_endpoint == "https://auth.example.com/api/v1/auth/token:introspect"
+def test_discovery_names_what_a_standard_client_can_use_and_nothing_else() -> None:
+    document = MessageToDict(discovery_document(Discovery("https://auth.example.com")))
+    assert document == {
+        "issuer": "https://auth.example.com",
+        "jwks_uri": "https://auth.example.com/.well-known/jwks.json",
+        "response_types_supported": ["none"],
+        "subject_types_supported": ["public"],
+        "id_token_signing_alg_values_supported": ["EdDSA"],
+    }

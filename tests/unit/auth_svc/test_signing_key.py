@@ -22,6 +22,12 @@ def kids(keys: list[SigningKey], now: datetime) -> list[str]:
     return [each.kid for each in published(keys, now)]
 
 
+@pytest.mark.parametrize(("published_before", "cached"), [(10, 8), (3, 1), (2, 0), (1, 0)])
+def test_a_cache_has_every_key_before_the_key_signs(published_before: int, cached: int) -> None:
+    schedule = KeySchedule(publish_before=timedelta(minutes=published_before))
+    assert schedule.cached_for == timedelta(minutes=cached)
+
+
 def test_the_first_key_signs_at_once() -> None:
     assert SCHEDULE.next_activation([], NOW) == NOW
 

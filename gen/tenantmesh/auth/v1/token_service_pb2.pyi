@@ -131,32 +131,51 @@ class GetDiscoveryResponse(_message.Message):
     TOKEN_ENDPOINT_FIELD_NUMBER: _builtins.int
     INTROSPECTION_ENDPOINT_FIELD_NUMBER: _builtins.int
     ID_TOKEN_SIGNING_ALG_VALUES_SUPPORTED_FIELD_NUMBER: _builtins.int
+    RESPONSE_TYPES_SUPPORTED_FIELD_NUMBER: _builtins.int
+    SUBJECT_TYPES_SUPPORTED_FIELD_NUMBER: _builtins.int
     issuer: _builtins.str
     """issuer is the `iss` of every access token."""
     jwks_uri: _builtins.str
     """jwks_uri is where the public keys are."""
     token_endpoint: _builtins.str
-    """token_endpoint exchanges refresh tokens."""
+    """token_endpoint is the token endpoint of RFC 6749. Unset: there is none that takes forms."""
     introspection_endpoint: _builtins.str
-    """introspection_endpoint verifies tokens."""
+    """introspection_endpoint is the endpoint of RFC 7662. Unset: there is none that takes forms."""
     @_builtins.property
     def id_token_signing_alg_values_supported(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """id_token_signing_alg_values_supported lists the signature algorithms."""
+        """id_token_signing_alg_values_supported lists the signature algorithms, which verifiers of access tokens read too."""
+
+    @_builtins.property
+    def response_types_supported(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """response_types_supported is `none`: there is no authorization endpoint."""
+
+    @_builtins.property
+    def subject_types_supported(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """subject_types_supported is `public`: every service sees the same `sub` of a user."""
 
     def __init__(
         self,
         *,
         issuer: _builtins.str = ...,
         jwks_uri: _builtins.str = ...,
-        token_endpoint: _builtins.str = ...,
-        introspection_endpoint: _builtins.str = ...,
+        token_endpoint: _builtins.str | None = ...,
+        introspection_endpoint: _builtins.str | None = ...,
         id_token_signing_alg_values_supported: _abc.Iterable[_builtins.str] | None = ...,
+        response_types_supported: _abc.Iterable[_builtins.str] | None = ...,
+        subject_types_supported: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_introspection_endpoint", b"_introspection_endpoint", "_token_endpoint", b"_token_endpoint", "introspection_endpoint", b"introspection_endpoint", "token_endpoint", b"token_endpoint"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["id_token_signing_alg_values_supported", b"id_token_signing_alg_values_supported", "introspection_endpoint", b"introspection_endpoint", "issuer", b"issuer", "jwks_uri", b"jwks_uri", "token_endpoint", b"token_endpoint"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_introspection_endpoint", b"_introspection_endpoint", "_token_endpoint", b"_token_endpoint", "id_token_signing_alg_values_supported", b"id_token_signing_alg_values_supported", "introspection_endpoint", b"introspection_endpoint", "issuer", b"issuer", "jwks_uri", b"jwks_uri", "response_types_supported", b"response_types_supported", "subject_types_supported", b"subject_types_supported", "token_endpoint", b"token_endpoint"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__introspection_endpoint: _TypeAlias = _typing.Literal["introspection_endpoint"]  # noqa: Y015
+    _WhichOneofArgType__introspection_endpoint: _TypeAlias = _typing.Literal["_introspection_endpoint", b"_introspection_endpoint"]  # noqa: Y015
+    _WhichOneofReturnType__token_endpoint: _TypeAlias = _typing.Literal["token_endpoint"]  # noqa: Y015
+    _WhichOneofArgType__token_endpoint: _TypeAlias = _typing.Literal["_token_endpoint", b"_token_endpoint"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__introspection_endpoint) -> _WhichOneofReturnType__introspection_endpoint | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__token_endpoint) -> _WhichOneofReturnType__token_endpoint | None: ...
 
 Global___GetDiscoveryResponse: _TypeAlias = GetDiscoveryResponse  # noqa: Y015
 

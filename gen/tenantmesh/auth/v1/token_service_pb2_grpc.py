@@ -64,15 +64,17 @@ class TokenServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetDiscovery(self, request, context):
-        """GetDiscovery returns the issuer and its endpoints (RFC 8414, OpenID Connect Discovery).
+        """GetDiscovery returns the issuer and where its keys are, in the form of RFC 8414 and OpenID Connect Discovery, for
+        programs that verify access tokens. It names no endpoint that a standard client could not use: signing in, refreshing
+        and introspecting are methods of this API, with JSON bodies.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def IntrospectToken(self, request, context):
-        """IntrospectToken says whether an access token or API key is valid, and whose it is (RFC 7662). An invalid one is not an
-        error: `active` is false and nothing else is set.
+        """IntrospectToken says whether an access token or API key is valid, and whose it is. As in RFC 7662, an invalid one is
+        not an error: `active` is false and nothing else is set. Unlike there, request and response have the form of this API.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -36,10 +36,13 @@ class TokenServiceStub:
     GetJwks: _grpc.UnaryUnaryMultiCallable[_token_service_pb2.GetJwksRequest, _token_service_pb2.GetJwksResponse]
     """GetJwks returns the public keys that verify access tokens (RFC 7517), including the next key before it signs."""
     GetDiscovery: _grpc.UnaryUnaryMultiCallable[_token_service_pb2.GetDiscoveryRequest, _token_service_pb2.GetDiscoveryResponse]
-    """GetDiscovery returns the issuer and its endpoints (RFC 8414, OpenID Connect Discovery)."""
+    """GetDiscovery returns the issuer and where its keys are, in the form of RFC 8414 and OpenID Connect Discovery, for
+    programs that verify access tokens. It names no endpoint that a standard client could not use: signing in, refreshing
+    and introspecting are methods of this API, with JSON bodies.
+    """
     IntrospectToken: _grpc.UnaryUnaryMultiCallable[_token_service_pb2.IntrospectTokenRequest, _token_service_pb2.IntrospectTokenResponse]
-    """IntrospectToken says whether an access token or API key is valid, and whose it is (RFC 7662). An invalid one is not an
-    error: `active` is false and nothing else is set.
+    """IntrospectToken says whether an access token or API key is valid, and whose it is. As in RFC 7662, an invalid one is
+    not an error: `active` is false and nothing else is set. Unlike there, request and response have the form of this API.
     """
 
 @_typing.type_check_only
@@ -50,10 +53,13 @@ class TokenServiceAsyncStub(TokenServiceStub):
     GetJwks: _aio.UnaryUnaryMultiCallable[_token_service_pb2.GetJwksRequest, _token_service_pb2.GetJwksResponse]  # type: ignore[assignment]
     """GetJwks returns the public keys that verify access tokens (RFC 7517), including the next key before it signs."""
     GetDiscovery: _aio.UnaryUnaryMultiCallable[_token_service_pb2.GetDiscoveryRequest, _token_service_pb2.GetDiscoveryResponse]  # type: ignore[assignment]
-    """GetDiscovery returns the issuer and its endpoints (RFC 8414, OpenID Connect Discovery)."""
+    """GetDiscovery returns the issuer and where its keys are, in the form of RFC 8414 and OpenID Connect Discovery, for
+    programs that verify access tokens. It names no endpoint that a standard client could not use: signing in, refreshing
+    and introspecting are methods of this API, with JSON bodies.
+    """
     IntrospectToken: _aio.UnaryUnaryMultiCallable[_token_service_pb2.IntrospectTokenRequest, _token_service_pb2.IntrospectTokenResponse]  # type: ignore[assignment]
-    """IntrospectToken says whether an access token or API key is valid, and whose it is (RFC 7662). An invalid one is not an
-    error: `active` is false and nothing else is set.
+    """IntrospectToken says whether an access token or API key is valid, and whose it is. As in RFC 7662, an invalid one is
+    not an error: `active` is false and nothing else is set. Unlike there, request and response have the form of this API.
     """
 
 class TokenServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -73,7 +79,10 @@ class TokenServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _token_service_pb2.GetDiscoveryRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_token_service_pb2.GetDiscoveryResponse, _abc.Awaitable[_token_service_pb2.GetDiscoveryResponse]]:
-        """GetDiscovery returns the issuer and its endpoints (RFC 8414, OpenID Connect Discovery)."""
+        """GetDiscovery returns the issuer and where its keys are, in the form of RFC 8414 and OpenID Connect Discovery, for
+        programs that verify access tokens. It names no endpoint that a standard client could not use: signing in, refreshing
+        and introspecting are methods of this API, with JSON bodies.
+        """
 
     @_abc_1.abstractmethod
     def IntrospectToken(
@@ -81,8 +90,8 @@ class TokenServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _token_service_pb2.IntrospectTokenRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_token_service_pb2.IntrospectTokenResponse, _abc.Awaitable[_token_service_pb2.IntrospectTokenResponse]]:
-        """IntrospectToken says whether an access token or API key is valid, and whose it is (RFC 7662). An invalid one is not an
-        error: `active` is false and nothing else is set.
+        """IntrospectToken says whether an access token or API key is valid, and whose it is. As in RFC 7662, an invalid one is
+        not an error: `active` is false and nothing else is set. Unlike there, request and response have the form of this API.
         """
 
 def add_TokenServiceServicer_to_server(servicer: TokenServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
