@@ -30,6 +30,7 @@ from tenantmesh.interceptors.policy import PolicyError
 from tenantmesh.interceptors.quotas import QuotaLedger, QuotaPool
 from tenantmesh.interceptors.records import CallObserver, CallTracer
 from tenantmesh.interceptors.roles import DEFAULT_ROLES
+from tenantmesh.interceptors.stopping import stop_signal
 from tenantmesh.interceptors.tenants import TenantChange, TenantId, TenantRecord, TenantSource, TenantState
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ __all__ = [
     "parse_identities",
     "parse_rates",
     "security_event",
+    "stop_signal",
     "thread_channel",
     "tls_credentials",
 ]

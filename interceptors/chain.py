@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -140,6 +140,9 @@ class Chain:
     services: the services whose methods have policies. With `complete`, each of their methods must have one; without,
     the missing ones are refused when they are called. So are all methods of other services, except the standard health
     and reflection ones. Raises PolicyError for policies that are missing, contradictory, or can't be kept.
+
+    disconnect: closes what the ports are connected to. Closing a thread-pool server's interceptor calls it last, on the
+    loop of that interceptor, which nobody else can reach.
     """
 
     def __init__(
@@ -149,7 +152,9 @@ class Chain:
         settings: ChainSettings | None = None,
         *,
         complete: bool = True,
+        disconnect: Callable[[], Coroutine[Any, Any, None]] | None = None,
     ) -> None:
+        self._disconnect = disconnect
         self.settings = settings or ChainSettings()
         self.ports = ports
         policies = policies_of(services, complete=complete)
@@ -180,7 +185,7 @@ class Chain:
         thread."""
         from tenantmesh.interceptors.servers.threads import ThreadInterceptor
 
-        return ThreadInterceptor(self.find, self._unknown, self.settings.read_timeout, self.start, self.close)
+        return ThreadInterceptor(self.find, self._unknown, self.settings.read_timeout, self.start, self._close_all)
 
     async def start(self) -> None:
         """Begin to follow tenants and their entitlements. Call it on the loop that serves."""
@@ -203,6 +208,11 @@ class Chain:
         for port in (ports.quotas, ports.entitlements, ports.directory):
             if port is not None:
                 await port.close()
+
+    async def _close_all(self) -> None:
+        await self.close()
+        if self._disconnect is not None:
+            await self._disconnect()
 
 
 class _Deny:

@@ -15,6 +15,11 @@
     ├── Unimplemented          the service does not have the method
     └── Internal               our fault; the text is for the log, the caller gets the request id
 
+A service names its own errors in a class of its own, so that their reasons can't be taken for those of the mesh:
+
+    class NoteLocked(FailedPrecondition):
+        domain = "notes.example.com"
+
 An error has two faces: `message` goes to the caller and says what to do next; the cause (`raise … from cause`) stays in
 the log. Both are joined by the request id.
 """
@@ -106,6 +111,8 @@ class MeshError(Exception):
     """
 
     kind: ClassVar[Kind]
+    domain: ClassVar[str] = "tenantmesh"
+    """The `domain` of ErrorInfo, within which the reason is unique (AIP-193). A service's own errors set its own."""
 
     def __init__(
         self,

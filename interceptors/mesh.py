@@ -98,10 +98,13 @@ class Mesh:
     ) -> Chain:
         """Make a chain for the services of these protos (`notes_service_pb2.DESCRIPTOR`), with ports as in `ports`."""
         ports = self.ports(limiter=limiter, pool=pool, observer=observer, tracer=tracer)
-        return Chain(_services(protos), ports, settings, complete=False)
+        return Chain(_services(protos), ports, settings, complete=False, disconnect=self.close)
 
     async def close(self) -> None:
-        """Close the channels."""
+        """Close the channels. A call that comes later opens them anew.
+
+        A program on the thread-pool server need not: closing its interceptor closes the channels too.
+        """
         await self._tenant_svc.close()
         await self._auth_svc.close()
 

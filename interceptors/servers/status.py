@@ -13,9 +13,8 @@ from google.rpc import error_details_pb2, status_pb2
 
 from tenantmesh.interceptors.errors import FieldViolation, Kind, MeshError, QuotaViolation
 
-__all__ = ["DOMAIN", "Refusal", "refusal", "to_status"]
+__all__ = ["Refusal", "refusal", "to_status"]
 
-DOMAIN = "tenantmesh"
 INTERNAL_MESSAGE = "Something failed on our side. Retry later; if it lasts, report the x-request-id of this answer."
 
 
@@ -35,6 +34,7 @@ class _Wire(NamedTuple):
     """The parts of an error that go on the wire."""
 
     kind: Kind
+    domain: str
     reason: str
     message: str
     metadata: tuple[tuple[str, str], ...]
@@ -57,7 +57,9 @@ def _wire_of(error: MeshError) -> _Wire:
     seconds = None if error.retry_after is None else _coarse(error.retry_after.total_seconds())
     message = INTERNAL_MESSAGE if error.kind is Kind.INTERNAL else error.message
     metadata = tuple(sorted(error.metadata.items()))
-    return _Wire(error.kind, error.reason, message, metadata, error.violations, error.quota_violations, seconds)
+    return _Wire(
+        error.kind, error.domain, error.reason, message, metadata, error.violations, error.quota_violations, seconds
+    )
 
 
 def _coarse(seconds: float) -> float:
@@ -77,7 +79,7 @@ def _refusal(wire: _Wire) -> Refusal:
 @lru_cache(maxsize=2048)
 def _status_bytes(wire: _Wire) -> bytes:
     status = status_pb2.Status(code=grpc.StatusCode[wire.kind.name].value[0], message=wire.message)
-    _pack(status, error_details_pb2.ErrorInfo(reason=wire.reason, domain=DOMAIN, metadata=dict(wire.metadata)))
+    _pack(status, error_details_pb2.ErrorInfo(reason=wire.reason, domain=wire.domain, metadata=dict(wire.metadata)))
     if wire.violations:
         listed = [
             error_details_pb2.BadRequest.FieldViolation(field=violation.field, description=violation.description)

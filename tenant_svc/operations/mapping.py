@@ -9,7 +9,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
-from tenantmesh.interceptors.servers.status import DOMAIN
+from tenantmesh.interceptors.errors import MeshError
 from tenantmesh.tenant.v1 import operation_pb2
 from tenantmesh.tenant_svc.operations.operation import Failure, Operation, OperationState
 from tenantmesh.tenant_svc.operations.operations import LONGEST_WAIT
@@ -60,6 +60,6 @@ def _status(failure: Failure) -> status_pb2.Status:
     """Return the failure as the chain answers a refused call. The code is a name, since only operations end with some
     codes."""
     status = status_pb2.Status(code=code_pb2.Code.Value(failure.code), message=failure.message)
-    info = error_details_pb2.ErrorInfo(reason=failure.reason, domain=DOMAIN, metadata=dict(failure.metadata))
+    info = error_details_pb2.ErrorInfo(reason=failure.reason, domain=MeshError.domain, metadata=dict(failure.metadata))
     status.details.add().Pack(info)
     return status

@@ -42,6 +42,17 @@ async def main():
 
 asyncio.run(main())
 """
+OWN_PROTO = """
+syntax = "proto3";
+package own.v1;
+import "tenantmesh/policy/v1/policy.proto";
+message Asked {}
+service Own {
+  rpc Ask(Asked) returns (Asked) {
+    option (tenantmesh.policy.v1.method) = {audiences: AUDIENCE_USER tenant_scope: TENANT_SCOPE_REQUIRED};
+  }
+}
+"""
 
 
 def run(*command: str, cwd: Path = ROOT) -> str:
@@ -68,6 +79,8 @@ def test_what_the_wheel_holds(wheel: Path) -> None:
         "tenantmesh/tenant/v1/tenant_service_pb2_grpc.pyi",
         "tenantmesh/tenant/py.typed",
         "tenantmesh/descriptors.binpb",
+        "tenantmesh/protos/tenantmesh/policy/v1/policy.proto",
+        "tenantmesh/protos/tenantmesh/tenant/v1/tenant_service.proto",
         "tenantmesh/interceptors/py.typed",
         "tenantmesh/interceptors/backends/redis/rate_take.lua",
         "tenantmesh/deploy/postgres/roles.sql",
@@ -75,6 +88,30 @@ def test_what_the_wheel_holds(wheel: Path) -> None:
     ):
         assert needed in names, f"{needed} is missing"
     assert not [name for name in names if name.startswith(("gen/", "tests/", "tooling/")) or name.endswith(".key")]
+
+
+def test_the_wheel_says_its_licence(wheel: Path) -> None:
+    files = zipfile.ZipFile(wheel)
+    info = next(name.rpartition("/")[0] for name in files.namelist() if name.endswith(".dist-info/METADATA"))
+    assert "License-Expression: Apache-2.0" in files.read(f"{info}/METADATA").decode()
+    assert "Version 2.0, January 2004" in files.read(f"{info}/licenses/LICENSE").decode()
+
+
+def compiles_a_proto_of_its_own(python: Path, folder: Path) -> None:
+    """A proto of the consumer's, which imports that of policies."""
+    (folder / "own.proto").write_text(OWN_PROTO)
+    include = run(str(python), "-m", "tenantmesh.interceptors.protos", cwd=folder).strip()
+    assert Path(include).is_relative_to(folder)
+    protoc = [sys.executable, "-m", "grpc_tools.protoc", f"-I{folder}", f"-I{include}"]
+    run(*protoc, f"--python_out={folder}", "own.proto", cwd=folder)
+    assert "policy_pb2" in (folder / "own_pb2.py").read_text()
+
+
+def is_told_what_the_command_needs(python: Path) -> None:
+    done = subprocess.run([python.parent / "tenantmesh", "doctor"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "[server,embedded]" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def floors() -> list[str]:
@@ -96,6 +133,9 @@ def test_a_consumer_needs_the_library_alone(wheel: Path, tmp_path: Path, version
     (tmp_path / "interceptors").mkdir()
     (tmp_path / "interceptors" / "__init__.py").write_text("OURS = True")
     assert "served with" in run(str(python), "-W", "error", "-c", USE, cwd=tmp_path)
+    if versions == "newest":
+        compiles_a_proto_of_its_own(python, tmp_path)
+        is_told_what_the_command_needs(python)
     installed = run(UV, "pip", "list", "--python", str(python))
     for heavy in ("sqlalchemy", "asyncpg", "pydantic", "uvloop", "prometheus"):
         assert heavy not in installed.lower()

@@ -26,18 +26,12 @@ ROOT = Path(__file__).resolve().parents[2]
 GRANTS = (
     "tenants.resolve", "tenants.watch", "entitlements.read", "entitlements.watch", "quota.lease", "tokens.introspect",
 )  # fmt: skip
-# A shell starts what runs in the background with SIGINT ignored. Every child inherits that, and asyncio.run respects
-# it: the program would never hear of the interrupt when these tests themselves run in the background.
-PROGRAM = """
-import runpy, signal
-signal.signal(signal.SIGINT, signal.default_int_handler)
-runpy.run_module("tests.example.serve", run_name="__main__")
-"""
+PROGRAM = ("-m", "tests.example.serve")
 
 
 @contextlib.asynccontextmanager
-async def program(mesh: Mesh, key: str) -> AsyncIterator[str]:
-    """The program, running, by its address. It must end cleanly when it is interrupted."""
+async def program(mesh: Mesh, key: str, ends_by: signal.Signals = signal.SIGTERM) -> AsyncIterator[str]:
+    """The program, running, by its address. It must end cleanly at the signal."""
     listen = f"127.0.0.1:{free_port()}"
     variables = {
         "TENANT": mesh.tenant_target,
@@ -47,18 +41,18 @@ async def program(mesh: Mesh, key: str) -> AsyncIterator[str]:
         "LISTEN": listen,
         "PYTHONPATH": f"{ROOT}:{ROOT / 'tests/example/gen'}",
     }
-    process = await asyncio.create_subprocess_exec(sys.executable, "-c", PROGRAM, cwd=ROOT, env=os.environ | variables)
+    process = await asyncio.create_subprocess_exec(sys.executable, *PROGRAM, cwd=ROOT, env=os.environ | variables)
     try:
         yield listen
     finally:
-        process.send_signal(signal.SIGINT)
+        process.send_signal(ends_by)
         try:
             async with asyncio.timeout(20):
                 status = await process.wait()
         except TimeoutError:
             process.kill()
             raise
-        assert status == 0, "it ends cleanly when interrupted"
+        assert status == 0, "it ends cleanly"
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +98,29 @@ async def test_nobody_is_refused(target: str) -> None:
 async def test_it_ends_when_interrupted_though_the_tests_run_in_the_background(mesh: Mesh, key: str) -> None:
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        async with program(mesh, key) as listen:
+        # A shell starts what runs in the background with SIGINT ignored, and every child inherits that.
+        async with program(mesh, key, signal.SIGINT) as listen:
             await test_nobody_is_refused(listen)
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+async def test_it_finishes_calls_under_way_when_it_is_told_to_end(mesh: Mesh, key: str) -> None:
+    async with contextlib.AsyncExitStack() as opened:
+        async with program(mesh, key) as listen:
+            stub: Any = NotesServiceStub(await opened.enter_async_context(channel(listen)))
+            stream = stub.EchoNotes(wait_for_ready=True, timeout=20)
+            await stream.write(pb.EchoNotesRequest(text="before"))
+            assert (await stream.read()).text == "before"
+            finishing = asyncio.ensure_future(finished(stream))
+        assert await finishing == "after"
+
+
+async def finished(stream: Any) -> str:
+    """What the stream answers half a second later, when the program is ending."""
+    await asyncio.sleep(0.5)
+    await stream.write(pb.EchoNotesRequest(text="after"))
+    answer: pb.EchoNotesResponse = await stream.read()
+    await stream.done_writing()
+    assert await stream.read() is grpc.aio.EOF
+    return answer.text

@@ -18,9 +18,12 @@ from notes.v1.notes_service_pb2_grpc import (
 )
 
 from tenantmesh.interceptors import CallerKind
+from tenantmesh.interceptors.errors import FailedPrecondition, NotFound
+from tenantmesh.interceptors.servers.status import to_status
 from tests.transports import raw, rich_status
 from tests.unit.interceptors.conftest import Running
 
+OURS = "tenantmesh"
 UNKNOWN = ("NotesService/Nothing", "NobodysService/GetNote")
 
 
@@ -32,7 +35,7 @@ async def refused(call: Awaitable[Any]) -> tuple[str, str, str]:
     assert status is not None, f"no rich status: {caught.value}"
     info = error_details_pb2.ErrorInfo()
     assert status.details[0].Unpack(info)
-    assert info.domain == "tenantmesh"
+    assert info.domain == OURS
     return caught.value.code().name, info.reason, status.message
 
 
@@ -300,3 +303,16 @@ async def test_parallel_first_calls_for_a_tenant_ask_the_source_once(running: Ru
     stub = running.stub(running.mesh.token(acme, ("owner",)))
     await asyncio.gather(*(stub.GetNote(pb.GetNoteRequest(text="a")) for _ in range(20)))
     assert running.mesh.tenants.lookups <= 2
+
+
+class NoteLocked(FailedPrecondition):
+    """An error of the service's own."""
+
+    domain = "notes.example.com"
+
+
+def test_an_error_of_the_services_own_has_its_own_domain() -> None:
+    for error, domain in ((NoteLocked("LOCKED", "Unlock it."), "notes.example.com"), (NotFound("GONE", "x"), OURS)):
+        info = error_details_pb2.ErrorInfo()
+        assert to_status(error).details[0].Unpack(info)
+        assert (info.reason, info.domain) == (error.reason, domain)
