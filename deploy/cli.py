@@ -1,48 +1,27 @@
-"""The command line `tenantmesh`: puts the subcommands together and turns errors into lines and exit codes."""
+"""The entry point of the command line `tenantmesh`. The commands are imported late, since a plain install lacks
+what they need.
+"""
 
 from __future__ import annotations
 
+import importlib
 import sys
 
-import typer
+__all__ = ["main"]
 
-from tenantmesh.deploy.commands import edge, operator
-from tenantmesh.deploy.commands.console import Console
-from tenantmesh.deploy.commands.demo import demo
-from tenantmesh.deploy.commands.dev import dev
-from tenantmesh.deploy.commands.doctor import doctor
-from tenantmesh.deploy.commands.migrate import migrate
-from tenantmesh.deploy.commands.reset import reset
-from tenantmesh.deploy.commands.serve import serve
-from tenantmesh.deploy.stack.errors import StackError
-from tenantmesh.interceptors.errors import MeshError
-
-__all__ = ["app", "main"]
-
-app = typer.Typer(
-    name="tenantmesh",
-    help="The tenancy layer of a gRPC mesh.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
+_NEEDED = (
+    "tenantmesh: the command line needs more than the library: {name} is not installed.\n"
+    "            Install it: pip install 'tenantmesh[server]', and for `tenantmesh dev` also 'tenantmesh[embedded]'\n"
 )
-app.command()(dev)
-app.command()(demo)
-app.command()(serve)
-app.command()(migrate)
-app.command()(doctor)
-app.command()(reset)
-app.add_typer(operator.app, name="operator")
-app.add_typer(edge.app, name="edge")
 
 
 def main() -> None:
     """Run the command line. Exit code 0: done; 1: it could not be done, and a line says why; 2: wrong usage."""
     try:
-        app()
-    except StackError as error:
-        Console().error(error.message, error.remedy)
+        commands = importlib.import_module("tenantmesh.deploy.commands.app")
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("tenantmesh"):
+            raise
+        sys.stderr.write(_NEEDED.format(name=error.name))
         sys.exit(1)
-    except MeshError as error:
-        Console().error(error.message)
-        sys.exit(1)
+    commands.run()

@@ -7,24 +7,36 @@ at once, where `op.execute` takes one.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
+import asyncpg
 from alembic import command, op
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from alembic.util import CommandError
 from pydantic import SecretStr
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 from tenantmesh.runtime import locks
-from tenantmesh.runtime.database import connect
+from tenantmesh.runtime.database import DatabaseUnavailable, InternalDatabaseError, connect, translated
 
-__all__ = ["VERSION_TABLE", "Revisions", "current_and_head", "head", "schema_of", "script", "upgrade"]
+__all__ = [
+    "VERSION_TABLE",
+    "MigrationRefused",
+    "Revisions",
+    "current_and_head",
+    "head",
+    "schema_of",
+    "script",
+    "upgrade",
+]
 
 VERSION_TABLE = "alembic_version"
 
@@ -43,6 +55,10 @@ class Revisions:
     def pending(self) -> bool:
         """Whether `upgrade` would do anything."""
         return self.current != self.head
+
+
+class MigrationRefused(InternalDatabaseError):
+    """The database, or alembic, refused to migrate or to say where the schema is. The message has its words."""
 
 
 def schema_of(owner: str) -> str:
@@ -68,13 +84,16 @@ async def upgrade(package: str, url: SecretStr, owner: str) -> Revisions:
     """Bring the owner's schema to the newest migration of `package`, as that owner; return where it was and is now.
 
     `url` logs in as the migrate role. Runs in one transaction under an advisory lock: callers in parallel take turns,
-    and the later ones find nothing to do.
+    and the later ones find nothing to do. Raises a DatabaseError; MigrationRefused says why in the server's words.
     """
     return await _in_schema(url, owner, lambda connection: _upgrade(connection, package, schema_of(owner)))
 
 
 async def current_and_head(package: str, url: SecretStr, owner: str) -> Revisions:
-    """Return which migration the owner's schema is at, and which one `package` needs. Changes nothing."""
+    """Return which migration the owner's schema is at, and which one `package` needs. Changes nothing.
+
+    Raises a DatabaseError, as `upgrade` does.
+    """
 
     def read(connection: Connection) -> Revisions:
         return Revisions(_context(connection, schema_of(owner)).get_current_revision(), head(package))
@@ -84,7 +103,10 @@ async def current_and_head(package: str, url: SecretStr, owner: str) -> Revision
 
 async def _in_schema(url: SecretStr, owner: str, work: Callable[[Connection], Revisions]) -> Revisions:
     async def open_connection() -> Any:
-        return await connect(url)
+        try:
+            return await connect(url)
+        except Exception as error:
+            raise translated(error) from error
 
     engine = create_async_engine("postgresql+asyncpg://", async_creator=open_connection, poolclass=NullPool)
     try:
@@ -92,8 +114,27 @@ async def _in_schema(url: SecretStr, owner: str, work: Callable[[Connection], Re
             await connection.execute(text(f"SET LOCAL ROLE {owner}"))
             await connection.execute(text(f"SET LOCAL search_path = {schema_of(owner)}, pg_catalog"))
             return await connection.run_sync(work)
+    except (DBAPIError, CommandError) as error:
+        raise _refusal(error) from error
     finally:
         await engine.dispose()
+
+
+def _refusal(error: DBAPIError | CommandError) -> InternalDatabaseError | DatabaseUnavailable:
+    """Return our error for one of SQLAlchemy or alembic, in the server's words: migrations hold no rows."""
+    told = next((each for each in _causes(error) if isinstance(each, asyncpg.PostgresError)), None)
+    if told is None:
+        return MigrationRefused(str(error).strip())
+    meaning = translated(told)
+    if isinstance(meaning, DatabaseUnavailable):
+        return meaning
+    return MigrationRefused(f"{told} (SQLSTATE {told.sqlstate})")
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__
 
 
 def _upgrade(connection: Connection, package: str, schema: str) -> Revisions:

@@ -6,6 +6,7 @@ A service subclasses `ProcessSettings` and adds its own groups. Names in the env
 
 from __future__ import annotations
 
+import difflib
 import ipaddress
 import json
 import re
@@ -23,6 +24,7 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
 __all__ = [
@@ -38,6 +40,7 @@ __all__ = [
     "TelemetrySettings",
     "moved_address",
     "split_address",
+    "variables",
     "wrong_settings",
 ]
 
@@ -134,12 +137,19 @@ WATCH_MARGIN = timedelta(seconds=10)
 
 
 class ServerSettings(Group):
-    """The gRPC server of a process. Worker i listens on port + i * worker_port_step: a connection pins to one."""
+    """The gRPC server of a process. A connection pins to one worker, so worker i has ports of its own: those of all
+    listeners, metrics included, move by i * worker_port_step."""
 
     listen: Address = "127.0.0.1:50051"
     workers: Count = 1
     worker: int | None = None  # which one this process is; set by the parent of several
     worker_port_step: Count = 100
+
+    @property
+    def worker_ports_move_by(self) -> int:
+        """How far this worker's ports are from the configured ones."""
+        return (self.worker or 0) * self.worker_port_step
+
     drain_wait: Duration = timedelta(seconds=3)
     grace: Duration = timedelta(seconds=10)
     reflection: bool | None = None
@@ -176,7 +186,7 @@ class ServerSettings(Group):
 
 
 class TelemetrySettings(Group):
-    """Logs, metrics and traces. Worker i serves its metrics on port + i."""
+    """Logs, metrics and traces. The metrics of worker i move by the step of the server's ports."""
 
     metrics_listen: Address | None = None
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -214,19 +224,45 @@ class ProcessSettings(BaseSettings):
         return self
 
 
+def variables(settings: type[ProcessSettings]) -> frozenset[str]:
+    """Return the variables that these settings read, each with its group and field."""
+    named: set[str] = set()
+    for group in settings.model_fields:
+        inner = _group(settings, group)
+        named.update([_variable(group, name) for name in inner.model_fields] if inner else [_variable(group)])
+    return frozenset(named)
+
+
 def wrong_settings(error: ValidationError | SettingsError, settings: type[ProcessSettings]) -> str:
     """Return a line per setting that is wrong, by its name in the environment and without its value."""
     if isinstance(error, SettingsError):
         return f"  {error}"
     errors = error.errors(include_url=False, include_input=False, include_context=False)
-    return "\n".join(f"  {name}: {error['msg']}" for error in errors for name in _names(error["loc"], settings))
+    return "\n".join(f"  {line}" for each in errors for line in _lines(each, settings))
 
 
-def _names(location: tuple[int | str, ...], settings: type[ProcessSettings]) -> list[str]:
-    """Return the variables that the error is about. For a group that is missing altogether: those that it requires."""
-    fields = [location]
-    if len(location) == 1:
-        group = settings.model_fields[str(location[0])].annotation
-        if isinstance(group, type) and issubclass(group, BaseModel):
-            fields = [(*location, name) for name, field in group.model_fields.items() if field.is_required()]
-    return [f"{ENVIRONMENT_PREFIX}{'_'.join(map(str, field)).upper()}" for field in fields]
+def _lines(error: ErrorDetails, settings: type[ProcessSettings]) -> list[str]:
+    location, said = error["loc"], error["msg"].removeprefix("Value error, ")
+    name = _variable(*location)
+    if error["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(name, sorted(variables(settings)), 1)
+        return [f"{name}: no such setting{f'; did you mean {near[0]}?' if near else ''}"]
+    group = _group(settings, str(location[0])) if len(location) == 1 else None
+    if group is None:
+        return [f"{name}: {said}"]
+    if error["type"] == "missing":  # the group altogether
+        required = [name for name, field in group.model_fields.items() if field.is_required()]
+        return [f"{_variable(*location, name)}: {said}" for name in required]
+    fields = "|".join(group.model_fields)  # a rule about several settings of the group names them as fields
+    return [re.sub(rf"\b({fields})\b", lambda field: _variable(*location, field[0]), said)]
+
+
+def _group(settings: type[ProcessSettings], name: str) -> type[BaseModel] | None:
+    """Return the class of a group of settings, or None where the name is a lone setting's or no setting's."""
+    field = settings.model_fields.get(name)
+    kind = field.annotation if field else None
+    return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
+
+
+def _variable(*location: int | str) -> str:
+    return f"{ENVIRONMENT_PREFIX}{'_'.join(map(str, location)).upper()}"

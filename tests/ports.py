@@ -12,8 +12,8 @@ from tenantmesh.deploy.stack.programs import table
 STEP = 100
 """How far apart the workers of one service listen."""
 
-_STEPS = {"tenant": STEP, "auth": STEP, "tenant_metrics": 1, "auth_metrics": 1}
-"""The distance between the ports of two workers, by the name of the first one's port."""
+_OF_WORKERS = ("tenant", "auth", "tenant_metrics", "auth_metrics")
+"""The ports that each worker of a service has, by the name of the first one's port."""
 
 _SHARES = 8
 _WIDTH = 1_500
@@ -39,7 +39,7 @@ def stack_ports(workers: int = 1) -> PortNumbers:
     names = list(table.any_ports())
     while True:
         ports = dict(zip(names, free(len(names), _OURS), strict=True))
-        further = [ports[name] + step * worker for name, step in _STEPS.items() for worker in range(1, workers)]
+        further = [ports[name] + STEP * worker for name in _OF_WORKERS for worker in range(1, workers)]
         listening = [*ports.values(), *further]
         if len(set(listening)) == len(listening) and all(map(is_free, listening)):
             return PortNumbers(ports)

@@ -21,9 +21,11 @@ from google.protobuf.message_factory import GetMessageClass
 from google.rpc import error_details_pb2, status_pb2
 
 from tenantmesh.deploy.commands.console import Console
+from tenantmesh.deploy.stack.errors import StackError
 
 __all__ = ["Answer", "DemoCall", "Grpc", "Rest"]
 
+_REMEDY = "Start the stack (tenantmesh dev), or name the edge that runs with --edge."
 _SECONDS = 10.0
 _DETAILS_TRAILER = "grpc-status-details-bin"
 _KNOWN_DETAILS = error_details_pb2.DESCRIPTOR  # imported so that details can be unpacked
@@ -74,6 +76,9 @@ class Rest:
             connection.request(verb, path, body, headers)
             response = connection.getresponse()
             answer = Answer(str(response.status), json.loads(response.read() or b"{}"))
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            why = getattr(error, "strerror", None) or "no JSON came back"
+            raise StackError(f"no edge answers at {self._host}:{self._port}: {why}.", remedy=_REMEDY) from error
         finally:
             connection.close()
         self._console.plain(f"HTTP {answer.status}")

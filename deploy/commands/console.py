@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from rich.console import Console as Terminal
 from rich.markup import escape
@@ -50,6 +52,10 @@ class Console:
     def plain(self, text: str = "") -> None:
         """Print text as it is: to be copied, or read by a program."""
         self._out.print(text, markup=False)
+
+    def json(self, value: Any) -> None:
+        """Print a value for a program. Names in it are lowerCamelCase, as in the API."""
+        self.plain(json.dumps(value, indent=2))
 
     def title(self, text: str) -> None:
         """Print a heading."""

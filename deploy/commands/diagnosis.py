@@ -27,7 +27,8 @@ from tenantmesh.deploy.stack.migrations import revisions
 from tenantmesh.deploy.stack.ports import PortNumbers
 from tenantmesh.deploy.stack.programs import table
 from tenantmesh.deploy.stack.programs.python_program import PythonProgram
-from tenantmesh.deploy.stack.supervision.record import Holder, running
+from tenantmesh.deploy.stack.state_folder import is_state_folder
+from tenantmesh.deploy.stack.supervision.record import Holder, left_running, running
 from tenantmesh.runtime.database import Database, DatabaseError
 from tenantmesh.runtime.row_security import InsecureDatabase, verify
 from tenantmesh.runtime.settings import DatabaseSettings
@@ -53,12 +54,14 @@ def examine(state: Path, wanted: PortNumbers) -> Iterator[Finding]:
     yield from _state_folder(state)
     for data in paths.orphans():
         yield Finding("orphaned data", f"{data}: its state folder was deleted by hand", f"rm -rf {data} {data}.state")
-    holder = running(state)
+    holder = running(state) if is_state_folder(state) else None
     if holder is None:
         yield Finding("stack", f"nothing runs in {state}")
+        yield from _left(state)
         yield from _ports(wanted)
     else:
         yield Finding("stack", f"runs, pid {holder.pid}")
+        yield _watchdog(holder)
         yield from _running(state, holder)
 
 
@@ -76,6 +79,9 @@ def _state_folder(state: Path) -> Iterator[Finding]:
     if not state.exists():
         yield Finding("state folder", f"{state} will be made by the first run")
         return
+    if not is_state_folder(state) and (not state.is_dir() or any(state.iterdir())):
+        yield Finding("state folder", f"{state} is no state folder of tenantmesh", "Choose another with --state.")
+        return
     mode = stat.S_IMODE(state.stat().st_mode)
     remedy = f"chmod 700 {state}" if mode & stat.S_IRWXO else ""
     yield Finding("state folder", f"{state}, mode {mode:o}", remedy)
@@ -88,6 +94,20 @@ def _state_folder(state: Path) -> Iterator[Finding]:
 def _private_files(state: Path) -> list[Path]:
     keys = [f"{key.name}.key" for key in api_keys()]
     return [state / name for name in ("credentials.json", *keys, "signing-keys.kek", "run.json")]
+
+
+def _left(state: Path) -> Iterator[Finding]:
+    """Find the processes of a killed run, which nobody supervises."""
+    if left := left_running(state):
+        remedy = "tenantmesh dev: it ends them when it starts"
+        yield Finding("processes", f"run without a supervisor: {', '.join(left)}", remedy)
+
+
+def _watchdog(holder: Holder) -> Finding:
+    """Examine the process that ends everything when the supervisor is killed. The supervisor replaces a dead one."""
+    if holder.watchdog is None:
+        return Finding("watchdog", "has ended", "Stop the stack and start it again.")
+    return Finding("watchdog", f"runs, pid {holder.watchdog}")
 
 
 def _ports(wanted: PortNumbers) -> Iterator[Finding]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import tempfile
 from pathlib import Path
 from typing import Annotated
@@ -35,7 +36,7 @@ def render(
     auth: AuthOption = None,
 ) -> None:
     """Write the configuration as JSON, readable by you alone."""
-    envoy.write(_settings(address, edge_port, admin_port, tenant, auth), output)
+    _write(_settings(address, edge_port, admin_port, tenant, auth), output)
     Console().note(f"wrote {output}")
 
 
@@ -52,12 +53,28 @@ def validate(
     settings = _settings(address, edge_port, admin_port, tenant, auth)
     with tempfile.TemporaryDirectory() as folder:
         try:
-            envoy.validate(configuration or envoy.write(settings, Path(folder) / "envoy.json"))
+            envoy.validate(configuration or _write(settings, Path(folder) / "envoy.json"))
         except envoy.InvalidConfiguration as error:
             raise StackError(f"Envoy refuses the configuration: {error}") from error
         except FileNotFoundError as error:
             raise StackError(f"{error}.") from error
     Console().note("Envoy accepts the configuration")
+
+
+def _write(settings: envoy.EdgeSettings, output: Path) -> Path:
+    """Write the configuration. Raises StackError for an address that is none, and for a file that can't be written."""
+    try:
+        ipaddress.ip_address(settings.address)
+    except ValueError as error:
+        raise StackError(f"--address: {settings.address!r} is no IP address.", remedy="Such as 0.0.0.0") from error
+    try:
+        return envoy.write(settings, output)
+    except (ValueError, envoy.UnusableContract) as error:
+        raise StackError(
+            f"no configuration can be made: {error}.", remedy="Write tenant_svc:50051, for example."
+        ) from error
+    except OSError as error:
+        raise StackError(f"{output} can't be written: {error.strerror}.", remedy="Choose another file.") from error
 
 
 def _settings(

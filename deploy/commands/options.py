@@ -10,23 +10,40 @@ from typing import Annotated, Any
 
 import typer
 
-from tenantmesh.deploy.stack.ports import PortNumbers, option_of, variable_of
+from tenantmesh.deploy.stack.ports import PortNumbers, option_of, variables_of
 from tenantmesh.deploy.stack.programs import table
+from tenantmesh.deploy.stack.state_folder import STATE_NAME, STATE_VARIABLE, nearest
 
-__all__ = ["DEFAULT_STATE", "StateOption", "port_option", "port_options", "shown"]
+__all__ = ["DEFAULT_STATE", "JsonOption", "StateOption", "port_option", "port_options", "shown"]
 
-DEFAULT_STATE = Path(".tenantmesh")
+DEFAULT_STATE = Path(STATE_NAME)
+_ABOUT_STATE = "Folder with the data and the keys. Unless set, the nearest one here or in a folder above."
+
+
+def _found(context: typer.Context, state: Path) -> Path:
+    """Return the state folder: the one that was named, or the nearest one from here upwards."""
+    source = context.get_parameter_source("state")
+    named = source is not None and source.name != "DEFAULT"
+    return state if named else nearest(Path.cwd()) or state
+
 
 StateOption = Annotated[
-    Path,
-    typer.Option("--state", envvar="TENANTMESH_STATE", help="Folder with the data and the keys.", show_default=True),
+    Path, typer.Option("--state", envvar=STATE_VARIABLE, help=_ABOUT_STATE, show_default=True, callback=_found)
 ]
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
 
 def port_option(name: str, what: str) -> Any:
     """Return an option for a port. The environment sets it too: TENANTMESH_<NAME>_PORT or, for make, <NAME>_PORT."""
-    variable = variable_of(name)
-    return typer.Option(option_of(name), envvar=[f"TENANTMESH_{variable}", variable], help=what, min=0, max=65535)
+    return typer.Option(option_of(name), envvar=_Variables(variables_of(name)), help=what, min=0, max=65535)
+
+
+class _Variables(list[str]):
+    """The variables of an option, as an error about it names them."""
+
+    def __str__(self) -> str:
+        return " or ".join(self)
 
 
 def port_options(command: Callable[..., None]) -> Callable[..., None]:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from tenantmesh.deploy.stack.programs.python_program import module_command
-from tenantmesh.deploy.stack.programs.table import python_programs
+from tenantmesh.deploy.stack.programs.table import command_line_variables, python_programs
 
 __all__ = ["serve"]
 
@@ -28,4 +28,6 @@ def serve(
     service: Annotated[str, typer.Argument(help=f"Which one: {', '.join(_modules())}.", callback=_known)],
 ) -> None:
     """Run a service or the worker, with settings in TENANTMESH_* variables. Replaces this process: signals reach it."""
-    os.execv(sys.executable, module_command(_modules()[service]))
+    ours = command_line_variables()  # TENANTMESH_WORKER_METRICS_PORT would be a setting of the worker that is none
+    environment = {name: value for name, value in os.environ.items() if name not in ours}
+    os.execve(sys.executable, module_command(_modules()[service]), environment)

@@ -35,11 +35,15 @@ def render(settings: EdgeSettings) -> Json:
 
 def write(settings: EdgeSettings, path: Path) -> Path:
     """Write the configuration as JSON, in one step, readable by the owner only. Returns the path."""
+    text = json.dumps(render(settings), indent=1) + "\n"
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = path.with_name(f".{path.name}.{os.getpid()}")
     scratch.touch(mode=0o600)
-    scratch.write_text(json.dumps(render(settings), indent=1) + "\n", encoding="utf-8")
-    return scratch.replace(path)
+    try:
+        scratch.write_text(text, encoding="utf-8")
+        return scratch.replace(path)
+    finally:
+        scratch.unlink(missing_ok=True)
 
 
 def listener(settings: EdgeSettings, contract: Contract) -> Json:

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from tenantmesh.deploy.stack.engine_user import EngineUser
 from tenantmesh.deploy.stack.errors import StackError
+from tenantmesh.deploy.stack.state_folder import is_state_folder, mark
 
 __all__ = [
     "SOCKET_NAME",
@@ -28,6 +29,7 @@ __all__ = [
     "Places",
     "discard",
     "folders",
+    "locate",
     "orphans",
     "prepare",
     "write_private",
@@ -74,11 +76,14 @@ class Places:
 def prepare(state: Path, user: EngineUser) -> Places:
     """Make the folders, each with the narrowest rights that work. Safe to repeat.
 
-    Raises StackError when a folder belongs to somebody else or can't be made.
+    Raises StackError when a folder belongs to somebody else or can't be made, or when the state folder holds files that
+    are not a stack's: a reset would delete them.
     """
     state = state.absolute()
     try:
+        _refuse_foreign(state)
         _own_folder(state)
+        mark(state)
         data = _data_folder(state, user)
         sockets = _socket_folder(data, user)
         logs = state / "logs"
@@ -90,10 +95,19 @@ def prepare(state: Path, user: EngineUser) -> Places:
     return Places(state, data, sockets, logs)
 
 
+def locate(state: Path, user: EngineUser) -> Places:
+    """Return where a stack's folders are, by the same rules as `prepare`, without making or checking any."""
+    state = state.absolute()
+    link = state / "data"
+    linked = link.is_symlink() and link.readlink().parent == SYSTEM_FOLDER  # any other link is somebody else's
+    data = link.readlink() if linked else link
+    return Places(state, data, _socket_place(data, user), state / "logs")
+
+
 def discard(places: Places) -> None:
     """Delete a stack's data, sockets and secrets for good. None of its processes may run."""
     for path in folders(places):
-        if path.is_dir():
+        if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)
@@ -125,6 +139,14 @@ def write_private(path: Path, text: str) -> None:
         file.flush()
         os.fsync(file.fileno())
     draft.replace(path)
+
+
+def _refuse_foreign(state: Path) -> None:
+    if state.exists() and not is_state_folder(state) and (not state.is_dir() or any(state.iterdir())):
+        raise StackError(
+            f"{state} is not empty and is no state folder of tenantmesh.",
+            remedy="Choose a new or empty folder with --state.",
+        )
 
 
 def _own_folder(folder: Path) -> None:
@@ -187,15 +209,21 @@ def _engine_folder(folder: Path, user: EngineUser) -> Path:
     return folder
 
 
-def _socket_folder(data: Path, user: EngineUser) -> Path:
+def _socket_place(data: Path, user: EngineUser) -> Path:
+    """Return where the sockets are: beside the data, or where their path is short enough."""
     sockets = data / "sockets"
     if len(os.fsencode(sockets / SOCKET_NAME)) <= SOCKET_PATH_LIMIT:
-        return _engine_folder(sockets, user)
+        return sockets
     name = f"tenantmesh-{user.uid}-{hashlib.sha256(os.fsencode(data.resolve())).hexdigest()[:10]}"
     if user.switch:  # root never uses a folder in which others may plant names
+        return SYSTEM_FOLDER / name
+    return Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()) / name
+
+
+def _socket_folder(data: Path, user: EngineUser) -> Path:
+    short = _socket_place(data, user)
+    if short.parent == SYSTEM_FOLDER:
         _system_folder()
-        return _engine_folder(SYSTEM_FOLDER / name, user)
-    short = Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()) / name
     if short.is_symlink():
         raise StackError(f"{short} is a link that somebody planted.", remedy=f"Remove it: rm {short}")
     if len(os.fsencode(short / SOCKET_NAME)) > SOCKET_PATH_LIMIT:

@@ -5,17 +5,21 @@ from __future__ import annotations
 import errno
 import secrets
 import socket
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
+from enum import Enum
 
 import psutil
 
 from tenantmesh.deploy.stack.errors import PortTakenError
 
-__all__ = ["LOOPBACK", "Port", "PortNumbers", "free", "is_free", "option_of", "variable_of"]
+__all__ = ["LOOPBACK", "Port", "PortNumbers", "free", "is_free", "option_of", "variable_of", "variables_of"]
 
 _ANY = range(20_000, 32_000)  # below what Linux and macOS take for outgoing connections
+_HIGHEST = 65_535
+_LIKE_A_LOW_PORT = 8_000  # as people do it: 8080 for 80, 8443 for 443
 LOOPBACK = "127.0.0.1"
 
 
@@ -48,14 +52,31 @@ class PortNumbers(Mapping[str, int]):
         return PortNumbers(dict(zip(self, _settle(tuple(self.values())), strict=True)))
 
     def check(self) -> None:
-        """Raise PortTakenError for the first port that is not free. It names the holder and how to choose another."""
+        """Raise PortTakenError for all ports that can't be had. It says why, and names others to choose."""
+        wrong = dict(self._twice())
+        wrong |= {name: text for name, number in self.items() if name not in wrong and (text := _obstacle(number))}
+        if not wrong:
+            return
+        chosen: dict[str, int] = {}
+        for name in wrong:
+            chosen[name] = _free_near(self[name], {*self.values(), *chosen.values()})
+        variables = " ".join(f"{variable_of(name)}={number}" for name, number in chosen.items())
+        options = " ".join(f"{option_of(name)} {number}" for name, number in chosen.items())
+        others = "another" if len(wrong) == 1 else "others"
+        raise PortTakenError(
+            f"{'; '.join(wrong.values())}.",
+            remedy=f"Choose {others}: make run {variables} (or tenantmesh dev {options})",
+        )
+
+    def _twice(self) -> Iterator[tuple[str, str]]:
+        """Yield the names that have the number of an earlier one, each with a phrase that says so."""
+        names: defaultdict[int, list[str]] = defaultdict(list)
         for name, number in self.items():
-            if not is_free(number):
-                raise PortTakenError(
-                    f"port {number} is in use{_holder(number)}.",
-                    remedy=f"Choose another: make run {variable_of(name)}={_free_after(number)}"
-                    f" (or tenantmesh dev {option_of(name)} …)",
-                )
+            if number:
+                names[number].append(name)
+        for number, (first, *more) in names.items():
+            for name in more:
+                yield name, f"port {number} is given to both {option_of(first)} and {option_of(name)}"
 
 
 def option_of(name: str) -> str:
@@ -68,24 +89,50 @@ def variable_of(name: str) -> str:
     return f"{name.upper()}_PORT"
 
 
+def variables_of(name: str) -> list[str]:
+    """Return the variables that set the port with this name in the environment. The first one that is set counts."""
+    return [f"TENANTMESH_{variable_of(name)}", variable_of(name)]
+
+
 def free(count: int, among: range = _ANY) -> tuple[int, ...]:
     """Return so many different ports that are free now."""
     return tuple(_settle((0,) * count, among))
 
 
+class _State(Enum):
+    FREE = "free"
+    TAKEN = "taken"
+    FORBIDDEN = "forbidden"
+
+
 def is_free(port: int) -> bool:
-    """Return whether nobody listens on the port of the loopback interface, on IPv4 or on every address."""
+    """Return whether this user can listen on the port of the loopback interface, and nobody does, on any address."""
+    return _state(port) is _State.FREE
+
+
+def _state(port: int) -> _State:
     with closing(socket.socket()) as probe:
         probe.settimeout(0.5)
         if probe.connect_ex((LOOPBACK, port)) == 0:
-            return False
+            return _State.TAKEN
     with closing(socket.socket()) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections that have ended don't count
         try:
             probe.bind((LOOPBACK, port))
         except OSError as error:
-            return error.errno not in {errno.EADDRINUSE, errno.EACCES}
-    return True
+            return {errno.EADDRINUSE: _State.TAKEN, errno.EACCES: _State.FORBIDDEN}.get(error.errno or 0, _State.FREE)
+    return _State.FREE
+
+
+def _obstacle(port: int) -> str:
+    """Return a phrase that says why the port can't be had; empty when it can."""
+    match _state(port):
+        case _State.TAKEN:
+            return f"port {port} is in use{_holder(port)}"
+        case _State.FORBIDDEN:
+            return f"port {port} needs rights that this user does not have"
+        case _:
+            return ""
 
 
 def _settle(ports: tuple[int, ...], among: range = _ANY) -> Iterator[int]:
@@ -129,6 +176,10 @@ def _holder(port: int) -> str:
     return ""
 
 
-def _free_after(port: int) -> int:
-    """Return a free port near the one that was asked for, where a person will find it."""
-    return next((near for near in range(port + 10, port + 200, 10) if is_free(near)), port + 10)
+def _free_near(port: int, others: set[int]) -> int:
+    """Return a port that is free and none of the others, near the one that was asked for, where a person finds it."""
+    if _state(port) is _State.FORBIDDEN:
+        near = range(_LIKE_A_LOW_PORT + port, _HIGHEST, 10)
+    else:
+        near = range(port + 10, min(port + 200, _HIGHEST), 10) or range(port - 10, port - 200, -10)
+    return next((number for number in near if number not in others and is_free(number)), near[0])

@@ -95,6 +95,8 @@ class Stack:
 
     def watch(self) -> None:
         """Restart what ended by itself. Raises StackError when a part keeps ending."""
+        if self._supervisor.renew_watchdog():
+            self._progress.note("the watchdog ended by itself; started it again")
         for child in self._supervisor.ended():
             name = child.command.name
             now = time.monotonic()
@@ -122,7 +124,9 @@ class Stack:
             keys.ensure(self.places, postgres, renew=fresh)
 
     def _start_programs(self) -> None:
-        around = Surroundings(self.ports, self.places, self.engines.postgres, self.engines.store)
+        around = Surroundings(
+            self.ports, self.places, self.engines.postgres, self.engines.store, table.known_variables()
+        )
         ready: list[Child] = []
         for wave in table.waves():
             started = [(program, self._start(program, around)) for program in wave if program in self.programs]

@@ -18,8 +18,10 @@ from tenantmesh.runtime.database.errors import (
     DatabaseUnavailable,
     ForeignKeyViolation,
     InternalDatabaseError,
+    LoginRefused,
     TransactionConflict,
     UniqueViolation,
+    translated,
 )
 from tenantmesh.runtime.database.listener import Listener
 from tenantmesh.runtime.database.statement import Statement, compiled
@@ -36,6 +38,7 @@ __all__ = [
     "ForeignKeyViolation",
     "InternalDatabaseError",
     "Listener",
+    "LoginRefused",
     "Record",
     "Statement",
     "Transaction",
@@ -43,4 +46,5 @@ __all__ = [
     "UniqueViolation",
     "compiled",
     "connect",
+    "translated",
 ]

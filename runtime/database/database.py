@@ -10,7 +10,13 @@ from uuid import UUID
 import asyncpg
 from pydantic import SecretStr
 
-from tenantmesh.runtime.database.errors import InternalDatabaseError, translated
+from tenantmesh.runtime.database.errors import (
+    DatabaseError,
+    InternalDatabaseError,
+    LoginRefused,
+    begin_failed,
+    translated,
+)
 from tenantmesh.runtime.database.listener import Listener
 from tenantmesh.runtime.database.pool import Pool, RawConnection
 from tenantmesh.runtime.database.transaction import Door, Record, Transaction
@@ -18,6 +24,10 @@ from tenantmesh.runtime.settings import DatabaseSettings
 
 __all__ = ["Database", "connect"]
 
+_NO_ADDRESS = (
+    "the address can't be read. Write postgresql://role:password@host:5432/database; in the password percent-encode"
+    " everything but letters and digits"
+)
 _CHECK_SECONDS = 1.0
 _BEGIN = {False: "RESET ALL; BEGIN READ WRITE; ", True: "RESET ALL; BEGIN READ ONLY; "}
 
@@ -30,8 +40,18 @@ async def connect(
     Its time zone is UTC, whatever role, database and server say: they are the operator's, and in another zone the last
     hours of the year 9999 are of the year 10000, which is no time to Python.
 
-    Raises asyncpg's and the socket's errors; see `errors.translated`.
+    Raises LoginRefused for an address that can't be read, and asyncpg's and the socket's errors; see
+    `errors.translated`.
     """
+    try:
+        return await _connect(url, timeout, command_timeout, search_path)
+    except ValueError as error:  # its text may hold a part of the password
+        raise LoginRefused(_NO_ADDRESS) from error
+
+
+async def _connect(
+    url: SecretStr, timeout: float, command_timeout: float | None, search_path: str | None
+) -> RawConnection:
     query = parse_qs(urlsplit(url.get_secret_value()).query)
     # As settings of the connection's start both survive RESET ALL.
     settings = {"timezone": "UTC"} | ({"search_path": search_path} if search_path else {})
@@ -108,7 +128,8 @@ class Database:
     async def check(self) -> None:
         """Return when the database answers. Raises DatabaseError when it does not within a second.
 
-        Uses a connection of its own: a pool that is busy is no database that is down.
+        Uses a connection of its own: a pool that is busy is no database that is down. A standby does not count as an
+        answer: it takes no writes.
         """
         async with self._probing:
             try:
@@ -116,7 +137,7 @@ class Database:
                     await self._ask_probe()
             except Exception as error:
                 self._drop_probe()
-                raise translated(error) from error
+                raise begin_failed(error) from error
             except BaseException:
                 self._drop_probe()
                 raise
@@ -124,7 +145,7 @@ class Database:
     async def _ask_probe(self) -> None:
         if self._probe is None or self._probe.is_closed():
             self._probe = await self._connect_tenant()
-        await self._probe.execute("SELECT 1")
+        await self._probe.execute("BEGIN READ WRITE; ROLLBACK")  # as a call that writes begins
 
     def _drop_probe(self) -> None:
         if self._probe is not None:
@@ -140,12 +161,20 @@ class Database:
     async def _connect(self, url: SecretStr | None, name: str) -> RawConnection:
         if url is None:
             raise InternalDatabaseError(f"{name} is not set")
-        return await connect(
-            url,
-            timeout=self._settings.connect_timeout.total_seconds(),
-            command_timeout=self._settings.command_timeout.total_seconds(),
-            search_path=f"{self.schema}, pg_catalog",
-        )
+        try:
+            return await connect(
+                url,
+                timeout=self._settings.connect_timeout.total_seconds(),
+                command_timeout=self._settings.command_timeout.total_seconds(),
+                search_path=f"{self.schema}, pg_catalog",
+            )
+        except Exception as error:
+            raise _naming(name, translated(error)) from error
+
+
+def _naming(variable: str, error: DatabaseError) -> DatabaseError:
+    """Return the error with the variable in which a person can correct it."""
+    return LoginRefused(f"{variable}: {error}") if isinstance(error, LoginRefused) else error
 
 
 def _refuse_no_tenant(tenant_id: UUID) -> None:

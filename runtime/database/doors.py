@@ -1,4 +1,4 @@
-"""Transactions whose failure for want of a database is an error of the service's own choice."""
+"""Transactions whose failure that will pass is an error of the service's own choice."""
 
 from __future__ import annotations
 
@@ -8,17 +8,20 @@ from types import TracebackType
 from uuid import UUID
 
 from tenantmesh.runtime.database.database import Database
-from tenantmesh.runtime.database.errors import DatabaseUnavailable
+from tenantmesh.runtime.database.errors import DatabaseUnavailable, TransactionConflict
 from tenantmesh.runtime.database.transaction import Connection, Record
 
 __all__ = ["DatabaseDoors"]
+
+_PASSING = (DatabaseUnavailable, TransactionConflict)
+"""Failures that the same transaction may not meet when it is run again."""
 
 
 class DatabaseDoors:
     """Transactions on the database, for a tenant or for the mesh as a whole.
 
-    `outage` makes the error that takes the place of DatabaseUnavailable: the caller learns that the service can't serve
-    now, and sees nothing of the database's text.
+    `outage` makes the error that takes the place of DatabaseUnavailable and of TransactionConflict: the caller learns
+    that the service can't serve now, and sees nothing of the database's text.
     """
 
     def __init__(self, database: Database, outage: Callable[[], Exception]) -> None:
@@ -33,7 +36,7 @@ class DatabaseDoors:
         """Return what a reading function of the schema gives for this tenant, in one message."""
         try:
             return await self._database.tenant_read(tenant_id, function)
-        except DatabaseUnavailable as error:
+        except _PASSING as error:
             raise self._outage() from error
 
     def system(self, reason: str, *, read_only: bool = False) -> AbstractAsyncContextManager[Connection]:
@@ -53,7 +56,7 @@ class _Translated:
     async def __aenter__(self) -> Connection:
         try:
             return await self._inner.__aenter__()
-        except DatabaseUnavailable as error:
+        except _PASSING as error:
             raise self._outage() from error
 
     async def __aexit__(
@@ -61,8 +64,8 @@ class _Translated:
     ) -> bool | None:
         try:
             swallowed = await self._inner.__aexit__(kind, error, trace)
-        except DatabaseUnavailable as lost:
+        except _PASSING as lost:
             raise self._outage() from lost
-        if isinstance(error, DatabaseUnavailable):
+        if isinstance(error, _PASSING):
             raise self._outage() from error
         return swallowed

@@ -1,15 +1,17 @@
 """The database's failures as errors that a use case can act on, and the one place that reads SQLSTATEs.
 
 DatabaseError
-├── DatabaseUnavailable     not reachable, too slow, pool exhausted: try later
+├── DatabaseUnavailable     not reachable, too slow, a standby, pool exhausted: try later
 │   └── CommitUnknown       contact was lost while committing: the work may or may not be stored
 ├── TransactionConflict     deadlock or serialization failure: run the transaction again
 ├── ConstraintViolation     .constraint names it
 │   ├── UniqueViolation
 │   └── ForeignKeyViolation
 └── InternalDatabaseError   a defect of ours; never to be answered as "not found"
+    └── LoginRefused        the address, role, password or database is wrong
 
-Messages hold no values of rows; the original error is the `__cause__`, for the log.
+Messages are for logs and for people at the command line, never for callers. They hold no values of rows: the server's
+own words are in them only where those are about the connection. The original error is the `__cause__`.
 """
 
 from __future__ import annotations
@@ -23,8 +25,10 @@ __all__ = [
     "DatabaseUnavailable",
     "ForeignKeyViolation",
     "InternalDatabaseError",
+    "LoginRefused",
     "TransactionConflict",
     "UniqueViolation",
+    "begin_failed",
     "translated",
 ]
 
@@ -65,15 +69,26 @@ class InternalDatabaseError(DatabaseError):
     """A defect of this program or of its installation; the message says where to look."""
 
 
+class LoginRefused(InternalDatabaseError):
+    """The server does not let us in: the address, the role, its password or the database is wrong."""
+
+
 _TENANT_CONTEXT = (
     "tenant context: the statement ran without a usable app.tenant_id, or beyond the privileges of its role "
     "(SQLSTATE {}). Check that it goes through the right door."
 )
 _UNAVAILABLE_CLASSES = ("08", "53", "57", "58")  # connection, resources, operator intervention, system
-_LOCK_TIMEOUT = "55P03"
-_IDLE_IN_TRANSACTION_TIMEOUT = "25P03"
+_UNAVAILABLE_STATES = frozenset(
+    {
+        "55P03",  # a lock was not free in time
+        "25P03",  # idle_in_transaction_session_timeout
+        "25P04",  # transaction_timeout
+    }
+)
+_LOGIN_CLASSES = ("28", "3D")  # invalid authorization, no such database
+_NO_WRITES = frozenset({"0A000", "25006"})  # a standby's answers to BEGIN READ WRITE, by version
 _TENANT_CONTEXT_STATES = frozenset({"42704", "22P02", "42501"})
-_CONFLICT_STATES = frozenset({"40001", "40P01"})
+_CONFLICT_CLASS = "40"
 
 
 def translated(error: BaseException) -> DatabaseError:
@@ -82,6 +97,8 @@ def translated(error: BaseException) -> DatabaseError:
         return error
     if isinstance(error, asyncpg.PostgresError):
         return _from_server(error)
+    if isinstance(error, OSError) and error.strerror:
+        return DatabaseUnavailable(f"the database did not answer: {error.strerror}")
     if isinstance(error, (OSError, TimeoutError, asyncpg.InternalClientError)):
         return DatabaseUnavailable("the database did not answer")
     if isinstance(error, asyncpg.InterfaceError) and "closed" in str(error):
@@ -89,17 +106,25 @@ def translated(error: BaseException) -> DatabaseError:
     return InternalDatabaseError(f"the driver refused the statement ({type(error).__name__})")
 
 
+def begin_failed(error: BaseException) -> DatabaseError:
+    """Return our error for a transaction that could not begin. A standby refuses to begin one that may write."""
+    if isinstance(error, asyncpg.PostgresError) and error.sqlstate in _NO_WRITES:
+        return DatabaseUnavailable(f"the database is a standby, which takes no writes (SQLSTATE {error.sqlstate})")
+    return translated(error)
+
+
 def _from_server(error: asyncpg.PostgresError) -> DatabaseError:
     state: str = error.sqlstate or ""
     if state.startswith("23"):
         return _constraint(error)
-    if state in _CONFLICT_STATES or isinstance(error, asyncpg.InvalidCachedStatementError):
+    if state.startswith(_CONFLICT_CLASS) or isinstance(error, asyncpg.InvalidCachedStatementError):
         return TransactionConflict(f"another transaction won, or the schema changed (SQLSTATE {state})")
-    if state.startswith(_UNAVAILABLE_CLASSES) or state in {_LOCK_TIMEOUT, _IDLE_IN_TRANSACTION_TIMEOUT}:
-        return DatabaseUnavailable(f"the database refused or gave up (SQLSTATE {state})")
-    if state in _TENANT_CONTEXT_STATES:
-        return InternalDatabaseError(_TENANT_CONTEXT.format(state))
-    return InternalDatabaseError(f"the database refused the statement (SQLSTATE {state})")
+    if state.startswith(_UNAVAILABLE_CLASSES) or state in _UNAVAILABLE_STATES:
+        return DatabaseUnavailable(f"the database refused or gave up (SQLSTATE {state}): {error}")
+    if state.startswith(_LOGIN_CLASSES):
+        return LoginRefused(f"the database refused the login (SQLSTATE {state}): {error}")
+    told = _TENANT_CONTEXT if state in _TENANT_CONTEXT_STATES else "the database refused the statement (SQLSTATE {})"
+    return InternalDatabaseError(told.format(state))
 
 
 def _constraint(error: asyncpg.PostgresError) -> ConstraintViolation:

@@ -14,7 +14,13 @@ from typing import Any, TypeVar
 
 import asyncpg
 
-from tenantmesh.runtime.database.errors import CommitUnknown, DatabaseUnavailable, InternalDatabaseError, translated
+from tenantmesh.runtime.database.errors import (
+    CommitUnknown,
+    DatabaseUnavailable,
+    InternalDatabaseError,
+    begin_failed,
+    translated,
+)
 from tenantmesh.runtime.database.pool import Pool, RawConnection
 from tenantmesh.runtime.database.statement import Statement
 
@@ -128,7 +134,7 @@ class Transaction:
         except BaseException as error:
             self._door.pool.discard(raw)
             if isinstance(error, Exception):
-                raise translated(error) from error
+                raise begin_failed(error) from error
             raise
         return raw
 

@@ -47,7 +47,7 @@ def run(build: Build, server: ServerSettings, telemetry: Telemetry) -> int:
 
 
 def _own_settings(server: ServerSettings) -> ServerSettings:
-    by = (server.worker or 0) * server.worker_port_step
+    by = server.worker_ports_move_by
     channelz = None if server.channelz_listen is None else moved_address(server.channelz_listen, by)
     return server.model_copy(update={"listen": moved_address(server.listen, by), "channelz_listen": channelz})
 
@@ -81,7 +81,7 @@ class _Process:
 
     async def _open(self, opened: AsyncExitStack) -> tuple[Application, grpc.aio.Server]:
         opened.callback(self._telemetry.close)
-        self._telemetry.open(self._settings.worker or 0)
+        self._telemetry.open(self._settings.worker_ports_move_by)
         application = await self._build(self._settings)
         opened.push_async_callback(application.close)
         await application.start()

@@ -55,10 +55,10 @@ class Telemetry:
         line of its docstring is what a scrape says of it."""
         self.collector(lambda: [fields_as_counter(name, counted)])
 
-    def open(self, worker: int = 0) -> None:
-        """Serve metrics on the configured port + `worker`, and export traces. Raises OSError for a taken port."""
+    def open(self, port_moved_by: int = 0) -> None:
+        """Serve metrics on the configured port, moved, and export traces. Raises OSError for a taken port."""
         if self._settings.metrics_listen is not None:
-            self._endpoint = self._serve_metrics(moved_address(self._settings.metrics_listen, worker))
+            self._endpoint = self._serve_metrics(moved_address(self._settings.metrics_listen, port_moved_by))
         if self._settings.otlp_endpoint is not None:
             # The exporter costs 15 MB and a third of a second: only those who use it pay.
             traces = importlib.import_module("tenantmesh.runtime.telemetry.traces")

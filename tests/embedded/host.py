@@ -22,7 +22,9 @@ def main() -> None:
     children = {"postgres": engines.postgres.child, "valkey": engines.valkey.child}
     pids = {name: child.process.pid for name, child in children.items() if child}
     print(json.dumps({"pid": os.getpid(), "uid": os.getuid(), **pids}), flush=True)
-    time.sleep(600)
+    for _ in range(6_000):
+        engines.watch(lambda _text: None)
+        time.sleep(0.1)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,8 @@ import pytest
 import redis
 
 from tenantmesh.deploy.stack.engines.engines import Engines
+from tenantmesh.deploy.stack.errors import StackError
+from tenantmesh.deploy.stack.supervision.record import running
 
 START_SECONDS = 30
 END_SECONDS = 20
@@ -126,6 +128,42 @@ def test_a_killed_engine_is_started_again(tmp_path: Path, name: str) -> None:
         assert notes == [f"{name} ended by itself; starting it again"]
         assert engines.postgres.sql("SELECT 1") == "1"
         assert redis.Redis.from_url(engines.valkey.url.get_secret_value()).ping() is True
+
+
+def test_a_killed_watchdog_is_replaced_and_the_new_one_ends_everything(host: Host, tmp_path: Path) -> None:
+    host.watchdog.kill()
+    eventually(lambda: watchdog_of(tmp_path / "state") not in {None, host.watchdog.pid})
+    host.watchdog = psutil.Process(watchdog_of(tmp_path / "state"))
+    assert all(alive(host.pids[name]) for name in ("postgres", "valkey"))
+    host.kill()
+    eventually(lambda: not any(alive(host.pids[name]) for name in ("postgres", "valkey")))
+
+
+def watchdog_of(state: Path) -> int | None:
+    holder = running(state)
+    return holder.watchdog if holder else None
+
+
+def test_without_a_watchdog_a_stop_still_stops_everything(tmp_path: Path) -> None:
+    with Engines(tmp_path / "state", temporary=True) as engines:
+        children = [child.process for child in engines.supervisor.children]
+        watchdog = next(each for each in psutil.Process().children() if each.pid == watchdog_of(engines.places.state))
+        watchdog.kill()
+        watchdog.wait(END_SECONDS)
+        assert watchdog_of(engines.places.state) is None
+    assert len(children) == 2
+    assert not any(child.alive() for child in children)
+
+
+def test_a_server_that_cannot_start_is_quoted_with_its_cause_and_not_with_its_last_line(tmp_path: Path) -> None:
+    with Engines(tmp_path / "state", temporary=True) as engines:
+        engines.postgres.stop()
+        for segment in (engines.postgres.data / "pg_wal").glob("0*"):
+            segment.unlink()
+        with pytest.raises(StackError, match=r"postgres did not start: PANIC: .*checkpoint record"):
+            engines.postgres.start()
+        last = engines.places.log("postgres").read_text().splitlines()[-1]
+        assert last.endswith("database system is shut down")
 
 
 def test_a_first_start_cut_short_is_begun_anew(tmp_path: Path) -> None:

@@ -89,7 +89,7 @@ class Dev:
 def state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     state = tmp_path_factory.mktemp("dev") / "state"
     yield state
-    subprocess.run([COMMAND, "reset", "--state", str(state)], check=True, timeout=STOP_SECONDS)
+    subprocess.run([COMMAND, "reset", "--yes", "--state", str(state)], check=True, timeout=STOP_SECONDS)
     assert not state.exists()
 
 
@@ -219,7 +219,7 @@ def test_a_taken_port_is_named_and_nothing_is_left_behind(tmp_path: Path) -> Non
     assert f"port {ports['edge']} is in use by pid {os.getpid()}" in output
     assert re.search(r"make run EDGE_PORT=\d+", output)
     assert not (tmp_path / "state" / "run.json").exists()
-    assert refused.run("reset").returncode == 0
+    assert refused.run("reset", "--yes").returncode == 0
 
 
 def test_ctrl_c_stops_everything_and_the_data_outlives_that_and_a_kill(tmp_path: Path) -> None:
@@ -248,4 +248,4 @@ def test_ctrl_c_stops_everything_and_the_data_outlives_that_and_a_kill(tmp_path:
     assert third.get("/api/v1/tenants/acme", key)[0] == 200
     third.stop(signal.SIGTERM)
     assert third.process.returncode == 0
-    assert third.run("reset").returncode == 0
+    assert third.run("reset", "--yes").returncode == 0

@@ -11,7 +11,7 @@ import psutil
 import pytest
 from typer.testing import CliRunner
 
-from tenantmesh.deploy import cli
+from tenantmesh.deploy.commands.app import app
 from tenantmesh.deploy.commands.diagnosis import examine
 from tenantmesh.deploy.stack.ports import Port, is_free
 from tenantmesh.deploy.stack.programs import table
@@ -68,14 +68,14 @@ def test_one_more_row_starts_is_supervised_examined_and_stopped(row: WorkerProgr
 
 def test_serve_runs_the_row_by_its_word(row: WorkerProgram, monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[tuple[str, ...]] = []
-    monkeypatch.setattr(os, "execv", lambda _program, argv: started.append(argv))
-    done = CliRunner().invoke(cli.app, ["serve", row.word])
+    monkeypatch.setattr(os, "execve", lambda _program, argv, _environment: started.append(argv))
+    done = CliRunner().invoke(app, ["serve", row.word])
     assert done.exit_code == 0, done.output
     assert [argv[-2:] for argv in started] == [("-m", row.module)]
 
 
 def test_serve_refuses_a_word_that_no_row_has() -> None:
-    done = CliRunner().invoke(cli.app, ["serve", "nobody"])
+    done = CliRunner().invoke(app, ["serve", "nobody"])
     assert done.exit_code == 2
     assert "is not one of tenant, auth, worker." in " ".join(done.output.split())
 

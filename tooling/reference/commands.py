@@ -8,7 +8,7 @@ from typing import Any
 
 import typer.main
 
-from tenantmesh.deploy.cli import app
+from tenantmesh.deploy.commands.app import app
 from tooling.reference.tables import code, table
 
 __all__ = ["page"]
@@ -16,7 +16,16 @@ __all__ = ["page"]
 HEAD = """# Command line
 
 `make setup` installs it as `.venv/bin/tenantmesh`. Exit code 0: done; 1: it could not be done, and a line on standard
-error says why and what to do; 2: wrong usage. Options with a variable may be set in the environment instead.
+error says why and what to do; 2: wrong usage. Options with a variable may be set in the environment instead; the first
+variable that is set counts. `tenantmesh --version` prints the version.
+
+Without `--state` and `TENANTMESH_STATE` a command uses the nearest `.tenantmesh` of yours in this folder or in one
+above, as git finds a repository; `tenantmesh dev` makes one here when there is none. A stack uses a new or empty
+folder, or one that it has made, and `tenantmesh reset` deletes only such a folder. From `make` the ports are variables
+without prefix, as `make run EDGE_PORT=8090`; `make reset YES=1` does not ask.
+
+`--json` prints the same for programs: for `doctor` a list of findings (`what`, `good`, `text`, `remedy`), for `migrate`
+a list of schemas (`service`, `before`, `newest`, `pending`), for `operator list` a list of keys.
 """
 
 

@@ -82,6 +82,8 @@ class Engines:
 
     def watch(self, report: Callable[[str], None]) -> None:
         """Restart what ended by itself, and report it. Call it now and then."""
+        if self.supervisor.renew_watchdog():
+            report("the watchdog ended by itself; started it again")
         for child in self.supervisor.ended():
             report(f"{child.command.name} ended by itself; starting it again")
             restarts = {"postgres": self.postgres.start, **self.store.restarts}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -59,6 +60,7 @@ COMMIT;
 # The same order of text on every machine: it depends neither on the C library nor on ICU.
 _LOCALE = ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
 _BUILTIN_LOCALES = 17  # the first version that has them
+_CAUSE = re.compile(r"(?:PANIC|FATAL): .*")  # after it come lines about the shutdown
 _STATUS_LINE = 7  # of postmaster.pid, counted from zero
 _NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
@@ -105,7 +107,7 @@ class Postgres:
         return done.stdout.split()[-1]
 
     def start(self) -> None:
-        """Start the server and wait until it takes connections. Raises StackError with the log's last line."""
+        """Start the server and wait until it takes connections. Raises StackError with the cause in the log."""
         if not self.exists:
             self._initialise()
         self._clear_up()
@@ -118,6 +120,7 @@ class Postgres:
             environment=_ENVIRONMENT,
             user=self._user,
             signals=_SIGNALS,
+            cause=_CAUSE,
         )
         self.child = self._supervisor.start(command)
         self._wait_ready(self.child)

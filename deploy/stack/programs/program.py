@@ -20,12 +20,17 @@ AddressLine = tuple[str, str, str]
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """The stack in which a program is started: its ports and folders, and the two engines."""
+    """The stack in which a program is started: its ports and folders, and the two engines.
+
+    known: the variables of the environment that the command line or any program reads. A program inherits those that it
+    reads itself, and the variables of others.
+    """
 
     ports: PortNumbers
     places: Places
     postgres: Postgres
     store: Store
+    known: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)

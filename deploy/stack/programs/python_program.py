@@ -11,6 +11,7 @@ from tenantmesh.deploy.stack.ports import LOOPBACK, Port
 from tenantmesh.deploy.stack.programs.program import Program, Surroundings
 from tenantmesh.deploy.stack.supervision.command import Command
 from tenantmesh.runtime import tuning
+from tenantmesh.runtime.settings import ProcessSettings, variables
 
 __all__ = ["PythonProgram", "Settings", "module_command"]
 
@@ -18,7 +19,9 @@ Settings = Callable[["PythonProgram", Surroundings], Mapping[str, str]]
 """A group of settings, as variables of the environment (`environment` has them)."""
 
 _STOP_SIGNALS = ((15, 15.0),)
-_GIVEN_ONLY = ("TENANTMESH_TOKENS_KEK_FILE", "TENANTMESH_DATABASE_SYSTEM_URL")
+_GIVEN_ONLY = frozenset(
+    {"TENANTMESH_TOKENS_KEK_FILE", "TENANTMESH_DATABASE_SYSTEM_URL", "TENANTMESH_DATABASE_MIGRATE_URL"}
+)
 """Secrets that no program inherits from the user's environment: its row gives them, or it has none."""
 
 
@@ -31,6 +34,9 @@ class PythonProgram(Program):
 
     word: str
     """The name by which `tenantmesh serve` knows it."""
+
+    reads: type[ProcessSettings] = ProcessSettings
+    """The settings that it reads from the environment."""
 
     metrics: Port
 
@@ -55,8 +61,12 @@ class PythonProgram(Program):
         return (self.metrics,)
 
     def command(self, around: Surroundings) -> Command:
-        """Return the command, with the user's environment between the defaults and the settings of the stack."""
-        inherited = {name: value for name, value in os.environ.items() if name not in _GIVEN_ONLY}
+        """Return the command, with the user's environment between the defaults and the settings of the stack.
+
+        The program does not inherit a setting of another program, or of the command line: it would refuse it.
+        """
+        kept_from_it = _GIVEN_ONLY | (around.known - variables(self.reads))
+        inherited = {name: value for name, value in os.environ.items() if name.upper() not in kept_from_it}
         fixed = self.own_settings(around)
         for group in self.settings:
             fixed |= group(self, around)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tenantmesh.deploy.stack.ports import Port, PortNumbers
+from tenantmesh.auth_svc.settings import AuthSettings
+from tenantmesh.deploy.stack.ports import Port, PortNumbers, variables_of
 from tenantmesh.deploy.stack.programs.edge import EdgeProgram
 from tenantmesh.deploy.stack.programs.environment import (
     database,
@@ -23,8 +24,20 @@ from tenantmesh.deploy.stack.programs.program import Program
 from tenantmesh.deploy.stack.programs.python_program import PythonProgram
 from tenantmesh.deploy.stack.programs.service import ServiceProgram
 from tenantmesh.deploy.stack.programs.worker import WorkerProgram
+from tenantmesh.deploy.stack.state_folder import STATE_VARIABLE
+from tenantmesh.runtime.settings import variables
+from tenantmesh.tenant_svc.settings import TenantSettings, TenantWorkerSettings
 
-__all__ = ["PROGRAMS", "any_ports", "default_ports", "ports", "python_programs", "waves"]
+__all__ = [
+    "PROGRAMS",
+    "any_ports",
+    "command_line_variables",
+    "default_ports",
+    "known_variables",
+    "ports",
+    "python_programs",
+    "waves",
+]
 
 _LIMITS = ("entitlements.read", "entitlements.watch", "quota.lease")
 """The permissions with which the chain of a service reads entitlements and leases allowances from tenant_svc."""
@@ -42,6 +55,7 @@ PROGRAMS: tuple[Program, ...] = (
         name="tenant_svc",
         module="tenantmesh.tenant_svc",
         word="tenant",
+        reads=TenantSettings,
         listen=Port("tenant", 50051, "tenant_svc, gRPC."),
         metrics=Port("tenant_metrics", 9464, "tenant_svc, metrics."),
         role="tenant",
@@ -53,6 +67,7 @@ PROGRAMS: tuple[Program, ...] = (
         name="auth_svc",
         module="tenantmesh.auth_svc",
         word="auth",
+        reads=AuthSettings,
         listen=Port("auth", 50052, "auth_svc, gRPC."),
         metrics=Port("auth_metrics", 9465, "auth_svc, metrics."),
         role="auth",
@@ -64,6 +79,7 @@ PROGRAMS: tuple[Program, ...] = (
         name="tenant_worker",
         module="tenantmesh.tenant_svc.worker",
         word="worker",
+        reads=TenantWorkerSettings,
         jobs="jobs such as plan changes",
         metrics=Port("worker_metrics", 9466, "The worker, metrics."),
         role="tenant",
@@ -86,6 +102,16 @@ def ports() -> list[Port]:
 def default_ports() -> PortNumbers:
     """Return every port with its default number."""
     return PortNumbers({port.name: port.default for port in ports()})
+
+
+def command_line_variables() -> frozenset[str]:
+    """Return the variables that only the command line reads: the state folder and the ports."""
+    return frozenset({STATE_VARIABLE}.union(*(variables_of(port.name) for port in ports())))
+
+
+def known_variables() -> frozenset[str]:
+    """Return every variable that the command line or a program of ours reads."""
+    return command_line_variables().union(*(variables(program.reads) for program in python_programs()))
 
 
 def any_ports() -> PortNumbers:

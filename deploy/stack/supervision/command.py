@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Mapping
@@ -31,6 +32,9 @@ class Command:
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     user: EngineUser | None = None
     folder: Path = Path("/")
+    cause: re.Pattern[str] | None = None
+    """Finds the line of the log that says why the program ended. None: the last line does."""
+
     stdin: bytes = field(default=b"", repr=False)
     signals: tuple[tuple[int, float], ...] = _STOP_SIGNALS
 
@@ -42,20 +46,24 @@ class Child:
     command: Command
     popen: subprocess.Popen[bytes]
     process: StartedProcess
+    logged_before: int = 0
+    """The size of the log when the command was started."""
 
     def ended(self) -> bool:
         """Return whether it has ended. Collects its exit status, so that it does not stay a zombie."""
         return self.popen.poll() is not None
 
     def failure(self, what: str) -> StackError:
-        """Return an error that says what happened and quotes the end of the log."""
+        """Return an error that says what happened and quotes the line of the log that says why."""
         log = self.command.log
-        return StackError(f"{self.command.name} {what}: {last_line(log)}", remedy=f"Details: {log}", log=log)
+        why = _why(log, self.logged_before, self.command.cause)
+        return StackError(f"{self.command.name} {what}: {why}", remedy=f"Details: {log}", log=log)
 
 
 def spawn(command: Command) -> Child:
     """Start a command in a session of its own. Raises StackError when it can't be executed."""
     _turn_over(command.log)
+    logged_before = command.log.stat().st_size if command.log.exists() else 0
     descriptor = os.open(command.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:
         popen = subprocess.Popen(
@@ -78,21 +86,33 @@ def spawn(command: Command) -> Child:
         with contextlib.suppress(BrokenPipeError):
             popen.stdin.write(command.stdin)
             popen.stdin.close()
-    return Child(command, popen, process)
+    return Child(command, popen, process, logged_before)
 
 
-def last_line(log: Path) -> str:
-    """Return the last line of a log that is not blank; of a structured line, its event and reason."""
+def _why(log: Path, begin: int, cause: re.Pattern[str] | None) -> str:
+    """Return the line of this run's log that says why it ended: the first that `cause` finds, else the last.
+
+    Of a structured line, its event and reason.
+    """
     try:
-        lines = log.read_text(encoding="utf-8", errors="replace").split("\n")
+        written = log.read_bytes()[begin:].decode("utf-8", errors="replace")
     except OSError:
         return "it left no log"
-    last = next((line.strip() for line in reversed(lines) if line.strip()), "its log is empty")
+    lines = [line.strip() for line in written.split("\n") if line.strip()]
+    causes = filter(None, map(cause.search, lines)) if cause else iter(())
+    found = next(causes, None)
+    if found:
+        return found[0]
+    return _in_words(lines[-1]) if lines else "its log is empty"
+
+
+def _in_words(line: str) -> str:
+    """Return a line of a log for people; of a structured one, its event and reason."""
     try:
-        entry = json.loads(last)
-        return ": ".join(str(entry[key]) for key in ("event", "reason") if key in entry) or last
+        entry = json.loads(line)
+        return ": ".join(str(entry[key]) for key in ("event", "reason") if key in entry) or line
     except (ValueError, TypeError):
-        return last
+        return line
 
 
 def _turn_over(log: Path) -> None:

@@ -1,7 +1,8 @@
 """Starts commands, records them on disk, and ends them: a stack's supervisor.
 
 One supervisor holds a state folder at a time (flock). The record holds the pid and creation time of each process, so
-that the next supervisor can end what a crash left. A watchdog process ends it at once when this one is killed.
+that the next supervisor can end what a crash left. A watchdog process ends it at once when this one is killed. When the
+watchdog is killed, `renew_watchdog` starts another.
 """
 
 from __future__ import annotations
@@ -16,7 +17,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO
 
+import psutil
+
 from tenantmesh.deploy.stack.supervision.command import Child, Command, spawn
+from tenantmesh.deploy.stack.supervision.process import StartedProcess, find_process
 from tenantmesh.deploy.stack.supervision.record import lock, record_of, recorded, write_record
 
 __all__ = ["Supervisor"]
@@ -86,6 +90,17 @@ class Supervisor:
             self.stop(child)
         return gone
 
+    def renew_watchdog(self) -> bool:
+        """Start another watchdog if the last one has ended. Returns whether it had."""
+        if self._watchdog is None or self._watchdog.poll() is None:
+            return False
+        with _undisturbed():
+            self._start_watchdog()
+            for child in self._children:
+                self._tell({"started": child.process.encode()})
+            self._write_record()
+        return True
+
     def close(self) -> bool:
         """Stop everything, last started first, and release the state folder. Safe to repeat.
 
@@ -122,16 +137,29 @@ class Supervisor:
         if self._watchdog and self._watchdog.stdin:
             with contextlib.suppress(BrokenPipeError):
                 self._watchdog.stdin.close()
-            self._watchdog.wait()
+            try:
+                self._watchdog.wait(_COLLECT_SECONDS)
+            except subprocess.TimeoutExpired:  # it is suspended; nothing is left for it to end
+                self._watchdog.kill()
+                self._watchdog.wait()
             self._watchdog = None
 
     def _tell(self, order: Mapping[str, object]) -> None:
+        """Give the watchdog an order. One that was killed takes none; the next one gets all of them."""
         if self._watchdog and self._watchdog.stdin:
-            self._watchdog.stdin.write(json.dumps(order).encode() + b"\n")
-            self._watchdog.stdin.flush()
+            with contextlib.suppress(BrokenPipeError):
+                self._watchdog.stdin.write(json.dumps(order).encode() + b"\n")
+                self._watchdog.stdin.flush()
 
     def _write_record(self) -> None:
-        write_record(self._state, self._addresses, [child.process for child in self._children])
+        write_record(self._state, self._addresses, [child.process for child in self._children], self._watching())
+
+    def _watching(self) -> StartedProcess | None:
+        if self._watchdog is None:
+            return None
+        with contextlib.suppress(psutil.NoSuchProcess):
+            return find_process("watchdog", self._watchdog.pid, ())
+        return None
 
 
 @contextlib.contextmanager

@@ -181,7 +181,7 @@ async def test_a_taken_metrics_port_is_named_with_how_to_change_it() -> None:
 
 
 async def test_workers_have_ports_and_metrics_of_their_own_and_come_back() -> None:
-    metrics = free_port_for_workers(1)
+    metrics = free_port_for_workers(STEP)
     async with AsyncExitStack() as stack:
         service = await stack.enter_async_context(
             started(TENANTMESH_SERVER_WORKERS="2", TENANTMESH_TELEMETRY_METRICS_LISTEN=f"127.0.0.1:{metrics}")
@@ -189,7 +189,7 @@ async def test_workers_have_ports_and_metrics_of_their_own_and_come_back() -> No
         await service.until("serving", times=2)
         channels = [await stack.enter_async_context(service.channel(worker)) for worker in (0, 1)]
         assert [await status(channel) for channel in channels] == [SERVING, SERVING]
-        assert ["tenantmesh_rpc" in await scraped(metrics + worker) for worker in (0, 1)] == [True, True]
+        assert ["tenantmesh_rpc" in await scraped(metrics + worker * STEP) for worker in (0, 1)] == [True, True]
         os.kill(children(service.process.pid)[0], signal.SIGKILL)
         assert (await service.until("worker ended, starting it again"))["status"] == -signal.SIGKILL
         await service.until("serving", times=3)
