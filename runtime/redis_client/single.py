@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -11,7 +12,7 @@ from redis.asyncio.client import Pipeline
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.commands.core import AsyncScript
-from redis.exceptions import ClusterDownError, NoScriptError, RedisError
+from redis.exceptions import AuthenticationError, ClusterDownError, NoScriptError, RedisError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
@@ -19,6 +20,8 @@ from tenantmesh.runtime.breaker import Breaker
 from tenantmesh.runtime.settings import RedisSettings
 
 __all__ = ["GuardedRedis", "RedisUnavailable", "Script"]
+
+_log = logging.getLogger(__name__)
 
 
 class RedisUnavailable(RedisConnectionError):
@@ -36,7 +39,7 @@ def _guarded(breaker: Breaker) -> Iterator[None]:
         yield
     except (RedisError, OSError, TimeoutError) as error:
         if isinstance(error, _FAILURES):
-            breaker.failed()
+            _note_failure(breaker, error)
             raise RedisUnavailable(f"the store did not answer ({type(error).__name__})") from error
         breaker.succeeded()  # it answered; what it said is the caller's business
         raise
@@ -44,6 +47,15 @@ def _guarded(breaker: Breaker) -> Iterator[None]:
         breaker.abandoned()
         raise
     breaker.succeeded()
+
+
+def _note_failure(breaker: Breaker, error: Exception) -> None:
+    """Count the failure, and log its cause when it makes the breaker open."""
+    was_open = breaker.is_open
+    breaker.failed()
+    if breaker.is_open and not was_open:
+        hint = "; check user and password in TENANTMESH_REDIS_URL" if isinstance(error, AuthenticationError) else ""
+        _log.warning("the store is away: %s: %s%s", type(error).__name__, error, hint)
 
 
 class Script(AsyncScript):

@@ -133,3 +133,18 @@ async def test_pub_sub_may_be_quiet_longer_than_a_command_may_take(client: Guard
 def test_without_a_url_it_says_which_setting_is_missing() -> None:
     with pytest.raises(ValueError, match="TENANTMESH_REDIS_URL"):
         connect(RedisSettings())
+
+
+async def test_a_wrong_password_is_in_the_log_once_for_each_outage(
+    valkey: Valkey, caplog: pytest.LogCaptureFixture
+) -> None:
+    user, _, place = valkey.url.get_secret_value().partition("@")
+    client = single(SecretStr(f"{user}-wrong@{place}"))
+    for _ in range(9):
+        with pytest.raises(RedisUnavailable):
+            await client.ping()
+    await client.aclose()
+    (told,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert "WRONGPASS" in told
+    assert "TENANTMESH_REDIS_URL" in told
+    assert "-wrong" not in told
