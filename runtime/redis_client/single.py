@@ -54,7 +54,8 @@ def _note_failure(breaker: Breaker, error: Exception) -> None:
     was_open = breaker.is_open
     breaker.failed()
     if breaker.is_open and not was_open:
-        hint = "; check user and password in TENANTMESH_REDIS_URL" if isinstance(error, AuthenticationError) else ""
+        refused = any(isinstance(each, AuthenticationError) for each in (error, error.__cause__, error.__context__))
+        hint = " Check user and password in TENANTMESH_REDIS_URL." if refused else ""
         _log.warning("the store is away: %s: %s%s", type(error).__name__, error, hint)
 
 
