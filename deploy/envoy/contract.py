@@ -5,6 +5,7 @@ Reads the contract only. What Envoy makes of it is in routes.py and filters.py.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -13,9 +14,10 @@ from pathlib import Path
 from google.api import annotations_pb2, http_pb2
 from google.protobuf import descriptor_pb2
 
+from tenantmesh.deploy.envoy.fields import Kind, Messages, read_messages
 from tenantmesh.policy.v1 import policy_pb2
 
-__all__ = ["Binding", "Contract", "Method", "Service", "UnusableContract", "read"]
+__all__ = ["VARIABLE", "Binding", "Contract", "Method", "Service", "UnusableContract", "read"]
 
 # What a policy means when it leaves max_timeout out.
 UNARY_MAX_TIMEOUT = timedelta(seconds=60)
@@ -33,6 +35,7 @@ UPSTREAM_OF = {
 RESERVED = {"decision": "decision_svc"}
 """The second part of a proto package → the service that will serve it. The edge has no upstream for that one yet."""
 VERBS = ("get", "put", "post", "delete", "patch")
+VARIABLE = re.compile(r"\{([^}]*)\}")
 
 
 class UnusableContract(Exception):
@@ -45,6 +48,18 @@ class Binding:
 
     verb: str
     path: str
+    request: str
+    """The full name of the request's message."""
+
+    body: str
+    """The field that the body holds; `*` for every field that is not in the path, empty where no body is read."""
+
+    streams: bool
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """The fields that the path holds, by their names in the proto."""
+        return tuple(VARIABLE.findall(self.path))
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +90,9 @@ class Contract:
     files: tuple[str, ...]
     """The mesh's own files, without those that they import from others."""
 
+    messages: Messages
+    """The fields of every message that a REST request can hold."""
+
     @property
     def methods(self) -> tuple[Method, ...]:
         """Every method of every service, in the order of the files."""
@@ -100,7 +118,12 @@ def read(path: Path, upstreams: Collection[str]) -> Contract:
     if not services:
         raise UnusableContract(f"{path} declares no service; regenerate it with `make gen`")
     _refuse_tenant_parameter(served)
-    return Contract(services, tuple(file.name for file in files if file.package.startswith(OWN)))
+    requests = {binding.request for service in services for method in service.methods for binding in method.bindings}
+    own = tuple(file.name for file in files if file.package.startswith(OWN))
+    contract = Contract(services, own, read_messages(files, requests))
+    for binding in contract.bindings:
+        _refuse_unusable_fields(binding, contract.messages)
+    return contract
 
 
 def _service(
@@ -134,16 +157,17 @@ def _method(service: str, method: descriptor_pb2.MethodDescriptorProto) -> Metho
     rule = method.options.Extensions[annotations_pb2.http]
     streams = method.client_streaming or method.server_streaming
     public = policy_pb2.AUDIENCE_PUBLIC in policy.audiences
-    return Method(f"/{service}/{method.name}", streams, public, tuple(_bindings(rule)), granted)
+    bindings = tuple(_bindings(rule, method.input_type.removeprefix("."), streams))
+    return Method(f"/{service}/{method.name}", streams, public, bindings, granted)
 
 
-def _bindings(rule: http_pb2.HttpRule) -> Iterator[Binding]:
+def _bindings(rule: http_pb2.HttpRule, request: str, streams: bool) -> Iterator[Binding]:
     for binding in (rule, *rule.additional_bindings):
         verb = binding.WhichOneof("pattern")
         if binding.response_body:
             raise UnusableContract(f"{getattr(binding, str(verb))}: Envoy does not support response_body")
         if verb in VERBS:
-            yield Binding(verb.upper(), getattr(binding, verb))
+            yield Binding(verb.upper(), getattr(binding, verb), request, binding.body, streams)
 
 
 def _refuse_tenant_parameter(files: Collection[descriptor_pb2.FileDescriptorProto]) -> None:
@@ -154,3 +178,17 @@ def _refuse_tenant_parameter(files: Collection[descriptor_pb2.FileDescriptorProt
             named = any(field.name == "tenant" for field in message.field)
             if named and f".{file.package}.{message.name}" in inputs:
                 raise UnusableContract(f"{file.package}.{message.name}.tenant: the edge reads ?tenant=, rename it")
+
+
+def _refuse_unusable_fields(binding: Binding, messages: Messages) -> None:
+    """Refuse a path or body that holds what the checks of requests can't follow."""
+    fields = {field.name: field for field in messages[binding.request]}
+    for name in binding.variables:
+        if name not in fields:
+            raise UnusableContract(
+                f"{binding.path}: {{{name}}} must be a field of {binding.request}, without a pattern"
+            )
+    if binding.body not in ("", "*"):
+        body = fields.get(binding.body)
+        if body is None or body.kind is not Kind.OBJECT or body.repeated:
+            raise UnusableContract(f"{binding.path}: the body {binding.body} must be a message of {binding.request}")

@@ -5,27 +5,24 @@ Which filter is overridden where is in routes.py.
 
 from __future__ import annotations
 
+from tenantmesh.deploy.envoy.answers import answers
 from tenantmesh.deploy.envoy.contract import Contract
+from tenantmesh.deploy.envoy.cors import VARY
 from tenantmesh.deploy.envoy.parts import FILTERS, Json, http_filter, typed
+from tenantmesh.deploy.envoy.scripts import scripts
 from tenantmesh.deploy.envoy.settings import EdgeSettings
 
-__all__ = ["FORMAT_NAME", "TRANSCODER", "early_mutations", "http_filters", "name_the_format", "transcoder"]
+__all__ = ["TRANSCODER", "early_mutations", "http_filters", "transcoder"]
 
 HEALTH_PATH = "/healthz"
 # What only the mesh itself may say. From outside these headers are lies, so they go before routes are chosen.
 INTERNAL_HEADERS = ("x-tenant-query", "x-forwarded-host", "x-forwarded-client-cert", "forwarded", "x-real-ip")
 INTERNAL_PREFIXES = ("x-tenantmesh-", "x-envoy-")
+# No part of the mesh reads cookies. They are private, may be large, and may hold what gRPC can't carry.
+UNREAD_HEADERS = ("cookie",)
 # gRPC takes header names of these characters only and fails the whole call on others.
 ILLEGAL_NAME = "[^:].*[^0-9a-z_.-].*|[^:0-9a-z_.-].*"
 PEER = "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%"
-FORMAT_NAME = "format_name"
-MATCHED = "envoy.extensions.common.matching.v3.ExtensionWithMatcher"
-SKIP = {
-    "action": {
-        "name": "skip",
-        "typed_config": typed("envoy.extensions.filters.common.matcher.action.v3.SkipFilter"),
-    }
-}
 MIN_COMPRESSED_BYTES = 256
 
 
@@ -36,8 +33,9 @@ def http_filters(settings: EdgeSettings, contract: Contract) -> list[Json]:
         body_size_limit(settings),  # before anything buffers a body
         compressor(),  # outside the transcoder, so that it sees JSON
         http_filter("cors", "Cors"),  # a preflight must not reach the transcoder, which knows no OPTIONS
-        format_name(),  # outside the transcoder too: it names what the transcoder wrote
-        header_mutation(),  # before the transcoder, after which the query is gone
+        *answers(),  # outside the transcoder too: they add to what the transcoder wrote
+        *scripts(contract),  # before the transcoder, which would take what they refuse
+        header_mutation(settings),  # before the transcoder, after which the query is gone
         http_filter("grpc_web", "GrpcWeb"),  # turns gRPC-Web into gRPC, which the transcoder leaves alone
         {"name": TRANSCODER, "typed_config": transcoder(settings, contract)},  # from here on everything is gRPC
         http_filter("router", "Router", suppress_envoy_headers=True),
@@ -78,12 +76,12 @@ def early_mutations() -> list[Json]:
     """Drop headers that a caller may not send, before a route is chosen, so that none is chosen by them."""
     patterns = [*({"prefix": prefix} for prefix in INTERNAL_PREFIXES), {"safe_regex": {"regex": ILLEGAL_NAME}}]
     return [
-        *({"remove": name} for name in INTERNAL_HEADERS),
+        *({"remove": name} for name in (*INTERNAL_HEADERS, *UNREAD_HEADERS)),
         *({"remove_on_match": {"key_matcher": pattern}} for pattern in patterns),
     ]
 
 
-def header_mutation() -> Json:
+def header_mutation(settings: EdgeSettings) -> Json:
     """Hand host and `?tenant=` to the services as metadata, the only way in which they can see them."""
     return http_filter(
         "header_mutation",
@@ -95,6 +93,7 @@ def header_mutation() -> Json:
                 # Envoy would append its own address for callers on the same machine.
                 {"append": {"header": {"key": "x-forwarded-for", "value": PEER}}},
             ],
+            "response_mutations": [VARY] if settings.cors_origins else [],
         },
     )
 
@@ -102,29 +101,6 @@ def header_mutation() -> Json:
 def overwrite(header: str, value: str) -> Json:
     """Return the mutation that leaves exactly one header of the name; none where the value is empty."""
     return {"append": {"header": {"key": header, "value": value}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}}
-
-
-def format_name() -> Json:
-    """Set `application/x-ndjson` where a stream is written in lines; the transcoder calls every format JSON.
-
-    Switched on by the routes of streams (name_the_format), and there for answers with status 200 only: errors are JSON.
-    """
-    lines = {"key": "content-type", "value": "application/x-ndjson"}
-    renamed = [{"append": {"header": lines, "append_action": "OVERWRITE_IF_EXISTS"}}]
-    renaming = http_filter("header_mutation", "HeaderMutation", mutations={"response_mutations": renamed})
-    return {
-        "name": FORMAT_NAME,
-        "typed_config": typed(MATCHED, extension_config=renaming, xds_matcher={"on_no_match": SKIP}),
-    }
-
-
-def name_the_format() -> Json:
-    """Return the per-route override that switches format_name on."""
-    code = typed("envoy.type.matcher.v3.HttpResponseHeaderMatchInput", header_name=":status")
-    status = {"name": "status", "typed_config": code}
-    succeeded = {"single_predicate": {"input": status, "value_match": {"exact": "200"}}}
-    failed = {"predicate": {"not_matcher": succeeded}, "on_match": SKIP}
-    return typed(f"{MATCHED}PerRoute", xds_matcher={"matcher_list": {"matchers": [failed]}})
 
 
 TRANSCODER = "envoy.filters.http.grpc_json_transcoder"
@@ -147,7 +123,7 @@ def transcoder(settings: EdgeSettings, contract: Contract, **stream_style: bool)
         request_validation_options={
             "reject_unknown_method": True,
             "reject_unknown_query_parameters": True,
-            # Without it a field of the body overrides the path's {id}: a way into another tenant.
+            # The script refuses it first. Without either a body's field overrides the path's {id}: another tenant.
             "reject_binding_body_field_collisions": True,
         },
     )

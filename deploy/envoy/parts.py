@@ -9,15 +9,16 @@ from typing import Any
 __all__ = [
     "FILTERS",
     "Json",
-    "contains",
     "http_filter",
     "is_ip",
     "matches",
+    "missing",
     "present",
     "seconds",
     "socket_address",
     "split_target",
     "switched_off",
+    "switched_on",
     "typed",
 ]
 
@@ -39,6 +40,11 @@ def http_filter(name: str, message: str, **fields: Any) -> Json:
 def switched_off(name: str) -> Json:
     """Return the per-route override that takes a filter out."""
     return {f"envoy.filters.http.{name}": typed("envoy.config.route.v3.FilterConfig", disabled=True)}
+
+
+def switched_on(name: str) -> Json:
+    """Return the per-route override that puts in a filter that is off by default."""
+    return {name: typed("envoy.config.route.v3.FilterConfig", config={})}
 
 
 def seconds(duration: timedelta) -> str:
@@ -73,12 +79,12 @@ def present(header: str) -> Json:
     return {"name": header, "present_match": True}
 
 
+def missing(header: str) -> Json:
+    """Match a request that has no such header."""
+    return {**present(header), "invert_match": True}
+
+
 def matches(header: str, regex: str, *, invert: bool = False) -> Json:
     """Match a request whose header, as a whole, is of the form (RE2). Inverted: has another form, or is missing."""
     matched: Json = {"name": header, "string_match": {"safe_regex": {"regex": regex}}}
     return {**matched, "invert_match": True, "treat_missing_header_as_empty": True} if invert else matched
-
-
-def contains(header: str, text: str) -> Json:
-    """Match a request whose header contains the text, in any case."""
-    return {"name": header, "string_match": {"contains": text, "ignore_case": True}}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from tenantmesh.deploy.envoy.contract import Binding, Contract
+from tenantmesh.deploy.envoy.contract import VARIABLE, Binding, Contract
 from tenantmesh.deploy.envoy.parts import Json, matches, present, switched_off
 
 __all__ = ["QUERY", "form", "refusals", "refuse"]
@@ -22,21 +22,19 @@ UTF8 = (
     f"|%(f0%[9ab][0-9a-f]|f4%8[0-9a-f]|f[123]{TAIL}){TAIL}{TAIL})*(%[0-9a-f]?)?"
 )
 QUERY = r"(\?.*)?"
-# ?tenant= once, with a value of the characters of slugs and ids: it becomes a header.
-TENANT_TWICE = r"[^?]*\?(.*&)?tenant(=[^&]*)?&(.*&)?tenant(=.*|&.*)?"
+# The value of ?tenant= has the characters of slugs and ids: it becomes a header. requests.lua refuses a second one.
 TENANT_MALFORMED = r"[^?]*\?(.*&)?tenant(=?|=[^&]*[^A-Za-z0-9._~&-][^&]*)(&.*)?"
 
 
 def refusals(contract: Contract) -> list[Json]:
     """Return the routes that refuse, in the order in which they are tried."""
     return [
-        route([matches(":path", TENANT_TWICE)], refuse(400, "tenant may be given once. Send it once.")),
         route([matches(":path", TENANT_MALFORMED)], refuse(400, "tenant must be a slug or an id. Send one or none.")),
         route([matches(":path", UTF8, invert=True)], refuse(400, "The path or query is not UTF-8. Encode it so.")),
         *wrong_methods(contract),
         route(
             [present("content-encoding"), matches("content-encoding", "(?i)identity", invert=True)],
-            refuse(415, "A compressed body is not taken. Send it without content-encoding."),
+            refuse(415, "Compressed bodies are not read. Send the body without content-encoding."),
         ),
         route(
             [
@@ -68,16 +66,22 @@ def wrong_methods(contract: Contract) -> list[Json]:
     """Return a 405 with `allow` for each path that is served, but not with the method that was used."""
     verbs: dict[str, set[str]] = {}
     for binding in contract.bindings:
-        verbs.setdefault(form(binding), set()).add(binding.verb)
-    examples = {form(binding): re.sub(r"\{[^}]*\}", "x", binding.path) for binding in contract.bindings}
+        verbs.setdefault(form(binding), set()).update(methods(binding))
+    examples = {form(binding): VARIABLE.sub("x", binding.path) for binding in contract.bindings}
     return [wrong_method(this, verbs, examples) for this in verbs]
+
+
+def methods(binding: Binding) -> set[str]:
+    """Return the HTTP methods that a binding serves. A stream has no HEAD: the answer would never be complete."""
+    return {binding.verb, "HEAD"} if binding.verb == "GET" and not binding.streams else {binding.verb}
 
 
 def wrong_method(this: str, verbs: dict[str, set[str]], examples: dict[str, str]) -> Json:
     """Return the 405 of one path. `/tenants/{id}` covers `/tenants/create` too, but a path written out is its own."""
     covered = [other for other in verbs if other != this and re.fullmatch(this, examples[other])]
     allowed = sorted(verbs[this])
-    answer = refuse(405, f"This path is served with {', '.join(allowed)}. Use one of them.")
+    words = " and ".join(filter(None, (", ".join(allowed[:-1]), allowed[-1])))
+    answer = refuse(405, f"This path allows only {words}.")
     headers = [
         matches(":path", this + QUERY),
         *(matches(":path", other + QUERY, invert=True) for other in covered),
@@ -89,5 +93,4 @@ def wrong_method(this: str, verbs: dict[str, set[str]], examples: dict[str, str]
 
 def form(binding: Binding) -> str:
     """Return the regular expression (RE2 and Python) of the paths that a binding serves."""
-    literals = re.split(r"\{[^}]*\}", binding.path)
-    return "[^/?]+".join(re.escape(literal) for literal in literals)
+    return "[^/?]+".join(re.escape(literal) for literal in VARIABLE.split(binding.path)[::2])

@@ -17,6 +17,7 @@ from tenantmesh.deploy.envoy.settings import DownstreamTls, EdgeSettings
 __all__ = ["render", "write"]
 
 REFUSE_AT = 0.95
+NO_HOST = "no-host.invalid"
 MONITORS = "envoy.extensions.resource_monitors"
 
 
@@ -70,7 +71,7 @@ def connection_manager(settings: EdgeSettings, contract: Contract) -> Json:
         codec_type="AUTO",
         route_config={"name": "edge", "virtual_hosts": [virtual_host(settings, contract)]},
         http_filters=http_filters(settings, contract),
-        local_reply_config=local_reply_config(),
+        local_reply_config=local_reply_config(settings),
         early_header_mutation_extensions=[internal_headers()],
         use_remote_address=True,
         # The header_mutation filter appends the peer.
@@ -83,6 +84,8 @@ def connection_manager(settings: EdgeSettings, contract: Contract) -> Json:
         normalize_path=True,
         path_with_escaped_slashes_action="KEEP_UNCHANGED",
         common_http_protocol_options={"headers_with_underscores_action": "REJECT_REQUEST"},
+        # Probes of some load balancers and proxies speak HTTP/1.0, which has no host header.
+        http_protocol_options={"accept_http_10": True, "default_host_for_http_10": NO_HOST},
         http2_protocol_options={"max_concurrent_streams": settings.limits.streams_per_connection},
         max_request_headers_kb=settings.limits.request_headers_kib,
         request_headers_timeout=seconds(settings.limits.request_headers),

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from tenantmesh.deploy.envoy.cors import origin_headers
 from tenantmesh.deploy.envoy.parts import Json, typed
+from tenantmesh.deploy.envoy.settings import EdgeSettings
+from tenantmesh.interceptors.metadata import MAX_BYTES, MAX_ENTRIES
 
 __all__ = ["REPLIES", "SAID", "local_reply_config"]
 
-# What Envoy said, where it says something useful to the caller; else our own sentence.
+# What Envoy, a route or a script of ours said, where it says something useful to the caller; else our own sentence.
 SAID = "%LOCAL_REPLY_BODY%"
-MALFORMED = "This is not valid HTTP, or a header's name has an underscore. Names have letters, digits and hyphens."
 # HTTP status → (canonical code, message). The range after them takes the rest.
 REPLIES: dict[int, tuple[int, str]] = {
-    400: (3, MALFORMED),
+    400: (3, "This is not a valid HTTP request: the method, the request line or a header is malformed. Correct it."),
     401: (16, SAID),
     403: (7, "Protocol upgrades are not served here. Call over plain HTTP."),
     404: (5, SAID),
@@ -20,22 +22,23 @@ REPLIES: dict[int, tuple[int, str]] = {
     413: (8, "The body is larger than this edge takes. Send less at a time."),
     415: (3, SAID),
     429: (8, SAID),
-    431: (8, "The headers are larger than this edge takes. Send fewer or shorter ones."),
-    501: (12, SAID),
+    431: (8, f"The headers exceed {MAX_BYTES} bytes or {MAX_ENTRIES} entries. Send fewer or shorter ones."),
+    501: (12, "A transfer-encoding other than chunked is not read. Send the body with content-length or chunked."),
     502: (14, "The service broke the connection. Retry with backoff."),
     503: (14, "The service can't be reached right now. Retry with backoff."),
     504: (4, "The service did not answer in time. Retry with backoff."),
 }
-# A 400 has words if the transcoder or a route of ours made it; the one of a broken request has none.
-WORDED: Json = {
-    "extension_filter": {
-        "name": "envoy.access_loggers.extension_filters.cel",
-        "typed_config": typed(
-            "envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter",
-            expression="response.code_details.matches('grpc_json_transcode_failure|direct_response')",
-        ),
-    }
+# Envoy's detail of a refusal that has no words for the caller → canonical code, message.
+DETAILS = {
+    "http[12].unexpected_underscore": (3, "A header's name has an underscore. Use letters, digits and hyphens."),
+    "http1.invalid_characters": (3, "A header's value has a control character. Remove it."),
+    "http1.content_length_and_chunked_not_allowed": (3, "content-length excludes transfer-encoding. Send one."),
+    "missing_host_header": (3, "The request has no host header. Send one."),
+    "path_normalization_failed": (3, "The path has a character that no path can have, such as %%00 or #. Remove it."),
+    "absolute_path_rejected": (5, "Nothing is served at this path. Send a path that begins with /."),
 }
+# The transcoder, a route or a script refused; others that refuse have no words for the caller.
+WORDED = "grpc_json_transcode_failure|direct_response|lua_response"
 REST_CALLER: Json = {
     "or_filter": {
         "filters": [
@@ -56,30 +59,48 @@ REST_CALLER: Json = {
 }
 
 
-def local_reply_config() -> Json:
-    """Return the mappers for REST callers. gRPC callers match none of them: Envoy gives them a grpc-status itself."""
-    exact = [mapper(status(code), *reply) for code, reply in REPLIES.items()]
-    client_errors = mapper(status(400, "GE"), 3, SAID, also=[status(499, "LE")])
-    worded = mapper(status(400), 3, SAID, also=[WORDED])
-    return {
-        "mappers": [
-            worded,
-            *exact,
-            client_errors,
-            mapper(status(500, "GE"), 13, "The edge failed. Retry with backoff."),
-        ]
-    }
+def local_reply_config(settings: EdgeSettings) -> Json:
+    """Return the mappers. gRPC callers get headers at most: Envoy gives them a grpc-status itself."""
+    replies = [
+        *(([details(detail)], *reply) for detail, reply in DETAILS.items()),
+        ([status(400), details(WORDED)], 3, SAID),
+        *(([status(code)], *reply) for code, reply in REPLIES.items()),
+        ([status(400, "GE"), status(499, "LE")], 3, SAID),
+        ([status(500, "GE")], 13, "The edge failed. Retry with backoff."),
+    ]
+    callers = origin_headers(settings.cors_origins)
+    json = [
+        mapper([*matched, REST_CALLER], caller, body(code, text))
+        for matched, code, text in replies
+        for caller in callers
+    ]
+    return {"mappers": [*json, *(mapper([status(400, "GE")], caller) for caller in callers)]}
 
 
-def mapper(matched: Json, code: int, message: str, *, also: list[Json] | None = None) -> Json:
-    """Return one mapper: for this HTTP status and a REST caller, this body."""
+def mapper(matched: list[Json], caller: tuple[list[Json], list[Json]], form: Json | None = None) -> Json:
+    """Return one mapper: to this kind of caller, this answer gets these headers and this form."""
+    senders, headers = caller
+    filters = [*matched, *({"header_filter": {"header": sender}} for sender in senders)]
+    # Envoy takes no list of one.
+    both = {"and_filter": {"filters": filters}} if len(filters) > 1 else filters[0]
+    return {"filter": both, "headers_to_add": headers, **(form or {})}
+
+
+def body(code: int, message: str) -> Json:
+    """Return the form of a refusal as REST callers get it."""
     return {
-        "filter": {"and_filter": {"filters": [matched, *(also or []), REST_CALLER]}},
         "body_format_override": {
             "json_format": {"code": code, "message": message, "details": []},
             "content_type": "application/json",
         },
     }
+
+
+def details(pattern: str) -> Json:
+    """Match a refusal by Envoy's detail of it."""
+    expression = f"response.code_details.matches('{pattern}')"
+    config = typed("envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter", expression=expression)
+    return {"extension_filter": {"name": "envoy.access_loggers.extension_filters.cel", "typed_config": config}}
 
 
 def status(code: int, comparison: str = "EQ") -> Json:

@@ -6,13 +6,17 @@ gRPC, by the method's path like any other. Native gRPC is routed once.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import functools
+import re
 from datetime import timedelta
 
-from tenantmesh.deploy.envoy.contract import Contract
-from tenantmesh.deploy.envoy.filters import FORMAT_NAME, TRANSCODER, name_the_format, transcoder
-from tenantmesh.deploy.envoy.parts import FILTERS, Json, contains, matches, present, seconds, switched_off, typed
+from tenantmesh.deploy.envoy.answers import CHALLENGES, FORMAT_NAME, STREAMED, name_the_format
+from tenantmesh.deploy.envoy.contract import Binding, Contract
+from tenantmesh.deploy.envoy.cors import policy
+from tenantmesh.deploy.envoy.filters import TRANSCODER, transcoder
+from tenantmesh.deploy.envoy.parts import FILTERS, Json, matches, present, seconds, switched_off, typed
 from tenantmesh.deploy.envoy.refusals import QUERY, form, refusals, refuse
+from tenantmesh.deploy.envoy.scripts import CHECKED, EVENT_IDS, HEAD, is_resumable
 from tenantmesh.deploy.envoy.settings import EdgeSettings
 
 __all__ = ["virtual_host"]
@@ -29,6 +33,8 @@ GRPC_CONTENT = matches("content-type", "application/grpc.*")
 TRANSCODED = present("x-envoy-original-path")
 LINES = "application/x-ndjson"
 EVENTS = "text/event-stream"
+# A parameter of a media type in Accept, unless it is the weight zero.
+PARAMETER = r"(q=(1(\.0*)?|0?\.0*[1-9][0-9]*)|[^q=,;\s][^=,;]*=[^,;]*|q[^=,;]+=[^,;]*)"
 # gRPC's own headers in a REST call would steer a protocol that the caller does not speak, and `-bin` values have to be
 # base64: wrong ones fail the call with an internal error before any code of ours runs.
 GRPC_REQUEST_HEADERS = "grpc-.*|.*-bin|te"
@@ -43,7 +49,7 @@ def virtual_host(settings: EdgeSettings, contract: Contract) -> Json:
         *mesh_routes(settings),
         *rest_routes(settings, contract),
     ]
-    overrides = {"envoy.filters.http.cors": cors(settings.cors_origins)} if settings.cors_origins else {}
+    overrides = {"envoy.filters.http.cors": policy(settings.cors_origins)} if settings.cors_origins else {}
     return {"name": "edge", "domains": ["*"], "routes": routes, "typed_per_filter_config": overrides}
 
 
@@ -99,28 +105,50 @@ def mesh_routes(settings: EdgeSettings) -> list[Json]:
 
 
 def rest_routes(settings: EdgeSettings, contract: Contract) -> list[Json]:
-    """Return the routes of REST calls: preflights, refusals, and the format of streams by Accept."""
+    """Return the routes of REST calls: preflights, refusals, streams in each format, and the rest."""
     preflight = {"prefix": "/", "headers": [matches(":method", "OPTIONS"), present("access-control-request-method")]}
-    events = transcoder(settings, contract, stream_sse_style_delimited=True)
-    lines = transcoder(settings, contract, stream_newline_delimited=True)
+    head = {"prefix": "/", "headers": [matches(":method", "HEAD")]}
+    rest_route = functools.partial(rest, longest_body(settings, contract))
     return [
         rest_route(preflight),
         *refusals(contract),
-        rest_route({"prefix": "/", "headers": [contains("accept", EVENTS)]}, {TRANSCODER: events}),
         *(
-            rest_route(
-                {"prefix": "/", "headers": [contains("accept", LINES), matches(":path", form(binding) + QUERY)]},
-                {TRANSCODER: lines, FORMAT_NAME: name_the_format()},
-            )
-            for method in contract.methods
-            for binding in method.bindings
-            if method.streams
+            route
+            for binding in contract.bindings
+            if binding.streams
+            for route in stream_routes(settings, contract, binding)
         ),
+        # A compressed body would have a length of its own.
+        rest_route(head, HEAD | switched_off("compressor")),
         rest_route({"prefix": "/"}),
     ]
 
 
-def rest_route(match: Json, overrides: Json | None = None) -> Json:
+def stream_routes(settings: EdgeSettings, contract: Contract, binding: Binding) -> list[Json]:
+    """Return the routes of a stream over REST: as events, as lines, or as one JSON array."""
+    rest_route = functools.partial(rest, longest_body(settings, contract))
+    events = {TRANSCODER: transcoder(settings, contract, stream_sse_style_delimited=True)}
+    lines = {TRANSCODER: transcoder(settings, contract, stream_newline_delimited=True), FORMAT_NAME: name_the_format()}
+    path = matches(":path", form(binding) + QUERY)
+    resumable = EVENT_IDS if is_resumable(binding, contract) else {}
+    return [
+        rest_route({"prefix": "/", "headers": [path, accepts(EVENTS)]}, STREAMED | resumable | events),
+        rest_route({"prefix": "/", "headers": [path, accepts(LINES)]}, STREAMED | lines),
+        rest_route({"prefix": "/", "headers": [path]}, STREAMED),
+    ]
+
+
+def accepts(media: str) -> Json:
+    """Match a request that names a media type in Accept, with a weight other than zero."""
+    return matches("accept", rf"(?i)(.*,)?[ \t]*{re.escape(media)}[ \t]*(;[ \t]*{PARAMETER}[ \t]*)*(,.*)?")
+
+
+def longest_body(settings: EdgeSettings, contract: Contract) -> timedelta:
+    """Return how long a body may be on its way: as long as the longest call, since its method is not known yet."""
+    return max(contract.longest_call(name) for name in settings.upstreams) + MARGIN
+
+
+def rest(longest: timedelta, match: Json, overrides: Json | None = None) -> Json:
     """Return a route that the transcoder leaves for the method's own. Nothing stays on it: unknown paths are refused.
 
     It has a cluster all the same, since CORS works on such routes only.
@@ -131,8 +159,8 @@ def rest_route(match: Json, overrides: Json | None = None) -> Json:
     )
     return {
         "match": match,
-        "route": {"cluster": MESH_UPSTREAM},
-        "typed_per_filter_config": {**cleaned, **(overrides or {})},
+        "route": {"cluster": MESH_UPSTREAM, "idle_timeout": seconds(longest)},
+        "typed_per_filter_config": cleaned | CHECKED | CHALLENGES | (overrides or {}),
     }
 
 
@@ -140,27 +168,3 @@ def mutations(**kinds: list[Json]) -> Json:
     """Return the per-route override that adds to what header_mutation does everywhere."""
     override = typed(f"{FILTERS}.header_mutation.v3.HeaderMutationPerRoute", mutations=kinds)
     return {"envoy.filters.http.header_mutation": override}
-
-
-def cors(origins: Collection[str]) -> Json:
-    """Return the CORS policy. Credentials are bearer tokens, so that cookies stay out."""
-    return typed(
-        f"{FILTERS}.cors.v3.CorsPolicy",
-        allow_origin_string_match=[origin_match(origin) for origin in origins],
-        allow_methods="GET,POST,PUT,PATCH,DELETE",
-        allow_headers=(
-            "authorization,content-type,accept,x-tenant-id,x-tenant-slug,x-request-id,traceparent,tracestate,"
-            "x-grpc-web,x-user-agent,grpc-timeout"
-        ),
-        expose_headers=(
-            "grpc-status,grpc-message,grpc-status-details-bin,x-request-id,retry-after,"
-            "ratelimit,ratelimit-policy,ratelimit-limit,ratelimit-remaining,ratelimit-reset"
-        ),
-        max_age="600",
-    )
-
-
-def origin_match(origin: str) -> Json:
-    """Return the matcher of an origin, in which `*` stands for one label of the host."""
-    escaped = "".join(character if character.isalnum() else f"\\{character}" for character in origin)
-    return {"safe_regex": {"regex": escaped.replace("\\*", "[a-z0-9-]+")}}

@@ -83,6 +83,7 @@ def test_what_the_wheel_holds(wheel: Path) -> None:
         "tenantmesh/protos/tenantmesh/tenant/v1/tenant_service.proto",
         "tenantmesh/interceptors/py.typed",
         "tenantmesh/interceptors/backends/redis/rate_take.lua",
+        "tenantmesh/deploy/envoy/requests.lua",
         "tenantmesh/deploy/postgres/roles.sql",
         "tenantmesh/runtime/migration_environment/env.py",
     ):

@@ -13,6 +13,14 @@ from tests.edge.conftest import Edge
 
 TENANT = "/api/v1/tenants/acme"
 CREATE = "/api/v1/tenants/create"
+OVERRIDE = f"{TENANT}/overrides/users"
+WATCH = "/api/v1/tenants:watch"
+WORDS = {
+    "GET": "GET",
+    "POST": "POST",
+    "GET, HEAD": "GET and HEAD",
+    "GET, HEAD, POST": "GET, HEAD and POST",
+}
 JSON = [("content-type", "application/json")]
 TOO_LARGE = b'{"slug": "' + b"a" * 1024 * 1024 + b'"}'
 
@@ -34,28 +42,36 @@ def refused(answer: Answer, status: int, code: int) -> str:
 @pytest.mark.parametrize(
     ("method", "path", "headers", "body", "status", "code", "words"),
     [
-        ("GET", "/nowhere", [], None, 404, 5, "/nowhere"),
-        ("GET", '/quoted"path', [], None, 404, 5, "quoted"),
-        ("POST", "/tenantmesh.tenant.v1.TenantService/GetTenant", JSON, b"{}", 404, 5, "GetTenant"),
+        ("GET", "/nowhere", [], None, 404, 5, "Nothing is served"),
+        ("GET", '/quoted"path', [], None, 404, 5, "Nothing is served"),
+        ("GET", f"{TENANT}:unknown", [], None, 404, 5, "Nothing is served"),
+        ("GET", f"{TENANT}:suspend/", [], None, 404, 5, "Nothing is served"),
+        ("GET", "/api/v1/tenants/:watch", [], None, 404, 5, "Nothing is served"),
+        ("OPTIONS", "*", [], None, 404, 5, "begins with /"),
+        ("POST", "/tenantmesh.tenant.v1.TenantService/GetTenant", JSON, b"{}", 404, 5, "Nothing is served"),
         ("GET", f"{TENANT}?bogus=1", [], None, 400, 3, "bogus"),
         ("GET", "/api/v1/tenants?pageSize=many", [], None, 400, 3, "page_size"),
         ("GET", f"{TENANT}?tenant=a&tenant=b", [], None, 400, 3, "once"),
-        ("GET", f"{TENANT}?tenant=a&x=1&tenant=a", [], None, 400, 3, "once"),
+        ("GET", "/api/v1/tenants?tenant=a&pageSize=1&tenant=a", [], None, 400, 3, "once"),
         ("GET", f"{TENANT}?tenant=a%0d%0ax:%20y", [], None, 400, 3, "slug"),
         ("GET", f"{TENANT}?tenant=", [], None, 400, 3, "slug"),
         ("GET", f"{TENANT}?tenant", [], None, 400, 3, "slug"),
-        ("GET", f"{TENANT}?tenant=a&t%65nant=b", [], None, 400, 3, "t%65nant"),
+        ("GET", f"{TENANT}?tenant=a&t%65nant=b", [], None, 400, 3, "tenant is no parameter"),
         ("GET", "/api/v1/tenants/%ff", [], None, 400, 3, "UTF-8"),
         ("GET", "/api/v1/tenants/%%ff", [], None, 400, 3, "UTF-8"),
         ("GET", "/api/v1/tenants/%c0%80", [], None, 400, 3, "UTF-8"),
-        ("GET", "/api/v1/tenants/a%00b", [], None, 400, 3, "HTTP"),
+        ("GET", "/api/v1/tenants/a%00b", [], None, 400, 3, "such as %00"),
         ("GET", TENANT, [("x_y", "z")], None, 400, 3, "underscore"),
-        ("GET", TENANT, [("x-mine", b"a\x01b")], None, 400, 3, "HTTP"),
-        ("POST", CREATE, JSON, b'{"slug": ', 400, 3, "Unexpected end"),
+        ("GET", TENANT, [("x-mine", b"a\x01b")], None, 400, 3, "control character"),
+        ("FOO", TENANT, [], None, 400, 3, "the method"),
+        ("POST", CREATE, [*JSON, ("transfer-encoding", "gzip")], None, 501, 12, "transfer-encoding"),
+        ("POST", CREATE, JSON, b'{"slug": ', 400, 3, "not valid JSON at byte 10"),
         ("POST", CREATE, JSON, b'{"slug": 1}', 400, 3, "slug"),
         ("POST", CREATE, JSON, b'{"slug": "\xff"}', 400, 3, "UTF-8"),
-        ("POST", CREATE, JSON, b"[" * 10_000, 400, 3, "deep"),
-        ("POST", f"{TENANT}:suspend", JSON, b'{"id": "other", "reason": "r"}', 400, 3, "conflicting"),
+        ("POST", CREATE, JSON, b"[" * 10_000, 400, 3, "must be a JSON object"),
+        ("POST", CREATE, JSON, b'{"slug": ' + b"[" * 10_000, 400, 3, "slug must not be a list"),
+        ("PUT", OVERRIDE, JSON, b'{"value": {"static": ' + b"[" * 10_000, 400, 3, "deep"),
+        ("POST", f"{TENANT}:suspend", JSON, b'{"id": "other", "reason": "r"}', 400, 3, "id is in the path"),
         ("POST", CREATE, JSON, TOO_LARGE, 413, 8, "larger"),
         ("GET", TENANT, [("x-mine", "a" * 20_000)], None, 431, 8, "headers"),
         ("POST", CREATE, [("content-type", "text/plain")], b"{}", 415, 3, "content-type"),
@@ -63,7 +79,7 @@ def refused(answer: Answer, status: int, code: int) -> str:
         ("POST", CREATE, [*JSON, ("content-encoding", "gzip")], b"{}", 415, 3, "content-encoding"),
         ("DELETE", TENANT, [], None, 405, 12, "GET"),
         ("PUT", CREATE, JSON, b"{}", 405, 12, "POST"),
-        ("HEAD", TENANT, [], None, 405, 12, ""),
+        ("HEAD", WATCH, [], None, 405, 12, ""),
         ("GET", TENANT, [("upgrade", "websocket"), ("connection", "upgrade")], None, 403, 7, "upgrades"),
     ],
 )
@@ -82,19 +98,22 @@ async def test_the_edge_refuses_in_json(
 @pytest.mark.parametrize(
     ("path", "method", "allow"),
     [
-        (TENANT, "DELETE", "GET"),
-        (f"{TENANT}?tenant=acme", "PATCH", "GET"),
+        (TENANT, "DELETE", "GET, HEAD"),
+        (f"{TENANT}?tenant=acme", "PATCH", "GET, HEAD"),
+        (WATCH, "HEAD", "GET"),
         (CREATE, "PUT", "POST"),
         (CREATE, "GET", "POST"),
-        ("/api/v1/tenants", "PUT", "GET, POST"),
+        ("/api/v1/tenants", "PUT", "GET, HEAD, POST"),
         (f"{TENANT}:suspend", "GET", "POST"),
         ("/api/v1/auth/login", "GET", "POST"),
-        ("/.well-known/jwks.json", "TRACE", "GET"),
+        ("/.well-known/jwks.json", "TRACE", "GET, HEAD"),
     ],
 )
 async def test_a_wrong_method_learns_the_right_ones(edge: Edge, path: str, method: str, allow: str) -> None:
     answer = await call(edge, method, path)
     assert (answer.status, answer.headers["allow"]) == (405, allow)
+    if method != "HEAD":
+        assert refused(answer, 405, 12) == f"This path allows only {WORDS[allow]}."
 
 
 async def test_a_chunked_body_is_limited_too(edge: Edge) -> None:

@@ -65,6 +65,7 @@ async def test_server_sent_events_arrive_message_by_message(edge: Edge) -> None:
         for cursor in ("1", "2"):
             if cursor != "1":
                 await edge.upstream.events.put(event(cursor))
+            assert await line(response) == f"id: {cursor}"
             data = await line(response)
             assert data.startswith("data: ")
             assert parsed(data.removeprefix("data: "))["cursor"] == cursor
@@ -97,6 +98,51 @@ async def test_an_error_event_carries_its_details(edge: Edge) -> None:
         await edge.upstream.events.put(failed)
         assert parsed(await line(response))["error"] == {"code": 10, "message": "too slow", "details": []}
         await edge.upstream.events.put(None)
+
+
+@pytest.mark.parametrize("accept", ["text/event-stream", "application/x-ndjson", "application/json"])
+async def test_no_proxy_holds_a_stream_back(edge: Edge, accept: str) -> None:
+    async with watching(edge, accept) as response:
+        assert (response.getheader("cache-control"), response.getheader("x-accel-buffering")) == ("no-cache", "no")
+        await edge.upstream.events.put(None)
+
+
+@pytest.mark.parametrize(
+    ("accept", "kind"),
+    [
+        ("text/event-stream;q=0", "application/json"),
+        ("text/event-stream; q=0.000, */*", "application/json"),
+        ("text/event-stream;q=0, application/x-ndjson", "application/x-ndjson"),
+        ("application/json;q=0.1, text/event-stream ; charset=utf-8 ; q=0.5", "text/event-stream"),
+        ("TEXT/EVENT-STREAM", "text/event-stream"),
+        ("text/event-streams", "application/json"),
+    ],
+)
+async def test_a_weight_of_zero_refuses_a_form(edge: Edge, accept: str, kind: str) -> None:
+    async with watching(edge, accept) as response:
+        assert response.getheader("content-type") == kind
+        await edge.upstream.events.put(None)
+
+
+@pytest.mark.parametrize("query", ["", "?snapshot=true", "?cursor=old&tenant=acme", "?earliest=true&"])
+async def test_a_reader_of_events_that_reconnects_resumes(edge: Edge, query: str) -> None:
+    headers = [("accept", "text/event-stream"), ("last-event-id", "a+b/c")]
+    await edge.upstream.events.put(None)
+    answer = await asyncio.to_thread(edge.rest.get, WATCH + query, headers)
+    assert answer.status == 200
+    request = edge.upstream.last.request
+    assert isinstance(request, tenant_service_pb2.WatchTenantsRequest)
+    assert (request.WhichOneof("start"), request.cursor) == ("cursor", "a+b/c")
+    assert edge.upstream.last.one("x-tenant-query") == ("acme" if "tenant" in query else None)
+
+
+async def test_an_empty_last_id_starts_as_asked(edge: Edge) -> None:
+    headers = [("accept", "text/event-stream"), ("last-event-id", "")]
+    await edge.upstream.events.put(None)
+    await asyncio.to_thread(edge.rest.get, f"{WATCH}?snapshot=true", headers)
+    request = edge.upstream.last.request
+    assert isinstance(request, tenant_service_pb2.WatchTenantsRequest)
+    assert request.WhichOneof("start") == "snapshot"
 
 
 @pytest.mark.parametrize("accept", ["application/x-ndjson", "text/event-stream", "application/json"])

@@ -102,6 +102,8 @@ class Tenants:
             await context.abort_with_status(rich(grpc.StatusCode.NOT_FOUND, "TENANT_NOT_FOUND", 'No "such" tenant.'))
         if request.id == "over":
             await context.abort_with_status(rich(grpc.StatusCode.RESOURCE_EXHAUSTED, "RATE_LIMITED", "Slow down."))
+        if request.id == "unknown-caller":
+            await context.abort_with_status(rich(grpc.StatusCode.UNAUTHENTICATED, "CREDENTIALS_INVALID", "Who?"))
         if request.id == "big":
             return tenant_pb2.Tenant(id=request.id, display_name="x" * BIG)
         await context.send_initial_metadata((("x-request-id", "set-by-the-service"),))
