@@ -14,6 +14,8 @@ PRESENT := $(if $(WANTED),$(shell $(BIN)/python -c '$(BASE)' 2>/dev/null))
 # Ports for `make run` and `make doctor`: make run EDGE_PORT=8090
 PORTS := EDGE ADMIN TENANT TENANT_METRICS AUTH AUTH_METRICS WORKER_METRICS
 $(foreach port,$(PORTS),$(if $($(port)_PORT),$(eval export TENANTMESH_$(port)_PORT := $($(port)_PORT))))
+# Pages that may call: make run CORS_ORIGINS='http://localhost:5173 https://app.example.com'
+$(if $(CORS_ORIGINS),$(eval export TENANTMESH_CORS_ORIGINS := $(CORS_ORIGINS)))
 # Installs a locked file and shows how far it is; a pipe alone would hide pip's failure.
 INSTALL = { $(BIN)/python -m pip install --disable-pip-version-check --no-input --require-hashes -r $(1); \
     echo $$? > $(VENV)/status; } | awk '/^Collecting/ {n++; printf "\r  %d packages", n; fflush()} END {print ""}'; \

@@ -11,6 +11,7 @@ from types import FrameType
 
 from tenantmesh.deploy.commands.console import PRODUCT, Console
 from tenantmesh.deploy.commands.options import DEFAULT_STATE, StateOption, port_options, shown
+from tenantmesh.deploy.commands.origins import OriginsOption
 from tenantmesh.deploy.stack.ports import LOOPBACK, PortNumbers
 from tenantmesh.deploy.stack.programs.program import AddressLine
 from tenantmesh.deploy.stack.programs.python_program import PythonProgram
@@ -27,12 +28,12 @@ class StopRequested(BaseException):
 
 
 @port_options
-def dev(*, state: StateOption = DEFAULT_STATE, ports: PortNumbers) -> None:
+def dev(*, state: StateOption = DEFAULT_STATE, cors_origin: OriginsOption = None, ports: PortNumbers) -> None:
     """Start PostgreSQL, Valkey, both services, the worker and Envoy, and keep them running until Ctrl-C."""
     console = Console()
     for number in _SIGNALS:
         signal.signal(number, _request_stop)
-    stack = Stack(state, ports=ports, progress=console)
+    stack = Stack(state, ports=ports, progress=console, cors_origins=cors_origin or ())
     try:
         stack.start()
         _welcome(console, stack)

@@ -12,6 +12,7 @@ import typer
 from tenantmesh.deploy import envoy
 from tenantmesh.deploy.commands.console import Console
 from tenantmesh.deploy.commands.options import port_option
+from tenantmesh.deploy.commands.origins import OriginsOption
 from tenantmesh.deploy.stack.errors import StackError
 
 __all__ = ["app"]
@@ -34,9 +35,10 @@ def render(
     admin_port: AdminPortOption = 9901,
     tenant: TenantOption = None,
     auth: AuthOption = None,
+    cors_origin: OriginsOption = None,
 ) -> None:
     """Write the configuration as JSON, readable by you alone."""
-    _write(_settings(address, edge_port, admin_port, tenant, auth), output)
+    _write(_settings(address, edge_port, admin_port, tenant, auth, cors_origin), output)
     Console().note(f"wrote {output}")
 
 
@@ -48,9 +50,10 @@ def validate(
     admin_port: AdminPortOption = 9901,
     tenant: TenantOption = None,
     auth: AuthOption = None,
+    cors_origin: OriginsOption = None,
 ) -> None:
     """Have Envoy load a configuration without serving it."""
-    settings = _settings(address, edge_port, admin_port, tenant, auth)
+    settings = _settings(address, edge_port, admin_port, tenant, auth, cors_origin)
     with tempfile.TemporaryDirectory() as folder:
         try:
             envoy.validate(configuration or _write(settings, Path(folder) / "envoy.json"))
@@ -78,7 +81,12 @@ def _write(settings: envoy.EdgeSettings, output: Path) -> Path:
 
 
 def _settings(
-    address: str, port: int, admin_port: int, tenant: list[str] | None, auth: list[str] | None
+    address: str,
+    port: int,
+    admin_port: int,
+    tenant: list[str] | None,
+    auth: list[str] | None,
+    cors_origins: list[str] | None,
 ) -> envoy.EdgeSettings:
     return envoy.EdgeSettings(
         address=address,
@@ -86,4 +94,5 @@ def _settings(
         admin_port=admin_port or None,
         tenant=tuple(tenant or _DEFAULT.tenant),
         auth=tuple(auth or _DEFAULT.auth),
+        cors_origins=tuple(cors_origins or ()),
     )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from tenantmesh.deploy.envoy.binary import InvalidConfiguration, binary, command, validate
 from tenantmesh.deploy.envoy.contract import UnusableContract
+from tenantmesh.deploy.envoy.cors import origin_form
 from tenantmesh.deploy.envoy.render import render, write
 from tenantmesh.deploy.envoy.settings import DownstreamTls, EdgeLimits, EdgeSettings, UpstreamTls
 
@@ -19,6 +20,7 @@ __all__ = [
     "UpstreamTls",
     "binary",
     "command",
+    "origin_form",
     "render",
     "validate",
     "write",

@@ -14,7 +14,7 @@ from pathlib import Path
 from google.api import annotations_pb2, http_pb2
 from google.protobuf import descriptor_pb2
 
-from tenantmesh.deploy.envoy.fields import Kind, Messages, read_messages
+from tenantmesh.deploy.envoy.fields import JsonKind, Messages, read_messages
 from tenantmesh.policy.v1 import policy_pb2
 
 __all__ = ["VARIABLE", "Binding", "Contract", "Method", "Service", "UnusableContract", "read"]
@@ -190,5 +190,5 @@ def _refuse_unusable_fields(binding: Binding, messages: Messages) -> None:
             )
     if binding.body not in ("", "*"):
         body = fields.get(binding.body)
-        if body is None or body.kind is not Kind.OBJECT or body.repeated:
+        if body is None or body.kind is not JsonKind.OBJECT or body.repeated:
             raise UnusableContract(f"{binding.path}: the body {binding.body} must be a message of {binding.request}")

@@ -1,4 +1,4 @@
-"""What a page of another origin may send and read (the Fetch standard's CORS protocol)."""
+"""CORS: the headers that let a page of another origin call, and read what it is answered (the Fetch standard)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Collection
 
 from tenantmesh.deploy.envoy.parts import FILTERS, Json, matches, missing, typed
 
-__all__ = ["VARY", "origin_headers", "policy"]
+__all__ = ["VARY", "origin_form", "origin_headers", "policy"]
 
 REQUEST_HEADERS = (
     "authorization,content-type,accept,cache-control,last-event-id,x-tenant-id,x-tenant-slug,x-request-id,"

@@ -11,7 +11,7 @@ from google.protobuf import descriptor_pb2
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.descriptor_pool import DescriptorPool
 
-__all__ = ["Field", "Kind", "Messages", "read_messages"]
+__all__ = ["Field", "JsonKind", "Messages", "read_messages"]
 
 PROTOBUF = "google.protobuf."
 FREE_FORM = frozenset(PROTOBUF + name for name in ("Any", "ListValue", "Struct", "Value"))
@@ -19,8 +19,8 @@ PLAIN_MESSAGES = frozenset({PROTOBUF + "Empty"})
 """Messages of protobuf's own that JSON writes as an object. It writes the others, as Timestamp, as one value."""
 
 
-class Kind(StrEnum):
-    """What stands in JSON where a field is set."""
+class JsonKind(StrEnum):
+    """The form of JSON in which a field is set."""
 
     VALUE = "value"
     """A string, a number or a boolean."""
@@ -41,7 +41,7 @@ class Field:
     """As the proto spells it."""
 
     json_name: str
-    kind: Kind
+    kind: JsonKind
     message: str
     """The message that it holds, or that a map's values are; empty for plain values."""
 
@@ -79,21 +79,21 @@ def _field(field: FieldDescriptor) -> Field:
     group = field.containing_oneof
     # A field that is `optional` stands in a group of its own.
     oneof = group.name if group and len(group.fields) > 1 else ""
-    repeated = bool(field.is_repeated) and kind is not Kind.MAP
+    repeated = bool(field.is_repeated) and kind is not JsonKind.MAP
     return Field(field.name, field.json_name, kind, message, repeated, oneof)
 
 
-def _content(field: FieldDescriptor) -> tuple[Kind, str]:
+def _content(field: FieldDescriptor) -> tuple[JsonKind, str]:
     """Return the kind of a field, and the message that its JSON is made of."""
     if field.message_type is None:
-        return Kind.VALUE, ""
+        return JsonKind.VALUE, ""
     if field.message_type.GetOptions().map_entry:
-        return Kind.MAP, _object(field.message_type.fields_by_name["value"].message_type)
+        return JsonKind.MAP, _object(field.message_type.fields_by_name["value"].message_type)
     name = field.message_type.full_name
     if name in FREE_FORM:
-        return Kind.ANY, ""
+        return JsonKind.ANY, ""
     message = _object(field.message_type)
-    return (Kind.OBJECT, message) if message else (Kind.VALUE, "")
+    return (JsonKind.OBJECT, message) if message else (JsonKind.VALUE, "")
 
 
 def _object(message: Descriptor | None) -> str:

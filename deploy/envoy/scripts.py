@@ -10,7 +10,7 @@ from importlib import resources
 from typing import Any
 
 from tenantmesh.deploy.envoy.contract import VARIABLE, Binding, Contract
-from tenantmesh.deploy.envoy.fields import Field, Kind
+from tenantmesh.deploy.envoy.fields import Field, JsonKind
 from tenantmesh.deploy.envoy.parts import FILTERS, Json, switched_on, typed
 from tenantmesh.interceptors.metadata import FORWARDED_HOST, MAX_BYTES, MAX_ENTRIES, SINGLE, TENANT_QUERY
 
@@ -111,6 +111,6 @@ def _field(field: Field) -> dict[str, Any]:
         known["message"] = field.message
     if field.repeated:
         known["list"] = True
-    if field.oneof and field.kind is Kind.VALUE:
+    if field.oneof and field.kind is JsonKind.VALUE:
         known["group"] = field.oneof
     return known

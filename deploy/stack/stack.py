@@ -30,7 +30,8 @@ _LOOK_SECONDS = 0.02
 class Stack:
     """Everything in a state folder; a context manager that starts and stops it.
 
-    `ports` with zeros choose free ones. `durable`, `temporary` and `cluster` are as for `Engines`. After
+    `ports` with zeros choose free ones. `durable`, `temporary` and `cluster` are as for `Engines`. Pages of
+    `cors_origins` may call the edge. After
     `start`, call `watch` now and then: it restarts what ended by itself.
     """
 
@@ -43,12 +44,14 @@ class Stack:
         durable: bool = True,
         temporary: bool = False,
         cluster: bool = False,
+        cors_origins: Sequence[str] = (),
     ) -> None:
         self.engines = Engines(state, durable=durable, temporary=temporary, cluster=cluster)
         self.places = self.engines.places
         self.ports = ports or table.default_ports()
         self.programs = [program for program in table.PROGRAMS if not program.missing()]
         """The programs that this machine can run."""
+        self._cors_origins = tuple(cors_origins)
         self._progress: Progress = progress or Silence()
         self._supervisor = self.engines.supervisor
         self._restart: dict[str, Callable[[], object]] = {}
@@ -125,7 +128,12 @@ class Stack:
 
     def _start_programs(self) -> None:
         around = Surroundings(
-            self.ports, self.places, self.engines.postgres, self.engines.store, table.known_variables()
+            self.ports,
+            self.places,
+            self.engines.postgres,
+            self.engines.store,
+            table.known_variables(),
+            self._cors_origins,
         )
         ready: list[Child] = []
         for wave in table.waves():

@@ -14,7 +14,7 @@ import pytest
 
 from tenantmesh.deploy.envoy import EdgeSettings
 from tenantmesh.deploy.envoy.contract import VARIABLE, Binding, Contract, read
-from tenantmesh.deploy.envoy.fields import Field, Kind
+from tenantmesh.deploy.envoy.fields import Field, JsonKind
 from tests.edge.conftest import Edge
 
 SETTINGS = EdgeSettings()
@@ -48,7 +48,7 @@ def encoded(name: str) -> str:
 
 def values(field: Field) -> list[str]:
     """The parameters that set a field by a query, in both spellings."""
-    if field.kind is Kind.VALUE:
+    if field.kind is JsonKind.VALUE:
         return list(field.spellings)
     inner = CONTRACT.messages.get(field.message, ())
     return [f"{outer}.{name}" for outer in field.spellings for each in inner for name in each.spellings]
@@ -105,7 +105,7 @@ def with_body() -> list[Binding]:
 
 def example(field: Field) -> str:
     """JSON that a field takes."""
-    value = "{}" if field.kind is Kind.OBJECT else "null"
+    value = "{}" if field.kind is JsonKind.OBJECT else "null"
     return f"[{value}]" if field.repeated else value
 
 
@@ -124,7 +124,7 @@ def unknown_in_the_body() -> Iterator[Sent]:
         for field in object_of(binding):
             if (wrong := field.name.upper()) not in field.spellings:
                 yield Sent(binding, body=f'{{"{wrong}": 1}}', word=f"Did you mean {field.json_name}?")
-            if field.kind is Kind.OBJECT:
+            if field.kind is JsonKind.OBJECT:
                 inner = '{"nonsense": 1}'
                 where = f"{field.json_name}[0]" if field.repeated else field.json_name
                 sent = f'{{"{field.name}": {f"[{inner}]" if field.repeated else inner}}}'
@@ -145,8 +145,8 @@ def of_another_form() -> Iterator[Sent]:
         for body in ("{} {}", "{}x"):
             yield Sent(binding, body=body, word="end behind its JSON object")
         for field in (field for field in object_of(binding) if field.name not in binding.variables):
-            wrong = "{}" if field.kind is Kind.VALUE or field.repeated else "[]"
-            if field.kind is not Kind.ANY:
+            wrong = "{}" if field.kind is JsonKind.VALUE or field.repeated else "[]"
+            if field.kind is not JsonKind.ANY:
                 yield Sent(binding, body=f'{{"{field.json_name}": {wrong}}}', word=f"{field.json_name} must")
 
 
@@ -207,7 +207,7 @@ def whole() -> Iterator[Sent]:
     for binding in (binding for binding in CONTRACT.bindings if not binding.streams):
         groups: set[str] = set()
         query = ["tenant=acme"]
-        for field in (field for field in in_the_query(binding) if field.kind is Kind.VALUE):
+        for field in (field for field in in_the_query(binding) if field.kind is JsonKind.VALUE):
             if field.oneof not in groups or not field.oneof:
                 query.append(f"{field.name}=")
                 groups.add(field.oneof)

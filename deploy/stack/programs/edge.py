@@ -13,11 +13,13 @@ from tenantmesh.deploy.stack.engines import binaries
 from tenantmesh.deploy.stack.ports import LOOPBACK, Port, PortNumbers
 from tenantmesh.deploy.stack.programs.program import AddressLine, Program, ProgramState, Surroundings
 from tenantmesh.deploy.stack.supervision.command import Command
+from tenantmesh.runtime.settings import ENVIRONMENT_PREFIX, ServerSettings
 
 __all__ = ["NO_ENVOY", "EdgeProgram", "healthz"]
 
 NO_ENVOY = "no Envoy for this platform - REST and gRPC-Web are off, gRPC works"
 _PROBE_SECONDS = 1.0
+_WORKERS = {name: f"{ENVIRONMENT_PREFIX}SERVER_{name.upper()}" for name in ("workers", "worker_port_step")}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,9 +62,10 @@ class EdgeProgram(Program):
         settings = envoy.EdgeSettings(
             port=ports[self.listen.name],
             admin_port=ports[self.admin.name],
-            tenant=(f"{LOOPBACK}:{ports['tenant']}",),
-            auth=(f"{LOOPBACK}:{ports['auth']}",),
+            tenant=workers(ports["tenant"]),
+            auth=workers(ports["auth"]),
             reflection=True,
+            cors_origins=around.cors_origins,
         )
         path = envoy.write(settings, around.places.state / "envoy.json")
         argv = tuple(envoy.command(path, concurrency=min(2, os.cpu_count() or 1)))
@@ -77,6 +80,13 @@ class EdgeProgram(Program):
     def missing(self) -> str:
         """Return that there is no Envoy, where there is none."""
         return "" if envoy.binary() else NO_ENVOY
+
+
+def workers(port: int) -> tuple[str, ...]:
+    """Return where the worker processes of a service listen: it reads their number from the same variables."""
+    given = {name: os.environ[variable] for name, variable in _WORKERS.items() if variable in os.environ}
+    server = ServerSettings.model_validate(given)
+    return tuple(f"{LOOPBACK}:{port + worker * server.worker_port_step}" for worker in range(server.workers))
 
 
 def healthz(url: str) -> int | None:

@@ -24,6 +24,7 @@ class Surroundings:
 
     known: the variables of the environment that the command line or any program reads. A program inherits those that it
     reads itself, and the variables of others.
+    cors_origins: the origins of pages that may call the edge.
     """
 
     ports: PortNumbers
@@ -31,6 +32,7 @@ class Surroundings:
     postgres: Postgres
     store: Store
     known: frozenset[str]
+    cors_origins: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
