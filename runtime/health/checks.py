@@ -109,10 +109,10 @@ class Health:
         except Exception as error:  # whatever the probe says, it is not well
             if self._failing[check] is None:
                 self._failing[check] = asyncio.get_running_loop().time()
-                _log.warning("health check %s began to fail: %s", check.name, type(error).__name__)
+                _log.warning('health check "%s" began to fail: %s', check.name, type(error).__name__)
         else:
             if self._failing[check] is not None:
-                _log.info("health check %s passes", check.name)
+                _log.info('health check "%s" passed', check.name)
             self._failing[check] = None
 
     def _fails(self, check: Check) -> bool:

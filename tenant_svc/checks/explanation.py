@@ -10,7 +10,7 @@ from tenantmesh.interceptors.tenants import TenantState
 from tenantmesh.tenant_svc.checks.decision import Decision
 from tenantmesh.tenant_svc.entitlements.entitlement import Effective, Source, TenantEntitlements
 from tenantmesh.tenant_svc.entitlements.standing import Usage
-from tenantmesh.tenant_svc.features.wording import amount_words, moment_words, value_words
+from tenantmesh.tenant_svc.features.wording import amount_words, moment_words, unit_words, value_words
 from tenantmesh.tenant_svc.overrides.overrides import override_words
 from tenantmesh.tenant_svc.readers import Reader
 
@@ -47,11 +47,20 @@ def _state(entitlements: TenantEntitlements) -> Iterator[str]:
 
 
 def _plan(entitlements: TenantEntitlements, entitled: Effective) -> str:
-    plan, feature_id = entitlements.plan, entitled.feature.id
+    plan, feature, value = entitlements.plan, entitled.feature, entitled.plan_value
     named = f"The plan {plan.id}, version {plan.version},"
-    if entitled.plan_value is None:
-        return f"{named} gives no value for {feature_id}."
-    return f"{named} gives {value_words(entitled.plan_value, entitled.feature)} for {feature_id}."
+    if value is None:
+        return f"{named} does not name {feature.id}."
+    words = value_words(value, feature)
+    match feature.type:
+        case FeatureType.BOOLEAN:
+            return f"{named} turns {feature.id} {words}."
+        case FeatureType.STATIC:
+            return f"{named} sets {feature.id} to {words}."
+    if value.unlimited:
+        return f"{named} sets no limit for {feature.id}."
+    which = "" if unit_words(2, feature.unit) == feature.id else f" ({feature.id})"
+    return f"{named} allows {words}{which}."
 
 
 def _rollout(entitlements: TenantEntitlements, entitled: Effective) -> Iterator[str]:
@@ -103,13 +112,14 @@ def _grants(entitled: Effective) -> Iterator[str]:
 
 
 def _usage(entitled: Effective, usage: Usage) -> str:
-    used = amount_words(usage.used, entitled.feature)
-    period = ""
+    since = begins = ""
     if usage.period_start is not None and usage.reset_time is not None:
-        period = f" since {moment_words(usage.period_start)}; the next period begins {moment_words(usage.reset_time)}"
+        since = f" since {moment_words(usage.period_start)}"
+        begins = f"; the next period begins {moment_words(usage.reset_time)}"
     if usage.limit is None or usage.remaining is None:
-        return f"{used} used{period}. There is no limit."
-    return f"{used} used of {usage.limit}, {usage.remaining} left{period}."
+        return f"{amount_words(usage.used, entitled.feature)} used{since}{begins}. There is no limit."
+    limit = amount_words(usage.limit, entitled.feature)
+    return f"{usage.used} of {limit} used{since}, {usage.remaining} left{begins}."
 
 
 def _verdict(decision: Decision) -> str:

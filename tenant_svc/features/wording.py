@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 
 from tenantmesh.tenant_svc.features.feature import FeatureDef, FeatureValue
 
-__all__ = ["amount_words", "moment_words", "value_words"]
+__all__ = ["amount_words", "moment_words", "unit_words", "value_words"]
 
 
 def value_words(value: FeatureValue | None, feature: FeatureDef) -> str:
-    """Return words such as `on`, `1000 request a day`, `unlimited`, or a STATIC value as JSON."""
+    """Return words such as `on`, `1000 requests a day`, `unlimited`, or a STATIC value as JSON."""
     if value is None:
         return "nothing"
     if value.enabled is not None:
@@ -25,8 +25,19 @@ def value_words(value: FeatureValue | None, feature: FeatureDef) -> str:
 
 
 def amount_words(amount: int, feature: FeatureDef) -> str:
-    """Return words such as `1000 request`, with the catalog's unit."""
-    return f"{amount} {feature.unit}" if feature.unit else str(amount)
+    """Return words such as `1000 requests`, with the catalog's unit."""
+    return f"{amount} {unit_words(amount, feature.unit)}" if feature.unit else str(amount)
+
+
+def unit_words(amount: int, unit: str) -> str:
+    """Return the unit as it follows the amount: `request` becomes 2 requests. A unit that is no English noun in lower
+    case, such as `GiB`, stays as it is."""
+    last = unit.rpartition(" ")[2]
+    if amount == 1 or not (last.isascii() and last.isalpha() and last.islower()) or last.endswith("s"):
+        return unit
+    if last.endswith("y") and last[-2:-1] not in set("aeiou"):
+        return f"{unit[:-1]}ies"
+    return f"{unit}es" if last.endswith(("x", "z", "ch", "sh")) else f"{unit}s"
 
 
 def moment_words(moment: datetime) -> str:

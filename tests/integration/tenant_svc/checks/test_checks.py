@@ -223,8 +223,8 @@ async def test_an_explanation_has_the_grants_and_what_changed_last(
         ChangeType.PLAN_CHANGED,
     ]
     assert {each.tenant_id for each in told.recent} == {acme.id}
-    assert told_steps(told)[0] == "The plan premium, version 1, gives 10000 request a day for api_requests."
-    assert "sets 5 request a day instead" in told_steps(told)[1]
+    assert told_steps(told)[0] == "The plan premium, version 1, allows 10000 requests a day (api_requests)."
+    assert "sets 5 requests a day instead" in told_steps(told)[1]
     assert told_steps(told)[-1] == "So one more request is allowed."
 
 
@@ -255,7 +255,7 @@ async def test_an_explanation_tells_the_ten_newest_changes(acme: Tenant, checks:
     for number in range(12):
         await overrides.set(acme.id, override_draft("users", FeatureValue.of_limit(number)), ACTOR)
     told = await checks.explain(acme.id, "users")
-    assert [each.after for each in told.recent] == [f"{number} user" for number in reversed(range(2, 12))]
+    assert [each.after for each in told.recent] == [f"{number} users" for number in reversed(range(2, 12))]
 
 
 async def test_a_negative_amount_is_refused(acme: Tenant, checks: Checks) -> None:

@@ -207,8 +207,8 @@ async def test_users_learn_what_changed_but_not_why_and_by_whose_credential(serv
     assert not any(told in str([history, explained, grants]) for told in (private, served.operator_key[4:12]))
     set_ = history.changes[1]
     assert (set_.type, set_.feature) == (entitlement_pb2.ENTITLEMENT_CHANGE_TYPE_OVERRIDE_SET, METER)
-    assert (set_.after, set_.HasField("create_time")) == ("7 request a day", True)
-    assert "An override for this tenant sets 7 request a day instead." in explained.steps
+    assert (set_.after, set_.HasField("create_time")) == ("7 requests a day", True)
+    assert "An override for this tenant sets 7 requests a day instead." in explained.steps
     assert (explained.grants[0].amount, grants.grants[0].remaining) == (5, 5)
 
 
@@ -313,7 +313,7 @@ async def test_a_check_and_an_explanation_say_the_same(served: Served, acme: Ten
     assert decision.entitlement.usage.remaining == 0
     told = await user.ExplainEntitlement(pb.ExplainEntitlementRequest(id=acme.slug, feature="users"))
     assert told.decision == decision
-    assert told.steps[0] == "The plan premium, version 1, gives 1000 user for users."
+    assert told.steps[0] == "The plan premium, version 1, allows 1000 users."
     assert "LIMIT_REACHED" in told.steps[-1]
     request = pb.CheckEntitlementRequest(id=acme.slug, feature="no_such")
     assert (await refusal(user.CheckEntitlement(request)))[1] == "FEATURE_NOT_FOUND"
@@ -352,8 +352,8 @@ async def test_a_watch_begins_at_once_and_tells_what_happens(served: Served, acm
     told = await results(stream, 3)
     assert [(each.result.tenant_id, each.result.change.after) for each in told] == [
         (str(acme.id), "1 user"),
-        (str(globex.id), "2 user"),
-        (str(acme.id), "3 user"),
+        (str(globex.id), "2 users"),
+        (str(acme.id), "3 users"),
     ]
     assert MessageToDict(told[0].result)["planId"] == "premium"
     stream.cancel()

@@ -97,7 +97,10 @@ async def test_pages_tell_every_change_once_newest_first(
         for tenant in (acme, globex):
             await overrides.set(tenant.id, override_draft("users", FeatureValue.of_limit(number)), ACTOR)
     whole = (await history.page(acme.id, 0, "")).items
-    assert [each.after for each in whole] == [*(f"{number} user" for number in reversed(range(7))), "premium@1"]
+    assert [each.after for each in whole] == [
+        *(f"{number} user{'s' * (number != 1)}" for number in reversed(range(7))),
+        "premium@1",
+    ]
     assert [each.position for each in whole] == sorted((each.position for each in whole), reverse=True)
     for size in (1, 2, 3, 8, 9):
         assert await in_pages(history, acme, size) == whole
@@ -109,7 +112,7 @@ async def test_a_change_between_two_pages_moves_nothing(acme: Tenant, overrides:
     first = await history.page(acme.id, 2, "")
     await overrides.set(acme.id, override_draft("users", FeatureValue.of_limit(9)), ACTOR)
     second = await history.page(acme.id, 2, first.next_token)
-    assert [each.after for each in [*first.items, *second.items]] == ["3 user", "2 user", "1 user", "0 user"]
+    assert [each.after for each in [*first.items, *second.items]] == ["3 users", "2 users", "1 user", "0 users"]
 
 
 async def test_another_tenants_token_shows_ones_own_history(

@@ -229,7 +229,9 @@ async def test_a_slow_reader_is_cut_and_goes_on_from_its_cursor(
             await read(stream, 30)
         assert caught.value.reason == "WATCH_TOO_SLOW"
         missed = await until_settled(made, FromCursor(last.cursor))
-    assert [change.event.after for change in missed if change.event] == [f"{limit} user" for limit in range(1, 31)]
+    assert [change.event.after for change in missed if change.event] == [
+        f"{limit} user{'s' * (limit != 1)}" for limit in range(1, 31)
+    ]
 
 
 async def test_pages_over_both_tables_have_no_seam(

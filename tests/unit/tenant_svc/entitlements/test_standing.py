@@ -127,7 +127,7 @@ def explained(*, overrides: list[Override] | None = None) -> list[str]:
 
 def test_an_explanation_tells_what_was_weighed_in_its_order() -> None:
     assert explained() == [
-        "The plan basic, version 1, gives no value for flag.",
+        "The plan basic, version 1, does not name flag.",
         "A rollout opens flag to 25.5 % of the tenants; this tenant is not among them.",
         "Plans that have it: premium.",
         "So flag is refused with FEATURE_NOT_IN_PLAN: the tenant does not have the feature.",
@@ -157,8 +157,8 @@ def test_an_explanation_of_a_meter_says_how_much_is_used_of_what() -> None:
     facts = circumstances(plan(calls=limit(100)), grants=[grant(30)])
     standing = Standing(effective(facts), {"calls": Spent(100, 100)})
     assert steps(standing.entitlements, decide(standing, standing.entitlements.features["calls"], 1), OPERATOR) == [
-        "The plan basic, version 1, gives 100 piece a day for calls.",
-        "Grants in force: 1. They still add 30 piece, used after the allowance of the plan.",
-        "100 piece used of 130, 30 left since 2026-05-17T00:00:00Z; the next period begins 2026-05-18T00:00:00Z.",
+        "The plan basic, version 1, allows 100 pieces a day (calls).",
+        "Grants in force: 1. They still add 30 pieces, used after the allowance of the plan.",
+        "100 of 130 pieces used since 2026-05-17T00:00:00Z, 30 left; the next period begins 2026-05-18T00:00:00Z.",
         "So one more piece is allowed.",
     ]
