@@ -49,7 +49,9 @@ class Repeating:
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Start the loop in a task of its own."""
+        """Start the loop in a task of its own. Raises RuntimeError when it has been started before."""
+        if self._task is not None:
+            raise RuntimeError(f"{self._name} is started a second time")
         self._task = asyncio.create_task(self._run(), name=self._name)
 
     async def close(self) -> None:
@@ -72,6 +74,12 @@ class Repeating:
                     _log.warning("background work waits", work=self._name, reason=error.message)
                 self._unavailable = True
                 await asyncio.sleep(self._interval)
+            except asyncio.CancelledError as error:
+                if _cancelled_from_outside():
+                    raise
+                # Something that the work waited for was cancelled, such as a call on a channel that was closed.
+                _log.exception("background work failed", work=self._name, exc_info=error)
+                await asyncio.sleep(self._interval)
             except Exception:
                 _log.exception("background work failed", work=self._name)
                 await asyncio.sleep(self._interval)
@@ -79,3 +87,8 @@ class Repeating:
                 self._unavailable = False
                 if not more:
                     await wait_for_event(self._wake, self._interval)
+
+
+def _cancelled_from_outside() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

@@ -10,6 +10,7 @@ from tenantmesh.interceptors.passage import Passage, current
 __all__ = ["AccessLog", "call_ids", "log_context", "security_event"]
 
 _security = logging.getLogger("tenantmesh.security")
+_RECORD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime"}
 
 
 class AccessLog(Enum):
@@ -38,5 +39,10 @@ def log_context() -> dict[str, str]:
 
 
 def security_event(event: str, **ids: object) -> None:
-    """Log an event that a security team follows, to the logger `tenantmesh.security`."""
-    _security.warning(event, extra=ids)
+    """Log an event that a security team follows, to the logger `tenantmesh.security`, with `security: true`.
+
+    Raises ValueError for the name of an id that log records have for themselves, such as `name`.
+    """
+    if taken := _RECORD.intersection(ids):
+        raise ValueError(f"log records have these names themselves: {', '.join(sorted(taken))}")
+    _security.warning(event, extra={"security": True, **ids})

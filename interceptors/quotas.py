@@ -106,7 +106,7 @@ class Allowances(Protocol[T]):
         that does not exist, and Internal for a meter that does not exist."""
         ...
 
-    def refund(self, taken: Iterable[T]) -> None:
+    def refund(self, taken: Sequence[T]) -> None:
         """Must give back units that a call took and that are not to be charged. Must be safe to call from any
         thread."""
         ...

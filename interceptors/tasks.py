@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import logging
 from collections.abc import Callable, Coroutine, Iterable
 from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
 __all__ = ["SingleFlight", "cancel", "run_all", "shared_task", "wait_for_event"]
 
+_log = logging.getLogger("tenantmesh.error")
 K = TypeVar("K")
 T = TypeVar("T")
 
@@ -65,11 +67,13 @@ def _retrieve(task: asyncio.Task[Any]) -> None:
 
 
 async def cancel(*tasks: asyncio.Task[Any] | None) -> None:
-    """Cancel the tasks, and wait until they have ended, however they do."""
+    """Cancel the tasks and wait for their end. Log an error that ended one before, which nobody else sees."""
     running = [task for task in tasks if task is not None]
     for task in running:
         task.cancel()
-    await asyncio.gather(*running, return_exceptions=True)
+    for task, outcome in zip(running, await asyncio.gather(*running, return_exceptions=True), strict=True):
+        if isinstance(outcome, Exception):
+            _log.error("the task %s had ended with an error", task.get_name(), exc_info=outcome)
 
 
 async def run_all(work: Iterable[Coroutine[Any, Any, None]], seconds: float | None = None) -> None:

@@ -16,7 +16,7 @@ EVENT_LOG = 0x746D_5F65_7665_6E74
 """Held from before an event's position is drawn until its commit, so that positions follow commit order."""
 
 EVENT_LOG_PRUNING = EVENT_LOG + 1
-"""Held by the one process that deletes old events of tenants."""
+"""Held by the one process that deletes old events of tenants, and while a follower of a log is added."""
 
 ALLOCATION_PRUNING = EVENT_LOG + 2
 """Held by the one process that deletes old reservations."""

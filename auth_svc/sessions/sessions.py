@@ -152,7 +152,6 @@ class Sessions:
         await repository.save(connection, session.revoked("reuse", now))
         security_event(
             "a refresh token was used again: its session is revoked",
-            security=True,
             tenant_id=str(session.tenant_id),
             session_id=str(session.id),
             user_id=str(session.user_id),

@@ -16,12 +16,16 @@ from sqlalchemy.dialects.postgresql import insert
 from tenantmesh.chassis.background import Repeating
 from tenantmesh.chassis.doors import Doors
 from tenantmesh.chassis.event_log.log import Event, EventLog
+from tenantmesh.chassis.locks import hold
+from tenantmesh.runtime import locks
 from tenantmesh.runtime.database import Connection, InternalDatabaseError, Statement, compiled
 from tenantmesh.runtime.row_security import TableGrant, catalog
 
 __all__ = ["Follower", "FollowerPositions", "followers_table"]
 
 _BATCH = 100
+_UNREAD = 0
+"""The position of a follower that has not begun. Positions of events are above it."""
 _E = TypeVar("_E", bound=Event)
 
 
@@ -118,9 +122,14 @@ class Follower(Generic[_E]):
 
     async def start(self) -> None:
         """Store the position of a new follower, and start to follow. Raises Unavailable without a database."""
+        async with self._doors.system(f"the follower {self._name} is there") as connection:
+            # No pruning is under way once this commits, and later ones leave what the row still needs: all of the log.
+            await hold(connection, locks.EVENT_LOG_PRUNING)
+            await self._positions.add(connection, self._log.name, self._name, _UNREAD)
         begin = await (self._log.head() if self._from_now else self._log.horizon())
         async with self._doors.system(f"where the follower {self._name} begins") as connection:
-            await self._positions.add(connection, self._log.name, self._name, begin)
+            if await self._positions.claim(connection, self._log.name, self._name) == _UNREAD:
+                await self._positions.move(connection, self._log.name, self._name, begin)
         await self._loop.start()
 
     async def step(self) -> bool:

@@ -11,7 +11,6 @@ import logging
 import time
 from bisect import bisect_right
 from collections.abc import Sequence
-from contextlib import suppress
 from datetime import timedelta
 from operator import attrgetter
 from typing import Generic, TypeVar
@@ -97,8 +96,6 @@ class Tail(Generic[_E]):
             more = False
             try:
                 more = await self._read()
-            except OutOfRange:
-                await self._skip()
             except Unavailable as error:
                 _log.warning("the %s event log can't be read: %s", self._events.name, error.__cause__)
             except Exception:
@@ -109,7 +106,15 @@ class Tail(Generic[_E]):
                 await wait_for_event(self._wake, self._poll_interval)
 
     async def _read(self) -> bool:
+        """Read on, and return whether there may be more."""
         self._wake.clear()  # before the read, so that a wake-up during it causes another read
+        try:
+            return await self._read_page()
+        except OutOfRange:
+            await self._skip()
+            return False
+
+    async def _read_page(self) -> bool:
         page = await self._events.after(self.head, _BATCH)
         if not page and await self._events.head() < self.head:
             raise cursor_expired()  # the database was restored to an earlier state, which lacks the window's events
@@ -125,12 +130,11 @@ class Tail(Generic[_E]):
 
     async def _skip(self) -> None:
         """Restart the window at the log's end: unread events were pruned, or the database was restored."""
-        with suppress(Unavailable):
-            self.floor = self.head = await self._events.head()
-            self.heard = time.monotonic()
-            self.epoch += 1
-            self._recent.clear()
-            self._notify()
+        self.floor = self.head = await self._events.head()
+        self.heard = time.monotonic()
+        self.epoch += 1
+        self._recent.clear()
+        self._notify()
 
     def _trim(self) -> None:
         if len(self._recent) > 2 * self._window:  # many at once, since each trim moves all that remain

@@ -21,7 +21,7 @@ from pgqueuer.domain.types import Channel
 
 from tenantmesh.chassis.jobs.settings import JobSettings
 from tenantmesh.interceptors.errors import Unavailable
-from tenantmesh.interceptors.tasks import wait_for_event
+from tenantmesh.interceptors.tasks import cancel, wait_for_event
 from tenantmesh.runtime.database import DatabaseUnavailable, TransactionConflict
 from tenantmesh.runtime.database.pool import RawConnection
 
@@ -155,8 +155,7 @@ class JobQueue:
                 log_aggregation_interval=timedelta(0),
             )
         finally:
-            if pruning is not None:
-                pruning.cancel()
+            await cancel(pruning)
             connection.terminate()
 
     def _make_manager(self, connection: RawConnection) -> QueueManager:

@@ -91,13 +91,15 @@ def first_commands(stack: Stack) -> list[str]:
     """Return commands that a newcomer can paste."""
     bearer = f'-H "authorization: Bearer $(cat {shown(stack.places.operator_key)})"'
     json = "-H 'content-type: application/json'"
-    rest = [
-        f'curl -s {stack.edge_url}/api/v1/tenants/create {bearer} {json} -d \'{{"slug": "acme"}}\'',
-        f"curl -s {stack.edge_url}/api/v1/tenants/acme {bearer}",
-    ]
+    rest = []
+    if stack.has_edge:
+        rest = [
+            f'curl -s {stack.edge_url}/api/v1/tenants/create {bearer} {json} -d \'{{"slug": "acme"}}\'',
+            f"curl -s {stack.edge_url}/api/v1/tenants/acme {bearer}",
+        ]
     target = f"{LOOPBACK}:{stack.ports['edge' if stack.has_edge else 'tenant']}"
     return [
-        *(rest if stack.has_edge else []),
+        *rest,
         f"grpcurl -plaintext {bearer} {target} tenantmesh.tenant.v1.TenantService/ListTenants",
         f"{shown(Path(sys.argv[0]))} demo",
     ]

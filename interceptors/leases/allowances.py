@@ -131,7 +131,7 @@ class LeasedQuota:
         """The tenants in memory."""
         return len(self._tenants)
 
-    def refund(self, receipts: Iterable[Receipt]) -> None:
+    def refund(self, receipts: Sequence[Receipt]) -> None:
         """Give back what a call took, when it is not counted after all. Any thread may call it."""
         now = self.clock()
         for receipt in receipts:
@@ -143,7 +143,8 @@ class LeasedQuota:
                     late = Return(holding.meter, receipt.amount, receipt.period_start)
                     receipt.tenant.returns.append(late)
                 self._active[holding] = receipt.tenant
-        self._ensure_ticking()
+        if receipts:
+            self._ensure_ticking()
 
     def combined(self, receipts: Iterable[Receipt], more: Iterable[Receipt]) -> Sequence[Receipt]:
         """As `Allowances.combined`."""

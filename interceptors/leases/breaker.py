@@ -51,12 +51,13 @@ class KeyedBreaker(Generic[K]):
             self.failed(key)
             raise
         except MeshError:
-            self._answered(key)
+            self.answered(key)
             raise
-        self._answered(key)
+        self.answered(key)
         return answer
 
-    def _answered(self, key: K) -> None:
+    def answered(self, key: K) -> None:
+        """Count an answer to a question that was not asked by `ask`."""
         self._failed_at.pop(key, None)
         self._unanswered.clear()
 
@@ -68,6 +69,7 @@ class KeyedBreaker(Generic[K]):
         if len(self._failed_at) > CAPACITY:
             del self._failed_at[next(iter(self._failed_at))]
         if self._lost_after is not None:
-            self._unanswered.add(key)
+            if len(self._unanswered) < self._lost_after:
+                self._unanswered.add(key)
             if len(self._unanswered) >= self._lost_after:
                 self._lost_at = now

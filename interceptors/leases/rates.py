@@ -176,6 +176,7 @@ class LeasedRateLimiter:
                     self._breaker.failed(key)
                     bucket.fail(waiters, error)
                     return
+                self._breaker.answered(key)
                 self.stats.asked += 1
                 self._add_lease(bucket, grant, sent)
                 self._answer(bucket, waiters, rows, grant, sent)

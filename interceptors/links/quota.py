@@ -124,8 +124,8 @@ class _BoundQuota:
                 call.error = stream.refusal  # the handler took it for the end of the stream
             elif call.code is _OK:
                 return
-        if not call.taken and stream is None:
-            return
+        if not call.taken and (stream is None or not stream.taken):
+            return  # nothing to give back, as after every refusal
         outcome = outcome_of(call)
         if outcome is Outcome.SERVED:
             return

@@ -45,13 +45,20 @@ def seconds_of(timeout: Duration | None) -> float:
     return min(max(timeout.seconds + timeout.nanos / 1e9, 0.0), LONGEST_WAIT.total_seconds())
 
 
-def operation_message(operation: Operation, messages: OperationMessages, reader: Reader) -> operations_pb2.Operation:
-    """Return the operation as the reader sees it."""
+def operation_message(
+    operation: Operation, messages: OperationMessages | None, reader: Reader
+) -> operations_pb2.Operation:
+    """Return the operation as the reader sees it.
+
+    `messages` of its type are None while a newer process makes operations that this one does not know: then the answer
+    has neither metadata nor response.
+    """
     message = operations_pb2.Operation(name=operation.name, done=operation.done)
-    message.metadata.Pack(messages.metadata(operation, reader))
+    if messages is not None:
+        message.metadata.Pack(messages.metadata(operation, reader))
     if operation.error is not None:
         message.error.CopyFrom(_status(operation.error))
-    elif operation.result is not None:
+    elif operation.result is not None and messages is not None:
         message.response.Pack(messages.response(operation))
     return message
 

@@ -59,4 +59,4 @@ class OperationServicer:
 
     def _message(self, operation: Operation) -> OperationMessage:
         """Return the operation as the caller sees it."""
-        return operation_message(operation, self._messages[operation.type], Reader.of(current_call().caller))
+        return operation_message(operation, self._messages.get(operation.type), Reader.of(current_call().caller))

@@ -7,7 +7,6 @@ import structlog
 from tenantmesh.chassis.jobs.queue import Handler
 from tenantmesh.tenant_svc.operations.operation import Operation, parse_name
 from tenantmesh.tenant_svc.plan_changes.executor import PlanChangeExecutor
-from tenantmesh.tenant_svc.plan_changes.plan_change import PlanChange
 
 __all__ = ["PlanChangeJobs"]
 
@@ -38,6 +37,4 @@ def _report(subject: str, operation: Operation | None) -> None:
     if operation is None:
         _log.error("dropped a job whose operation does not exist", subject=subject)
         return
-    change = PlanChange.of(operation)
-    plans = f"{change.from_plan} -> {change.to_plan}"
-    _log.info("a change of a plan has ended", subject=subject, state=operation.state.value, plan=plans)
+    _log.info("a change of a plan has ended", subject=subject, state=operation.state.value)

@@ -102,7 +102,9 @@ class StoredTenantEvents(EventLog[TenantEvent]):
                 return 0
             through = await repository.last_older_than(connection, keep, limit)
             slowest = await FOLLOWERS.slowest(connection, self.name)
-            if through is None or (slowest is not None and slowest < through):
-                return 0  # a follower needs the next events; their turn comes once it has handled them
+            if through is None:
+                return 0
+            if slowest is not None:
+                through = min(through, slowest)  # a follower needs the next events
             await repository.move_horizon(connection, through)
             return await repository.delete_through(connection, through)

@@ -13,6 +13,7 @@ import pytest
 
 from tenantmesh.auth_svc.api_keys.bootstrap import create_key, list_keys
 from tenantmesh.deploy import envoy
+from tenantmesh.deploy.commands import dev
 from tenantmesh.deploy.stack import keys
 from tenantmesh.deploy.stack.blocking import run_blocking
 from tenantmesh.deploy.stack.errors import StackError
@@ -56,6 +57,9 @@ def test_without_an_envoy_one_line_says_so_and_everything_else_runs(
         assert all(serving(stack.addresses[name]) for name in ("tenant_svc", "auth_svc"))
         assert working(stack.addresses["tenant_worker"])
         assert is_free(stack.ports["edge"])
+        *grpc, demo = dev.first_commands(stack)
+        assert [command.split()[0] for command in grpc] == ["grpcurl"]
+        assert demo.endswith(" demo")
 
 
 def test_a_start_that_fails_half_way_leaves_nothing_running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

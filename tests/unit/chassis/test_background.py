@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
+import pytest
 import structlog
 
 from tenantmesh.chassis.background import Repeating
@@ -18,7 +19,7 @@ SOON, LATER = timedelta(milliseconds=1), timedelta(hours=1)
 class Work:
     """Counts its runs; `left` is how many more it says there are, `failures` what its next runs raise."""
 
-    def __init__(self, left: int = 0, *failures: Exception) -> None:
+    def __init__(self, left: int = 0, *failures: BaseException) -> None:
         self.left = left
         self.failures = list(failures)
         self.runs = 0
@@ -138,3 +139,17 @@ async def test_closing_what_was_never_started_does_nothing() -> None:
     work = Work()
     await Repeating("a test", work, SOON).close()
     assert work.runs == 0
+
+
+async def test_a_call_that_was_cancelled_by_others_ends_no_loop() -> None:
+    work = Work(0, asyncio.CancelledError())
+    with structlog.testing.capture_logs() as logged:
+        async with repeating(work, SOON):
+            await work.until(2)
+    assert [line["event"] for line in logged] == ["background work failed"]
+
+
+async def test_a_loop_is_started_once() -> None:
+    async with repeating(Work(), LATER) as loop:
+        with pytest.raises(RuntimeError, match="a test is started a second time"):
+            await loop.start()

@@ -29,7 +29,7 @@ class MemoryOutbox(Outbox[Row], Recipient[Row]):
         self.rows = {number: Row(number) for number in range(count)}
         self.marked: dict[int, int] = {}
         self.sent: list[Row] = []
-        self.refused: dict[int, Exception] = {}
+        self.refused: dict[int, BaseException] = {}
         self.away = False
         self.marking = True
         self.attempts = 0
@@ -146,3 +146,12 @@ async def test_a_row_that_was_sent_and_not_marked_is_sent_again() -> None:
     async with relaying(outbox, LATER):
         await outbox.until(outbox.all_told)
     assert len(outbox.sent) == 2
+
+
+async def test_a_call_that_was_cancelled_is_made_again() -> None:
+    outbox = MemoryOutbox(20)
+    outbox.refused[3] = asyncio.CancelledError()
+    async with relaying(outbox, SOON):
+        await outbox.until(lambda: outbox.attempts >= 16)
+        del outbox.refused[3]
+        await outbox.until(outbox.all_told)

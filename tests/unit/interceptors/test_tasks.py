@@ -83,3 +83,13 @@ async def test_late_work_is_cancelled() -> None:
     await run_all([work(1, 0), work(2, 60)], seconds=0.05)
     await run_all([])
     assert done == [1]
+
+
+async def test_the_error_of_a_task_that_ended_by_itself_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    async def fail() -> None:
+        raise RuntimeError("a fault")
+
+    task = asyncio.create_task(fail(), name="a test")
+    await asyncio.wait([task])
+    await cancel(task, None)
+    assert [record.getMessage() for record in caplog.records] == ["the task a test had ended with an error"]

@@ -43,7 +43,9 @@ class Consumer:
             from_now=from_now,
         )
 
-    async def _handle(self, _connection: Connection, events: Sequence[TenantEvent]) -> None:
+    async def _handle(self, connection: Connection, events: Sequence[TenantEvent]) -> None:
+        for event in events:  # a write of the same transaction, which must be there once and only if it commits
+            await FOLLOWERS.add(connection, f"{self.name}-handled", f"{self.name}-{event.position}", event.position)
         await asyncio.sleep(self.pause)
         if self.fail:
             self.fail = False
@@ -60,7 +62,7 @@ async def consumer(doors: Doors, migrated: WorkerDatabase) -> AsyncIterator[Cons
     made = Consumer(doors)
     yield made
     # As a migration does for a follower that is no longer part of the product.
-    await as_superuser(migrated, "delete from tenant.followers where follower = $1", made.name)
+    await as_superuser(migrated, "delete from tenant.followers where follower like $1", f"{made.name}%")
 
 
 async def test_a_new_follower_handles_what_happens_from_then_on(consumer: Consumer, tenants: Tenants) -> None:
@@ -110,6 +112,52 @@ async def test_work_that_fails_is_done_again_and_none_is_skipped(consumer: Consu
     await follower.close()
     assert not consumer.fail
     assert consumer.handled == sorted(set(consumer.handled))
+
+
+async def test_writes_and_position_are_one_transaction(
+    consumer: Consumer, tenants: Tenants, migrated: WorkerDatabase
+) -> None:
+    follower = consumer.follower()
+    await follower.start()
+    await follower.close()
+    begin = await consumer.position()
+    await tenants.create(new_tenant(), None)
+    written = "select 1 from tenant.followers where log = $1"
+    consumer.fail = True
+    with pytest.raises(RuntimeError):
+        await follower.step()
+    assert await consumer.position() == begin
+    assert await as_superuser(migrated, written, f"{consumer.name}-handled") == "SELECT 0"
+    await follower.step()
+    assert await consumer.position() == consumer.handled[-1]
+    assert await as_superuser(migrated, written, f"{consumer.name}-handled") == "SELECT 1"
+
+
+async def test_a_follower_begins_with_the_oldest_event_whatever_is_pruned_meanwhile(
+    consumer: Consumer, tenants: Tenants, migrated: WorkerDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Events are pruned right after the follower has read where the log begins."""
+    old = await tenants.create(new_tenant(), None)
+    age = "update tenant.tenant_events set update_time = update_time - interval '9 days' where tenant_id = $1"
+    await as_superuser(migrated, age, old.id)
+    last = await tenants.create(new_tenant(), None)
+    horizon = StoredTenantEvents.horizon
+
+    async def pruned_after(events: StoredTenantEvents) -> int:
+        found = await horizon(events)
+        while await events.prune(timedelta(days=8), 1000):
+            pass
+        return found
+
+    monkeypatch.setattr(StoredTenantEvents, "horizon", pruned_after)
+    follower = consumer.follower(from_now=False)
+    await follower.start()
+    await follower.close()
+    monkeypatch.undo()
+    while await follower.step():
+        pass
+    assert consumer.handled[-1] == await StoredTenantEvents(consumer.doors).head()
+    assert last
 
 
 async def test_of_several_processes_one_works_at_a_time_and_none_repeats(consumer: Consumer, tenants: Tenants) -> None:

@@ -127,3 +127,29 @@ async def test_events_forgotten_while_out_of_contact_leave_no_silent_gap(
     await caught_up(tail, last)
     assert tail.since(start) is None
     assert tail.since(last) == []
+
+
+class Broken(MemoryEvents):
+    """A log whose events were pruned, and that can't say at first where it ends."""
+
+    breaks = 0
+
+    async def head(self) -> int:
+        if self.breaks:
+            self.breaks -= 1
+            raise RuntimeError("a fault")
+        return await super().head()
+
+
+async def test_a_fault_while_events_are_skipped_stops_nothing() -> None:
+    events = Broken()
+    events.append(1)
+    tail = Tail(events, poll_interval=timedelta(milliseconds=2))
+    await tail.start()
+    events.breaks = 3
+    events.append(2)
+    events.prune(events.append(3).position)
+    last = events.append(4).position
+    await until(lambda: tail.head >= last)
+    assert not events.breaks
+    await tail.close()

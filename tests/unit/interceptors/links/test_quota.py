@@ -136,3 +136,19 @@ def test_a_handler_is_told_which_amounts_can_be_charged() -> None:
     with pytest.raises(Internal, match="raise an error"):
         made.begin_charge("reads", -1)
     assert [charge.cost for charge in made.charger.seen] == [LARGEST_AMOUNT]
+
+
+async def test_a_refused_call_leaves_no_work_behind() -> None:
+    of = policy(meters=(Charge("reads"),))
+    quotas = LeasedQuota(MemoryQuotaLedger(lambda *_: 0))
+    bound = bound_to(Quota(quotas, EntitlementDirectory(Source()), MemoryRateLimiter()), of)
+    made = call(of)
+    made.entitled = entitlements(reads=0)
+    pending = bound.admit(made)
+    assert pending is not None
+    with pytest.raises(ResourceExhausted) as refused:
+        await pending
+    made.error = refused.value
+    others = asyncio.all_tasks()
+    bound.leave(made)
+    assert asyncio.all_tasks() == others
