@@ -26,7 +26,7 @@ def moment(stamp: Timestamp, field: str) -> datetime:
     try:
         return stamp.ToDatetime(UTC)
     except (ValueError, OverflowError) as error:
-        raise InvalidArgument.fields([FieldViolation(field, "must be a time of the years 1 to 9999")]) from error
+        raise InvalidArgument.fields([FieldViolation(field, "must be between the years 1 and 9999")]) from error
 
 
 def duration(length: timedelta) -> Duration:

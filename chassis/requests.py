@@ -75,7 +75,7 @@ def expiry_problem(expire_time: datetime | None, begins: datetime) -> str | None
     """Return the rule that an expiry breaks, or None. It must be after the beginning; None means no expiry."""
     if expire_time is None or expire_time > begins:
         return None
-    return "must be in the future, and after it begins"
+    return "must be in the future, and after the time from which it is in force"
 
 
 @dataclass(frozen=True, slots=True)

@@ -139,5 +139,5 @@ def entitlements_unavailable() -> Unavailable:
     """Return the refusal of a call whose tenant's entitlements can't be read."""
     return Unavailable(
         "ENTITLEMENTS_UNAVAILABLE",
-        "What the tenant is entitled to can't be found out right now. Retry with backoff.",
+        "The tenant's entitlements can't be read at the moment. Retry with backoff.",
     )

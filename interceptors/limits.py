@@ -47,7 +47,7 @@ class Rate:
 
     def __post_init__(self) -> None:
         if self.per_second <= 0 or self.burst < 1:
-            raise ValueError(f"a rate admits something: {self}")
+            raise ValueError(f"per_second and burst of a rate must be above zero: {self}")
         object.__setattr__(self, "interval", 1 / self.per_second)
 
 

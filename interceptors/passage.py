@@ -211,11 +211,11 @@ class Passage:
         if self.charger is None:
             raise Internal(
                 "INTERNAL",
-                f"{self.method} charged {meter}, and nobody can be charged: it has no tenant, or its chain was made "
-                "without the port `quotas`",
+                f"{self.method} charged {meter} without a tenant to charge: the method has no tenant, or its chain was "
+                "made without the port `quotas`",
             )
         if amount < 0:
-            raise Internal("INTERNAL", f"{self.method} charged {amount} of {meter}: raise an error to give back")
+            raise Internal("INTERNAL", f"{self.method} charged {amount} of {meter}: an amount can't be negative")
         if amount > LARGEST_AMOUNT:
             raise Internal(
                 "INTERNAL",

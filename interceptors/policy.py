@@ -201,7 +201,7 @@ def _has_text(method: MethodDescriptor, name: str) -> bool:
 def _check_plan(name: str, declared: policy_pb2.MethodPolicy, method: MethodDescriptor) -> None:
     """Check what a policy needs of the tenant's plan."""
     if declared.tenant_scope != policy_pb2.TENANT_SCOPE_REQUIRED:
-        raise PolicyError(f"{name}: features and meters are of a tenant's plan, so its tenant_scope is REQUIRED")
+        raise PolicyError(f"{name}: a method with a feature or meters needs tenant_scope REQUIRED")
     asked = [(charge.meter, charge.per or policy_pb2.CHARGE_PER_CALL) for charge in declared.meters]
     if len(asked) != len(set(asked)):
         raise PolicyError(f"{name}: name each meter once for each of CALL, REQUEST_MESSAGE and RESPONSE_MESSAGE")

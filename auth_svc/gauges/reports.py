@@ -37,7 +37,7 @@ class GrpcGaugeReports:
                 raise PermissionDenied(_LATER, "The tenant is suspended.") from error
             if reason != _GONE:
                 raise Unavailable(
-                    "QUOTA_UNAVAILABLE", f"tenant_svc takes no levels: {error.code().name} {reason}"
+                    "QUOTA_UNAVAILABLE", f"tenant_svc refused to store a level: {error.code().name} {reason}"
                 ) from error
 
     async def close(self) -> None:

@@ -76,7 +76,7 @@ class Sources:
             if error.reason != "FEATURE_NOT_FOUND":
                 raise
             meters = ", ".join(ask.meter for ask in asks)
-            raise Internal("INTERNAL", f"one of these is charged and is no METERED feature: {meters}") from error
+            raise Internal("INTERNAL", f"one of these is charged and is not a METERED feature: {meters}") from error
 
     async def add(self, tenant_id: TenantId, units: Slice, amount: int, until: float | None) -> Return | None:
         """Put the surplus of a lease into the pool, or return it. Returns units that could not be returned now. Never

@@ -99,7 +99,9 @@ class Authentication:
         found = self._identify(call.headers[AUTHORIZATION], call)
         again = found if isinstance(found, Caller) else await found
         if again != call.caller:
-            raise Unauthenticated("CREDENTIALS_INVALID", "The credential now stands for somebody else. Call again.")
+            raise Unauthenticated(
+                "CREDENTIALS_INVALID", "The credential now identifies another caller. Open the stream again."
+            )
 
     async def _establish(self, call: Passage, verifying: Coroutine[Any, Any, Caller]) -> None:
         call.caller = await verifying

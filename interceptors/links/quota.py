@@ -192,7 +192,7 @@ class _BoundQuota:
         if not limited or (self._policy.store_down is StoreDown.LOCAL and self._from_local_share(call, limited)):
             return
         raise Unavailable(
-            "QUOTA_UNAVAILABLE", "What is left of the tenant's allowance can't be found out. Retry with backoff."
+            "QUOTA_UNAVAILABLE", "The rest of the tenant's allowance can't be read at the moment. Retry with backoff."
         ) from error
 
     def _from_local_share(self, call: Passage, charges: Sequence[Charge]) -> bool:

@@ -53,7 +53,7 @@ class LoopThread:
             return future.result(timeout)
         except TimeoutError as error:
             future.cancel()
-            raise DeadlineExceeded("DEADLINE_EXCEEDED", "The call took longer than it may. Retry.") from error
+            raise DeadlineExceeded("DEADLINE_EXCEEDED", "The call exceeded its deadline. Retry.") from error
 
     def close(self) -> None:
         """Stop the loop and its thread."""

@@ -131,4 +131,4 @@ def stream_ended(why: str) -> Unavailable:
 
 def overdue() -> DeadlineExceeded:
     """Return the refusal of a call that took too long."""
-    return DeadlineExceeded("DEADLINE_EXCEEDED", "The call took longer than it may. Retry, or ask for less at a time.")
+    return DeadlineExceeded("DEADLINE_EXCEEDED", "The call exceeded its deadline. Retry, or ask for less at a time.")

@@ -106,7 +106,7 @@ def tenant_owned(
 def catalog(table: Table, reason: str, grants: Sequence[TableGrant], *, secret: bool = False) -> Table:
     """Declare that rows of the table belong to no tenant, and why; return the table. See `Catalog` for `secret`."""
     if not reason.strip():
-        raise ValueError(f"{table.fullname} is no tenant's: say why")
+        raise ValueError(f"{table.fullname} belongs to no tenant: give a reason")
     table.info[_INFO_KEY] = Catalog(reason, tuple(grants), secret)
     return table
 

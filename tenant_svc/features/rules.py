@@ -63,7 +63,7 @@ def _static_problem(value: Any) -> str | None:
     try:
         text = json.dumps(value, allow_nan=False, ensure_ascii=True)
     except ValueError:
-        return "must hold no number that is not finite"
+        return "must contain finite numbers only"
     if len(text) > _MAX_STATIC:
         return f"must be at most {_MAX_STATIC} characters of JSON"
     if "\\u0000" in text.replace("\\\\", ""):  # PostgreSQL stores no such character

@@ -213,7 +213,7 @@ async def _made_by(connection: Connection, tenant_id: TenantId, request: Request
         return None
     digest, operation = made
     if digest != request.change.digest:
-        raise AlreadyExists("REQUEST_ID_REUSED", "This request_id has started another migration. Send a new one.")
+        raise AlreadyExists("REQUEST_ID_REUSED", "This request_id has started another operation. Send a new one.")
     return operation
 
 

@@ -65,7 +65,7 @@ def _unavailable() -> Unavailable:
 def _record(tenant: tenant_pb2.Tenant) -> TenantRecord:
     tenant_id = parse_tenant_id(tenant.id)
     if tenant_id is None:
-        raise Unavailable(_UNAVAILABLE, "tenant_svc gave a tenant that this version can't read")
+        raise Unavailable(_UNAVAILABLE, "tenant_svc returned a tenant that this version can't parse")
     # A state that this version does not know is at least not ACTIVE.
     state = _STATES.get(tenant.state, TenantState.SUSPENDED)
     return TenantRecord(tenant_id, tenant.slug, state, tenant.plan_id)

@@ -104,7 +104,7 @@ class EntitlementServiceServicer:
 
     def GetEntitlements(self, request, context):
         """GetEntitlements returns a tenant's entitlements, even while it is suspended: services still need them for methods
-        with `while_suspended`, and users see their plan when they come to pay. Fails with NOT_FOUND `TENANT_NOT_FOUND`.
+        with `while_suspended`, and users must see their plan to pay for it. Fails with NOT_FOUND `TENANT_NOT_FOUND`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

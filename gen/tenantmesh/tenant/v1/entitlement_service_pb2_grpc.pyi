@@ -36,7 +36,7 @@ class EntitlementServiceStub:
     def __new__(cls, channel: _aio.Channel) -> EntitlementServiceAsyncStub: ...
     GetEntitlements: _grpc.UnaryUnaryMultiCallable[_entitlement_service_pb2.GetEntitlementsRequest, _entitlement_pb2.Entitlements]
     """GetEntitlements returns a tenant's entitlements, even while it is suspended: services still need them for methods
-    with `while_suspended`, and users see their plan when they come to pay. Fails with NOT_FOUND `TENANT_NOT_FOUND`.
+    with `while_suspended`, and users must see their plan to pay for it. Fails with NOT_FOUND `TENANT_NOT_FOUND`.
     """
     CheckEntitlement: _grpc.UnaryUnaryMultiCallable[_entitlement_service_pb2.CheckEntitlementRequest, _entitlement_service_pb2.Decision]
     """CheckEntitlement says whether a tenant may use an amount of a feature. It charges nothing. Fails with NOT_FOUND
@@ -86,7 +86,7 @@ class EntitlementServiceAsyncStub(EntitlementServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetEntitlements: _aio.UnaryUnaryMultiCallable[_entitlement_service_pb2.GetEntitlementsRequest, _entitlement_pb2.Entitlements]  # type: ignore[assignment]
     """GetEntitlements returns a tenant's entitlements, even while it is suspended: services still need them for methods
-    with `while_suspended`, and users see their plan when they come to pay. Fails with NOT_FOUND `TENANT_NOT_FOUND`.
+    with `while_suspended`, and users must see their plan to pay for it. Fails with NOT_FOUND `TENANT_NOT_FOUND`.
     """
     CheckEntitlement: _aio.UnaryUnaryMultiCallable[_entitlement_service_pb2.CheckEntitlementRequest, _entitlement_service_pb2.Decision]  # type: ignore[assignment]
     """CheckEntitlement says whether a tenant may use an amount of a feature. It charges nothing. Fails with NOT_FOUND
@@ -139,7 +139,7 @@ class EntitlementServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_entitlement_pb2.Entitlements, _abc.Awaitable[_entitlement_pb2.Entitlements]]:
         """GetEntitlements returns a tenant's entitlements, even while it is suspended: services still need them for methods
-        with `while_suspended`, and users see their plan when they come to pay. Fails with NOT_FOUND `TENANT_NOT_FOUND`.
+        with `while_suspended`, and users must see their plan to pay for it. Fails with NOT_FOUND `TENANT_NOT_FOUND`.
         """
 
     @_abc_1.abstractmethod

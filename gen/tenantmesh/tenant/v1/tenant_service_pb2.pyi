@@ -328,7 +328,7 @@ Global___ResumeTenantRequest: _TypeAlias = ResumeTenantRequest  # noqa: Y015
 
 @_typing.final
 class MigrateTenantPlanRequest(_message.Message):
-    """MigrateTenantPlanRequest says where to, and when."""
+    """MigrateTenantPlanRequest names the new plan and when to change to it."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -33,7 +33,7 @@ async def test_only_what_a_policy_asks_is_refused_when_nothing_is_known() -> Non
         assert pending is not None
         if served:
             await pending
-            with pytest.raises(Unavailable, match="can't be found out"):
+            with pytest.raises(Unavailable, match="can't be read at the moment"):
                 _ = made.entitlements
             assert made.degraded
         else:
