@@ -133,8 +133,8 @@ $(VENV)/dev.stamp: $(VENV)/python.stamp tooling/requirements/dev.txt pyproject.t
 	@$(EDGE)
 	@touch $@ $(VENV)/run.stamp
 
-tools: ## Install grpcurl, grpc-health-probe, ghz, grpc-js and the OpenAPI generator into .tools (Go and Node needed)
-	tooling/tools/install.sh
+tools: ## Install clients and client generators of others into .tools, for the tests (Go and Node needed)
+	PYTHON="$(PYTHON)" tooling/tools/install.sh
 
 lock: setup-dev ## Write the hash-locked requirements from pyproject.toml
 	PATH="$(CURDIR)/$(BIN):$$PATH" tooling/requirements/lock.sh

@@ -59,7 +59,13 @@ def available(path: Path) -> Path:
     return path
 
 
-async def run(program: Path, *arguments: str, environment: dict[str, str] | None = None) -> Run:
+async def run(
+    program: Path,
+    *arguments: str,
+    environment: dict[str, str] | None = None,
+    folder: Path | None = None,
+    timeout: float = TIMEOUT_SECONDS,
+) -> Run:
     """Runs a program to its end."""
     process = await asyncio.create_subprocess_exec(
         program,
@@ -67,9 +73,10 @@ async def run(program: Path, *arguments: str, environment: dict[str, str] | None
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         env={**os.environ, **(environment or {})},
+        cwd=folder,
     )
     try:
-        out, err = await asyncio.wait_for(process.communicate(), TIMEOUT_SECONDS)
+        out, err = await asyncio.wait_for(process.communicate(), timeout)
     except TimeoutError:
         process.kill()
         await process.wait()

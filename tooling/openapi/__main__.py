@@ -1,8 +1,8 @@
 """Writes docs/reference/openapi.json, or with --check compares it with the protos.
 
 grpc-gateway's protoc-gen-openapiv3 reads the descriptor set and writes a document per file; its openapiv3-merge joins
-them behind base.json. What is added here is what the plugin can't know: which methods are public, and how Envoy writes
-streams.
+them behind base.json. The document is then completed by what the plugin can't know (`operations`), and its schemas are
+corrected for the generators of clients (`schemas`).
 """
 
 from __future__ import annotations
@@ -12,10 +12,12 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
-from tenantmesh.deploy.envoy.contract import Contract, Method, read
+from tenantmesh.deploy.envoy.contract import Contract, read
 from tenantmesh.deploy.envoy.settings import EdgeSettings
+from tooling.openapi.operations import COMPONENTS, complete
+from tooling.openapi.policies import describe
+from tooling.openapi.schemas import Json, correct
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 BASE = Path(__file__).with_name("base.json")
@@ -23,8 +25,6 @@ DOCUMENT = ROOT / "docs" / "reference" / "openapi.json"
 TOOLS = ROOT / ".tools" / "bin"
 STATUS = "google.rpc.Status"
 TIMEOUT_SECONDS = 60
-
-Json = dict[str, Any]
 
 
 def generate(settings: EdgeSettings) -> Json:
@@ -35,9 +35,12 @@ def generate(settings: EdgeSettings) -> Json:
         agree_on(STATUS, parts)
         merged = run([tool("openapiv3-merge"), str(BASE), *map(str, parts)])
     document: Json = json.loads(merged)
+    document["components"] |= COMPONENTS
+    described = describe(settings.descriptors)
     for method in contract.methods:
         for binding in method.bindings:
-            complete(document["paths"][binding.path][binding.verb.lower()], method)
+            complete(document["paths"][binding.path][binding.verb.lower()], method, binding, described[method.path])
+    correct(document)
     return document
 
 
@@ -62,22 +65,6 @@ def agree_on(schema: str, parts: list[Path]) -> None:
             first = first or schemas[schema]
             schemas[schema] = first
             part.write_text(json.dumps(document), encoding="utf-8")
-
-
-def complete(operation: Json, method: Method) -> None:
-    """Complete an operation by its policy and by the way in which the edge writes streams."""
-    if method.public:
-        operation["security"] = []
-    if method.streams:
-        answer = operation["responses"]["200"]
-        # grpc-gateway would wrap each message; Envoy sends it as it is.
-        message = answer["content"]["application/json"]["schema"]["properties"]["result"]
-        lines = {"schema": {"type": "string", "description": "One message a line or event."}}
-        answer["content"] = {
-            "application/json": {"schema": {"type": "array", "items": message}},
-            "application/x-ndjson": lines,
-            "text/event-stream": lines,
-        }
 
 
 def tool(name: str) -> str:

@@ -23,11 +23,12 @@ _sym_db = _symbol_database.Default()
 
 
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
+from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from tenantmesh.auth.v1 import user_pb2 as tenantmesh_dot_auth_dot_v1_dot_user__pb2
 from tenantmesh.policy.v1 import policy_pb2 as tenantmesh_dot_policy_dot_v1_dot_policy__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%tenantmesh/auth/v1/auth_service.proto\x12\x12tenantmesh.auth.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1dtenantmesh/auth/v1/user.proto\x1a!tenantmesh/policy/v1/policy.proto\"H\n\x0fRegisterRequest\x12\r\n\x05\x65mail\x18\x01 \x01(\t\x12\x10\n\x08password\x18\x02 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x03 \x01(\t\"!\n\x10RegisterResponse\x12\r\n\x05\x65mail\x18\x01 \x01(\t\"/\n\x0cLoginRequest\x12\r\n\x05\x65mail\x18\x01 \x01(\t\x12\x10\n\x08password\x18\x02 \x01(\t\"x\n\rLoginResponse\x12\x14\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\t\x12\x15\n\rrefresh_token\x18\x02 \x01(\t\x12\x12\n\nexpires_in\x18\x03 \x01(\x05\x12&\n\x04user\x18\x04 \x01(\x0b\x32\x18.tenantmesh.auth.v1.User\",\n\x13RefreshTokenRequest\x12\x15\n\rrefresh_token\x18\x01 \x01(\t\"W\n\x14RefreshTokenResponse\x12\x14\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\t\x12\x15\n\rrefresh_token\x18\x02 \x01(\t\x12\x12\n\nexpires_in\x18\x03 \x01(\x05\"\x0e\n\x0cGetMeRequest2\xd4\x04\n\x0b\x41uthService\x12\x92\x01\n\x08Register\x12#.tenantmesh.auth.v1.RegisterRequest\x1a$.tenantmesh.auth.v1.RegisterResponse\";\xaa\xed\x18\x17\n\x01\x01\x18\x01:\ncredential@\x02H\x02P\x01\x82\xd3\xe4\x93\x02\x1a\"\x15/api/v1/auth/register:\x01*\x12\x86\x01\n\x05Login\x12 .tenantmesh.auth.v1.LoginRequest\x1a!.tenantmesh.auth.v1.LoginResponse\"8\xaa\xed\x18\x17\n\x01\x01\x18\x01:\ncredential@\x02H\x03P\x01\x82\xd3\xe4\x93\x02\x17\"\x12/api/v1/auth/login:\x01*\x12\xa3\x01\n\x0cRefreshToken\x12\'.tenantmesh.auth.v1.RefreshTokenRequest\x1a(.tenantmesh.auth.v1.RefreshTokenResponse\"@\xaa\xed\x18\x17\n\x01\x01\x18\x02:\ncredential@\x02H\x03P\x01\x82\xd3\xe4\x93\x02\x1f\"\x1a/api/v1/auth/token:refresh:\x01*\x12\x80\x01\n\x05GetMe\x12 .tenantmesh.auth.v1.GetMeRequest\x1a\x18.tenantmesh.auth.v1.User\";\xaa\xed\x18 \n\x01\x02\x18\x01\x32\x0e\n\x0c\x61pi_requests:\x03\x61pi@\x02H\x01P\x02\x82\xd3\xe4\x93\x02\x11\x12\x0f/api/v1/auth/meBG\n\x16\x63om.tenantmesh.auth.v1B\x10\x41uthServiceProtoP\x01Z\x19tenantmesh/auth/v1;authv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%tenantmesh/auth/v1/auth_service.proto\x12\x12tenantmesh.auth.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1dtenantmesh/auth/v1/user.proto\x1a!tenantmesh/policy/v1/policy.proto\"T\n\x0fRegisterRequest\x12\x13\n\x05\x65mail\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x16\n\x08password\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x14\n\x0c\x64isplay_name\x18\x03 \x01(\t\"!\n\x10RegisterResponse\x12\r\n\x05\x65mail\x18\x01 \x01(\t\";\n\x0cLoginRequest\x12\x13\n\x05\x65mail\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x16\n\x08password\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\"x\n\rLoginResponse\x12\x14\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\t\x12\x15\n\rrefresh_token\x18\x02 \x01(\t\x12\x12\n\nexpires_in\x18\x03 \x01(\x05\x12&\n\x04user\x18\x04 \x01(\x0b\x32\x18.tenantmesh.auth.v1.User\"2\n\x13RefreshTokenRequest\x12\x1b\n\rrefresh_token\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"W\n\x14RefreshTokenResponse\x12\x14\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\t\x12\x15\n\rrefresh_token\x18\x02 \x01(\t\x12\x12\n\nexpires_in\x18\x03 \x01(\x05\"\x0e\n\x0cGetMeRequest2\xd4\x04\n\x0b\x41uthService\x12\x92\x01\n\x08Register\x12#.tenantmesh.auth.v1.RegisterRequest\x1a$.tenantmesh.auth.v1.RegisterResponse\";\xaa\xed\x18\x17\n\x01\x01\x18\x01:\ncredential@\x02H\x02P\x01\x82\xd3\xe4\x93\x02\x1a\"\x15/api/v1/auth/register:\x01*\x12\x86\x01\n\x05Login\x12 .tenantmesh.auth.v1.LoginRequest\x1a!.tenantmesh.auth.v1.LoginResponse\"8\xaa\xed\x18\x17\n\x01\x01\x18\x01:\ncredential@\x02H\x03P\x01\x82\xd3\xe4\x93\x02\x17\"\x12/api/v1/auth/login:\x01*\x12\xa3\x01\n\x0cRefreshToken\x12\'.tenantmesh.auth.v1.RefreshTokenRequest\x1a(.tenantmesh.auth.v1.RefreshTokenResponse\"@\xaa\xed\x18\x17\n\x01\x01\x18\x02:\ncredential@\x02H\x03P\x01\x82\xd3\xe4\x93\x02\x1f\"\x1a/api/v1/auth/token:refresh:\x01*\x12\x80\x01\n\x05GetMe\x12 .tenantmesh.auth.v1.GetMeRequest\x1a\x18.tenantmesh.auth.v1.User\";\xaa\xed\x18 \n\x01\x02\x18\x01\x32\x0e\n\x0c\x61pi_requests:\x03\x61pi@\x02H\x01P\x02\x82\xd3\xe4\x93\x02\x11\x12\x0f/api/v1/auth/meBG\n\x16\x63om.tenantmesh.auth.v1B\x10\x41uthServiceProtoP\x01Z\x19tenantmesh/auth/v1;authv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,6 +36,16 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tenantmesh.auth.v1.auth_ser
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\026com.tenantmesh.auth.v1B\020AuthServiceProtoP\001Z\031tenantmesh/auth/v1;authv1'
+  _globals['_REGISTERREQUEST'].fields_by_name['email']._loaded_options = None
+  _globals['_REGISTERREQUEST'].fields_by_name['email']._serialized_options = b'\342A\001\002'
+  _globals['_REGISTERREQUEST'].fields_by_name['password']._loaded_options = None
+  _globals['_REGISTERREQUEST'].fields_by_name['password']._serialized_options = b'\342A\001\002'
+  _globals['_LOGINREQUEST'].fields_by_name['email']._loaded_options = None
+  _globals['_LOGINREQUEST'].fields_by_name['email']._serialized_options = b'\342A\001\002'
+  _globals['_LOGINREQUEST'].fields_by_name['password']._loaded_options = None
+  _globals['_LOGINREQUEST'].fields_by_name['password']._serialized_options = b'\342A\001\002'
+  _globals['_REFRESHTOKENREQUEST'].fields_by_name['refresh_token']._loaded_options = None
+  _globals['_REFRESHTOKENREQUEST'].fields_by_name['refresh_token']._serialized_options = b'\342A\001\002'
   _globals['_AUTHSERVICE'].methods_by_name['Register']._loaded_options = None
   _globals['_AUTHSERVICE'].methods_by_name['Register']._serialized_options = b'\252\355\030\027\n\001\001\030\001:\ncredential@\002H\002P\001\202\323\344\223\002\032\"\025/api/v1/auth/register:\001*'
   _globals['_AUTHSERVICE'].methods_by_name['Login']._loaded_options = None
@@ -43,20 +54,20 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_AUTHSERVICE'].methods_by_name['RefreshToken']._serialized_options = b'\252\355\030\027\n\001\001\030\002:\ncredential@\002H\003P\001\202\323\344\223\002\037\"\032/api/v1/auth/token:refresh:\001*'
   _globals['_AUTHSERVICE'].methods_by_name['GetMe']._loaded_options = None
   _globals['_AUTHSERVICE'].methods_by_name['GetMe']._serialized_options = b'\252\355\030 \n\001\002\030\0012\016\n\014api_requests:\003api@\002H\001P\002\202\323\344\223\002\021\022\017/api/v1/auth/me'
-  _globals['_REGISTERREQUEST']._serialized_start=157
-  _globals['_REGISTERREQUEST']._serialized_end=229
-  _globals['_REGISTERRESPONSE']._serialized_start=231
-  _globals['_REGISTERRESPONSE']._serialized_end=264
-  _globals['_LOGINREQUEST']._serialized_start=266
-  _globals['_LOGINREQUEST']._serialized_end=313
-  _globals['_LOGINRESPONSE']._serialized_start=315
-  _globals['_LOGINRESPONSE']._serialized_end=435
-  _globals['_REFRESHTOKENREQUEST']._serialized_start=437
-  _globals['_REFRESHTOKENREQUEST']._serialized_end=481
-  _globals['_REFRESHTOKENRESPONSE']._serialized_start=483
-  _globals['_REFRESHTOKENRESPONSE']._serialized_end=570
-  _globals['_GETMEREQUEST']._serialized_start=572
-  _globals['_GETMEREQUEST']._serialized_end=586
-  _globals['_AUTHSERVICE']._serialized_start=589
-  _globals['_AUTHSERVICE']._serialized_end=1185
+  _globals['_REGISTERREQUEST']._serialized_start=190
+  _globals['_REGISTERREQUEST']._serialized_end=274
+  _globals['_REGISTERRESPONSE']._serialized_start=276
+  _globals['_REGISTERRESPONSE']._serialized_end=309
+  _globals['_LOGINREQUEST']._serialized_start=311
+  _globals['_LOGINREQUEST']._serialized_end=370
+  _globals['_LOGINRESPONSE']._serialized_start=372
+  _globals['_LOGINRESPONSE']._serialized_end=492
+  _globals['_REFRESHTOKENREQUEST']._serialized_start=494
+  _globals['_REFRESHTOKENREQUEST']._serialized_end=544
+  _globals['_REFRESHTOKENRESPONSE']._serialized_start=546
+  _globals['_REFRESHTOKENRESPONSE']._serialized_end=633
+  _globals['_GETMEREQUEST']._serialized_start=635
+  _globals['_GETMEREQUEST']._serialized_end=649
+  _globals['_AUTHSERVICE']._serialized_start=652
+  _globals['_AUTHSERVICE']._serialized_end=1248
 # @@protoc_insertion_point(module_scope)

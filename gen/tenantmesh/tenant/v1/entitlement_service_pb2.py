@@ -23,13 +23,14 @@ _sym_db = _symbol_database.Default()
 
 
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
+from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 from tenantmesh.policy.v1 import policy_pb2 as tenantmesh_dot_policy_dot_v1_dot_policy__pb2
 from tenantmesh.policy.v1 import watch_pb2 as tenantmesh_dot_policy_dot_v1_dot_watch__pb2
 from tenantmesh.tenant.v1 import entitlement_pb2 as tenantmesh_dot_tenant_dot_v1_dot_entitlement__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n.tenantmesh/tenant/v1/entitlement_service.proto\x12\x14tenantmesh.tenant.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x17google/rpc/status.proto\x1a!tenantmesh/policy/v1/policy.proto\x1a tenantmesh/policy/v1/watch.proto\x1a&tenantmesh/tenant/v1/entitlement.proto\"Y\n\x16GetEntitlementsRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x33\n\x04view\x18\x02 \x01(\x0e\x32%.tenantmesh.tenant.v1.EntitlementView\"F\n\x17\x43heckEntitlementRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07\x66\x65\x61ture\x18\x02 \x01(\t\x12\x0e\n\x06\x61mount\x18\x03 \x01(\x03\"c\n\x08\x44\x65\x63ision\x12\x0f\n\x07\x61llowed\x18\x01 \x01(\x08\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x36\n\x0b\x65ntitlement\x18\x03 \x01(\x0b\x32!.tenantmesh.tenant.v1.Entitlement\"^\n\x1d\x42\x61tchCheckEntitlementsRequest\x12=\n\x06\x63hecks\x18\x01 \x03(\x0b\x32-.tenantmesh.tenant.v1.CheckEntitlementRequest\"T\n\x1e\x42\x61tchCheckEntitlementsResponse\x12\x32\n\x07results\x18\x01 \x03(\x0b\x32!.tenantmesh.tenant.v1.CheckResult\"p\n\x0b\x43heckResult\x12\x32\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0b\x32\x1e.tenantmesh.tenant.v1.DecisionH\x00\x12#\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\x08\n\x06result\"8\n\x19\x45xplainEntitlementRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07\x66\x65\x61ture\x18\x02 \x01(\t\"\xcb\x01\n\x1a\x45xplainEntitlementResponse\x12\x30\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0b\x32\x1e.tenantmesh.tenant.v1.Decision\x12\r\n\x05steps\x18\x02 \x03(\t\x12+\n\x06grants\x18\x03 \x03(\x0b\x32\x1b.tenantmesh.tenant.v1.Grant\x12?\n\x0erecent_changes\x18\x04 \x03(\x0b\x32\'.tenantmesh.tenant.v1.EntitlementChange\"\"\n\x14ListOverridesRequest\x12\n\n\x02id\x18\x01 \x01(\t\"J\n\x15ListOverridesResponse\x12\x31\n\toverrides\x18\x01 \x03(\x0b\x32\x1e.tenantmesh.tenant.v1.Override\"c\n\x12SetOverrideRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07\x66\x65\x61ture\x18\x02 \x01(\t\x12\x30\n\x08override\x18\x03 \x01(\x0b\x32\x1e.tenantmesh.tenant.v1.Override\"C\n\x14\x43learOverrideRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07\x66\x65\x61ture\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"\x17\n\x15\x43learOverrideResponse\"`\n\x12\x43reateGrantRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12*\n\x05grant\x18\x02 \x01(\x0b\x32\x1b.tenantmesh.tenant.v1.Grant\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"0\n\x11ListGrantsRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07\x66\x65\x61ture\x18\x02 \x01(\t\"A\n\x12ListGrantsResponse\x12+\n\x06grants\x18\x01 \x03(\x0b\x32\x1b.tenantmesh.tenant.v1.Grant\"@\n\x10VoidGrantRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08grant_id\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"R\n\x1dListEntitlementChangesRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"s\n\x1eListEntitlementChangesResponse\x12\x38\n\x07\x63hanges\x18\x01 \x03(\x0b\x32\'.tenantmesh.tenant.v1.EntitlementChange\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"]\n\x18WatchEntitlementsRequest\x12\x10\n\x06\x63ursor\x18\x01 \x01(\tH\x00\x12\x12\n\x08snapshot\x18\x02 \x01(\x08H\x00\x12\x12\n\x08\x65\x61rliest\x18\x03 \x01(\x08H\x00\x42\x07\n\x05start\"\xcb\x01\n\x19WatchEntitlementsResponse\x12\x38\n\x06result\x18\x01 \x01(\x0b\x32&.tenantmesh.tenant.v1.EntitlementEventH\x00\x12\x36\n\ncheckpoint\x18\x02 \x01(\x0b\x32 .tenantmesh.policy.v1.CheckpointH\x00\x12#\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x12\x0e\n\x06\x63ursor\x18\x04 \x01(\tB\x07\n\x05\x65vent\"\x85\x01\n\x10\x45ntitlementEvent\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\x37\n\x06\x63hange\x18\x02 \x01(\x0b\x32\'.tenantmesh.tenant.v1.EntitlementChange\x12\x0f\n\x07plan_id\x18\x03 \x01(\t\x12\x14\n\x0cplan_version\x18\x04 \x01(\x05*j\n\x0f\x45ntitlementView\x12 \n\x1c\x45NTITLEMENT_VIEW_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x45NTITLEMENT_VIEW_BASIC\x10\x01\x12\x19\n\x15\x45NTITLEMENT_VIEW_FULL\x10\x02\x32\xa7\x12\n\x12\x45ntitlementService\x12\xb8\x01\n\x0fGetEntitlements\x12,.tenantmesh.tenant.v1.GetEntitlementsRequest\x1a\".tenantmesh.tenant.v1.Entitlements\"S\xaa\xed\x18&\n\x03\x02\x03\x04\x12\x11\x65ntitlements.read\x18\x01\"\x02id@\x02H\x01P\x02p\x01\x82\xd3\xe4\x93\x02#\x12!/api/v1/tenants/{id}/entitlements\x12\xbd\x01\n\x10\x43heckEntitlement\x12-.tenantmesh.tenant.v1.CheckEntitlementRequest\x1a\x1e.tenantmesh.tenant.v1.Decision\"Z\xaa\xed\x18$\n\x03\x02\x03\x04\x12\x11\x65ntitlements.read\x18\x01\"\x02id@\x02H\x01P\x02\x82\xd3\xe4\x93\x02,\"\'/api/v1/tenants/{id}/entitlements:check:\x01*\x12\xd2\x01\n\x16\x42\x61tchCheckEntitlements\x12\x33.tenantmesh.tenant.v1.BatchCheckEntitlementsRequest\x1a\x34.tenantmesh.tenant.v1.BatchCheckEntitlementsResponse\"M\xaa\xed\x18\x1f\n\x02\x03\x04\x12\x11\x65ntitlements.read\x18\x03@\x02H\x01P\x02\x82\xd3\xe4\x93\x02$\"\x1f/api/v1/entitlements:batchCheck:\x01*\x12\xdc\x01\n\x12\x45xplainEntitlement\x12/.tenantmesh.tenant.v1.ExplainEntitlementRequest\x1a\x30.tenantmesh.tenant.v1.ExplainEntitlementResponse\"c\xaa\xed\x18$\n\x03\x02\x03\x04\x12\x11\x65ntitlements.read\x18\x01\"\x02id@\x02H\x01P\x02\x82\xd3\xe4\x93\x02\x35\x12\x33/api/v1/tenants/{id}/entitlements/{feature}:explain\x12\xb7\x01\n\rListOverrides\x12*.tenantmesh.tenant.v1.ListOverridesRequest\x1a+.tenantmesh.tenant.v1.ListOverridesResponse\"M\xaa\xed\x18#\n\x02\x03\x04\x12\x11\x65ntitlements.read\x18\x01\"\x02id@\x02H\x01P\x02\x82\xd3\xe4\x93\x02 \x12\x1e/api/v1/tenants/{id}/overrides\x12\xba\x01\n\x0bSetOverride\x12(.tenantmesh.tenant.v1.SetOverrideRequest\x1a\x1e.tenantmesh.tenant.v1.Override\"a\xaa\xed\x18#\n\x01\x04\x12\x12\x65ntitlements.write\x18\x01\"\x02id@\x01H\x02P\x02\x82\xd3\xe4\x93\x02\x34\x1a(/api/v1/tenants/{id}/overrides/{feature}:\x08override\x12\xc1\x01\n\rClearOverride\x12*.tenantmesh.tenant.v1.ClearOverrideRequest\x1a+.tenantmesh.tenant.v1.ClearOverrideResponse\"W\xaa\xed\x18#\n\x01\x04\x12\x12\x65ntitlements.write\x18\x01\"\x02id@\x01H\x02P\x02\x82\xd3\xe4\x93\x02**(/api/v1/tenants/{id}/overrides/{feature}\x12\xa3\x01\n\x0b\x43reateGrant\x12(.tenantmesh.tenant.v1.CreateGrantRequest\x1a\x1b.tenantmesh.tenant.v1.Grant\"M\xaa\xed\x18#\n\x01\x04\x12\x12\x65ntitlements.write\x18\x01\"\x02id@\x01H\x02P\x03\x82\xd3\xe4\x93\x02 \"\x1b/api/v1/tenants/{id}/grants:\x01*\x12\xac\x01\n\nListGrants\x12\'.tenantmesh.tenant.v1.ListGrantsRequest\x1a(.tenantmesh.tenant.v1.ListGrantsResponse\"K\xaa\xed\x18$\n\x03\x02\x03\x04\x12\x11\x65ntitlements.read\x18\x01\"\x02id@\x02H\x01P\x02\x82\xd3\xe4\x93\x02\x1d\x12\x1b/api/v1/tenants/{id}/grants\x12\xaf\x01\n\tVoidGrant\x12&.tenantmesh.tenant.v1.VoidGrantRequest\x1a\x1b.tenantmesh.tenant.v1.Grant\"]\xaa\xed\x18#\n\x01\x04\x12\x12\x65ntitlements.write\x18\x01\"\x02id@\x01H\x02P\x02\x82\xd3\xe4\x93\x02\x30\"+/api/v1/tenants/{id}/grants/{grant_id}:void:\x01*\x12\xde\x01\n\x16ListEntitlementChanges\x12\x33.tenantmesh.tenant.v1.ListEntitlementChangesRequest\x1a\x34.tenantmesh.tenant.v1.ListEntitlementChangesResponse\"Y\xaa\xed\x18$\n\x03\x02\x03\x04\x12\x11\x65ntitlements.read\x18\x01\"\x02id@\x02H\x01P\x02\x82\xd3\xe4\x93\x02+\x12)/api/v1/tenants/{id}/entitlements:history\x12\xbe\x01\n\x11WatchEntitlements\x12..tenantmesh.tenant.v1.WatchEntitlementsRequest\x1a/.tenantmesh.tenant.v1.WatchEntitlementsResponse\"F\xaa\xed\x18 \n\x02\x03\x04\x12\x12\x65ntitlements.watch\x18\x03@\x03H\x01P\x02\x82\xd3\xe4\x93\x02\x1c\x12\x1a/api/v1/entitlements:watch0\x01\x42T\n\x18\x63om.tenantmesh.tenant.v1B\x17\x45ntitlementServiceProtoP\x01Z\x1dtenantmesh/tenant/v1;tenantv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n.tenantmesh/tenant/v1/entitlement_service.proto\x12\x14tenantmesh.tenant.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x17google/rpc/status.proto\x1a!tenantmesh/policy/v1/policy.proto\x1a tenantmesh/policy/v1/watch.proto\x1a&tenantmesh/tenant/v1/entitlement.proto\"_\n\x16GetEntitlementsRequest\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x33\n\x04view\x18\x02 \x01(\x0e\x32%.tenantmesh.tenant.v1.EntitlementView\"R\n\x17\x43heckEntitlementRequest\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x15\n\x07\x66\x65\x61ture\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x0e\n\x06\x61mount\x18\x03 \x01(\x03\"c\n\x08\x44\x65\x63ision\x12\x0f\n\x07\x61llowed\x18\x01 \x01(\x08\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x36\n\x0b\x65ntitlement\x18\x03 \x01(\x0b\x32!.tenantmesh.tenant.v1.Entitlement\"d\n\x1d\x42\x61tchCheckEntitlementsRequest\x12\x43\n\x06\x63hecks\x18\x01 \x03(\x0b\x32-.tenantmesh.tenant.v1.CheckEntitlementRequestB\x04\xe2\x41\x01\x02\"T\n\x1e\x42\x61tchCheckEntitlementsResponse\x12\x32\n\x07results\x18\x01 \x03(\x0b\x32!.tenantmesh.tenant.v1.CheckResult\"p\n\x0b\x43heckResult\x12\x32\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0b\x32\x1e.tenantmesh.tenant.v1.DecisionH\x00\x12#\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\x08\n\x06result\"D\n\x19\x45xplainEntitlementRequest\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x15\n\x07\x66\x65\x61ture\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\"\xcb\x01\n\x1a\x45xplainEntitlementResponse\x12\x30\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0b\x32\x1e.tenantmesh.tenant.v1.Decision\x12\r\n\x05steps\x18\x02 \x03(\t\x12+\n\x06grants\x18\x03 \x03(\x0b\x32\x1b.tenantmesh.tenant.v1.Grant\x12?\n\x0erecent_changes\x18\x04 \x03(\x0b\x32\'.tenantmesh.tenant.v1.EntitlementChange\"(\n\x14ListOverridesRequest\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"J\n\x15ListOverridesResponse\x12\x31\n\toverrides\x18\x01 \x03(\x0b\x32\x1e.tenantmesh.tenant.v1.Override\"u\n\x12SetOverrideRequest\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x15\n\x07\x66\x65\x61ture\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x36\n\x08override\x18\x03 \x01(\x0b\x32\x1e.tenantmesh.tenant.v1.OverrideB\x04\xe2\x41\x01\x02\"O\n\x14\x43learOverrideRequest\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x15\n\x07\x66\x65\x61ture\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x0e\n\x06reason\x18\x03 \x01(\t\"\x17\n\x15\x43learOverrideResponse\"l\n\x12\x43reateGrantRequest\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x30\n\x05grant\x18\x02 \x01(\x0b\x32\x1b.tenantmesh.tenant.v1.GrantB\x04\xe2\x41\x01\x02\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"6\n\x11ListGrantsRequest\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x0f\n\x07\x66\x65\x61ture\x18\x02 \x01(\t\"A\n\x12ListGrantsResponse\x12+\n\x06grants\x18\x01 \x03(\x0b\x32\x1b.tenantmesh.tenant.v1.Grant\"L\n\x10VoidGrantRequest\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x16\n\x08grant_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x0e\n\x06reason\x18\x03 \x01(\t\"X\n\x1dListEntitlementChangesRequest\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"s\n\x1eListEntitlementChangesResponse\x12\x38\n\x07\x63hanges\x18\x01 \x03(\x0b\x32\'.tenantmesh.tenant.v1.EntitlementChange\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"]\n\x18WatchEntitlementsRequest\x12\x10\n\x06\x63ursor\x18\x01 \x01(\tH\x00\x12\x12\n\x08snapshot\x18\x02 \x01(\x08H\x00\x12\x12\n\x08\x65\x61rliest\x18\x03 \x01(\x08H\x00\x42\x07\n\x05start\"\xcb\x01\n\x19WatchEntitlementsResponse\x12\x38\n\x06result\x18\x01 \x01(\x0b\x32&.tenantmesh.tenant.v1.EntitlementEventH\x00\x12\x36\n\ncheckpoint\x18\x02 \x01(\x0b\x32 .tenantmesh.policy.v1.CheckpointH\x00\x12#\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x12\x0e\n\x06\x63ursor\x18\x04 \x01(\tB\x07\n\x05\x65vent\"\x85\x01\n\x10\x45ntitlementEvent\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\x37\n\x06\x63hange\x18\x02 \x01(\x0b\x32\'.tenantmesh.tenant.v1.EntitlementChange\x12\x0f\n\x07plan_id\x18\x03 \x01(\t\x12\x14\n\x0cplan_version\x18\x04 \x01(\x05*j\n\x0f\x45ntitlementView\x12 \n\x1c\x45NTITLEMENT_VIEW_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x45NTITLEMENT_VIEW_BASIC\x10\x01\x12\x19\n\x15\x45NTITLEMENT_VIEW_FULL\x10\x02\x32\xa7\x12\n\x12\x45ntitlementService\x12\xb8\x01\n\x0fGetEntitlements\x12,.tenantmesh.tenant.v1.GetEntitlementsRequest\x1a\".tenantmesh.tenant.v1.Entitlements\"S\xaa\xed\x18&\n\x03\x02\x03\x04\x12\x11\x65ntitlements.read\x18\x01\"\x02id@\x02H\x01P\x02p\x01\x82\xd3\xe4\x93\x02#\x12!/api/v1/tenants/{id}/entitlements\x12\xbd\x01\n\x10\x43heckEntitlement\x12-.tenantmesh.tenant.v1.CheckEntitlementRequest\x1a\x1e.tenantmesh.tenant.v1.Decision\"Z\xaa\xed\x18$\n\x03\x02\x03\x04\x12\x11\x65ntitlements.read\x18\x01\"\x02id@\x02H\x01P\x02\x82\xd3\xe4\x93\x02,\"\'/api/v1/tenants/{id}/entitlements:check:\x01*\x12\xd2\x01\n\x16\x42\x61tchCheckEntitlements\x12\x33.tenantmesh.tenant.v1.BatchCheckEntitlementsRequest\x1a\x34.tenantmesh.tenant.v1.BatchCheckEntitlementsResponse\"M\xaa\xed\x18\x1f\n\x02\x03\x04\x12\x11\x65ntitlements.read\x18\x03@\x02H\x01P\x02\x82\xd3\xe4\x93\x02$\"\x1f/api/v1/entitlements:batchCheck:\x01*\x12\xdc\x01\n\x12\x45xplainEntitlement\x12/.tenantmesh.tenant.v1.ExplainEntitlementRequest\x1a\x30.tenantmesh.tenant.v1.ExplainEntitlementResponse\"c\xaa\xed\x18$\n\x03\x02\x03\x04\x12\x11\x65ntitlements.read\x18\x01\"\x02id@\x02H\x01P\x02\x82\xd3\xe4\x93\x02\x35\x12\x33/api/v1/tenants/{id}/entitlements/{feature}:explain\x12\xb7\x01\n\rListOverrides\x12*.tenantmesh.tenant.v1.ListOverridesRequest\x1a+.tenantmesh.tenant.v1.ListOverridesResponse\"M\xaa\xed\x18#\n\x02\x03\x04\x12\x11\x65ntitlements.read\x18\x01\"\x02id@\x02H\x01P\x02\x82\xd3\xe4\x93\x02 \x12\x1e/api/v1/tenants/{id}/overrides\x12\xba\x01\n\x0bSetOverride\x12(.tenantmesh.tenant.v1.SetOverrideRequest\x1a\x1e.tenantmesh.tenant.v1.Override\"a\xaa\xed\x18#\n\x01\x04\x12\x12\x65ntitlements.write\x18\x01\"\x02id@\x01H\x02P\x02\x82\xd3\xe4\x93\x02\x34\x1a(/api/v1/tenants/{id}/overrides/{feature}:\x08override\x12\xc1\x01\n\rClearOverride\x12*.tenantmesh.tenant.v1.ClearOverrideRequest\x1a+.tenantmesh.tenant.v1.ClearOverrideResponse\"W\xaa\xed\x18#\n\x01\x04\x12\x12\x65ntitlements.write\x18\x01\"\x02id@\x01H\x02P\x02\x82\xd3\xe4\x93\x02**(/api/v1/tenants/{id}/overrides/{feature}\x12\xa3\x01\n\x0b\x43reateGrant\x12(.tenantmesh.tenant.v1.CreateGrantRequest\x1a\x1b.tenantmesh.tenant.v1.Grant\"M\xaa\xed\x18#\n\x01\x04\x12\x12\x65ntitlements.write\x18\x01\"\x02id@\x01H\x02P\x03\x82\xd3\xe4\x93\x02 \"\x1b/api/v1/tenants/{id}/grants:\x01*\x12\xac\x01\n\nListGrants\x12\'.tenantmesh.tenant.v1.ListGrantsRequest\x1a(.tenantmesh.tenant.v1.ListGrantsResponse\"K\xaa\xed\x18$\n\x03\x02\x03\x04\x12\x11\x65ntitlements.read\x18\x01\"\x02id@\x02H\x01P\x02\x82\xd3\xe4\x93\x02\x1d\x12\x1b/api/v1/tenants/{id}/grants\x12\xaf\x01\n\tVoidGrant\x12&.tenantmesh.tenant.v1.VoidGrantRequest\x1a\x1b.tenantmesh.tenant.v1.Grant\"]\xaa\xed\x18#\n\x01\x04\x12\x12\x65ntitlements.write\x18\x01\"\x02id@\x01H\x02P\x02\x82\xd3\xe4\x93\x02\x30\"+/api/v1/tenants/{id}/grants/{grant_id}:void:\x01*\x12\xde\x01\n\x16ListEntitlementChanges\x12\x33.tenantmesh.tenant.v1.ListEntitlementChangesRequest\x1a\x34.tenantmesh.tenant.v1.ListEntitlementChangesResponse\"Y\xaa\xed\x18$\n\x03\x02\x03\x04\x12\x11\x65ntitlements.read\x18\x01\"\x02id@\x02H\x01P\x02\x82\xd3\xe4\x93\x02+\x12)/api/v1/tenants/{id}/entitlements:history\x12\xbe\x01\n\x11WatchEntitlements\x12..tenantmesh.tenant.v1.WatchEntitlementsRequest\x1a/.tenantmesh.tenant.v1.WatchEntitlementsResponse\"F\xaa\xed\x18 \n\x02\x03\x04\x12\x12\x65ntitlements.watch\x18\x03@\x03H\x01P\x02\x82\xd3\xe4\x93\x02\x1c\x12\x1a/api/v1/entitlements:watch0\x01\x42T\n\x18\x63om.tenantmesh.tenant.v1B\x17\x45ntitlementServiceProtoP\x01Z\x1dtenantmesh/tenant/v1;tenantv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,6 +38,42 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tenantmesh.tenant.v1.entitl
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\030com.tenantmesh.tenant.v1B\027EntitlementServiceProtoP\001Z\035tenantmesh/tenant/v1;tenantv1'
+  _globals['_GETENTITLEMENTSREQUEST'].fields_by_name['id']._loaded_options = None
+  _globals['_GETENTITLEMENTSREQUEST'].fields_by_name['id']._serialized_options = b'\342A\001\002'
+  _globals['_CHECKENTITLEMENTREQUEST'].fields_by_name['id']._loaded_options = None
+  _globals['_CHECKENTITLEMENTREQUEST'].fields_by_name['id']._serialized_options = b'\342A\001\002'
+  _globals['_CHECKENTITLEMENTREQUEST'].fields_by_name['feature']._loaded_options = None
+  _globals['_CHECKENTITLEMENTREQUEST'].fields_by_name['feature']._serialized_options = b'\342A\001\002'
+  _globals['_BATCHCHECKENTITLEMENTSREQUEST'].fields_by_name['checks']._loaded_options = None
+  _globals['_BATCHCHECKENTITLEMENTSREQUEST'].fields_by_name['checks']._serialized_options = b'\342A\001\002'
+  _globals['_EXPLAINENTITLEMENTREQUEST'].fields_by_name['id']._loaded_options = None
+  _globals['_EXPLAINENTITLEMENTREQUEST'].fields_by_name['id']._serialized_options = b'\342A\001\002'
+  _globals['_EXPLAINENTITLEMENTREQUEST'].fields_by_name['feature']._loaded_options = None
+  _globals['_EXPLAINENTITLEMENTREQUEST'].fields_by_name['feature']._serialized_options = b'\342A\001\002'
+  _globals['_LISTOVERRIDESREQUEST'].fields_by_name['id']._loaded_options = None
+  _globals['_LISTOVERRIDESREQUEST'].fields_by_name['id']._serialized_options = b'\342A\001\002'
+  _globals['_SETOVERRIDEREQUEST'].fields_by_name['id']._loaded_options = None
+  _globals['_SETOVERRIDEREQUEST'].fields_by_name['id']._serialized_options = b'\342A\001\002'
+  _globals['_SETOVERRIDEREQUEST'].fields_by_name['feature']._loaded_options = None
+  _globals['_SETOVERRIDEREQUEST'].fields_by_name['feature']._serialized_options = b'\342A\001\002'
+  _globals['_SETOVERRIDEREQUEST'].fields_by_name['override']._loaded_options = None
+  _globals['_SETOVERRIDEREQUEST'].fields_by_name['override']._serialized_options = b'\342A\001\002'
+  _globals['_CLEAROVERRIDEREQUEST'].fields_by_name['id']._loaded_options = None
+  _globals['_CLEAROVERRIDEREQUEST'].fields_by_name['id']._serialized_options = b'\342A\001\002'
+  _globals['_CLEAROVERRIDEREQUEST'].fields_by_name['feature']._loaded_options = None
+  _globals['_CLEAROVERRIDEREQUEST'].fields_by_name['feature']._serialized_options = b'\342A\001\002'
+  _globals['_CREATEGRANTREQUEST'].fields_by_name['id']._loaded_options = None
+  _globals['_CREATEGRANTREQUEST'].fields_by_name['id']._serialized_options = b'\342A\001\002'
+  _globals['_CREATEGRANTREQUEST'].fields_by_name['grant']._loaded_options = None
+  _globals['_CREATEGRANTREQUEST'].fields_by_name['grant']._serialized_options = b'\342A\001\002'
+  _globals['_LISTGRANTSREQUEST'].fields_by_name['id']._loaded_options = None
+  _globals['_LISTGRANTSREQUEST'].fields_by_name['id']._serialized_options = b'\342A\001\002'
+  _globals['_VOIDGRANTREQUEST'].fields_by_name['id']._loaded_options = None
+  _globals['_VOIDGRANTREQUEST'].fields_by_name['id']._serialized_options = b'\342A\001\002'
+  _globals['_VOIDGRANTREQUEST'].fields_by_name['grant_id']._loaded_options = None
+  _globals['_VOIDGRANTREQUEST'].fields_by_name['grant_id']._serialized_options = b'\342A\001\002'
+  _globals['_LISTENTITLEMENTCHANGESREQUEST'].fields_by_name['id']._loaded_options = None
+  _globals['_LISTENTITLEMENTCHANGESREQUEST'].fields_by_name['id']._serialized_options = b'\342A\001\002'
   _globals['_ENTITLEMENTSERVICE'].methods_by_name['GetEntitlements']._loaded_options = None
   _globals['_ENTITLEMENTSERVICE'].methods_by_name['GetEntitlements']._serialized_options = b'\252\355\030&\n\003\002\003\004\022\021entitlements.read\030\001\"\002id@\002H\001P\002p\001\202\323\344\223\002#\022!/api/v1/tenants/{id}/entitlements'
   _globals['_ENTITLEMENTSERVICE'].methods_by_name['CheckEntitlement']._loaded_options = None
@@ -61,52 +98,52 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ENTITLEMENTSERVICE'].methods_by_name['ListEntitlementChanges']._serialized_options = b'\252\355\030$\n\003\002\003\004\022\021entitlements.read\030\001\"\002id@\002H\001P\002\202\323\344\223\002+\022)/api/v1/tenants/{id}/entitlements:history'
   _globals['_ENTITLEMENTSERVICE'].methods_by_name['WatchEntitlements']._loaded_options = None
   _globals['_ENTITLEMENTSERVICE'].methods_by_name['WatchEntitlements']._serialized_options = b'\252\355\030 \n\002\003\004\022\022entitlements.watch\030\003@\003H\001P\002\202\323\344\223\002\034\022\032/api/v1/entitlements:watch'
-  _globals['_ENTITLEMENTVIEW']._serialized_start=2286
-  _globals['_ENTITLEMENTVIEW']._serialized_end=2392
-  _globals['_GETENTITLEMENTSREQUEST']._serialized_start=236
-  _globals['_GETENTITLEMENTSREQUEST']._serialized_end=325
-  _globals['_CHECKENTITLEMENTREQUEST']._serialized_start=327
-  _globals['_CHECKENTITLEMENTREQUEST']._serialized_end=397
-  _globals['_DECISION']._serialized_start=399
-  _globals['_DECISION']._serialized_end=498
-  _globals['_BATCHCHECKENTITLEMENTSREQUEST']._serialized_start=500
-  _globals['_BATCHCHECKENTITLEMENTSREQUEST']._serialized_end=594
-  _globals['_BATCHCHECKENTITLEMENTSRESPONSE']._serialized_start=596
-  _globals['_BATCHCHECKENTITLEMENTSRESPONSE']._serialized_end=680
-  _globals['_CHECKRESULT']._serialized_start=682
-  _globals['_CHECKRESULT']._serialized_end=794
-  _globals['_EXPLAINENTITLEMENTREQUEST']._serialized_start=796
-  _globals['_EXPLAINENTITLEMENTREQUEST']._serialized_end=852
-  _globals['_EXPLAINENTITLEMENTRESPONSE']._serialized_start=855
-  _globals['_EXPLAINENTITLEMENTRESPONSE']._serialized_end=1058
-  _globals['_LISTOVERRIDESREQUEST']._serialized_start=1060
-  _globals['_LISTOVERRIDESREQUEST']._serialized_end=1094
-  _globals['_LISTOVERRIDESRESPONSE']._serialized_start=1096
-  _globals['_LISTOVERRIDESRESPONSE']._serialized_end=1170
-  _globals['_SETOVERRIDEREQUEST']._serialized_start=1172
-  _globals['_SETOVERRIDEREQUEST']._serialized_end=1271
-  _globals['_CLEAROVERRIDEREQUEST']._serialized_start=1273
-  _globals['_CLEAROVERRIDEREQUEST']._serialized_end=1340
-  _globals['_CLEAROVERRIDERESPONSE']._serialized_start=1342
-  _globals['_CLEAROVERRIDERESPONSE']._serialized_end=1365
-  _globals['_CREATEGRANTREQUEST']._serialized_start=1367
-  _globals['_CREATEGRANTREQUEST']._serialized_end=1463
-  _globals['_LISTGRANTSREQUEST']._serialized_start=1465
-  _globals['_LISTGRANTSREQUEST']._serialized_end=1513
-  _globals['_LISTGRANTSRESPONSE']._serialized_start=1515
-  _globals['_LISTGRANTSRESPONSE']._serialized_end=1580
-  _globals['_VOIDGRANTREQUEST']._serialized_start=1582
-  _globals['_VOIDGRANTREQUEST']._serialized_end=1646
-  _globals['_LISTENTITLEMENTCHANGESREQUEST']._serialized_start=1648
-  _globals['_LISTENTITLEMENTCHANGESREQUEST']._serialized_end=1730
-  _globals['_LISTENTITLEMENTCHANGESRESPONSE']._serialized_start=1732
-  _globals['_LISTENTITLEMENTCHANGESRESPONSE']._serialized_end=1847
-  _globals['_WATCHENTITLEMENTSREQUEST']._serialized_start=1849
-  _globals['_WATCHENTITLEMENTSREQUEST']._serialized_end=1942
-  _globals['_WATCHENTITLEMENTSRESPONSE']._serialized_start=1945
-  _globals['_WATCHENTITLEMENTSRESPONSE']._serialized_end=2148
-  _globals['_ENTITLEMENTEVENT']._serialized_start=2151
-  _globals['_ENTITLEMENTEVENT']._serialized_end=2284
-  _globals['_ENTITLEMENTSERVICE']._serialized_start=2395
-  _globals['_ENTITLEMENTSERVICE']._serialized_end=4738
+  _globals['_ENTITLEMENTVIEW']._serialized_start=2427
+  _globals['_ENTITLEMENTVIEW']._serialized_end=2533
+  _globals['_GETENTITLEMENTSREQUEST']._serialized_start=269
+  _globals['_GETENTITLEMENTSREQUEST']._serialized_end=364
+  _globals['_CHECKENTITLEMENTREQUEST']._serialized_start=366
+  _globals['_CHECKENTITLEMENTREQUEST']._serialized_end=448
+  _globals['_DECISION']._serialized_start=450
+  _globals['_DECISION']._serialized_end=549
+  _globals['_BATCHCHECKENTITLEMENTSREQUEST']._serialized_start=551
+  _globals['_BATCHCHECKENTITLEMENTSREQUEST']._serialized_end=651
+  _globals['_BATCHCHECKENTITLEMENTSRESPONSE']._serialized_start=653
+  _globals['_BATCHCHECKENTITLEMENTSRESPONSE']._serialized_end=737
+  _globals['_CHECKRESULT']._serialized_start=739
+  _globals['_CHECKRESULT']._serialized_end=851
+  _globals['_EXPLAINENTITLEMENTREQUEST']._serialized_start=853
+  _globals['_EXPLAINENTITLEMENTREQUEST']._serialized_end=921
+  _globals['_EXPLAINENTITLEMENTRESPONSE']._serialized_start=924
+  _globals['_EXPLAINENTITLEMENTRESPONSE']._serialized_end=1127
+  _globals['_LISTOVERRIDESREQUEST']._serialized_start=1129
+  _globals['_LISTOVERRIDESREQUEST']._serialized_end=1169
+  _globals['_LISTOVERRIDESRESPONSE']._serialized_start=1171
+  _globals['_LISTOVERRIDESRESPONSE']._serialized_end=1245
+  _globals['_SETOVERRIDEREQUEST']._serialized_start=1247
+  _globals['_SETOVERRIDEREQUEST']._serialized_end=1364
+  _globals['_CLEAROVERRIDEREQUEST']._serialized_start=1366
+  _globals['_CLEAROVERRIDEREQUEST']._serialized_end=1445
+  _globals['_CLEAROVERRIDERESPONSE']._serialized_start=1447
+  _globals['_CLEAROVERRIDERESPONSE']._serialized_end=1470
+  _globals['_CREATEGRANTREQUEST']._serialized_start=1472
+  _globals['_CREATEGRANTREQUEST']._serialized_end=1580
+  _globals['_LISTGRANTSREQUEST']._serialized_start=1582
+  _globals['_LISTGRANTSREQUEST']._serialized_end=1636
+  _globals['_LISTGRANTSRESPONSE']._serialized_start=1638
+  _globals['_LISTGRANTSRESPONSE']._serialized_end=1703
+  _globals['_VOIDGRANTREQUEST']._serialized_start=1705
+  _globals['_VOIDGRANTREQUEST']._serialized_end=1781
+  _globals['_LISTENTITLEMENTCHANGESREQUEST']._serialized_start=1783
+  _globals['_LISTENTITLEMENTCHANGESREQUEST']._serialized_end=1871
+  _globals['_LISTENTITLEMENTCHANGESRESPONSE']._serialized_start=1873
+  _globals['_LISTENTITLEMENTCHANGESRESPONSE']._serialized_end=1988
+  _globals['_WATCHENTITLEMENTSREQUEST']._serialized_start=1990
+  _globals['_WATCHENTITLEMENTSREQUEST']._serialized_end=2083
+  _globals['_WATCHENTITLEMENTSRESPONSE']._serialized_start=2086
+  _globals['_WATCHENTITLEMENTSRESPONSE']._serialized_end=2289
+  _globals['_ENTITLEMENTEVENT']._serialized_start=2292
+  _globals['_ENTITLEMENTEVENT']._serialized_end=2425
+  _globals['_ENTITLEMENTSERVICE']._serialized_start=2536
+  _globals['_ENTITLEMENTSERVICE']._serialized_end=4879
 # @@protoc_insertion_point(module_scope)

@@ -145,7 +145,7 @@ class BatchCheckEntitlementsRequest(_message.Message):
     CHECKS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def checks(self) -> _containers.RepeatedCompositeFieldContainer[Global___CheckEntitlementRequest]:
-        """checks are 1 to 1,000 checks."""
+        """checks are 1 to 1,000 checks. Required."""
 
     def __init__(
         self,
@@ -345,7 +345,7 @@ class SetOverrideRequest(_message.Message):
     """feature is the feature's id. Required."""
     @_builtins.property
     def override(self) -> _entitlement_pb2.Override:
-        """override holds value, reason and expire_time."""
+        """override holds value, reason and expire_time. Required."""
 
     def __init__(
         self,
@@ -424,7 +424,7 @@ class CreateGrantRequest(_message.Message):
     """request_id makes the call repeatable (AIP-155): a UUID of the client's. Optional."""
     @_builtins.property
     def grant(self) -> _entitlement_pb2.Grant:
-        """grant holds feature, amount, and the fields that differ from their defaults."""
+        """grant holds feature, amount, and the fields that differ from their defaults. Required."""
 
     def __init__(
         self,

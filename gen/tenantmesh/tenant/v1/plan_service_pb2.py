@@ -23,12 +23,13 @@ _sym_db = _symbol_database.Default()
 
 
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
+from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 from tenantmesh.policy.v1 import policy_pb2 as tenantmesh_dot_policy_dot_v1_dot_policy__pb2
 from tenantmesh.tenant.v1 import plan_pb2 as tenantmesh_dot_tenant_dot_v1_dot_plan__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'tenantmesh/tenant/v1/plan_service.proto\x12\x14tenantmesh.tenant.v1\x1a\x1cgoogle/api/annotations.proto\x1a google/protobuf/field_mask.proto\x1a!tenantmesh/policy/v1/policy.proto\x1a\x1ftenantmesh/tenant/v1/plan.proto\"F\n\x14\x43reateFeatureRequest\x12.\n\x07\x66\x65\x61ture\x18\x01 \x01(\x0b\x32\x1d.tenantmesh.tenant.v1.Feature\"\x1f\n\x11GetFeatureRequest\x12\n\n\x02id\x18\x01 \x01(\t\"<\n\x13ListFeaturesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"`\n\x14ListFeaturesResponse\x12/\n\x08\x66\x65\x61tures\x18\x01 \x03(\x0b\x32\x1d.tenantmesh.tenant.v1.Feature\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x83\x01\n\x14UpdateFeatureRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12.\n\x07\x66\x65\x61ture\x18\x02 \x01(\x0b\x32\x1d.tenantmesh.tenant.v1.Feature\x12/\n\x0bupdate_mask\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"=\n\x11\x43reatePlanRequest\x12(\n\x04plan\x18\x01 \x01(\x0b\x32\x1a.tenantmesh.tenant.v1.Plan\"-\n\x0eGetPlanRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x05\"`\n\x10ListPlansRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x14\n\x0c\x61ll_versions\x18\x03 \x01(\x08\x12\x0f\n\x07plan_id\x18\x04 \x01(\t\"W\n\x11ListPlansResponse\x12)\n\x05plans\x18\x01 \x03(\x0b\x32\x1a.tenantmesh.tenant.v1.Plan\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"I\n\x11UpdatePlanRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12(\n\x04plan\x18\x02 \x01(\x0b\x32\x1a.tenantmesh.tenant.v1.Plan\"B\n\x14SetPlanListedRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x13\n\x06listed\x18\x02 \x01(\x08H\x00\x88\x01\x01\x42\t\n\x07_listed\"?\n\x12PublishPlanRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x05\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\"1\n\x12\x41rchivePlanRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x05\"^\n\x17\x44iffPlanVersionsRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x05\x12\x12\n\nto_plan_id\x18\x03 \x01(\t\x12\x12\n\nto_version\x18\x04 \x01(\x05\"\x8a\x01\n\x18\x44iffPlanVersionsResponse\x12\x39\n\x08\x66\x65\x61tures\x18\x01 \x03(\x0b\x32\'.tenantmesh.tenant.v1.FeatureDifference\x12\x33\n\x05rates\x18\x02 \x03(\x0b\x32$.tenantmesh.tenant.v1.RateDifference\"\xbf\x01\n\x11\x46\x65\x61tureDifference\x12\x0f\n\x07\x66\x65\x61ture\x18\x01 \x01(\t\x12\x32\n\x06\x62\x65\x66ore\x18\x02 \x01(\x0b\x32\".tenantmesh.tenant.v1.FeatureValue\x12\x31\n\x05\x61\x66ter\x18\x03 \x01(\x0b\x32\".tenantmesh.tenant.v1.FeatureValue\x12\x32\n\tdirection\x18\x04 \x01(\x0e\x32\x1f.tenantmesh.tenant.v1.Direction\"\x83\x01\n\x0eRateDifference\x12\x12\n\nrate_class\x18\x01 \x01(\t\x12.\n\x06\x62\x65\x66ore\x18\x02 \x01(\x0b\x32\x1e.tenantmesh.tenant.v1.PlanRate\x12-\n\x05\x61\x66ter\x18\x03 \x01(\x0b\x32\x1e.tenantmesh.tenant.v1.PlanRate*N\n\tDirection\x12\x19\n\x15\x44IRECTION_UNSPECIFIED\x10\x00\x12\x12\n\x0e\x44IRECTION_MORE\x10\x01\x12\x12\n\x0e\x44IRECTION_LESS\x10\x02\x32\xb3\x0e\n\x0bPlanService\x12\x99\x01\n\rCreateFeature\x12*.tenantmesh.tenant.v1.CreateFeatureRequest\x1a\x1d.tenantmesh.tenant.v1.Feature\"=\xaa\xed\x18\x18\n\x01\x04\x12\x0bplans.write\x18\x03@\x01H\x02P\x01\x82\xd3\xe4\x93\x02\x1b\"\x10/api/v1/features:\x07\x66\x65\x61ture\x12\x8f\x01\n\nGetFeature\x12\'.tenantmesh.tenant.v1.GetFeatureRequest\x1a\x1d.tenantmesh.tenant.v1.Feature\"9\xaa\xed\x18\x18\n\x02\x03\x04\x12\nplans.read\x18\x03@\x02H\x01P\x02\x82\xd3\xe4\x93\x02\x17\x12\x15/api/v1/features/{id}\x12\x9b\x01\n\x0cListFeatures\x12).tenantmesh.tenant.v1.ListFeaturesRequest\x1a*.tenantmesh.tenant.v1.ListFeaturesResponse\"4\xaa\xed\x18\x18\n\x02\x03\x04\x12\nplans.read\x18\x03@\x02H\x01P\x02\x82\xd3\xe4\x93\x02\x12\x12\x10/api/v1/features\x12\x9e\x01\n\rUpdateFeature\x12*.tenantmesh.tenant.v1.UpdateFeatureRequest\x1a\x1d.tenantmesh.tenant.v1.Feature\"B\xaa\xed\x18\x18\n\x01\x04\x12\x0bplans.write\x18\x03@\x01H\x02P\x01\x82\xd3\xe4\x93\x02 2\x15/api/v1/features/{id}:\x07\x66\x65\x61ture\x12\x8a\x01\n\nCreatePlan\x12\'.tenantmesh.tenant.v1.CreatePlanRequest\x1a\x1a.tenantmesh.tenant.v1.Plan\"7\xaa\xed\x18\x18\n\x01\x04\x12\x0bplans.write\x18\x03@\x01H\x02P\x01\x82\xd3\xe4\x93\x02\x15\"\r/api/v1/plans:\x04plan\x12\x83\x01\n\x07GetPlan\x12$.tenantmesh.tenant.v1.GetPlanRequest\x1a\x1a.tenantmesh.tenant.v1.Plan\"6\xaa\xed\x18\x18\n\x02\x03\x04\x12\nplans.read\x18\x03@\x02H\x01P\x02\x82\xd3\xe4\x93\x02\x14\x12\x12/api/v1/plans/{id}\x12\x8f\x01\n\tListPlans\x12&.tenantmesh.tenant.v1.ListPlansRequest\x1a\'.tenantmesh.tenant.v1.ListPlansResponse\"1\xaa\xed\x18\x18\n\x02\x03\x04\x12\nplans.read\x18\x03@\x02H\x01P\x02\x82\xd3\xe4\x93\x02\x0f\x12\r/api/v1/plans\x12\x8f\x01\n\nUpdatePlan\x12\'.tenantmesh.tenant.v1.UpdatePlanRequest\x1a\x1a.tenantmesh.tenant.v1.Plan\"<\xaa\xed\x18\x18\n\x01\x04\x12\x0bplans.write\x18\x03@\x01H\x02P\x01\x82\xd3\xe4\x93\x02\x1a\x1a\x12/api/v1/plans/{id}:\x04plan\x12\x9c\x01\n\rSetPlanListed\x12*.tenantmesh.tenant.v1.SetPlanListedRequest\x1a\x1a.tenantmesh.tenant.v1.Plan\"C\xaa\xed\x18\x18\n\x01\x04\x12\x0bplans.write\x18\x03@\x01H\x02P\x02\x82\xd3\xe4\x93\x02!\"\x1c/api/v1/plans/{id}:setListed:\x01*\x12\x96\x01\n\x0bPublishPlan\x12(.tenantmesh.tenant.v1.PublishPlanRequest\x1a\x1a.tenantmesh.tenant.v1.Plan\"A\xaa\xed\x18\x18\n\x01\x04\x12\x0bplans.write\x18\x03@\x01H\x02P\x01\x82\xd3\xe4\x93\x02\x1f\"\x1a/api/v1/plans/{id}:publish:\x01*\x12\x96\x01\n\x0b\x41rchivePlan\x12(.tenantmesh.tenant.v1.ArchivePlanRequest\x1a\x1a.tenantmesh.tenant.v1.Plan\"A\xaa\xed\x18\x18\n\x01\x04\x12\x0bplans.write\x18\x03@\x01H\x02P\x02\x82\xd3\xe4\x93\x02\x1f\"\x1a/api/v1/plans/{id}:archive:\x01*\x12\xae\x01\n\x10\x44iffPlanVersions\x12-.tenantmesh.tenant.v1.DiffPlanVersionsRequest\x1a..tenantmesh.tenant.v1.DiffPlanVersionsResponse\";\xaa\xed\x18\x18\n\x02\x03\x04\x12\nplans.read\x18\x03@\x02H\x01P\x02\x82\xd3\xe4\x93\x02\x19\x12\x17/api/v1/plans/{id}:diffBM\n\x18\x63om.tenantmesh.tenant.v1B\x10PlanServiceProtoP\x01Z\x1dtenantmesh/tenant/v1;tenantv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'tenantmesh/tenant/v1/plan_service.proto\x12\x14tenantmesh.tenant.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a google/protobuf/field_mask.proto\x1a!tenantmesh/policy/v1/policy.proto\x1a\x1ftenantmesh/tenant/v1/plan.proto\"L\n\x14\x43reateFeatureRequest\x12\x34\n\x07\x66\x65\x61ture\x18\x01 \x01(\x0b\x32\x1d.tenantmesh.tenant.v1.FeatureB\x04\xe2\x41\x01\x02\"%\n\x11GetFeatureRequest\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"<\n\x13ListFeaturesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"`\n\x14ListFeaturesResponse\x12/\n\x08\x66\x65\x61tures\x18\x01 \x03(\x0b\x32\x1d.tenantmesh.tenant.v1.Feature\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x8f\x01\n\x14UpdateFeatureRequest\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x34\n\x07\x66\x65\x61ture\x18\x02 \x01(\x0b\x32\x1d.tenantmesh.tenant.v1.FeatureB\x04\xe2\x41\x01\x02\x12/\n\x0bupdate_mask\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"C\n\x11\x43reatePlanRequest\x12.\n\x04plan\x18\x01 \x01(\x0b\x32\x1a.tenantmesh.tenant.v1.PlanB\x04\xe2\x41\x01\x02\"3\n\x0eGetPlanRequest\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x0f\n\x07version\x18\x02 \x01(\x05\"`\n\x10ListPlansRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x14\n\x0c\x61ll_versions\x18\x03 \x01(\x08\x12\x0f\n\x07plan_id\x18\x04 \x01(\t\"W\n\x11ListPlansResponse\x12)\n\x05plans\x18\x01 \x03(\x0b\x32\x1a.tenantmesh.tenant.v1.Plan\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"U\n\x11UpdatePlanRequest\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12.\n\x04plan\x18\x02 \x01(\x0b\x32\x1a.tenantmesh.tenant.v1.PlanB\x04\xe2\x41\x01\x02\"N\n\x14SetPlanListedRequest\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x19\n\x06listed\x18\x02 \x01(\x08\x42\x04\xe2\x41\x01\x02H\x00\x88\x01\x01\x42\t\n\x07_listed\"E\n\x12PublishPlanRequest\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x0f\n\x07version\x18\x02 \x01(\x05\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\"=\n\x12\x41rchivePlanRequest\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x15\n\x07version\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x02\"d\n\x17\x44iffPlanVersionsRequest\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x0f\n\x07version\x18\x02 \x01(\x05\x12\x12\n\nto_plan_id\x18\x03 \x01(\t\x12\x12\n\nto_version\x18\x04 \x01(\x05\"\x8a\x01\n\x18\x44iffPlanVersionsResponse\x12\x39\n\x08\x66\x65\x61tures\x18\x01 \x03(\x0b\x32\'.tenantmesh.tenant.v1.FeatureDifference\x12\x33\n\x05rates\x18\x02 \x03(\x0b\x32$.tenantmesh.tenant.v1.RateDifference\"\xbf\x01\n\x11\x46\x65\x61tureDifference\x12\x0f\n\x07\x66\x65\x61ture\x18\x01 \x01(\t\x12\x32\n\x06\x62\x65\x66ore\x18\x02 \x01(\x0b\x32\".tenantmesh.tenant.v1.FeatureValue\x12\x31\n\x05\x61\x66ter\x18\x03 \x01(\x0b\x32\".tenantmesh.tenant.v1.FeatureValue\x12\x32\n\tdirection\x18\x04 \x01(\x0e\x32\x1f.tenantmesh.tenant.v1.Direction\"\x83\x01\n\x0eRateDifference\x12\x12\n\nrate_class\x18\x01 \x01(\t\x12.\n\x06\x62\x65\x66ore\x18\x02 \x01(\x0b\x32\x1e.tenantmesh.tenant.v1.PlanRate\x12-\n\x05\x61\x66ter\x18\x03 \x01(\x0b\x32\x1e.tenantmesh.tenant.v1.PlanRate*N\n\tDirection\x12\x19\n\x15\x44IRECTION_UNSPECIFIED\x10\x00\x12\x12\n\x0e\x44IRECTION_MORE\x10\x01\x12\x12\n\x0e\x44IRECTION_LESS\x10\x02\x32\xb3\x0e\n\x0bPlanService\x12\x99\x01\n\rCreateFeature\x12*.tenantmesh.tenant.v1.CreateFeatureRequest\x1a\x1d.tenantmesh.tenant.v1.Feature\"=\xaa\xed\x18\x18\n\x01\x04\x12\x0bplans.write\x18\x03@\x01H\x02P\x01\x82\xd3\xe4\x93\x02\x1b\"\x10/api/v1/features:\x07\x66\x65\x61ture\x12\x8f\x01\n\nGetFeature\x12\'.tenantmesh.tenant.v1.GetFeatureRequest\x1a\x1d.tenantmesh.tenant.v1.Feature\"9\xaa\xed\x18\x18\n\x02\x03\x04\x12\nplans.read\x18\x03@\x02H\x01P\x02\x82\xd3\xe4\x93\x02\x17\x12\x15/api/v1/features/{id}\x12\x9b\x01\n\x0cListFeatures\x12).tenantmesh.tenant.v1.ListFeaturesRequest\x1a*.tenantmesh.tenant.v1.ListFeaturesResponse\"4\xaa\xed\x18\x18\n\x02\x03\x04\x12\nplans.read\x18\x03@\x02H\x01P\x02\x82\xd3\xe4\x93\x02\x12\x12\x10/api/v1/features\x12\x9e\x01\n\rUpdateFeature\x12*.tenantmesh.tenant.v1.UpdateFeatureRequest\x1a\x1d.tenantmesh.tenant.v1.Feature\"B\xaa\xed\x18\x18\n\x01\x04\x12\x0bplans.write\x18\x03@\x01H\x02P\x01\x82\xd3\xe4\x93\x02 2\x15/api/v1/features/{id}:\x07\x66\x65\x61ture\x12\x8a\x01\n\nCreatePlan\x12\'.tenantmesh.tenant.v1.CreatePlanRequest\x1a\x1a.tenantmesh.tenant.v1.Plan\"7\xaa\xed\x18\x18\n\x01\x04\x12\x0bplans.write\x18\x03@\x01H\x02P\x01\x82\xd3\xe4\x93\x02\x15\"\r/api/v1/plans:\x04plan\x12\x83\x01\n\x07GetPlan\x12$.tenantmesh.tenant.v1.GetPlanRequest\x1a\x1a.tenantmesh.tenant.v1.Plan\"6\xaa\xed\x18\x18\n\x02\x03\x04\x12\nplans.read\x18\x03@\x02H\x01P\x02\x82\xd3\xe4\x93\x02\x14\x12\x12/api/v1/plans/{id}\x12\x8f\x01\n\tListPlans\x12&.tenantmesh.tenant.v1.ListPlansRequest\x1a\'.tenantmesh.tenant.v1.ListPlansResponse\"1\xaa\xed\x18\x18\n\x02\x03\x04\x12\nplans.read\x18\x03@\x02H\x01P\x02\x82\xd3\xe4\x93\x02\x0f\x12\r/api/v1/plans\x12\x8f\x01\n\nUpdatePlan\x12\'.tenantmesh.tenant.v1.UpdatePlanRequest\x1a\x1a.tenantmesh.tenant.v1.Plan\"<\xaa\xed\x18\x18\n\x01\x04\x12\x0bplans.write\x18\x03@\x01H\x02P\x01\x82\xd3\xe4\x93\x02\x1a\x1a\x12/api/v1/plans/{id}:\x04plan\x12\x9c\x01\n\rSetPlanListed\x12*.tenantmesh.tenant.v1.SetPlanListedRequest\x1a\x1a.tenantmesh.tenant.v1.Plan\"C\xaa\xed\x18\x18\n\x01\x04\x12\x0bplans.write\x18\x03@\x01H\x02P\x02\x82\xd3\xe4\x93\x02!\"\x1c/api/v1/plans/{id}:setListed:\x01*\x12\x96\x01\n\x0bPublishPlan\x12(.tenantmesh.tenant.v1.PublishPlanRequest\x1a\x1a.tenantmesh.tenant.v1.Plan\"A\xaa\xed\x18\x18\n\x01\x04\x12\x0bplans.write\x18\x03@\x01H\x02P\x01\x82\xd3\xe4\x93\x02\x1f\"\x1a/api/v1/plans/{id}:publish:\x01*\x12\x96\x01\n\x0b\x41rchivePlan\x12(.tenantmesh.tenant.v1.ArchivePlanRequest\x1a\x1a.tenantmesh.tenant.v1.Plan\"A\xaa\xed\x18\x18\n\x01\x04\x12\x0bplans.write\x18\x03@\x01H\x02P\x02\x82\xd3\xe4\x93\x02\x1f\"\x1a/api/v1/plans/{id}:archive:\x01*\x12\xae\x01\n\x10\x44iffPlanVersions\x12-.tenantmesh.tenant.v1.DiffPlanVersionsRequest\x1a..tenantmesh.tenant.v1.DiffPlanVersionsResponse\";\xaa\xed\x18\x18\n\x02\x03\x04\x12\nplans.read\x18\x03@\x02H\x01P\x02\x82\xd3\xe4\x93\x02\x19\x12\x17/api/v1/plans/{id}:diffBM\n\x18\x63om.tenantmesh.tenant.v1B\x10PlanServiceProtoP\x01Z\x1dtenantmesh/tenant/v1;tenantv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,6 +37,34 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tenantmesh.tenant.v1.plan_s
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\030com.tenantmesh.tenant.v1B\020PlanServiceProtoP\001Z\035tenantmesh/tenant/v1;tenantv1'
+  _globals['_CREATEFEATUREREQUEST'].fields_by_name['feature']._loaded_options = None
+  _globals['_CREATEFEATUREREQUEST'].fields_by_name['feature']._serialized_options = b'\342A\001\002'
+  _globals['_GETFEATUREREQUEST'].fields_by_name['id']._loaded_options = None
+  _globals['_GETFEATUREREQUEST'].fields_by_name['id']._serialized_options = b'\342A\001\002'
+  _globals['_UPDATEFEATUREREQUEST'].fields_by_name['id']._loaded_options = None
+  _globals['_UPDATEFEATUREREQUEST'].fields_by_name['id']._serialized_options = b'\342A\001\002'
+  _globals['_UPDATEFEATUREREQUEST'].fields_by_name['feature']._loaded_options = None
+  _globals['_UPDATEFEATUREREQUEST'].fields_by_name['feature']._serialized_options = b'\342A\001\002'
+  _globals['_CREATEPLANREQUEST'].fields_by_name['plan']._loaded_options = None
+  _globals['_CREATEPLANREQUEST'].fields_by_name['plan']._serialized_options = b'\342A\001\002'
+  _globals['_GETPLANREQUEST'].fields_by_name['id']._loaded_options = None
+  _globals['_GETPLANREQUEST'].fields_by_name['id']._serialized_options = b'\342A\001\002'
+  _globals['_UPDATEPLANREQUEST'].fields_by_name['id']._loaded_options = None
+  _globals['_UPDATEPLANREQUEST'].fields_by_name['id']._serialized_options = b'\342A\001\002'
+  _globals['_UPDATEPLANREQUEST'].fields_by_name['plan']._loaded_options = None
+  _globals['_UPDATEPLANREQUEST'].fields_by_name['plan']._serialized_options = b'\342A\001\002'
+  _globals['_SETPLANLISTEDREQUEST'].fields_by_name['id']._loaded_options = None
+  _globals['_SETPLANLISTEDREQUEST'].fields_by_name['id']._serialized_options = b'\342A\001\002'
+  _globals['_SETPLANLISTEDREQUEST'].fields_by_name['listed']._loaded_options = None
+  _globals['_SETPLANLISTEDREQUEST'].fields_by_name['listed']._serialized_options = b'\342A\001\002'
+  _globals['_PUBLISHPLANREQUEST'].fields_by_name['id']._loaded_options = None
+  _globals['_PUBLISHPLANREQUEST'].fields_by_name['id']._serialized_options = b'\342A\001\002'
+  _globals['_ARCHIVEPLANREQUEST'].fields_by_name['id']._loaded_options = None
+  _globals['_ARCHIVEPLANREQUEST'].fields_by_name['id']._serialized_options = b'\342A\001\002'
+  _globals['_ARCHIVEPLANREQUEST'].fields_by_name['version']._loaded_options = None
+  _globals['_ARCHIVEPLANREQUEST'].fields_by_name['version']._serialized_options = b'\342A\001\002'
+  _globals['_DIFFPLANVERSIONSREQUEST'].fields_by_name['id']._loaded_options = None
+  _globals['_DIFFPLANVERSIONSREQUEST'].fields_by_name['id']._serialized_options = b'\342A\001\002'
   _globals['_PLANSERVICE'].methods_by_name['CreateFeature']._loaded_options = None
   _globals['_PLANSERVICE'].methods_by_name['CreateFeature']._serialized_options = b'\252\355\030\030\n\001\004\022\013plans.write\030\003@\001H\002P\001\202\323\344\223\002\033\"\020/api/v1/features:\007feature'
   _globals['_PLANSERVICE'].methods_by_name['GetFeature']._loaded_options = None
@@ -60,42 +89,42 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PLANSERVICE'].methods_by_name['ArchivePlan']._serialized_options = b'\252\355\030\030\n\001\004\022\013plans.write\030\003@\001H\002P\002\202\323\344\223\002\037\"\032/api/v1/plans/{id}:archive:\001*'
   _globals['_PLANSERVICE'].methods_by_name['DiffPlanVersions']._loaded_options = None
   _globals['_PLANSERVICE'].methods_by_name['DiffPlanVersions']._serialized_options = b'\252\355\030\030\n\002\003\004\022\nplans.read\030\003@\002H\001P\002\202\323\344\223\002\031\022\027/api/v1/plans/{id}:diff'
-  _globals['_DIRECTION']._serialized_start=1717
-  _globals['_DIRECTION']._serialized_end=1795
-  _globals['_CREATEFEATUREREQUEST']._serialized_start=197
-  _globals['_CREATEFEATUREREQUEST']._serialized_end=267
-  _globals['_GETFEATUREREQUEST']._serialized_start=269
-  _globals['_GETFEATUREREQUEST']._serialized_end=300
-  _globals['_LISTFEATURESREQUEST']._serialized_start=302
-  _globals['_LISTFEATURESREQUEST']._serialized_end=362
-  _globals['_LISTFEATURESRESPONSE']._serialized_start=364
-  _globals['_LISTFEATURESRESPONSE']._serialized_end=460
-  _globals['_UPDATEFEATUREREQUEST']._serialized_start=463
-  _globals['_UPDATEFEATUREREQUEST']._serialized_end=594
-  _globals['_CREATEPLANREQUEST']._serialized_start=596
-  _globals['_CREATEPLANREQUEST']._serialized_end=657
-  _globals['_GETPLANREQUEST']._serialized_start=659
-  _globals['_GETPLANREQUEST']._serialized_end=704
-  _globals['_LISTPLANSREQUEST']._serialized_start=706
-  _globals['_LISTPLANSREQUEST']._serialized_end=802
-  _globals['_LISTPLANSRESPONSE']._serialized_start=804
-  _globals['_LISTPLANSRESPONSE']._serialized_end=891
-  _globals['_UPDATEPLANREQUEST']._serialized_start=893
-  _globals['_UPDATEPLANREQUEST']._serialized_end=966
-  _globals['_SETPLANLISTEDREQUEST']._serialized_start=968
-  _globals['_SETPLANLISTEDREQUEST']._serialized_end=1034
-  _globals['_PUBLISHPLANREQUEST']._serialized_start=1036
-  _globals['_PUBLISHPLANREQUEST']._serialized_end=1099
-  _globals['_ARCHIVEPLANREQUEST']._serialized_start=1101
-  _globals['_ARCHIVEPLANREQUEST']._serialized_end=1150
-  _globals['_DIFFPLANVERSIONSREQUEST']._serialized_start=1152
-  _globals['_DIFFPLANVERSIONSREQUEST']._serialized_end=1246
-  _globals['_DIFFPLANVERSIONSRESPONSE']._serialized_start=1249
-  _globals['_DIFFPLANVERSIONSRESPONSE']._serialized_end=1387
-  _globals['_FEATUREDIFFERENCE']._serialized_start=1390
-  _globals['_FEATUREDIFFERENCE']._serialized_end=1581
-  _globals['_RATEDIFFERENCE']._serialized_start=1584
-  _globals['_RATEDIFFERENCE']._serialized_end=1715
-  _globals['_PLANSERVICE']._serialized_start=1798
-  _globals['_PLANSERVICE']._serialized_end=3641
+  _globals['_DIRECTION']._serialized_start=1834
+  _globals['_DIRECTION']._serialized_end=1912
+  _globals['_CREATEFEATUREREQUEST']._serialized_start=230
+  _globals['_CREATEFEATUREREQUEST']._serialized_end=306
+  _globals['_GETFEATUREREQUEST']._serialized_start=308
+  _globals['_GETFEATUREREQUEST']._serialized_end=345
+  _globals['_LISTFEATURESREQUEST']._serialized_start=347
+  _globals['_LISTFEATURESREQUEST']._serialized_end=407
+  _globals['_LISTFEATURESRESPONSE']._serialized_start=409
+  _globals['_LISTFEATURESRESPONSE']._serialized_end=505
+  _globals['_UPDATEFEATUREREQUEST']._serialized_start=508
+  _globals['_UPDATEFEATUREREQUEST']._serialized_end=651
+  _globals['_CREATEPLANREQUEST']._serialized_start=653
+  _globals['_CREATEPLANREQUEST']._serialized_end=720
+  _globals['_GETPLANREQUEST']._serialized_start=722
+  _globals['_GETPLANREQUEST']._serialized_end=773
+  _globals['_LISTPLANSREQUEST']._serialized_start=775
+  _globals['_LISTPLANSREQUEST']._serialized_end=871
+  _globals['_LISTPLANSRESPONSE']._serialized_start=873
+  _globals['_LISTPLANSRESPONSE']._serialized_end=960
+  _globals['_UPDATEPLANREQUEST']._serialized_start=962
+  _globals['_UPDATEPLANREQUEST']._serialized_end=1047
+  _globals['_SETPLANLISTEDREQUEST']._serialized_start=1049
+  _globals['_SETPLANLISTEDREQUEST']._serialized_end=1127
+  _globals['_PUBLISHPLANREQUEST']._serialized_start=1129
+  _globals['_PUBLISHPLANREQUEST']._serialized_end=1198
+  _globals['_ARCHIVEPLANREQUEST']._serialized_start=1200
+  _globals['_ARCHIVEPLANREQUEST']._serialized_end=1261
+  _globals['_DIFFPLANVERSIONSREQUEST']._serialized_start=1263
+  _globals['_DIFFPLANVERSIONSREQUEST']._serialized_end=1363
+  _globals['_DIFFPLANVERSIONSRESPONSE']._serialized_start=1366
+  _globals['_DIFFPLANVERSIONSRESPONSE']._serialized_end=1504
+  _globals['_FEATUREDIFFERENCE']._serialized_start=1507
+  _globals['_FEATUREDIFFERENCE']._serialized_end=1698
+  _globals['_RATEDIFFERENCE']._serialized_start=1701
+  _globals['_RATEDIFFERENCE']._serialized_end=1832
+  _globals['_PLANSERVICE']._serialized_start=1915
+  _globals['_PLANSERVICE']._serialized_end=3758
 # @@protoc_insertion_point(module_scope)

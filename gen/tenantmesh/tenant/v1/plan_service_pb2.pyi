@@ -54,7 +54,7 @@ class CreateFeatureRequest(_message.Message):
     FEATURE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def feature(self) -> _plan_pb2.Feature:
-        """feature is the feature: id, type, display_name, and the fields that its type needs."""
+        """feature is the feature: id, type, display_name, and the fields that its type needs. Required."""
 
     def __init__(
         self,
@@ -158,7 +158,7 @@ class UpdateFeatureRequest(_message.Message):
     """id is the feature's id. Required."""
     @_builtins.property
     def feature(self) -> _plan_pb2.Feature:
-        """feature holds the new values. Its `etag`, if set, must be the current one."""
+        """feature holds the new values. Its `etag`, if set, must be the current one. Required."""
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
@@ -188,7 +188,7 @@ class CreatePlanRequest(_message.Message):
     PLAN_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def plan(self) -> _plan_pb2.Plan:
-        """plan is the draft: id, display_name, features, rates, billing_period and listed."""
+        """plan is the draft: id, display_name, features, rates, billing_period and listed. Required."""
 
     def __init__(
         self,
@@ -304,7 +304,7 @@ class UpdatePlanRequest(_message.Message):
     @_builtins.property
     def plan(self) -> _plan_pb2.Plan:
         """plan is the whole draft. Its `etag`, if set, must be that of the draft, or of the newest version when no draft
-        exists. `listed` may be true only for a plan that is listed already.
+        exists. `listed` may be true only for a plan that is listed already. Required.
         """
 
     def __init__(

@@ -313,7 +313,7 @@ class AllocateRequest(_message.Message):
     """request_id makes the call repeatable (AIP-155): a UUID of the client's, remembered for at least 7 days. Optional."""
     @_builtins.property
     def amounts(self) -> _containers.RepeatedCompositeFieldContainer[Global___Amount]:
-        """amounts are 1 to 16 meters, each once, each amount at least 1."""
+        """amounts are 1 to 16 meters, each once, each amount at least 1. Required."""
 
     @_builtins.property
     def time_to_live(self) -> _duration_pb2.Duration:

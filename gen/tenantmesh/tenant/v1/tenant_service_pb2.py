@@ -23,6 +23,7 @@ _sym_db = _symbol_database.Default()
 
 
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
+from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from google.longrunning import operations_pb2 as google_dot_longrunning_dot_operations__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
@@ -32,7 +33,7 @@ from tenantmesh.tenant.v1 import operation_pb2 as tenantmesh_dot_tenant_dot_v1_d
 from tenantmesh.tenant.v1 import tenant_pb2 as tenantmesh_dot_tenant_dot_v1_dot_tenant__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)tenantmesh/tenant/v1/tenant_service.proto\x12\x14tenantmesh.tenant.v1\x1a\x1cgoogle/api/annotations.proto\x1a#google/longrunning/operations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a!tenantmesh/policy/v1/policy.proto\x1a tenantmesh/policy/v1/watch.proto\x1a$tenantmesh/tenant/v1/operation.proto\x1a!tenantmesh/tenant/v1/tenant.proto\"u\n\x13\x43reateTenantRequest\x12\x0c\n\x04slug\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\x0f\n\x07plan_id\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\x12\x15\n\rvalidate_only\x18\x05 \x01(\x08\"\x1e\n\x10GetTenantRequest\x12\n\n\x02id\x18\x01 \x01(\t\";\n\x12ListTenantsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"]\n\x13ListTenantsResponse\x12-\n\x07tenants\x18\x01 \x03(\x0b\x32\x1c.tenantmesh.tenant.v1.Tenant\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"G\n\x14ResolveTenantRequest\x12\x13\n\ttenant_id\x18\x01 \x01(\tH\x00\x12\x0e\n\x04slug\x18\x02 \x01(\tH\x00\x42\n\n\x08selector\"@\n\x14SuspendTenantRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\"/\n\x13ResumeTenantRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\"\xc0\x02\n\x18MigrateTenantPlanRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07plan_id\x18\x02 \x01(\t\x12\x14\n\x0cplan_version\x18\x03 \x01(\x05\x12\x35\n\x06timing\x18\x04 \x01(\x0e\x32%.tenantmesh.tenant.v1.MigrationTiming\x12@\n\x11over_limit_policy\x18\x05 \x01(\x0e\x32%.tenantmesh.tenant.v1.OverLimitPolicy\x12/\n\x0bgrace_until\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nrequest_id\x18\x07 \x01(\t\x12\x15\n\rvalidate_only\x18\x08 \x01(\x08\x12\x0c\n\x04\x65tag\x18\t \x01(\t\x12\x0e\n\x06reason\x18\n \x01(\t\"\xa7\x03\n\x19MigrateTenantPlanMetadata\x12\x33\n\x05state\x18\x01 \x01(\x0e\x32$.tenantmesh.tenant.v1.OperationState\x12\x18\n\x10progress_percent\x18\x02 \x01(\x05\x12\x14\n\x0c\x66rom_plan_id\x18\x03 \x01(\t\x12\x19\n\x11\x66rom_plan_version\x18\x04 \x01(\x05\x12\x12\n\nto_plan_id\x18\x05 \x01(\t\x12\x17\n\x0fto_plan_version\x18\x06 \x01(\x05\x12\x32\n\x0e\x65\x66\x66\x65\x63tive_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x34\n\x0bover_limits\x18\x08 \x03(\x0b\x32\x1f.tenantmesh.tenant.v1.OverLimit\x12/\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0c\x63\x61ncelled_by\x18\x0b \x01(\t\"9\n\tOverLimit\x12\x0f\n\x07\x66\x65\x61ture\x18\x01 \x01(\t\x12\x0c\n\x04used\x18\x02 \x01(\x03\x12\r\n\x05limit\x18\x03 \x01(\x03\"X\n\x13WatchTenantsRequest\x12\x10\n\x06\x63ursor\x18\x01 \x01(\tH\x00\x12\x12\n\x08snapshot\x18\x02 \x01(\x08H\x00\x12\x12\n\x08\x65\x61rliest\x18\x03 \x01(\x08H\x00\x42\x07\n\x05start\"\xc1\x01\n\x14WatchTenantsResponse\x12\x33\n\x06result\x18\x01 \x01(\x0b\x32!.tenantmesh.tenant.v1.TenantEventH\x00\x12\x36\n\ncheckpoint\x18\x02 \x01(\x0b\x32 .tenantmesh.policy.v1.CheckpointH\x00\x12#\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x12\x0e\n\x06\x63ursor\x18\x04 \x01(\tB\x07\n\x05\x65vent\"p\n\x0bTenantEvent\x12\x33\n\x04type\x18\x01 \x01(\x0e\x32%.tenantmesh.tenant.v1.TenantEventType\x12,\n\x06tenant\x18\x02 \x01(\x0b\x32\x1c.tenantmesh.tenant.v1.Tenant*u\n\x0fMigrationTiming\x12 \n\x1cMIGRATION_TIMING_UNSPECIFIED\x10\x00\x12\x1e\n\x1aMIGRATION_TIMING_IMMEDIATE\x10\x01\x12 \n\x1cMIGRATION_TIMING_NEXT_PERIOD\x10\x02*\x90\x01\n\x0fOverLimitPolicy\x12!\n\x1dOVER_LIMIT_POLICY_UNSPECIFIED\x10\x00\x12\x1c\n\x18OVER_LIMIT_POLICY_REJECT\x10\x01\x12\x1b\n\x17OVER_LIMIT_POLICY_GRACE\x10\x02\x12\x1f\n\x1bOVER_LIMIT_POLICY_READ_ONLY\x10\x03*\xf1\x01\n\x0fTenantEventType\x12!\n\x1dTENANT_EVENT_TYPE_UNSPECIFIED\x10\x00\x12\x1e\n\x1aTENANT_EVENT_TYPE_SNAPSHOT\x10\x01\x12\x1d\n\x19TENANT_EVENT_TYPE_CREATED\x10\x02\x12\x1d\n\x19TENANT_EVENT_TYPE_UPDATED\x10\x03\x12\x1f\n\x1bTENANT_EVENT_TYPE_SUSPENDED\x10\x04\x12\x1d\n\x19TENANT_EVENT_TYPE_RESUMED\x10\x05\x12\x1d\n\x19TENANT_EVENT_TYPE_DELETED\x10\x06\x32\xce\n\n\rTenantService\x12\xaf\x01\n\x0c\x43reateTenant\x12).tenantmesh.tenant.v1.CreateTenantRequest\x1a\x1c.tenantmesh.tenant.v1.Tenant\"V\xaa\xed\x18\x1b\n\x01\x04\x12\x0etenants.create\x18\x03@\x01H\x02P\x03\x82\xd3\xe4\x93\x02\x31\"\x16/api/v1/tenants/create:\x01*Z\x14\"\x0f/api/v1/tenants:\x01*\x12\xa7\x01\n\tGetTenant\x12&.tenantmesh.tenant.v1.GetTenantRequest\x1a\x1c.tenantmesh.tenant.v1.Tenant\"T\xaa\xed\x18\x34\n\x03\x02\x03\x04\x12\x0ctenants.read\x18\x01\"\x02id2\x0e\n\x0c\x61pi_requests:\x03\x61pi@\x02H\x01P\x02\x82\xd3\xe4\x93\x02\x16\x12\x14/api/v1/tenants/{id}\x12\x99\x01\n\x0bListTenants\x12(.tenantmesh.tenant.v1.ListTenantsRequest\x1a).tenantmesh.tenant.v1.ListTenantsResponse\"5\xaa\xed\x18\x1a\n\x02\x03\x04\x12\x0ctenants.list\x18\x03@\x02H\x01P\x02\x82\xd3\xe4\x93\x02\x11\x12\x0f/api/v1/tenants\x12\x9b\x01\n\rResolveTenant\x12*.tenantmesh.tenant.v1.ResolveTenantRequest\x1a\x1c.tenantmesh.tenant.v1.Tenant\"@\xaa\xed\x18\x1d\n\x02\x03\x04\x12\x0ftenants.resolve\x18\x03@\x03H\x01P\x02\x82\xd3\xe4\x93\x02\x19\x12\x17/api/v1/tenants:resolve\x12\xa6\x01\n\rSuspendTenant\x12*.tenantmesh.tenant.v1.SuspendTenantRequest\x1a\x1c.tenantmesh.tenant.v1.Tenant\"K\xaa\xed\x18 \n\x01\x04\x12\x0ftenants.suspend\x18\x01\"\x02id@\x01H\x02P\x01\x82\xd3\xe4\x93\x02!\"\x1c/api/v1/tenants/{id}:suspend:\x01*\x12\xa3\x01\n\x0cResumeTenant\x12).tenantmesh.tenant.v1.ResumeTenantRequest\x1a\x1c.tenantmesh.tenant.v1.Tenant\"J\xaa\xed\x18 \n\x01\x04\x12\x0ftenants.suspend\x18\x01\"\x02id@\x01H\x02P\x01\x82\xd3\xe4\x93\x02 \"\x1b/api/v1/tenants/{id}:resume:\x01*\x12\xaf\x01\n\x11MigrateTenantPlan\x12..tenantmesh.tenant.v1.MigrateTenantPlanRequest\x1a\x1d.google.longrunning.Operation\"K\xaa\xed\x18 \n\x01\x04\x12\x0ftenants.migrate\x18\x01\"\x02id@\x01H\x02P\x03\x82\xd3\xe4\x93\x02!\"\x1c/api/v1/tenants/{id}/migrate:\x01*\x12\xa5\x01\n\x0cWatchTenants\x12).tenantmesh.tenant.v1.WatchTenantsRequest\x1a*.tenantmesh.tenant.v1.WatchTenantsResponse\"<\xaa\xed\x18\x1b\n\x02\x03\x04\x12\rtenants.watch\x18\x03@\x03H\x01P\x02\x82\xd3\xe4\x93\x02\x17\x12\x15/api/v1/tenants:watch0\x01\x42O\n\x18\x63om.tenantmesh.tenant.v1B\x12TenantServiceProtoP\x01Z\x1dtenantmesh/tenant/v1;tenantv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)tenantmesh/tenant/v1/tenant_service.proto\x12\x14tenantmesh.tenant.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a#google/longrunning/operations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a!tenantmesh/policy/v1/policy.proto\x1a tenantmesh/policy/v1/watch.proto\x1a$tenantmesh/tenant/v1/operation.proto\x1a!tenantmesh/tenant/v1/tenant.proto\"{\n\x13\x43reateTenantRequest\x12\x12\n\x04slug\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\x0f\n\x07plan_id\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\x12\x15\n\rvalidate_only\x18\x05 \x01(\x08\"$\n\x10GetTenantRequest\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\";\n\x12ListTenantsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"]\n\x13ListTenantsResponse\x12-\n\x07tenants\x18\x01 \x03(\x0b\x32\x1c.tenantmesh.tenant.v1.Tenant\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"G\n\x14ResolveTenantRequest\x12\x13\n\ttenant_id\x18\x01 \x01(\tH\x00\x12\x0e\n\x04slug\x18\x02 \x01(\tH\x00\x42\n\n\x08selector\"L\n\x14SuspendTenantRequest\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x14\n\x06reason\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\"5\n\x13ResumeTenantRequest\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\"\xcc\x02\n\x18MigrateTenantPlanRequest\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x15\n\x07plan_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x14\n\x0cplan_version\x18\x03 \x01(\x05\x12\x35\n\x06timing\x18\x04 \x01(\x0e\x32%.tenantmesh.tenant.v1.MigrationTiming\x12@\n\x11over_limit_policy\x18\x05 \x01(\x0e\x32%.tenantmesh.tenant.v1.OverLimitPolicy\x12/\n\x0bgrace_until\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nrequest_id\x18\x07 \x01(\t\x12\x15\n\rvalidate_only\x18\x08 \x01(\x08\x12\x0c\n\x04\x65tag\x18\t \x01(\t\x12\x0e\n\x06reason\x18\n \x01(\t\"\xa7\x03\n\x19MigrateTenantPlanMetadata\x12\x33\n\x05state\x18\x01 \x01(\x0e\x32$.tenantmesh.tenant.v1.OperationState\x12\x18\n\x10progress_percent\x18\x02 \x01(\x05\x12\x14\n\x0c\x66rom_plan_id\x18\x03 \x01(\t\x12\x19\n\x11\x66rom_plan_version\x18\x04 \x01(\x05\x12\x12\n\nto_plan_id\x18\x05 \x01(\t\x12\x17\n\x0fto_plan_version\x18\x06 \x01(\x05\x12\x32\n\x0e\x65\x66\x66\x65\x63tive_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x34\n\x0bover_limits\x18\x08 \x03(\x0b\x32\x1f.tenantmesh.tenant.v1.OverLimit\x12/\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0c\x63\x61ncelled_by\x18\x0b \x01(\t\"9\n\tOverLimit\x12\x0f\n\x07\x66\x65\x61ture\x18\x01 \x01(\t\x12\x0c\n\x04used\x18\x02 \x01(\x03\x12\r\n\x05limit\x18\x03 \x01(\x03\"X\n\x13WatchTenantsRequest\x12\x10\n\x06\x63ursor\x18\x01 \x01(\tH\x00\x12\x12\n\x08snapshot\x18\x02 \x01(\x08H\x00\x12\x12\n\x08\x65\x61rliest\x18\x03 \x01(\x08H\x00\x42\x07\n\x05start\"\xc1\x01\n\x14WatchTenantsResponse\x12\x33\n\x06result\x18\x01 \x01(\x0b\x32!.tenantmesh.tenant.v1.TenantEventH\x00\x12\x36\n\ncheckpoint\x18\x02 \x01(\x0b\x32 .tenantmesh.policy.v1.CheckpointH\x00\x12#\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x12\x0e\n\x06\x63ursor\x18\x04 \x01(\tB\x07\n\x05\x65vent\"p\n\x0bTenantEvent\x12\x33\n\x04type\x18\x01 \x01(\x0e\x32%.tenantmesh.tenant.v1.TenantEventType\x12,\n\x06tenant\x18\x02 \x01(\x0b\x32\x1c.tenantmesh.tenant.v1.Tenant*u\n\x0fMigrationTiming\x12 \n\x1cMIGRATION_TIMING_UNSPECIFIED\x10\x00\x12\x1e\n\x1aMIGRATION_TIMING_IMMEDIATE\x10\x01\x12 \n\x1cMIGRATION_TIMING_NEXT_PERIOD\x10\x02*\x90\x01\n\x0fOverLimitPolicy\x12!\n\x1dOVER_LIMIT_POLICY_UNSPECIFIED\x10\x00\x12\x1c\n\x18OVER_LIMIT_POLICY_REJECT\x10\x01\x12\x1b\n\x17OVER_LIMIT_POLICY_GRACE\x10\x02\x12\x1f\n\x1bOVER_LIMIT_POLICY_READ_ONLY\x10\x03*\xf1\x01\n\x0fTenantEventType\x12!\n\x1dTENANT_EVENT_TYPE_UNSPECIFIED\x10\x00\x12\x1e\n\x1aTENANT_EVENT_TYPE_SNAPSHOT\x10\x01\x12\x1d\n\x19TENANT_EVENT_TYPE_CREATED\x10\x02\x12\x1d\n\x19TENANT_EVENT_TYPE_UPDATED\x10\x03\x12\x1f\n\x1bTENANT_EVENT_TYPE_SUSPENDED\x10\x04\x12\x1d\n\x19TENANT_EVENT_TYPE_RESUMED\x10\x05\x12\x1d\n\x19TENANT_EVENT_TYPE_DELETED\x10\x06\x32\xce\n\n\rTenantService\x12\xaf\x01\n\x0c\x43reateTenant\x12).tenantmesh.tenant.v1.CreateTenantRequest\x1a\x1c.tenantmesh.tenant.v1.Tenant\"V\xaa\xed\x18\x1b\n\x01\x04\x12\x0etenants.create\x18\x03@\x01H\x02P\x03\x82\xd3\xe4\x93\x02\x31\"\x16/api/v1/tenants/create:\x01*Z\x14\"\x0f/api/v1/tenants:\x01*\x12\xa7\x01\n\tGetTenant\x12&.tenantmesh.tenant.v1.GetTenantRequest\x1a\x1c.tenantmesh.tenant.v1.Tenant\"T\xaa\xed\x18\x34\n\x03\x02\x03\x04\x12\x0ctenants.read\x18\x01\"\x02id2\x0e\n\x0c\x61pi_requests:\x03\x61pi@\x02H\x01P\x02\x82\xd3\xe4\x93\x02\x16\x12\x14/api/v1/tenants/{id}\x12\x99\x01\n\x0bListTenants\x12(.tenantmesh.tenant.v1.ListTenantsRequest\x1a).tenantmesh.tenant.v1.ListTenantsResponse\"5\xaa\xed\x18\x1a\n\x02\x03\x04\x12\x0ctenants.list\x18\x03@\x02H\x01P\x02\x82\xd3\xe4\x93\x02\x11\x12\x0f/api/v1/tenants\x12\x9b\x01\n\rResolveTenant\x12*.tenantmesh.tenant.v1.ResolveTenantRequest\x1a\x1c.tenantmesh.tenant.v1.Tenant\"@\xaa\xed\x18\x1d\n\x02\x03\x04\x12\x0ftenants.resolve\x18\x03@\x03H\x01P\x02\x82\xd3\xe4\x93\x02\x19\x12\x17/api/v1/tenants:resolve\x12\xa6\x01\n\rSuspendTenant\x12*.tenantmesh.tenant.v1.SuspendTenantRequest\x1a\x1c.tenantmesh.tenant.v1.Tenant\"K\xaa\xed\x18 \n\x01\x04\x12\x0ftenants.suspend\x18\x01\"\x02id@\x01H\x02P\x01\x82\xd3\xe4\x93\x02!\"\x1c/api/v1/tenants/{id}:suspend:\x01*\x12\xa3\x01\n\x0cResumeTenant\x12).tenantmesh.tenant.v1.ResumeTenantRequest\x1a\x1c.tenantmesh.tenant.v1.Tenant\"J\xaa\xed\x18 \n\x01\x04\x12\x0ftenants.suspend\x18\x01\"\x02id@\x01H\x02P\x01\x82\xd3\xe4\x93\x02 \"\x1b/api/v1/tenants/{id}:resume:\x01*\x12\xaf\x01\n\x11MigrateTenantPlan\x12..tenantmesh.tenant.v1.MigrateTenantPlanRequest\x1a\x1d.google.longrunning.Operation\"K\xaa\xed\x18 \n\x01\x04\x12\x0ftenants.migrate\x18\x01\"\x02id@\x01H\x02P\x03\x82\xd3\xe4\x93\x02!\"\x1c/api/v1/tenants/{id}/migrate:\x01*\x12\xa5\x01\n\x0cWatchTenants\x12).tenantmesh.tenant.v1.WatchTenantsRequest\x1a*.tenantmesh.tenant.v1.WatchTenantsResponse\"<\xaa\xed\x18\x1b\n\x02\x03\x04\x12\rtenants.watch\x18\x03@\x03H\x01P\x02\x82\xd3\xe4\x93\x02\x17\x12\x15/api/v1/tenants:watch0\x01\x42O\n\x18\x63om.tenantmesh.tenant.v1B\x12TenantServiceProtoP\x01Z\x1dtenantmesh/tenant/v1;tenantv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,6 +41,20 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tenantmesh.tenant.v1.tenant
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\030com.tenantmesh.tenant.v1B\022TenantServiceProtoP\001Z\035tenantmesh/tenant/v1;tenantv1'
+  _globals['_CREATETENANTREQUEST'].fields_by_name['slug']._loaded_options = None
+  _globals['_CREATETENANTREQUEST'].fields_by_name['slug']._serialized_options = b'\342A\001\002'
+  _globals['_GETTENANTREQUEST'].fields_by_name['id']._loaded_options = None
+  _globals['_GETTENANTREQUEST'].fields_by_name['id']._serialized_options = b'\342A\001\002'
+  _globals['_SUSPENDTENANTREQUEST'].fields_by_name['id']._loaded_options = None
+  _globals['_SUSPENDTENANTREQUEST'].fields_by_name['id']._serialized_options = b'\342A\001\002'
+  _globals['_SUSPENDTENANTREQUEST'].fields_by_name['reason']._loaded_options = None
+  _globals['_SUSPENDTENANTREQUEST'].fields_by_name['reason']._serialized_options = b'\342A\001\002'
+  _globals['_RESUMETENANTREQUEST'].fields_by_name['id']._loaded_options = None
+  _globals['_RESUMETENANTREQUEST'].fields_by_name['id']._serialized_options = b'\342A\001\002'
+  _globals['_MIGRATETENANTPLANREQUEST'].fields_by_name['id']._loaded_options = None
+  _globals['_MIGRATETENANTPLANREQUEST'].fields_by_name['id']._serialized_options = b'\342A\001\002'
+  _globals['_MIGRATETENANTPLANREQUEST'].fields_by_name['plan_id']._loaded_options = None
+  _globals['_MIGRATETENANTPLANREQUEST'].fields_by_name['plan_id']._serialized_options = b'\342A\001\002'
   _globals['_TENANTSERVICE'].methods_by_name['CreateTenant']._loaded_options = None
   _globals['_TENANTSERVICE'].methods_by_name['CreateTenant']._serialized_options = b'\252\355\030\033\n\001\004\022\016tenants.create\030\003@\001H\002P\003\202\323\344\223\0021\"\026/api/v1/tenants/create:\001*Z\024\"\017/api/v1/tenants:\001*'
   _globals['_TENANTSERVICE'].methods_by_name['GetTenant']._loaded_options = None
@@ -56,38 +71,38 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TENANTSERVICE'].methods_by_name['MigrateTenantPlan']._serialized_options = b'\252\355\030 \n\001\004\022\017tenants.migrate\030\001\"\002id@\001H\002P\003\202\323\344\223\002!\"\034/api/v1/tenants/{id}/migrate:\001*'
   _globals['_TENANTSERVICE'].methods_by_name['WatchTenants']._loaded_options = None
   _globals['_TENANTSERVICE'].methods_by_name['WatchTenants']._serialized_options = b'\252\355\030\033\n\002\003\004\022\rtenants.watch\030\003@\003H\001P\002\202\323\344\223\002\027\022\025/api/v1/tenants:watch'
-  _globals['_MIGRATIONTIMING']._serialized_start=2037
-  _globals['_MIGRATIONTIMING']._serialized_end=2154
-  _globals['_OVERLIMITPOLICY']._serialized_start=2157
-  _globals['_OVERLIMITPOLICY']._serialized_end=2301
-  _globals['_TENANTEVENTTYPE']._serialized_start=2304
-  _globals['_TENANTEVENTTYPE']._serialized_end=2545
-  _globals['_CREATETENANTREQUEST']._serialized_start=334
-  _globals['_CREATETENANTREQUEST']._serialized_end=451
-  _globals['_GETTENANTREQUEST']._serialized_start=453
-  _globals['_GETTENANTREQUEST']._serialized_end=483
-  _globals['_LISTTENANTSREQUEST']._serialized_start=485
-  _globals['_LISTTENANTSREQUEST']._serialized_end=544
-  _globals['_LISTTENANTSRESPONSE']._serialized_start=546
-  _globals['_LISTTENANTSRESPONSE']._serialized_end=639
-  _globals['_RESOLVETENANTREQUEST']._serialized_start=641
-  _globals['_RESOLVETENANTREQUEST']._serialized_end=712
-  _globals['_SUSPENDTENANTREQUEST']._serialized_start=714
-  _globals['_SUSPENDTENANTREQUEST']._serialized_end=778
-  _globals['_RESUMETENANTREQUEST']._serialized_start=780
-  _globals['_RESUMETENANTREQUEST']._serialized_end=827
-  _globals['_MIGRATETENANTPLANREQUEST']._serialized_start=830
-  _globals['_MIGRATETENANTPLANREQUEST']._serialized_end=1150
-  _globals['_MIGRATETENANTPLANMETADATA']._serialized_start=1153
-  _globals['_MIGRATETENANTPLANMETADATA']._serialized_end=1576
-  _globals['_OVERLIMIT']._serialized_start=1578
-  _globals['_OVERLIMIT']._serialized_end=1635
-  _globals['_WATCHTENANTSREQUEST']._serialized_start=1637
-  _globals['_WATCHTENANTSREQUEST']._serialized_end=1725
-  _globals['_WATCHTENANTSRESPONSE']._serialized_start=1728
-  _globals['_WATCHTENANTSRESPONSE']._serialized_end=1921
-  _globals['_TENANTEVENT']._serialized_start=1923
-  _globals['_TENANTEVENT']._serialized_end=2035
-  _globals['_TENANTSERVICE']._serialized_start=2548
-  _globals['_TENANTSERVICE']._serialized_end=3906
+  _globals['_MIGRATIONTIMING']._serialized_start=2112
+  _globals['_MIGRATIONTIMING']._serialized_end=2229
+  _globals['_OVERLIMITPOLICY']._serialized_start=2232
+  _globals['_OVERLIMITPOLICY']._serialized_end=2376
+  _globals['_TENANTEVENTTYPE']._serialized_start=2379
+  _globals['_TENANTEVENTTYPE']._serialized_end=2620
+  _globals['_CREATETENANTREQUEST']._serialized_start=367
+  _globals['_CREATETENANTREQUEST']._serialized_end=490
+  _globals['_GETTENANTREQUEST']._serialized_start=492
+  _globals['_GETTENANTREQUEST']._serialized_end=528
+  _globals['_LISTTENANTSREQUEST']._serialized_start=530
+  _globals['_LISTTENANTSREQUEST']._serialized_end=589
+  _globals['_LISTTENANTSRESPONSE']._serialized_start=591
+  _globals['_LISTTENANTSRESPONSE']._serialized_end=684
+  _globals['_RESOLVETENANTREQUEST']._serialized_start=686
+  _globals['_RESOLVETENANTREQUEST']._serialized_end=757
+  _globals['_SUSPENDTENANTREQUEST']._serialized_start=759
+  _globals['_SUSPENDTENANTREQUEST']._serialized_end=835
+  _globals['_RESUMETENANTREQUEST']._serialized_start=837
+  _globals['_RESUMETENANTREQUEST']._serialized_end=890
+  _globals['_MIGRATETENANTPLANREQUEST']._serialized_start=893
+  _globals['_MIGRATETENANTPLANREQUEST']._serialized_end=1225
+  _globals['_MIGRATETENANTPLANMETADATA']._serialized_start=1228
+  _globals['_MIGRATETENANTPLANMETADATA']._serialized_end=1651
+  _globals['_OVERLIMIT']._serialized_start=1653
+  _globals['_OVERLIMIT']._serialized_end=1710
+  _globals['_WATCHTENANTSREQUEST']._serialized_start=1712
+  _globals['_WATCHTENANTSREQUEST']._serialized_end=1800
+  _globals['_WATCHTENANTSRESPONSE']._serialized_start=1803
+  _globals['_WATCHTENANTSRESPONSE']._serialized_end=1996
+  _globals['_TENANTEVENT']._serialized_start=1998
+  _globals['_TENANTEVENT']._serialized_end=2110
+  _globals['_TENANTSERVICE']._serialized_start=2623
+  _globals['_TENANTSERVICE']._serialized_end=3981
 # @@protoc_insertion_point(module_scope)
