@@ -23,6 +23,7 @@ import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from importlib.metadata import files
 from pathlib import Path
 
 import google.api
@@ -103,12 +104,14 @@ def in_googleapis(name: str) -> Path:
 
 
 def copy_imports(descriptors: Path, folder: Path) -> None:
-    """Write the protos of others that the descriptor set contains, as their package ships them."""
+    """Write the protos of others that the descriptor set contains, and their licence, as their package ships them."""
     shutil.rmtree(folder / "google", ignore_errors=True)
     for file in FileDescriptorSet.FromString(descriptors.read_bytes()).file:
         if file.name.startswith("google/") and not file.name.startswith(WITH_PROTOC):
             (folder / file.name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(in_googleapis(file.name), folder / file.name)
+    (licence,) = (path for path in files("googleapis-common-protos") or () if path.name == "LICENSE")
+    shutil.copyfile(licence.locate(), folder / "LICENSE")
 
 
 def image(output: str, folder: Path) -> None:
@@ -155,9 +158,9 @@ def differences(expected: Path, actual: Path) -> list[str]:
 
 def entries(tree: Path) -> Iterator[Path]:
     """List the files and links of a tree, without Python's caches and the pages that people write."""
-    for folder, folders, files in os.walk(tree):
+    for folder, folders, names in os.walk(tree):
         links = [name for name in folders if (Path(folder) / name).is_symlink()]
-        for name in (*files, *links):
+        for name in (*names, *links):
             if name != "README.md" and not folder.endswith("__pycache__"):
                 yield (Path(folder) / name).relative_to(tree)
 
