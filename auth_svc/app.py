@@ -31,7 +31,7 @@ SERVICES: dict[ServiceDescriptor, AddToServer] = {
 async def build(settings: AuthSettings, telemetry: Telemetry) -> Application:
     """Make the service without starting it. Raises KekRefused, or ValueError for settings that are missing."""
     kek = read_kek(settings.tokens.kek_file)
-    connections = Connections(settings, SCHEMA)
+    connections = Connections(settings, SCHEMA, telemetry)
     mesh, doors = connections.mesh, Doors(connections.database, OUTAGE)
     tenants = TenantDirectory(mesh.tenant_source)
     capabilities = AuthCapabilities(

@@ -29,10 +29,11 @@ from tenantmesh.interceptors.limits import parse_rates
 from tenantmesh.interceptors.logs import AccessLog
 from tenantmesh.interceptors.tokens import JwtVerifier, KeySet
 from tenantmesh.runtime.redis_client import StoreClient
+from tenantmesh.runtime.settings import split_address
 from tenantmesh.runtime.telemetry import Telemetry
 from tenantmesh.runtime.telemetry.spans import CallSpans
 
-__all__ = ["make_chain", "make_mesh", "make_ports", "to_tenant_svc"]
+__all__ = ["call_spans", "make_chain", "make_mesh", "make_ports", "to_tenant_svc"]
 
 
 def make_chain(services: Iterable[ServiceDescriptor], ports: ChainPorts, settings: ServiceSettings) -> Chain:
@@ -74,11 +75,18 @@ def make_ports(
         quotas=quotas,
         limiter=limiter,
         observer=telemetry.record_call,
-        tracer=CallSpans(telemetry.tracer) if telemetry.tracer is not None else None,
+        tracer=call_spans(settings, telemetry),
     )
 
 
-def make_mesh(settings: ServiceSettings) -> Mesh:
+def call_spans(settings: ServiceSettings, telemetry: Telemetry) -> CallSpans | None:
+    """Return the tracer of calls; None where traces are not exported."""
+    if telemetry.tracer is None:
+        return None
+    return CallSpans(telemetry.tracer, split_address(settings.server.listen))
+
+
+def make_mesh(settings: ServiceSettings, telemetry: Telemetry) -> Mesh:
     """Make the clients of the other services. They open their channels on first use."""
     return Mesh(
         tenant_target=settings.mesh.tenant_target,
@@ -87,6 +95,7 @@ def make_mesh(settings: ServiceSettings) -> Mesh:
         issuer=settings.tokens.issuer,
         audience=settings.tokens.audience,
         tls=_tls(settings),
+        tracer=call_spans(settings, telemetry),
     )
 
 

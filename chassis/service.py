@@ -14,11 +14,12 @@ from tenantmesh.chassis.contract import CONTRACT
 from tenantmesh.chassis.lifecycle import Lifecycle, Part
 from tenantmesh.chassis.servicers import registrations
 from tenantmesh.chassis.settings import ServiceSettings
-from tenantmesh.interceptors import ChainPorts
+from tenantmesh.interceptors import ChainPorts, trace_context
 from tenantmesh.runtime import redis_client, row_security
 from tenantmesh.runtime.database import Database
 from tenantmesh.runtime.health import Check, Health
 from tenantmesh.runtime.server import Application
+from tenantmesh.runtime.telemetry import Telemetry
 
 __all__ = ["AddToServer", "Connections", "assemble"]
 
@@ -29,10 +30,10 @@ AddToServer = Callable[[Any, Any], None]
 class Connections:
     """The connections of a service to its database, its store and the other services, made but not opened."""
 
-    def __init__(self, settings: ServiceSettings, schema: str) -> None:
-        self.database = Database(settings.database, schema=schema)
+    def __init__(self, settings: ServiceSettings, schema: str, telemetry: Telemetry) -> None:
+        self.database = Database(settings.database, schema=schema, tracer=telemetry.transactions(trace_context))
         self.redis = redis_client.connect(settings.redis)
-        self.mesh = make_mesh(settings)
+        self.mesh = make_mesh(settings, telemetry)
 
     def parts(self, metadata: MetaData, package: str) -> list[Part]:
         """Return the parts that open, verify and close the connections. The database must isolate tenants.

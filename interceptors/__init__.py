@@ -24,7 +24,7 @@ from tenantmesh.interceptors.entitlements import Entitlements, EntitlementSource
 from tenantmesh.interceptors.leases.allowances import LeasedQuota
 from tenantmesh.interceptors.leases.rates import LeasedRateLimiter
 from tenantmesh.interceptors.limits import Rate, RateDecision, RateLimiter, StoreUnavailable, parse_rates
-from tenantmesh.interceptors.logs import AccessLog, log_context, security_event
+from tenantmesh.interceptors.logs import AccessLog, log_context, security_event, trace_context
 from tenantmesh.interceptors.mesh import Mesh
 from tenantmesh.interceptors.policy import PolicyError
 from tenantmesh.interceptors.quotas import QuotaLedger, QuotaPool
@@ -85,6 +85,7 @@ __all__ = [
     "stop_signal",
     "thread_channel",
     "tls_credentials",
+    "trace_context",
 ]
 
 # Importing redis takes a quarter of a second, so it is imported on first use.

@@ -30,7 +30,7 @@ class Call(Protocol):
 
     @property
     def traceparent(self) -> str | None:
-        """The W3C trace context that the caller sent, or None."""
+        """The W3C trace context of the call: of its own span where it is traced, else what the caller sent, or None."""
         ...
 
     @property

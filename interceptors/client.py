@@ -17,9 +17,11 @@ from typing import Any
 import grpc
 from google.protobuf.descriptor import ServiceDescriptor
 
-from tenantmesh.interceptors.metadata import AUTHORIZATION, REQUEST_ID, TENANT_ID, TRACEPARENT
-from tenantmesh.interceptors.passage import Metadata, Passage, current
+from tenantmesh.interceptors.client_spans import ClientSpans
+from tenantmesh.interceptors.metadata import AUTHORIZATION, REQUEST_ID, TENANT_ID, TRACEPARENT, TRACESTATE
+from tenantmesh.interceptors.passage import Metadata, Passage, caused_by, current
 from tenantmesh.interceptors.policy import MethodPolicy, policies_of
+from tenantmesh.interceptors.records import CallTracer, TraceContext
 
 __all__ = ["Credential", "Onward", "channel", "outgoing", "retry_config", "thread_channel", "tls_credentials"]
 
@@ -54,18 +56,27 @@ def outgoing(credential: Credential | Onward | None = None) -> list[tuple[str, s
     """Return the metadata of a call made now."""
     metadata: list[tuple[str, str]] = []
     call = _serving()
+    cause = call or caused_by.get(None)
     if isinstance(credential, Credential):
         metadata.append((AUTHORIZATION, f"Bearer {credential.secret}"))
-    if call is None:
+    if cause is None:
         return [*metadata, (REQUEST_ID, uuid.uuid4().hex)]
-    metadata.append((REQUEST_ID, call.request_id))
-    if call.traceparent:
-        metadata.append((TRACEPARENT, call.traceparent))
+    metadata.append((REQUEST_ID, cause.request_id))
+    if (trace := cause.trace) is not None:
+        metadata += _trace_headers(trace)
+    if call is None:
+        return metadata  # the tenant and the credential of one of the calls that wait are not those of the work
     if call.tenant is not None:
         metadata.append((TENANT_ID, str(call.tenant.id)))
     if isinstance(credential, Onward) and (header := call.headers.get(AUTHORIZATION)):
         metadata.append((AUTHORIZATION, header))
     return metadata
+
+
+def _trace_headers(trace: TraceContext) -> list[tuple[str, str]]:
+    traceparent, tracestate = trace
+    headers = [(TRACEPARENT, traceparent)]
+    return [*headers, (TRACESTATE, tracestate)] if tracestate else headers
 
 
 def retry_config(services: Iterable[ServiceDescriptor]) -> str:
@@ -107,13 +118,16 @@ def channel(
     credential: Credential | Onward | None = None,
     tls: grpc.ChannelCredentials | None = None,
     options: Sequence[tuple[str, Any]] = (),
+    tracer: CallTracer | None = None,
 ) -> grpc.aio.Channel:
-    """Return a channel whose calls carry the current call onward. `services` are retried by their policies."""
+    """Return a channel whose calls carry the current call onward. `services` are retried by their policies. With a
+    tracer, calls have spans."""
     services = list(services)
     carrier = _Carrier(credential, services)
+    traced = None if tracer is None else ClientSpans(tracer, target)
     arguments: dict[str, Any] = {
         "options": _options(services, options),
-        "interceptors": [kind(carrier) for kind in _AIO_KINDS],
+        "interceptors": [kind(carrier, traced) for kind in _AIO_KINDS],
     }
     if tls is None:
         return grpc.aio.insecure_channel(target, **arguments)
@@ -136,12 +150,14 @@ def thread_channel(
     credential: Credential | Onward | None = None,
     tls: grpc.ChannelCredentials | None = None,
     options: Sequence[tuple[str, Any]] = (),
+    tracer: CallTracer | None = None,
 ) -> grpc.Channel:
     """Return the same for blocking stubs."""
     services = list(services)
     arguments = _options(services, options)
     plain = grpc.insecure_channel(target, arguments) if tls is None else grpc.secure_channel(target, tls, arguments)
-    return grpc.intercept_channel(plain, _ThreadClient(_Carrier(credential, services)))
+    traced = None if tracer is None else ClientSpans(tracer, target)
+    return grpc.intercept_channel(plain, _ThreadClient(_Carrier(credential, services), traced))
 
 
 def _options(services: Sequence[ServiceDescriptor], more: Sequence[tuple[str, Any]]) -> list[tuple[str, Any]]:
@@ -187,11 +203,22 @@ class _Carrier:
 class _AioLink:
     """The four aio client interceptors differ in name alone; gRPC sorts them by class."""
 
-    def __init__(self, carrier: _Carrier) -> None:
+    def __init__(self, carrier: _Carrier, traced: ClientSpans | None) -> None:
         self._carrier = carrier
+        self._traced = traced
 
     async def _carry(self, continuation: Callable[..., Any], details: grpc.aio.ClientCallDetails, request: Any) -> Any:
-        metadata = grpc.aio.Metadata(*self._carrier.metadata(tuple(details.metadata or ())))
+        carried = self._carrier.metadata(tuple(details.metadata or ()))
+        if self._traced is None:
+            return await self._call(continuation, details, request, carried)
+        method: Any = details.method
+        span, carried = self._traced.start(method.decode(), carried)
+        return await self._traced.follow(span, self._call(continuation, details, request, carried))
+
+    async def _call(
+        self, continuation: Callable[..., Any], details: grpc.aio.ClientCallDetails, request: Any, own: Metadata
+    ) -> Any:
+        metadata = grpc.aio.Metadata(*own)
         carried = grpc.aio.ClientCallDetails(
             details.method, _timeout(details.timeout), metadata, details.credentials, details.wait_for_ready
         )
@@ -236,14 +263,25 @@ class _ThreadClient(
     grpc.StreamUnaryClientInterceptor,
     grpc.StreamStreamClientInterceptor,
 ):
-    def __init__(self, carrier: _Carrier) -> None:
+    def __init__(self, carrier: _Carrier, traced: ClientSpans | None) -> None:
         self._carrier = carrier
+        self._traced = traced
 
     def _carry(self, continuation: Callable[..., Any], details: Any, request: Any) -> Any:
+        metadata = self._carrier.metadata(tuple(details.metadata or ()))
+        if self._traced is None:
+            return self._call(continuation, details, request, metadata)
+        span, metadata = self._traced.start(details.method, metadata)
+        finish = self._traced.finish
+        call = self._call(continuation, details, request, metadata)
+        call.add_done_callback(lambda done: finish(span, done.code()))
+        return call
+
+    def _call(self, continuation: Callable[..., Any], details: Any, request: Any, metadata: Metadata) -> Any:
         carried = _ThreadDetails(
             details.method,
             _timeout(details.timeout),
-            self._carrier.metadata(tuple(details.metadata or ())),
+            tuple(metadata),
             details.credentials,
             getattr(details, "wait_for_ready", None),
             getattr(details, "compression", None),

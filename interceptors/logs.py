@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 from enum import Enum
 
-from tenantmesh.interceptors.passage import Passage, current
+from tenantmesh.interceptors.passage import Passage, caused_by, current
+from tenantmesh.interceptors.records import TraceContext
 
-__all__ = ["AccessLog", "call_ids", "log_context", "security_event"]
+__all__ = ["AccessLog", "call_ids", "log_context", "security_event", "trace_context"]
 
 _security = logging.getLogger("tenantmesh.security")
 _RECORD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime"}
@@ -24,6 +25,12 @@ class AccessLog(Enum):
 def call_ids(call: Passage) -> dict[str, str]:
     """Return the ids that identify a call in the log of errors."""
     return {"request_id": call.request_id, "method": call.method}
+
+
+def trace_context() -> TraceContext | None:
+    """Return the trace of the call that this code serves, or of the one that caused it; None without."""
+    call = current.get(None) or caused_by.get(None)
+    return None if call is None else call.trace
 
 
 def log_context() -> dict[str, str]:

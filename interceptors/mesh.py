@@ -39,6 +39,7 @@ class Mesh:
     credential: this service's own API key (`tmk_…`), of audience SERVICE.
     issuer, audience: what access tokens must say; as auth_svc is configured.
     tls: channel credentials; None is plaintext, for loopback and sidecars.
+    tracer: makes the spans of the calls to them, and of those that its chains serve.
     """
 
     def __init__(
@@ -50,12 +51,14 @@ class Mesh:
         issuer: str = "http://127.0.0.1:8080",
         audience: str = "tenantmesh",
         tls: grpc.ChannelCredentials | None = None,
+        tracer: CallTracer | None = None,
     ) -> None:
+        self._tracer = tracer
         self._issuer = issuer
         self._audience = audience
         own = Credential(credential)
-        self._tenant_svc: Final = _LazyChannel(lambda: channel(tenant_target, credential=own, tls=tls))
-        self._auth_svc: Final = _LazyChannel(lambda: channel(auth_target, credential=own, tls=tls))
+        self._tenant_svc: Final = _LazyChannel(lambda: channel(tenant_target, credential=own, tls=tls, tracer=tracer))
+        self._auth_svc: Final = _LazyChannel(lambda: channel(auth_target, credential=own, tls=tls, tracer=tracer))
         self.tenant_source = GrpcTenantSource(self._tenant_svc.stub(TenantServiceStub))
         self.entitlement_source = GrpcEntitlementSource(self._tenant_svc.stub(EntitlementServiceStub))
         self.quota_ledger = GrpcQuotaLedger(self._tenant_svc.stub(QuotaServiceStub))
@@ -84,7 +87,7 @@ class Mesh:
             quotas=LeasedQuota(self.quota_ledger, pool),
             limiter=limiter or MemoryRateLimiter(),
             observer=observer,
-            tracer=tracer,
+            tracer=tracer or self._tracer,
         )
 
     def chain(

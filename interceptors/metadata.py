@@ -19,6 +19,7 @@ __all__ = [
     "TENANT_SLUG",
     "TENANT_SOURCES",
     "TRACEPARENT",
+    "TRACESTATE",
     "TRANSCODED",
     "duplicate",
 ]

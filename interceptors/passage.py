@@ -18,8 +18,10 @@ from tenantmesh.interceptors.caller import ANONYMOUS, Caller
 from tenantmesh.interceptors.entitlements import Entitlements, entitlements_unavailable
 from tenantmesh.interceptors.errors import Internal, MeshError
 from tenantmesh.interceptors.limits import Limited, RateDecision
+from tenantmesh.interceptors.metadata import TRACESTATE
 from tenantmesh.interceptors.policy import MethodPolicy
 from tenantmesh.interceptors.quotas import LARGEST_AMOUNT, Charge, ChargeReceipt
+from tenantmesh.interceptors.records import TraceContext
 from tenantmesh.interceptors.tenants import TenantId, TenantRecord
 
 __all__ = [
@@ -31,6 +33,7 @@ __all__ = [
     "Recheck",
     "StreamMetering",
     "Waiting",
+    "caused_by",
     "current",
 ]
 
@@ -114,6 +117,8 @@ class Passage:
     """The metadata by key. Only the keys in `metadata.SINGLE` are known to have had one value."""
     request_id: str = ""
     traceparent: str | None = None
+    span_state: str | None = None
+    """The `tracestate` of the call's own span. Kept by `telemetry`."""
     caller: Caller = ANONYMOUS
     tenant: TenantRecord | None = None
     degraded: bool = False
@@ -167,6 +172,18 @@ class Passage:
     def method(self) -> str:
         """As `Call.method`."""
         return self.policy.method
+
+    @property
+    def trace(self) -> TraceContext | None:
+        """The trace context for calls onward: the one of the call's own span, else the caller's; None without one."""
+        if self.traceparent is None:
+            return None
+        if self.span_state is not None:
+            return self.traceparent, self.span_state
+        if TRACESTATE not in self.headers:
+            return self.traceparent, ""
+        states = (str(value) for key, value in self.metadata if key == TRACESTATE)  # several are one list
+        return self.traceparent, ",".join(states)
 
     @property
     def tenant_id(self) -> TenantId:
@@ -227,3 +244,5 @@ class Passage:
 
 current: ContextVar[Passage] = ContextVar("tenantmesh_call")
 """The call that this code serves."""
+caused_by: ContextVar[Passage] = ContextVar("tenantmesh_cause")
+"""The call that was the first to ask for the work of this code, which several calls may wait for."""

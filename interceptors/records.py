@@ -3,12 +3,15 @@ is reserved, usage and audit."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeAlias
+
+import grpc
 
 from tenantmesh.interceptors.tenants import TenantId
 
-__all__ = ["AuditSink", "CallObserver", "CallRecord", "CallTracer", "UsageSink"]
+__all__ = ["AuditSink", "CallObserver", "CallRecord", "CallTracer", "TraceContext", "UsageSink"]
 
 
 class CallObserver(Protocol):
@@ -19,15 +22,25 @@ class CallObserver(Protocol):
         ...
 
 
-class CallTracer(Protocol):
-    """Makes spans. Only called where tracing is configured."""
+TraceContext: TypeAlias = tuple[str, str]
+"""The place of a call in its trace: `traceparent` and `tracestate` of W3C Trace Context; the second may be empty."""
 
-    def start(self, method: str, traceparent: str | None) -> object:
-        """Must begin a span, as a child of the trace context where there is one, and return it."""
+
+class CallTracer(Protocol):
+    """Makes spans. Only called where tracing is configured. Adapter: `runtime.telemetry.spans.CallSpans`."""
+
+    def start(self, method: str, parent: TraceContext | None) -> tuple[object, TraceContext]:
+        """Must begin the span of a call that is served, a child of `parent` where there is one, and make it current in
+        the task or thread that serves. Must return it with its own context."""
         ...
 
-    def finish(self, span: object, code: str, attributes: dict[str, str]) -> None:
-        """Must end the span."""
+    def start_onward(self, method: str, target: str, parent: TraceContext | None) -> tuple[object, TraceContext]:
+        """Must begin the span of a call that is made, a child of the current span, else of `parent`, and return it with
+        its own context, which goes with the call."""
+        ...
+
+    def finish(self, span: object, code: grpc.StatusCode, attributes: Mapping[str, str]) -> None:
+        """Must end the span. The attributes are ids, never content. Must not raise."""
         ...
 
 

@@ -9,6 +9,8 @@ from collections.abc import Callable, Coroutine, Iterable
 from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
+from tenantmesh.interceptors.passage import caused_by, current
+
 __all__ = ["SingleFlight", "cancel", "run_all", "shared_task", "wait_for_event"]
 
 _log = logging.getLogger("tenantmesh.error")
@@ -17,11 +19,16 @@ T = TypeVar("T")
 
 
 def shared_task(work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-    """Start work that several calls wait for, in an empty context.
+    """Start work that several calls wait for, in a context that holds nothing but the call that caused it.
 
-    In a copy of the first call's context it would end with that call's deadline.
+    In a copy of the first call's context it would end with that call's deadline. What it asks of others belongs to that
+    call's trace.
     """
-    return asyncio.create_task(work, context=contextvars.Context())
+    context = contextvars.Context()
+    call = current.get(None) or caused_by.get(None)
+    if call is not None:
+        context.run(caused_by.set, call)
+    return asyncio.create_task(work, context=context)
 
 
 class SingleFlight(Generic[K, T]):

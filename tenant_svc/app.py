@@ -42,7 +42,7 @@ SERVICES: dict[ServiceDescriptor, AddToServer] = {
 
 async def build(settings: TenantSettings, telemetry: Telemetry) -> Application:
     """Make the service without starting it. Raises ValueError for settings that are missing."""
-    connections = Connections(settings, SCHEMA)
+    connections = Connections(settings, SCHEMA, telemetry)
     capabilities = TenantCapabilities(
         TenantResources(
             database=connections.database,

@@ -24,6 +24,8 @@ AddressOption = Annotated[str, typer.Option(help="Where the edge listens.")]
 EdgePortOption = Annotated[int, port_option("edge", "Where the edge listens.")]
 AdminPortOption = Annotated[int, port_option("admin", "Envoy's admin interface, on loopback.")]
 TenantOption = Annotated[list[str] | None, typer.Option(help="tenant_svc, host:port; again for each worker.")]
+OtlpOption = Annotated[str | None, typer.Option(help="The OTLP/gRPC collector of the edge's spans, host:port.")]
+RatioOption = Annotated[float, typer.Option(help="The part of the calls that are traced.", min=0, max=1)]
 AuthOption = Annotated[list[str] | None, typer.Option(help="auth_svc, host:port; again for each worker.")]
 
 
@@ -36,9 +38,11 @@ def render(
     tenant: TenantOption = None,
     auth: AuthOption = None,
     cors_origin: OriginsOption = None,
+    otlp: OtlpOption = None,
+    trace_ratio: RatioOption = _DEFAULT.trace_ratio,
 ) -> None:
     """Write the configuration as JSON, readable by you alone."""
-    _write(_settings(address, edge_port, admin_port, tenant, auth, cors_origin), output)
+    _write(_settings(address, edge_port, admin_port, tenant, auth, cors_origin, otlp, trace_ratio), output)
     Console().note(f"wrote {output}")
 
 
@@ -51,9 +55,11 @@ def validate(
     tenant: TenantOption = None,
     auth: AuthOption = None,
     cors_origin: OriginsOption = None,
+    otlp: OtlpOption = None,
+    trace_ratio: RatioOption = _DEFAULT.trace_ratio,
 ) -> None:
     """Have Envoy load a configuration without serving it."""
-    settings = _settings(address, edge_port, admin_port, tenant, auth, cors_origin)
+    settings = _settings(address, edge_port, admin_port, tenant, auth, cors_origin, otlp, trace_ratio)
     with tempfile.TemporaryDirectory() as folder:
         try:
             envoy.validate(configuration or _write(settings, Path(folder) / "envoy.json"))
@@ -87,6 +93,8 @@ def _settings(
     tenant: list[str] | None,
     auth: list[str] | None,
     cors_origins: list[str] | None,
+    otlp: str | None,
+    trace_ratio: float,
 ) -> envoy.EdgeSettings:
     return envoy.EdgeSettings(
         address=address,
@@ -95,4 +103,6 @@ def _settings(
         tenant=tuple(tenant or _DEFAULT.tenant),
         auth=tuple(auth or _DEFAULT.auth),
         cors_origins=tuple(cors_origins or ()),
+        otlp=otlp,
+        trace_ratio=trace_ratio,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tenantmesh.deploy.envoy.parts import Json, is_ip, seconds, socket_address, split_target, typed
 from tenantmesh.deploy.envoy.settings import EdgeSettings, UpstreamTls
 
-__all__ = ["clusters"]
+__all__ = ["clusters", "endpoint", "http2"]
 
 HEALTH_TIMEOUT = "1s"
 # A process that is busy for a moment is not dead; one that says NOT_SERVING is out at once, whatever this number.

@@ -13,6 +13,7 @@ from tenantmesh.deploy.envoy.parts import Json, seconds, socket_address, typed
 from tenantmesh.deploy.envoy.replies import local_reply_config
 from tenantmesh.deploy.envoy.routes import virtual_host
 from tenantmesh.deploy.envoy.settings import DownstreamTls, EdgeSettings
+from tenantmesh.deploy.envoy.traces import collector, flushing, tracing
 
 __all__ = ["render", "write"]
 
@@ -27,7 +28,11 @@ def render(settings: EdgeSettings) -> Json:
     rendered: Json = {
         "node": {"id": "edge", "cluster": "tenantmesh"},
         "overload_manager": overload_manager(settings),
-        "static_resources": {"listeners": [listener(settings, contract)], "clusters": clusters(settings)},
+        "static_resources": {
+            "listeners": [listener(settings, contract)],
+            "clusters": [*clusters(settings), *collector(settings)],
+        },
+        **flushing(settings),
     }
     if settings.admin_port is not None:
         rendered["admin"] = {"address": socket_address(settings.admin_address, settings.admin_port)}
@@ -91,6 +96,7 @@ def connection_manager(settings: EdgeSettings, contract: Contract) -> Json:
         request_headers_timeout=seconds(settings.limits.request_headers),
         stream_idle_timeout=seconds(settings.limits.idle_stream),
         access_log=access_log() if settings.access_log else [],
+        **tracing(settings),
     )
     manager |= client_identity(settings.downstream_tls)
     return {"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}

@@ -106,6 +106,13 @@ class EdgeSettings:
     """Proxies in front of the edge whose `x-forwarded-for` entries are believed."""
 
     access_log: bool = False
+
+    otlp: str | None = None
+    """Where the edge sends its spans: the `host:port` of an OTLP/gRPC collector. None: it makes none."""
+
+    trace_ratio: float = 0.05
+    """The part of the calls without a trace of their own that are traced."""
+
     downstream_tls: DownstreamTls | None = None
     upstream_tls: UpstreamTls | None = None
     limits: EdgeLimits = EdgeLimits()

@@ -29,8 +29,9 @@ class CallTelemetry:
         self._log_served = access_log is AccessLog.ALL
 
     def bind(self, policy: MethodPolicy) -> Moments:
-        """As `Link.bind`. Makes spans where there is a tracer."""
-        if self._tracer is None:
+        """As `Link.bind`. Makes spans where there is a tracer, but for probes: they are most of what a quiet service is
+        asked."""
+        if self._tracer is None or policy.method.startswith("/grpc.health."):
             return Moments(leave=self.leave)
         tracing = _Tracing(self, self._tracer)
         return Moments(enter=tracing.enter, leave=tracing.leave)
@@ -44,7 +45,8 @@ class CallTelemetry:
         if self._observer is not None:
             self._observer(call.policy.method, call.code.name, seconds)
         if logged and not call.method.startswith("/grpc."):
-            _log.info("call", extra={**_attributes(call), "code": call.code.name, "ms": round(seconds * 1e3, 3)})
+            line = {"method": call.method, **_attributes(call), "code": call.code.name, "ms": round(seconds * 1e3, 3)}
+            _log.info("call", extra=line)
 
 
 class _Tracing:
@@ -53,17 +55,17 @@ class _Tracing:
         self._tracer = tracer
 
     def enter(self, call: Passage) -> Waiting:
-        call.span = self._tracer.start(call.method, call.traceparent)
+        call.span, (call.traceparent, call.span_state) = self._tracer.start(call.method, call.trace)
         return None
 
     def leave(self, call: Passage) -> None:
-        self._tracer.finish(call.span, call.code.name, _attributes(call))
+        self._tracer.finish(call.span, call.code, _attributes(call))
         self._telemetry.leave(call)
 
 
 def _attributes(call: Passage) -> dict[str, str]:
     """Return the attributes that identify a call in logs and traces: ids, never content."""
-    attributes = {"method": call.method, "request_id": call.request_id, "caller": call.caller.kind.value}
+    attributes = {"request_id": call.request_id, "caller": call.caller.kind.value}
     if call.tenant is not None:
         attributes["tenant_id"] = str(call.tenant.id)
     if call.caller.credential_id:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import math
 import threading
 import time
@@ -15,7 +16,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from tenantmesh.interceptors.errors import DeadlineExceeded, MeshError, Unavailable
-from tenantmesh.interceptors.passage import Passage, Recheck
+from tenantmesh.interceptors.passage import Passage, Recheck, caused_by
 
 __all__ = ["AioWatchdog", "ThreadWatchdog"]
 
@@ -51,6 +52,7 @@ class _Watchdog:
                 self._end(call, stream_ended("the server stops"))
 
     async def _recheck(self, call: Passage, recheck: Recheck) -> None:
+        caused_by.set(call)  # in the context of this check alone
         try:
             await recheck.check(call)
         except Unavailable:
@@ -87,7 +89,11 @@ class AioWatchdog(_Watchdog):
     def wake(self) -> None:
         """Begin the patrol, unless it is under way."""
         if self._walking is None or self._walking.done():
-            self._walking = asyncio.get_running_loop().create_task(self._walk(), name="tenantmesh-watchdog")
+            # In a context of its own: the patrol outlives the call that wakes it.
+            context = contextvars.Context()
+            self._walking = asyncio.get_running_loop().create_task(
+                self._walk(), name="tenantmesh-watchdog", context=context
+            )
 
     async def _walk(self) -> None:
         while self.calls:

@@ -19,6 +19,7 @@ from tenantmesh.runtime.database.errors import (
 )
 from tenantmesh.runtime.database.listener import Listener
 from tenantmesh.runtime.database.pool import Pool, RawConnection
+from tenantmesh.runtime.database.traced import TracedTransaction, TransactionTracer
 from tenantmesh.runtime.database.transaction import Door, Record, Transaction
 from tenantmesh.runtime.settings import DatabaseSettings
 
@@ -71,8 +72,9 @@ class Database:
     which may only what the migrations granted to it. Connections are opened on demand; `open` proves that one can be.
     """
 
-    def __init__(self, settings: DatabaseSettings, *, schema: str) -> None:
+    def __init__(self, settings: DatabaseSettings, *, schema: str, tracer: TransactionTracer | None = None) -> None:
         self.schema = schema
+        self._tracer = tracer
         self._settings = settings
         self._tenant_door = Door(Pool(self._connect_tenant, size=settings.pool_size, timeout=settings.acquire_timeout))
         self._system_door = Door(
@@ -100,7 +102,10 @@ class Database:
         """Return a transaction that sees and writes rows of this tenant only. The nil UUID is refused."""
         _refuse_no_tenant(tenant_id)
         # 32 hexadecimal digits made from a number: nothing that a caller passes can become SQL.
-        return Transaction(self._tenant_door, f"{_BEGIN[read_only]}SET LOCAL app.tenant_id = '{tenant_id.int:032x}'")
+        begin = f"{_BEGIN[read_only]}SET LOCAL app.tenant_id = '{tenant_id.int:032x}'"
+        if self._tracer is None:
+            return Transaction(self._tenant_door, begin)
+        return TracedTransaction(self._tenant_door, begin, self._tracer, "tenant transaction")
 
     async def tenant_read(self, tenant_id: UUID, function: str) -> list[Record]:
         """Return what a function of the schema gives for this tenant, in one message instead of a transaction's three.
@@ -111,13 +116,20 @@ class Database:
         _refuse_no_tenant(tenant_id)
         if not function.isidentifier():
             raise InternalDatabaseError("the function is named without its schema")
-        return await self._tenant_door.read(f"SELECT * FROM {self.schema}.{function}($1)", tenant_id)
+        sql = f"SELECT * FROM {self.schema}.{function}($1)"
+        if self._tracer is None:
+            return await self._tenant_door.read(sql, tenant_id)
+        with self._tracer.around(function):
+            return await self._tenant_door.read(sql, tenant_id)
 
     def system_transaction(self, reason: str, *, read_only: bool = False) -> Transaction:
         """Return a transaction of the directory role, with no tenant. `reason` says at the call why none is needed."""
         if not reason.strip():
             raise InternalDatabaseError("a system transaction states its reason")
-        return Transaction(self._system_door, f"{_BEGIN[read_only]}SET LOCAL app.tenant_id = ''")
+        begin = f"{_BEGIN[read_only]}SET LOCAL app.tenant_id = ''"
+        if self._tracer is None:
+            return Transaction(self._system_door, begin)
+        return TracedTransaction(self._system_door, begin, self._tracer, "system transaction")
 
     def listen(self, channel: str, callback: Callable[[str], None]) -> Listener:
         """Return a context manager that calls back with each payload, and with "" after every (re)connection."""

@@ -16,8 +16,10 @@ from tenantmesh.runtime.telemetry.logs import LogContext, configure
 from tenantmesh.runtime.telemetry.metrics import CallableCollector, CallMetrics, fields_as_counter
 
 if TYPE_CHECKING:
-    from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.trace import Tracer
+
+    from tenantmesh.runtime.telemetry.spans import TransactionSpans
+    from tenantmesh.runtime.telemetry.traces import Traces
 
 __all__ = ["Telemetry", "setup"]
 
@@ -30,7 +32,7 @@ class Telemetry:
         self._settings = settings
         self._service = service
         self._calls = CallMetrics()
-        self._traces: TracerProvider | None = None
+        self._traces: Traces | None = None
         self._endpoint: tuple[WSGIServer, Thread] | None = None
         self.registry.register(self._calls)
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
@@ -44,7 +46,16 @@ class Telemetry:
     @property
     def tracer(self) -> Tracer | None:
         """The tracer, or None when no OTLP endpoint is configured or `open` was not called."""
-        return self._traces.get_tracer(self._service) if self._traces is not None else None
+        return self._traces.tracer if self._traces is not None else None
+
+    def transactions(self, cause: Callable[[], tuple[str, str] | None]) -> TransactionSpans | None:
+        """Return the tracer of transactions, or None as above. `cause` returns the trace of the call that caused the
+        code which runs: `traceparent` and `tracestate`."""
+        if self._traces is None:
+            return None
+        spans = importlib.import_module("tenantmesh.runtime.telemetry.spans")
+        made: TransactionSpans = spans.TransactionSpans(self._traces.tracer, cause)
+        return made
 
     def collector(self, collect: Callable[[], Iterable[Metric]]) -> None:
         """Add metrics: the function runs at each scrape, in the scraping thread, and returns metric families."""
@@ -62,7 +73,7 @@ class Telemetry:
         if self._settings.otlp_endpoint is not None:
             # The exporter costs 15 MB and a third of a second: only those who use it pay.
             traces = importlib.import_module("tenantmesh.runtime.telemetry.traces")
-            self._traces = traces.provider(self._settings, self._service)
+            self._traces = traces.Traces(self._settings, self._service)
 
     def _serve_metrics(self, address: str) -> tuple[WSGIServer, Thread]:
         host, port = split_address(address)
@@ -75,7 +86,7 @@ class Telemetry:
             ) from error
 
     def close(self) -> None:
-        """Stop the metrics endpoint and flush traces. May take as long as the trace exporter's timeout."""
+        """Stop the metrics endpoint and send the last spans, which takes a second and a half at most."""
         if self._endpoint is not None:
             server, thread = self._endpoint
             server.shutdown()
@@ -83,7 +94,7 @@ class Telemetry:
             thread.join()
             self._endpoint = None
         if self._traces is not None:
-            self._traces.shutdown()
+            self._traces.close()
             self._traces = None
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import http.client
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 from tenantmesh.deploy import envoy
@@ -66,6 +67,7 @@ class EdgeProgram(Program):
             auth=workers(ports["auth"]),
             reflection=True,
             cors_origins=around.cors_origins,
+            **_tracing(os.environ),
         )
         path = envoy.write(settings, around.places.state / "envoy.json")
         argv = tuple(envoy.command(path, concurrency=min(2, os.cpu_count() or 1)))
@@ -87,6 +89,16 @@ def workers(port: int) -> tuple[str, ...]:
     given = {name: os.environ[variable] for name, variable in _WORKERS.items() if variable in os.environ}
     server = ServerSettings.model_validate(given)
     return tuple(f"{LOOPBACK}:{port + worker * server.worker_port_step}" for worker in range(server.workers))
+
+
+def _tracing(environment: Mapping[str, str]) -> dict[str, Any]:
+    """Return the edge's settings of traces, from the variables that the services read."""
+    endpoint = environment.get(f"{ENVIRONMENT_PREFIX}TELEMETRY_OTLP_ENDPOINT")
+    if not endpoint:
+        return {}
+    place = urlsplit(endpoint).netloc if "://" in endpoint else endpoint
+    ratio = environment.get(f"{ENVIRONMENT_PREFIX}TELEMETRY_TRACE_RATIO")
+    return {"otlp": place} | ({"trace_ratio": float(ratio)} if ratio else {})
 
 
 def healthz(url: str) -> int | None:
