@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, SecretStr
 
-from tenantmesh.interceptors.credentials import parse_identities
+from tenantmesh.interceptors.credentials import API_KEY_PREFIX, parse_identities
 from tenantmesh.interceptors.limits import parse_rates
 from tenantmesh.runtime.settings import Duration, Group, Networks, ProcessSettings
 
@@ -22,6 +22,12 @@ def _checked_issuer(text: str) -> str:
     if not _ISSUER.fullmatch(text):
         raise ValueError("write an address such as https://auth.example.com, without a slash at its end")
     return text
+
+
+def _checked_key(key: SecretStr) -> SecretStr:
+    if not key.get_secret_value().startswith(API_KEY_PREFIX):
+        raise ValueError(f"write the key that `tenantmesh operator create` printed ({API_KEY_PREFIX}…)")
+    return key
 
 
 def _checked_rates(text: str) -> str:
@@ -39,7 +45,7 @@ class MeshSettings(Group):
 
     tenant_target: str = "127.0.0.1:50051"
     auth_target: str = "127.0.0.1:50052"
-    credential: SecretStr
+    credential: Annotated[SecretStr, AfterValidator(_checked_key)]
     base_domain: str = ""
     trusted_proxies: Networks = ()
     rates: Annotated[str, AfterValidator(_checked_rates)] = ""

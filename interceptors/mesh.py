@@ -36,7 +36,7 @@ class Mesh:
     """A service's connection to the mesh.
 
     tenant_target, auth_target: where tenant_svc and auth_svc are, as gRPC targets.
-    credential: this service's own API key (`tmk_…`), of audience SERVICE.
+    credential: this service's own API key (`tmk_…`), of audience SERVICE. Raises ValueError for an empty one.
     issuer, audience: what access tokens must say; as auth_svc is configured.
     tls: channel credentials; None is plaintext, for loopback and sidecars.
     tracer: makes the spans of the calls to them, and of those that its chains serve.
@@ -53,6 +53,8 @@ class Mesh:
         tls: grpc.ChannelCredentials | None = None,
         tracer: CallTracer | None = None,
     ) -> None:
+        if not credential.strip():
+            raise ValueError("the mesh needs this service's own key (tmk_…): `tenantmesh operator create` makes one")
         self._tracer = tracer
         self._issuer = issuer
         self._audience = audience
@@ -62,9 +64,10 @@ class Mesh:
         self.tenant_source = GrpcTenantSource(self._tenant_svc.stub(TenantServiceStub))
         self.entitlement_source = GrpcEntitlementSource(self._tenant_svc.stub(EntitlementServiceStub))
         self.quota_ledger = GrpcQuotaLedger(self._tenant_svc.stub(QuotaServiceStub))
-        tokens = self._auth_svc.stub(TokenServiceStub)
-        self.key_set = GrpcKeySet(tokens)
-        self.api_keys = GrpcApiKeyVerifier(tokens)
+        # The key set is public. Asked with a key, it would be refused for a wrong key.
+        self._public: Final = _LazyChannel(lambda: channel(auth_target, tls=tls))
+        self.key_set = GrpcKeySet(self._public.stub(TokenServiceStub))
+        self.api_keys = GrpcApiKeyVerifier(self._auth_svc.stub(TokenServiceStub))
 
     def ports(
         self,
@@ -110,6 +113,7 @@ class Mesh:
         """
         await self._tenant_svc.close()
         await self._auth_svc.close()
+        await self._public.close()
 
 
 def _services(protos: Iterable[FileDescriptor | ServiceDescriptor]) -> list[ServiceDescriptor]:

@@ -14,7 +14,7 @@ from tenantmesh.chassis.doors import Doors
 from tenantmesh.runtime.database import Database
 from tenantmesh.runtime.settings import DatabaseSettings
 
-__all__ = ["create_key", "list_keys", "revoke_key"]
+__all__ = ["create_key", "list_keys", "permissions_of", "revoke_key"]
 
 
 async def create_key(
@@ -46,6 +46,13 @@ async def revoke_key(settings: DatabaseSettings, key_id: uuid.UUID) -> bool:
     """
     async with _keys(settings) as keys:
         return await keys.revoke(key_id)
+
+
+async def permissions_of(settings: DatabaseSettings, key: str) -> frozenset[str] | None:
+    """Return what the key with this text may do; None for one that services refuse. Raises Unavailable."""
+    async with _keys(settings) as keys:
+        caller = await keys.verify(key)
+        return None if caller is None else caller.permissions
 
 
 @asynccontextmanager

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
 
+from tenantmesh.auth_svc.api_keys.permissions import misspelt
 from tenantmesh.chassis.requests import refuse
 from tenantmesh.interceptors.caller import Caller, CallerKind
 from tenantmesh.interceptors.names import in_words
@@ -61,7 +62,11 @@ def check_new_key(name: str, permissions: Sequence[str], lifetime: timedelta | N
     refuse(
         {
             "name": None if _NAME.fullmatch(name) else named,
-            "permissions": f"must be like tenants.read, or *: {in_words(wrong)}" if wrong else None,
+            "permissions": f"must be like tenants.read, or *: {in_words(wrong)}" if wrong else _misspelt(permissions),
             "lifetime": "must be positive" if lifetime is not None and lifetime <= timedelta() else None,
         }
     )
+
+
+def _misspelt(permissions: Sequence[str]) -> str | None:
+    return " ".join(filter(None, map(misspelt, permissions))) or None

@@ -43,6 +43,10 @@ class Console:
         """Print a line that says what happened."""
         self._out.print(f"[dim]{PRODUCT}:[/] {escape(text)}")
 
+    def aside(self, text: str) -> None:
+        """Print a line for the person on standard error, beside what a program reads."""
+        self._err.print(f"[dim]{PRODUCT}:[/] {escape(text)}")
+
     def error(self, text: str, remedy: str = "") -> None:
         """Print an error and below it the remedy, on standard error."""
         self._err.print(f"[dim]{PRODUCT}:[/] [red]{escape(text)}[/]")

@@ -22,7 +22,7 @@ from tenantmesh.deploy.stack.engine_user import engine_user
 from tenantmesh.deploy.stack.engines import binaries
 from tenantmesh.deploy.stack.engines.engines import Engines
 from tenantmesh.deploy.stack.errors import StackError
-from tenantmesh.deploy.stack.keys import api_keys
+from tenantmesh.deploy.stack.keys import Key, api_keys, problem
 from tenantmesh.deploy.stack.migrations import revisions
 from tenantmesh.deploy.stack.ports import PortNumbers
 from tenantmesh.deploy.stack.programs import table
@@ -127,6 +127,8 @@ def _running(state: Path, holder: Holder) -> Iterator[Finding]:
     yield _attempt("migrations", lambda: _migrations(engines), "tenantmesh migrate")
     for program in filter(attrgetter("migrates"), table.python_programs()):
         yield _attempt(f"row security, {program.role}", partial(_verified, engines, program))
+    for key in api_keys():
+        yield _attempt(f"key of {key.name}", partial(_key, engines, key))
     yield _attempt("valkey", lambda: _valkey(engines), log)
     yield from _programs(holder, log)
 
@@ -162,6 +164,14 @@ async def _verify(settings: DatabaseSettings, program: PythonProgram, metadata: 
         await verify(database, metadata, package=program.module)
     finally:
         await database.close()
+
+
+def _key(engines: Engines, key: Key) -> str:
+    """Check that services accept the key in its file, and that it may do what its holder needs."""
+    if wrong := problem(engines.places, engines.postgres, key):
+        remedy = "Stop the stack and start it again: it replaces the key."
+        raise StackError(f"{engines.places.key(key.name)}: {wrong}.", remedy=remedy)
+    return f"valid, with {len(key.permissions)} permissions" if key.permissions != ("*",) else "valid, for everything"
 
 
 def _valkey(engines: Engines) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import uuid
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -15,11 +15,12 @@ from pydantic import SecretStr
 from tenantmesh.auth_svc.api_keys.bootstrap import create_key, list_keys, revoke_key
 from tenantmesh.auth_svc.api_keys.system_key import SystemKey
 from tenantmesh.deploy.commands.console import Console
-from tenantmesh.deploy.commands.options import DEFAULT_STATE, StateOption
+from tenantmesh.deploy.commands.options import DEFAULT_STATE, JsonOption, StateOption
 from tenantmesh.deploy.stack import keys
 from tenantmesh.deploy.stack.blocking import run_blocking
 from tenantmesh.deploy.stack.engines.engines import Engines
 from tenantmesh.deploy.stack.errors import StackError
+from tenantmesh.deploy.stack.programs.table import LIBRARY_PERMISSIONS, python_programs
 from tenantmesh.deploy.stack.supervision.record import running
 from tenantmesh.runtime.settings import DatabaseSettings
 
@@ -27,6 +28,15 @@ __all__ = ["Audience", "app"]
 
 app = typer.Typer(no_args_is_help=True, help="Keys of operators and services.")
 URL_VARIABLE = "TENANTMESH_DATABASE_SYSTEM_URL"
+_LONGEST = 36_500
+_ABOUT_PERMISSIONS = "Such as tenants.read, or '*' for all; repeat it."
+
+
+def _needs() -> str:
+    """Return the permissions that the key of each service must have."""
+    programs = {program.name: program.permissions for program in python_programs() if program.permissions}
+    needed = {**programs, "A service of yours": LIBRARY_PERMISSIONS}
+    return " ".join(f"{name} needs {', '.join(permissions)}." for name, permissions in needed.items())
 
 
 class Audience(StrEnum):
@@ -39,22 +49,35 @@ class Audience(StrEnum):
 @app.command()
 def create(
     name: Annotated[str, typer.Argument(help="The holder of the key. Keys of one name share its request ids.")],
-    permission: Annotated[list[str] | None, typer.Option(help="Such as tenants.read; repeat it. None: all.")] = None,
+    permission: Annotated[list[str] | None, typer.Option(help=f"{_ABOUT_PERMISSIONS} {_needs()}")] = None,
     audience: Annotated[Audience, typer.Option(help="The kind of caller.")] = Audience.OPERATOR,
-    days: Annotated[int | None, typer.Option(help="Days until the key expires. None: never.", min=1)] = None,
+    days: Annotated[int | None, typer.Option(help="Days until the key expires.", min=1, max=_LONGEST)] = None,
+    forever: Annotated[bool, typer.Option("--forever", help="Let the key never expire.")] = False,
     state: StateOption = DEFAULT_STATE,
 ) -> None:
-    """Make a key and print it, once and for all: it can't be read again."""
+    """Create a key and print it. It is shown only once; its id is printed beside it, on standard error."""
+    if not permission:
+        raise StackError(
+            "the key has no permission.", remedy="Give it some with --permission, or all: --permission '*'"
+        )
+    if (days is None) is not forever:
+        raise StackError("how long is the key valid?", remedy="Give it an end (--days 90), or none (--forever).")
     lifetime = timedelta(days=days) if days else None
-    work = create_key(_settings(state), name, audience.value.upper(), permission or ["*"], lifetime)
-    Console().plain(run_blocking(work))
+    console = Console()
+    key = run_blocking(create_key(_settings(state), name, audience.value.upper(), permission, lifetime))
+    until = f"valid for {days} days" if days else "valid until it is revoked"
+    console.aside(f"made {keys.id_of(key)} for {name}, {until}; this is the only time that the key is shown")
+    console.plain(key)
 
 
 @app.command("list")
-def list_all(state: StateOption = DEFAULT_STATE) -> None:
+def list_all(state: StateOption = DEFAULT_STATE, as_json: JsonOption = False) -> None:
     """Print every key without its secret: id, kind, name, permissions, state."""
-    console = Console()
-    for key in run_blocking(list_keys(_settings(state))):
+    console, found = Console(), run_blocking(list_keys(_settings(state)))
+    if as_json:
+        console.json([_encoded(key) for key in found])
+        return
+    for key in found:
         console.plain(f"{key.id}  {key.audience.value:<9} {key.name:<20} {','.join(key.permissions):<30} {_state(key)}")
 
 
@@ -63,15 +86,30 @@ def revoke(
     key_id: Annotated[uuid.UUID, typer.Argument(help="The key's id, as `list` prints it.")],
     state: StateOption = DEFAULT_STATE,
 ) -> None:
-    """End a key. Processes that know it believe it for a second more at most."""
+    """Revoke a key. Running processes may accept it for up to one more second."""
     if not run_blocking(revoke_key(_settings(state), key_id)):
         raise StackError(f"there is no valid key {key_id}.", remedy="See tenantmesh operator list")
     Console().note(f"revoked {key_id}")
 
 
+def _encoded(key: SystemKey) -> dict[str, object]:
+    return {
+        "id": str(key.id),
+        "audience": key.audience.value,
+        "name": key.name,
+        "permissions": list(key.permissions),
+        "valid": key.is_valid(datetime.now(UTC)),
+        "createTime": key.create_time.isoformat(),
+        "expireTime": key.expire_time.isoformat() if key.expire_time else None,
+        "revokeTime": key.revoke_time.isoformat() if key.revoke_time else None,
+    }
+
+
 def _state(key: SystemKey) -> str:
     if key.revoke_time:
         return f"revoked {key.revoke_time:%Y-%m-%d %H:%M}"
+    if not key.is_valid(datetime.now(UTC)):
+        return f"expired {key.expire_time:%Y-%m-%d %H:%M}"
     return f"expires {key.expire_time:%Y-%m-%d}" if key.expire_time else "valid"
 
 

@@ -11,16 +11,17 @@ import base64
 import secrets
 import uuid
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
-from tenantmesh.auth_svc.api_keys.bootstrap import create_key, list_keys, revoke_key
+from tenantmesh.auth_svc.api_keys.bootstrap import create_key, list_keys, permissions_of, revoke_key
 from tenantmesh.deploy.stack.blocking import run_blocking
 from tenantmesh.deploy.stack.engines.postgres import Postgres
 from tenantmesh.deploy.stack.paths import Places, write_private
 from tenantmesh.deploy.stack.programs.table import python_programs
 from tenantmesh.runtime.settings import DatabaseSettings
 
-__all__ = ["Key", "api_keys", "ensure", "settings"]
+__all__ = ["Key", "api_keys", "ensure", "id_of", "problem", "settings"]
 
 _KEK_BYTES = 32
 
@@ -68,13 +69,32 @@ def settings(postgres: Postgres) -> DatabaseSettings:
 
 
 def _granted(postgres: Postgres) -> dict[uuid.UUID, set[str]]:
-    """Return the permissions of each key that the database holds, by the key's id."""
-    return {key.id: set(key.permissions) for key in run_blocking(list_keys(settings(postgres)))}
+    """Return the permissions of each valid key that the database holds, by the key's id."""
+    found, now = run_blocking(list_keys(settings(postgres))), datetime.now(UTC)
+    return {key.id: set(key.permissions) for key in found if key.is_valid(now)}
+
+
+def problem(places: Places, postgres: Postgres, key: Key) -> str:
+    """Return a phrase that says why services refuse the key in its file; empty when they accept it."""
+    try:
+        text = places.key(key.name).read_text(encoding="utf-8").strip()
+    except OSError as error:
+        return f"the file can't be read: {error.strerror}"
+    granted = run_blocking(permissions_of(settings(postgres), text))
+    if granted is None:
+        return "the key is unknown, expired or revoked"
+    missing = set() if "*" in granted else set(key.permissions) - granted
+    return f"the key lacks {', '.join(sorted(missing))}" if missing else ""
+
+
+def id_of(key: str) -> uuid.UUID:
+    """Return the id in a key's text. Raises ValueError or IndexError for a text that is no key."""
+    return uuid.UUID(key.strip().split("_")[1])
 
 
 def _id(file: Path) -> uuid.UUID | None:
     """Return the id of the key in the file, or None where there is none."""
     try:
-        return uuid.UUID(file.read_text(encoding="utf-8").strip().split("_")[1])
+        return id_of(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, IndexError):
         return None

@@ -187,6 +187,8 @@ class Watched(Generic[K, V, C]):
             true_until = max(entry.learnt, self._lost_at if self._lost_at is not None else self._clock())
             if self._clock() - min(true_until, entry.until) < self._stale_for:
                 return entry.record
+        if error.reason == "MESH_KEY_REFUSED":  # an operator must act: no outage
+            raise error
         raise self._unreachable() from error
 
     def _put(self, key: K, record: V | None, learnt: float) -> None:

@@ -169,22 +169,51 @@ def test_doctor_names_a_file_that_others_can_read(dev: Dev) -> None:
 
 
 def test_an_operators_key_is_made_listed_used_and_revoked(dev: Dev) -> None:
-    key = dev.run("operator", "create", "night-shift", "--permission", "tenants.list").stdout.strip()
+    made = dev.run("operator", "create", "night-shift", "--permission", "tenants.list", "--days", "1")
+    key = made.stdout.strip()
     assert key.startswith("tmk_")
+    assert key not in made.stderr
     assert dev.get("/api/v1/tenants", key)[0] == 200
     listed = next(line for line in dev.run("operator", "list").stdout.splitlines() if "night-shift" in line)
-    assert listed.endswith("valid")
+    assert re.search(r"expires \d{4}-\d\d-\d\d$", listed)
     assert key not in listed
+    assert f"made {listed.split()[0]} for night-shift, valid for 1 days" in made.stderr
+    (encoded,) = [
+        each
+        for each in json.loads(dev.run("operator", "list", "--json").stdout)
+        if each["valid"] and each["name"] == "night-shift"
+    ]
+    assert encoded["permissions"] == ["tenants.list"]
     assert dev.run("operator", "revoke", listed.split()[0]).returncode == 0
     assert "revoked" in next(line for line in dev.run("operator", "list").stdout.splitlines() if "night-shift" in line)
     assert dev.run("operator", "revoke", listed.split()[0]).returncode == 1
 
 
 def test_a_bad_permission_is_explained_without_a_traceback(dev: Dev) -> None:
-    done = dev.run("operator", "create", "night-shift", "--permission", "EVERYTHING!")
+    done = dev.run("operator", "create", "night-shift", "--forever", "--permission", "EVERYTHING!")
     assert done.returncode == 1
     assert "permissions: must be like tenants.read" in done.stderr
+    assert "send the request again" not in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_doctor_names_a_key_that_services_refuse(dev: Dev) -> None:
+    file = dev.state / "tenant_svc.key"
+    kept = file.read_text()
+    less = dev.run(
+        "operator", "create", "less", "--audience", "service", "--permission", "tokens.introspect", "--days", "1"
+    )
+    try:
+        for text, wrong in (
+            ("tmk_nonsense", "unknown, expired or revoked"),
+            (less.stdout, "lacks entitlements.read, entitlements.watch, quota.lease"),
+        ):
+            file.write_text(text)
+            done = dev.run("doctor")
+            assert done.returncode == 1
+            assert wrong in done.stdout
+    finally:
+        file.write_text(kept)
 
 
 def test_migrate_finds_nothing_to_do(dev: Dev) -> None:

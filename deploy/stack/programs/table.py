@@ -29,6 +29,7 @@ from tenantmesh.runtime.settings import variables
 from tenantmesh.tenant_svc.settings import TenantSettings, TenantWorkerSettings
 
 __all__ = [
+    "LIBRARY_PERMISSIONS",
     "PROGRAMS",
     "any_ports",
     "command_line_variables",
@@ -43,6 +44,9 @@ _LIMITS = ("entitlements.read", "entitlements.watch", "quota.lease")
 """The permissions with which the chain of a service reads entitlements and leases allowances from tenant_svc."""
 
 _TENANTS = ("tenants.read", "tenants.list", "tenants.resolve", "tenants.watch")
+
+LIBRARY_PERMISSIONS = ("tenants.resolve", "tenants.watch", *_LIMITS)
+"""The permissions that a service needs for the chain of the library, if its callers come with access tokens."""
 
 PROGRAMS: tuple[Program, ...] = (
     EdgeProgram(

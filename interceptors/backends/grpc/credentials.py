@@ -11,7 +11,7 @@ import grpc
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from tenantmesh.auth.v1 import token_service_pb2 as tokens_pb2
-from tenantmesh.interceptors.backends.grpc.answers import TIMEOUT, unreachable
+from tenantmesh.interceptors.backends.grpc.answers import TIMEOUT, no_answer, unreachable
 from tenantmesh.interceptors.caller import Caller, CallerKind
 from tenantmesh.interceptors.errors import Unavailable
 from tenantmesh.interceptors.tasks import SingleFlight
@@ -86,7 +86,7 @@ class GrpcApiKeyVerifier:
                 tokens_pb2.IntrospectTokenRequest(token=key), timeout=TIMEOUT, wait_for_ready=True
             )
         except grpc.aio.AioRpcError as error:
-            raise _unavailable() from error
+            raise no_answer(error, "auth_svc", _unavailable()) from error
         return _caller(answer) if answer.active else None
 
 

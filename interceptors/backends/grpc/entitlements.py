@@ -7,7 +7,7 @@ from typing import Any
 
 import grpc
 
-from tenantmesh.interceptors.backends.grpc.answers import TIMEOUT, unreachable, watch_failure
+from tenantmesh.interceptors.backends.grpc.answers import TIMEOUT, no_answer, unreachable, watch_failure
 from tenantmesh.interceptors.entitlements import EntitlementChange, Entitlements, Feature, FeatureType
 from tenantmesh.interceptors.errors import Unavailable
 from tenantmesh.interceptors.json_values import json_of
@@ -37,7 +37,7 @@ class GrpcEntitlementSource:
         except grpc.aio.AioRpcError as error:
             if error.code() is grpc.StatusCode.NOT_FOUND:
                 return None
-            raise _unavailable() from error
+            raise no_answer(error, "tenant_svc", _unavailable()) from error
         return read_entitlements(found)
 
     async def watch(self, cursor: str | None) -> AsyncIterator[EntitlementChange]:
@@ -51,7 +51,7 @@ class GrpcEntitlementSource:
                     raise watch_failure(message.error.code, _unavailable())
                 yield _change(message)
         except grpc.aio.AioRpcError as error:
-            raise watch_failure(error.code().value[0], _unavailable()) from error
+            raise watch_failure(error.code().value[0], no_answer(error, "tenant_svc", _unavailable())) from error
 
 
 def _unavailable() -> Unavailable:

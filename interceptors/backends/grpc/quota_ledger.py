@@ -8,7 +8,7 @@ from typing import Any
 
 import grpc
 
-from tenantmesh.interceptors.backends.grpc.answers import reason_of
+from tenantmesh.interceptors.backends.grpc.answers import log_refused_key, reason_of
 from tenantmesh.interceptors.errors import FailedPrecondition, Internal, MeshError, NotFound, PermissionDenied
 from tenantmesh.interceptors.limits import StoreUnavailable
 from tenantmesh.interceptors.quotas import Ask, Slice
@@ -81,4 +81,5 @@ def _failure(error: grpc.aio.AioRpcError) -> Exception:
     refusal = _REFUSALS.get(code)
     if refusal is not None and reason.startswith(("TENANT_", "FEATURE_")):
         return refusal(reason, error.details() or "")
+    log_refused_key(error, "tenant_svc")
     return Internal("INTERNAL", f"the ledger of allowances answered {code.name} {reason}: {error.details()}")

@@ -8,7 +8,7 @@ from typing import Any
 
 import grpc
 
-from tenantmesh.interceptors.backends.grpc.answers import TIMEOUT, unreachable, watch_failure
+from tenantmesh.interceptors.backends.grpc.answers import TIMEOUT, no_answer, unreachable, watch_failure
 from tenantmesh.interceptors.errors import Unavailable
 from tenantmesh.interceptors.tenants import TenantChange, TenantRecord, TenantState, parse_tenant_id
 from tenantmesh.tenant.v1 import tenant_pb2
@@ -40,7 +40,7 @@ class GrpcTenantSource:
         except grpc.aio.AioRpcError as error:
             if error.code() is grpc.StatusCode.NOT_FOUND:
                 return None
-            raise _unavailable() from error
+            raise no_answer(error, "tenant_svc", _unavailable()) from error
 
     async def watch(self, cursor: str | None) -> AsyncIterator[TenantChange]:
         """As `TenantSource.watch`."""
@@ -55,7 +55,7 @@ class GrpcTenantSource:
                 record = _record(message.result.tenant) if message.HasField("result") else None
                 yield TenantChange(message.cursor, record, caught_up=message.checkpoint.caught_up)
         except grpc.aio.AioRpcError as error:
-            raise watch_failure(error.code().value[0], _unavailable()) from error
+            raise watch_failure(error.code().value[0], no_answer(error, "tenant_svc", _unavailable())) from error
 
 
 def _unavailable() -> Unavailable:

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 
+from tenantmesh.auth_svc.api_keys.permissions import CATALOGUE
 from tenantmesh.auth_svc.api_keys.system_key import check_new_key
 from tenantmesh.interceptors.errors import InvalidArgument
 
@@ -39,3 +40,20 @@ def test_a_bad_permission_is_refused(permission: str) -> None:
 
 def test_everything_wrong_is_listed_at_once() -> None:
     assert broken("X", ["nope"], timedelta()) == ["name", "permissions", "lifetime"]
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [("tenants.raed", "tenants.read"), ("tenant.read", "tenants.read"), ("token.introspect", "tokens.introspect")],
+)
+def test_a_misspelt_permission_is_refused_with_the_nearest_name(written: str, meant: str) -> None:
+    with pytest.raises(InvalidArgument) as refused:
+        check_new_key("ops", ["tenants.list", written], None)
+    assert [each.description for each in refused.value.violations] == [
+        f"{written} does not exist; did you mean {meant}?"
+    ]
+
+
+@pytest.mark.parametrize("permission", ["invoices.read", "notes.write", *sorted(CATALOGUE)])
+def test_permissions_of_ours_and_of_other_services_are_taken(permission: str) -> None:
+    assert broken(permissions=[permission]) == []

@@ -12,6 +12,7 @@ import pytest
 from tenantmesh.auth_svc.schema import OUTAGE
 from tenantmesh.deploy import cli
 from tenantmesh.deploy.commands.failures import in_words
+from tenantmesh.deploy.stack.programs import table
 from tenantmesh.interceptors.errors import FieldViolation, InvalidArgument
 from tenantmesh.runtime.database import DatabaseUnavailable
 from tests.ports import free_port
@@ -152,3 +153,27 @@ def test_a_library_without_the_server_says_what_to_install(
         importlib.reload(cli).main()
     assert ended.value.code == 1
     assert "pip install 'tenantmesh[server]'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--forever"], "--permission '*'"),
+        (["--permission", "tenants.read"], "--forever"),
+        (["--permission", "tenants.read", "--days", "9", "--forever"], "--forever"),
+    ],
+)
+def test_a_key_needs_permissions_and_an_end_or_none(
+    arguments: list[str], told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TENANTMESH_DATABASE_SYSTEM_URL", NOBODY.format(port=free_port()))
+    output = refused(run("operator", "create", "ops", *arguments))
+    assert told in output
+    assert "did not answer" not in output
+
+
+def test_the_help_says_which_permissions_a_service_needs() -> None:
+    told = " ".join(run("operator", "create", "--help").output.split())
+    for program in table.python_programs():
+        assert all(permission in told for permission in program.permissions or ())
+    assert "A service of yours needs tenants.resolve" in told

@@ -73,6 +73,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """ERROR_REASON_STREAM_ENDED: the server ends the stream, because it stops or the stream has lasted as long as it may.
     Nothing is lost: reconnect, and resume from the last cursor.
     """
+    ERROR_REASON_MESH_KEY_REFUSED: _ErrorReason.ValueType  # 18
+    """ERROR_REASON_MESH_KEY_REFUSED: the service in metadata `service` refuses the key of the service that was called. Its
+    operator must replace the key; its log says why. Retrying does not help before that.
+    """
     ERROR_REASON_TENANT_REQUIRED: _ErrorReason.ValueType  # 20
     """ERROR_REASON_TENANT_REQUIRED: no source names a tenant. Send `x-tenant-id`, `x-tenant-slug`, `?tenant=` or the host."""
     ERROR_REASON_TENANT_CONFLICT: _ErrorReason.ValueType  # 21
@@ -156,6 +160,10 @@ ERROR_REASON_PERMISSION_MISSING: ErrorReason.ValueType  # 16
 ERROR_REASON_STREAM_ENDED: ErrorReason.ValueType  # 17
 """ERROR_REASON_STREAM_ENDED: the server ends the stream, because it stops or the stream has lasted as long as it may.
 Nothing is lost: reconnect, and resume from the last cursor.
+"""
+ERROR_REASON_MESH_KEY_REFUSED: ErrorReason.ValueType  # 18
+"""ERROR_REASON_MESH_KEY_REFUSED: the service in metadata `service` refuses the key of the service that was called. Its
+operator must replace the key; its log says why. Retrying does not help before that.
 """
 ERROR_REASON_TENANT_REQUIRED: ErrorReason.ValueType  # 20
 """ERROR_REASON_TENANT_REQUIRED: no source names a tenant. Send `x-tenant-id`, `x-tenant-slug`, `?tenant=` or the host."""

@@ -321,7 +321,7 @@ class Override(_message.Message):
 
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
-        """expire_time is when the override ends. Unset: never."""
+        """expire_time is when the override ends. Unset: never. The last time of the year 9999 is refused."""
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
@@ -371,7 +371,9 @@ class Grant(_message.Message):
     feature: _builtins.str
     """feature is the feature's id."""
     amount: _builtins.int
-    """amount is the number of units that it adds, at least 1."""
+    """amount is the number of units that it adds, 1 to 2^53 - 1. A tenant's grants and allowance together count as at most
+    that many.
+    """
     priority: _builtins.int
     """priority orders grants: lower numbers are used first. 0 to 1000."""
     max_rollover: _builtins.int
@@ -386,11 +388,13 @@ class Grant(_message.Message):
     """remaining is the number of units not used yet."""
     @_builtins.property
     def effective_time(self) -> _timestamp_pb2.Timestamp:
-        """effective_time is when it begins. Unset in requests: now."""
+        """effective_time is when it begins. Unset in requests: now. The first and the last time of the years 1 to 9999 are
+        refused.
+        """
 
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
-        """expire_time is when it ends. Unset: never."""
+        """expire_time is when it ends. Unset: never. The last time of the year 9999 is refused."""
 
     @_builtins.property
     def void_time(self) -> _timestamp_pb2.Timestamp:

@@ -421,7 +421,7 @@ class CreateGrantRequest(_message.Message):
     id: _builtins.str
     """id is the tenant's UUID or slug. Required."""
     request_id: _builtins.str
-    """request_id makes the call repeatable (AIP-155): a UUID of the client's. Optional."""
+    """request_id makes the call repeatable (AIP-155): a UUID of the client's, with any key of the same name. Optional."""
     @_builtins.property
     def grant(self) -> _entitlement_pb2.Grant:
         """grant holds feature, amount, and the fields that differ from their defaults. Required."""

@@ -330,7 +330,7 @@ class FeatureValue(_message.Message):
     """unlimited lifts the limit of a METERED or GAUGE feature; only true is a value."""
     @_builtins.property
     def static(self) -> _struct_pb2.Value:
-        """static is the value of a STATIC feature."""
+        """static is the value of a STATIC feature: up to 4096 characters of JSON, nested at most 20 levels deep."""
 
     def __init__(
         self,

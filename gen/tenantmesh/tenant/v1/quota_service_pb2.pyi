@@ -310,7 +310,9 @@ class AllocateRequest(_message.Message):
     mode: Global___AllocationMode.ValueType
     """mode says what to do when less is left than requested."""
     request_id: _builtins.str
-    """request_id makes the call repeatable (AIP-155): a UUID of the client's, remembered for at least 7 days. Optional."""
+    """request_id makes the call repeatable (AIP-155): a UUID of the client's, with any key of the same name. It is
+    remembered for at least 7 days. Optional.
+    """
     @_builtins.property
     def amounts(self) -> _containers.RepeatedCompositeFieldContainer[Global___Amount]:
         """amounts are 1 to 16 meters, each once, each amount at least 1. Required."""

@@ -146,7 +146,7 @@ class CreateTenantRequest(_message.Message):
     plan_id: _builtins.str
     """plan_id names a plan; the tenant pins its newest published version. Empty: basic."""
     request_id: _builtins.str
-    """request_id makes the call repeatable (AIP-155): a UUID of the client's. Optional."""
+    """request_id makes the call repeatable (AIP-155): a UUID of the client's, with any key of the same name. Optional."""
     validate_only: _builtins.bool
     """validate_only checks everything and creates nothing (AIP-163)."""
     def __init__(
@@ -353,7 +353,7 @@ class MigrateTenantPlanRequest(_message.Message):
     over_limit_policy: Global___OverLimitPolicy.ValueType
     """over_limit_policy says what happens when the tenant uses more than the new plan allows. Unset: REJECT."""
     request_id: _builtins.str
-    """request_id makes the call repeatable (AIP-155): a UUID of the client's. Optional."""
+    """request_id makes the call repeatable (AIP-155): a UUID of the client's, with any key of the same name. Optional."""
     validate_only: _builtins.bool
     """validate_only checks everything and changes nothing (AIP-163)."""
     etag: _builtins.str
