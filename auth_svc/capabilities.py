@@ -22,8 +22,8 @@ CAPABILITIES: Mapping[str, str] = {
     "passwords": "rules and hashing; they know no user",
     "gauges": "the number of users, reported to tenant_svc",
     "accounts": "the users; they raise the gauge and have passwords",
+    "tokens": "keys, discovery and introspection, which asks sessions and system keys through ports",
     "sessions": "a user exchanges a proof for one; they need access tokens to hand out",
-    "tokens": "keys, discovery and introspection, which asks sessions and system keys",
 }
 """Each capability, with the reason for its place. Starting follows this order, closing the reverse."""
 
@@ -40,13 +40,11 @@ class AuthCapabilities:
         system, levels = api_keys.build(resources), gauges.build(resources)
         self.system_keys: SystemKeys = system.keys
         signed_in = sessions.build(resources, secrets.hashing, tokens.access_tokens(resources, self.signing_keys))
-        built: tuple[Capability, ...] = (
+        self.all: tuple[Capability, ...] = (
             system,
             secrets,
             levels,
             accounts.build(resources, secrets, levels.level_changed),
-            signed_in,
             tokens.build(resources, self.signing_keys, system.keys, signed_in.sessions),
+            signed_in,
         )
-        by_name = {capability.name: capability for capability in built}
-        self.all = tuple(by_name[name] for name in CAPABILITIES)

@@ -65,7 +65,7 @@ class TenantCapabilities:
         self._tenants = tenants.build(resources, _created(PARTS))
         self._entitlements = entitlements.build(resources, pooled, changes.watch)
         self._allowances = allowances.build(resources, StoredReservations(resources.doors))
-        built: tuple[Capability, ...] = (
+        self.all: tuple[Capability, ...] = (
             features.build(resources, plan_ids),
             plans.build(resources),
             self._tenants,
@@ -82,8 +82,6 @@ class TenantCapabilities:
             plan_changes.build(resources, pooled),
             quota_retention.build(resources),
         )
-        by_name = {capability.name: capability for capability in built}
-        self.all = tuple(by_name[name] for name in CAPABILITIES)
 
     @property
     def tenant_source(self) -> TenantSource:

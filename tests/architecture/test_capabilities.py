@@ -5,7 +5,9 @@ from __future__ import annotations
 import ast
 import base64
 import importlib
+import tomllib
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 from pathlib import Path
 from types import ModuleType
 
@@ -105,6 +107,20 @@ async def test_capabilities_are_built_in_the_listed_order(service: str, capabili
     assert [capability.name for capability in capabilities] == list(listed.CAPABILITIES)
 
 
+def layers(service: str) -> list[set[str]]:
+    """The folders of the service by the layers of their imports (pyproject.toml), those below first."""
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    of_service = next(each for each in contracts if each.get("containers") == [f"tenantmesh.{service}"])
+    return [{name.strip() for name in layer.split("|")} for layer in reversed(of_service["layers"])]
+
+
+async def test_the_listed_order_is_that_of_the_imports(service: str) -> None:
+    _, listed = SERVICES[service]
+    place = {name: number for number, layer in enumerate(layers(service)) for name in layer}
+    places = [place[name] for name in listed.CAPABILITIES]
+    assert places == sorted(places), "a capability stands after those that it imports"
+
+
 async def test_every_method_is_answered_by_one_capability(service: str, capabilities: Sequence[Capability]) -> None:
     app, _ = SERVICES[service]
     made = registrations(app.SERVICES, capabilities)
@@ -134,13 +150,27 @@ def enqueued(service: str) -> set[str]:
     """The kinds of job that the service puts into the queue."""
     kinds = set()
     for path in (ROOT / service).rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "enqueue":
-                module = importlib.import_module(
-                    ".".join(("tenantmesh", *path.relative_to(ROOT).with_suffix("").parts))
-                )
-                kinds.add(getattr(module, ast.unparse(node.args[1])))
+        if found := kinds_in(ast.parse(path.read_text())):
+            module = importlib.import_module(".".join(("tenantmesh", *path.relative_to(ROOT).with_suffix("").parts)))
+            kinds |= {attrgetter(name)(module) for name in found}
     return kinds
+
+
+def kinds_in(tree: ast.Module) -> set[str]:
+    """The names of the kinds of job that a module enqueues, by the function's own name or as its module's attribute."""
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    return {
+        ast.unparse(next((each.value for each in call.keywords if each.arg == "kind"), None) or call.args[1])
+        for call in calls
+        if ast.unparse(call.func).rpartition(".")[2] == "enqueue"
+    }
+
+
+@pytest.mark.parametrize(
+    "call", ["enqueue(c, KIND, s, t)", "jobs.enqueue(c, KIND, s, t)", "enqueue(c, kind=KIND, subject=s, not_before=t)"]
+)
+def test_an_enqueued_kind_is_found_however_it_is_written(call: str) -> None:
+    assert kinds_in(ast.parse(f"async def use_case():\n    await {call}")) == {"KIND"}
 
 
 def test_two_handlers_of_one_kind_are_refused() -> None:
