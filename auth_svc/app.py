@@ -9,8 +9,9 @@ from tenantmesh.auth.v1.auth_service_pb2_grpc import add_AuthServiceServicer_to_
 from tenantmesh.auth.v1.token_service_pb2_grpc import add_TokenServiceServicer_to_server
 from tenantmesh.auth_svc.capabilities import AuthCapabilities
 from tenantmesh.auth_svc.resources import AuthResources
-from tenantmesh.auth_svc.schema import OUTAGE, SCHEMA, metadata
+from tenantmesh.auth_svc.schema import OUTAGE, SCHEMA
 from tenantmesh.auth_svc.settings import AuthSettings
+from tenantmesh.auth_svc.tables import metadata
 from tenantmesh.chassis.chain import make_ports
 from tenantmesh.chassis.doors import Doors
 from tenantmesh.chassis.service import AddToServer, Connections, assemble
@@ -19,7 +20,7 @@ from tenantmesh.runtime.encryption import read_kek
 from tenantmesh.runtime.server import Application
 from tenantmesh.runtime.telemetry import Telemetry
 
-__all__ = ["SERVICES", "build", "metadata"]
+__all__ = ["SERVICES", "build"]
 
 PACKAGE = "tenantmesh.auth_svc"
 SERVICES: dict[ServiceDescriptor, AddToServer] = {

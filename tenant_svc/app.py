@@ -5,6 +5,7 @@ from __future__ import annotations
 from google.protobuf.descriptor import ServiceDescriptor
 
 from tenantmesh.chassis.chain import make_ports
+from tenantmesh.chassis.doors import Doors
 from tenantmesh.chassis.service import AddToServer, Connections, assemble
 from tenantmesh.interceptors import TenantDirectory
 from tenantmesh.interceptors.backends.redis.quota_pool import RedisQuotaPool
@@ -24,11 +25,11 @@ from tenantmesh.tenant.v1.quota_service_pb2_grpc import add_QuotaServiceServicer
 from tenantmesh.tenant.v1.tenant_service_pb2_grpc import add_TenantServiceServicer_to_server
 from tenantmesh.tenant_svc.capabilities import TenantCapabilities
 from tenantmesh.tenant_svc.resources import TenantResources
-from tenantmesh.tenant_svc.schema import SCHEMA
+from tenantmesh.tenant_svc.schema import OUTAGE, SCHEMA
 from tenantmesh.tenant_svc.settings import TenantSettings
 from tenantmesh.tenant_svc.tables import metadata
 
-__all__ = ["SERVICES", "build", "metadata"]
+__all__ = ["SERVICES", "build"]
 
 PACKAGE = "tenantmesh.tenant_svc"
 SERVICES: dict[ServiceDescriptor, AddToServer] = {
@@ -46,6 +47,7 @@ async def build(settings: TenantSettings, telemetry: Telemetry) -> Application:
     capabilities = TenantCapabilities(
         TenantResources(
             database=connections.database,
+            doors=Doors(connections.database, OUTAGE),
             events=settings.events,
             quotas=settings.quotas,
             pool=RedisQuotaPool(connections.redis),

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from tenantmesh.chassis.doors import Doors
 from tenantmesh.chassis.settings import EventSettings
 from tenantmesh.interceptors.quotas import QuotaPool
 from tenantmesh.runtime.database import Database
-from tenantmesh.tenant_svc.schema import OUTAGE
 from tenantmesh.tenant_svc.settings import QuotaSettings
 
 __all__ = ["TenantResources"]
@@ -19,10 +18,7 @@ class TenantResources:
     """Resources, made once per process. `pool` is None in a worker without a store: pooled units then count as used."""
 
     database: Database
+    doors: Doors
     events: EventSettings
     quotas: QuotaSettings
     pool: QuotaPool | None
-    doors: Doors = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "doors", Doors(self.database, OUTAGE))

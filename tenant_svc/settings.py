@@ -7,11 +7,10 @@ from typing import Annotated
 
 from pydantic import Field
 
-from tenantmesh.chassis.jobs.settings import WorkerSettings
 from tenantmesh.chassis.settings import EventSettings, ServiceSettings
 from tenantmesh.runtime.settings import Duration, Group
 
-__all__ = ["QuotaSettings", "TenantSettings", "TenantWorkerSettings"]
+__all__ = ["QuotaSettings", "TenantSettings"]
 
 
 Retention = Annotated[Duration, Field(ge=timedelta(days=7))]
@@ -26,13 +25,6 @@ class QuotaSettings(Group):
 
 class TenantSettings(ServiceSettings):
     """The settings that tenant_svc reads from the environment; see `runtime.settings` for the names."""
-
-    events: EventSettings = EventSettings()
-    quotas: QuotaSettings = QuotaSettings()
-
-
-class TenantWorkerSettings(WorkerSettings):
-    """Everything the worker of tenant_svc reads from the environment; see `runtime.settings` for the names."""
 
     events: EventSettings = EventSettings()
     quotas: QuotaSettings = QuotaSettings()

@@ -149,8 +149,8 @@ def _migrations(engines: Engines) -> str:
 
 
 def _verified(engines: Engines, program: PythonProgram) -> str:
-    """Verify what the service itself verifies before it serves. Its `app` imports every table that it declares."""
-    metadata: MetaData = importlib.import_module(f"{program.module}.app").metadata
+    """Verify what the service itself verifies before it serves. Its `tables` declare all of them."""
+    metadata: MetaData = importlib.import_module(f"{program.module}.tables").metadata
     postgres, role = engines.postgres, program.role
     settings = DatabaseSettings(url=postgres.url(f"{role}_app"), system_url=postgres.url(f"{role}_directory"))
     run_blocking(_verify(settings, program, metadata))

@@ -8,8 +8,11 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
 from tenantmesh.chassis.capability import Capability, jobs_of
+from tenantmesh.chassis.doors import Doors
 from tenantmesh.chassis.jobs.queue import SETTINGS, JobQueue
+from tenantmesh.chassis.jobs.settings import WorkerSettings
 from tenantmesh.chassis.lifecycle import Lifecycle, Part
+from tenantmesh.chassis.settings import EventSettings
 from tenantmesh.interceptors.backends.redis.quota_pool import RedisQuotaPool
 from tenantmesh.runtime import redis_client, row_security
 from tenantmesh.runtime.database import Database, connect
@@ -17,8 +20,8 @@ from tenantmesh.runtime.database.pool import RawConnection
 from tenantmesh.runtime.telemetry import Telemetry
 from tenantmesh.tenant_svc.capabilities import TenantCapabilities
 from tenantmesh.tenant_svc.resources import TenantResources
-from tenantmesh.tenant_svc.schema import SCHEMA
-from tenantmesh.tenant_svc.settings import TenantWorkerSettings
+from tenantmesh.tenant_svc.schema import OUTAGE, SCHEMA
+from tenantmesh.tenant_svc.settings import QuotaSettings
 from tenantmesh.tenant_svc.tables import metadata
 
 __all__ = ["WorkerApp", "every_capability"]
@@ -37,7 +40,7 @@ class WorkerApp:
 
     def __init__(
         self,
-        settings: TenantWorkerSettings,
+        settings: WorkerSettings,
         telemetry: Telemetry,
         capabilities: Callable[[TenantResources], Sequence[Capability]] = every_capability,
     ) -> None:
@@ -47,8 +50,10 @@ class WorkerApp:
         redis = None if settings.redis.url is None else redis_client.connect(settings.redis)
         resources = TenantResources(
             database=self._database,
-            events=settings.events,
-            quotas=settings.quotas,
+            doors=Doors(self._database, OUTAGE),
+            # Servers alone follow the logs and delete old rows; a worker starts no background of a capability.
+            events=EventSettings(),
+            quotas=QuotaSettings(),
             pool=None if redis is None else RedisQuotaPool(redis),
         )
         built = capabilities(resources)

@@ -18,8 +18,9 @@ from sqlalchemy import MetaData, Table
 
 from tenantmesh.auth_svc import app as auth_app
 from tenantmesh.auth_svc import capabilities as auth
+from tenantmesh.auth_svc import schema as auth_schema
+from tenantmesh.auth_svc import tables as auth_tables
 from tenantmesh.auth_svc.resources import AuthResources
-from tenantmesh.auth_svc.schema import OUTAGE
 from tenantmesh.auth_svc.settings import AuthSettings, SigningSettings
 from tenantmesh.chassis.capability import Capability, TenantPart, jobs_of
 from tenantmesh.chassis.contract import CONTRACT
@@ -35,6 +36,8 @@ from tenantmesh.runtime.row_security import TenantOwned, declaration_of
 from tenantmesh.runtime.settings import DatabaseSettings, RedisSettings
 from tenantmesh.tenant_svc import app as tenant_app
 from tenantmesh.tenant_svc import capabilities as tenant
+from tenantmesh.tenant_svc import schema as tenant_schema
+from tenantmesh.tenant_svc import tables as tenant_tables
 from tenantmesh.tenant_svc.resources import TenantResources
 from tenantmesh.tenant_svc.settings import QuotaSettings
 
@@ -43,13 +46,17 @@ DESCRIPTORS = ROOT / "gen" / "descriptors.binpb"
 _PLACE = SecretStr("postgresql://nobody@127.0.0.1:1/nothing")
 NOWHERE = DatabaseSettings(url=_PLACE)  # as the worker, which has no system role
 SERVICES: dict[str, tuple[ModuleType, ModuleType]] = {"tenant_svc": (tenant_app, tenant), "auth_svc": (auth_app, auth)}
+METADATA = {"tenant_svc": tenant_tables.metadata, "auth_svc": auth_tables.metadata}
 # Folders that bring nothing of their own to a process.
 WITHOUT_WIRING = {"tenant_svc/catalog_log": "SQL that features and plans write the log of the catalog with"}
 
 
 def tenant_capabilities(_folder: Path) -> Sequence[Capability]:
     database = Database(NOWHERE, schema="tenant")
-    resources = TenantResources(database=database, events=EventSettings(), quotas=QuotaSettings(), pool=None)
+    doors = Doors(database, tenant_schema.OUTAGE)
+    resources = TenantResources(
+        database=database, doors=doors, events=EventSettings(), quotas=QuotaSettings(), pool=None
+    )
     return tenant.TenantCapabilities(resources).all
 
 
@@ -62,7 +69,7 @@ def auth_capabilities(folder: Path) -> Sequence[Capability]:
     )
     resources = AuthResources(
         settings=settings,
-        doors=Doors(Database(NOWHERE, schema="auth"), OUTAGE),
+        doors=Doors(Database(NOWHERE, schema="auth"), auth_schema.OUTAGE),
         redis=redis_client.connect(RedisSettings(url=SecretStr("redis://127.0.0.1:1/0"))),
         kek=read_kek(kek),
         tenants=TenantDirectory(MemoryTenantSource()),
@@ -189,10 +196,10 @@ def owned(metadata: MetaData) -> set[Table]:
 
 
 async def test_every_table_of_a_tenant_is_claimed_once(service: str) -> None:
-    app, listed = SERVICES[service]
+    _, listed = SERVICES[service]
     claimed = [table for part in listed.PARTS for table in part.tables]
     assert len(claimed) == len(set(claimed)), "one capability claims a table"
-    assert set(claimed) == owned(app.metadata), "claim the table in PART of its capability's wiring.py"
+    assert set(claimed) == owned(METADATA[service]), "claim the table in PART of its capability's wiring.py"
 
 
 async def test_every_part_is_its_capabilitys(service: str, capabilities: Sequence[Capability]) -> None:

@@ -11,11 +11,12 @@ import pytest
 
 from tenantmesh.auth_svc.app import build as build_auth
 from tenantmesh.auth_svc.settings import AuthSettings
+from tenantmesh.chassis.jobs.settings import WorkerSettings
 from tenantmesh.runtime.server import Application
 from tenantmesh.runtime.settings import ProcessSettings
 from tenantmesh.runtime.telemetry import Telemetry
 from tenantmesh.tenant_svc.app import build as build_tenant
-from tenantmesh.tenant_svc.settings import TenantSettings, TenantWorkerSettings
+from tenantmesh.tenant_svc.settings import TenantSettings
 from tenantmesh.tenant_svc.worker.app import WorkerApp
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "reference" / "metrics.md").read_text()
@@ -23,7 +24,7 @@ ROWS = "\n".join(line for line in PAGE.splitlines() if line.startswith("| `"))
 PLACE = "postgresql://nobody@127.0.0.1:1/nothing"
 
 
-async def build_worker(settings: TenantWorkerSettings, telemetry: Telemetry) -> WorkerApp:
+async def build_worker(settings: WorkerSettings, telemetry: Telemetry) -> WorkerApp:
     return WorkerApp(settings, telemetry)
 
 
@@ -31,7 +32,7 @@ Process = tuple[type[ProcessSettings], Callable[..., Awaitable[Application | Wor
 PROCESSES: dict[str, Process] = {
     "tenant_svc": (TenantSettings, build_tenant),
     "auth_svc": (AuthSettings, build_auth),
-    "worker": (TenantWorkerSettings, build_worker),
+    "worker": (WorkerSettings, build_worker),
 }
 
 

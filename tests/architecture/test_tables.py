@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
+from types import ModuleType
 from typing import Any
 
 import asyncpg
 import pytest
 from sqlalchemy import MetaData, Table, UniqueConstraint
 
-import tenantmesh.auth_svc.accounts.tables
-import tenantmesh.auth_svc.api_keys.tables
-import tenantmesh.auth_svc.gauges.tables
-import tenantmesh.auth_svc.schema
-import tenantmesh.auth_svc.sessions.tables
-import tenantmesh.auth_svc.tokens.tables
-import tenantmesh.tenant_svc.tables
+from tenantmesh.auth_svc import tables as auth
 from tenantmesh.auth_svc.api_keys.bootstrap import create_key, list_keys, revoke_key
 from tenantmesh.runtime.row_security import Catalog, TenantOwned, declaration_of
 from tenantmesh.runtime.settings import DatabaseSettings
+from tenantmesh.tenant_svc import tables as tenant
+from tests.architecture.test_layout import ROOT
 
-METADATAS: tuple[MetaData, ...] = (tenantmesh.tenant_svc.tables.metadata, tenantmesh.auth_svc.schema.metadata)
+SERVICES: dict[str, ModuleType] = {"tenant_svc": tenant, "auth_svc": auth}
+METADATAS: tuple[MetaData, ...] = tuple(tables.metadata for tables in SERVICES.values())
 EMPTY: set[tuple[str, ...]] = set()
 TABLES: tuple[Table, ...] = tuple(table for metadata in METADATAS for table in metadata.tables.values())
 GLOBAL_NAMES: dict[str, set[tuple[str, ...]]] = {
@@ -29,6 +27,15 @@ GLOBAL_NAMES: dict[str, set[tuple[str, ...]]] = {
 """Unique constraints without the tenant, which by their meaning span tenants."""
 QUEUE = {f"jobs.pgqueuer{each}" for each in ("", "_log", "_schedules", "_statistics")}
 """The job queue's tables, which are its library's; who may do what there is in tests of the operations."""
+
+
+@pytest.mark.parametrize("service", sorted(path.name for path in ROOT.glob("*_svc")))
+def test_the_tables_of_every_capability_are_listed(service: str) -> None:
+    """Migrations, `doctor` and this file know the tables by the list."""
+    files = {".".join(path.relative_to(ROOT).with_suffix("").parts) for path in (ROOT / service).glob("*/tables.py")}
+    listed = {module.__name__.removeprefix("tenantmesh.") for module in SERVICES[service].MODULES}
+    assert files, "tables are declared in tables.py of a capability"
+    assert files <= listed, "add the module to MODULES of the service's tables.py"
 
 
 @pytest.mark.parametrize("table", TABLES, ids=str)

@@ -18,8 +18,9 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from tenantmesh.auth_svc.settings import AuthSettings
+from tenantmesh.chassis.jobs.settings import WorkerSettings
 from tenantmesh.runtime.settings import ENVIRONMENT_PREFIX, ProcessSettings
-from tenantmesh.tenant_svc.settings import TenantSettings, TenantWorkerSettings
+from tenantmesh.tenant_svc.settings import TenantSettings
 from tooling.reference.tables import code, table
 
 __all__ = ["page"]
@@ -28,10 +29,10 @@ MEANINGS = Path(__file__).with_name("meanings.toml")
 SERVICES: Mapping[str, type[ProcessSettings]] = {
     "tenant_svc": TenantSettings,
     "auth_svc": AuthSettings,
-    "worker": TenantWorkerSettings,
+    "worker": WorkerSettings,
 }
 _ALL_OF = {tuple(SERVICES): "all", ("tenant_svc", "auth_svc"): ""}
-IDLE = {"worker": {"server", "events", "quotas"}}
+IDLE = {"worker": {"server"}}
 """Groups that every process has by its class, and that this one makes no use of."""
 
 HEAD = """# Settings

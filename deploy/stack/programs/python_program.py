@@ -44,7 +44,7 @@ class PythonProgram(Program):
     """The prefix of the database roles as which it logs in, and the schema that it uses. Empty: no database."""
 
     migrates: bool = False
-    """Whether its module is the package with the schema's migrations, and with the tables in `app.metadata`."""
+    """Whether its module is the package with the schema's migrations, and with the tables in `tables.metadata`."""
 
     permissions: tuple[str, ...] | None = None
     """The permissions of its own API key in the mesh. None: it has no key."""
