@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 
 from tenantmesh.chassis.doors import Doors
@@ -35,15 +36,21 @@ class Retention:
     async def forget_allocations(self) -> int:
         """Delete a batch of reservations that have ended, with the request ids that made them."""
         keep = self._settings.allocation_retention
-        return await self._forget(locks.ALLOCATION_PRUNING, repository.forget_allocations, keep)
+        async with self._door() as connection:
+            held = await try_hold(connection, locks.ALLOCATION_PRUNING)
+            return await repository.forget_allocations(connection, keep, _BATCH) if held else 0
 
     async def forget_periods(self) -> int:
         """Delete a batch of the ledger of periods that have ended. Rows with open reservations stay, since units may
         return to them."""
         keep = self._settings.period_retention + _LONGEST_PERIOD
-        rows = await self._forget(locks.LEDGER_PRUNING, repository.forget_rows, keep)
-        return rows or await self._forget(locks.LEDGER_PRUNING, repository.forget_burns, keep)
+        return await self._forget(repository.forget_rows, keep) or await self._forget(repository.forget_burns, keep)
 
-    async def _forget(self, lock: int, forget: _Forget, keep: timedelta) -> int:
-        async with self._doors.system("delete quota rows older than the retention") as connection:
-            return await forget(connection, keep, _BATCH) if await try_hold(connection, lock) else 0
+    async def _forget(self, forget: _Forget, keep: timedelta) -> int:
+        """Delete a batch of one table of the ledger."""
+        async with self._door() as connection:
+            held = await try_hold(connection, locks.LEDGER_PRUNING)
+            return await forget(connection, keep, _BATCH) if held else 0
+
+    def _door(self) -> AbstractAsyncContextManager[Connection]:
+        return self._doors.system("delete quota rows older than the retention")
