@@ -16,7 +16,7 @@ from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.runtime.database import Connection
 from tenantmesh.tenant_svc.allocations import repository
 from tenantmesh.tenant_svc.allocations.allocation import Allocation, AllocationState, Item, Mode, NewAllocation
-from tenantmesh.tenant_svc.allocations.expiry import reserved_units
+from tenantmesh.tenant_svc.allocations.expiry import release_expired, reserved_units
 from tenantmesh.tenant_svc.allocations.refusals import allocation_closed, allocation_not_found, request_reused
 from tenantmesh.tenant_svc.allowances import accounts
 from tenantmesh.tenant_svc.allowances.ledger import Ledger
@@ -120,7 +120,7 @@ class Allocations:
         ended = 0
         for tenant_id in tenants:
             try:
-                ended += await self._ledger.reservations.release_expired(tenant_id, self._moment)
+                ended += await release_expired(self._doors, tenant_id, self._moment)
             except Unavailable:
                 continue
             except Exception:

@@ -15,7 +15,7 @@ from tenantmesh.tenant_svc.allowances import accounts
 from tenantmesh.tenant_svc.allowances.repository import LedgerKey
 from tenantmesh.tenant_svc.allowances.reservations import Reservations
 
-__all__ = ["BATCH", "StoredReservations", "reserved_units"]
+__all__ = ["BATCH", "StoredReservations", "release_expired", "reserved_units"]
 
 BATCH = 100
 """The most reservations that one transaction ends."""
@@ -36,13 +36,21 @@ class StoredReservations(Reservations):
         return await repository.any_expired(connection, tenant_id, moment)
 
     async def release_expired(self, tenant_id: TenantId, moment: datetime | None) -> int:
-        """End up to BATCH reservations. Other transactions that do the same wait, and then find them ended."""
-        async with self._doors.tenant(tenant_id) as connection:
-            expired = await repository.lock_expired(connection, tenant_id, moment, BATCH)
-            await accounts.put_back(connection, tenant_id, reserved_units(expired))
-            ids = [allocation.id for allocation in expired if allocation.id]
-            await repository.end_all(connection, tenant_id, ids, AllocationState.EXPIRED)
-        return len(expired)
+        """See Reservations."""
+        return await release_expired(self._doors, tenant_id, moment)
+
+
+async def release_expired(doors: Doors, tenant_id: TenantId, moment: datetime | None) -> int:
+    """End up to BATCH expired reservations of the tenant, and return how many. `moment` is as in Reservations.
+
+    Other transactions that do the same wait, and then find them ended. Raises Unavailable while the database is away.
+    """
+    async with doors.tenant(tenant_id) as connection:
+        expired = await repository.lock_expired(connection, tenant_id, moment, BATCH)
+        await accounts.put_back(connection, tenant_id, reserved_units(expired))
+        ids = [allocation.id for allocation in expired if allocation.id]
+        await repository.end_all(connection, tenant_id, ids, AllocationState.EXPIRED)
+    return len(expired)
 
 
 def reserved_units(allocations: Iterable[Allocation]) -> Counter[LedgerKey]:

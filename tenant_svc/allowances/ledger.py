@@ -41,7 +41,7 @@ class Ledger:
 
     def __init__(self, doors: Doors, reservations: Reservations, moment: datetime | None = None) -> None:
         self._doors = doors
-        self.reservations = reservations
+        self._reservations = reservations
         self.moment = moment
 
     async def lease(self, tenant_id: TenantId, asks: Sequence[Ask]) -> list[Slice]:
@@ -81,7 +81,7 @@ class Ledger:
                 async with self._doors.tenant(tenant_id) as connection:
                     await repository.open_accounts(connection, tenant_id, meters, self.moment)
             except Reclaimable:
-                await self.reservations.release_expired(tenant_id, self.moment)
+                await self._reservations.release_expired(tenant_id, self.moment)
             except ForeignKeyViolation as error:
                 raise no_such_tenant() from error
 
@@ -95,7 +95,7 @@ class Ledger:
         short = [ask.meter for ask in asks if found.by_meter[ask.meter].plan_left < ask.want]
         found = await accounts.with_grants(connection, tenant_id, found, short, self.moment)
         enough = all(found.left(ask.meter) >= ask.need for ask in asks)
-        if not enough and await self.reservations.any_expired(connection, tenant_id, self.moment):
+        if not enough and await self._reservations.any_expired(connection, tenant_id, self.moment):
             raise Reclaimable
         return found, enough
 
@@ -108,7 +108,7 @@ class Ledger:
         given = await accounts.given(connection, tenant_id, key)
         if given is None:
             return None
-        return max(0, given - await self.reservations.reserved(connection, tenant_id, key))
+        return max(0, given - await self._reservations.reserved(connection, tenant_id, key))
 
     async def _lease(self, connection: Connection, tenant_id: TenantId, asks: Sequence[Ask]) -> list[Slice]:
         meters = [ask.meter for ask in asks]
