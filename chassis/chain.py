@@ -23,7 +23,7 @@ from tenantmesh.interceptors import (
 )
 from tenantmesh.interceptors.backends.redis.quota_pool import RedisQuotaPool
 from tenantmesh.interceptors.backends.redis.rate_store import RedisRateStore
-from tenantmesh.interceptors.client import Credential, channel, tls_credentials
+from tenantmesh.interceptors.client import tls_credentials
 from tenantmesh.interceptors.credentials import parse_identities
 from tenantmesh.interceptors.limits import parse_rates
 from tenantmesh.interceptors.logs import AccessLog
@@ -33,7 +33,7 @@ from tenantmesh.runtime.settings import split_address
 from tenantmesh.runtime.telemetry import Telemetry
 from tenantmesh.runtime.telemetry.spans import CallSpans
 
-__all__ = ["call_spans", "make_chain", "make_mesh", "make_ports", "to_tenant_svc"]
+__all__ = ["call_spans", "make_chain", "make_mesh", "make_ports", "mesh_tls"]
 
 
 def make_chain(services: Iterable[ServiceDescriptor], ports: ChainPorts, settings: ServiceSettings) -> Chain:
@@ -94,17 +94,12 @@ def make_mesh(settings: ServiceSettings, telemetry: Telemetry) -> Mesh:
         credential=settings.mesh.credential.get_secret_value(),
         issuer=settings.tokens.issuer,
         audience=settings.tokens.audience,
-        tls=_tls(settings),
+        tls=mesh_tls(settings),
         tracer=call_spans(settings, telemetry),
     )
 
 
-def to_tenant_svc(settings: ServiceSettings) -> grpc.aio.Channel:
-    """Open a channel to tenant_svc with the service's own credential."""
-    credential = Credential(settings.mesh.credential.get_secret_value())
-    return channel(settings.mesh.tenant_target, credential=credential, tls=_tls(settings))
-
-
-def _tls(settings: ServiceSettings) -> grpc.ChannelCredentials | None:
+def mesh_tls(settings: ServiceSettings) -> grpc.ChannelCredentials | None:
+    """Return the TLS credentials for channels to other services of the mesh, or None where they speak plain text."""
     ca = settings.mesh.tls_ca
     return None if ca is None else tls_credentials(ca, settings.server.tls_cert, settings.server.tls_key)

@@ -11,9 +11,10 @@ from tenantmesh.auth_svc.gauges.outbox import GaugeOutbox
 from tenantmesh.auth_svc.gauges.reports import GrpcGaugeReports
 from tenantmesh.auth_svc.resources import AuthResources
 from tenantmesh.chassis.capability import Capability, TenantPart
-from tenantmesh.chassis.chain import to_tenant_svc
+from tenantmesh.chassis.chain import mesh_tls
 from tenantmesh.chassis.lifecycle import Part
 from tenantmesh.chassis.outbox import Relay
+from tenantmesh.interceptors.client import Credential, channel
 
 __all__ = ["PART", "REPORT_INTERVAL", "GaugesCapability", "build"]
 
@@ -33,7 +34,10 @@ class GaugesCapability(Capability):
 
 def build(resources: AuthResources) -> GaugesCapability:
     """Build the capability."""
-    reports = GrpcGaugeReports(to_tenant_svc(resources.settings))
+    settings = resources.settings
+    credential = Credential(settings.mesh.credential.get_secret_value())
+    target = channel(settings.mesh.tenant_target, credential=credential, tls=mesh_tls(settings))
+    reports = GrpcGaugeReports(target)
     relay = Relay("gauge-reports", GaugeOutbox(resources.doors), reports, interval=REPORT_INTERVAL)
     return GaugesCapability(
         name="gauges", background=[Part(close=reports.close), relay], part=PART, level_changed=relay.wake

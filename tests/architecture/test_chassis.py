@@ -29,7 +29,7 @@ EXCEPTIONS = {
 
 # Folders of services whose nouns belong to the library's own vocabulary, so that chassis may use them too.
 # A health check is the process's.
-VOCABULARY = {"allowances", "checks", "entitlements", "tenants", "tokens"}
+VOCABULARY = {"checks", "tenants", "tokens"}
 # Folders that are no capabilities.
 NO_NOUNS = {"migrations", "worker"}
 
@@ -77,7 +77,10 @@ def services_of(child: str, seen: frozenset[str] = frozenset()) -> set[str]:
 def nouns() -> set[str]:
     """The nouns of the services: the names of their capability folders, in the plural and in the singular."""
     folders = {path.parent.name for service in SERVICES for path in (ROOT / service).glob("*/__init__.py")}
-    plurals = folders - VOCABULARY - NO_NOUNS
+    return with_singulars(folders - VOCABULARY - NO_NOUNS)
+
+
+def with_singulars(plurals: set[str]) -> set[str]:
     return plurals | {plural.removesuffix("s") for plural in plurals}
 
 
@@ -117,6 +120,12 @@ def test_no_name_holds_a_noun_of_a_service(path: Path) -> None:
 def test_the_words_of_the_library_are_folders_of_services() -> None:
     folders = {path.name for service in SERVICES for path in (ROOT / service).iterdir()}
     assert folders >= VOCABULARY | NO_NOUNS, "remove the others"
+
+
+@pytest.mark.parametrize("word", sorted(VOCABULARY))
+def test_chassis_uses_every_word_of_the_library(word: str) -> None:
+    used = [name for path in chassis_files() for name in names(path)]
+    assert [name for name in used for noun in with_singulars({word}) if snake(noun) in snake(name)], "remove it"
 
 
 def test_the_package_lists_its_modules() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tenantmesh.auth_svc.settings import AuthSettings
+from tenantmesh.chassis.jobs.settings import WorkerSettings
 from tenantmesh.deploy.stack.ports import Port, PortNumbers, variables_of
 from tenantmesh.deploy.stack.programs.edge import EdgeProgram
 from tenantmesh.deploy.stack.programs.environment import (
@@ -26,7 +27,7 @@ from tenantmesh.deploy.stack.programs.service import ServiceProgram
 from tenantmesh.deploy.stack.programs.worker import WorkerProgram
 from tenantmesh.deploy.stack.state_folder import STATE_VARIABLE
 from tenantmesh.runtime.settings import variables
-from tenantmesh.tenant_svc.settings import TenantSettings, TenantWorkerSettings
+from tenantmesh.tenant_svc.settings import TenantSettings
 
 __all__ = [
     "LIBRARY_PERMISSIONS",
@@ -83,7 +84,7 @@ PROGRAMS: tuple[Program, ...] = (
         name="tenant_worker",
         module="tenantmesh.tenant_svc.worker",
         word="worker",
-        reads=TenantWorkerSettings,
+        reads=WorkerSettings,
         jobs="jobs such as plan changes",
         metrics=Port("worker_metrics", 9466, "The worker, metrics."),
         role="tenant",
