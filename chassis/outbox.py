@@ -78,8 +78,6 @@ class Relay(Generic[_R]):
         self._after = page[-1] if page else None
         outcomes = await asyncio.gather(*map(self._send, page), return_exceptions=True)
         for outcome in outcomes:
-            if isinstance(outcome, asyncio.CancelledError):
-                raise Unavailable("OUTBOX_WAITS", "a call to the recipient was cancelled") from outcome
             if isinstance(outcome, BaseException):
                 raise outcome
         return bool(page) or self._woken

@@ -17,7 +17,7 @@ from tenantmesh.deploy.stack.programs.program import AddressLine
 from tenantmesh.deploy.stack.programs.python_program import PythonProgram
 from tenantmesh.deploy.stack.stack import Stack
 
-__all__ = ["StopRequested", "dev"]
+__all__ = ["StopRequested", "dev", "first_commands"]
 
 _WATCH_SECONDS = 0.5
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

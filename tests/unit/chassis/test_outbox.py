@@ -155,3 +155,4 @@ async def test_a_call_that_was_cancelled_is_made_again() -> None:
         await outbox.until(lambda: outbox.attempts >= 16)
         del outbox.refused[3]
         await outbox.until(outbox.all_told)
+    assert outbox.all_told()
