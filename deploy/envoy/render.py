@@ -88,7 +88,8 @@ def connection_manager(settings: EdgeSettings, contract: Contract) -> Json:
         server_header_transformation="PASS_THROUGH",
         normalize_path=True,
         path_with_escaped_slashes_action="KEEP_UNCHANGED",
-        common_http_protocol_options={"headers_with_underscores_action": "REJECT_REQUEST"},
+        # A service could take x-tenant_id for x-tenant-id.
+        common_http_protocol_options={"headers_with_underscores_action": "DROP_HEADER"},
         # Probes of some load balancers and proxies speak HTTP/1.0, which has no host header.
         http_protocol_options={"accept_http_10": True, "default_host_for_http_10": NO_HOST},
         http2_protocol_options={"max_concurrent_streams": settings.limits.streams_per_connection},

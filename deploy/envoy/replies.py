@@ -30,7 +30,6 @@ REPLIES: dict[int, tuple[int, str]] = {
 }
 # Envoy's detail of a refusal that has no words for the caller → canonical code, message.
 DETAILS = {
-    "http[12].unexpected_underscore": (3, "A header's name has an underscore. Use letters, digits and hyphens."),
     "http1.invalid_characters": (3, "A header's value has a control character. Remove it."),
     "http1.content_length_and_chunked_not_allowed": (3, "content-length excludes transfer-encoding. Send one."),
     "missing_host_header": (3, "The request has no host header. Send one."),

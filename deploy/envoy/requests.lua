@@ -150,15 +150,15 @@ local function utf8(code)
   return string.char(0xE0 + math.floor(code / 0x1000), 0x80 + math.floor(code / 0x40) % 0x40, 0x80 + code % 0x40)
 end
 
-local ESCAPES = {b = "\b", f = "\f", n = "\n", r = "\r", t = "\t"}
+local ESCAPES = {b = "\b", f = "\f", n = "\n", r = "\r", t = "\t", ['"'] = '"', ["\\"] = "\\", ["/"] = "/"}
 
 -- Returns a name without its escapes, so that two spellings of one name are equal. The halves of a pair stay halves.
-local function unescaped(name)
+local function unescaped(name, at)
   return (name:gsub("\\(.)(%x?%x?%x?%x?)", function(character, digits)
     if character == "u" and #digits == 4 then
       return utf8(tonumber(digits, 16))
     end
-    return (ESCAPES[character] or character) .. digits
+    return (ESCAPES[character] or malformed(at)) .. digits
   end))
 end
 
@@ -219,7 +219,7 @@ local function object(text, at, fields, values, depth, bound)
     local stop = string_end(text, at)
     local name = text:sub(at + 1, stop - 1)
     local field
-    field, name = member(fields, name:find("\\", 1, true) and unescaped(name) or name, depth, bound)
+    field, name = member(fields, name:find("\\", 1, true) and unescaped(name, at) or name, depth, bound)
     trail[depth] = name
     if seen[name] then
       refuse("400", location(depth), " is given twice. Send it once.")

@@ -70,7 +70,7 @@ async def test_a_page_can_read_every_answer(
 
 @pytest.mark.parametrize(
     ("method", "headers", "status"),
-    [("GET", [("x-mine", "a" * 20_000)], 431), ("GET", [("x_y", "z")], 400), ("FOO", [], 400)],
+    [("GET", [("x-mine", "a" * 20_000)], 431), ("FOO", [], 400)],
 )
 async def test_a_page_can_read_a_refusal_that_comes_before_its_headers_are_read(
     edge: Edge, method: str, headers: Headers, status: int

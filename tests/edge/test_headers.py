@@ -21,6 +21,7 @@ UNREAD = [
     ("sec-ch-ua", "“Browser”".encode()),
     ("x-city", "São Paulo".encode()),
     ("x-city", b"a\tb"),
+    ("x_city", b"a name that proxies take for x-city"),
 ]
 
 
