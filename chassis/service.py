@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ from tenantmesh.chassis.lifecycle import Lifecycle, Part
 from tenantmesh.chassis.servicers import registrations
 from tenantmesh.chassis.settings import ServiceSettings
 from tenantmesh.interceptors import ChainPorts, trace_context
+from tenantmesh.interceptors.tasks import cancel
 from tenantmesh.runtime import redis_client, row_security
 from tenantmesh.runtime.database import Database
 from tenantmesh.runtime.health import Check, Health
@@ -34,6 +36,18 @@ class Connections:
         self.database = Database(settings.database, schema=schema, tracer=telemetry.transactions(trace_context))
         self.redis = redis_client.connect(settings.redis)
         self.mesh = make_mesh(settings, telemetry)
+
+    def key_check(self) -> Part:
+        """Return the part that has auth_svc judge the service's own key, in the background: it may start later."""
+        checks: list[asyncio.Task[None]] = []
+
+        async def start() -> None:
+            checks.append(asyncio.create_task(self.mesh.check_key(), name="own-key"))
+
+        async def close() -> None:
+            await asyncio.gather(*map(cancel, checks))
+
+        return Part(start=start, close=close)
 
     def parts(self, metadata: MetaData, package: str) -> list[Part]:
         """Return the parts that open, verify and close the connections. The database must isolate tenants.
@@ -61,17 +75,19 @@ def assemble(
     services: Mapping[ServiceDescriptor, AddToServer],
     metadata: MetaData,
     package: str,
+    beside: Sequence[Part] = (),
 ) -> Application:
     """Put a service together: its servicers behind the chain, its health checks, and its start and close.
 
     package: the service's package, whose newest migration the database must have.
+    beside: parts that are no capability's, started before all of these.
 
     Raises PolicyError for policies that can't be kept, and TypeError for a method that no capability answers.
     """
     chain = make_chain(services, ports, settings)
     background = [part for capability in capabilities for part in capability.background]
     checks = [check for capability in capabilities for check in capability.checks]
-    life = Lifecycle([*connections.parts(metadata, package), *background, chain])
+    life = Lifecycle([*connections.parts(metadata, package), *beside, *background, chain])
     health = {service.full_name: [Check("database", connections.database.check), *checks] for service in services}
     return Application(
         services=registrations(services, capabilities),

@@ -1,27 +1,65 @@
-"""The entry point of the command line `tenantmesh`. The commands are imported late, since a plain install lacks
-what they need.
-"""
+"""The command line `tenantmesh`: puts the subcommands together and turns errors into lines and exit codes."""
 
 from __future__ import annotations
 
-import importlib
+import importlib.metadata
 import sys
+from typing import Annotated
 
-__all__ = ["main"]
+import typer
 
-_NEEDED = (
-    "tenantmesh: the command line needs more than the library: {name} is not installed.\n"
-    "            Install it: pip install 'tenantmesh[server]', and for `tenantmesh dev` also 'tenantmesh[embedded]'\n"
+from tenantmesh.deploy.commands import edge, operator
+from tenantmesh.deploy.commands.console import PRODUCT, Console
+from tenantmesh.deploy.commands.demo import demo
+from tenantmesh.deploy.commands.dev import dev
+from tenantmesh.deploy.commands.doctor import doctor
+from tenantmesh.deploy.commands.failures import in_words
+from tenantmesh.deploy.commands.migrate import migrate
+from tenantmesh.deploy.commands.reset import reset
+from tenantmesh.deploy.commands.serve import serve
+from tenantmesh.deploy.stack.errors import StackError
+from tenantmesh.interceptors.errors import MeshError
+from tenantmesh.runtime.database import DatabaseError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="tenantmesh",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
 )
+app.command()(dev)
+app.command()(demo)
+app.command()(serve)
+app.command()(migrate)
+app.command()(doctor)
+app.command()(reset)
+app.add_typer(operator.app, name="operator")
+app.add_typer(edge.app, name="edge")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        Console().plain(f"{PRODUCT} {importlib.metadata.version(PRODUCT)}")
+        raise typer.Exit
+
+
+@app.callback(help="The tenancy layer of a gRPC mesh.")
+def common(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_print_version)
+    ] = False,
+) -> None:
+    """Take the options that stand before a command."""
+    del version
 
 
 def main() -> None:
     """Run the command line. Exit code 0: done; 1: it could not be done, and a line says why; 2: wrong usage."""
     try:
-        commands = importlib.import_module("tenantmesh.deploy.commands.app")
-    except ModuleNotFoundError as error:
-        if (error.name or "").startswith("tenantmesh"):
-            raise
-        sys.stderr.write(_NEEDED.format(name=error.name))
+        app()
+    except (StackError, MeshError, DatabaseError, OSError) as error:
+        failure = in_words(error)
+        Console().error(failure.message, failure.remedy)
         sys.exit(1)
-    commands.run()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable
 from typing import Any, Final, TypeVar
 
@@ -18,6 +19,7 @@ from tenantmesh.interceptors.chain import Chain, ChainPorts, ChainSettings
 from tenantmesh.interceptors.client import Credential, channel
 from tenantmesh.interceptors.directories.entitlements import EntitlementDirectory
 from tenantmesh.interceptors.directories.tenants import TenantDirectory
+from tenantmesh.interceptors.errors import Unavailable
 from tenantmesh.interceptors.leases.allowances import LeasedQuota
 from tenantmesh.interceptors.limits import RateLimiter
 from tenantmesh.interceptors.quotas import QuotaPool
@@ -28,6 +30,9 @@ from tenantmesh.tenant.v1.quota_service_pb2_grpc import QuotaServiceStub
 from tenantmesh.tenant.v1.tenant_service_pb2_grpc import TenantServiceStub
 
 __all__ = ["Mesh"]
+
+CHECK_PAUSE = 5.0
+"""Seconds between the questions of `Mesh.check_key` while auth_svc does not answer."""
 
 S = TypeVar("S")
 
@@ -58,6 +63,7 @@ class Mesh:
         self._tracer = tracer
         self._issuer = issuer
         self._audience = audience
+        self._credential = credential
         own = Credential(credential)
         self._tenant_svc: Final = _LazyChannel(lambda: channel(tenant_target, credential=own, tls=tls, tracer=tracer))
         self._auth_svc: Final = _LazyChannel(lambda: channel(auth_target, credential=own, tls=tls, tracer=tracer))
@@ -105,6 +111,18 @@ class Mesh:
         """Make a chain for the services of these protos (`notes_service_pb2.DESCRIPTOR`), with ports as in `ports`."""
         ports = self.ports(limiter=limiter, pool=pool, observer=observer, tracer=tracer)
         return Chain(_services(protos), ports, settings, complete=False, disconnect=self.close)
+
+    async def check_key(self) -> None:
+        """Ask auth_svc whether it accepts this service's key, until it answers. A refused key is in the log then."""
+        while True:
+            try:
+                await self.api_keys.verify(self._credential)
+            except Unavailable as error:
+                if error.reason == "MESH_KEY_REFUSED":
+                    return
+                await asyncio.sleep(CHECK_PAUSE)
+            else:
+                return
 
     async def close(self) -> None:
         """Close the channels. A call that comes later opens them anew.

@@ -64,5 +64,12 @@ async def build(settings: TenantSettings, telemetry: Telemetry) -> Application:
         ledger=capabilities.ledger,
     )
     return assemble(
-        settings, connections, capabilities.all, ports, services=SERVICES, metadata=metadata, package=PACKAGE
+        settings,
+        connections,
+        capabilities.all,
+        ports,
+        services=SERVICES,
+        metadata=metadata,
+        package=PACKAGE,
+        beside=[connections.key_check()],
     )

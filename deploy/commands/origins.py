@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from tenantmesh.deploy import envoy
+from tenantmesh.deploy.stack.programs.edge import ORIGINS_VARIABLE
 
 __all__ = ["OriginsOption"]
 
@@ -25,7 +26,7 @@ OriginsOption = Annotated[
     list[str] | None,
     typer.Option(
         "--cors-origin",
-        envvar="TENANTMESH_CORS_ORIGINS",
+        envvar=ORIGINS_VARIABLE,
         callback=_checked,
         help="An origin whose pages may call the edge, as https://app.example.com; `*` is any one label of the host. "
         "Again for each; spaces between them in the variable.",

@@ -11,7 +11,7 @@ import psutil
 import pytest
 from typer.testing import CliRunner
 
-from tenantmesh.deploy.commands.app import app
+from tenantmesh.deploy.cli import app
 from tenantmesh.deploy.commands.diagnosis import examine
 from tenantmesh.deploy.stack.ports import Port, is_free
 from tenantmesh.deploy.stack.programs import table

@@ -12,7 +12,7 @@ import pytest
 from pydantic import ValidationError
 from typer.testing import CliRunner
 
-from tenantmesh.deploy.commands.app import app
+from tenantmesh.deploy.cli import app
 from tenantmesh.deploy.stack.engines.engines import Engines
 from tenantmesh.deploy.stack.paths import write_private
 from tenantmesh.deploy.stack.programs import table

@@ -8,7 +8,7 @@ from typing import Any
 
 import typer.main
 
-from tenantmesh.deploy.commands.app import app
+from tenantmesh.deploy.cli import app
 from tooling.reference.tables import code, table
 
 __all__ = ["page"]

@@ -16,9 +16,10 @@ from tenantmesh.deploy.stack.programs.program import AddressLine, Program, Progr
 from tenantmesh.deploy.stack.supervision.command import Command
 from tenantmesh.runtime.settings import ENVIRONMENT_PREFIX, ServerSettings
 
-__all__ = ["NO_ENVOY", "EdgeProgram", "healthz"]
+__all__ = ["NO_ENVOY", "ORIGINS_VARIABLE", "EdgeProgram", "healthz"]
 
 NO_ENVOY = "no Envoy for this platform - REST and gRPC-Web are off, gRPC works"
+ORIGINS_VARIABLE = "TENANTMESH_CORS_ORIGINS"
 _PROBE_SECONDS = 1.0
 _WORKERS = {name: f"{ENVIRONMENT_PREFIX}SERVER_{name.upper()}" for name in ("workers", "worker_port_step")}
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from tenantmesh.auth_svc.settings import AuthSettings
 from tenantmesh.chassis.jobs.settings import WorkerSettings
 from tenantmesh.deploy.stack.ports import Port, PortNumbers, variables_of
-from tenantmesh.deploy.stack.programs.edge import EdgeProgram
+from tenantmesh.deploy.stack.programs.edge import ORIGINS_VARIABLE, EdgeProgram
 from tenantmesh.deploy.stack.programs.environment import (
     database,
     directory,
@@ -110,8 +110,8 @@ def default_ports() -> PortNumbers:
 
 
 def command_line_variables() -> frozenset[str]:
-    """Return the variables that only the command line reads: the state folder and the ports."""
-    return frozenset({STATE_VARIABLE}.union(*(variables_of(port.name) for port in ports())))
+    """Return the variables that only the command line reads: those of its options."""
+    return frozenset({STATE_VARIABLE, ORIGINS_VARIABLE}.union(*(variables_of(port.name) for port in ports())))
 
 
 def known_variables() -> frozenset[str]:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 import json
-import sys
 from pathlib import Path
 
 import pytest
 
 from tenantmesh.auth_svc.schema import OUTAGE
-from tenantmesh.deploy import cli
 from tenantmesh.deploy.commands.failures import in_words
 from tenantmesh.deploy.stack.programs import table
 from tenantmesh.interceptors.errors import FieldViolation, InvalidArgument
@@ -142,17 +139,6 @@ def test_behind_a_refusal_for_callers_the_cause_is_told() -> None:
 def test_wrong_fields_are_told_without_the_words_of_the_api() -> None:
     error = InvalidArgument.fields([FieldViolation("name", "must be short")])
     assert in_words(error).message == "name: must be short."
-
-
-def test_a_library_without_the_server_says_what_to_install(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setitem(sys.modules, "typer", None)
-    monkeypatch.delitem(sys.modules, "tenantmesh.deploy.commands.app", raising=False)
-    with pytest.raises(SystemExit) as ended:
-        importlib.reload(cli).main()
-    assert ended.value.code == 1
-    assert "pip install 'tenantmesh[server]'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

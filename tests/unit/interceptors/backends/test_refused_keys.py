@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -10,6 +11,7 @@ import grpc
 import pytest
 from google.rpc import error_details_pb2, status_pb2
 
+from tenantmesh.interceptors import mesh as library
 from tenantmesh.interceptors.backends.grpc import answers
 from tenantmesh.interceptors.backends.grpc.credentials import GrpcApiKeyVerifier
 from tenantmesh.interceptors.backends.grpc.entitlements import GrpcEntitlementSource
@@ -119,3 +121,16 @@ async def test_a_key_that_may_not_lease_is_logged(caplog: pytest.LogCaptureFixtu
 def test_a_mesh_without_a_key_is_refused_at_once(credential: str) -> None:
     with pytest.raises(ValueError, match="tenantmesh operator create"):
         Mesh(tenant_target="127.0.0.1:1", auth_target="127.0.0.1:1", credential=credential)
+
+
+async def test_the_key_is_checked_until_auth_svc_answers(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(library, "CHECK_PAUSE", 0.0)
+    answers_of_auth = iter([AWAY, AWAY, UNKNOWN])
+    mesh = Mesh(tenant_target="127.0.0.1:1", auth_target="127.0.0.1:1", credential="tmk_x")
+    mesh.api_keys = GrpcApiKeyVerifier(lambda: Refusing(next(answers_of_auth)))
+    async with asyncio.timeout(5):
+        await mesh.check_key()
+    assert next(answers_of_auth, None) is None
+    assert "auth_svc refuses this service's own key: CREDENTIALS_INVALID" in caplog.text
