@@ -128,7 +128,7 @@ def test_required_fields_and_bounds_are_those_that_the_comments_state(document: 
     for operation in operations(document).values():
         for parameter in operation.get("parameters", ()):
             if parameter.get("name") == "pageSize":
-                assert (parameter["schema"]["minimum"], parameter["schema"]["maximum"]) == (0, 1000)
+                assert (parameter["schema"]["minimum"], parameter["schema"].get("maximum")) == (0, None)
 
 
 def test_streams_say_in_which_forms_they_come(document: dict[str, Any], contract: Contract) -> None:

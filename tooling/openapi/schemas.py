@@ -98,8 +98,10 @@ def _bound(schema: Json, described: Json, required: bool, schemas: Json) -> None
                 schema["minLength"] = int(found[1])
         if found := _NAME.search(text):
             schema |= {"minLength": int(found[1]), "maxLength": int(found[2]), "pattern": _PATTERNS[found[3]]}
+    elif kind == "integer" and "Zero means" in text:
+        schema["minimum"] = 0  # a larger page size than the largest is taken for the largest (AIP-158)
     elif kind == "integer" and (found := _NUMBERS.search(text)):
-        schema |= {"minimum": 0 if "Zero means" in text else int(found[1]), "maximum": int(found[2])}
+        schema |= {"minimum": int(found[1]), "maximum": int(found[2])}
     elif kind == "array" and (found := _ITEMS.search(text)):
         schema |= {"minItems": int(found[1]), "maxItems": _number(found[2])}
 
