@@ -11,7 +11,8 @@ from typing import Any, cast
 import pytest
 from typer.testing import CliRunner
 
-from tenantmesh.deploy.commands import app, dev
+from tenantmesh.deploy import cli
+from tenantmesh.deploy.commands import dev
 from tenantmesh.deploy.stack.programs import table
 from tenantmesh.deploy.stack.programs.edge import EdgeProgram
 from tenantmesh.deploy.stack.programs.program import Surroundings
@@ -64,7 +65,7 @@ def test_the_origins_of_the_stack_reach_it(tmp_path: Path) -> None:
 def test_a_written_configuration_has_its_origins(arguments: list[str], variable: str, tmp_path: Path) -> None:
     output = tmp_path / "edge.json"
     environment = {VARIABLE: variable} if variable else {}
-    done = CliRunner().invoke(app.app, ["edge", "render", str(output), *arguments], env=environment)
+    done = CliRunner().invoke(cli.app, ["edge", "render", str(output), *arguments], env=environment)
     assert done.exit_code == 0, done.output
     written = output.read_text()
     assert "localhost\\\\:5173" in written
@@ -73,7 +74,7 @@ def test_a_written_configuration_has_its_origins(arguments: list[str], variable:
 
 @pytest.mark.parametrize("origin", ["app.example.com", "https://app.example.com/", "*", "https://a b"])
 def test_what_no_browser_sends_is_no_origin(origin: str, tmp_path: Path) -> None:
-    done = CliRunner().invoke(app.app, ["edge", "render", str(tmp_path / "edge.json"), "--cors-origin", origin])
+    done = CliRunner().invoke(cli.app, ["edge", "render", str(tmp_path / "edge.json"), "--cors-origin", origin])
     assert done.exit_code == 2
     assert "is no origin" in " ".join(done.output.split())
 
@@ -97,6 +98,6 @@ def test_dev_hands_the_origins_to_its_stack(monkeypatch: pytest.MonkeyPatch, tmp
 
     monkeypatch.setattr(dev, "Stack", Stopped)
     monkeypatch.setattr(signal, "signal", lambda *_: None)
-    done = CliRunner().invoke(app.app, ["dev", "--state", str(tmp_path)], env={VARIABLE: " ".join(ORIGINS)})
+    done = CliRunner().invoke(cli.app, ["dev", "--state", str(tmp_path)], env={VARIABLE: " ".join(ORIGINS)})
     assert done.exit_code == 0, done.output
     assert tuple(given["cors_origins"]) == ORIGINS
