@@ -88,11 +88,7 @@ def connection_manager(settings: EdgeSettings, contract: Contract) -> Json:
         server_header_transformation="PASS_THROUGH",
         normalize_path=True,
         path_with_escaped_slashes_action="KEEP_UNCHANGED",
-        # A service could take x-tenant_id for x-tenant-id.
-        common_http_protocol_options={"headers_with_underscores_action": "DROP_HEADER"},
-        # Probes of some load balancers and proxies speak HTTP/1.0, which has no host header.
-        http_protocol_options={"accept_http_10": True, "default_host_for_http_10": NO_HOST},
-        http2_protocol_options={"max_concurrent_streams": settings.limits.streams_per_connection},
+        **protocols(settings),
         max_request_headers_kb=settings.limits.request_headers_kib,
         request_headers_timeout=seconds(settings.limits.request_headers),
         stream_idle_timeout=seconds(settings.limits.idle_stream),
@@ -101,6 +97,17 @@ def connection_manager(settings: EdgeSettings, contract: Contract) -> Json:
     )
     manager |= client_identity(settings.downstream_tls)
     return {"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}
+
+
+def protocols(settings: EdgeSettings) -> Json:
+    """Return what is read of each version of HTTP."""
+    return {
+        # A service could take x-tenant_id for x-tenant-id.
+        "common_http_protocol_options": {"headers_with_underscores_action": "DROP_HEADER"},
+        # Probes of some load balancers and proxies speak HTTP/1.0, which has no host header.
+        "http_protocol_options": {"accept_http_10": True, "default_host_for_http_10": NO_HOST},
+        "http2_protocol_options": {"max_concurrent_streams": settings.limits.streams_per_connection},
+    }
 
 
 def internal_headers() -> Json:
