@@ -121,6 +121,25 @@ def test_what_the_transcoder_can_not_do_is_refused(tmp_path: Path) -> None:
         render(with_contract(tmp_path, changed))
 
 
+@pytest.mark.parametrize(
+    ("path", "body", "words"),
+    [
+        ("/api/v1/things/{slug=**}", "", "slug=\\*\\*"),
+        ("/api/v1/things/{nobody}", "", "nobody"),
+        ("/api/v1/things", "slug", "the body slug must be a message"),
+        ("/api/v1/things", "nobody", "the body nobody must be a message"),
+    ],
+)
+def test_a_binding_whose_fields_can_not_be_checked_is_refused(path: str, body: str, words: str, tmp_path: Path) -> None:
+    changed = contract()
+    services = (service for file in changed.file for service in file.service)
+    method = next(method for service in services for method in service.method if method.name == "CreateTenant")
+    rule = method.options.Extensions[annotations_pb2.http].additional_bindings.add(post=path, body=body)
+    assert rule.post == path
+    with pytest.raises(UnusableContract, match=words):
+        render(with_contract(tmp_path, changed))
+
+
 def test_a_request_with_a_field_called_tenant_is_refused(tmp_path: Path) -> None:
     changed = contract()
     file = next(file for file in changed.file if file.package == "tenantmesh.tenant.v1" and file.service)

@@ -50,6 +50,8 @@ def refused(answer: Answer, status: int, code: int) -> str:
         ("OPTIONS", "*", [], None, 404, 5, "begins with /"),
         ("POST", "/tenantmesh.tenant.v1.TenantService/GetTenant", JSON, b"{}", 404, 5, "Nothing is served"),
         ("GET", f"{TENANT}?bogus=1", [], None, 400, 3, "bogus"),
+        ("GET", f"{WATCH}?snapshot=true&cursor=a", [], None, 400, 3, "cursor and snapshot exclude each other"),
+        ("GET", "/api/v1/tenants:resolve?slug=a&tenant_id=b", [], None, 400, 3, "exclude each other"),
         ("GET", "/api/v1/tenants?pageSize=many", [], None, 400, 3, "page_size"),
         ("GET", f"{TENANT}?tenant=a&tenant=b", [], None, 400, 3, "once"),
         ("GET", "/api/v1/tenants?tenant=a&pageSize=1&tenant=a", [], None, 400, 3, "once"),
