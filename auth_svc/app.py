@@ -12,7 +12,7 @@ from tenantmesh.auth_svc.resources import AuthResources
 from tenantmesh.auth_svc.schema import OUTAGE, SCHEMA
 from tenantmesh.auth_svc.settings import AuthSettings
 from tenantmesh.auth_svc.tables import metadata
-from tenantmesh.chassis.chain import make_ports
+from tenantmesh.chassis.chain import call_spans, make_ports
 from tenantmesh.chassis.doors import Doors
 from tenantmesh.chassis.service import AddToServer, Connections, assemble
 from tenantmesh.interceptors import TenantDirectory
@@ -36,7 +36,14 @@ async def build(settings: AuthSettings, telemetry: Telemetry) -> Application:
     mesh, doors = connections.mesh, Doors(connections.database, OUTAGE)
     tenants = TenantDirectory(mesh.tenant_source)
     capabilities = AuthCapabilities(
-        AuthResources(settings=settings, doors=doors, redis=connections.redis, kek=kek, tenants=tenants)
+        AuthResources(
+            settings=settings,
+            doors=doors,
+            redis=connections.redis,
+            kek=kek,
+            tenants=tenants,
+            tracer=call_spans(settings, telemetry),
+        )
     )
     ports = make_ports(
         settings,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tenantmesh.auth_svc.settings import AuthSettings
 from tenantmesh.chassis.doors import Doors
-from tenantmesh.interceptors import TenantDirectory
+from tenantmesh.interceptors import CallTracer, TenantDirectory
 from tenantmesh.runtime.encryption import KeyEncryptionKey
 from tenantmesh.runtime.redis_client import StoreClient
 
@@ -22,3 +22,4 @@ class AuthResources:
     redis: StoreClient
     kek: KeyEncryptionKey
     tenants: TenantDirectory
+    tracer: CallTracer | None = None

@@ -28,7 +28,7 @@ from tenantmesh.interceptors.logs import AccessLog, log_context, security_event,
 from tenantmesh.interceptors.mesh import Mesh
 from tenantmesh.interceptors.policy import PolicyError
 from tenantmesh.interceptors.quotas import QuotaLedger, QuotaPool
-from tenantmesh.interceptors.records import CallObserver, CallTracer
+from tenantmesh.interceptors.records import CallObserver, CallTracer, TraceContext
 from tenantmesh.interceptors.roles import DEFAULT_ROLES
 from tenantmesh.interceptors.stopping import stop_signal
 from tenantmesh.interceptors.tenants import TenantChange, TenantId, TenantRecord, TenantSource, TenantState
@@ -76,6 +76,7 @@ __all__ = [
     "TenantSource",
     "TenantState",
     "TokenVerifier",
+    "TraceContext",
     "channel",
     "current_call",
     "log_context",

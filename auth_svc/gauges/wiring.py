@@ -36,7 +36,9 @@ def build(resources: AuthResources) -> GaugesCapability:
     """Build the capability."""
     settings = resources.settings
     credential = Credential(settings.mesh.credential.get_secret_value())
-    target = channel(settings.mesh.tenant_target, credential=credential, tls=mesh_tls(settings))
+    target = channel(
+        settings.mesh.tenant_target, credential=credential, tls=mesh_tls(settings), tracer=resources.tracer
+    )
     reports = GrpcGaugeReports(target)
     relay = Relay("gauge-reports", GaugeOutbox(resources.doors), reports, interval=REPORT_INTERVAL)
     return GaugesCapability(

@@ -164,3 +164,13 @@ def test_the_descriptor_set_is_found_in_a_wheel_too(tmp_path: Path, monkeypatch:
 
 def test_a_checkout_reads_what_was_generated_last() -> None:
     assert EdgeSettings().descriptors.samefile(ROOT / "gen" / "descriptors.binpb")
+
+
+def test_the_edge_makes_spans_where_a_collector_is_set(tmp_path: Path) -> None:
+    assert "otlp" not in json.dumps(render(EdgeSettings()))
+    rendered = render(replace(EdgeSettings(), otlp="collector.test:4317", trace_ratio=0.5))
+    (cluster,) = [each for each in rendered["static_resources"]["clusters"] if each["name"] == "otlp"]
+    assert "collector.test" in json.dumps(cluster)
+    assert '"random_sampling": {"value": 50.0}' in json.dumps(rendered)
+    with pytest.raises(ValueError, match="host:port"):
+        render(replace(EdgeSettings(), otlp="collector.test"))

