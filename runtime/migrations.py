@@ -58,7 +58,12 @@ class Revisions:
 
 
 class MigrationRefused(InternalDatabaseError):
-    """The database, or alembic, refused to migrate or to say where the schema is. The message has its words."""
+    """The database, or alembic, refused to migrate or to say where the schema is. The message has its words.
+
+    newer: the schema is at a migration that this version does not have.
+    """
+
+    newer = False
 
 
 def schema_of(owner: str) -> str:
@@ -124,7 +129,9 @@ def _refusal(error: DBAPIError | CommandError) -> InternalDatabaseError | Databa
     """Return our error for one of SQLAlchemy or alembic, in the server's words: migrations hold no rows."""
     told = next((each for each in _causes(error) if isinstance(each, asyncpg.PostgresError)), None)
     if told is None:
-        return MigrationRefused(str(error).strip())
+        refusal = MigrationRefused(str(error).strip())
+        refusal.newer = isinstance(error, CommandError)
+        return refusal
     meaning = translated(told)
     if isinstance(meaning, DatabaseUnavailable):
         return meaning

@@ -118,6 +118,7 @@ class DatabaseSettings(Group):
     acquire_timeout: Duration = timedelta(seconds=1)
     connect_timeout: Duration = timedelta(seconds=2)
     command_timeout: Duration = timedelta(seconds=6)
+    max_connection_age: Annotated[Duration, Field(ge=timedelta(seconds=1))] = timedelta(minutes=15)
 
 
 class RedisSettings(Group):

@@ -15,6 +15,10 @@ from tenantmesh.runtime.migrations import MigrationRefused, Revisions, current_a
 __all__ = ["migrate", "owners", "revisions"]
 
 
+_RIGHTS = "Run deploy/postgres/roles.sql in this database as a superuser, then `tenantmesh migrate` again."
+_NEWER = "A newer version has migrated this database. Use that version or a later one."
+
+
 def owners() -> dict[str, str]:
     """Return the packages that have migrations, each with the role that owns its schema."""
     return {program.module: f"{program.role}_owner" for program in python_programs() if program.migrates}
@@ -47,8 +51,7 @@ def _run(work: Coroutine[Any, Any, dict[str, Revisions]]) -> dict[str, Revisions
         return run_blocking(work)
     except MigrationRefused as error:
         raise StackError(
-            f"the migrations are refused: {error}.",
-            remedy="Run deploy/postgres/roles.sql in this database as a superuser, then `tenantmesh migrate` again.",
+            f"the migrations are refused: {str(error).rstrip('.')}.", remedy=_NEWER if error.newer else _RIGHTS
         ) from error
 
 

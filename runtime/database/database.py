@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from urllib.parse import parse_qs, urlsplit
 from uuid import UUID
 
@@ -19,6 +19,7 @@ from tenantmesh.runtime.database.errors import (
 )
 from tenantmesh.runtime.database.listener import Listener
 from tenantmesh.runtime.database.pool import Pool, RawConnection
+from tenantmesh.runtime.database.poolers import PooledSessions, refuse_pooler, startup_refused
 from tenantmesh.runtime.database.traced import TracedTransaction, TransactionTracer
 from tenantmesh.runtime.database.transaction import Door, Record, Transaction
 from tenantmesh.runtime.settings import DatabaseSettings
@@ -76,10 +77,8 @@ class Database:
         self.schema = schema
         self._tracer = tracer
         self._settings = settings
-        self._tenant_door = Door(Pool(self._connect_tenant, size=settings.pool_size, timeout=settings.acquire_timeout))
-        self._system_door = Door(
-            Pool(self._connect_system, size=settings.system_pool_size, timeout=settings.acquire_timeout)
-        )
+        self._tenant_door = self._door(self._connect_tenant, settings.pool_size)
+        self._system_door = self._door(self._connect_system, settings.system_pool_size)
         self._probe: RawConnection | None = None
         self._probing = asyncio.Lock()
 
@@ -89,8 +88,14 @@ class Database:
         return self._settings.system_url is not None
 
     async def open(self) -> None:
-        """Prove that the database answers. Raises DatabaseUnavailable, or InternalDatabaseError for a refused login."""
+        """Prove that the database answers, and that its sessions are ours.
+
+        Raises DatabaseUnavailable, LoginRefused, and PooledSessions for a pooler that shares sessions.
+        """
         await self.check()
+        await refuse_pooler(self._connect_tenant, "TENANTMESH_DATABASE_URL")
+        if self.has_system_door:
+            await refuse_pooler(self._connect_system, "TENANTMESH_DATABASE_SYSTEM_URL")
 
     async def close(self) -> None:
         """Close both doors and wait until their connections are gone."""
@@ -154,6 +159,10 @@ class Database:
                 self._drop_probe()
                 raise
 
+    def _door(self, connect: Callable[[], Awaitable[RawConnection]], size: int) -> Door:
+        settings = self._settings
+        return Door(Pool(connect, size=size, timeout=settings.acquire_timeout, age=settings.max_connection_age))
+
     async def _ask_probe(self) -> None:
         if self._probe is None or self._probe.is_closed():
             self._probe = await self._connect_tenant()
@@ -181,12 +190,12 @@ class Database:
                 search_path=f"{self.schema}, pg_catalog",
             )
         except Exception as error:
-            raise _naming(name, translated(error)) from error
+            raise _naming(name, startup_refused(error) or translated(error)) from error
 
 
 def _naming(variable: str, error: DatabaseError) -> DatabaseError:
     """Return the error with the variable in which a person can correct it."""
-    return LoginRefused(f"{variable}: {error}") if isinstance(error, LoginRefused) else error
+    return type(error)(f"{variable}: {error}") if isinstance(error, LoginRefused | PooledSessions) else error
 
 
 def _refuse_no_tenant(tenant_id: UUID) -> None:

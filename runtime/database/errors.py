@@ -2,7 +2,8 @@
 
 DatabaseError
 ├── DatabaseUnavailable     not reachable, too slow, a standby, pool exhausted: try later
-│   └── CommitUnknown       contact was lost while committing: the work may or may not be stored
+│   ├── CommitUnknown       contact was lost while committing: the work may or may not be stored
+│   └── StandbyReached      the server is a standby, which takes no writes
 ├── TransactionConflict     deadlock or serialization failure: run the transaction again
 ├── ConstraintViolation     .constraint names it
 │   ├── UniqueViolation
@@ -26,6 +27,7 @@ __all__ = [
     "ForeignKeyViolation",
     "InternalDatabaseError",
     "LoginRefused",
+    "StandbyReached",
     "TransactionConflict",
     "UniqueViolation",
     "begin_failed",
@@ -43,6 +45,10 @@ class DatabaseUnavailable(DatabaseError):
 
 class CommitUnknown(DatabaseUnavailable):
     """Contact was lost after COMMIT was sent: the transaction may have been stored. Retry only what is idempotent."""
+
+
+class StandbyReached(DatabaseUnavailable):
+    """The server takes no writes: it is a standby, as after a failover. A new connection may reach the primary."""
 
 
 class TransactionConflict(DatabaseError):
@@ -109,7 +115,7 @@ def translated(error: BaseException) -> DatabaseError:
 def begin_failed(error: BaseException) -> DatabaseError:
     """Return our error for a transaction that could not begin. A standby refuses to begin one that may write."""
     if isinstance(error, asyncpg.PostgresError) and error.sqlstate in _NO_WRITES:
-        return DatabaseUnavailable(f"the database is a standby, which takes no writes (SQLSTATE {error.sqlstate})")
+        return StandbyReached(f"the database is a standby, which takes no writes (SQLSTATE {error.sqlstate})")
     return translated(error)
 
 

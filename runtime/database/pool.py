@@ -1,4 +1,4 @@
-"""Connections, kept and handed out: last in, first out, bounded, dead ones replaced.
+"""Connections, kept and handed out: last in, first out, bounded, dead and old ones replaced.
 
 asyncpg's own pool resets a connection by an extra round trip and wraps it in a proxy; measured, that is a third of the
 cost of a short transaction. Here the first message of each transaction resets the session instead (`transaction`).
@@ -7,6 +7,8 @@ cost of a short transaction. Here the first message of each transaction resets t
 from __future__ import annotations
 
 import asyncio
+import secrets
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -19,6 +21,7 @@ from tenantmesh.runtime.database.errors import DatabaseUnavailable, translated
 __all__ = ["Pool", "RawConnection"]
 
 _CLOSE_SECONDS = 1.0
+_JITTER_STEPS = 1_000
 
 if TYPE_CHECKING:
     RawConnection = asyncpg.Connection[asyncpg.Record]
@@ -27,10 +30,26 @@ else:  # asyncpg's classes are generic for type checkers only
 
 
 class Pool:
-    """At most `size` connections. Every `acquire` is followed by exactly one `release` or `discard`."""
+    """At most `size` connections. Every `acquire` is followed by exactly one `release` or `discard`.
 
-    def __init__(self, connect: Callable[[], Awaitable[RawConnection]], *, size: int, timeout: timedelta) -> None:
+    A connection serves for `age`, less up to a quarter by lot, so that not all end at once. The next one goes where the
+    address leads by then.
+    """
+
+    def __init__(
+        self,
+        connect: Callable[[], Awaitable[RawConnection]],
+        *,
+        size: int,
+        timeout: timedelta,
+        age: timedelta = timedelta(minutes=15),
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._connect = connect
+        self._age = age.total_seconds()
+        self._clock = clock
+        self._ends: dict[RawConnection, float] = {}
+        """The connections that exist, and when each is old."""
         self._limit = size
         self._timeout = timeout.total_seconds()
         self._idle: list[RawConnection] = []
@@ -45,9 +64,13 @@ class Pool:
             raise DatabaseUnavailable("the database door is closed")
         while self._idle:
             connection = self._idle.pop()
-            if not connection.is_closed():
+            if connection.is_closed():
+                del self._ends[connection]
+                self._slots -= 1
+            elif self._clock() >= self._ends[connection]:
+                self.discard(connection)
+            else:
                 return connection
-            self._slots -= 1
         if self._slots < self._limit:
             self._slots += 1
             return await self._open()
@@ -55,10 +78,11 @@ class Pool:
 
     def release(self, connection: RawConnection) -> None:
         """Take back a connection that is outside a transaction."""
-        if self._closed:
-            self.discard(connection)
-        elif connection.is_closed():
+        if connection.is_closed():
+            del self._ends[connection]
             self._vacate()
+        elif self._closed or self._clock() >= self._ends[connection]:
+            self.discard(connection)
         elif not self._hand_over(connection):
             self._idle.append(connection)
 
@@ -87,12 +111,15 @@ class Pool:
         try:
             if self._closed:
                 raise DatabaseUnavailable("the database door is closed")
-            return await self._connect()
+            connection = await self._connect()
         except BaseException as error:
             self._vacate()
             if isinstance(error, Exception):
                 raise translated(error) from error
             raise
+        lot = secrets.randbelow(_JITTER_STEPS) / _JITTER_STEPS
+        self._ends[connection] = self._clock() + self._age * (1 - lot / 4)
+        return connection
 
     async def _wait(self) -> RawConnection:
         loop = asyncio.get_running_loop()
@@ -140,6 +167,7 @@ class Pool:
         except Exception:  # whatever went wrong, the socket goes
             connection.terminate()
         finally:
+            self._ends.pop(connection, None)
             self._vacate()
 
 

@@ -18,6 +18,7 @@ from tenantmesh.runtime.database.errors import (
     CommitUnknown,
     DatabaseUnavailable,
     InternalDatabaseError,
+    StandbyReached,
     begin_failed,
     translated,
 )
@@ -121,6 +122,9 @@ class Transaction:
         raw = await self._door.pool.acquire()
         try:
             return await self._begin_on(raw)
+        except StandbyReached:
+            self._door.pool.discard_idle()  # they lead to the same server; new ones may reach the primary
+            raise
         except DatabaseUnavailable:
             if not raw.is_closed():
                 raise

@@ -265,4 +265,4 @@ class Postgres:
             return False
         if len(lines) <= _STATUS_LINE or lines[0] != str(child.process.pid):
             return False  # half-written, or of an earlier server
-        return lines[_STATUS_LINE].strip() == "ready"
+        return lines[_STATUS_LINE].strip() in {"ready", "standby"}

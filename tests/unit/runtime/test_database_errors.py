@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import uuid
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, cast
+
 import asyncpg
 import pytest
 
@@ -9,10 +13,13 @@ from tenantmesh.runtime.database import (
     DatabaseUnavailable,
     ForeignKeyViolation,
     InternalDatabaseError,
+    LoginRefused,
+    StandbyReached,
     TransactionConflict,
     UniqueViolation,
 )
-from tenantmesh.runtime.database.errors import translated
+from tenantmesh.runtime.database.doors import DatabaseDoors
+from tenantmesh.runtime.database.errors import begin_failed, translated
 
 
 def from_server(state: str, **fields: str) -> asyncpg.PostgresError:
@@ -27,6 +34,7 @@ def from_server(state: str, **fields: str) -> asyncpg.PostgresError:
         ("23505", UniqueViolation),
         ("23503", ForeignKeyViolation),
         ("23514", ConstraintViolation),
+        ("40000", TransactionConflict),
         ("40001", TransactionConflict),
         ("40P01", TransactionConflict),
         ("53300", DatabaseUnavailable),
@@ -34,7 +42,18 @@ def from_server(state: str, **fields: str) -> asyncpg.PostgresError:
         ("57P01", DatabaseUnavailable),
         ("08006", DatabaseUnavailable),
         ("55P03", DatabaseUnavailable),
+        ("53400", DatabaseUnavailable),
+        ("57P03", DatabaseUnavailable),
+        ("57P05", DatabaseUnavailable),
+        ("08P01", DatabaseUnavailable),
+        ("25P03", DatabaseUnavailable),
+        ("25P04", DatabaseUnavailable),
+        ("28P01", LoginRefused),
+        ("28000", LoginRefused),
+        ("3D000", LoginRefused),
         ("42601", InternalDatabaseError),
+        ("0A000", InternalDatabaseError),
+        ("25006", InternalDatabaseError),
     ],
 )
 def test_a_state_means_what_a_use_case_can_do_about_it(state: str, meaning: type[DatabaseError]) -> None:
@@ -63,3 +82,62 @@ def test_losing_contact_is_unavailable(error: Exception) -> None:
 def test_our_own_errors_stay_as_they_are() -> None:
     error = DatabaseUnavailable("x")
     assert translated(error) is error
+
+
+@pytest.mark.parametrize("state", ["0A000", "25006"])
+def test_a_transaction_that_may_not_write_has_met_a_standby(state: str) -> None:
+    assert type(begin_failed(from_server(state))) is StandbyReached
+    assert isinstance(begin_failed(from_server("57P03")), DatabaseUnavailable)
+
+
+@pytest.mark.parametrize("state", ["28P01", "57P01", "3D000"])
+def test_the_servers_words_about_the_connection_are_kept_for_the_log(state: str) -> None:
+    assert "secret row (acme)" in str(translated(from_server(state)))
+
+
+@pytest.mark.parametrize("state", ["40001", "42601", "42501", "23505"])
+def test_the_servers_words_about_a_statement_are_not(state: str) -> None:
+    assert "secret row (acme)" not in str(translated(from_server(state)))
+
+
+class Failing:
+    """A database in which every transaction meets the error: when it begins, inside, or when it ends."""
+
+    def __init__(self, error: DatabaseError, moment: str) -> None:
+        self._error = error
+        self._moment = moment
+
+    def tenant_transaction(self, *_: Any, **__: Any) -> AbstractAsyncContextManager[None]:
+        return self._transaction()
+
+    system_transaction = tenant_transaction
+
+    @asynccontextmanager
+    async def _transaction(self) -> Any:
+        if self._moment == "begin":
+            raise self._error
+        yield
+        if self._moment == "commit":
+            raise self._error
+
+    async def tenant_read(self, *_: Any) -> None:
+        raise self._error
+
+
+@pytest.mark.parametrize("state", ["40001", "40P01", "55P03", "57P01", "53300", "08006"])
+@pytest.mark.parametrize("moment", ["begin", "inside", "commit"])
+async def test_what_passes_is_the_services_own_outage_wherever_it_happens(state: str, moment: str) -> None:
+    error = translated(from_server(state))
+    doors = DatabaseDoors(cast("Any", Failing(error, moment)), lambda: LookupError("the outage"))
+
+    async def use(door: AbstractAsyncContextManager[Any]) -> None:
+        async with door:
+            if moment == "inside":
+                raise error
+
+    for door in (doors.tenant(uuid.uuid4()), doors.system("a test")):
+        with pytest.raises(LookupError) as caught:
+            await use(door)
+        assert caught.value.__cause__ is error
+    with pytest.raises(LookupError):
+        await doors.read(uuid.uuid4(), "get_tenant")

@@ -192,3 +192,40 @@ async def test_closing_refuses_waiters_and_closes_what_is_idle_or_comes_back() -
     assert server.open_now == 0
     with pytest.raises(DatabaseUnavailable, match="closed"):
         await pool.acquire()
+
+
+async def test_a_connection_that_is_old_is_replaced_whether_it_idles_or_comes_back() -> None:
+    now = 0.0
+    server = Server()
+    pool = Pool(server.connect, size=2, timeout=timedelta(seconds=1), age=timedelta(seconds=100), clock=lambda: now)
+    first = await pool.acquire()
+    pool.release(first)
+    now = 74.0  # less than three quarters: no lot ends it as early
+    assert await pool.acquire() is first
+    now = 100.0
+    pool.release(first)
+    await settle()
+    assert server.opened[0].closed
+    second = await pool.acquire()
+    assert second is not first
+    pool.release(second)
+    now = 200.0
+    third = await pool.acquire()
+    assert third is not second
+    await settle()
+    assert server.open_now == 1
+    pool.release(third)
+    await pool.close()
+
+
+async def test_connections_that_were_made_together_do_not_all_end_together() -> None:
+    now = 0.0
+    server = Server()
+    pool = Pool(server.connect, size=40, timeout=timedelta(seconds=1), age=timedelta(seconds=100), clock=lambda: now)
+    made = [await pool.acquire() for _ in range(40)]
+    now = 87.5
+    for connection in made:
+        pool.release(connection)
+    await settle()
+    assert 0 < server.open_now < 40
+    await pool.close()
