@@ -6,10 +6,9 @@ from sqlalchemy import MetaData
 
 from tenantmesh.chassis.doors import Outage
 
-__all__ = ["APP_ROLE", "DIRECTORY_ROLE", "OUTAGE", "OWNER", "SCHEMA", "metadata"]
+__all__ = ["APP_ROLE", "DIRECTORY_ROLE", "OUTAGE", "SCHEMA", "metadata"]
 
 SCHEMA = "auth"
-OWNER = "auth_owner"
 APP_ROLE = "auth_app"
 """The role of a tenant's door: it sees one tenant at a time."""
 DIRECTORY_ROLE = "auth_directory"

@@ -11,7 +11,7 @@ from pydantic import Field
 from tenantmesh.chassis.settings import ServiceSettings, TokenSettings
 from tenantmesh.runtime.settings import Duration, Group, ServerSettings
 
-__all__ = ["AuthSettings", "SessionSettings", "SigningSettings"]
+__all__ = ["AuthSettings", "SigningSettings"]
 
 
 class SigningSettings(TokenSettings):

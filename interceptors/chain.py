@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from tenantmesh.interceptors.servers.aio import AioInterceptor
     from tenantmesh.interceptors.servers.threads import ThreadInterceptor
 
-__all__ = ["DENYING", "LINKS", "Chain", "ChainPorts", "ChainSettings", "Row"]
+__all__ = ["DENYING", "LINKS", "Chain", "ChainPorts", "ChainSettings"]
 
 
 @dataclass(frozen=True, slots=True)

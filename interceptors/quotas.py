@@ -21,7 +21,6 @@ __all__ = [
     "LARGEST_AMOUNT",
     "Allowances",
     "Ask",
-    "Balance",
     "Charge",
     "ChargePer",
     "ChargeReceipt",

@@ -14,7 +14,6 @@ from tenantmesh.interceptors.errors import NotFound, PermissionDenied
 from tenantmesh.interceptors.lookup import Lookup
 
 __all__ = [
-    "SLUG",
     "TenantChange",
     "TenantId",
     "TenantKey",

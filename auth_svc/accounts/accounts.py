@@ -17,7 +17,7 @@ from tenantmesh.interceptors.errors import Unauthenticated
 from tenantmesh.interceptors.tenants import TenantId, TenantRecord
 from tenantmesh.runtime.ids import uuid7
 
-__all__ = ["FIRST_ROLES", "Accounts"]
+__all__ = ["Accounts"]
 
 FIRST_ROLES = ("member",)
 """The roles of a person who has just registered."""

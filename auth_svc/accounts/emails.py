@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import idna
 
-__all__ = ["MAX_LENGTH", "EmailAddress", "EmailRefused", "parse_email"]
+__all__ = ["EmailAddress", "EmailRefused", "parse_email"]
 
 MAX_LENGTH = 254
 """The length limit of RFC 5321, in characters as written and in octets as normalised."""

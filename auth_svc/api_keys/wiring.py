@@ -8,7 +8,7 @@ from tenantmesh.auth_svc.api_keys.api_keys import SystemKeys
 from tenantmesh.auth_svc.resources import AuthResources
 from tenantmesh.chassis.capability import Capability
 
-__all__ = ["ApiKeysCapability", "build"]
+__all__ = ["build"]
 
 
 @dataclass(frozen=True, kw_only=True)

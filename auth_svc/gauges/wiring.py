@@ -16,7 +16,7 @@ from tenantmesh.chassis.lifecycle import Part
 from tenantmesh.chassis.outbox import Relay
 from tenantmesh.interceptors.client import Credential, channel
 
-__all__ = ["PART", "REPORT_INTERVAL", "GaugesCapability", "build"]
+__all__ = ["PART", "build"]
 
 REPORT_INTERVAL = timedelta(seconds=5)
 """The interval at which a process looks for levels that other processes left unreported."""

@@ -16,7 +16,7 @@ from argon2.exceptions import Argon2Error, InvalidHashError
 
 from tenantmesh.interceptors.errors import ResourceExhausted
 
-__all__ = ["Hashing", "Verdict", "default_hasher"]
+__all__ = ["Hashing", "default_hasher"]
 
 _T = TypeVar("_T")
 

@@ -13,7 +13,7 @@ from hashlib import sha256
 from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.runtime.encryption import KeyEncryptionKey
 
-__all__ = ["PREFIX", "RefreshToken", "RefreshTokens"]
+__all__ = ["RefreshToken", "RefreshTokens"]
 
 PREFIX = "tmr_"
 

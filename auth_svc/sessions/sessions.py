@@ -20,7 +20,7 @@ from tenantmesh.interceptors.tenants import TenantId, TenantRecord, refuse_unles
 from tenantmesh.runtime.database import Connection
 from tenantmesh.runtime.ids import uuid7
 
-__all__ = ["Sessions", "SignedIn", "TenantLookup", "TokenPair"]
+__all__ = ["Sessions", "SignedIn", "TokenPair"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from tenantmesh.auth_svc.tokens.tokens import AccessTokens
 from tenantmesh.chassis.capability import Capability, TenantPart
 from tenantmesh.interceptors.backends.redis.rate_limiter import RedisRateLimiter
 
-__all__ = ["PART", "SessionsCapability", "build"]
+__all__ = ["PART", "build"]
 
 _SERVICE = auth_service_pb2.DESCRIPTOR.services_by_name["AuthService"]
 PART = TenantPart(

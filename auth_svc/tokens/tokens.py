@@ -19,7 +19,7 @@ from tenantmesh.interceptors.errors import Unauthenticated
 from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.interceptors.tokens import ALGORITHM, MAX_LIFETIME, TOKEN_TYPE, AccessClaims, JwtVerifier
 
-__all__ = ["LIFETIME", "AccessTokens", "Discovery", "Introspection", "LiveSessions", "Signer", "TokenSubject"]
+__all__ = ["LIFETIME", "AccessTokens", "Discovery", "Introspection", "LiveSessions", "TokenSubject"]
 
 LIFETIME = timedelta(seconds=MAX_LIFETIME)
 

@@ -14,7 +14,7 @@ from tenantmesh.auth_svc.tokens.tokens import AccessTokens, Discovery, Introspec
 from tenantmesh.chassis.capability import Capability
 from tenantmesh.interceptors.tokens import JwtVerifier
 
-__all__ = ["TokensCapability", "access_tokens", "build", "key_ring"]
+__all__ = ["access_tokens", "build", "key_ring"]
 
 _SERVICE = token_service_pb2.DESCRIPTOR.services_by_name["TokenService"]
 

@@ -19,7 +19,7 @@ from tenantmesh.chassis.jobs.queue import JobQueue
 from tenantmesh.runtime.server import REFUSED
 from tenantmesh.runtime.telemetry import Telemetry
 
-__all__ = ["Worker", "run"]
+__all__ = ["run"]
 
 _log = structlog.get_logger()
 

@@ -25,7 +25,7 @@ from tenantmesh.interceptors.tasks import cancel, wait_for_event
 from tenantmesh.runtime.database import DatabaseUnavailable, TransactionConflict
 from tenantmesh.runtime.database.pool import RawConnection
 
-__all__ = ["SETTINGS", "Handler", "JobQueue", "Outcome"]
+__all__ = ["SETTINGS", "Handler", "JobQueue"]
 
 # Every field is set: the library reads missing ones from environment variables such as CHANNEL or TRIGGER.
 SETTINGS = DBSettings(

@@ -24,7 +24,7 @@ from tenantmesh.deploy.stack.programs.table import LIBRARY_PERMISSIONS, python_p
 from tenantmesh.deploy.stack.supervision.record import running
 from tenantmesh.runtime.settings import DatabaseSettings
 
-__all__ = ["Audience", "app"]
+__all__ = ["app"]
 
 app = typer.Typer(no_args_is_help=True, help="Keys of operators and services.")
 URL_VARIABLE = "TENANTMESH_DATABASE_SYSTEM_URL"

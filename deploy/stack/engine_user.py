@@ -11,7 +11,7 @@ from typing import TypedDict
 
 from tenantmesh.deploy.stack.errors import StackError
 
-__all__ = ["EngineUser", "PopenIdentity", "engine_user"]
+__all__ = ["EngineUser", "engine_user"]
 
 
 class PopenIdentity(TypedDict, total=False):

@@ -17,7 +17,7 @@ from tenantmesh.interceptors.entitlements import (
 from tenantmesh.interceptors.errors import Unavailable
 from tenantmesh.interceptors.tenants import TenantId
 
-__all__ = ["EntitlementDirectory", "Forgotten"]
+__all__ = ["EntitlementDirectory"]
 
 Forgotten = Callable[[TenantId | None], None]
 """A callback with the tenant whose entitlements may have changed; None is every tenant."""

@@ -16,13 +16,13 @@ from typing import Any
 
 from tenantmesh.interceptors.leases.holding import UNLIMITED, Holding, Return
 from tenantmesh.interceptors.leases.refill import Refill
-from tenantmesh.interceptors.leases.sources import QuotaStats, Sources
+from tenantmesh.interceptors.leases.sources import Sources
 from tenantmesh.interceptors.leases.tenant_holdings import ChargeOutcome, Receipt, TenantHoldings, Waiter, combined
 from tenantmesh.interceptors.quotas import Charge, QuotaLedger, QuotaPool, Shortage
 from tenantmesh.interceptors.tasks import run_all, shared_task
 from tenantmesh.interceptors.tenants import TenantId
 
-__all__ = ["CONCURRENT_RETURNS", "STEPS", "TICK_SECONDS", "LeasedQuota", "QuotaStats", "Receipt"]
+__all__ = ["CONCURRENT_RETURNS", "STEPS", "TICK_SECONDS", "LeasedQuota", "Receipt"]
 
 CAPACITY = 20_000
 """Tenants that are cached without units."""

@@ -30,7 +30,7 @@ from tenantmesh.interceptors.limits import (
 )
 from tenantmesh.interceptors.tasks import shared_task
 
-__all__ = ["LeasedRateLimiter", "RateStats"]
+__all__ = ["LeasedRateLimiter"]
 
 CAPACITY = 20_000
 """Keys that are cached."""

@@ -18,7 +18,7 @@ from tenantmesh.interceptors.limits import StoreUnavailable
 from tenantmesh.interceptors.quotas import Ask, Drained, PoolAnswer, QuotaLedger, QuotaPool, Slice
 from tenantmesh.interceptors.tenants import TenantId
 
-__all__ = ["LOST_AFTER", "QuotaStats", "Sources"]
+__all__ = ["LOST_AFTER", "Sources"]
 
 _log = logging.getLogger("tenantmesh.quota")
 

@@ -32,7 +32,7 @@ from tenantmesh.interceptors.servers.limit_headers import send_short_limits
 from tenantmesh.interceptors.servers.watchdog import ThreadWatchdog
 from tenantmesh.interceptors.unknown_methods import UnknownMethods
 
-__all__ = ["LoopThread", "ThreadInterceptor"]
+__all__ = ["ThreadInterceptor"]
 
 LONGEST_WAIT = 10.0
 """Seconds that a pool thread waits for a link at most, whatever the call's deadline."""

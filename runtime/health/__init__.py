@@ -5,7 +5,7 @@ What a service can do without (a cache, a rate limiter's store) is no check. A n
 
 from __future__ import annotations
 
-from tenantmesh.runtime.health.checks import NOT_SERVING, OVERALL, SERVICE_UNKNOWN, SERVING, Check, Health, Status
+from tenantmesh.runtime.health.checks import NOT_SERVING, OVERALL, SERVICE_UNKNOWN, SERVING, Check, Health
 from tenantmesh.runtime.health.servicer import HealthServicer
 
-__all__ = ["NOT_SERVING", "OVERALL", "SERVICE_UNKNOWN", "SERVING", "Check", "Health", "HealthServicer", "Status"]
+__all__ = ["NOT_SERVING", "OVERALL", "SERVICE_UNKNOWN", "SERVING", "Check", "Health", "HealthServicer"]

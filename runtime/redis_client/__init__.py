@@ -7,6 +7,6 @@ from __future__ import annotations
 
 from tenantmesh.runtime.redis_client.client import StoreClient, connect
 from tenantmesh.runtime.redis_client.cluster import GuardedCluster
-from tenantmesh.runtime.redis_client.single import GuardedRedis, RedisUnavailable, Script
+from tenantmesh.runtime.redis_client.single import GuardedRedis, RedisUnavailable
 
-__all__ = ["GuardedCluster", "GuardedRedis", "RedisUnavailable", "Script", "StoreClient", "connect"]
+__all__ = ["GuardedCluster", "GuardedRedis", "RedisUnavailable", "StoreClient", "connect"]

@@ -22,7 +22,6 @@ from tenantmesh.runtime.row_security.declaration import (
 )
 
 __all__ = [
-    "CatalogRow",
     "app_role_problems",
     "function_problems",
     "grant_problems",

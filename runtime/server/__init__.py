@@ -8,8 +8,8 @@
 from __future__ import annotations
 
 from tenantmesh.runtime.server.application import Application
-from tenantmesh.runtime.server.grpc_server import AddressTaken, make_server
+from tenantmesh.runtime.server.grpc_server import make_server
 from tenantmesh.runtime.server.process import run
 from tenantmesh.runtime.server.workers import REFUSED
 
-__all__ = ["REFUSED", "AddressTaken", "Application", "make_server", "run"]
+__all__ = ["REFUSED", "Application", "make_server", "run"]

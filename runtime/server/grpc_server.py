@@ -16,7 +16,7 @@ from tenantmesh.runtime.server.handlers import collected
 from tenantmesh.runtime.server.tls import credentials
 from tenantmesh.runtime.settings import ServerSettings
 
-__all__ = ["AddressTaken", "make_channelz_server", "make_server"]
+__all__ = ["make_channelz_server", "make_server"]
 
 HEALTH_SERVICE: str = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 

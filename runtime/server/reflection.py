@@ -17,7 +17,7 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2, reflection_pb2_g
 
 from tenantmesh.runtime.server.application import Registration
 
-__all__ = ["SERVICES", "ReflectionServicer", "registrations"]
+__all__ = ["registrations"]
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 

@@ -22,7 +22,7 @@ from tenantmesh.tenant_svc.allowances import accounts
 from tenantmesh.tenant_svc.allowances.ledger import Ledger
 from tenantmesh.tenant_svc.allowances.refusals import exhausted
 
-__all__ = ["Allocations", "Drain", "nothing_to_drain"]
+__all__ = ["Allocations", "nothing_to_drain"]
 
 Drain = Callable[[TenantId, Sequence[str]], Awaitable[None]]
 """Returns the units of these meters in the pool to the ledger."""

@@ -15,7 +15,7 @@ from tenantmesh.tenant_svc.allowances import accounts
 from tenantmesh.tenant_svc.allowances.repository import LedgerKey
 from tenantmesh.tenant_svc.allowances.reservations import Reservations
 
-__all__ = ["BATCH", "StoredReservations", "release_expired", "reserved_units"]
+__all__ = ["StoredReservations", "release_expired", "reserved_units"]
 
 BATCH = 100
 """The most reservations that one transaction ends."""

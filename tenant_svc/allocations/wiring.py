@@ -15,7 +15,7 @@ from tenantmesh.tenant_svc.allowances.ledger import Ledger
 from tenantmesh.tenant_svc.allowances.pool import PoolDrain
 from tenantmesh.tenant_svc.resources import TenantResources
 
-__all__ = ["EXPIRY_INTERVAL", "PART", "build"]
+__all__ = ["PART", "build"]
 
 _SERVICE = quota_service_pb2.DESCRIPTOR.services_by_name["QuotaService"]
 EXPIRY_INTERVAL = timedelta(seconds=1)

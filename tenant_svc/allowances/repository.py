@@ -24,7 +24,6 @@ from tenantmesh.tenant_svc.balances.tables import grant_burns, grants, ledger
 from tenantmesh.tenant_svc.features.tables import features
 
 __all__ = [
-    "Burnt",
     "LedgerKey",
     "has_meter",
     "lock_accounts",

@@ -13,7 +13,7 @@ from tenantmesh.tenant_svc.allowances.servicer import AllowanceServicer
 from tenantmesh.tenant_svc.entitlements.entitlements import Pooled, nothing_pooled
 from tenantmesh.tenant_svc.resources import TenantResources
 
-__all__ = ["AllowancesCapability", "build", "pooled_units"]
+__all__ = ["build", "pooled_units"]
 
 _SERVICE = quota_service_pb2.DESCRIPTOR.services_by_name["QuotaService"]
 

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from tenantmesh.tenant_svc.balances.grant import Grant, balance_at
 
-__all__ = ["MOST_GIVEN", "Account", "Burn", "Returned", "returned"]
+__all__ = ["MOST_GIVEN", "Account", "Burn", "returned"]
 
 MOST_GIVEN = 2**62
 """The most units given in a period without a limit: far below the largest bigint."""

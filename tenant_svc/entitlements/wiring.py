@@ -14,7 +14,7 @@ from tenantmesh.tenant_svc.entitlements.source import PostgresEntitlementSource
 from tenantmesh.tenant_svc.history.event import EntitlementEvent
 from tenantmesh.tenant_svc.resources import TenantResources
 
-__all__ = ["PART", "EntitlementsCapability", "build"]
+__all__ = ["PART", "build"]
 
 _SERVICE = entitlement_service_pb2.DESCRIPTOR.services_by_name["EntitlementService"]
 PART = TenantPart(tables=(tables.overrides, tables.plan_terms))

@@ -21,7 +21,7 @@ from tenantmesh.tenant_svc.history.event import ChangeType, NewChange
 from tenantmesh.tenant_svc.history.repository import record
 from tenantmesh.tenant_svc.positions import lock_log
 
-__all__ = ["KEYS_KEPT", "Gauges"]
+__all__ = ["Gauges"]
 
 KEYS_KEPT = timedelta(days=7)
 """The least time for which keys are kept, as the contract promises."""

@@ -12,7 +12,7 @@ from tenantmesh.tenant_svc.gauges.gauges import Gauges
 from tenantmesh.tenant_svc.gauges.servicer import GaugeServicer
 from tenantmesh.tenant_svc.resources import TenantResources
 
-__all__ = ["PART", "RETENTION_INTERVAL", "build"]
+__all__ = ["PART", "build"]
 
 _SERVICE = quota_service_pb2.DESCRIPTOR.services_by_name["QuotaService"]
 RETENTION_INTERVAL = timedelta(minutes=10)

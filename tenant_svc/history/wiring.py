@@ -16,7 +16,7 @@ from tenantmesh.tenant_svc.history.history import History, record_first_plan
 from tenantmesh.tenant_svc.history.servicer import HistoryServicer
 from tenantmesh.tenant_svc.resources import TenantResources
 
-__all__ = ["PART", "HistoryCapability", "build"]
+__all__ = ["PART", "build"]
 
 _SERVICE = entitlement_service_pb2.DESCRIPTOR.services_by_name["EntitlementService"]
 PART = TenantPart(tables=(tables.entitlement_events,), created=record_first_plan)

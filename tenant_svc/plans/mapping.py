@@ -12,7 +12,7 @@ from tenantmesh.tenant_svc.plans.difference import Difference, Direction
 from tenantmesh.tenant_svc.plans.plan import PlanState, PlanVersion
 from tenantmesh.tenant_svc.plans.rules import PlanDraft, RateDraft
 
-__all__ = ["difference_message", "plan_draft", "plan_message", "rate_message", "rate_messages"]
+__all__ = ["difference_message", "plan_draft", "plan_message", "rate_messages"]
 
 _STATES = {state: plan_pb2.PlanState.Value(f"PLAN_STATE_{state.value}") for state in PlanState}
 _DIRECTIONS = {direction: plan_service_pb2.Direction.Value(f"DIRECTION_{direction.value}") for direction in Direction}

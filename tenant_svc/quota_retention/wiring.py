@@ -9,7 +9,7 @@ from tenantmesh.chassis.capability import Capability
 from tenantmesh.tenant_svc.quota_retention.retention import Retention
 from tenantmesh.tenant_svc.resources import TenantResources
 
-__all__ = ["INTERVAL", "build"]
+__all__ = ["build"]
 
 INTERVAL = timedelta(minutes=10)
 """The interval at which rows past their retention are deleted."""

@@ -13,7 +13,7 @@ from tenantmesh.chassis.requests import id_problem, reason_problem, refuse, text
 from tenantmesh.interceptors.tenants import TenantId, TenantRecord, TenantState
 from tenantmesh.tenant_svc.tenants.slugs import slug_problem
 
-__all__ = ["DEFAULT_PLAN", "NewTenant", "Tenant", "checked_reason"]
+__all__ = ["NewTenant", "Tenant", "checked_reason"]
 
 DEFAULT_PLAN = "basic"
 """The plan of a tenant whose request names none."""

@@ -16,7 +16,7 @@ from tenantmesh.tenant_svc.tenants.servicer import TenantServicer
 from tenantmesh.tenant_svc.tenants.source import PostgresTenantSource
 from tenantmesh.tenant_svc.tenants.tenants import Tenants
 
-__all__ = ["PART", "TenantsCapability", "build"]
+__all__ = ["PART", "build"]
 
 _SERVICE = tenant_service_pb2.DESCRIPTOR.services_by_name["TenantService"]
 PART = TenantPart(

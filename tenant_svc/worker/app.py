@@ -24,7 +24,7 @@ from tenantmesh.tenant_svc.schema import OUTAGE, SCHEMA
 from tenantmesh.tenant_svc.settings import QuotaSettings
 from tenantmesh.tenant_svc.tables import metadata
 
-__all__ = ["WorkerApp", "every_capability"]
+__all__ = ["WorkerApp"]
 
 
 def every_capability(resources: TenantResources) -> Sequence[Capability]:

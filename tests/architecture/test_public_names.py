@@ -1,4 +1,5 @@
-"""`__all__` of a module lists what other modules use of it: each name exists, none is missing, none stands twice.
+"""`__all__` of a module lists what other modules use of it: each name exists and is used, none is missing, none stands
+twice. The facade of the library lists what adopters use.
 
 Ruff keeps them sorted (RUF022).
 """
@@ -6,6 +7,7 @@ Ruff keeps them sorted (RUF022).
 from __future__ import annotations
 
 import ast
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -16,6 +18,28 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("interceptors", "runtime", "chassis", "tenant_svc", "auth_svc", "deploy", "tooling")
 READERS = (*PACKAGES, "tests")
+FOR_ADOPTERS = "tenantmesh.interceptors"
+"""The facade of the library, whose names are used elsewhere."""
+LATE = re.compile(r"importlib\.import_module\('([\w.]+)'\)")
+"""An import that waits until it is needed."""
+_BY_SERVICE = "tests/architecture reads it of each service's module"
+UNSEEN = {
+    "tenantmesh.deploy.cli:main": "the command `tenantmesh` runs it (pyproject.toml)",
+    "tenantmesh.deploy.stack.supervision.watchdog:main": "`python -c` runs it, in a process of its own",
+    "tenantmesh.interceptors.testing:MemoryEntitlementSource": "adopters type their fixtures of entitlements with it",
+    "tenantmesh.tenant_svc.followers:followers": "the declaration of a table, which `FOLLOWERS` writes",
+    "tenantmesh.auth_svc.app:SERVICES": _BY_SERVICE,
+    "tenantmesh.auth_svc.capabilities:PARTS": _BY_SERVICE,
+    "tenantmesh.auth_svc.tables:MODULES": _BY_SERVICE,
+    "tenantmesh.tenant_svc.capabilities:PARTS": _BY_SERVICE,
+    "tenantmesh.tenant_svc.tables:MODULES": _BY_SERVICE,
+}
+"""The names whose uses this test does not see, each with the use."""
+NEVER_READ = {
+    "tenantmesh.deploy.commands.calls:_KNOWN_DETAILS": "the import is what counts: details of errors can be unpacked",
+    "tenantmesh.interceptors.metadata:TRACESTATE": "calls to other services pass it on",
+}
+"""The names that their module makes and does not read, each with the reason."""
 
 
 def module_of(path: Path) -> str:
@@ -90,6 +114,8 @@ def uses(tree: ast.Module) -> Iterator[tuple[str, str]]:
                 modules[alias.asname or alias.name] = f"{node.module}.{alias.name}"
         elif isinstance(node, ast.Import):
             modules.update((alias.asname or alias.name, alias.name) for alias in node.names)
+        elif isinstance(node, ast.Assign) and (late := LATE.fullmatch(ast.unparse(node.value))):
+            modules.update((name, late[1]) for name in targets(node))
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute):
             yield modules.get(ast.unparse(node.value), ""), node.attr
@@ -97,12 +123,13 @@ def uses(tree: ast.Module) -> Iterator[tuple[str, str]]:
 
 @cache
 def used() -> Mapping[str, set[str]]:
-    """By module, the names that other files use of it."""
+    """By module, the names that other modules use of it."""
     found: dict[str, set[str]] = defaultdict(set)
     for package in READERS:
         for path in (ROOT / package).rglob("*.py"):
             for module, name in uses(ast.parse(path.read_text())):
-                found[module].add(name)
+                if module != module_of(path):
+                    found[module].add(name)
     return found
 
 
@@ -115,3 +142,35 @@ def test_all_lists_what_others_use(module: str) -> None:
     assert len(names) == len(set(names)), "a name stands twice"
     assert not set(names) - made - imported(tree), "these names do not exist"
     assert not (public(made) & used()[module]) - set(names), "other modules use these names: list them"
+
+
+def unused(module: str) -> set[str]:
+    """The names of a module's `__all__` that no other module uses."""
+    names = listed(ast.parse(FILES[module].read_text())) or []
+    return set() if module == FOR_ADOPTERS else set(names) - used()[module]
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_others_use_what_all_lists(module: str) -> None:
+    left = {name for name in unused(module) if f"{module}:{name}" not in UNSEEN}
+    assert not left, "take these names out of `__all__`, and out of the module if it does not use them either"
+
+
+def dead(module: str) -> set[str]:
+    """The names that a module makes and neither lists nor reads. What a decorator registers is read by others."""
+    tree = ast.parse(FILES[module].read_text())
+    functions = [node for node in statements(tree.body) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    registered = {node.name for node in functions if node.decorator_list}
+    read = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
+    made = {name for name in defined(tree) if not name.startswith("__")}
+    return made - set(listed(tree) or []) - registered - read
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_reads_the_names_that_it_keeps_for_itself(module: str) -> None:
+    assert not {name for name in dead(module) if f"{module}:{name}" not in NEVER_READ}, "nobody uses these names"
+
+
+def test_every_exception_is_needed() -> None:
+    assert set(UNSEEN) == {f"{module}:{name}" for module in MODULES for name in unused(module)}, "remove the others"
+    assert set(NEVER_READ) == {f"{module}:{name}" for module in MODULES for name in dead(module)}, "remove the others"

@@ -14,7 +14,7 @@ from pathlib import Path
 from tenantmesh.interceptors import errors
 from tenantmesh.interceptors.errors import MeshError
 
-__all__ = ["KINDS", "Given", "given", "given_in"]
+__all__ = ["Given", "given", "given_in"]
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PACKAGES = ("interceptors", "chassis", "tenant_svc", "auth_svc")

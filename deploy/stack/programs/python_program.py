@@ -13,7 +13,7 @@ from tenantmesh.deploy.stack.supervision.command import Command
 from tenantmesh.runtime import tuning
 from tenantmesh.runtime.settings import ProcessSettings, variables
 
-__all__ = ["PythonProgram", "Settings", "module_command"]
+__all__ = ["PythonProgram", "module_command"]
 
 Settings = Callable[["PythonProgram", Surroundings], Mapping[str, str]]
 """A group of settings, as variables of the environment (`environment` has them)."""
