@@ -23,7 +23,7 @@ from tenantmesh.interceptors.passage import Metadata, Passage, caused_by, curren
 from tenantmesh.interceptors.policy import MethodPolicy, policies_of
 from tenantmesh.interceptors.records import CallTracer, TraceContext
 
-__all__ = ["Credential", "Onward", "channel", "retry_config", "thread_channel", "tls_credentials"]
+__all__ = ["Credential", "Onward", "channel", "outgoing", "retry_config", "thread_channel", "tls_credentials"]
 
 _OPTIONS: tuple[tuple[str, Any], ...] = (
     ("grpc.keepalive_time_ms", 300_000),

@@ -25,7 +25,6 @@ from tenantmesh.interceptors.records import TraceContext
 from tenantmesh.interceptors.tenants import TenantId, TenantRecord
 
 __all__ = [
-    "Charger",
     "HandlerAborted",
     "Metadata",
     "OpenWatch",

@@ -11,7 +11,7 @@ import grpc
 
 from tenantmesh.interceptors.tenants import TenantId
 
-__all__ = ["AuditSink", "CallObserver", "CallRecord", "CallTracer", "TraceContext", "UsageSink"]
+__all__ = ["AuditSink", "CallObserver", "CallTracer", "TraceContext", "UsageSink"]
 
 
 class CallObserver(Protocol):

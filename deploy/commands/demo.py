@@ -24,7 +24,7 @@ from tenantmesh.deploy.stack.supervision.record import running
 from tenantmesh.interceptors.credentials import API_KEY_PREFIX
 from tenantmesh.tenant.v1 import tenant_service_pb2
 
-__all__ = ["Person", "Story", "demo"]
+__all__ = ["demo"]
 
 _TENANTS = tenant_service_pb2.DESCRIPTOR.services_by_name["TenantService"].methods_by_name
 _AUTH = auth_service_pb2.DESCRIPTOR.services_by_name["AuthService"].methods_by_name

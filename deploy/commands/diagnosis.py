@@ -33,7 +33,7 @@ from tenantmesh.runtime.database import Database, DatabaseError
 from tenantmesh.runtime.row_security import InsecureDatabase, verify
 from tenantmesh.runtime.settings import DatabaseSettings
 
-__all__ = ["examine"]
+__all__ = ["Finding", "examine"]
 
 _PYTHON = (3, 11)
 _PRIVATE_MODE = 0o600

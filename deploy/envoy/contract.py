@@ -17,7 +17,7 @@ from google.protobuf import descriptor_pb2
 from tenantmesh.deploy.envoy.fields import JsonKind, Messages, read_messages
 from tenantmesh.policy.v1 import policy_pb2
 
-__all__ = ["VARIABLE", "Binding", "Contract", "Method", "Service", "UnusableContract", "read"]
+__all__ = ["VARIABLE", "Binding", "Contract", "Method", "UnusableContract", "read"]
 
 # What a policy means when it leaves max_timeout out.
 UNARY_MAX_TIMEOUT = timedelta(seconds=60)

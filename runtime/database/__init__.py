@@ -24,9 +24,8 @@ from tenantmesh.runtime.database.errors import (
     UniqueViolation,
     translated,
 )
-from tenantmesh.runtime.database.listener import Listener
 from tenantmesh.runtime.database.statement import Statement, compiled
-from tenantmesh.runtime.database.transaction import Connection, Record, Transaction
+from tenantmesh.runtime.database.transaction import Connection, Record
 
 __all__ = [
     "CommitUnknown",
@@ -38,12 +37,10 @@ __all__ = [
     "DatabaseUnavailable",
     "ForeignKeyViolation",
     "InternalDatabaseError",
-    "Listener",
     "LoginRefused",
     "Record",
     "StandbyReached",
     "Statement",
-    "Transaction",
     "TransactionConflict",
     "UniqueViolation",
     "compiled",

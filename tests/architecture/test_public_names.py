@@ -24,8 +24,9 @@ LATE = re.compile(r"importlib\.import_module\('([\w.]+)'\)")
 """An import that waits until it is needed."""
 _BY_SERVICE = "tests/architecture reads it of each service's module"
 UNSEEN = {
-    "tenantmesh.deploy.cli:main": "the command `tenantmesh` runs it (pyproject.toml)",
+    "tenantmesh.deploy.program:main": "the command `tenantmesh` runs it (pyproject.toml)",
     "tenantmesh.deploy.stack.supervision.watchdog:main": "`python -c` runs it, in a process of its own",
+    "tenantmesh.interceptors.protos:include_path": "the build scripts of adopters call it",
     "tenantmesh.interceptors.testing:MemoryEntitlementSource": "adopters type their fixtures of entitlements with it",
     "tenantmesh.tenant_svc.followers:followers": "the declaration of a table, which `FOLLOWERS` writes",
     "tenantmesh.auth_svc.app:SERVICES": _BY_SERVICE,
@@ -37,7 +38,6 @@ UNSEEN = {
 """The names whose uses this test does not see, each with the use."""
 NEVER_READ = {
     "tenantmesh.deploy.commands.calls:_KNOWN_DETAILS": "the import is what counts: details of errors can be unpacked",
-    "tenantmesh.interceptors.metadata:TRACESTATE": "calls to other services pass it on",
 }
 """The names that their module makes and does not read, each with the reason."""
 
