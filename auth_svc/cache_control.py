@@ -7,20 +7,20 @@ from typing import Any, TypeAlias
 
 import grpc
 
-__all__ = ["Context", "cache_for", "forbid_caching"]
+__all__ = ["ServicerContext", "cache_for", "forbid_caching"]
 
-Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+ServicerContext: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
 
-async def cache_for(context: Context, age: timedelta) -> None:
+async def cache_for(context: ServicerContext, age: timedelta) -> None:
     """Let every cache keep the answer for this time."""
     await _send(context, f"public, max-age={int(age.total_seconds())}")
 
 
-async def forbid_caching(context: Context) -> None:
+async def forbid_caching(context: ServicerContext) -> None:
     """Let no cache keep the answer, as RFC 6749 asks for tokens."""
     await _send(context, "no-store")
 
 
-async def _send(context: Context, directives: str) -> None:
+async def _send(context: ServicerContext, directives: str) -> None:
     await context.send_initial_metadata((("cache-control", directives),))

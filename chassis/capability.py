@@ -11,7 +11,7 @@ from sqlalchemy import Table
 
 from tenantmesh.chassis.background import Background
 from tenantmesh.chassis.event_log.follower import Follower
-from tenantmesh.chassis.jobs.queue import Handler
+from tenantmesh.chassis.jobs.queue import JobHandler
 from tenantmesh.runtime.database import Connection
 from tenantmesh.runtime.health import Check
 
@@ -51,14 +51,14 @@ class Capability:
     servicers: Mapping[ServiceDescriptor, object] = field(default_factory=dict)
     checks: Sequence[Check] = ()
     background: Sequence[Background] = ()
-    jobs: Mapping[str, Handler] = field(default_factory=dict)
+    jobs: Mapping[str, JobHandler] = field(default_factory=dict)
     followers: Sequence[Follower[Any]] = ()
     part: TenantPart | None = None
 
 
-def jobs_of(capabilities: Iterable[Capability]) -> dict[str, Handler]:
+def jobs_of(capabilities: Iterable[Capability]) -> dict[str, JobHandler]:
     """Return the handler of every kind of job. Raises ValueError for a kind with two handlers."""
-    handlers: dict[str, Handler] = {}
+    handlers: dict[str, JobHandler] = {}
     for capability in capabilities:
         for kind, handler in capability.jobs.items():
             if kind in handlers:

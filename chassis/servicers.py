@@ -8,7 +8,7 @@ from typing import Any
 from google.protobuf.descriptor import ServiceDescriptor
 
 from tenantmesh.chassis.capability import Capability
-from tenantmesh.runtime.server.application import Registration
+from tenantmesh.runtime.server.application import ServicerRegistration
 
 __all__ = ["JoinedServicer", "registrations"]
 
@@ -28,7 +28,7 @@ class JoinedServicer:
 
 def registrations(
     services: Mapping[ServiceDescriptor, Callable[[Any, Any], None]], capabilities: Iterable[Capability]
-) -> list[Registration]:
+) -> list[ServicerRegistration]:
     """Return the registrations of the server: the generated `add_…_to_server` and the joined servicer of each service.
 
     Raises TypeError for a method without a part, or with two, and for a part of a service that is not listed.

@@ -18,10 +18,10 @@ from tenantmesh.interceptors.tenants import TenantId
 
 __all__ = ["peer_key", "tenant_key"]
 
-Kind = Literal["burst", "quota", "login"]
+_Kind = Literal["burst", "quota", "login"]
 
 
-def tenant_key(tenant_id: TenantId, kind: Kind, name: str) -> str:
+def tenant_key(tenant_id: TenantId, kind: _Kind, name: str) -> str:
     """Return the key of one counter of a tenant: `tm:{<tenant uuid>}:<kind>:<name>`."""
     return f"tm:{{{tenant_id}}}:{kind}:{name}"
 

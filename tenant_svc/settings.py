@@ -13,14 +13,14 @@ from tenantmesh.runtime.settings import Duration, Group
 __all__ = ["QuotaSettings", "TenantSettings"]
 
 
-Retention = Annotated[Duration, Field(ge=timedelta(days=7))]
+_Retention = Annotated[Duration, Field(ge=timedelta(days=7))]
 
 
 class QuotaSettings(Group):
     """How long quotas keep rows that have ended: at least as long as request ids are promised to be remembered."""
 
-    allocation_retention: Retention = timedelta(days=90)
-    period_retention: Retention = timedelta(days=400)
+    allocation_retention: _Retention = timedelta(days=90)
+    period_retention: _Retention = timedelta(days=400)
 
 
 class TenantSettings(ServiceSettings):

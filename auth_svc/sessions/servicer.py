@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tenantmesh.auth.v1 import auth_service_pb2 as pb
-from tenantmesh.auth_svc.cache_control import Context, forbid_caching
+from tenantmesh.auth_svc.cache_control import ServicerContext, forbid_caching
 from tenantmesh.auth_svc.sessions.mapping import login_response, refresh_response
 from tenantmesh.auth_svc.sessions.password_login import PasswordLogin
 from tenantmesh.auth_svc.sessions.sessions import Sessions
@@ -20,13 +20,13 @@ class SessionServicer:
         self._password_login = password_login
         self._sessions = sessions
 
-    async def Login(self, request: pb.LoginRequest, context: Context) -> pb.LoginResponse:
+    async def Login(self, request: pb.LoginRequest, context: ServicerContext) -> pb.LoginResponse:
         """Exchange an address and a password for the tokens of a new session."""
         signed_in = await self._password_login.login(current_call().tenant_id, request.email, request.password)
         await forbid_caching(context)
         return login_response(signed_in)
 
-    async def RefreshToken(self, request: pb.RefreshTokenRequest, context: Context) -> pb.RefreshTokenResponse:
+    async def RefreshToken(self, request: pb.RefreshTokenRequest, context: ServicerContext) -> pb.RefreshTokenResponse:
         """Exchange a refresh token for the next pair of tokens."""
         refuse({"refresh_token": None if request.refresh_token else "is required"})
         tokens = await self._sessions.refresh(request.refresh_token, current_call().tenant)

@@ -6,7 +6,6 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Protocol
 
 from tenantmesh.auth_svc.accounts.user import User
 from tenantmesh.auth_svc.sessions import repository
@@ -16,7 +15,7 @@ from tenantmesh.auth_svc.tokens.tokens import AccessTokens, TokenSubject
 from tenantmesh.chassis.doors import Doors
 from tenantmesh.interceptors import security_event
 from tenantmesh.interceptors.errors import PermissionDenied, Unauthenticated
-from tenantmesh.interceptors.tenants import TenantId, TenantRecord, refuse_unless_active
+from tenantmesh.interceptors.tenants import TenantId, TenantLookup, TenantRecord, refuse_unless_active
 from tenantmesh.runtime.database import Connection
 from tenantmesh.runtime.ids import uuid7
 
@@ -40,14 +39,6 @@ class SignedIn:
 
     user: User
     tokens: TokenPair
-
-
-class TenantLookup(Protocol):
-    """Finds tenants: the tenant directory of the chain."""
-
-    async def find(self, key: TenantId) -> TenantRecord | None:
-        """Must return the tenant or None. Raises Unavailable."""
-        ...
 
 
 class Sessions:

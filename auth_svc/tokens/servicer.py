@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from tenantmesh.auth.v1 import token_service_pb2 as pb
 from tenantmesh.auth.v1.token_service_pb2_grpc import TokenServiceServicer
-from tenantmesh.auth_svc.cache_control import Context, cache_for, forbid_caching
+from tenantmesh.auth_svc.cache_control import ServicerContext, cache_for, forbid_caching
 from tenantmesh.auth_svc.tokens.mapping import discovery_document, introspection, jwk
 from tenantmesh.auth_svc.tokens.signing_keys import KeyRing
 from tenantmesh.auth_svc.tokens.tokens import Discovery, Introspection
@@ -26,17 +26,19 @@ class TokenServicer(TokenServiceServicer):
         self._discovery = discovery
         self._inspector = inspector
 
-    async def GetJwks(self, _request: pb.GetJwksRequest, context: Context) -> pb.GetJwksResponse:
+    async def GetJwks(self, _request: pb.GetJwksRequest, context: ServicerContext) -> pb.GetJwksResponse:
         """Return the published keys."""
         await cache_for(context, self._keys.cached_for)
         return pb.GetJwksResponse(keys=map(jwk, self._keys.published()))
 
-    async def GetDiscovery(self, _request: pb.GetDiscoveryRequest, context: Context) -> pb.GetDiscoveryResponse:
+    async def GetDiscovery(self, _request: pb.GetDiscoveryRequest, context: ServicerContext) -> pb.GetDiscoveryResponse:
         """Return the discovery document."""
         await cache_for(context, DISCOVERY_CACHED_FOR)
         return discovery_document(self._discovery)
 
-    async def IntrospectToken(self, request: pb.IntrospectTokenRequest, context: Context) -> pb.IntrospectTokenResponse:
+    async def IntrospectToken(
+        self, request: pb.IntrospectTokenRequest, context: ServicerContext
+    ) -> pb.IntrospectTokenResponse:
         """Return whether a credential is valid, and its caller."""
         refuse({"token": None if request.token else "is required"})
         caller = await self._inspector.inspect(request.token)

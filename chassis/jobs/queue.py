@@ -25,7 +25,7 @@ from tenantmesh.interceptors.tasks import cancel, wait_for_event
 from tenantmesh.runtime.database import DatabaseUnavailable, TransactionConflict
 from tenantmesh.runtime.database.pool import RawConnection
 
-__all__ = ["SETTINGS", "Handler", "JobQueue"]
+__all__ = ["SETTINGS", "JobHandler", "JobQueue"]
 
 # Every field is set: the library reads missing ones from environment variables such as CHANNEL or TRIGGER.
 SETTINGS = DBSettings(
@@ -52,11 +52,11 @@ _DELETE_LOG = "DELETE FROM jobs.pgqueuer_log WHERE created < now() - $1::interva
 _STORE_FAILURES = "UPDATE jobs.pgqueuer SET headers = jsonb_build_object('failures', $2::int) WHERE id = $1"
 _TRANSIENT = (Unavailable, DatabaseUnavailable, TransactionConflict)  # these end by themselves: retried without a limit
 
-Outcome = tuple[str, str]
+_Outcome = tuple[str, str]
 """The kind of a job, and the result of an attempt: `done`, `repeated` or `given up`."""
 
 
-class Handler(Protocol):
+class JobHandler(Protocol):
     """Does the jobs of one kind."""
 
     async def work(self, subject: str) -> None:
@@ -75,7 +75,7 @@ class JobQueue:
     def __init__(
         self,
         connect: Callable[[], Awaitable[RawConnection]],
-        handlers: Mapping[str, Handler],
+        handlers: Mapping[str, JobHandler],
         settings: JobSettings,
     ) -> None:
         self._connect = connect
@@ -84,7 +84,7 @@ class JobQueue:
         self._stopping = asyncio.Event()
         self._manager: QueueManager | None = None
         self._task: asyncio.Task[None] | None = None
-        self.outcomes: Counter[Outcome] = Counter()
+        self.outcomes: Counter[_Outcome] = Counter()
         self.running = 0
         """The number of running jobs."""
 
@@ -170,7 +170,7 @@ class JobQueue:
             manager.entrypoint(kind, accepts_context=False)(partial(self._work, handler))
         return manager
 
-    async def _work(self, handler: Handler, job: Job) -> None:
+    async def _work(self, handler: JobHandler, job: Job) -> None:
         """Make one attempt. Raises only RetryRequested: after any other error the library drops the job."""
         subject = (job.payload or b"").decode(errors="replace")
         self.running += 1
@@ -184,7 +184,7 @@ class JobQueue:
         finally:
             self.running -= 1
 
-    async def _retry_or_give_up(self, error: Exception, handler: Handler, job: Job, subject: str) -> None:
+    async def _retry_or_give_up(self, error: Exception, handler: JobHandler, job: Job, subject: str) -> None:
         known = {"job": job.entrypoint, "subject": subject, "attempt": job.attempts + 1}
         if isinstance(error, _TRANSIENT):
             _log.warning("a job failed and will be tried again", extra=known)

@@ -13,10 +13,10 @@ from tenantmesh.interceptors.passage import Passage, current
 
 __all__ = ["watching_messages"]
 
-Behavior: TypeAlias = Callable[[Any, Any], Awaitable[Any]]
+_Behavior: TypeAlias = Callable[[Any, Any], Awaitable[Any]]
 
 
-def watching_messages(chain: CompiledChain, behavior: Behavior) -> Behavior:
+def watching_messages(chain: CompiledChain, behavior: _Behavior) -> _Behavior:
     """Return the handler with the links' `read` and `write` around each message."""
 
     async def watched(request: Any, context: Any) -> Any:

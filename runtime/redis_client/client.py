@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TypeAlias
 from urllib.parse import urlsplit
 
-from tenantmesh.runtime.redis_client.cluster import Address, GuardedCluster
+from tenantmesh.runtime.redis_client.cluster import GuardedCluster, NodeAddress
 from tenantmesh.runtime.redis_client.single import GuardedRedis
 from tenantmesh.runtime.settings import RedisSettings
 
@@ -31,12 +31,12 @@ def connect(settings: RedisSettings) -> StoreClient:
     return GuardedCluster(seeds, lambda address: GuardedRedis.at(url_of(address), settings))
 
 
-def _nodes(url: str) -> tuple[list[Address], Callable[[Address], str]]:
+def _nodes(url: str) -> tuple[list[NodeAddress], Callable[[NodeAddress], str]]:
     """Return the hosts of a cluster's URL, with commas between, and a function that makes the URL of one node."""
     parts = urlsplit(url)
     user, at, hosts = parts.netloc.rpartition("@")
 
-    def url_of(address: Address) -> str:
+    def url_of(address: NodeAddress) -> str:
         host, port = address
         named = f"[{host}]" if ":" in host else host
         return parts._replace(netloc=f"{user}{at}{named}:{port}").geturl()
@@ -44,7 +44,7 @@ def _nodes(url: str) -> tuple[list[Address], Callable[[Address], str]]:
     return [_address(host) for host in hosts.split(",")], url_of
 
 
-def _address(text: str) -> Address:
+def _address(text: str) -> NodeAddress:
     """Parse `host`, `host:port`, `[::1]` or `[::1]:port`. Raises ValueError."""
     parts = urlsplit(f"//{text}")
     if not parts.hostname:

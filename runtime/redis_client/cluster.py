@@ -20,9 +20,9 @@ from redis.exceptions import AskError, MovedError, RedisError
 
 from tenantmesh.runtime.redis_client.single import GuardedRedis, RedisUnavailable, Script
 
-__all__ = ["Address", "GuardedCluster"]
+__all__ = ["GuardedCluster", "NodeAddress"]
 
-Address: TypeAlias = tuple[str, int]
+NodeAddress: TypeAlias = tuple[str, int]
 """Host and port of a node."""
 
 SLOTS = 16_384
@@ -43,11 +43,11 @@ class GuardedCluster(AsyncCoreCommands):
     _is_async_client: Literal[True] = True
     _event_dispatcher: Any = None  # declared by redis-py's commands, and used by none of them
 
-    def __init__(self, seeds: Iterable[Address], connect: Callable[[Address], GuardedRedis]) -> None:
+    def __init__(self, seeds: Iterable[NodeAddress], connect: Callable[[NodeAddress], GuardedRedis]) -> None:
         self._connect = connect
         self._seeds = tuple(seeds)
-        self._clients: dict[Address, GuardedRedis] = {}
-        self._owners: list[Address | None] = []
+        self._clients: dict[NodeAddress, GuardedRedis] = {}
+        self._owners: list[NodeAddress | None] = []
         self._learning: asyncio.Task[None] | None = None
         self._learn_after = 0.0
         self._failure: Exception | None = None
@@ -86,7 +86,7 @@ class GuardedCluster(AsyncCoreCommands):
                 await self._learning
         await asyncio.gather(*(client.aclose() for client in self._clients.values()))
 
-    def _owner(self, args: tuple[Any, ...]) -> Address:
+    def _owner(self, args: tuple[Any, ...]) -> NodeAddress:
         key = _key(args)
         if key is None:
             return self._any()
@@ -96,20 +96,20 @@ class GuardedCluster(AsyncCoreCommands):
             raise RedisUnavailable("no node owns the key's slot")
         return owner
 
-    def _any(self) -> Address:
+    def _any(self) -> NodeAddress:
         known = self._known()
         return next((node for node in known if not self._client(node).breaker.is_open), known[0])
 
-    def _known(self) -> list[Address]:
+    def _known(self) -> list[NodeAddress]:
         return list(dict.fromkeys((*self._seeds, *self._clients)))
 
-    def _client(self, address: Address) -> GuardedRedis:
+    def _client(self, address: NodeAddress) -> GuardedRedis:
         client = self._clients.get(address)
         if client is None:
             client = self._clients[address] = self._connect(address)
         return client
 
-    async def _ask(self, address: Address, args: tuple[Any, ...], options: Mapping[str, Any]) -> Any:
+    async def _ask(self, address: NodeAddress, args: tuple[Any, ...], options: Mapping[str, Any]) -> Any:
         """Send a command to the node to which its key moves, which takes it only after ASKING on that connection."""
         async with self._client(address).pipeline(transaction=False) as pipeline:
             pipeline.execute_command("ASKING")
@@ -147,7 +147,7 @@ class GuardedCluster(AsyncCoreCommands):
                 task.cancel()
             await asyncio.gather(*asked, return_exceptions=True)
 
-    async def _ranges(self, address: Address) -> list[tuple[int, int, Address]]:
+    async def _ranges(self, address: NodeAddress) -> list[tuple[int, int, NodeAddress]]:
         """Return the ranges of slots with their owners, as one node sees them. Empty when the node does not answer."""
         try:
             answer = await self._client(address).execute_command("CLUSTER SLOTS")
@@ -156,8 +156,8 @@ class GuardedCluster(AsyncCoreCommands):
             return []
         return [(first, last, (_text(owner[0]) or address[0], int(owner[1]))) for first, last, owner, *_ in answer]
 
-    async def _believe(self, ranges: list[tuple[int, int, Address]]) -> None:
-        owners: list[Address | None] = [None] * SLOTS
+    async def _believe(self, ranges: list[tuple[int, int, NodeAddress]]) -> None:
+        owners: list[NodeAddress | None] = [None] * SLOTS
         for first, last, address in ranges:
             owners[first : last + 1] = [address] * (last + 1 - first)
         self._owners = owners

@@ -10,9 +10,9 @@ import grpc
 
 from tenantmesh.runtime.health import Health
 
-__all__ = ["Application", "Registration"]
+__all__ = ["Application", "ServicerRegistration"]
 
-Registration: TypeAlias = tuple[Callable[[Any, Any], None], object]
+ServicerRegistration: TypeAlias = tuple[Callable[[Any, Any], None], object]
 """A generated `add_…_to_server` function, and the servicer to give it."""
 
 
@@ -35,7 +35,7 @@ class Application:
     and `mesh_names` those that it lists to callers behind the edge, which is one address for several processes.
     """
 
-    services: Sequence[Registration]
+    services: Sequence[ServicerRegistration]
     health: Health
     interceptors: Sequence[grpc.aio.ServerInterceptor] = ()
     names: Sequence[str] = ()

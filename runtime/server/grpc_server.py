@@ -11,7 +11,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from tenantmesh.runtime.health import HealthServicer
 from tenantmesh.runtime.server import reflection
-from tenantmesh.runtime.server.application import Application, Registration
+from tenantmesh.runtime.server.application import Application, ServicerRegistration
 from tenantmesh.runtime.server.handlers import collected
 from tenantmesh.runtime.server.tls import credentials
 from tenantmesh.runtime.settings import ServerSettings
@@ -41,7 +41,7 @@ def make_channelz_server(address: str) -> grpc.aio.Server:
     return server
 
 
-def _registrations(application: Application, settings: ServerSettings) -> list[Registration]:
+def _registrations(application: Application, settings: ServerSettings) -> list[ServicerRegistration]:
     health = HealthServicer(application.health, max_watchers=settings.max_health_watchers)
     registrations = [*application.services, (health_pb2_grpc.add_HealthServicer_to_server, health)]
     if settings.reflection:

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 
-from tenantmesh.runtime.server.application import Registration
+from tenantmesh.runtime.server.application import ServicerRegistration
 
 if TYPE_CHECKING:
-    Handler = grpc.RpcMethodHandler[Any, Any]
+    _Handler = grpc.RpcMethodHandler[Any, Any]
 else:  # grpc's classes are generic for type checkers only
-    Handler = grpc.RpcMethodHandler
+    _Handler = grpc.RpcMethodHandler
 
 __all__ = ["collected"]
 
@@ -25,12 +25,12 @@ class _Collector:
     """Stands in for a server while generated code registers handlers; duck-typed, as that code is."""
 
     def __init__(self) -> None:
-        self.handlers: dict[str, Handler] = {}
+        self.handlers: dict[str, _Handler] = {}
 
     def add_generic_rpc_handlers(self, _handlers: object) -> None:
         """Do nothing: the same handlers come by name."""
 
-    def add_registered_method_handlers(self, service: str, handlers: Mapping[str, Handler]) -> None:
+    def add_registered_method_handlers(self, service: str, handlers: Mapping[str, _Handler]) -> None:
         """Keep the handlers. Raises ValueError for a method that was given before."""
         named = {f"/{service}/{method}": handler for method, handler in handlers.items()}
         if twice := named.keys() & self.handlers.keys():
@@ -39,14 +39,14 @@ class _Collector:
 
 
 class _ByName(grpc.GenericRpcHandler):
-    def __init__(self, handlers: Mapping[str, Handler]) -> None:
-        self._find: Callable[[str], Handler | None] = handlers.get
+    def __init__(self, handlers: Mapping[str, _Handler]) -> None:
+        self._find: Callable[[str], _Handler | None] = handlers.get
 
-    def service(self, handler_call_details: grpc.HandlerCallDetails) -> Handler | None:
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> _Handler | None:
         return self._find(handler_call_details.method)
 
 
-def collected(registrations: list[Registration]) -> grpc.GenericRpcHandler:
+def collected(registrations: list[ServicerRegistration]) -> grpc.GenericRpcHandler:
     """Return one handler for all methods of the registered servicers."""
     collector = _Collector()
     for add_to_server, servicer in registrations:

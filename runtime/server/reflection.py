@@ -15,11 +15,11 @@ from google.protobuf import descriptor_pb2, descriptor_pool, text_format
 from google.protobuf.descriptor import FileDescriptor
 from grpc_reflection.v1alpha import reflection, reflection_pb2, reflection_pb2_grpc
 
-from tenantmesh.runtime.server.application import Registration
+from tenantmesh.runtime.server.application import ServicerRegistration
 
 __all__ = ["registrations"]
 
-Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+_Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
 V1ALPHA: str = reflection.SERVICE_NAME
 V1 = V1ALPHA.replace("v1alpha", "v1")
@@ -31,7 +31,7 @@ EDGE_HEADER = "x-forwarded-host"
 """The header that the edge sets on every call."""
 
 
-def registrations(served: Collection[str], mesh: Collection[str]) -> list[Registration]:
+def registrations(served: Collection[str], mesh: Collection[str]) -> list[ServicerRegistration]:
     """Return the registrations of both versions. The names are those of `ReflectionServicer`."""
     servicer = ReflectionServicer((*served, *SERVICES), (*mesh, *SERVICES))
     return [(reflection_pb2_grpc.add_ServerReflectionServicer_to_server, servicer), (_add_v1_to_server, servicer)]
@@ -48,7 +48,7 @@ class ReflectionServicer:
         self._here = reflection.aio.ReflectionServicer(served, pool)
         self._at_the_edge = reflection.aio.ReflectionServicer(mesh, pool)
 
-    async def ServerReflectionInfo(self, requests: AsyncIterator[Any], context: Context) -> AsyncIterator[Any]:
+    async def ServerReflectionInfo(self, requests: AsyncIterator[Any], context: _Context) -> AsyncIterator[Any]:
         """Answer each request of the stream."""
         forwarded = any(name == EDGE_HEADER for name, _ in context.invocation_metadata() or ())
         servicer: Any = self._at_the_edge if forwarded else self._here

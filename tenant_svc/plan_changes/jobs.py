@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import structlog
 
-from tenantmesh.chassis.jobs.queue import Handler
+from tenantmesh.chassis.jobs.queue import JobHandler
 from tenantmesh.tenant_svc.operations.operation import Operation, parse_name
 from tenantmesh.tenant_svc.plan_changes.executor import PlanChangeExecutor
 
@@ -13,8 +13,8 @@ __all__ = ["PlanChangeJobs"]
 _log = structlog.get_logger()
 
 
-class PlanChangeJobs(Handler):
-    """See Handler. The subject is the operation's name."""
+class PlanChangeJobs(JobHandler):
+    """See JobHandler. The subject is the operation's name."""
 
     def __init__(self, executor: PlanChangeExecutor) -> None:
         self._executor = executor

@@ -26,7 +26,7 @@ from tenantmesh.interceptors.backends.memory.rate_store import MemoryRateStore
 from tenantmesh.interceptors.leases.rates import LeasedRateLimiter
 from tenantmesh.interceptors.limits import Rate
 from tenantmesh.interceptors.testing import TestMesh
-from tenantmesh.runtime.server.application import Registration
+from tenantmesh.runtime.server.application import ServicerRegistration
 from tenantmesh.runtime.server.handlers import collected
 from tests.example.notes import Notes, ThreadNotes
 
@@ -73,7 +73,7 @@ async def serve_aio(variant: str) -> None:
     if variant == "bare":
         add_NotesServiceServicer_to_server(Echo(), server)
     else:
-        registrations: list[Registration] = [(add_NotesServiceServicer_to_server, Echo())]
+        registrations: list[ServicerRegistration] = [(add_NotesServiceServicer_to_server, Echo())]
         server.add_generic_rpc_handlers((collected(registrations),))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()

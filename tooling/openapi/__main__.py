@@ -17,7 +17,7 @@ from tenantmesh.deploy.envoy.contract import Contract, read
 from tenantmesh.deploy.envoy.settings import EdgeSettings
 from tooling.openapi.operations import COMPONENTS, complete
 from tooling.openapi.policies import describe
-from tooling.openapi.schemas import Json, correct
+from tooling.openapi.schemas import JsonObject, correct
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 BASE = Path(__file__).with_name("base.json")
@@ -27,14 +27,14 @@ STATUS = "google.rpc.Status"
 TIMEOUT_SECONDS = 60
 
 
-def generate(settings: EdgeSettings) -> Json:
+def generate(settings: EdgeSettings) -> JsonObject:
     """Return the whole document. Exits with the tool's own words when one fails or is missing."""
     contract = read(settings.descriptors, settings.upstreams)
     with tempfile.TemporaryDirectory() as scratch:
         parts = documents(settings.descriptors, contract, Path(scratch))
         agree_on(STATUS, parts)
         merged = run([tool("openapiv3-merge"), str(BASE), *map(str, parts)])
-    document: Json = json.loads(merged)
+    document: JsonObject = json.loads(merged)
     document["components"] |= COMPONENTS
     described = describe(settings.descriptors)
     for method in contract.methods:
@@ -57,9 +57,9 @@ def documents(descriptors: Path, contract: Contract, folder: Path) -> list[Path]
 def agree_on(schema: str, parts: list[Path]) -> None:
     """Have all documents describe the schema as the first does: where a file's messages contain a type that the plugin
     also knows by itself, it describes it in other words, and the merge wants one."""
-    first: Json | None = None
+    first: JsonObject | None = None
     for part in parts:
-        document: Json = json.loads(part.read_text(encoding="utf-8"))
+        document: JsonObject = json.loads(part.read_text(encoding="utf-8"))
         schemas = document.get("components", {}).get("schemas", {})
         if schema in schemas:
             first = first or schemas[schema]

@@ -7,7 +7,7 @@ import re
 from tenantmesh.deploy.envoy.contract import Binding, Method
 from tenantmesh.policy.v1 import policy_pb2
 from tooling.openapi.policies import Described
-from tooling.openapi.schemas import Json
+from tooling.openapi.schemas import JsonObject
 
 __all__ = ["COMPONENTS", "complete"]
 
@@ -31,7 +31,7 @@ STATUS_OF = {
 """The HTTP status of each code that a method's comment may name, without those that any method may answer with."""
 ANY_METHOD = (400, 401, 503)
 
-PARAMETERS: Json = {
+PARAMETERS: JsonObject = {
     "TenantSlug": {
         "name": "x-tenant-slug",
         "in": "header",
@@ -51,13 +51,13 @@ PARAMETERS: Json = {
         "schema": {"type": "string"},
     },
 }
-COMPONENTS: Json = {
+COMPONENTS: JsonObject = {
     "parameters": PARAMETERS,
     "responses": {name: {"description": text, "content": STATUS} for name, text in ANSWERS.values()},
 }
 
 
-def complete(operation: Json, method: Method, binding: Binding, described: Described) -> None:
+def complete(operation: JsonObject, method: Method, binding: Binding, described: Described) -> None:
     """Complete an operation by its policy, its comment, and the way in which the edge writes streams."""
     operation["operationId"] = _operation_id(method, binding)
     operation |= {"summary": _first_sentence(described.comment), "description": described.comment}
@@ -85,7 +85,7 @@ def _first_sentence(comment: str) -> str:
     return re.split(r"(?<=\.)\s", comment, maxsplit=1)[0]
 
 
-def _responses(answers: Json, described: Described) -> Json:
+def _responses(answers: JsonObject, described: Described) -> JsonObject:
     """Return the answers with the refusals that the method is known for, in the order of their numbers."""
     known = {str(code): {"$ref": f"#/components/responses/{ANSWERS[code][0]}"} for code in _refusals(described)}
     other = {**answers["default"], "description": "Any other error, which has the same form."}
@@ -104,7 +104,7 @@ def _refusals(described: Described) -> list[int]:
     return sorted(codes)
 
 
-def _stream(content: Json) -> Json:
+def _stream(content: JsonObject) -> JsonObject:
     """Return the forms of a stream. The array comes last: a client that takes the first form would wait for its end."""
     # grpc-gateway would wrap each message; Envoy sends it as it is.
     message = content["application/json"]["schema"]["properties"]["result"]

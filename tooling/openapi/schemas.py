@@ -10,9 +10,9 @@ from typing import Any
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.rpc import error_details_pb2
 
-__all__ = ["Json", "correct"]
+__all__ = ["JsonObject", "correct"]
 
-Json = dict[str, Any]
+JsonObject = dict[str, Any]
 
 ANY = "google.protobuf.Any"
 DETAIL = "google.rpc.ErrorDetail"
@@ -32,9 +32,9 @@ _PATTERNS = {"single hyphens": "^[a-z](-?[a-z0-9])*$", "underscores": "^[a-z][a-
 _REFERENCE = re.compile(r"\bsee (\w+)\.(\w+)")
 
 
-def correct(document: Json) -> None:
+def correct(document: JsonObject) -> None:
     """Correct every schema of the document."""
-    schemas: Json = document["components"]["schemas"]
+    schemas: JsonObject = document["components"]["schemas"]
     for node in _nodes(document):
         _without_one_of(node)
     for node in list(_nodes(document)):
@@ -54,7 +54,7 @@ def correct(document: Json) -> None:
     schemas[STATUS]["properties"]["details"]["items"] = {"$ref": f"#/components/schemas/{DETAIL}"}
 
 
-def _nodes(value: Any) -> Iterator[Json]:
+def _nodes(value: Any) -> Iterator[JsonObject]:
     """Yield every object in the document, outer ones first."""
     if isinstance(value, dict):
         yield value
@@ -65,7 +65,7 @@ def _nodes(value: Any) -> Iterator[Json]:
             yield from _nodes(member)
 
 
-def _without_one_of(schema: Json) -> None:
+def _without_one_of(schema: JsonObject) -> None:
     """Replace the plugin's encoding of a `oneof` by a sentence. Its branches, one of them `not`, become classes that
     have only some of the fields, or match several at once."""
     branches = schema.get("oneOf", ())
@@ -75,7 +75,7 @@ def _without_one_of(schema: Json) -> None:
         schema["description"] = f"{schema.get('description', '')} At most one of these is set: {names}.".strip()
 
 
-def _share_any(schema: Json) -> None:
+def _share_any(schema: JsonObject) -> None:
     """Replace a copy of Any by a reference to the one schema. A description beside it stays."""
     if schema.get("additionalProperties") is True and list(schema.get("properties", ())) == ["@type"]:
         description = schema.get("description")
@@ -85,7 +85,7 @@ def _share_any(schema: Json) -> None:
             schema["description"] = description
 
 
-def _bound(schema: Json, described: Json, required: bool, schemas: Json) -> None:
+def _bound(schema: JsonObject, described: JsonObject, required: bool, schemas: JsonObject) -> None:
     """Add the bounds that the description states. An optional text may also be empty, which means that it is unset."""
     text = _followed(" ".join(described.get("description", "").split()), schemas)
     kind = schema.get("type")
@@ -106,7 +106,7 @@ def _bound(schema: Json, described: Json, required: bool, schemas: Json) -> None
         schema |= {"minItems": int(found[1]), "maxItems": _number(found[2])}
 
 
-def _followed(text: str, schemas: Json) -> str:
+def _followed(text: str, schemas: JsonObject) -> str:
     """Return the text, and the description that it refers to with `see Message.field`."""
     found = _REFERENCE.search(text)
     if found is None:
@@ -119,10 +119,10 @@ def _number(text: str) -> int:
     return int(text.replace(",", ""))
 
 
-def _error_detail() -> Json:
+def _error_detail() -> JsonObject:
     """Return one schema with the fields of every message that our errors carry. Generators make one class of it; a
     choice between schemas by `@type` they read differently, or not at all."""
-    properties: Json = {"@type": TYPE_URL}
+    properties: JsonObject = {"@type": TYPE_URL}
     for name in DETAILS:
         _merge(properties, _properties(error_details_pb2.DESCRIPTOR.message_types_by_name[name]))
     messages = ", ".join(f"`{name}`" for name in DETAILS)
@@ -136,7 +136,7 @@ def _error_detail() -> Json:
     }
 
 
-def _merge(properties: Json, more: Json) -> None:
+def _merge(properties: JsonObject, more: JsonObject) -> None:
     for name, schema in more.items():
         if name in properties and "items" in schema:
             _merge(properties[name]["items"]["properties"], schema["items"]["properties"])
@@ -144,17 +144,17 @@ def _merge(properties: Json, more: Json) -> None:
             properties.setdefault(name, schema)
 
 
-def _properties(message: Descriptor) -> Json:
+def _properties(message: Descriptor) -> JsonObject:
     return {field.json_name: _schema(field) for field in message.fields}
 
 
-def _schema(field: FieldDescriptor) -> Json:
+def _schema(field: FieldDescriptor) -> JsonObject:
     """Return the schema of a field of the error details, in proto3 JSON."""
     message = field.message_type
     if message is not None and message.GetOptions().map_entry:
         return {"type": "object", "additionalProperties": {"type": "string"}}
     if message is None:
-        schema: Json = {"type": "string"}
+        schema: JsonObject = {"type": "string"}
     elif message.full_name == "google.protobuf.Duration":
         schema = {"type": "string", "description": f"{field.name} is a duration in seconds, such as `1.5s`."}
     else:

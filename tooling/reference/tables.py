@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 
 __all__ = ["code", "table"]
 
-Row = Sequence[str]
+_Row = Sequence[str]
 
 
-def table(head: Row, rows: Iterable[Row]) -> str:
+def table(head: _Row, rows: Iterable[_Row]) -> str:
     """Return a table. Cells are Markdown, in which a bar or a line break would end the cell: both are taken out."""
     lines = [head, ["---"] * len(head), *rows]
     return "".join(f"| {' | '.join(map(_cell, line))} |\n" for line in lines)

@@ -20,7 +20,8 @@ from tenantmesh.auth_svc.sessions.sessions import Sessions, SignedIn
 from tenantmesh.auth_svc.tokens.tokens import AccessTokens
 from tenantmesh.interceptors.backends.memory.rate_limiter import MemoryRateLimiter
 from tenantmesh.interceptors.limits import RateLimiter
-from tenantmesh.interceptors.tenants import TenantId, TenantRecord, TenantState
+from tenantmesh.interceptors.lookup import Lookup
+from tenantmesh.interceptors.tenants import TenantId, TenantKey, TenantRecord, TenantState
 from tenantmesh.runtime.encryption import KeyEncryptionKey
 from tests.clock import Clock
 from tests.integration.auth_svc.doors import CountingDoors
@@ -32,8 +33,10 @@ ALICE = "alice@example.com"
 RULES = PasswordRules.load()
 
 
-class KnownTenants:
-    """As TenantLookup."""
+class KnownTenants(Lookup[TenantKey, TenantRecord]):
+    """A directory that has every tenant in memory."""
+
+    live = True
 
     def __init__(self) -> None:
         self._records: dict[TenantId, TenantRecord] = {}
@@ -46,8 +49,15 @@ class KnownTenants:
     def set_state(self, tenant: TenantRecord, state: TenantState) -> None:
         self._records[tenant.id] = TenantRecord(tenant.id, tenant.slug, state, tenant.plan_id)
 
-    async def find(self, key: TenantId) -> TenantRecord | None:
-        return self._records.get(key)
+    def peek(self, key: TenantKey) -> TenantRecord | None:
+        return next((record for record in self._records.values() if key in (record.id, record.slug)), None)
+
+    async def find(self, key: TenantKey) -> TenantRecord | None:
+        return self.peek(key)
+
+    async def start(self) -> None: ...
+
+    async def close(self) -> None: ...
 
 
 class WatchingHasher(CountingHasher):
