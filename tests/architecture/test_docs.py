@@ -26,6 +26,7 @@ PATH = re.compile(
 )
 SOURCE = re.compile(r"`((?:\w+/)*\w+\.(?:py|proto|sql|lua|toml|binpb|sh))`")
 """A file that has the name of a source."""
+TEST = re.compile(r"`(test_\w+)`")
 # Roots of folders that exist on one machine only, as a path begins with them.
 MACHINE = re.compile(r"(?<![\w.}/-])/(?:home|root|Users|work|tmp|private|mnt|srv)/\S")
 
@@ -67,6 +68,12 @@ def test_every_link_leads_somewhere(page: Path) -> None:
         target = (page.parent / file).resolve() if file else page
         assert target.exists(), f"{file} does not exist"
         assert not heading or heading in anchors(target), f"{file} has no heading {heading}"
+
+
+def test_pages_are_found_with_what_they_name() -> None:
+    """The tests of single pages pass for a page without links, paths or names; those of all pages are many."""
+    for pattern in (LINK, PATH, SOURCE, VARIABLE, TEST):
+        assert len([page for page in PAGES_OF_TODAY if pattern.search(FENCE.sub("", page.read_text()))]) > 1, pattern
 
 
 @pytest.mark.parametrize("page", PAGES_OF_TODAY, ids=name_of)
@@ -123,10 +130,11 @@ def test_every_error_reason_says_what_it_means(package: str) -> None:
 
 def test_every_variable_that_the_code_reads_is_documented() -> None:
     known = (REFERENCE / "settings.md").read_text() + (REFERENCE / "command-line.md").read_text()
-    for package in ("runtime", "chassis", "tenant_svc", "auth_svc", "deploy", "interceptors"):
-        for path in (ROOT / package).rglob("*.py"):
-            unknown = {name for name in VARIABLE.findall(path.read_text()) if f"`{name}" not in known}
-            assert not unknown, f"{name_of(path)} speaks of {unknown}, which no page of docs/reference explains"
+    packages = ("runtime", "chassis", "tenant_svc", "auth_svc", "deploy", "interceptors")
+    paths = [path for package in packages for path in (ROOT / package).rglob("*.py")]
+    read = {(name, name_of(path)) for path in paths for name in VARIABLE.findall(path.read_text())}
+    assert read, "the code names the variables that it reads"
+    assert not {(name, path) for name, path in read if f"`{name}" not in known}, "explain it in docs/reference"
 
 
 @pytest.mark.parametrize("page", PAGES_OF_ALL, ids=name_of)
@@ -143,6 +151,6 @@ def test_every_decision_is_listed() -> None:
 def test_every_test_that_a_page_names_exists() -> None:
     tests = "\n".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
     for page in PAGES_OF_ALL:
-        named = set(re.findall(r"`(test_\w+)`", page.read_text()))
+        named = set(TEST.findall(page.read_text()))
         missing = {name for name in named if f"def {name}(" not in tests}
         assert not missing, f"{name_of(page)} names tests that do not exist: {missing}"

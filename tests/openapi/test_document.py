@@ -41,10 +41,11 @@ def test_it_has_exactly_the_paths_of_the_contract(document: dict[str, Any], cont
 def test_only_public_methods_need_no_credential(document: dict[str, Any], contract: Contract) -> None:
     scheme = document["components"]["securitySchemes"]["bearer"]
     assert (scheme["type"], scheme["scheme"], document["security"]) == ("http", "bearer", [{"bearer": []}])
-    for method in contract.methods:
-        for binding in method.bindings:
-            operation = operations(document)[binding.verb, binding.path]
-            assert operation.get("security") == ([] if method.public else None), binding
+    security = {binding: method.public for method in contract.methods for binding in method.bindings}
+    assert set(security.values()) == {True, False}, "some methods are public, and some are not"
+    for binding, public in security.items():
+        operation = operations(document)[binding.verb, binding.path]
+        assert operation.get("security") == ([] if public else None), binding
 
 
 def test_every_error_is_a_status_with_typed_details(document: dict[str, Any]) -> None:

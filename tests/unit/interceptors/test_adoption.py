@@ -44,8 +44,9 @@ def test_the_table_of_links_is_the_list_of_links() -> None:
 
 
 def test_the_rates_in_the_readme_are_the_defaults() -> None:
-    for name, rate in DEFAULT_RATES.items():
-        assert f"`{name}` {rate.per_second:g}/s, burst {rate.burst}" in README
+    written = {f"`{name}` {rate.per_second:g}/s, burst {rate.burst}" for name, rate in DEFAULT_RATES.items()}
+    assert written
+    assert {each for each in written if each not in README} == set()
 
 
 def test_every_setting_of_the_chain_is_in_the_readme() -> None:
