@@ -15,6 +15,7 @@ from tenantmesh.interceptors.errors import Aborted, FieldViolation, InvalidArgum
 from tenantmesh.interceptors.tenants import parse_uuid
 
 __all__ = [
+    "INVISIBLE",
     "Problems",
     "RequestKey",
     "expiry_problem",
@@ -32,6 +33,14 @@ Problems = Mapping[str, str | None]
 _ID = re.compile(r"[a-z][a-z0-9_]{1,63}")
 _LONGEST_REASON = 500
 _CONTROL = {"Cc", "Zl", "Zp"}
+# Unicode's Default_Ignorable_Code_Point, apart from those that no version assigns.
+_IGNORABLE = (
+    r"\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f"
+    r"\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
+)
+_BLANK = re.compile(rf"[\s\u2800{_IGNORABLE}]*")
+INVISIBLE = re.compile(f"[{_IGNORABLE}]")
+"""A character that shows nothing, or only formats others."""
 
 _Value = TypeVar("_Value")
 
@@ -58,11 +67,14 @@ def id_problem(text: str) -> str | None:
 
 
 def text_problem(text: str, longest: int) -> str | None:
-    """Return the rule that the text breaks, or None. It must be one line of 1 to `longest` characters, not blank."""
-    if not text.strip() or len(text) > longest:
-        return f"must be 1 to {longest} characters and not only spaces"
+    """Return the rule that the text breaks, or None. It must be one line of 1 to `longest` characters, of which a
+    reader sees at least one."""
+    if len(text) > longest:
+        return f"must be 1 to {longest} characters"
     if any(unicodedata.category(character) in _CONTROL for character in text):
         return "must be one line without control characters"
+    if _BLANK.fullmatch(text):
+        return f"must be 1 to {longest} characters and not only spaces or invisible ones"
     return None
 
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import idna
 
+from tenantmesh.chassis.requests import INVISIBLE
+
 __all__ = ["EmailAddress", "EmailRefused", "parse_email"]
 
 MAX_LENGTH = 254
@@ -15,6 +17,8 @@ MAX_LENGTH = 254
 
 _MAX_LOCAL = 64
 _MAX_DOMAIN = 253
+# The joiners are left to the rules of each part: letters of some languages need them, and they are refused there.
+_INVISIBLE = re.compile(f"(?![\u200c\u200d]){INVISIBLE.pattern}")
 # A character of a dot-atom. Beyond ASCII, letters and digits are allowed as in RFC 6531; `_in_atom` adds marks.
 _LOCAL = re.compile(r"[^\W_]|[!#$%&'*+/=?^_`{|}~-]")
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
@@ -48,6 +52,8 @@ def parse_email(text: str) -> EmailAddress:
         raise EmailRefused("is required")
     if len(text) > MAX_LENGTH:
         raise EmailRefused(f"must have at most {MAX_LENGTH} characters")
+    if _INVISIBLE.search(text):
+        raise EmailRefused("must have no invisible characters: type it instead of pasting it")
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).lower())
     local, at, domain = folded.partition("@")
     if not at or "@" in domain:

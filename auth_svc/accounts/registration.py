@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import unicodedata
 from dataclasses import dataclass
 
 from tenantmesh.auth_svc.accounts.emails import EmailAddress, EmailRefused, parse_email
 from tenantmesh.auth_svc.passwords.passwords import LENGTH, PasswordRules, normalise
-from tenantmesh.chassis.requests import refuse, required
+from tenantmesh.chassis.requests import refuse, required, text_problem
 from tenantmesh.interceptors.tenants import TenantRecord
 
 __all__ = ["CheckedRegistration", "Registration", "checked"]
@@ -69,9 +68,4 @@ def _checked_password(sent: Registration, tenant: TenantRecord, rules: PasswordR
 
 
 def _display_name_refusal(name: str) -> str | None:
-    if len(name) > MAX_DISPLAY_NAME:
-        return f"must have at most {MAX_DISPLAY_NAME} characters"
-    # Control characters and line separators would forge lines where the name is shown.
-    if any(unicodedata.category(character) in {"Cc", "Zl", "Zp"} for character in name):
-        return "must be one line of text"
-    return None
+    return text_problem(name, MAX_DISPLAY_NAME) if name else None

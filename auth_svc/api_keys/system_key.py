@@ -14,10 +14,13 @@ from tenantmesh.chassis.requests import refuse
 from tenantmesh.interceptors.caller import Caller, CallerKind
 from tenantmesh.interceptors.names import in_words
 
-__all__ = ["KeyAudience", "SystemKey", "check_new_key"]
+__all__ = ["LONGEST_LIFETIME", "KeyAudience", "SystemKey", "check_new_key"]
 
 _NAME = re.compile(r"[a-z][a-z0-9_.-]{1,62}", re.ASCII)
 _PERMISSION = re.compile(r"\*|[a-z][a-z_]*(?:\.[a-z][a-z_]*)+", re.ASCII)
+
+
+LONGEST_LIFETIME = timedelta(days=36_500)
 
 
 class KeyAudience(Enum):
@@ -58,12 +61,13 @@ class SystemKey:
 def check_new_key(name: str, permissions: Sequence[str], lifetime: timedelta | None) -> None:
     """Raise InvalidArgument, which lists all fields that break a rule."""
     wrong = [permission for permission in permissions if not _PERMISSION.fullmatch(permission)]
+    too_long = f"must be positive, and at most {LONGEST_LIFETIME.days} days; leave it out for a key without an end"
     named = "must be 2 to 63 of a-z, 0-9, _, . and -, starting with a letter"
     refuse(
         {
             "name": None if _NAME.fullmatch(name) else named,
             "permissions": f"must be like tenants.read, or *: {in_words(wrong)}" if wrong else _misspelt(permissions),
-            "lifetime": "must be positive" if lifetime is not None and lifetime <= timedelta() else None,
+            "lifetime": None if lifetime is None or timedelta() < lifetime <= LONGEST_LIFETIME else too_long,
         }
     )
 

@@ -6,6 +6,7 @@ from sqlalchemy import CheckConstraint, Column, LargeBinary, Table, Text, Uuid
 from sqlalchemy.dialects.postgresql import ARRAY, TIMESTAMP
 
 from tenantmesh.auth_svc.schema import DIRECTORY_ROLE, metadata
+from tenantmesh.chassis.moments import accepted_time
 from tenantmesh.runtime.row_security import TableGrant, catalog
 
 __all__ = ["system_keys"]
@@ -22,6 +23,7 @@ system_keys = catalog(
         Column("create_time", TIMESTAMP(timezone=True), nullable=False),
         Column("expire_time", TIMESTAMP(timezone=True)),
         Column("revoke_time", TIMESTAMP(timezone=True)),
+        accepted_time("system_keys", "expire_time"),
         CheckConstraint("audience in ('OPERATOR', 'SERVICE')", name="system_keys_audience_check"),
     ),
     reason="operators and services act on the mesh as a whole; their keys are verified before any tenant is known",

@@ -13,7 +13,7 @@ import typer
 from pydantic import SecretStr
 
 from tenantmesh.auth_svc.api_keys.bootstrap import create_key, list_keys, revoke_key
-from tenantmesh.auth_svc.api_keys.system_key import SystemKey
+from tenantmesh.auth_svc.api_keys.system_key import LONGEST_LIFETIME, SystemKey
 from tenantmesh.deploy.commands.console import Console
 from tenantmesh.deploy.commands.options import DEFAULT_STATE, JsonOption, StateOption
 from tenantmesh.deploy.stack import keys
@@ -28,7 +28,7 @@ __all__ = ["app"]
 
 app = typer.Typer(no_args_is_help=True, help="Keys of operators and services.")
 URL_VARIABLE = "TENANTMESH_DATABASE_SYSTEM_URL"
-_LONGEST = 36_500
+_LONGEST = LONGEST_LIFETIME.days
 _ABOUT_PERMISSIONS = "Such as tenants.read, or '*' for all; repeat it."
 
 

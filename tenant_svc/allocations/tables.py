@@ -16,6 +16,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 
+from tenantmesh.interceptors.quotas import LARGEST_AMOUNT
 from tenantmesh.runtime.row_security import TableGrant, tenant_owned
 from tenantmesh.tenant_svc.schema import APP_ROLE, DIRECTORY_ROLE, metadata
 from tenantmesh.tenant_svc.tenants.tables import tenants
@@ -59,6 +60,7 @@ allocation_items = tenant_owned(
         Column("committed", BigInteger, nullable=False),
         ForeignKeyConstraint(["tenant_id", "allocation_id"], [allocations.c.tenant_id, allocations.c.allocation_id]),
         CheckConstraint("0 <= committed and committed <= allocated", name="allocation_items_committed_check"),
+        CheckConstraint(f"allocated <= {LARGEST_AMOUNT}", name="allocation_items_range_check"),
     ),
     APP_ROLE,
     ("SELECT", "INSERT", "UPDATE"),

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
-from tenantmesh.chassis.moments import duration, timestamp
+from tenantmesh.chassis.moments import duration, moment, timestamp
 from tenantmesh.interceptors.quotas import Ask, Slice
 from tenantmesh.tenant.v1 import quota_service_pb2 as pb
 
 __all__ = ["asks_of", "lease_message", "period_start_of"]
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def asks_of(request: pb.LeaseRequest) -> list[Ask]:
@@ -37,11 +35,5 @@ def _slice_message(leased: Slice) -> pb.LeaseSlice:
 
 
 def period_start_of(request: pb.ReturnRequest) -> datetime | None:
-    """Return the period in a request; None where it is unset, or outside the years 1 to 9999."""
-    if not request.HasField("period_start"):
-        return None
-    stamp = request.period_start
-    try:
-        return _EPOCH + timedelta(seconds=stamp.seconds, microseconds=stamp.nanos // 1000)
-    except OverflowError:
-        return None
+    """Return the period in a request; None where it is unset. Raises InvalidArgument for a time that is not stored."""
+    return moment(request.period_start, "period_start") if request.HasField("period_start") else None

@@ -7,12 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from tenantmesh.tenant_svc.balances.grant import Grant, balance_at
+from tenantmesh.tenant_svc.balances.grant import Grant, balance_at, countable
 
 __all__ = ["MOST_GIVEN", "Account", "Burn", "returned"]
 
 MOST_GIVEN = 2**62
-"""The most units given in a period without a limit: far below the largest bigint."""
+"""The most units given in a period, by an allowance without a limit or by very many grants: far below the largest
+bigint."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +58,16 @@ class Account:
 
     @property
     def left(self) -> int:
-        """The units that allowance and grants can still give."""
-        return self.plan_left + self._granted
+        """The units that allowance and grants can still give, as far as amounts go."""
+        return max(0, min(countable(self.plan_left + self._granted), MOST_GIVEN - self.given))
 
     @property
     def limit(self) -> int | None:
         """The allowance of the period with grants: the units that they gave in it, and those that they can still
-        give."""
+        give. As far as amounts go."""
         if self.allowance is None:
             return None
-        return self.allowance + (self.given - self.from_plan) + self._granted
+        return countable(self.allowance + (self.given - self.from_plan) + self._granted)
 
     @property
     def _granted(self) -> int:

@@ -7,7 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-__all__ = ["Grant", "balance_at", "burn_order", "granted", "remaining"]
+from tenantmesh.interceptors.quotas import LARGEST_AMOUNT
+
+__all__ = ["Grant", "balance_at", "burn_order", "countable", "granted", "remaining"]
 
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
@@ -59,14 +61,20 @@ def balance_at(grant: Grant, period_start: datetime) -> int:
     return min(grant.max_rollover, max(grant.balance, grant.min_rollover))
 
 
+def countable(amount: int) -> int:
+    """Return the amount, or the largest amount if it is larger: a sum of amounts may be, and its readers count no
+    further."""
+    return min(amount, LARGEST_AMOUNT)
+
+
 def burn_order(grants: Iterable[Grant], now: datetime) -> list[Grant]:
     """Return the grants that are in force, in the order in which they are used."""
     return sorted((grant for grant in grants if grant.in_force(now)), key=lambda grant: grant.burn_key)
 
 
 def granted(grants: Iterable[Grant], now: datetime, period_start: datetime) -> int:
-    """Return the units that the grants in force still add to the allowance of the period."""
-    return sum(balance_at(grant, period_start) for grant in grants if grant.in_force(now))
+    """Return the units that the grants in force still add to the allowance of the period, as far as amounts go."""
+    return countable(sum(balance_at(grant, period_start) for grant in grants if grant.in_force(now)))
 
 
 def remaining(grant: Grant, now: datetime, period_start: datetime) -> int:

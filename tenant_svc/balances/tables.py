@@ -17,7 +17,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 
+from tenantmesh.chassis.moments import accepted_time
+from tenantmesh.interceptors.quotas import LARGEST_AMOUNT
 from tenantmesh.runtime.row_security import TableGrant, tenant_owned
+from tenantmesh.tenant_svc.balances.account import MOST_GIVEN
 from tenantmesh.tenant_svc.schema import APP_ROLE, DIRECTORY_ROLE, metadata
 from tenantmesh.tenant_svc.tenants.tables import tenants
 
@@ -51,6 +54,13 @@ grants = tenant_owned(
         UniqueConstraint("tenant_id", "requester", "request_id", name="grants_request_key"),
         CheckConstraint("amount > 0 and balance >= 0", name="grants_amount_check"),
         CheckConstraint("0 <= min_rollover and min_rollover <= max_rollover", name="grants_rollover_check"),
+        CheckConstraint(
+            f"amount <= {LARGEST_AMOUNT} and balance <= amount and max_rollover <= amount "
+            "and 0 <= priority and priority <= 1000",
+            name="grants_range_check",
+        ),
+        accepted_time("grants", "effective_time"),
+        accepted_time("grants", "expire_time"),
         Index("grants_feature_idx", "tenant_id", "feature_id"),
     ),
     APP_ROLE,
@@ -70,6 +80,7 @@ ledger = tenant_owned(
         Column("from_plan", BigInteger, nullable=False),
         Column("update_time", TIMESTAMP(timezone=True), nullable=False),
         CheckConstraint("0 <= from_plan and from_plan <= given", name="quota_ledger_given_check"),
+        CheckConstraint(f"given <= {MOST_GIVEN}", name="quota_ledger_range_check"),
         Index("quota_ledger_period_idx", "period_start"),
     ),
     APP_ROLE,
@@ -106,6 +117,7 @@ gauges = tenant_owned(
         Column("reported_version", BigInteger),
         Column("update_time", TIMESTAMP(timezone=True), nullable=False),
         CheckConstraint("level >= 0", name="gauges_level_check"),
+        CheckConstraint(f"level <= {LARGEST_AMOUNT}", name="gauges_range_check"),
     ),
     APP_ROLE,
     ("SELECT", "INSERT", "UPDATE"),

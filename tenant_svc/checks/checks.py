@@ -11,6 +11,7 @@ from tenantmesh.chassis.doors import Doors
 from tenantmesh.interceptors.errors import InvalidArgument, MeshError
 from tenantmesh.interceptors.tenants import TenantId, is_slug, no_such_tenant, parse_tenant_id
 from tenantmesh.tenant_svc.checks.decision import Decision, decide
+from tenantmesh.tenant_svc.checks.refusals import unreadable
 from tenantmesh.tenant_svc.checks.rules import FeatureCheck, check_check
 from tenantmesh.tenant_svc.entitlements import reader
 from tenantmesh.tenant_svc.entitlements.entitlement import Effective, TenantEntitlements
@@ -104,8 +105,8 @@ class Checks:
         async with self._doors.system("find the tenants of a batch of checks by slug", read_only=True) as connection:
             return {**ids, **await reader.tenants_of_slugs(connection, slugs)}
 
-    async def _standings(self, wanted: Mapping[TenantId, set[str]]) -> dict[TenantId, Standing]:
-        found: dict[TenantId, WithSpent] = {}
+    async def _standings(self, wanted: Mapping[TenantId, set[str]]) -> dict[TenantId, Standing | MeshError]:
+        found: dict[TenantId, WithSpent | Exception] = {}
         tenants = list(wanted)
         async with self._doors.system("read the entitlements of a batch of checks", read_only=True) as connection:
             for start in range(0, len(tenants), _TENANTS_PER_STATEMENT):
@@ -113,7 +114,9 @@ class Checks:
                 found |= await reader.load_many(connection, some)
         turns = asyncio.Semaphore(_CONCURRENT_POOL_READS)
 
-        async def standing(tenant: TenantId, loaded: WithSpent) -> tuple[TenantId, Standing]:
+        async def standing(tenant: TenantId, loaded: WithSpent | Exception) -> tuple[TenantId, Standing | MeshError]:
+            if isinstance(loaded, Exception):
+                return tenant, unreadable(tenant, loaded)
             features = [name for name in wanted[tenant] if name in loaded.spent]
             async with turns:
                 return tenant, await self._entitlements.with_pooled(loaded, features)
@@ -129,9 +132,11 @@ def _problem(check: FeatureCheck) -> MeshError | None:
     return None
 
 
-def _answer(check: FeatureCheck, standing: Standing | None) -> tuple[Standing, Decision] | MeshError:
+def _answer(check: FeatureCheck, standing: Standing | MeshError | None) -> tuple[Standing, Decision] | MeshError:
     if standing is None:
         return no_such_tenant()
+    if isinstance(standing, MeshError):
+        return standing
     entitled = standing.entitlements.features.get(check.feature)
     if entitled is None:
         return feature_not_found(check.feature)

@@ -8,6 +8,7 @@ from tenantmesh.tenant.v1 import entitlement_service_pb2 as pb
 from tenantmesh.tenant_svc.checks.checks import Explanation
 from tenantmesh.tenant_svc.checks.decision import Decision
 from tenantmesh.tenant_svc.checks.explanation import steps
+from tenantmesh.tenant_svc.checks.refusals import unreadable
 from tenantmesh.tenant_svc.checks.rules import FeatureCheck
 from tenantmesh.tenant_svc.entitlements.mapping import entitlement_message
 from tenantmesh.tenant_svc.entitlements.standing import Standing
@@ -31,7 +32,11 @@ def result_message(answer: tuple[Standing, Decision] | MeshError) -> pb.CheckRes
     """Return the answer to a check of a batch."""
     if isinstance(answer, MeshError):
         return pb.CheckResult(error=to_status(answer))
-    return pb.CheckResult(decision=decision_message(answer[1]))
+    standing, decision = answer
+    try:
+        return pb.CheckResult(decision=decision_message(decision))
+    except Exception as error:  # a value that no message holds is this tenant's, and must not fail the others
+        return pb.CheckResult(error=to_status(unreadable(standing.entitlements.tenant_id, error)))
 
 
 def explanation_message(explanation: Explanation, reader: Reader) -> pb.ExplainEntitlementResponse:

@@ -80,15 +80,25 @@ async def tenants_of_slugs(connection: Connection, slugs: Collection[str]) -> di
     return {row["slug"]: TenantId(row["tenant_id"]) for row in rows}
 
 
-async def load_many(connection: Connection, wanted: Mapping[TenantId, Collection[str]]) -> Mapping[TenantId, WithSpent]:
+async def load_many(
+    connection: Connection, wanted: Mapping[TenantId, Collection[str]]
+) -> Mapping[TenantId, WithSpent | Exception]:
     """Return the entitlements of many tenants as `load_with_spent` does. Unknown tenants are omitted.
 
-    Each result holds only the requested features that exist, so `over_limit` is meaningless in it.
+    Each result holds only the requested features that exist, so `over_limit` is meaningless in it. A tenant whose rows
+    can't be read has the error in place of a result: it is no other tenant's.
     """
     row = await connection.fetch_row(selects.CATALOG)
     catalog = _Catalog({}, (), frozenset()) if row is None else _catalog_in(row)
     rows = await connection.fetch(selects.MANY_SPENT, tenant_ids=list(wanted))
-    return {TenantId(row["tenant_id"]): _wanted_of(row, catalog, wanted[row["tenant_id"]]) for row in rows}
+    return {TenantId(row["tenant_id"]): _readable_of(row, catalog, wanted[row["tenant_id"]]) for row in rows}
+
+
+def _readable_of(row: Record, catalog: _Catalog, wanted: Collection[str]) -> WithSpent | Exception:
+    try:
+        return _wanted_of(row, catalog, wanted)
+    except Exception as error:  # of any kind: nothing is known about rows that break a rule
+        return error
 
 
 def _wanted_of(row: Record, catalog: _Catalog, wanted: Collection[str]) -> WithSpent:

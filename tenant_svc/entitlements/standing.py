@@ -8,6 +8,7 @@ from datetime import datetime
 
 from tenantmesh.interceptors.entitlements import FeatureType
 from tenantmesh.tenant_svc.balances.account import Account
+from tenantmesh.tenant_svc.balances.grant import countable
 from tenantmesh.tenant_svc.entitlements.entitlement import Effective, TenantEntitlements
 from tenantmesh.tenant_svc.features.feature import Period
 
@@ -82,8 +83,8 @@ class Standing:
         limit = account.limit
         return Usage(
             account.given,
-            None if limit is None else limit + to_grants,
-            None if limit is None else account.left + to_grants,
+            None if limit is None else countable(limit + to_grants),
+            None if limit is None else countable(account.left + to_grants),
             account.period_start,
             account.period_end,
         )

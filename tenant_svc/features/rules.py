@@ -29,6 +29,8 @@ _MAX_DISPLAY_NAME = 200
 _MAX_UNIT = 40
 _MAX_PLANS = 50
 _MAX_STATIC = 4096
+_DEEPEST_STATIC = 20
+"""Readers of messages stop at 100 levels, of which an object in a value takes three."""
 
 _EXPECTED = {
     FeatureType.BOOLEAN: "`enabled`",
@@ -64,11 +66,21 @@ def _static_problem(value: Any) -> str | None:
         text = json.dumps(value, allow_nan=False, ensure_ascii=True)
     except ValueError:
         return "must contain finite numbers only"
+    if _is_deeper(value, _DEEPEST_STATIC):
+        return f"must be nested at most {_DEEPEST_STATIC} levels deep"
     if len(text) > _MAX_STATIC:
         return f"must be at most {_MAX_STATIC} characters of JSON"
     if "\\u0000" in text.replace("\\\\", ""):  # PostgreSQL stores no such character
         return "must hold no text with a null character"
     return None
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    """Return whether more than so many lists and objects stand in each other."""
+    members = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
+    if members is None:
+        return False
+    return levels == 0 or any(_is_deeper(member, levels - 1) for member in members)
 
 
 def check_feature(draft: FeatureDraft, plans: Container[str]) -> FeatureType:

@@ -42,4 +42,4 @@ def unit_words(amount: int, unit: str) -> str:
 
 def moment_words(moment: datetime) -> str:
     """Return the moment in UTC, to the second."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return moment.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"

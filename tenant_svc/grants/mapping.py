@@ -31,7 +31,7 @@ def grant_message(listed: ListedGrant, reader: Reader) -> entitlement_pb2.Grant:
 
 
 def grant_draft(asked: entitlement_pb2.Grant) -> GrantDraft:
-    """Return the grant in a request. Raises InvalidArgument for a time outside the years 1 to 9999."""
+    """Return the grant in a request. Raises InvalidArgument for a time that is not stored."""
     effective, expire = asked.HasField("effective_time"), asked.HasField("expire_time")
     return GrantDraft(
         feature=asked.feature,

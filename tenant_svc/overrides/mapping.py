@@ -25,7 +25,7 @@ def override_message(override: Override, reader: Reader) -> entitlement_pb2.Over
 
 
 def override_draft(request: pb.SetOverrideRequest) -> OverrideDraft:
-    """Return the override in a request. Raises InvalidArgument for a time outside the years 1 to 9999."""
+    """Return the override in a request. Raises InvalidArgument for a time that is not stored."""
     asked = request.override
     return OverrideDraft(
         feature=request.feature,

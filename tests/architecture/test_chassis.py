@@ -21,7 +21,6 @@ SERVICES = tuple(sorted(path.name for path in ROOT.glob("*_svc")))
 EXCEPTIONS = {
     "event_log": "auth_svc/sessions: other processes follow revocations",
     "jobs": "auth_svc/invitations: mail is sent by a job",
-    "moments": "auth_svc/members: the times of a member",
     "opaque": "auth_svc/members: page tokens",
     "outbox": "tenant_svc/lifecycle: auth_svc learns that a tenant was purged",
     "pages": "auth_svc/members: the list of a tenant's members",

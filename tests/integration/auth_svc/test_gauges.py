@@ -172,7 +172,11 @@ async def test_the_migration_counts_those_who_are_there(postgres: WorkerDatabase
             for tenant, count in ((here, 3), (there, 1)):
                 for n in range(count):
                     await add(accounts, tenant, f"{n}@example.com", None)
-            for statement in ("DROP TABLE auth.gauges", "UPDATE auth.alembic_version SET version_num = '0002'"):
+            for statement in (
+                "DROP TABLE auth.gauges",
+                "ALTER TABLE auth.system_keys DROP CONSTRAINT system_keys_expire_time_check",
+                "UPDATE auth.alembic_version SET version_num = '0002'",
+            ):
                 await as_superuser(own, statement)
             await migrations.upgrade("tenantmesh.auth_svc", own.url("tenantmesh_migrate"), "auth_owner")
             await row_security.verify(database, metadata, package="tenantmesh.auth_svc")

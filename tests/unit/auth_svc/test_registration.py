@@ -38,8 +38,8 @@ def test_every_broken_field_is_listed_at_once() -> None:
     assert broken_fields("nonsense", "short secret", "x" * 201) == ["email", "password", "display_name"]
 
 
-@pytest.mark.parametrize("name", ["two\nlines", "a\x00b", "a\u2028b", "a\x1b[31mred"])
-def test_a_display_name_is_one_line(name: str) -> None:
+@pytest.mark.parametrize("name", ["two\nlines", "a\x00b", "a\u2028b", "a\x1b[31mred", "\u200b", "\u3164\u2800", "  "])
+def test_a_display_name_is_one_line_that_shows_something(name: str) -> None:
     assert broken_fields("alice@example.com", display_name=name) == ["display_name"]
 
 

@@ -38,6 +38,12 @@ def test_a_bad_permission_is_refused(permission: str) -> None:
     assert broken(permissions=[permission]) == ["permissions"]
 
 
+@pytest.mark.parametrize("lifetime", [timedelta(0), timedelta(days=-1), timedelta(days=36_501), timedelta.max])
+def test_a_lifetime_ends_at_a_time_that_can_be_stored(lifetime: timedelta) -> None:
+    assert broken(lifetime=lifetime) == ["lifetime"]
+    assert broken(lifetime=timedelta(days=36_500)) == []
+
+
 def test_everything_wrong_is_listed_at_once() -> None:
     assert broken("X", ["nope"], timedelta()) == ["name", "permissions", "lifetime"]
 

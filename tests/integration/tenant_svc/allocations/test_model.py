@@ -184,7 +184,7 @@ class LedgerAgainstModel(RuleBasedStateMachine):
     ) -> tuple[str, ModelGrant]:
         name, age = self.names[meter], next(self.ages)
         expires = None if lasts is None else self.moment + timedelta(hours=lasts)
-        least, most = rolls
+        least, most = (min(units, amount) for units in rolls)
         period = self.meters[name].period.start_of(self.moment)
         id_ = self.run(
             self.allowances.grant(

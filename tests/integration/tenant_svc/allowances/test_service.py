@@ -162,7 +162,7 @@ async def test_reserving(quotas: Quotas, allowances: Allowances) -> None:
     assert (list(made.allocated), list(made.committed)) == (amounts(("api_requests", 7)), [])
     assert made.expire_time.ToDatetime() - made.create_time.ToDatetime() == timedelta(seconds=60)
     # Another caller's request id is another request.
-    assert await reason(quotas.caller(CallerKind.SERVICE, "*").Allocate(request)) == (
+    assert await reason(quotas.caller(CallerKind.OPERATOR, "*").Allocate(request)) == (
         grpc.StatusCode.RESOURCE_EXHAUSTED, "QUOTA_EXHAUSTED",
     )  # fmt: skip
     commit = pb.CommitRequest(id=id_, allocation_id=made.id, amounts=amounts(("api_requests", 2)))
@@ -325,14 +325,17 @@ async def test_bad_returns_are_named(
 
 async def test_a_return_of_any_time_that_can_be_written_is_answered(quotas: Quotas, allowances: Allowances) -> None:
     id_ = quotas.knows(await allowances.tenant())
-    for seconds in (-62_135_596_800, 0, 253_402_300_799):  # the years 1 and 9999
-        request = pb.ReturnRequest(
-            id=id_, meter="api_requests", amount=1, period_start=Timestamp(seconds=seconds, nanos=-1)
-        )
-        if seconds == -62_135_596_800:
-            assert await fields(quotas.stub.Return(request)) == ["period_start"]
-        else:
+    first, last = -62_135_596_800, 253_402_300_799  # the years 1 and 9999
+    for seconds, nanos, accepted in (
+        (first, -1, False), (first, 0, False), (first, 1_000, True), (0, -1, False), (0, 0, True),
+        (last, 999_998_999, True), (last, 999_999_000, False), (last + 1, 0, False),
+    ):  # fmt: skip
+        start = Timestamp(seconds=seconds, nanos=nanos)
+        request = pb.ReturnRequest(id=id_, meter="api_requests", amount=1, period_start=start)
+        if accepted:
             assert await quotas.stub.Return(request) == pb.ReturnResponse()
+        else:
+            assert await fields(quotas.stub.Return(request)) == ["period_start"]
 
 
 @pytest.mark.parametrize(

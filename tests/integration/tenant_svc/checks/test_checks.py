@@ -177,6 +177,16 @@ class CountingDoors(Doors):
         return super().system(reason, read_only=read_only)
 
 
+async def test_a_tenant_that_cannot_be_read_fails_its_own_checks_only(
+    acme: Tenant, globex: Tenant, checks: Checks, overrides: Overrides, rows: Rows
+) -> None:
+    await overrides.set(acme.id, override_draft(), "key")
+    broken = """update tenant.overrides set value = '{"nonsense": 1}' where tenant_id = $1"""
+    await rows.superuser.execute(broken, acme.id)
+    answers = await checks.check_many([check(tenant) for tenant in (acme, globex, acme)])
+    assert [_said(answer) for answer in answers] == ["INTERNAL INTERNAL", "", "INTERNAL INTERNAL"]
+
+
 async def test_a_batch_takes_two_transactions_whoever_it_is_about(doors: Doors, acme: Tenant, globex: Tenant) -> None:
     counting = CountingDoors(doors._database, OUTAGE)
     checks = [check(acme), check(globex.slug), check(acme, "users"), check(str(uuid.uuid4()))] * 250

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tenantmesh.interceptors.quotas import LARGEST_AMOUNT
 from tenantmesh.tenant_svc.allocations.allocation import Mode, NewAllocation
 from tenantmesh.tenant_svc.balances.account import MOST_GIVEN, Account, returned
-from tenantmesh.tenant_svc.balances.grant import Grant, burn_order
+from tenantmesh.tenant_svc.balances.grant import Grant, burn_order, granted
 
 NOON = datetime(2026, 3, 31, 12, tzinfo=UTC)
 TODAY = NOON.replace(hour=0)
@@ -60,7 +61,21 @@ def test_what_rolls_over_counts() -> None:
 
 def test_without_a_limit_an_account_gives_what_a_bigint_holds() -> None:
     free = account(None, from_plan=7)
-    assert (free.limit, free.left) == (None, MOST_GIVEN - 7)
+    assert (free.limit, free.left, free.plan_left) == (None, LARGEST_AMOUNT, MOST_GIVEN - 7)
+    last = account(None, grant(9), from_plan=MOST_GIVEN - 3)
+    assert last.left == 3
+    assert last.taken(3)[0].left == 0, "whatever grants there are"
+
+
+def test_sums_of_amounts_count_as_the_largest_amount() -> None:
+    """A thousand of the largest grants are more than a bigint holds, and than a message can say."""
+    rich = account(5, *(grant(LARGEST_AMOUNT) for _ in range(1100)))
+    assert (rich.limit, rich.left) == (LARGEST_AMOUNT, LARGEST_AMOUNT)
+    assert granted(rich.grants, NOON, TODAY) == LARGEST_AMOUNT
+    after, _ = rich.taken(rich.left)
+    assert (after.given, after.limit, after.left) == (LARGEST_AMOUNT, LARGEST_AMOUNT, LARGEST_AMOUNT)
+    spent = replace(rich, given=MOST_GIVEN, from_plan=5)
+    assert spent.left == 0
 
 
 def test_more_than_is_left_is_a_defect() -> None:

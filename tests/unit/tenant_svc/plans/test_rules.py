@@ -24,6 +24,14 @@ def fields_of(error: InvalidArgument) -> list[str]:
     return [violation.field for violation in error.violations]
 
 
+def nested(levels: int) -> Any:
+    """A number in lists and objects in turn."""
+    value: Any = 1
+    for level in range(levels):
+        value = [value] if level % 2 else {"a": value}
+    return value
+
+
 def test_ids() -> None:
     for good in ("ab", "a_", "a1", "api_requests", "x" * 64):
         assert id_problem(good) is None
@@ -50,6 +58,8 @@ def test_ids() -> None:
         (UNLIMITED, FeatureType.STATIC, False),
         (DARK, FeatureType.GAUGE, False),
         (FeatureValue.of_static("x" * 4095), FeatureType.STATIC, False),
+        (FeatureValue.of_static(nested(20)), FeatureType.STATIC, True),
+        (FeatureValue.of_static(nested(21)), FeatureType.STATIC, False),
         (FeatureValue.of_static(float("nan")), FeatureType.STATIC, False),
         (FeatureValue.of_static([float("inf")]), FeatureType.STATIC, False),
         (FeatureValue.of_static({"a": "\x00"}), FeatureType.STATIC, False),

@@ -1,0 +1,68 @@
+"""Times at the ends of the calendar: a refusal names the field, and the tenant is read as before."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import pytest
+
+from tests.fixtures.mesh import ENTITLEMENTS, QUOTAS, TENANTS, Mesh, Tenant, World
+from tests.transports import Transport
+
+ENDS = (
+    "0001-01-01T00:00:00Z",
+    *(f"9999-12-31T23:59:59.{fraction}Z" for fraction in ("999999", "9999999", "999999999")),
+)
+ACCEPTED = "9999-12-31T23:59:59.999Z"
+
+
+def writes(tenant: Tenant, time: str) -> dict[str, tuple[str, dict[str, Any]]]:
+    """The method and the request that set each time that a caller can set, by the field that a refusal names."""
+    here, grant = {"id": tenant.slug}, {"feature": "api_requests", "amount": 5}
+    grace = {**here, "planId": "premium", "overLimitPolicy": "OVER_LIMIT_POLICY_GRACE", "graceUntil": time}
+    override = {"value": {"limit": 5}, "expireTime": time}
+    return {
+        "grant.expire_time": (f"{ENTITLEMENTS}/CreateGrant", {**here, "grant": {**grant, "expireTime": time}}),
+        "grant.effective_time": (f"{ENTITLEMENTS}/CreateGrant", {**here, "grant": {**grant, "effectiveTime": time}}),
+        "override.expire_time": (f"{ENTITLEMENTS}/SetOverride", {**here, "feature": "users", "override": override}),
+        "grace_until": (f"{TENANTS}/MigrateTenantPlan", {**grace, "validateOnly": True}),
+        "period_start": (f"{QUOTAS}/Return", {**here, "meter": "api_requests", "amount": 1, "periodStart": time}),
+    }
+
+
+def key(mesh: Mesh, field: str) -> str:
+    return mesh.service_key if field == "period_start" else mesh.operator_key
+
+
+@pytest.mark.parametrize("time", ENDS)
+async def test_the_ends_of_the_calendar_are_refused_by_name(
+    transport: Transport, mesh: Mesh, world: World, time: str
+) -> None:
+    tenant = await world.tenant()
+    requests = [(field, *write) for field, write in writes(tenant, time).items()]
+    method, request = writes(tenant, time)["grace_until"]
+    requests.append(("grace_until", method, {**request, "validateOnly": False, "requestId": str(uuid.uuid4())}))
+    for field, method, request in requests:
+        answer = await transport.call(method, request, token=key(mesh, field))
+        assert (answer.code, answer.reason) == ("INVALID_ARGUMENT", "INVALID_FIELD"), (field, answer)
+        assert f"{field}: must be after 0001-01-01" in answer.message
+    listed = await transport.call(f"{ENTITLEMENTS}/ListGrants", {"id": tenant.slug}, token=mesh.operator_key)
+    assert (listed.code, listed.body.get("grants", [])) == ("OK", [])
+
+
+async def test_a_time_just_before_the_end_is_stored_and_read(transport: Transport, mesh: Mesh, world: World) -> None:
+    tenant, other = await world.tenant(), await world.tenant()
+    for field, (method, request) in writes(tenant, ACCEPTED).items():
+        answer = await transport.call(method, request, token=key(mesh, field))
+        assert answer.code == "OK", (field, answer)
+    checks = [{"id": each.slug, "feature": "api_requests"} for each in (tenant, other)]
+    for method, request in (
+        (f"{ENTITLEMENTS}/GetEntitlements", {"id": tenant.slug}),
+        (f"{ENTITLEMENTS}/ExplainEntitlement", {"id": tenant.slug, "feature": "api_requests"}),
+        (f"{ENTITLEMENTS}/ListOverrides", {"id": tenant.slug}),
+        (f"{ENTITLEMENTS}/BatchCheckEntitlements", {"checks": checks}),
+    ):
+        assert (await transport.call(method, request, token=mesh.operator_key)).code == "OK", method
+    grants = await transport.call(f"{ENTITLEMENTS}/ListGrants", {"id": tenant.slug}, token=mesh.operator_key)
+    assert ACCEPTED in {grant.get("expireTime") for grant in grants.body["grants"]}
