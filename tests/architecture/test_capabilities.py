@@ -90,8 +90,8 @@ async def service(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def capabilities(service: str, tmp_path: Path) -> Sequence[Capability]:
-    """All capabilities of the service."""
+async def capabilities(service: str, tmp_path: Path) -> Sequence[Capability]:
+    """All capabilities of the service. Made on the tests' loop, to which a channel of one of them belongs."""
     return MAKERS[service](tmp_path)
 
 
