@@ -17,14 +17,15 @@ _CHECKSUM = 6
 _MAX_LENGTH = 256
 
 
-def pack(purpose: bytes, payload: bytes) -> str:
-    """Return the payload as an opaque string. The purpose is at most 8 bytes."""
-    checksum = blake2s(payload, digest_size=_CHECKSUM, person=purpose).digest()
+def pack(purpose: bytes, payload: bytes, scope: bytes = b"") -> str:
+    """Return the payload as an opaque string. The purpose is at most 8 bytes, the scope within it at most 32."""
+    checksum = blake2s(payload, digest_size=_CHECKSUM, person=purpose, key=scope).digest()
     return base64.urlsafe_b64encode(checksum + payload).rstrip(b"=").decode()
 
 
-def unpack(purpose: bytes, text: str) -> bytes:
-    """Return the payload of a string that `pack` made for this purpose. Raises ValueError for every other string."""
+def unpack(purpose: bytes, text: str, scope: bytes = b"") -> bytes:
+    """Return the payload of a string that `pack` made for this purpose and scope. Raises ValueError for every other
+    string."""
     if len(text) > _MAX_LENGTH or not text.isascii():
         raise ValueError("not one of ours")
     try:
@@ -32,6 +33,6 @@ def unpack(purpose: bytes, text: str) -> bytes:
     except binascii.Error as error:
         raise ValueError("not one of ours") from error
     payload = packed[_CHECKSUM:]
-    if pack(purpose, payload) != text:
+    if pack(purpose, payload, scope) != text:
         raise ValueError("made for something else")
     return payload

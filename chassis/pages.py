@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from hashlib import blake2s
 from typing import Generic, TypeVar
 
 from tenantmesh.chassis.opaque import pack, unpack
@@ -37,31 +38,37 @@ class Page(Generic[_Item]):
 
 @dataclass(frozen=True, slots=True)
 class PageTokens(Generic[_Place]):
-    """The page tokens of one list.
+    """The page tokens of one list, or of the part of it that a request selects.
 
     purpose: keeps the tokens of two lists apart; at most 8 bytes.
     first: the place where the first page begins.
     encode, decode: a place as bytes, and back. `decode` raises ValueError for bytes that `encode` did not make.
+    scope: keeps the tokens of two parts apart, at most 32 bytes; empty for a list without parts.
     """
 
     purpose: bytes
     first: _Place
     encode: Callable[[_Place], bytes]
     decode: Callable[[bytes], _Place]
+    scope: bytes = b""
+
+    def of(self, *selection: str) -> PageTokens[_Place]:
+        """Return the tokens of one part, which no other part takes. `selection` is the tenant and the filters."""
+        return replace(self, scope=blake2s("\0".join(selection).encode()).digest())
 
     def token(self, place: _Place) -> str:
         """Return the token of the page that begins after the place."""
-        return pack(self.purpose, self.encode(place))
+        return pack(self.purpose, self.encode(place), self.scope)
 
     def open(self, token: str) -> _Place:
-        """Return the place after which the page begins. Raises InvalidArgument for a token of another list, and for a
-        text that is no token."""
+        """Return the place after which the page begins. Raises InvalidArgument for a token of another list, for one
+        of another part, and for a text that is no token."""
         if not token:
             return self.first
         try:
-            return self.decode(unpack(self.purpose, token))
+            return self.decode(unpack(self.purpose, token, self.scope))
         except ValueError as error:
-            problem = "must be the next_page_token of the page before, unchanged"
+            problem = "must be the next_page_token of the page before, unchanged, with the same tenant and filter"
             raise InvalidArgument.fields([FieldViolation("page_token", problem)]) from error
 
     def page(self, found: list[_Item], size: int, place_of: Callable[[_Item], _Place]) -> Page[_Item]:

@@ -49,10 +49,11 @@ class History:
         The entries name the tenant's plan and the listed ones, or every plan. Raises InvalidArgument for another list's
         token.
         """
-        size, before = page_size(size), _TOKENS.open(token)
+        tokens = _TOKENS.of(str(tenant_id))
+        size, before = page_size(size), tokens.open(token)
         async with self._doors.tenant(tenant_id, read_only=True) as connection:
             found = await repository.history(connection, tenant_id, before, size + 1)
             if not every_plan:
                 nameable = await repository.nameable_plans(connection, tenant_id)
                 found = [event.naming_only(nameable) for event in found]
-        return _TOKENS.page(found, size, lambda event: event.position)
+        return tokens.page(found, size, lambda event: event.position)

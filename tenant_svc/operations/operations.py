@@ -41,10 +41,11 @@ class Operations:
     async def page(self, tenant_id: TenantId, size: int, token: str) -> Page[Operation]:
         """Return a page of operations, newest first, from the token's position. Raises InvalidArgument for another
         list's token."""
-        size, before = page_size(size), _TOKENS.open(token)
+        tokens = _TOKENS.of(str(tenant_id))
+        size, before = page_size(size), tokens.open(token)
         async with self._doors.tenant(tenant_id, read_only=True) as connection:
             found = await repository.page(connection, tenant_id, before, size + 1)
-        return _TOKENS.page(found, size, lambda operation: operation.id)
+        return tokens.page(found, size, lambda operation: operation.id)
 
     async def cancel(self, tenant_id: TenantId, operation_id: str, actor: str) -> Operation:
         """End the operation before it has changed anything, for the credential `actor`. An ended operation stays as it

@@ -98,14 +98,15 @@ class Plans:
         The page begins at the token's position. `plan_id`, if set, selects one plan. Raises InvalidArgument for another
         list's token.
         """
-        size, after = page_size(size), PLAN_TOKENS.open(token)
+        tokens = PLAN_TOKENS.of(str(all_versions), plan_id)
+        size, after = page_size(size), tokens.open(token)
         refuse({"plan_id": id_problem(plan_id) if plan_id else None})
         async with self._doors.system("list plans", read_only=True) as connection:
             if all_versions:
                 found = await repository.page(connection, after, size + 1, plan_id)
             else:
                 found = await repository.published_page(connection, after[0], size + 1, plan_id)
-        return PLAN_TOKENS.page(found, size, lambda plan: (plan.id, plan.version))
+        return tokens.page(found, size, lambda plan: (plan.id, plan.version))
 
     async def set_listed(self, plan_id: str, listed: bool | None, actor: str) -> PlanVersion:
         """Set whether tenants on other plans may see the plan, for all its versions. Return the newest version.
