@@ -1,4 +1,4 @@
-"""Paging of lists: the size of a page, and the token with which the next page begins."""
+"""Paging of lists: the size of a page in rows and in bytes, and the token with which the next page begins."""
 
 from __future__ import annotations
 
@@ -8,32 +8,57 @@ from dataclasses import dataclass, replace
 from hashlib import blake2s
 from typing import Generic, TypeVar
 
+from google.protobuf.message import Message
+
 from tenantmesh.chassis.opaque import pack, unpack
 from tenantmesh.chassis.requests import id_problem, refuse
 from tenantmesh.interceptors.errors import FieldViolation, InvalidArgument
 
-__all__ = ["Page", "PageTokens", "id_in", "id_tokens", "page_size", "uuid_tokens"]
+__all__ = ["LARGEST_PAGE", "PAGE_BYTES", "Page", "PageTokens", "id_in", "id_tokens", "page_size", "uuid_tokens"]
 
+PAGE_BYTES = 2 * 1024 * 1024
+"""The size of a page's items as messages. gRPC's clients accept messages of 4 MiB, and JSON at the edge is larger."""
+LARGEST_PAGE = 1000
 _DEFAULT = 50
-_LARGEST = 1000
 _UUID = 16
 
 _Item = TypeVar("_Item")
+_Message = TypeVar("_Message", bound=Message)
 _Place = TypeVar("_Place")
 
 
-def page_size(asked: int) -> int:
-    """Return the size of a page: 50 if the request asks for none, 1,000 at most. Raises InvalidArgument below zero."""
+def page_size(asked: int, default: int = _DEFAULT) -> int:
+    """Return the size of a page: the default if the request asks for none, 1,000 at most. Raises InvalidArgument below
+    zero."""
     refuse({"page_size": "must not be negative" if asked < 0 else None})
-    return min(asked or _DEFAULT, _LARGEST)
+    return min(asked or default, LARGEST_PAGE)
 
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[_Item]):
-    """Some items of a list, and the token of the next page; empty on the last page."""
+    """Some items of a list, and the token of the next page; empty on the last page.
+
+    token_after: returns the token of the page that begins after an item.
+    """
 
     items: list[_Item]
     next_token: str
+    token_after: Callable[[_Item], str]
+
+    def as_messages(self, to_message: Callable[[_Item], _Message]) -> tuple[list[_Message], str]:
+        """Return the items as messages, as many as fit into an answer, and the token of the page after them.
+
+        A page holds fewer items than it was asked for where they would be too large (AIP-158), but always one.
+        """
+        messages: list[_Message] = []
+        room = PAGE_BYTES
+        for item in self.items:
+            message = to_message(item)
+            room -= message.ByteSize()
+            if messages and room < 0:
+                return messages, self.token_after(self.items[len(messages) - 1])
+            messages.append(message)
+        return messages, self.next_token
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +98,12 @@ class PageTokens(Generic[_Place]):
 
     def page(self, found: list[_Item], size: int, place_of: Callable[[_Item], _Place]) -> Page[_Item]:
         """Return the page of that size. `found` holds one item more than the page if another page follows."""
+
+        def token_after(item: _Item) -> str:
+            return self.token(place_of(item))
+
         more = len(found) > size
-        return Page(found[:size], self.token(place_of(found[size - 1])) if more else "")
+        return Page(found[:size], token_after(found[size - 1]) if more else "", token_after)
 
 
 def id_tokens(purpose: bytes) -> PageTokens[str]:

@@ -25,4 +25,5 @@ def limit_reached(
                 limit=limit,
             )
         ],
+        to_strangers="The tenant takes no more of this. Its administrator can ask for a higher limit.",
     )

@@ -66,6 +66,8 @@ class ChainSettings:
     longest_watch: float = math.inf
     """Seconds after which an endless stream of `streams.until_ended` is ended. Choose less than the server's
     `grpc.max_connection_age_grace_ms`, after which gRPC itself cuts the streams of an aged connection."""
+    max_answer_bytes: int = 4 * 1024 * 1024
+    """The largest message of an answer. gRPC's clients accept 4 MiB unless they are told otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +178,13 @@ class Chain:
 
         settings = self.settings
         self._interceptors.append(
-            AioInterceptor(self.find, self._unknown, settings.read_timeout, settings.longest_watch)
+            AioInterceptor(
+                self.find,
+                self._unknown,
+                settings.read_timeout,
+                settings.longest_watch,
+                settings.max_answer_bytes,
+            )
         )
         return self._interceptors[-1]
 
@@ -185,7 +193,10 @@ class Chain:
         thread."""
         from tenantmesh.interceptors.servers.threads import ThreadInterceptor
 
-        return ThreadInterceptor(self.find, self._unknown, self.settings.read_timeout, self.start, self._close_all)
+        settings = self.settings
+        return ThreadInterceptor(
+            self.find, self._unknown, settings.read_timeout, settings.max_answer_bytes, self.start, self._close_all
+        )
 
     async def start(self) -> None:
         """Begin to follow tenants and their entitlements. Call it on the loop that serves."""

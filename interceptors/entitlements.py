@@ -43,7 +43,7 @@ class Feature:
     a grant.
     limit: a METERED feature's allowance without grants, or the highest level of a GAUGE; None is unlimited.
     value: the value of a STATIC feature, as JSON values.
-    available_in: the plans that have a BOOLEAN feature which is off.
+    available_in: plans that have a BOOLEAN feature which is off; `available_in_more` counts those that are not named.
     """
 
     id: str
@@ -52,6 +52,7 @@ class Feature:
     limit: int | None = 0
     value: Any = None
     available_in: tuple[str, ...] = ()
+    available_in_more: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +83,13 @@ class Entitlements:
         known = self.features.get(feature)
         if known is not None and known.enabled:
             return
-        plans = known.available_in if known is not None else ()
-        advice = f"Plans that have it: {in_words(plans)}." if plans else "Ask whoever runs the mesh for it."
+        plans, unnamed = (known.available_in, known.available_in_more) if known is not None else ((), 0)
+        advice = f"Plans that have it: {in_words(plans, unnamed)}." if plans else "Ask whoever runs the mesh for it."
         raise PermissionDenied(
             "FEATURE_NOT_IN_PLAN",
             f"The plan {self.plan_id} does not include {feature}. {advice}",
-            metadata={"feature": feature, "plan": self.plan_id, **in_metadata("plans", plans)},
+            metadata={"feature": feature, "plan": self.plan_id, **in_metadata("plans", plans, unnamed)},
+            to_strangers=f"The tenant's plan does not include {feature}. Its administrator can change that.",
         )
 
     def value(self, feature: str, default: Any = None) -> Any:

@@ -103,11 +103,17 @@ class QuotaViolation:
         return cls(f"tenant:{tenant_id}", f"{limit} of {meter} in a period", meter, "allowance", limit)
 
 
+_NO_SECRETS = ("feature", "gauge", "meter", "scope")
+"""Metadata that is the same for every tenant."""
+
+
 class MeshError(Exception):
     """A refusal: kind, reason, and a message that tells the caller what to do next.
 
     `reason` is a value of a documented `ErrorReason` enum without its prefix. `metadata` is for machines; it holds no
     secret and nothing of another tenant.
+
+    `to_strangers` is the message for callers without a credential, of an error that tells a tenant's plan or numbers.
     """
 
     kind: ClassVar[Kind]
@@ -123,6 +129,7 @@ class MeshError(Exception):
         violations: Sequence[FieldViolation] = (),
         quota_violations: Sequence[QuotaViolation] = (),
         retry_after: timedelta | None = None,
+        to_strangers: str = "",
     ) -> None:
         super().__init__(message)
         self.reason = reason
@@ -131,6 +138,18 @@ class MeshError(Exception):
         self.violations = tuple(violations)
         self.quota_violations = tuple(quota_violations)
         self.retry_after = retry_after
+        self.to_strangers = to_strangers
+
+    def told_to_strangers(self) -> MeshError:
+        """Return the error as a caller without a credential gets it: without the tenant's plan, limits and levels."""
+        if not self.to_strangers:
+            return self
+        told = type(self).__new__(type(self))  # a subclass may take other arguments
+        told.__dict__.update(self.__dict__)
+        told.message = self.to_strangers
+        told.metadata = {name: self.metadata[name] for name in _NO_SECRETS if name in self.metadata}
+        told.quota_violations = ()
+        return told
 
 
 class InvalidArgument(MeshError):

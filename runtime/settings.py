@@ -157,7 +157,8 @@ class ServerSettings(Group):
     max_concurrent_streams: Count = 100
     max_pending_requests: Count = 10_000
     max_request_bytes: Bytes = MEBIBYTE
-    max_response_bytes: Bytes = 4 * MEBIBYTE
+    # Not less than gRPC's clients accept: pages and the limits of tenants are made to fit into that.
+    max_response_bytes: Annotated[int, Field(ge=4 * MEBIBYTE)] = 4 * MEBIBYTE
     max_metadata_bytes: Bytes = 16 * 1024
     max_connection_age: Duration = timedelta(minutes=30)
     max_connection_age_grace: Duration = timedelta(minutes=30)

@@ -42,7 +42,7 @@ def require_room(level: int, limit: int | None) -> None:
 def limit_reached(gauge: str, full: GaugeFull, tenant: TenantRecord) -> ResourceExhausted:
     """Return the refusal for a caller who would raise a gauge that is full."""
     return refusals.limit_reached(
-        f"The tenant has {full.level} {gauge} and may have {full.limit}. Its administrator can ask for a higher limit.",
+        f"{gauge} stands at {full.level} of at most {full.limit}. Its administrator can ask for a higher limit.",
         gauge=gauge,
         level=full.level,
         limit=full.limit,

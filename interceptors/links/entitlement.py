@@ -76,4 +76,5 @@ def _read_only(entitled: Entitlements) -> PermissionDenied:
         f"The tenant is over its limits ({in_words(over)}), so calls that add something are refused. Use less of them, "
         "or choose a larger plan.",
         metadata={**in_metadata("over_limit", over), "plan": entitled.plan_id, "scope": "tenant"},
+        to_strangers="The tenant takes no more of this at the moment. Its administrator can change that.",
     )

@@ -24,6 +24,7 @@ __all__ = ["Quota"]
 DAY = 86_400.0
 """Seconds over which a local share of an allowance is spread."""
 _OPERATOR = CallerKind.OPERATOR
+_ANONYMOUS = CallerKind.ANONYMOUS
 _OK = grpc.StatusCode.OK
 _Found: TypeAlias = tuple[ChargeReceipt, ...] | Shortage
 
@@ -107,10 +108,12 @@ class _BoundQuota:
         for taken in call.taken:
             balance = taken.holding
             if balance.limit is not None and balance.remaining * SHORT < balance.limit:
-                return True
+                return call.caller.kind is not _ANONYMOUS
         return False
 
     def limits(self, call: Passage) -> Iterator[Limited]:
+        if call.caller.kind is _ANONYMOUS:
+            return  # a tenant's numbers are not for strangers
         for taken in call.taken:
             balance = taken.holding
             resets_in = max(0.0, balance.ends_at - time.perf_counter())
@@ -180,7 +183,8 @@ class _BoundQuota:
         stream.cut_short = self._policy.streams  # what the stream was served until now stays charged
         if per is not ChargePer.CALL:
             stream.refusal = refusal
-        call.limited = Limited(short.meter, short.limit, 0, short.resets_in)
+        if call.caller.kind is not _ANONYMOUS:
+            call.limited = Limited(short.meter, short.limit, 0, short.resets_in)
         return refusal
 
     def _do_without(self, call: Passage, charges: Sequence[Charge], error: StoreUnavailable) -> None:
@@ -243,4 +247,5 @@ def _exhausted(call: Passage, short: Shortage) -> ResourceExhausted:
         metadata=metadata,
         quota_violations=[QuotaViolation.of_allowance(call.tenant_id, short.meter, short.limit)],
         retry_after=timedelta(seconds=short.resets_in),
+        to_strangers=f"The tenant has used up its allowance of {short.meter}. Wait for the next period.",
     )

@@ -25,7 +25,9 @@ from tenantmesh.interceptors.servers.handlers import (
     FindChain,
     Handler,
     Parse,
+    Serialize,
     answered,
+    bounded,
     malformed,
     parsed,
     refusal_of,
@@ -48,10 +50,18 @@ Finish: TypeAlias = Callable[[Passage, Any], Any]
 class AioInterceptor(grpc.aio.ServerInterceptor):
     """See the module."""
 
-    def __init__(self, find: FindChain, unknown: UnknownMethods, read_timeout: float, longest_watch: float) -> None:
+    def __init__(
+        self,
+        find: FindChain,
+        unknown: UnknownMethods,
+        read_timeout: float,
+        longest_watch: float,
+        max_answer_bytes: int,
+    ) -> None:
         self._find = find
         self._unknown = unknown
         self._read_timeout = read_timeout
+        self._max_answer_bytes = max_answer_bytes
         self._handlers: dict[str, tuple[CompiledChain, Handler]] = {}
         self._watchdog = AioWatchdog(longest_watch)
         self._refusing_unknown = (unknown.chain, self._wrap(unknown.chain, UNANSWERED))
@@ -90,7 +100,7 @@ class AioInterceptor(grpc.aio.ServerInterceptor):
 
     def _wrap(self, chain: CompiledChain, handler: Handler) -> Handler:
         """Return the handler with the links around it."""
-        parse, serialize = handler.request_deserializer, handler.response_serializer
+        parse, serialize = handler.request_deserializer, bounded(handler.response_serializer, self._max_answer_bytes)
         behavior: Any
         # Where the handler reads the request stream itself, gRPC parses each message for it.
         own, grpcs = (None, refusing(parse)) if handler.request_streaming else (parse, None)
@@ -163,12 +173,10 @@ def _stream(behavior: Any) -> Behavior:
     return write_all
 
 
-def _serialized(serialize: Any) -> Finish:
-    """Return the serializer of a handler's one answer; the answer as it is where the handler serializes it itself."""
-    if serialize is None:
-        return answered
+def _serialized(serialize: Serialize) -> Finish:
+    """Return the step that serializes a handler's one answer."""
 
-    def finish(call: Passage, answer: Any) -> Any:
+    def finish(call: Passage, answer: Any) -> bytes:
         return serialize(answered(call, answer) if answer is None else answer)
 
     return finish

@@ -7,7 +7,8 @@ from typing import Any, TypeAlias
 
 import grpc
 
-from tenantmesh.interceptors.errors import Internal, InvalidArgument, MeshError, Unimplemented
+from tenantmesh.interceptors.caller import CallerKind
+from tenantmesh.interceptors.errors import FailedPrecondition, Internal, InvalidArgument, MeshError, Unimplemented
 from tenantmesh.interceptors.link import CompiledChain
 from tenantmesh.interceptors.metadata import REQUEST_ID
 from tenantmesh.interceptors.passage import Passage
@@ -19,7 +20,9 @@ __all__ = [
     "FindChain",
     "Handler",
     "Parse",
+    "Serialize",
     "answered",
+    "bounded",
     "malformed",
     "parsed",
     "refusal_of",
@@ -30,6 +33,7 @@ __all__ = [
 # grpc's classes are generic in its type stubs only.
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 Parse: TypeAlias = Callable[[bytes], Any]
+Serialize: TypeAlias = Callable[[Any], bytes]
 FindChain: TypeAlias = Callable[[str], CompiledChain]
 """Returns the compiled chain of a method, by its full name."""
 
@@ -76,9 +80,36 @@ def answered(call: Passage, response: Any) -> Any:
     return response
 
 
+def bounded(serialize: Serialize | None, most: int) -> Serialize:
+    """Return the serializer of answers that may have `most` bytes each. It raises FailedPrecondition for a larger one.
+
+    gRPC itself checks the size after the links have ended: the call would count as served, and the caller would get a
+    status without details. Without `serialize` the handler's answers are bytes.
+    """
+
+    def serialized(answer: Any) -> bytes:
+        body: bytes = answer if serialize is None else serialize(answer)
+        if len(body) > most:
+            raise _too_large(len(body), most)
+        return body
+
+    return serialized
+
+
+def _too_large(size: int, most: int) -> FailedPrecondition:
+    return FailedPrecondition(
+        "ANSWER_TOO_LARGE",
+        f"The answer has {size} bytes, and one message may have {most}. Ask for less at once, such as a smaller page.",
+        metadata={"bytes": str(size), "limit": str(most)},
+    )
+
+
 def refusal_of(chain: CompiledChain, call: Passage) -> Refusal:
-    """Return the refusal of a call that failed: its error with the request id and the limits that it met."""
+    """Return the refusal of a call that failed: its error with the request id and the limits that it met. A caller
+    without a credential is told nothing of the tenant."""
     error = call.error
     known = error if isinstance(error, MeshError) else Internal("INTERNAL", "a link failed outside the error boundary")
+    if call.caller.kind is CallerKind.ANONYMOUS:
+        known = known.told_to_strangers()
     code, message, details = refusal(known)
     return Refusal(code, message, ((REQUEST_ID, call.request_id), *limit_headers(chain, call), *details))

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Coroutine, Iterable, Iterator
+from collections.abc import Callable, Coroutine, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from time import monotonic, perf_counter
 from types import TracebackType
@@ -21,7 +21,9 @@ from tenantmesh.interceptors.servers.handlers import (
     FindChain,
     Handler,
     Parse,
+    Serialize,
     answered,
+    bounded,
     malformed,
     parsed,
     refusal_of,
@@ -73,6 +75,7 @@ class ThreadInterceptor(grpc.ServerInterceptor):
         find: FindChain,
         unknown: UnknownMethods,
         read_timeout: float,
+        max_answer_bytes: int,
         start: Callable[[], Coroutine[Any, Any, None]],
         close: Callable[[], Coroutine[Any, Any, None]],
     ) -> None:
@@ -80,6 +83,7 @@ class ThreadInterceptor(grpc.ServerInterceptor):
         self._close = close
         self._handlers: dict[str, Handler] = {}
         self._read_timeout = read_timeout
+        self._max_answer_bytes = max_answer_bytes
         self._loop = LoopThread()
         self._watchdog = ThreadWatchdog(self._loop.loop)
         self._unknown = unknown
@@ -117,18 +121,18 @@ class ThreadInterceptor(grpc.ServerInterceptor):
     def _wrap(self, chain: CompiledChain, handler: Handler) -> Handler:
         """Return the handler with the links around it. Every one is request-streaming to grpc.server, which then calls
         it before the body is there. Messages are parsed here, because grpc.server loses a pool thread for good when it
-        can't parse a message of a stream."""
-        parse, serialize = handler.request_deserializer, handler.response_serializer
+        can't parse a message of a stream; and serialized here, because it takes every failure to do so for its own."""
+        parse, serialize = handler.request_deserializer, bounded(handler.response_serializer, self._max_answer_bytes)
         if handler.response_streaming:
             behavior = handler.stream_stream if handler.request_streaming else handler.unary_stream
             behavior = self._writing(chain, behavior)
-            streaming = self._streaming(chain, *self._reading(chain, handler, behavior, parse))
-            return grpc.stream_stream_rpc_method_handler(streaming, None, serialize)
+            streaming = self._streaming(chain, *self._reading(chain, handler, behavior, parse), serialize)
+            return grpc.stream_stream_rpc_method_handler(streaming, None, None)
         behavior = handler.stream_unary if handler.request_streaming else handler.unary_unary
         unary = self._unary(chain, *self._reading(chain, handler, behavior, parse), serialize)
         return grpc.stream_unary_rpc_method_handler(unary, None, None)
 
-    def _unary(self, chain: CompiledChain, behavior: Any, parse: Parse | None, serialize: Any) -> Any:
+    def _unary(self, chain: CompiledChain, behavior: Any, parse: Parse | None, serialize: Serialize) -> Any:
         method = _Method(chain, parse, self._loop, self._watchdog.calls, self._read_timeout)
 
         def handle(request: Any, context: Any) -> Any:
@@ -137,12 +141,12 @@ class ThreadInterceptor(grpc.ServerInterceptor):
 
         return handle
 
-    def _streaming(self, chain: CompiledChain, behavior: Any, parse: Parse | None) -> Any:
+    def _streaming(self, chain: CompiledChain, behavior: Any, parse: Parse | None, serialize: Serialize) -> Any:
         method = _Method(chain, parse, self._loop, self._watchdog.calls, self._read_timeout)
 
         def handle(request: Any, context: Any) -> Iterator[Any]:
             with _ThreadPassage(method, context) as call:
-                yield from behavior(call.admit(request), context)
+                yield from _serialized(serialize, behavior(call.admit(request), context))
 
         return handle
 
@@ -261,6 +265,16 @@ class _ThreadPassage(Passage):
         """As `Call.charge_blocking`."""
         if (waiting := self.begin_charge(meter, amount)) is not None:
             _wait(self._method.loop, self, waiting)
+
+
+def _serialized(serialize: Serialize, answers: Iterable[Any]) -> Iterator[bytes]:
+    """Yield the handler's answers as they are sent. A handler that is a generator is closed, however the call ends."""
+    try:
+        for answer in answers:
+            yield serialize(answer)
+    finally:
+        if isinstance(answers, Generator):
+            answers.close()
 
 
 def _wait(loop: LoopThread, call: Passage, waiting: Coroutine[Any, Any, None]) -> None:

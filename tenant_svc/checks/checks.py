@@ -20,13 +20,14 @@ from tenantmesh.tenant_svc.entitlements.reader import WithSpent
 from tenantmesh.tenant_svc.entitlements.standing import Standing
 from tenantmesh.tenant_svc.features.refusals import feature_not_found
 from tenantmesh.tenant_svc.grants import repository as grants
-from tenantmesh.tenant_svc.grants.grants import MOST_LISTED, ListedGrant, in_listing_order
+from tenantmesh.tenant_svc.grants.listing import ListedGrant, in_listing_order
 from tenantmesh.tenant_svc.history import repository as history
 from tenantmesh.tenant_svc.history.event import EntitlementEvent
 
 __all__ = ["Checks", "Explanation"]
 
 _RECENT = 10
+_MOST_GRANTS = 1000
 _CONCURRENT_POOL_READS = 16
 _TENANTS_PER_STATEMENT = 100
 
@@ -89,7 +90,7 @@ class Checks:
             if found is None:
                 raise no_such_tenant()
             entitled = _feature(found.entitlements, feature)
-            made, _ = await grants.all_of(connection, tenant_id, feature, MOST_LISTED)
+            made, _ = await grants.all_of(connection, tenant_id, feature, _MOST_GRANTS)
             recent = await history.concerning(connection, tenant_id, feature, _RECENT)
         standing = await self._entitlements.with_pooled(found, [feature])
         listed = in_listing_order(made, {feature: entitled.feature}, found.entitlements.now)

@@ -36,7 +36,7 @@ class CheckServicer:
         fits = 1 <= len(request.checks) <= _MOST_CHECKS
         refuse({"checks": None if fits else f"must be 1 to {_MOST_CHECKS} checks"})
         answers = await self._checks.check_many([mapping.check_of(check) for check in request.checks])
-        return pb.BatchCheckEntitlementsResponse(results=[mapping.result_message(answer) for answer in answers])
+        return pb.BatchCheckEntitlementsResponse(results=mapping.result_messages(answers))
 
     async def ExplainEntitlement(
         self, request: pb.ExplainEntitlementRequest, _context: _Context

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tenantmesh.chassis.moments import duration, timestamp
 from tenantmesh.interceptors.entitlements import FeatureType
+from tenantmesh.interceptors.names import MOST_NAMED
 from tenantmesh.tenant.v1 import entitlement_pb2
 from tenantmesh.tenant_svc.entitlements.entitlement import Effective, Source
 from tenantmesh.tenant_svc.entitlements.standing import Standing, Usage
@@ -43,7 +44,8 @@ def entitlement_message(entitled: Effective, usage: Usage | None) -> entitlement
         feature=feature.id,
         type=feature_type_message(feature.type),
         source=_SOURCES[entitled.source],
-        available_in=entitled.available_in,
+        available_in=entitled.available_in[:MOST_NAMED],
+        available_in_more=len(entitled.available_in[MOST_NAMED:]),
         period=period_message(feature.period),
         unit=feature.unit,
         enabled=entitled.enabled,

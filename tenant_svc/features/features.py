@@ -14,8 +14,9 @@ from tenantmesh.runtime.database import Connection, UniqueViolation
 from tenantmesh.tenant_svc.catalog_log.repository import record_catalog
 from tenantmesh.tenant_svc.features import repository
 from tenantmesh.tenant_svc.features.feature import FeatureDef, Rollout
-from tenantmesh.tenant_svc.features.refusals import feature_not_found
+from tenantmesh.tenant_svc.features.refusals import catalog_full, feature_not_found
 from tenantmesh.tenant_svc.features.rules import (
+    MAX_CATALOG,
     FeatureDraft,
     check_feature,
     display_name_problem,
@@ -97,12 +98,14 @@ class Features:
     async def create(self, draft: FeatureDraft, actor: str) -> FeatureDef:
         """Add the feature to the catalog. Plans with `all_features` have it at once if it is BOOLEAN.
 
-        Raises InvalidArgument, AlreadyExists `FEATURE_EXISTS`.
+        Raises InvalidArgument, AlreadyExists `FEATURE_EXISTS`, FailedPrecondition `CATALOG_FULL`.
         """
         try:
             async with self._doors.system("add a feature to the catalog") as connection:
                 feature_type = check_feature(draft, await self._plan_ids(connection))
                 await lock_log(connection)
+                if await repository.count(connection) >= MAX_CATALOG:
+                    raise catalog_full(MAX_CATALOG)
                 made = await repository.create(connection, draft, feature_type)
                 await record_catalog(connection, feature=made.id, actor=actor, before="", after=feature_state(made))
         except UniqueViolation as violation:

@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from tenantmesh.chassis.requests import id_problem
 from tenantmesh.interceptors.entitlements import FeatureType
-from tenantmesh.interceptors.errors import NotFound
+from tenantmesh.interceptors.errors import FailedPrecondition, NotFound
 
-__all__ = ["feature_not_found"]
+__all__ = ["catalog_full", "feature_not_found"]
+
+
+def catalog_full(most: int) -> FailedPrecondition:
+    """Return the refusal of one more feature than the catalog may hold."""
+    return FailedPrecondition(
+        "CATALOG_FULL",
+        f"The catalog holds {most} features, which is the most. Use one of them, such as a STATIC one with parts.",
+        metadata={"limit": str(most)},
+    )
 
 
 def feature_not_found(feature_id: str, wanted: FeatureType | None = None) -> NotFound:

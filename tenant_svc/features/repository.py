@@ -13,7 +13,7 @@ from tenantmesh.tenant_svc.features.feature import FeatureDef, Period, Rollout
 from tenantmesh.tenant_svc.features.rules import FeatureDraft
 from tenantmesh.tenant_svc.features.tables import features
 
-__all__ = ["all_features", "by_id", "change", "create", "feature_of", "locked", "page"]
+__all__ = ["all_features", "by_id", "change", "count", "create", "feature_of", "locked", "page"]
 
 
 def feature_of(row: Record) -> FeatureDef:
@@ -46,6 +46,7 @@ async def all_features(connection: Connection) -> dict[str, FeatureDef]:
 
 # Through the system door
 
+_COUNT = compiled(select(func.count().label("count")).select_from(features))
 _BY_ID = compiled(select(features).where(_this_feature))
 _LOCKED = compiled(select(features).where(_this_feature).with_for_update())
 _PAGE = compiled(
@@ -76,6 +77,12 @@ _UPDATE = compiled(
     .values(update_time=func.statement_timestamp(), version=features.c.version + 1, **_content)
     .returning(features)
 )
+
+
+async def count(connection: Connection) -> int:
+    """Return the number of features."""
+    row = await connection.fetch_row(_COUNT)
+    return 0 if row is None else int(row["count"])
 
 
 async def by_id(connection: Connection, feature_id: str) -> FeatureDef | None:

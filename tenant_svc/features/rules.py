@@ -6,21 +6,25 @@ A draft is a request's unchecked text, so that one answer can name everything wr
 from __future__ import annotations
 
 import json
-from collections.abc import Container
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from tenantmesh.chassis.requests import Problems, id_problem, refuse, required, text_problem
 from tenantmesh.interceptors.entitlements import FeatureType
+from tenantmesh.interceptors.json_values import message_bytes
 from tenantmesh.interceptors.quotas import LARGEST_AMOUNT
 from tenantmesh.tenant_svc.features.feature import WHOLE, FeatureValue, Period, Rollout
 
 __all__ = [
+    "MAX_CATALOG",
+    "MAX_STATIC_BYTES",
     "FeatureDraft",
     "check_feature",
     "display_name_problem",
     "listed_problem",
     "rollout_problems",
+    "static_bytes",
     "unit_problem",
     "value_problem",
 ]
@@ -31,6 +35,11 @@ _MAX_PLANS = 50
 _MAX_STATIC = 4096
 _DEEPEST_STATIC = 20
 """Readers of messages stop at 100 levels, of which an object in a value takes three."""
+MAX_STATIC_BYTES = 512 * 1024
+"""The size of all static values of a plan, and of all of a tenant's overrides, as messages. GetEntitlements answers
+with two copies of either: they must fit into one message, beside the rest of a thousand features."""
+MAX_CATALOG = 1000
+"""The most features of the catalog: GetEntitlements answers with each of them."""
 
 _EXPECTED = {
     FeatureType.BOOLEAN: "`enabled`",
@@ -81,6 +90,11 @@ def _is_deeper(value: Any, levels: int) -> bool:
     if members is None:
         return False
     return levels == 0 or any(_is_deeper(member, levels - 1) for member in members)
+
+
+def static_bytes(values: Iterable[FeatureValue]) -> int:
+    """Return the size of the STATIC values among them, as messages: a number has eleven bytes there."""
+    return sum(message_bytes(value.static) for value in values if value.static is not None)
 
 
 def check_feature(draft: FeatureDraft, plans: Container[str]) -> FeatureType:
@@ -140,5 +154,5 @@ def listed_problem(name: str, before: Container[str], known: Container[str], kin
     """Return the rule that a name in a list breaks, or None. It must be one of the `known`, and not among those
     `before` it."""
     if name not in known:
-        return f"does not exist. List the {kind}s to see which do."
+        return f"unknown {kind}; see List{kind.capitalize()}s"
     return "is listed twice" if name in before else None

@@ -32,9 +32,8 @@ class FeatureServicer:
     async def ListFeatures(self, request: pb.ListFeaturesRequest, _context: _Context) -> pb.ListFeaturesResponse:
         """Return a page of features."""
         page = await self._features.page(request.page_size, request.page_token)
-        return pb.ListFeaturesResponse(
-            features=[feature_message(feature) for feature in page.items], next_page_token=page.next_token
-        )
+        features, next_token = page.as_messages(feature_message)
+        return pb.ListFeaturesResponse(features=features, next_page_token=next_token)
 
     async def UpdateFeature(self, request: pb.UpdateFeatureRequest, _context: _Context) -> FeatureMessage:
         """Change a feature, for every tenant at once."""

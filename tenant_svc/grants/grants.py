@@ -3,44 +3,29 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from datetime import datetime
 
 from tenantmesh.chassis.doors import Doors
+from tenantmesh.chassis.pages import LARGEST_PAGE, Page, page_size
 from tenantmesh.chassis.requests import RequestKey, id_problem, reason_problem, refuse, required
 from tenantmesh.interceptors.errors import AlreadyExists, NotFound
 from tenantmesh.interceptors.tenants import TenantId, no_such_tenant
 from tenantmesh.runtime.database import Connection
-from tenantmesh.tenant_svc.balances.grant import Grant, remaining
+from tenantmesh.tenant_svc.balances.grant import Grant
 from tenantmesh.tenant_svc.entitlements.repository import lock_tenant
 from tenantmesh.tenant_svc.features.feature import FeatureDef, Period
 from tenantmesh.tenant_svc.features.features import known_feature
 from tenantmesh.tenant_svc.features.repository import all_features
 from tenantmesh.tenant_svc.features.wording import amount_words, moment_words
 from tenantmesh.tenant_svc.grants import repository
+from tenantmesh.tenant_svc.grants.listing import TOKENS, ListedGrant, in_listing_order, listed_now, place_of
 from tenantmesh.tenant_svc.grants.rules import GrantDraft, check_grant
 from tenantmesh.tenant_svc.history.event import ChangeType, NewChange
 from tenantmesh.tenant_svc.history.repository import record
 from tenantmesh.tenant_svc.positions import lock_log
 
-__all__ = ["MOST_LISTED", "Grants", "ListedGrant", "grant_not_found", "in_listing_order"]
-
-MOST_LISTED = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class ListedGrant:
-    """A grant, and the units of it that remain now, in its feature's unit."""
-
-    grant: Grant
-    remaining: int
-
-
-def in_listing_order(grants: Sequence[Grant], features: Mapping[str, FeatureDef], now: datetime) -> list[ListedGrant]:
-    """Return the grants in the order in which they are used. Used-up, expired and voided ones come last."""
-    listed = [_listed(grant, features[grant.feature], now) for grant in grants]
-    return sorted(listed, key=lambda entry: (entry.remaining == 0, entry.grant.burn_key))
+__all__ = ["Grants", "grant_not_found"]
 
 
 class Grants:
@@ -53,15 +38,20 @@ class Grants:
         self._doors = doors
         self._new_id = new_id
 
-    async def all_of(self, tenant_id: TenantId, feature: str) -> list[ListedGrant]:
-        """Return the tenant's grants, of one feature or (empty) of all, at most 1,000."""
+    async def page(self, tenant_id: TenantId, feature: str, size: int, token: str) -> Page[ListedGrant]:
+        """Return a page of the tenant's grants, of one feature or (empty) of all, from the token's position.
+
+        Without a size the page is the largest one. Raises InvalidArgument for another list's token.
+        """
+        tokens = TOKENS.of(str(tenant_id), feature)
+        size, after = page_size(size, LARGEST_PAGE), tokens.open(token)
         if feature and id_problem(feature):
-            return []
+            return tokens.page([], size, place_of)
         async with self._doors.tenant(tenant_id, read_only=True) as connection:
-            grants, now = await repository.all_of(connection, tenant_id, feature, MOST_LISTED)
-            if now is None:
-                return []
-            return in_listing_order(grants, await all_features(connection), now)
+            # All of them: their order depends on what remains of each, which no index knows.
+            grants, now = await repository.all_of(connection, tenant_id, feature)
+            listed = [] if now is None else in_listing_order(grants, await all_features(connection), now)
+        return tokens.page([entry for entry in listed if place_of(entry) > after], size, place_of)
 
     async def create(self, tenant_id: TenantId, draft: GrantDraft, key: RequestKey | None, actor: str) -> ListedGrant:
         """Create the grant. A repeated request gets the grant that it created the first time.
@@ -75,7 +65,7 @@ class Grants:
             feature = await known_feature(connection, draft.feature, "grant.feature")
             made = await self._made_by(connection, tenant_id, draft, key)
             if made is not None:
-                return _listed(made, feature, now)
+                return listed_now(made, feature, now)
             check_grant(draft, feature, now)
             await lock_log(connection)
             new = _new_grant(self._new_id(), draft, feature, now)
@@ -88,7 +78,7 @@ class Grants:
                 after=grant_words(grant, feature),
             )
             await record(connection, tenant_id, change)
-        return _listed(grant, feature, now)
+        return listed_now(grant, feature, now)
 
     async def void(self, tenant_id: TenantId, grant_id: uuid.UUID, reason: str, actor: str) -> ListedGrant:
         """End the grant now. A voided grant stays as it is.
@@ -115,7 +105,7 @@ class Grants:
                     before=f"{amount_words(grant.balance, feature)} of {grant_words(grant, feature)} left",
                 )
                 await record(connection, tenant_id, change)
-        return _listed(grant, feature, now)
+        return listed_now(grant, feature, now)
 
     async def _made_by(
         self, connection: Connection, tenant_id: TenantId, draft: GrantDraft, key: RequestKey | None
@@ -160,10 +150,6 @@ def _new_grant(grant_id: uuid.UUID, draft: GrantDraft, feature: FeatureDef, now:
         void_time=None,
         create_time=now,
     )
-
-
-def _listed(grant: Grant, feature: FeatureDef, now: datetime) -> ListedGrant:
-    return ListedGrant(grant, remaining(grant, now, _period(feature).start_of(now)))
 
 
 def _period(feature: FeatureDef) -> Period:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tenantmesh.chassis.moments import moment, timestamp
 from tenantmesh.tenant.v1 import entitlement_pb2
-from tenantmesh.tenant_svc.grants.grants import ListedGrant
+from tenantmesh.tenant_svc.grants.listing import ListedGrant
 from tenantmesh.tenant_svc.grants.rules import GrantDraft
 from tenantmesh.tenant_svc.readers import Reader
 

@@ -48,12 +48,12 @@ _VOID = compiled(update(grants).where(*_this).values(void_time=func.statement_ti
 
 
 async def all_of(
-    connection: Connection, tenant_id: TenantId, feature: str, size: int
+    connection: Connection, tenant_id: TenantId, feature: str, size: int | None = None
 ) -> tuple[list[Grant], datetime | None]:
     """Return the tenant's grants, of one feature or (empty) of all, newest first, and the database's clock, None
     without a grant.
 
-    Grants that are over come after all others, so that the limit drops them first.
+    `size` is the most to return, None for all. Grants that are over come after all others, so that it drops them first.
     """
     rows = await connection.fetch(_LIST, tenant_id=tenant_id, feature_id=feature, size=size)
     return [grant_of(row) for row in rows], rows[0]["now"] if rows else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from tenantmesh.chassis.requests import RequestKey
@@ -34,11 +35,11 @@ class GrantServicer:
         return grant_message(made, Reader.of(call.caller))
 
     async def ListGrants(self, request: pb.ListGrantsRequest, _context: _Context) -> pb.ListGrantsResponse:
-        """Return the tenant's grants."""
+        """Return a page of the tenant's grants."""
         call = current_call()
-        reader = Reader.of(call.caller)
-        grants = await self._grants.all_of(call.tenant_id, request.feature)
-        return pb.ListGrantsResponse(grants=[grant_message(listed, reader) for listed in grants])
+        page = await self._grants.page(call.tenant_id, request.feature, request.page_size, request.page_token)
+        grants, next_token = page.as_messages(partial(grant_message, reader=Reader.of(call.caller)))
+        return pb.ListGrantsResponse(grants=grants, next_page_token=next_token)
 
     async def VoidGrant(self, request: pb.VoidGrantRequest, _context: _Context) -> entitlement_pb2.Grant:
         """End a grant now."""

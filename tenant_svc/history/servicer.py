@@ -38,9 +38,8 @@ class HistoryServicer:
         page = await self._history.page(
             call.tenant_id, request.page_size, request.page_token, every_plan=reader.every_plan
         )
-        return pb.ListEntitlementChangesResponse(
-            changes=[change_message(event, reader) for event in page.items], next_page_token=page.next_token
-        )
+        changes, next_token = page.as_messages(partial(change_message, reader=reader))
+        return pb.ListEntitlementChangesResponse(changes=changes, next_page_token=next_token)
 
     async def WatchEntitlements(
         self, request: pb.WatchEntitlementsRequest, _context: _Context

@@ -38,9 +38,8 @@ class OperationServicer:
     async def ListOperations(self, request: pb.ListOperationsRequest, _context: _Context) -> pb.ListOperationsResponse:
         """Return a page of the tenant's operations."""
         page = await self._operations.page(current_call().tenant_id, request.page_size, request.page_token)
-        return pb.ListOperationsResponse(
-            operations=[self._message(operation) for operation in page.items], next_page_token=page.next_token
-        )
+        operations, next_token = page.as_messages(self._message)
+        return pb.ListOperationsResponse(operations=operations, next_page_token=next_token)
 
     async def CancelOperation(self, request: pb.CancelOperationRequest, _context: _Context) -> OperationMessage:
         """End the operation, unless it has ended."""

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from tenantmesh.chassis.doors import Doors
+from tenantmesh.chassis.pages import LARGEST_PAGE, Page, id_tokens, page_size
 from tenantmesh.chassis.requests import reason_problem, refuse
+from tenantmesh.interceptors.errors import FailedPrecondition
 from tenantmesh.interceptors.tenants import TenantId, no_such_tenant
 from tenantmesh.runtime.database import Connection
 from tenantmesh.tenant_svc.entitlements.entitlement import Override
 from tenantmesh.tenant_svc.entitlements.repository import lock_tenant
 from tenantmesh.tenant_svc.entitlements.terms import end_read_only_now
-from tenantmesh.tenant_svc.features.feature import FeatureDef
+from tenantmesh.tenant_svc.features.feature import FeatureDef, FeatureValue
 from tenantmesh.tenant_svc.features.features import feature_named, known_feature
+from tenantmesh.tenant_svc.features.rules import MAX_STATIC_BYTES, static_bytes
 from tenantmesh.tenant_svc.features.wording import moment_words, value_words
 from tenantmesh.tenant_svc.history.event import ChangeType, NewChange
 from tenantmesh.tenant_svc.history.repository import record
@@ -22,6 +26,8 @@ from tenantmesh.tenant_svc.positions import lock_log
 
 __all__ = ["Overrides", "override_words"]
 
+_TOKENS = id_tokens(b"tm.overs")
+
 
 class Overrides:
     """The use cases. All raise Unavailable when the database can't be reached. `actor` is the credential that asks."""
@@ -29,15 +35,22 @@ class Overrides:
     def __init__(self, doors: Doors) -> None:
         self._doors = doors
 
-    async def all_of(self, tenant_id: TenantId) -> list[Override]:
-        """Return the tenant's overrides by feature, expired ones included."""
+    async def page(self, tenant_id: TenantId, size: int, token: str) -> Page[Override]:
+        """Return a page of the tenant's overrides by feature, expired ones included, from the token's position.
+
+        Without a size the page is the largest one. Raises InvalidArgument for another list's token.
+        """
+        tokens = _TOKENS.of(str(tenant_id))
+        size, after = page_size(size, LARGEST_PAGE), tokens.open(token)
         async with self._doors.tenant(tenant_id, read_only=True) as connection:
-            return await repository.all_of(connection, tenant_id)
+            found = await repository.page(connection, tenant_id, after, size + 1)
+        return tokens.page(found, size, lambda override: override.feature)
 
     async def set(self, tenant_id: TenantId, draft: OverrideDraft, actor: str) -> Override:
         """Store the override in place of an existing one. An override with the same content stores nothing.
 
-        Raises InvalidArgument, NotFound `TENANT_NOT_FOUND`, `FEATURE_NOT_FOUND`.
+        Raises InvalidArgument, NotFound `TENANT_NOT_FOUND`, `FEATURE_NOT_FOUND`, FailedPrecondition
+        `OVERRIDES_TOO_LARGE`.
         """
         async with self._doors.tenant(tenant_id) as connection:
             now = await _locked(connection, tenant_id)
@@ -46,6 +59,8 @@ class Overrides:
             if before is not None and _matches(before, draft):
                 return before
             value = check_override(draft, feature, now)
+            if value.static is not None:
+                _refuse_beyond(await repository.values(connection, tenant_id) | {draft.feature: value})
             await lock_log(connection)
             after = await repository.store(connection, tenant_id, draft, value)
             await end_read_only_now(connection, tenant_id)
@@ -100,6 +115,18 @@ async def _locked(connection: Connection, tenant_id: TenantId) -> datetime:
         raise no_such_tenant()
     await end_read_only_now(connection, tenant_id)
     return now
+
+
+def _refuse_beyond(values: Mapping[str, FeatureValue]) -> None:
+    """Refuse overrides whose static values would not fit into an answer with all entitlements of the tenant."""
+    size = static_bytes(values.values())
+    if size > MAX_STATIC_BYTES:
+        raise FailedPrecondition(
+            "OVERRIDES_TOO_LARGE",
+            f"The static values of the tenant's overrides would have {size} bytes as messages, and may have "
+            f"{MAX_STATIC_BYTES} in all. Clear overrides that are not needed, expired ones too, or set shorter values.",
+            metadata={"bytes": str(size), "limit": str(MAX_STATIC_BYTES)},
+        )
 
 
 def _matches(override: Override, draft: OverrideDraft) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import bindparam, delete, func, select
+import json
+
+from sqlalchemy import Integer, bindparam, delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from tenantmesh.interceptors.tenants import TenantId
@@ -13,11 +15,17 @@ from tenantmesh.tenant_svc.entitlements.tables import overrides
 from tenantmesh.tenant_svc.features.feature import FeatureValue
 from tenantmesh.tenant_svc.overrides.rules import OverrideDraft
 
-__all__ = ["all_of", "clear", "get", "store"]
+__all__ = ["clear", "get", "page", "store", "values"]
 
 _own = overrides.c.tenant_id == bindparam("tenant_id", type_=overrides.c.tenant_id.type)
 _this = (_own, overrides.c.feature_id == bindparam("feature_id", type_=overrides.c.feature_id.type))
-_LIST = compiled(select(*OVERRIDE).where(_own).order_by(overrides.c.feature_id))
+_PAGE = compiled(
+    select(*OVERRIDE)
+    .where(_own, overrides.c.feature_id > bindparam("after", type_=overrides.c.feature_id.type))
+    .order_by(overrides.c.feature_id)
+    .limit(bindparam("size", type_=Integer))
+)
+_VALUES = compiled(select(overrides.c.feature_id, overrides.c.value).where(_own))
 _GET = compiled(select(*OVERRIDE).where(*_this))
 _new = insert(overrides).values(
     tenant_id=bindparam("tenant_id"),
@@ -36,9 +44,16 @@ _SET = compiled(
 _CLEAR = compiled(delete(overrides).where(*_this).returning(*OVERRIDE))
 
 
-async def all_of(connection: Connection, tenant_id: TenantId) -> list[Override]:
-    """Return the tenant's overrides by feature, expired ones included."""
-    return [override_of(row) for row in await connection.fetch(_LIST, tenant_id=tenant_id)]
+async def page(connection: Connection, tenant_id: TenantId, after: str, size: int) -> list[Override]:
+    """Return the tenant's overrides of the features after that one, by feature, expired ones included."""
+    rows = await connection.fetch(_PAGE, tenant_id=tenant_id, after=after, size=size)
+    return [override_of(row) for row in rows]
+
+
+async def values(connection: Connection, tenant_id: TenantId) -> dict[str, FeatureValue]:
+    """Return the values of all the tenant's overrides by feature, expired ones included."""
+    rows = await connection.fetch(_VALUES, tenant_id=tenant_id)
+    return {row["feature_id"]: FeatureValue.from_json(json.loads(row["value"])) for row in rows}
 
 
 async def get(connection: Connection, tenant_id: TenantId, feature: str) -> Override | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from tenantmesh.interceptors import current_call
@@ -23,12 +24,12 @@ class OverrideServicer:
     def __init__(self, overrides: Overrides) -> None:
         self._overrides = overrides
 
-    async def ListOverrides(self, _request: pb.ListOverridesRequest, _context: _Context) -> pb.ListOverridesResponse:
-        """Return the tenant's overrides."""
+    async def ListOverrides(self, request: pb.ListOverridesRequest, _context: _Context) -> pb.ListOverridesResponse:
+        """Return a page of the tenant's overrides."""
         call = current_call()
-        reader = Reader.of(call.caller)
-        overrides = await self._overrides.all_of(call.tenant_id)
-        return pb.ListOverridesResponse(overrides=[override_message(override, reader) for override in overrides])
+        page = await self._overrides.page(call.tenant_id, request.page_size, request.page_token)
+        overrides, next_token = page.as_messages(partial(override_message, reader=Reader.of(call.caller)))
+        return pb.ListOverridesResponse(overrides=overrides, next_page_token=next_token)
 
     async def SetOverride(self, request: pb.SetOverrideRequest, _context: _Context) -> entitlement_pb2.Override:
         """Replace the plan's value of a feature."""

@@ -61,7 +61,8 @@ class PlanChangeMessages(OperationMessages):
 
     def response(self, operation: Operation) -> Message:
         """See OperationMessages: the tenant on its new plan."""
-        return tenant_message(Tenant.from_json(operation.tenant_id, operation.result or {}))
+        tenant = Tenant.from_json(operation.tenant_id, operation.result or {})
+        return tenant_message(tenant, Reader(notes=False, every_plan=False))  # a result has no notes
 
 
 def _over_limit(over: OverLimit) -> pb.OverLimit:

@@ -32,10 +32,10 @@ from tenantmesh.tenant_svc.plan_changes.plan_change import (
     effective_time,
     over_limits,
 )
-from tenantmesh.tenant_svc.plan_changes.refusals import over_limit, plan_not_published, under_way
+from tenantmesh.tenant_svc.plan_changes.refusals import over_limit, under_way
 from tenantmesh.tenant_svc.plans import repository as plans
 from tenantmesh.tenant_svc.plans.plan import PlanState, PlanVersion
-from tenantmesh.tenant_svc.plans.refusals import plan_not_found
+from tenantmesh.tenant_svc.plans.refusals import plan_not_found, plan_not_published
 from tenantmesh.tenant_svc.tenants import repository as tenants
 from tenantmesh.tenant_svc.tenants.tenant import Tenant
 

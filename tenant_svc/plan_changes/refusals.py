@@ -8,15 +8,7 @@ from tenantmesh.interceptors.errors import FailedPrecondition
 from tenantmesh.interceptors.names import in_metadata, in_words
 from tenantmesh.tenant_svc.plan_changes.plan_change import OverLimit, PlanPin
 
-__all__ = ["over_limit", "plan_not_published", "under_way"]
-
-
-def plan_not_published(plan_id: str, version: int) -> FailedPrecondition:
-    """Return the refusal of a draft, an archived version, or a plan without a published one."""
-    which = f"Version {version} of plan {plan_id} is not published" if version else f"Plan {plan_id} is not published"
-    return FailedPrecondition(
-        "PLAN_NOT_PUBLISHED", f"{which}, so tenants can't be put on it.", metadata={"plan": plan_id}
-    )
+__all__ = ["over_limit", "under_way"]
 
 
 def over_limit(plan: PlanPin, over: Sequence[OverLimit]) -> FailedPrecondition:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
 from tenantmesh.interceptors.entitlements import FeatureType
 from tenantmesh.interceptors.limits import Rate
 from tenantmesh.tenant_svc.features.feature import FeatureDef, FeatureValue
-from tenantmesh.tenant_svc.plans.plan import PlanVersion
+from tenantmesh.tenant_svc.plans.plan import NoLimit, PlanVersion
 
 __all__ = ["Difference", "Direction", "FeatureDifference", "RateDifference", "difference"]
 
@@ -44,10 +44,11 @@ class RateDifference:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """The differences: features by id, burst limits by class."""
+    """The differences: features by id, burst limits by class. The warnings are about the second version."""
 
     features: list[FeatureDifference]
     rates: list[RateDifference]
+    warnings: Sequence[NoLimit] = ()
 
 
 def difference(before: PlanVersion, after: PlanVersion, catalog: Mapping[str, FeatureDef]) -> Difference:
@@ -61,7 +62,8 @@ def difference(before: PlanVersion, after: PlanVersion, catalog: Mapping[str, Fe
         for name in sorted({*before.rates, *after.rates})
         if before.rates.get(name) != after.rates.get(name)
     ]
-    return Difference([feature for feature in features if feature is not None], rates)
+    changed = [feature for feature in features if feature is not None]
+    return Difference(changed, rates, after.warned(catalog).warnings)
 
 
 def _feature(feature: FeatureDef, before: PlanVersion, after: PlanVersion) -> FeatureDifference | None:

@@ -9,7 +9,7 @@ from tenantmesh.tenant.v1 import plan_pb2, plan_service_pb2
 from tenantmesh.tenant_svc.features.feature import FeatureValue
 from tenantmesh.tenant_svc.features.mapping import period_message, period_of, value_message, value_of
 from tenantmesh.tenant_svc.plans.difference import Difference, Direction
-from tenantmesh.tenant_svc.plans.plan import PlanState, PlanVersion
+from tenantmesh.tenant_svc.plans.plan import NoLimit, PlanState, PlanVersion
 from tenantmesh.tenant_svc.plans.rules import PlanDraft, RateDraft
 
 __all__ = ["difference_message", "plan_draft", "plan_message", "rate_messages"]
@@ -44,6 +44,7 @@ def plan_message(plan: PlanVersion) -> plan_pb2.Plan:
         billing_period=period_message(plan.billing_period),
         etag=plan.etag,
         listed=plan.listed,
+        warnings=map(_warning, plan.warnings),
     )
     message.create_time.FromDatetime(plan.create_time)
     if plan.publish_time is not None:
@@ -86,6 +87,13 @@ def difference_message(difference: Difference) -> plan_service_pb2.DiffPlanVersi
             )
             for rate in difference.rates
         ],
+        warnings=map(_warning, difference.warnings),
+    )
+
+
+def _warning(warning: NoLimit) -> plan_pb2.PlanWarning:
+    return plan_pb2.PlanWarning(
+        type=plan_pb2.PLAN_WARNING_TYPE_NO_LIMIT, feature=warning.feature, message=warning.message
     )
 
 

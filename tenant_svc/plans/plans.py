@@ -10,35 +10,27 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from tenantmesh.chassis.doors import Doors
-from tenantmesh.chassis.pages import Page, PageTokens, id_in, page_size
+from tenantmesh.chassis.pages import Page, page_size
 from tenantmesh.chassis.requests import id_problem, refuse, required, stale
-from tenantmesh.interceptors.errors import AlreadyExists, FailedPrecondition, NotFound
+from tenantmesh.interceptors.errors import AlreadyExists, FailedPrecondition
 from tenantmesh.runtime.database import Connection, UniqueViolation
 from tenantmesh.tenant_svc.catalog_log.repository import record_catalog
 from tenantmesh.tenant_svc.features.repository import all_features
 from tenantmesh.tenant_svc.plans import repository
 from tenantmesh.tenant_svc.plans.difference import Difference, difference
+from tenantmesh.tenant_svc.plans.listing import PLAN_TOKENS, read_page
 from tenantmesh.tenant_svc.plans.plan import PlanState, PlanVersion
-from tenantmesh.tenant_svc.plans.refusals import none_published, plan_not_found
+from tenantmesh.tenant_svc.plans.refusals import (
+    no_draft,
+    none_published,
+    plan_is_default,
+    plan_not_found,
+    plan_not_published,
+)
 from tenantmesh.tenant_svc.plans.rules import PlanDraft, check_plan
 from tenantmesh.tenant_svc.positions import lock_log
 
-__all__ = ["PLAN_TOKENS", "Plans", "VersionRef", "plan_for_tenants"]
-
-_VERSION_BYTES = 4
-_LAST_VERSION = 2**31 - 1
-
-
-def _place_in(payload: bytes) -> tuple[str, int]:
-    version = int.from_bytes(payload[:_VERSION_BYTES])
-    if version > _LAST_VERSION:
-        raise ValueError("no version of a plan")
-    return id_in(payload[_VERSION_BYTES:]), version
-
-
-PLAN_TOKENS: PageTokens[tuple[str, int]] = PageTokens(
-    b"tm.plans", ("", 0), lambda place: place[1].to_bytes(_VERSION_BYTES) + place[0].encode(), _place_in
-)
+__all__ = ["Plans", "VersionRef", "plan_for_tenants"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +52,9 @@ class Plans:
         try:
             async with self._doors.system("draft a new plan") as connection:
                 check_plan(draft, await all_features(connection))
-                return await repository.insert_draft(connection, draft, 1, listed=draft.listed)
+                return await _warned(
+                    connection, await repository.insert_draft(connection, draft, 1, listed=draft.listed)
+                )
         except UniqueViolation as violation:
             raise AlreadyExists(
                 "PLAN_EXISTS",
@@ -80,17 +74,13 @@ class Plans:
             newest = await _locked(connection, draft.id)
             _refuse_stale(etag, newest)
             refuse({"plan.listed": "is set by SetPlanListed" if draft.listed and not newest.listed else None})
-            if newest.state is not PlanState.DRAFT:
-                return await repository.insert_draft(connection, draft, newest.version + 1, listed=newest.listed)
-            if draft.matches(newest):
-                return newest
-            return await repository.replace_draft(connection, draft, newest.version)
+            return await _warned(connection, await _drafted(connection, draft, newest))
 
     async def get(self, ref: VersionRef) -> PlanVersion:
         """Return the version. Raises InvalidArgument without an id, NotFound `PLAN_NOT_FOUND`."""
         _require(ref.plan_id)
         async with self._doors.system("read a plan", read_only=True) as connection:
-            return await _wanted(connection, ref)
+            return await _warned(connection, await _wanted(connection, ref))
 
     async def page(self, size: int, token: str, *, all_versions: bool, plan_id: str) -> Page[PlanVersion]:
         """Return a page of the newest published version of each plan, or of all versions, by plan and version.
@@ -102,11 +92,7 @@ class Plans:
         size, after = page_size(size), tokens.open(token)
         refuse({"plan_id": id_problem(plan_id) if plan_id else None})
         async with self._doors.system("list plans", read_only=True) as connection:
-            if all_versions:
-                found = await repository.page(connection, after, size + 1, plan_id)
-            else:
-                found = await repository.published_page(connection, after[0], size + 1, plan_id)
-        return tokens.page(found, size, lambda plan: (plan.id, plan.version))
+            return await read_page(connection, tokens, size, after, all_versions=all_versions, plan_id=plan_id)
 
     async def set_listed(self, plan_id: str, listed: bool | None, actor: str) -> PlanVersion:
         """Set whether tenants on other plans may see the plan, for all its versions. Return the newest version.
@@ -117,7 +103,7 @@ class Plans:
         refuse({"listed": "is required" if listed is None else None})
         wanted = required(listed)
         async with self._doors.system("list or unlist a plan") as connection:
-            plan = await _locked(connection, plan_id)
+            plan = await _warned(connection, await _locked(connection, plan_id))
             if plan.listed == wanted:
                 return plan
             await lock_log(connection)
@@ -127,10 +113,11 @@ class Plans:
         return changed
 
     async def publish(self, ref: VersionRef, actor: str, etag: str = "") -> PlanVersion:
-        """Publish the draft, so that new tenants get it. Version 0 is the newest version. A published version stays as
-        it is.
+        """Publish the draft, so that new tenants get it. Version 0 is the draft. A published version that is named
+        stays as it is.
 
-        Raises NotFound `PLAN_NOT_FOUND`, FailedPrecondition `PLAN_ARCHIVED`, Aborted `ETAG_MISMATCH`.
+        Raises NotFound `PLAN_NOT_FOUND`, FailedPrecondition `PLAN_ARCHIVED`, `PLAN_HAS_NO_DRAFT`, Aborted
+        `ETAG_MISMATCH`.
         """
         _require(ref.plan_id)
         async with self._doors.system("publish a plan") as connection:
@@ -142,36 +129,66 @@ class Plans:
                     f"Version {plan.version} of {plan.id} is archived, which is final. Draft a new one.",
                     metadata={"plan": plan.id, "version": str(plan.version)},
                 )
-            if plan.state is PlanState.PUBLISHED:
-                return plan
-            await lock_log(connection)
-            before = await repository.newest_published(connection, plan.id)
-            plan = await repository.publish(connection, plan)
-            await _record(connection, before, plan, actor)
-        return plan
+            if plan.state is PlanState.PUBLISHED and ref.version == 0:
+                raise no_draft(plan.id, plan.version)
+            if plan.state is PlanState.DRAFT:
+                await lock_log(connection)
+                before = await repository.newest_published(connection, plan.id)
+                plan = await repository.publish(connection, plan)
+                await _record(connection, before, plan, actor)
+            return await _warned(connection, plan)
 
     async def archive(self, ref: VersionRef, actor: str) -> PlanVersion:
         """Close the version for new tenants. An archived version stays as it is.
 
-        Raises InvalidArgument without a version, NotFound `PLAN_NOT_FOUND`.
+        Raises InvalidArgument without a version, NotFound `PLAN_NOT_FOUND`, FailedPrecondition `PLAN_IS_DEFAULT`.
         """
         _require(ref.plan_id)
         refuse({"version": "is required" if ref.version == 0 else None})
         async with self._doors.system("archive a plan") as connection:
             plan = await _locked(connection, ref.plan_id, ref.version)
             if plan.state is PlanState.ARCHIVED:
-                return plan
+                return await _warned(connection, plan)
             await lock_log(connection)
             before = await repository.newest_published(connection, plan.id)
             plan = await repository.archive(connection, plan)
-            await _record(connection, before, await repository.newest_published(connection, plan.id), actor)
-        return plan
+            after = await repository.newest_published(connection, plan.id)
+            if before is not None and after is None and plan.id == await repository.default_plan_id(connection):
+                raise plan_is_default(plan.id, plan.version)
+            await _record(connection, before, after, actor)
+            return await _warned(connection, plan)
+
+    async def default(self) -> PlanVersion:
+        """Return the version that new tenants get when their request names no plan. Raises NotFound
+        `PLAN_NOT_FOUND`."""
+        async with self._doors.system("read the default plan", read_only=True) as connection:
+            return await _warned(connection, await plan_for_tenants(connection, ""))
+
+    async def set_default(self, plan_id: str, actor: str) -> PlanVersion:
+        """Make the plan the one that new tenants get when their request names none. Return the version that they get.
+
+        Raises InvalidArgument without an id, NotFound `PLAN_NOT_FOUND`, FailedPrecondition `PLAN_NOT_PUBLISHED`.
+        """
+        _require(plan_id)
+        async with self._doors.system("set the default plan") as connection:
+            await _locked(connection, plan_id)
+            await lock_log(connection)  # versions are archived under it, so the plan keeps a published one
+            plan = await repository.newest_published(connection, plan_id)
+            if plan is None:
+                raise plan_not_published(plan_id)
+            before = await repository.default_plan_id(connection)
+            if before != plan_id:
+                await repository.set_default_plan(connection, plan_id)
+                await record_catalog(
+                    connection, feature="", actor=actor, before=f"{before} default", after=f"{plan_id} default"
+                )
+            return await _warned(connection, plan)
 
     async def difference(self, start: VersionRef, end: VersionRef) -> Difference:
         """Return the changes from one version to another. An `end` without a plan is of the same plan; its version 0 is
         the draft.
 
-        Raises InvalidArgument without an id, NotFound `PLAN_NOT_FOUND`.
+        Raises InvalidArgument without an id, NotFound `PLAN_NOT_FOUND`, FailedPrecondition `PLAN_HAS_NO_DRAFT`.
         """
         _require(start.plan_id)
         async with self._doors.system("compare plans", read_only=True) as connection:
@@ -181,11 +198,12 @@ class Plans:
 
 
 async def plan_for_tenants(connection: Connection, plan_id: str) -> PlanVersion:
-    """Return the version that new tenants of the plan get. Raises NotFound `PLAN_NOT_FOUND`, which names the plans that
-    take tenants."""
-    found = await repository.newest_published(connection, plan_id)
+    """Return the version that new tenants of the plan get; the empty id is the default plan's. Raises NotFound
+    `PLAN_NOT_FOUND`, which names the plans that take tenants."""
+    wanted = plan_id or await repository.default_plan_id(connection)
+    found = await repository.newest_published(connection, wanted)
     if found is None:
-        raise none_published(plan_id, [plan.id for plan in await repository.published(connection)])
+        raise none_published(wanted, [plan.id for plan in await repository.published(connection)])
     return found
 
 
@@ -208,8 +226,22 @@ async def _end(connection: Connection, start: VersionRef, end: VersionRef) -> Pl
         return await _wanted(connection, VersionRef(plan_id, end.version))
     newest = _found(await repository.newest(connection, start.plan_id))
     if newest.state is not PlanState.DRAFT:
-        raise NotFound("PLAN_NOT_FOUND", "The plan has no draft to compare with. Name a version in `to_version`.")
+        raise no_draft(newest.id, newest.version)
     return newest
+
+
+async def _warned(connection: Connection, plan: PlanVersion) -> PlanVersion:
+    """Return the version with its warnings, by the catalog as it is now."""
+    return plan.warned(await all_features(connection))
+
+
+async def _drafted(connection: Connection, draft: PlanDraft, newest: PlanVersion) -> PlanVersion:
+    """Store the draft in place of the plan's draft, or as its next version."""
+    if newest.state is not PlanState.DRAFT:
+        return await repository.insert_draft(connection, draft, newest.version + 1, listed=newest.listed)
+    if draft.matches(newest):
+        return newest
+    return await repository.replace_draft(connection, draft, newest.version)
 
 
 async def _locked(connection: Connection, plan_id: str, version: int = 0) -> PlanVersion:

@@ -16,10 +16,11 @@ from tenantmesh.runtime.database import Connection, Record, compiled
 from tenantmesh.tenant_svc.features.feature import FeatureValue, Period
 from tenantmesh.tenant_svc.plans.plan import PlanState, PlanVersion
 from tenantmesh.tenant_svc.plans.rules import PlanDraft
-from tenantmesh.tenant_svc.plans.tables import plan_versions
+from tenantmesh.tenant_svc.plans.tables import default_plan, plan_versions
 
 __all__ = [
     "archive",
+    "default_plan_id",
     "insert_draft",
     "lock_plan",
     "newest",
@@ -31,6 +32,7 @@ __all__ = [
     "published",
     "published_page",
     "replace_draft",
+    "set_default_plan",
     "set_listed",
     "version",
 ]
@@ -80,6 +82,7 @@ _newest_published = (
     .order_by(plan_versions.c.plan_id, plan_versions.c.version.desc())
 )
 _PUBLISHED = compiled(_newest_published)
+_DEFAULT_PLAN = compiled(select(default_plan.c.plan_id))
 
 
 async def version(connection: Connection, plan_id: str, version: int) -> PlanVersion | None:
@@ -95,6 +98,14 @@ async def newest_published(connection: Connection, plan_id: str) -> PlanVersion 
 async def published(connection: Connection) -> list[PlanVersion]:
     """Return the version that new tenants get, of each plan that takes any, by plan."""
     return [plan_of(row) for row in await connection.fetch(_PUBLISHED)]
+
+
+async def default_plan_id(connection: Connection) -> str:
+    """Return the plan of new tenants whose request names none. Raises LookupError when the migration's row is gone."""
+    row = await connection.fetch_row(_DEFAULT_PLAN)
+    if row is None:
+        raise LookupError("the row of the default plan is missing")
+    return str(row["plan_id"])
 
 
 # Through the system door
@@ -143,6 +154,7 @@ _change = (
 _REPLACE = compiled(_change.values(**_content))
 _PUBLISH = compiled(_change.values(state=PlanState.PUBLISHED.value, publish_time=func.statement_timestamp()))
 _ARCHIVE = compiled(_change.values(state=PlanState.ARCHIVED.value, archive_time=func.statement_timestamp()))
+_SET_DEFAULT_PLAN = compiled(update(default_plan).values(plan_id=bindparam("new_plan_id")))
 _SET_LISTED = compiled(update(plan_versions).where(_this_plan).values(listed=bindparam("new_listed")))
 
 
@@ -198,6 +210,11 @@ async def archive(connection: Connection, plan: PlanVersion) -> PlanVersion:
 async def set_listed(connection: Connection, plan_id: str, *, listed: bool) -> None:
     """Store whether the plan is listed, in all its versions. Call after `lock_plan` and `lock_log`."""
     await connection.execute(_SET_LISTED, plan_id=plan_id, new_listed=listed)
+
+
+async def set_default_plan(connection: Connection, plan_id: str) -> None:
+    """Store the plan of new tenants whose request names none. Call after `lock_log`."""
+    await connection.execute(_SET_DEFAULT_PLAN, new_plan_id=plan_id)
 
 
 def _stored_content(draft: PlanDraft) -> dict[str, Any]:

@@ -13,7 +13,13 @@ from dataclasses import dataclass
 from tenantmesh.chassis.requests import Problems, id_problem, refuse, required
 from tenantmesh.interceptors.limits import Rate
 from tenantmesh.tenant_svc.features.feature import FeatureDef, FeatureValue, Period
-from tenantmesh.tenant_svc.features.rules import display_name_problem, listed_problem, value_problem
+from tenantmesh.tenant_svc.features.rules import (
+    MAX_STATIC_BYTES,
+    display_name_problem,
+    listed_problem,
+    static_bytes,
+    value_problem,
+)
 from tenantmesh.tenant_svc.plans.plan import PlanVersion
 
 __all__ = ["PlanDraft", "RateDraft", "check_plan"]
@@ -92,6 +98,9 @@ def check_plan(draft: PlanDraft, catalog: Mapping[str, FeatureDef]) -> None:
             **_rate_problems(draft.rates),
         }
     )
+    size = static_bytes(draft.values.values())
+    most = f"static values must have at most {MAX_STATIC_BYTES} bytes in all, as messages; these have {size}"
+    refuse({"plan.features": most if size > MAX_STATIC_BYTES else None})
 
 
 def _count_problem(listed: Sequence[object], most: int) -> str | None:

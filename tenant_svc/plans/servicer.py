@@ -39,7 +39,8 @@ class PlanServicer:
         page = await self._plans.page(
             request.page_size, request.page_token, all_versions=request.all_versions, plan_id=request.plan_id
         )
-        return pb.ListPlansResponse(plans=[plan_message(plan) for plan in page.items], next_page_token=page.next_token)
+        plans, next_token = page.as_messages(plan_message)
+        return pb.ListPlansResponse(plans=plans, next_page_token=next_token)
 
     async def UpdatePlan(self, request: pb.UpdatePlanRequest, _context: _Context) -> PlanMessage:
         """Replace a plan's draft, or draft the next version."""
@@ -60,6 +61,14 @@ class PlanServicer:
     async def ArchivePlan(self, request: pb.ArchivePlanRequest, _context: _Context) -> PlanMessage:
         """Close a version for new tenants."""
         return plan_message(await self._plans.archive(VersionRef(request.id, request.version), _actor()))
+
+    async def SetDefaultPlan(self, request: pb.SetDefaultPlanRequest, _context: _Context) -> PlanMessage:
+        """Make a plan the one that new tenants get."""
+        return plan_message(await self._plans.set_default(request.id, _actor()))
+
+    async def GetDefaultPlan(self, _request: pb.GetDefaultPlanRequest, _context: _Context) -> PlanMessage:
+        """Return the plan that new tenants get."""
+        return plan_message(await self._plans.default())
 
     async def DiffPlanVersions(
         self, request: pb.DiffPlanVersionsRequest, _context: _Context

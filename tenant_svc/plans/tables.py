@@ -1,4 +1,4 @@
-"""The table of plans, in versions. They belong to no tenant and hold no tenant's data."""
+"""The tables of plans, in versions, and of the default plan. They belong to no tenant and hold no tenant's data."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
 from tenantmesh.runtime.row_security import TableGrant, catalog
 from tenantmesh.tenant_svc.schema import APP_ROLE, DIRECTORY_ROLE, metadata
 
-__all__ = ["plan_versions"]
+__all__ = ["default_plan", "plan_versions"]
 
 # Prices are secret: only the roles granted here see rows, even if others are granted the table by mistake.
 plan_versions = catalog(
@@ -35,5 +35,22 @@ plan_versions = catalog(
     ),
     "Plans are price lists: the same for every tenant. Which tenant pins which version is the tenant's own row.",
     (TableGrant(APP_ROLE, ("SELECT",)), TableGrant(DIRECTORY_ROLE, ("SELECT", "INSERT", "UPDATE"))),
+    secret=True,
+)
+
+default_plan = catalog(
+    Table(
+        "default_plan",
+        metadata,
+        Column("singleton", Boolean, primary_key=True),
+        Column("plan_id", Text(collation="C"), nullable=False),
+        CheckConstraint("singleton", name="default_plan_singleton_check"),
+    ),
+    "The plan of new tenants whose request names none: one row, made by the migration.",
+    (
+        TableGrant(APP_ROLE, ("SELECT",)),
+        TableGrant(DIRECTORY_ROLE, ("SELECT",)),
+        TableGrant(DIRECTORY_ROLE, ("UPDATE",), ("plan_id",)),
+    ),
     secret=True,
 )

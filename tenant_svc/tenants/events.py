@@ -15,7 +15,7 @@ from tenantmesh.chassis.locks import try_hold
 from tenantmesh.interceptors.errors import Unavailable
 from tenantmesh.runtime import locks
 from tenantmesh.tenant_svc.followers import FOLLOWERS
-from tenantmesh.tenant_svc.tenants import repository
+from tenantmesh.tenant_svc.tenants import events_repository, repository
 from tenantmesh.tenant_svc.tenants.tenant import Tenant
 
 __all__ = ["CURSORS", "EventType", "StoredTenantEvents", "TenantEvent"]
@@ -68,20 +68,20 @@ class StoredTenantEvents(EventLog[TenantEvent]):
     async def head(self) -> int:
         """See EventLog. One round trip within the transaction."""
         async with self._doors.system("read the head of the tenant event log", read_only=True) as connection:
-            return await repository.head(connection)
+            return await events_repository.head(connection)
 
     async def horizon(self) -> int:
         """See EventLog."""
         async with self._doors.system("read the horizon of the tenant event log", read_only=True) as connection:
-            return await repository.horizon(connection)
+            return await events_repository.horizon(connection)
 
     async def after(self, position: int, limit: int) -> Sequence[TenantEvent]:
         """See EventLog."""
         async with self._doors.system("follow the tenant event log", read_only=True) as connection:
-            rows = await repository.events_after(connection, position, limit)
+            rows = await events_repository.events_after(connection, position, limit)
             # Read the events before the horizon: pruning in between may then refuse a complete page, but never lets one
             # with a gap pass.
-            if await repository.horizon(connection) > position:
+            if await events_repository.horizon(connection) > position:
                 raise cursor_expired()
         return [TenantEvent(row["position"], EventType(row["type"]), repository.tenant_of(row)) for row in rows]
 
@@ -100,11 +100,11 @@ class StoredTenantEvents(EventLog[TenantEvent]):
         async with self._doors.system("prune the tenant event log") as connection:
             if not await try_hold(connection, locks.EVENT_LOG_PRUNING):
                 return 0
-            through = await repository.last_older_than(connection, keep, limit)
+            through = await events_repository.last_older_than(connection, keep, limit)
             slowest = await FOLLOWERS.slowest(connection, self.name)
             if through is None:
                 return 0
             if slowest is not None:
                 through = min(through, slowest)  # a follower needs the next events
-            await repository.move_horizon(connection, through)
-            return await repository.delete_through(connection, through)
+            await events_repository.move_horizon(connection, through)
+            return await events_repository.delete_through(connection, through)

@@ -6,9 +6,8 @@ Queries of the tenant door name the tenant although row security does: two guard
 from __future__ import annotations
 
 import uuid
-from datetime import timedelta
 
-from sqlalchemy import ColumnElement, Integer, Interval, bindparam, delete, func, insert, literal, select, update
+from sqlalchemy import ColumnElement, Integer, bindparam, func, insert, literal, null, select, update
 
 from tenantmesh.chassis.doors import Doors
 from tenantmesh.chassis.requests import RequestKey
@@ -16,29 +15,25 @@ from tenantmesh.interceptors.tenants import TenantId, TenantState
 from tenantmesh.runtime.database import Connection, Record, compiled
 from tenantmesh.tenant_svc.positions import positions
 from tenantmesh.tenant_svc.request_rows import is_of_request, request_parameters
-from tenantmesh.tenant_svc.tenants.tables import event_horizon, tenant_events, tenant_requests, tenants
-from tenantmesh.tenant_svc.tenants.tenant import NewTenant, Tenant
+from tenantmesh.tenant_svc.tenants.tables import tenant_events, tenant_requests, tenants
+from tenantmesh.tenant_svc.tenants.tenant import NewTenant, Suspension, Tenant
 
 __all__ = [
     "EVENTS_CHANNEL",
+    "FIELDS",
     "by_id",
     "by_slug",
     "create",
-    "delete_through",
-    "events_after",
     "get",
     "get_locked",
-    "head",
-    "horizon",
-    "last_older_than",
     "made_by",
-    "move_horizon",
     "page",
     "record_event",
     "remember_request",
+    "resume",
     "set_plan",
-    "set_state",
     "slug_taken",
+    "suspend",
     "tenant_of",
     "unchanged_since",
 ]
@@ -46,15 +41,19 @@ __all__ = [
 EVENTS_CHANNEL = "tenant_events"
 """Notified, without content, by every transaction that writes an event."""
 
-_FIELDS = ("slug", "display_name", "plan_id", "plan_version", "state", "create_time", "update_time", "version")
-_row = (tenants.c.tenant_id, *(tenants.c[name] for name in _FIELDS))
-_event_row = (tenant_events.c.tenant_id, *(tenant_events.c[name] for name in _FIELDS))
+FIELDS = (
+    *("slug", "display_name", "plan_id", "plan_version", "state", "create_time", "update_time", "version"),
+    *("suspend_reason", "suspend_actor", "suspend_time"),
+)
+"""The columns of a tenant, which its events have too."""
+_row = (tenants.c.tenant_id, *(tenants.c[name] for name in FIELDS))
 _this_tenant = tenants.c.tenant_id == bindparam("tenant_id", type_=tenants.c.tenant_id.type)
 _exists: ColumnElement[bool] = tenants.c.state != literal("DELETED")
 
 
 def tenant_of(row: Record) -> Tenant:
     """Return the tenant in a row of either table."""
+    suspended = row["state"] == TenantState.SUSPENDED.value and row["suspend_time"] is not None
     return Tenant(
         TenantId(row["tenant_id"]),
         row["slug"],
@@ -65,6 +64,7 @@ def tenant_of(row: Record) -> Tenant:
         row["create_time"],
         row["update_time"],
         row["version"],
+        Suspension(row["suspend_reason"], row["suspend_actor"], row["suspend_time"]) if suspended else None,
     )
 
 
@@ -112,18 +112,28 @@ _change = (
     .values(update_time=func.statement_timestamp(), version=tenants.c.version + 1, position=positions.next_value())
     .returning(*_row)
 )
-_SET_STATE = compiled(_change.values(state=bindparam("new_state")))
+_SUSPEND = compiled(
+    _change.values(
+        state=TenantState.SUSPENDED.value,
+        suspend_reason=bindparam("new_reason"),
+        suspend_actor=bindparam("new_actor"),
+        suspend_time=func.statement_timestamp(),
+    )
+)
+_RESUME = compiled(
+    _change.values(state=TenantState.ACTIVE.value, suspend_reason=null(), suspend_actor=null(), suspend_time=null())
+)
 _SET_PLAN = compiled(_change.values(plan_id=bindparam("new_plan_id"), plan_version=bindparam("new_plan_version")))
 _RECORD_EVENT = compiled(
     insert(tenant_events)
     .from_select(
-        ["tenant_id", "position", "type", "reason", *_FIELDS],
+        ["tenant_id", "position", "type", "reason", *FIELDS],
         select(
             tenants.c.tenant_id,
             tenants.c.position,
             bindparam("type", type_=tenant_events.c.type.type),
             bindparam("reason", type_=tenant_events.c.reason.type),
-            *(tenants.c[name] for name in _FIELDS),
+            *(tenants.c[name] for name in FIELDS),
         ).where(_this_tenant),
     )
     .returning(func.pg_notify(EVENTS_CHANNEL, ""))
@@ -132,7 +142,7 @@ _RECORD_EVENT = compiled(
 
 async def get(doors: Doors, tenant_id: TenantId) -> Tenant | None:
     """Return the tenant, in one message; None when it is deleted or never existed."""
-    rows = await doors.read(tenant_id, "get_tenant")
+    rows = await doors.read(tenant_id, "read_tenant")
     return tenant_of(rows[0]) if rows else None
 
 
@@ -162,9 +172,14 @@ async def remember_request(connection: Connection, tenant_id: TenantId, key: Req
     )
 
 
-async def set_state(connection: Connection, tenant_id: TenantId, state: TenantState) -> Tenant:
-    """Store the state and return the changed tenant. Call after `lock_log`."""
-    return _stored(await connection.fetch_row(_SET_STATE, tenant_id=tenant_id, new_state=state.value))
+async def suspend(connection: Connection, tenant_id: TenantId, reason: str, actor: str) -> Tenant:
+    """Store that the tenant is suspended, and return the changed tenant. Call after `lock_log`."""
+    return _stored(await connection.fetch_row(_SUSPEND, tenant_id=tenant_id, new_reason=reason, new_actor=actor))
+
+
+async def resume(connection: Connection, tenant_id: TenantId) -> Tenant:
+    """Store that the tenant is served again, and return the changed tenant. Call after `lock_log`."""
+    return _stored(await connection.fetch_row(_RESUME, tenant_id=tenant_id))
 
 
 async def set_plan(connection: Connection, tenant_id: TenantId, plan_id: str, version: int) -> Tenant:
@@ -199,25 +214,6 @@ _MADE_BY = compiled(
     .join(tenants, tenants.c.tenant_id == tenant_requests.c.tenant_id)
     .where(is_of_request(tenant_requests))
 )
-_horizon = select(event_horizon.c.pruned_through).scalar_subquery()
-_last_position = select(func.max(tenant_events.c.position)).scalar_subquery()
-_HORIZON = compiled(select(_horizon.label("position")))
-_HEAD = compiled(select(func.greatest(_last_position, _horizon).label("position")))  # greatest() skips NULL
-_EVENTS_AFTER = compiled(
-    select(tenant_events.c.position, tenant_events.c.type, *_event_row)
-    .where(tenant_events.c.position > bindparam("after"))
-    .order_by(tenant_events.c.position)
-    .limit(bindparam("size", type_=Integer))
-)
-_oldest = select(tenant_events.c.position, tenant_events.c.update_time).order_by(tenant_events.c.position)
-_window = _oldest.limit(bindparam("size", type_=Integer)).subquery()
-_LAST_OLDER = compiled(
-    select(func.max(_window.c.position).label("position")).where(
-        _window.c.update_time < func.now() - bindparam("keep", type_=Interval)
-    )
-)
-_MOVE_HORIZON = compiled(update(event_horizon).values(pruned_through=bindparam("through")))
-_DELETE_THROUGH = compiled(delete(tenant_events).where(tenant_events.c.position <= bindparam("through")))
 
 
 async def by_id(connection: Connection, tenant_id: uuid.UUID) -> Tenant | None:
@@ -251,38 +247,3 @@ async def made_by(connection: Connection, key: RequestKey) -> tuple[bytes, Tenan
     none."""
     row = await connection.fetch_row(_MADE_BY, **request_parameters(key))
     return None if row is None else (row["digest"], tenant_of(row))
-
-
-async def head(connection: Connection) -> int:
-    """Return the position of the last event, 0 before the first."""
-    return _position(await connection.fetch_row(_HEAD)) or 0
-
-
-async def horizon(connection: Connection) -> int:
-    """Return the position of the last event that was deleted, 0 when none was."""
-    return _position(await connection.fetch_row(_HORIZON)) or 0
-
-
-async def events_after(connection: Connection, after: int, size: int) -> list[Record]:
-    """Return the events after the position, oldest first. Each row also holds the tenant's state after the event."""
-    return await connection.fetch(_EVENTS_AFTER, after=after, size=size)
-
-
-async def last_older_than(connection: Connection, keep: timedelta, size: int) -> int | None:
-    """Return the position of the last event older than `keep`, among the first `size` of the log; None without one."""
-    return _position(await connection.fetch_row(_LAST_OLDER, keep=keep, size=size))
-
-
-async def move_horizon(connection: Connection, through: int) -> None:
-    """Store that the events up to the position are no longer kept."""
-    await connection.execute(_MOVE_HORIZON, through=through)
-
-
-async def delete_through(connection: Connection, through: int) -> int:
-    """Delete the events up to the position and return how many."""
-    return await connection.execute(_DELETE_THROUGH, through=through)
-
-
-def _position(row: Record | None) -> int | None:
-    position = None if row is None else row["position"]
-    return None if position is None else int(position)

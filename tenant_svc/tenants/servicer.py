@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from functools import partial
 from typing import Any
 
 from tenantmesh.chassis.event_log.streaming import start_of, streamed
@@ -14,6 +15,7 @@ from tenantmesh.interceptors.errors import FieldViolation, InvalidArgument
 from tenantmesh.interceptors.tenants import no_such_tenant, parse_tenant_id
 from tenantmesh.tenant.v1 import tenant_service_pb2 as pb
 from tenantmesh.tenant.v1.tenant_pb2 import Tenant as TenantMessage
+from tenantmesh.tenant_svc.readers import Reader
 from tenantmesh.tenant_svc.tenants.events import TenantEvent
 from tenantmesh.tenant_svc.tenants.mapping import draft_message, error_message, event_message, tenant_message
 from tenantmesh.tenant_svc.tenants.tenant import NewTenant, Tenant, checked_reason
@@ -37,27 +39,26 @@ class TenantServicer:
         caller = current_call().caller
         actor, key = caller.credential_id, RequestKey.checked(caller, request.request_id)
         if not request.validate_only:
-            return tenant_message(await self._tenants.create(new, key, actor))
+            return _message(await self._tenants.create(new, key, actor))
         made = await self._tenants.validate(new, key)
-        return tenant_message(made) if made is not None else draft_message(new)
+        return draft_message(made) if isinstance(made, NewTenant) else _message(made)
 
     async def GetTenant(self, _request: pb.GetTenantRequest, _context: _Context) -> TenantMessage:
         """Return the tenant that the chain has resolved from the request's id."""
-        return tenant_message(await self._tenants.get(current_call().tenant_id))
+        return _message(await self._tenants.get(current_call().tenant_id))
 
     async def ListTenants(self, request: pb.ListTenantsRequest, _context: _Context) -> pb.ListTenantsResponse:
         """Return a page of tenants."""
         page = await self._tenants.page(request.page_size, request.page_token)
-        return pb.ListTenantsResponse(
-            tenants=[tenant_message(tenant) for tenant in page.items], next_page_token=page.next_token
-        )
+        tenants, next_token = page.as_messages(_message)
+        return pb.ListTenantsResponse(tenants=tenants, next_page_token=next_token)
 
     async def ResolveTenant(self, request: pb.ResolveTenantRequest, _context: _Context) -> TenantMessage:
         """Return the tenant of an id or a slug."""
         tenant = await self._resolve(request)
         if tenant is None:
             raise no_such_tenant()
-        return tenant_message(tenant)
+        return _message(tenant)
 
     async def _resolve(self, request: pb.ResolveTenantRequest) -> Tenant | None:
         match request.WhichOneof("selector"):
@@ -70,18 +71,24 @@ class TenantServicer:
 
     async def SuspendTenant(self, request: pb.SuspendTenantRequest, _context: _Context) -> TenantMessage:
         """Stop serving the tenant."""
-        reason = checked_reason(request.reason)
-        return tenant_message(await self._tenants.suspend(current_call().tenant_id, reason, request.etag))
+        call, reason = current_call(), checked_reason(request.reason)
+        return _message(await self._tenants.suspend(call.tenant_id, reason, request.etag, call.caller.credential_id))
 
     async def ResumeTenant(self, request: pb.ResumeTenantRequest, _context: _Context) -> TenantMessage:
         """Serve the tenant again."""
-        return tenant_message(await self._tenants.resume(current_call().tenant_id, request.etag))
+        return _message(await self._tenants.resume(current_call().tenant_id, request.etag))
 
     async def WatchTenants(
         self, request: pb.WatchTenantsRequest, _context: _Context
     ) -> AsyncIterator[pb.WatchTenantsResponse]:
         """Stream the events of tenants."""
         changes = self._watch.follow(start_of(request, request.WhichOneof("start")))
-        async with aclosing(streamed(changes, event_message, error_message)) as messages:
+        message_of = partial(event_message, reader=Reader.of(current_call().caller))
+        async with aclosing(streamed(changes, message_of, error_message)) as messages:
             async for message in messages:
                 yield message
+
+
+def _message(tenant: Tenant) -> TenantMessage:
+    """Return the tenant as the caller sees it."""
+    return tenant_message(tenant, Reader.of(current_call().caller))

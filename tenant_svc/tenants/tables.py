@@ -47,6 +47,10 @@ def _tenant_columns() -> list[Column[object]]:
         Column("create_time", TIMESTAMP(timezone=True), nullable=False),
         Column("update_time", TIMESTAMP(timezone=True), nullable=False),
         Column("version", BigInteger, nullable=False),
+        # Why, by whom and since when it is suspended; of the last time when it is not.
+        Column("suspend_reason", Text),
+        Column("suspend_actor", Text),
+        Column("suspend_time", TIMESTAMP(timezone=True)),
     ]
 
 

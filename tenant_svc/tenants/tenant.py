@@ -13,17 +13,28 @@ from tenantmesh.chassis.requests import id_problem, reason_problem, refuse, text
 from tenantmesh.interceptors.tenants import TenantId, TenantRecord, TenantState
 from tenantmesh.tenant_svc.tenants.slugs import slug_problem
 
-__all__ = ["NewTenant", "Tenant", "checked_reason"]
-
-DEFAULT_PLAN = "basic"
-"""The plan of a tenant whose request names none."""
+__all__ = ["NewTenant", "Suspension", "Tenant", "checked_reason"]
 
 _MAX_DISPLAY_NAME = 200
+_FIRST_DEFAULT = "basic"
+"""The plan that an empty one stands for in digests, as before the default plan was a setting."""
+
+
+@dataclass(frozen=True, slots=True)
+class Suspension:
+    """The reason for a suspension, the credential that ordered it (empty where it was not kept), and its time."""
+
+    reason: str
+    actor: str
+    time: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class Tenant:
-    """A tenant as it is stored. `plan_version` is the one it pins; `version` counts its changes from 1."""
+    """A tenant as it is stored. `plan_version` is the one it pins; `version` counts its changes from 1.
+
+    suspension: set while it is suspended, except in the results of operations.
+    """
 
     id: TenantId
     slug: str
@@ -34,6 +45,7 @@ class Tenant:
     create_time: datetime
     update_time: datetime
     version: int
+    suspension: Suspension | None = None
 
     @property
     def etag(self) -> str:
@@ -41,7 +53,7 @@ class Tenant:
         return blake2s(self.id.bytes + self.version.to_bytes(8), digest_size=8).hexdigest()
 
     def to_json(self) -> dict[str, Any]:
-        """Return the tenant's fields without its id, for an operation's result."""
+        """Return the tenant's fields for an operation's result: without its id, and without operators' notes."""
         return {
             "slug": self.slug,
             "display_name": self.display_name,
@@ -67,7 +79,7 @@ class Tenant:
 
 @dataclass(frozen=True, slots=True)
 class NewTenant:
-    """The fields of a tenant that does not exist yet."""
+    """The fields of a tenant that does not exist yet. Without a plan it gets the default one."""
 
     slug: str
     display_name: str
@@ -80,12 +92,12 @@ class NewTenant:
 
         Creating the tenant checks whether the plan exists.
         """
-        draft = cls(slug, display_name or slug, plan_id or DEFAULT_PLAN)
+        draft = cls(slug, display_name or slug, plan_id)
         refuse(
             {
                 "slug": slug_problem(slug),
                 "display_name": text_problem(display_name, _MAX_DISPLAY_NAME) if display_name else None,
-                "plan_id": id_problem(draft.plan_id),
+                "plan_id": id_problem(plan_id) if plan_id else None,
             }
         )
         return draft
@@ -93,7 +105,7 @@ class NewTenant:
     @property
     def digest(self) -> bytes:
         """The digest of the fields. It tells a repeated request from a different one with the same id."""
-        return sha256(json.dumps([self.slug, self.display_name, self.plan_id]).encode()).digest()
+        return sha256(json.dumps([self.slug, self.display_name, self.plan_id or _FIRST_DEFAULT]).encode()).digest()
 
 
 def checked_reason(reason: str) -> str:

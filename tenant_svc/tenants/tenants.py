@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 from tenantmesh.chassis.doors import Doors
 from tenantmesh.chassis.pages import Page, page_size, uuid_tokens
@@ -51,17 +52,17 @@ class Tenants:
                 raise
             raise _slug_taken() from refusal
 
-    async def validate(self, new: NewTenant, key: RequestKey | None) -> Tenant | None:
+    async def validate(self, new: NewTenant, key: RequestKey | None) -> Tenant | NewTenant:
         """Check everything that `create` checks, without creating. Return the tenant that the request has created
-        already, or None. Raises as `create`."""
+        already, or the one that it would create. Raises as `create`."""
         made = await self._made_by(new, key)
         if made is not None:
             return made
         async with self._doors.system("validate a new tenant", read_only=True) as connection:
-            await plan_for_tenants(connection, new.plan_id)
+            plan = await plan_for_tenants(connection, new.plan_id)
             if await repository.slug_taken(connection, new.slug):
                 raise _slug_taken()
-        return None
+        return replace(new, plan_id=plan.id)
 
     async def get(self, tenant_id: TenantId) -> Tenant:
         """Return the tenant. Raises NotFound."""
@@ -90,20 +91,37 @@ class Tenants:
         async with self._doors.system("resolve a tenant by slug", read_only=True) as connection:
             return await repository.by_slug(connection, slug)
 
-    async def suspend(self, tenant_id: TenantId, reason: str, etag: str) -> Tenant:
-        """Stop serving the tenant. A suspended tenant stays as it is. Raises NotFound, Aborted `ETAG_MISMATCH`."""
-        return await self._change(tenant_id, TenantState.SUSPENDED, EventType.SUSPENDED, reason, etag)
+    async def suspend(self, tenant_id: TenantId, reason: str, etag: str, actor: str = "") -> Tenant:
+        """Stop serving the tenant, for the credential `actor`. A suspended tenant keeps its first reason.
+
+        Raises NotFound, Aborted `ETAG_MISMATCH`.
+        """
+        async with self._doors.tenant(tenant_id) as connection:
+            tenant = await _locked(connection, tenant_id, etag)
+            if tenant.state is TenantState.SUSPENDED:
+                return tenant
+            await lock_log(connection)
+            changed = await repository.suspend(connection, tenant_id, reason, actor)
+            await repository.record_event(connection, tenant_id, EventType.SUSPENDED.value, reason)
+        return changed
 
     async def resume(self, tenant_id: TenantId, etag: str) -> Tenant:
         """Serve the tenant again. An active tenant stays as it is. Raises NotFound, Aborted `ETAG_MISMATCH`."""
-        return await self._change(tenant_id, TenantState.ACTIVE, EventType.RESUMED, "", etag)
+        async with self._doors.tenant(tenant_id) as connection:
+            tenant = await _locked(connection, tenant_id, etag)
+            if tenant.state is TenantState.ACTIVE:
+                return tenant
+            await lock_log(connection)
+            changed = await repository.resume(connection, tenant_id)
+            await repository.record_event(connection, tenant_id, EventType.RESUMED.value)
+        return changed
 
     async def _store(self, tenant_id: TenantId, new: NewTenant, key: RequestKey | None, actor: str) -> Tenant:
         async with self._doors.tenant(tenant_id) as connection:
             await lock_log(connection)
             # After the lock: versions are archived under it, so the tenant pins none that was just archived.
             plan = await plan_for_tenants(connection, new.plan_id)
-            tenant = await repository.create(connection, tenant_id, new, plan.version)
+            tenant = await repository.create(connection, tenant_id, replace(new, plan_id=plan.id), plan.version)
             if key is not None:
                 await repository.remember_request(connection, tenant_id, key, new.digest)
             await repository.record_event(connection, tenant_id, EventType.CREATED.value)
@@ -125,21 +143,15 @@ class Tenants:
             )
         return tenant
 
-    async def _change(
-        self, tenant_id: TenantId, state: TenantState, event: EventType, reason: str, etag: str
-    ) -> Tenant:
-        async with self._doors.tenant(tenant_id) as connection:
-            tenant = await repository.get_locked(connection, tenant_id)
-            if tenant is None:
-                raise no_such_tenant()
-            if etag and etag != tenant.etag:
-                raise stale("tenant")
-            if tenant.state is state:
-                return tenant
-            await lock_log(connection)
-            changed = await repository.set_state(connection, tenant_id, state)
-            await repository.record_event(connection, tenant_id, event.value, reason)
-        return changed
+
+async def _locked(connection: Connection, tenant_id: TenantId, etag: str) -> Tenant:
+    """Lock the tenant's row and return the tenant. Raises NotFound, Aborted `ETAG_MISMATCH`."""
+    tenant = await repository.get_locked(connection, tenant_id)
+    if tenant is None:
+        raise no_such_tenant()
+    if etag and etag != tenant.etag:
+        raise stale("tenant")
+    return tenant
 
 
 def _slug_taken() -> AlreadyExists:

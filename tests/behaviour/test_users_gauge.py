@@ -47,4 +47,10 @@ async def test_the_level_of_users_follows_registrations(transport: Transport, me
     refused = [await register(acme, email) for email in ("ada@people.example", "new@people.example")]
     assert [(each.code, each.reason) for each in refused] == [("RESOURCE_EXHAUSTED", "LIMIT_REACHED")] * 2
     assert refused[0].details[0] == refused[1].details[0]
+    for answer in refused:
+        told = f"{answer.message} {answer.details} {answer.headers}"
+        assert plan not in told, "a stranger learns no plan"
+        assert acme.id not in told
+        assert answer.details[0]["metadata"] == {"gauge": "users", "scope": "tenant"}
+        assert not any(character.isdigit() for character in answer.message), "nor how many users the tenant has"
     await becomes(transport, mesh, acme, 3)

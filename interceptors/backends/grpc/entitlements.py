@@ -90,4 +90,12 @@ def _feature(message: entitlement_pb2.Entitlement) -> Feature | None:
     if type_ is None:
         return None
     limit = None if value.unlimited else value.limit
-    return Feature(message.feature, type_, message.enabled, limit, json_of(value.static), tuple(message.available_in))
+    return Feature(
+        id=message.feature,
+        type=type_,
+        enabled=message.enabled,
+        limit=limit,
+        value=json_of(value.static),
+        available_in=tuple(message.available_in),
+        available_in_more=message.available_in_more,
+    )

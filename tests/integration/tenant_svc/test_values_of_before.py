@@ -111,14 +111,15 @@ async def test_a_tenant_with_infinite_times_is_read_again(old: Old) -> None:
     with pytest.raises(ValueError, match="infinity"):
         await queries.get(old.tenant.id)
     await upgraded(old)
-    grants = {each.grant.id: each.grant for each in await Grants(old.doors, uuid7).all_of(old.tenant.id, "")}
+    page = await Grants(old.doors, uuid7).page(old.tenant.id, "", 0, "")
+    grants = {listed.grant.id: listed.grant for listed in page.items}
     assert grants[never_ends].expire_time is None
     assert (grants[never_begins].effective_time, grants[never_begins].expire_time) == (LAST_ACCEPTED, None)
     assert grants[always].effective_time == grants[always].create_time
     found = (await queries.get(old.tenant.id)).entitlements
     assert found.features[METER].granted == 10, "one begins at the end of time only"
     assert (found.terms.grace_until, found.valid_for is None) == (LAST_ACCEPTED, False)
-    (kept,) = await Overrides(old.doors).all_of(old.tenant.id)
+    (kept,) = (await Overrides(old.doors).page(old.tenant.id, 0, "")).items
     assert (kept.expire_time, found.features["users"].limit) == (None, 7)
     (answer,) = await Checks(old.doors, queries).check_many([FeatureCheck(old.tenant.slug, METER, 1)])
     assert isinstance(answer, tuple)

@@ -115,6 +115,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_QUOTA_UNAVAILABLE: _ErrorReason.ValueType  # 45
     """ERROR_REASON_QUOTA_UNAVAILABLE: neither the store nor the ledger of allowances can be reached. Retry."""
+    ERROR_REASON_ANSWER_TOO_LARGE: _ErrorReason.ValueType  # 50
+    """ERROR_REASON_ANSWER_TOO_LARGE: the answer is larger than one message may be; metadata `bytes` and `limit` say by how
+    much. Ask for less at once, such as a smaller page. Waiting does not help.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason says why the chain refused a call."""
@@ -203,4 +207,8 @@ Retry.
 """
 ERROR_REASON_QUOTA_UNAVAILABLE: ErrorReason.ValueType  # 45
 """ERROR_REASON_QUOTA_UNAVAILABLE: neither the store nor the ledger of allowances can be reached. Retry."""
+ERROR_REASON_ANSWER_TOO_LARGE: ErrorReason.ValueType  # 50
+"""ERROR_REASON_ANSWER_TOO_LARGE: the answer is larger than one message may be; metadata `bytes` and `limit` say by how
+much. Ask for less at once, such as a smaller page. Waiting does not help.
+"""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

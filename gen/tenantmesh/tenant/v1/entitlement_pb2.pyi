@@ -190,6 +190,7 @@ class Entitlement(_message.Message):
     PERIOD_FIELD_NUMBER: _builtins.int
     UNIT_FIELD_NUMBER: _builtins.int
     ENABLED_FIELD_NUMBER: _builtins.int
+    AVAILABLE_IN_MORE_FIELD_NUMBER: _builtins.int
     feature: _builtins.str
     """feature is the feature's id."""
     type: _plan_pb2.FeatureType.ValueType
@@ -206,6 +207,8 @@ class Entitlement(_message.Message):
     """enabled says whether the tenant has the feature: a BOOLEAN one that is on, a STATIC one with a value, a METERED or
     GAUGE one with a limit above zero or a grant in force.
     """
+    available_in_more: _builtins.int
+    """available_in_more counts the plans that `available_in` leaves out."""
     @_builtins.property
     def value(self) -> _plan_pb2.FeatureValue:
         """value is the value in force, grants excluded."""
@@ -224,8 +227,8 @@ class Entitlement(_message.Message):
 
     @_builtins.property
     def available_in(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """available_in names the plans whose newest published version has the feature: the listed ones, and the tenant's own.
-        ExplainEntitlement names every such plan to operators. BOOLEAN features that are off only.
+        """available_in names plans whose newest published version has the feature, at most ten: listed ones, and the tenant's
+        own. To operators ExplainEntitlement names unlisted ones too. BOOLEAN features that are off only.
         """
 
     def __init__(
@@ -243,10 +246,11 @@ class Entitlement(_message.Message):
         period: _plan_pb2.Period.ValueType = ...,
         unit: _builtins.str = ...,
         enabled: _builtins.bool = ...,
+        available_in_more: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["override_value", b"override_value", "plan_value", b"plan_value", "usage", b"usage", "value", b"value"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["available_in", b"available_in", "enabled", b"enabled", "feature", b"feature", "granted", b"granted", "override_value", b"override_value", "period", b"period", "plan_value", b"plan_value", "source", b"source", "type", b"type", "unit", b"unit", "usage", b"usage", "value", b"value"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["available_in", b"available_in", "available_in_more", b"available_in_more", "enabled", b"enabled", "feature", b"feature", "granted", b"granted", "override_value", b"override_value", "period", b"period", "plan_value", b"plan_value", "source", b"source", "type", b"type", "unit", b"unit", "usage", b"usage", "value", b"value"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

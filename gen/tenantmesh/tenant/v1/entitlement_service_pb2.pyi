@@ -286,21 +286,29 @@ Global___ExplainEntitlementResponse: _TypeAlias = ExplainEntitlementResponse  # 
 
 @_typing.final
 class ListOverridesRequest(_message.Message):
-    """ListOverridesRequest names a tenant."""
+    """ListOverridesRequest asks for a page."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     ID_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """id is the tenant's UUID or slug. Required."""
+    page_size: _builtins.int
+    """page_size is the most overrides to return, 1 to 1000. Zero means 1000. Fewer come where more would not fit."""
+    page_token: _builtins.str
+    """page_token is the `next_page_token` of the page before. Empty: the first page."""
     def __init__(
         self,
         *,
         id: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -308,23 +316,27 @@ Global___ListOverridesRequest: _TypeAlias = ListOverridesRequest  # noqa: Y015
 
 @_typing.final
 class ListOverridesResponse(_message.Message):
-    """ListOverridesResponse lists overrides."""
+    """ListOverridesResponse is a page of overrides."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     OVERRIDES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """next_page_token asks for the next page. Empty: this is the last."""
     @_builtins.property
     def overrides(self) -> _containers.RepeatedCompositeFieldContainer[_entitlement_pb2.Override]:
-        """overrides are the tenant's overrides, by feature."""
+        """overrides are the page's overrides, by feature."""
 
     def __init__(
         self,
         *,
         overrides: _abc.Iterable[_entitlement_pb2.Override] | None = ...,
+        next_page_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["overrides", b"overrides"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "overrides", b"overrides"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -443,25 +455,33 @@ Global___CreateGrantRequest: _TypeAlias = CreateGrantRequest  # noqa: Y015
 
 @_typing.final
 class ListGrantsRequest(_message.Message):
-    """ListGrantsRequest names a tenant."""
+    """ListGrantsRequest asks for a page."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     ID_FIELD_NUMBER: _builtins.int
     FEATURE_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """id is the tenant's UUID or slug. Required."""
     feature: _builtins.str
     """feature limits the list to one feature. Empty: all."""
+    page_size: _builtins.int
+    """page_size is the most grants to return, 1 to 1000. Zero means 1000. Fewer come where more would not fit."""
+    page_token: _builtins.str
+    """page_token is the `next_page_token` of the page before. Empty: the first page."""
     def __init__(
         self,
         *,
         id: _builtins.str = ...,
         feature: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["feature", b"feature", "id", b"id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["feature", b"feature", "id", b"id", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -469,23 +489,27 @@ Global___ListGrantsRequest: _TypeAlias = ListGrantsRequest  # noqa: Y015
 
 @_typing.final
 class ListGrantsResponse(_message.Message):
-    """ListGrantsResponse lists grants."""
+    """ListGrantsResponse is a page of grants."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     GRANTS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """next_page_token asks for the next page. Empty: this is the last."""
     @_builtins.property
     def grants(self) -> _containers.RepeatedCompositeFieldContainer[_entitlement_pb2.Grant]:
-        """grants are the tenant's grants, at most 1,000."""
+        """grants are the page's grants. A grant that is used up while a caller reads pages may come twice."""
 
     def __init__(
         self,
         *,
         grants: _abc.Iterable[_entitlement_pb2.Grant] | None = ...,
+        next_page_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["grants", b"grants"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["grants", b"grants", "next_page_token", b"next_page_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -533,7 +557,7 @@ class ListEntitlementChangesRequest(_message.Message):
     id: _builtins.str
     """id is the tenant's UUID or slug. Required."""
     page_size: _builtins.int
-    """page_size is the most entries to return, 1 to 1000. Zero means 50."""
+    """page_size is the most entries to return, 1 to 1000. Zero means 50. Fewer come where more would not fit."""
     page_token: _builtins.str
     """page_token is the `next_page_token` of the page before. Empty: the first page."""
     def __init__(

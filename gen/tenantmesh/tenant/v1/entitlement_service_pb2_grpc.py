@@ -119,7 +119,8 @@ class EntitlementServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def BatchCheckEntitlements(self, request, context):
-        """BatchCheckEntitlements answers up to 1,000 checks, each with a decision or a status of its own.
+        """BatchCheckEntitlements answers up to 1,000 checks, each with a decision or a status of its own. Fails with
+        FAILED_PRECONDITION `BATCH_TOO_LARGE` where the answers, with large static values, do not fit into one message.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -134,15 +135,17 @@ class EntitlementServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListOverrides(self, request, context):
-        """ListOverrides returns a tenant's overrides, including expired ones until they are cleared or replaced.
+        """ListOverrides returns a tenant's overrides, a page at a time, including expired ones until they are cleared or
+        replaced.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SetOverride(self, request, context):
-        """SetOverride replaces what the plan says about a feature, for one tenant. Fails with NOT_FOUND `TENANT_NOT_FOUND`,
-        `FEATURE_NOT_FOUND`.
+        """SetOverride replaces what the plan says about a feature, for one tenant. The static values of a tenant's overrides may
+        have 512 KiB in all, as messages. Fails with NOT_FOUND `TENANT_NOT_FOUND`, `FEATURE_NOT_FOUND`, FAILED_PRECONDITION
+        `OVERRIDES_TOO_LARGE`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -165,8 +168,8 @@ class EntitlementServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListGrants(self, request, context):
-        """ListGrants returns a tenant's grants in the order in which they are used; used up, expired and voided ones last.
-        For users it leaves out the operators' reasons.
+        """ListGrants returns a tenant's grants in the order in which they are used, a page at a time; used up, expired and
+        voided ones last. For users it leaves out the operators' reasons.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

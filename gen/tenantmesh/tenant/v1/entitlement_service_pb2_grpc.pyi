@@ -43,16 +43,21 @@ class EntitlementServiceStub:
     `TENANT_NOT_FOUND`, `FEATURE_NOT_FOUND`.
     """
     BatchCheckEntitlements: _grpc.UnaryUnaryMultiCallable[_entitlement_service_pb2.BatchCheckEntitlementsRequest, _entitlement_service_pb2.BatchCheckEntitlementsResponse]
-    """BatchCheckEntitlements answers up to 1,000 checks, each with a decision or a status of its own."""
+    """BatchCheckEntitlements answers up to 1,000 checks, each with a decision or a status of its own. Fails with
+    FAILED_PRECONDITION `BATCH_TOO_LARGE` where the answers, with large static values, do not fit into one message.
+    """
     ExplainEntitlement: _grpc.UnaryUnaryMultiCallable[_entitlement_service_pb2.ExplainEntitlementRequest, _entitlement_service_pb2.ExplainEntitlementResponse]
     """ExplainEntitlement says step by step why a tenant may or may not use a feature. For users it leaves out the
     operators' reasons and credentials. Fails with NOT_FOUND `TENANT_NOT_FOUND`, `FEATURE_NOT_FOUND`.
     """
     ListOverrides: _grpc.UnaryUnaryMultiCallable[_entitlement_service_pb2.ListOverridesRequest, _entitlement_service_pb2.ListOverridesResponse]
-    """ListOverrides returns a tenant's overrides, including expired ones until they are cleared or replaced."""
+    """ListOverrides returns a tenant's overrides, a page at a time, including expired ones until they are cleared or
+    replaced.
+    """
     SetOverride: _grpc.UnaryUnaryMultiCallable[_entitlement_service_pb2.SetOverrideRequest, _entitlement_pb2.Override]
-    """SetOverride replaces what the plan says about a feature, for one tenant. Fails with NOT_FOUND `TENANT_NOT_FOUND`,
-    `FEATURE_NOT_FOUND`.
+    """SetOverride replaces what the plan says about a feature, for one tenant. The static values of a tenant's overrides may
+    have 512 KiB in all, as messages. Fails with NOT_FOUND `TENANT_NOT_FOUND`, `FEATURE_NOT_FOUND`, FAILED_PRECONDITION
+    `OVERRIDES_TOO_LARGE`.
     """
     ClearOverride: _grpc.UnaryUnaryMultiCallable[_entitlement_service_pb2.ClearOverrideRequest, _entitlement_service_pb2.ClearOverrideResponse]
     """ClearOverride removes an override, so that the plan decides again. It succeeds when no override exists. Fails with
@@ -63,8 +68,8 @@ class EntitlementServiceStub:
     NOT_FOUND `TENANT_NOT_FOUND`, `FEATURE_NOT_FOUND`, ALREADY_EXISTS `REQUEST_ID_REUSED`.
     """
     ListGrants: _grpc.UnaryUnaryMultiCallable[_entitlement_service_pb2.ListGrantsRequest, _entitlement_service_pb2.ListGrantsResponse]
-    """ListGrants returns a tenant's grants in the order in which they are used; used up, expired and voided ones last.
-    For users it leaves out the operators' reasons.
+    """ListGrants returns a tenant's grants in the order in which they are used, a page at a time; used up, expired and
+    voided ones last. For users it leaves out the operators' reasons.
     """
     VoidGrant: _grpc.UnaryUnaryMultiCallable[_entitlement_service_pb2.VoidGrantRequest, _entitlement_pb2.Grant]
     """VoidGrant ends a grant now. A voided grant stays voided. Fails with NOT_FOUND `TENANT_NOT_FOUND`, `GRANT_NOT_FOUND`."""
@@ -93,16 +98,21 @@ class EntitlementServiceAsyncStub(EntitlementServiceStub):
     `TENANT_NOT_FOUND`, `FEATURE_NOT_FOUND`.
     """
     BatchCheckEntitlements: _aio.UnaryUnaryMultiCallable[_entitlement_service_pb2.BatchCheckEntitlementsRequest, _entitlement_service_pb2.BatchCheckEntitlementsResponse]  # type: ignore[assignment]
-    """BatchCheckEntitlements answers up to 1,000 checks, each with a decision or a status of its own."""
+    """BatchCheckEntitlements answers up to 1,000 checks, each with a decision or a status of its own. Fails with
+    FAILED_PRECONDITION `BATCH_TOO_LARGE` where the answers, with large static values, do not fit into one message.
+    """
     ExplainEntitlement: _aio.UnaryUnaryMultiCallable[_entitlement_service_pb2.ExplainEntitlementRequest, _entitlement_service_pb2.ExplainEntitlementResponse]  # type: ignore[assignment]
     """ExplainEntitlement says step by step why a tenant may or may not use a feature. For users it leaves out the
     operators' reasons and credentials. Fails with NOT_FOUND `TENANT_NOT_FOUND`, `FEATURE_NOT_FOUND`.
     """
     ListOverrides: _aio.UnaryUnaryMultiCallable[_entitlement_service_pb2.ListOverridesRequest, _entitlement_service_pb2.ListOverridesResponse]  # type: ignore[assignment]
-    """ListOverrides returns a tenant's overrides, including expired ones until they are cleared or replaced."""
+    """ListOverrides returns a tenant's overrides, a page at a time, including expired ones until they are cleared or
+    replaced.
+    """
     SetOverride: _aio.UnaryUnaryMultiCallable[_entitlement_service_pb2.SetOverrideRequest, _entitlement_pb2.Override]  # type: ignore[assignment]
-    """SetOverride replaces what the plan says about a feature, for one tenant. Fails with NOT_FOUND `TENANT_NOT_FOUND`,
-    `FEATURE_NOT_FOUND`.
+    """SetOverride replaces what the plan says about a feature, for one tenant. The static values of a tenant's overrides may
+    have 512 KiB in all, as messages. Fails with NOT_FOUND `TENANT_NOT_FOUND`, `FEATURE_NOT_FOUND`, FAILED_PRECONDITION
+    `OVERRIDES_TOO_LARGE`.
     """
     ClearOverride: _aio.UnaryUnaryMultiCallable[_entitlement_service_pb2.ClearOverrideRequest, _entitlement_service_pb2.ClearOverrideResponse]  # type: ignore[assignment]
     """ClearOverride removes an override, so that the plan decides again. It succeeds when no override exists. Fails with
@@ -113,8 +123,8 @@ class EntitlementServiceAsyncStub(EntitlementServiceStub):
     NOT_FOUND `TENANT_NOT_FOUND`, `FEATURE_NOT_FOUND`, ALREADY_EXISTS `REQUEST_ID_REUSED`.
     """
     ListGrants: _aio.UnaryUnaryMultiCallable[_entitlement_service_pb2.ListGrantsRequest, _entitlement_service_pb2.ListGrantsResponse]  # type: ignore[assignment]
-    """ListGrants returns a tenant's grants in the order in which they are used; used up, expired and voided ones last.
-    For users it leaves out the operators' reasons.
+    """ListGrants returns a tenant's grants in the order in which they are used, a page at a time; used up, expired and
+    voided ones last. For users it leaves out the operators' reasons.
     """
     VoidGrant: _aio.UnaryUnaryMultiCallable[_entitlement_service_pb2.VoidGrantRequest, _entitlement_pb2.Grant]  # type: ignore[assignment]
     """VoidGrant ends a grant now. A voided grant stays voided. Fails with NOT_FOUND `TENANT_NOT_FOUND`, `GRANT_NOT_FOUND`."""
@@ -158,7 +168,9 @@ class EntitlementServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _entitlement_service_pb2.BatchCheckEntitlementsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_entitlement_service_pb2.BatchCheckEntitlementsResponse, _abc.Awaitable[_entitlement_service_pb2.BatchCheckEntitlementsResponse]]:
-        """BatchCheckEntitlements answers up to 1,000 checks, each with a decision or a status of its own."""
+        """BatchCheckEntitlements answers up to 1,000 checks, each with a decision or a status of its own. Fails with
+        FAILED_PRECONDITION `BATCH_TOO_LARGE` where the answers, with large static values, do not fit into one message.
+        """
 
     @_abc_1.abstractmethod
     def ExplainEntitlement(
@@ -176,7 +188,9 @@ class EntitlementServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _entitlement_service_pb2.ListOverridesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_entitlement_service_pb2.ListOverridesResponse, _abc.Awaitable[_entitlement_service_pb2.ListOverridesResponse]]:
-        """ListOverrides returns a tenant's overrides, including expired ones until they are cleared or replaced."""
+        """ListOverrides returns a tenant's overrides, a page at a time, including expired ones until they are cleared or
+        replaced.
+        """
 
     @_abc_1.abstractmethod
     def SetOverride(
@@ -184,8 +198,9 @@ class EntitlementServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _entitlement_service_pb2.SetOverrideRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_entitlement_pb2.Override, _abc.Awaitable[_entitlement_pb2.Override]]:
-        """SetOverride replaces what the plan says about a feature, for one tenant. Fails with NOT_FOUND `TENANT_NOT_FOUND`,
-        `FEATURE_NOT_FOUND`.
+        """SetOverride replaces what the plan says about a feature, for one tenant. The static values of a tenant's overrides may
+        have 512 KiB in all, as messages. Fails with NOT_FOUND `TENANT_NOT_FOUND`, `FEATURE_NOT_FOUND`, FAILED_PRECONDITION
+        `OVERRIDES_TOO_LARGE`.
         """
 
     @_abc_1.abstractmethod
@@ -214,8 +229,8 @@ class EntitlementServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _entitlement_service_pb2.ListGrantsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_entitlement_service_pb2.ListGrantsResponse, _abc.Awaitable[_entitlement_service_pb2.ListGrantsResponse]]:
-        """ListGrants returns a tenant's grants in the order in which they are used; used up, expired and voided ones last.
-        For users it leaves out the operators' reasons.
+        """ListGrants returns a tenant's grants in the order in which they are used, a page at a time; used up, expired and
+        voided ones last. For users it leaves out the operators' reasons.
         """
 
     @_abc_1.abstractmethod

@@ -68,6 +68,24 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """ERROR_REASON_OPERATION_CANCELLED: the operation was cancelled before it took effect. Start it again if you still
     want it.
     """
+    ERROR_REASON_BATCH_TOO_LARGE: _ErrorReason.ValueType  # 30
+    """ERROR_REASON_BATCH_TOO_LARGE: the answers to the batch do not fit into one message. Metadata `fits` says how many of
+    its first items do; send that many at once.
+    """
+    ERROR_REASON_OVERRIDES_TOO_LARGE: _ErrorReason.ValueType  # 31
+    """ERROR_REASON_OVERRIDES_TOO_LARGE: the static values of the tenant's overrides would be larger than they may be in all;
+    metadata `bytes` and `limit` say by how much. Clear overrides, or set shorter values.
+    """
+    ERROR_REASON_CATALOG_FULL: _ErrorReason.ValueType  # 32
+    """ERROR_REASON_CATALOG_FULL: the catalog holds as many features as it may; metadata `limit` says how many."""
+    ERROR_REASON_PLAN_IS_DEFAULT: _ErrorReason.ValueType  # 33
+    """ERROR_REASON_PLAN_IS_DEFAULT: the version is the last published one of the plan that new tenants get by default.
+    Publish another version of it, or make another plan the default.
+    """
+    ERROR_REASON_PLAN_HAS_NO_DRAFT: _ErrorReason.ValueType  # 34
+    """ERROR_REASON_PLAN_HAS_NO_DRAFT: the plan has no draft to publish or to compare with. Update the plan to begin one, or
+    name a version; metadata `version` is the newest.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason says why tenant_svc refused a call."""
@@ -117,5 +135,23 @@ ERROR_REASON_MIGRATION_UNDER_WAY: ErrorReason.ValueType  # 18
 ERROR_REASON_OPERATION_CANCELLED: ErrorReason.ValueType  # 19
 """ERROR_REASON_OPERATION_CANCELLED: the operation was cancelled before it took effect. Start it again if you still
 want it.
+"""
+ERROR_REASON_BATCH_TOO_LARGE: ErrorReason.ValueType  # 30
+"""ERROR_REASON_BATCH_TOO_LARGE: the answers to the batch do not fit into one message. Metadata `fits` says how many of
+its first items do; send that many at once.
+"""
+ERROR_REASON_OVERRIDES_TOO_LARGE: ErrorReason.ValueType  # 31
+"""ERROR_REASON_OVERRIDES_TOO_LARGE: the static values of the tenant's overrides would be larger than they may be in all;
+metadata `bytes` and `limit` say by how much. Clear overrides, or set shorter values.
+"""
+ERROR_REASON_CATALOG_FULL: ErrorReason.ValueType  # 32
+"""ERROR_REASON_CATALOG_FULL: the catalog holds as many features as it may; metadata `limit` says how many."""
+ERROR_REASON_PLAN_IS_DEFAULT: ErrorReason.ValueType  # 33
+"""ERROR_REASON_PLAN_IS_DEFAULT: the version is the last published one of the plan that new tenants get by default.
+Publish another version of it, or make another plan the default.
+"""
+ERROR_REASON_PLAN_HAS_NO_DRAFT: ErrorReason.ValueType  # 34
+"""ERROR_REASON_PLAN_HAS_NO_DRAFT: the plan has no draft to publish or to compare with. Update the plan to begin one, or
+name a version; metadata `version` is the newest.
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

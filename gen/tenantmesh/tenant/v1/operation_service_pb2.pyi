@@ -58,7 +58,7 @@ class ListOperationsRequest(_message.Message):
     id: _builtins.str
     """id is the tenant's UUID or slug. Required."""
     page_size: _builtins.int
-    """page_size is the most operations to return, 1 to 1000. Zero means 50."""
+    """page_size is the most operations to return, 1 to 1000. Zero means 50. Fewer come where more would not fit."""
     page_token: _builtins.str
     """page_token is the `next_page_token` of the page before. Empty: the first page."""
     def __init__(

@@ -81,6 +81,30 @@ PERIOD_MONTH: Period.ValueType  # 3
 """PERIOD_MONTH begins at midnight of the first day."""
 Global___Period: _TypeAlias = Period  # noqa: Y015
 
+class _PlanWarningType:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PlanWarningTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PlanWarningType.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    PLAN_WARNING_TYPE_UNSPECIFIED: _PlanWarningType.ValueType  # 0
+    """PLAN_WARNING_TYPE_UNSPECIFIED is never sent."""
+    PLAN_WARNING_TYPE_NO_LIMIT: _PlanWarningType.ValueType  # 1
+    """PLAN_WARNING_TYPE_NO_LIMIT: the catalog has a METERED or GAUGE feature that the plan does not name, so its limit is
+    zero: without `users` nobody can register, without `api_requests` no user's call is served.
+    """
+
+class PlanWarningType(_PlanWarningType, metaclass=_PlanWarningTypeEnumTypeWrapper):
+    """PlanWarningType is the kind of a warning about a plan."""
+
+PLAN_WARNING_TYPE_UNSPECIFIED: PlanWarningType.ValueType  # 0
+"""PLAN_WARNING_TYPE_UNSPECIFIED is never sent."""
+PLAN_WARNING_TYPE_NO_LIMIT: PlanWarningType.ValueType  # 1
+"""PLAN_WARNING_TYPE_NO_LIMIT: the catalog has a METERED or GAUGE feature that the plan does not name, so its limit is
+zero: without `users` nobody can register, without `api_requests` no user's call is served.
+"""
+Global___PlanWarningType: _TypeAlias = PlanWarningType  # noqa: Y015
+
 class _PlanState:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -218,6 +242,7 @@ class Plan(_message.Message):
     ARCHIVE_TIME_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     LISTED_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """id is the plan's name, such as `premium`: 2 to 64 of a-z, 0-9 and underscores, starting with a letter."""
     version: _builtins.int
@@ -259,6 +284,10 @@ class Plan(_message.Message):
     def archive_time(self) -> _timestamp_pb2.Timestamp:
         """archive_time is when it was archived. Unset unless it is."""
 
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedCompositeFieldContainer[Global___PlanWarning]:
+        """warnings say what may be missing from this version, by the catalog as it is now. ListPlans leaves them out."""
+
     def __init__(
         self,
         *,
@@ -275,14 +304,45 @@ class Plan(_message.Message):
         archive_time: _timestamp_pb2.Timestamp | None = ...,
         etag: _builtins.str = ...,
         listed: _builtins.bool = ...,
+        warnings: _abc.Iterable[Global___PlanWarning] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["archive_time", b"archive_time", "create_time", b"create_time", "publish_time", b"publish_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["all_features", b"all_features", "archive_time", b"archive_time", "billing_period", b"billing_period", "create_time", b"create_time", "display_name", b"display_name", "etag", b"etag", "features", b"features", "id", b"id", "listed", b"listed", "publish_time", b"publish_time", "rates", b"rates", "state", b"state", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["all_features", b"all_features", "archive_time", b"archive_time", "billing_period", b"billing_period", "create_time", b"create_time", "display_name", b"display_name", "etag", b"etag", "features", b"features", "id", b"id", "listed", b"listed", "publish_time", b"publish_time", "rates", b"rates", "state", b"state", "version", b"version", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Plan: _TypeAlias = Plan  # noqa: Y015
+
+@_typing.final
+class PlanWarning(_message.Message):
+    """PlanWarning says what may be missing from a plan. It refuses nothing."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TYPE_FIELD_NUMBER: _builtins.int
+    FEATURE_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    type: Global___PlanWarningType.ValueType
+    """type is the kind of warning."""
+    feature: _builtins.str
+    """feature is the id of the feature that the warning is about."""
+    message: _builtins.str
+    """message says what it means for tenants on the plan, and what to do."""
+    def __init__(
+        self,
+        *,
+        type: Global___PlanWarningType.ValueType = ...,
+        feature: _builtins.str = ...,
+        message: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["feature", b"feature", "message", b"message", "type", b"type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PlanWarning: _TypeAlias = PlanWarning  # noqa: Y015
 
 @_typing.final
 class PlanFeature(_message.Message):

@@ -100,7 +100,7 @@ class ListFeaturesRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
-    """page_size is the most features to return, 1 to 1000. Zero means 50."""
+    """page_size is the most features to return, 1 to 1000. Zero means 50. Fewer come where more would not fit."""
     page_token: _builtins.str
     """page_token is the `next_page_token` of the page before. Empty: the first page."""
     def __init__(
@@ -240,7 +240,7 @@ class ListPlansRequest(_message.Message):
     ALL_VERSIONS_FIELD_NUMBER: _builtins.int
     PLAN_ID_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
-    """page_size is the most versions to return, 1 to 1000. Zero means 50."""
+    """page_size is the most versions to return, 1 to 1000. Zero means 50. Fewer come where more would not fit."""
     page_token: _builtins.str
     """page_token is the `next_page_token` of the page before. Empty: the first page."""
     all_versions: _builtins.bool
@@ -361,7 +361,9 @@ class PublishPlanRequest(_message.Message):
     id: _builtins.str
     """id is the plan's id. Required."""
     version: _builtins.int
-    """version is the version. Zero: the draft, even one that was begun after the caller read the plan."""
+    """version is the version. Zero: the draft, even one that was begun after the caller read the plan. Without a draft the
+    call fails, so that a second publication is not taken for one of something new.
+    """
     etag: _builtins.str
     """etag, if set, must be the version's current one, so that only the reviewed state is published."""
     def __init__(
@@ -404,6 +406,45 @@ class ArchivePlanRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ArchivePlanRequest: _TypeAlias = ArchivePlanRequest  # noqa: Y015
+
+@_typing.final
+class SetDefaultPlanRequest(_message.Message):
+    """SetDefaultPlanRequest names the plan."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """id is the plan's id. Required."""
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetDefaultPlanRequest: _TypeAlias = SetDefaultPlanRequest  # noqa: Y015
+
+@_typing.final
+class GetDefaultPlanRequest(_message.Message):
+    """GetDefaultPlanRequest has no fields."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetDefaultPlanRequest: _TypeAlias = GetDefaultPlanRequest  # noqa: Y015
 
 @_typing.final
 class DiffPlanVersionsRequest(_message.Message):
@@ -449,6 +490,7 @@ class DiffPlanVersionsResponse(_message.Message):
 
     FEATURES_FIELD_NUMBER: _builtins.int
     RATES_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def features(self) -> _containers.RepeatedCompositeFieldContainer[Global___FeatureDifference]:
         """features are the features whose value differs, by id."""
@@ -457,15 +499,20 @@ class DiffPlanVersionsResponse(_message.Message):
     def rates(self) -> _containers.RepeatedCompositeFieldContainer[Global___RateDifference]:
         """rates are the burst limits that differ, by class."""
 
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedCompositeFieldContainer[_plan_pb2.PlanWarning]:
+        """warnings say what may be missing from the second version."""
+
     def __init__(
         self,
         *,
         features: _abc.Iterable[Global___FeatureDifference] | None = ...,
         rates: _abc.Iterable[Global___RateDifference] | None = ...,
+        warnings: _abc.Iterable[_plan_pb2.PlanWarning] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["features", b"features", "rates", b"rates"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["features", b"features", "rates", b"rates", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

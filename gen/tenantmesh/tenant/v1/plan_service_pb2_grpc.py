@@ -91,6 +91,16 @@ class PlanServiceStub:
                 request_serializer=tenantmesh_dot_tenant_dot_v1_dot_plan__service__pb2.ArchivePlanRequest.SerializeToString,
                 response_deserializer=tenantmesh_dot_tenant_dot_v1_dot_plan__pb2.Plan.FromString,
                 _registered_method=True)
+        self.SetDefaultPlan = channel.unary_unary(
+                '/tenantmesh.tenant.v1.PlanService/SetDefaultPlan',
+                request_serializer=tenantmesh_dot_tenant_dot_v1_dot_plan__service__pb2.SetDefaultPlanRequest.SerializeToString,
+                response_deserializer=tenantmesh_dot_tenant_dot_v1_dot_plan__pb2.Plan.FromString,
+                _registered_method=True)
+        self.GetDefaultPlan = channel.unary_unary(
+                '/tenantmesh.tenant.v1.PlanService/GetDefaultPlan',
+                request_serializer=tenantmesh_dot_tenant_dot_v1_dot_plan__service__pb2.GetDefaultPlanRequest.SerializeToString,
+                response_deserializer=tenantmesh_dot_tenant_dot_v1_dot_plan__pb2.Plan.FromString,
+                _registered_method=True)
         self.DiffPlanVersions = channel.unary_unary(
                 '/tenantmesh.tenant.v1.PlanService/DiffPlanVersions',
                 request_serializer=tenantmesh_dot_tenant_dot_v1_dot_plan__service__pb2.DiffPlanVersionsRequest.SerializeToString,
@@ -103,7 +113,8 @@ class PlanServiceServicer:
     """
 
     def CreateFeature(self, request, context):
-        """CreateFeature adds a feature to the catalog, not to any plan. Fails with ALREADY_EXISTS `FEATURE_EXISTS`.
+        """CreateFeature adds a feature to the catalog, not to any plan. The catalog holds up to 1,000 features. Fails with
+        ALREADY_EXISTS `FEATURE_EXISTS`, FAILED_PRECONDITION `CATALOG_FULL`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -132,7 +143,8 @@ class PlanServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CreatePlan(self, request, context):
-        """CreatePlan drafts version 1 of a new plan. Fails with ALREADY_EXISTS `PLAN_EXISTS`.
+        """CreatePlan drafts version 1 of a new plan. The static values of a plan may have 512 KiB in all, as messages. Fails
+        with ALREADY_EXISTS `PLAN_EXISTS`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -171,8 +183,8 @@ class PlanServiceServicer:
 
     def PublishPlan(self, request, context):
         """PublishPlan makes the draft the newest published version. Tenants on older versions stay there. A published version
-        stays published. Fails with NOT_FOUND `PLAN_NOT_FOUND`, FAILED_PRECONDITION `PLAN_ARCHIVED`, ABORTED
-        `ETAG_MISMATCH`.
+        that the request names stays published. Fails with NOT_FOUND `PLAN_NOT_FOUND`, FAILED_PRECONDITION `PLAN_ARCHIVED`,
+        `PLAN_HAS_NO_DRAFT`, ABORTED `ETAG_MISMATCH`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -180,14 +192,32 @@ class PlanServiceServicer:
 
     def ArchivePlan(self, request, context):
         """ArchivePlan closes a version to new tenants; tenants on it stay. An archived version stays archived. Fails with
-        NOT_FOUND `PLAN_NOT_FOUND`.
+        NOT_FOUND `PLAN_NOT_FOUND`, FAILED_PRECONDITION `PLAN_IS_DEFAULT`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetDefaultPlan(self, request, context):
+        """SetDefaultPlan makes a plan the one that new tenants get when CreateTenant names none. It returns the plan's newest
+        published version. An installation begins with `basic`. Fails with NOT_FOUND `PLAN_NOT_FOUND`, FAILED_PRECONDITION
+        `PLAN_NOT_PUBLISHED`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetDefaultPlan(self, request, context):
+        """GetDefaultPlan returns the newest published version of the plan that new tenants get when CreateTenant names none.
+        Fails with NOT_FOUND `PLAN_NOT_FOUND`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DiffPlanVersions(self, request, context):
-        """DiffPlanVersions compares two versions, of the same plan or of two plans. Fails with NOT_FOUND `PLAN_NOT_FOUND`.
+        """DiffPlanVersions compares two versions, of the same plan or of two plans. Fails with NOT_FOUND `PLAN_NOT_FOUND`,
+        FAILED_PRECONDITION `PLAN_HAS_NO_DRAFT`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -249,6 +279,16 @@ def add_PlanServiceServicer_to_server(servicer, server):
             'ArchivePlan': grpc.unary_unary_rpc_method_handler(
                     servicer.ArchivePlan,
                     request_deserializer=tenantmesh_dot_tenant_dot_v1_dot_plan__service__pb2.ArchivePlanRequest.FromString,
+                    response_serializer=tenantmesh_dot_tenant_dot_v1_dot_plan__pb2.Plan.SerializeToString,
+            ),
+            'SetDefaultPlan': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetDefaultPlan,
+                    request_deserializer=tenantmesh_dot_tenant_dot_v1_dot_plan__service__pb2.SetDefaultPlanRequest.FromString,
+                    response_serializer=tenantmesh_dot_tenant_dot_v1_dot_plan__pb2.Plan.SerializeToString,
+            ),
+            'GetDefaultPlan': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetDefaultPlan,
+                    request_deserializer=tenantmesh_dot_tenant_dot_v1_dot_plan__service__pb2.GetDefaultPlanRequest.FromString,
                     response_serializer=tenantmesh_dot_tenant_dot_v1_dot_plan__pb2.Plan.SerializeToString,
             ),
             'DiffPlanVersions': grpc.unary_unary_rpc_method_handler(
@@ -554,6 +594,60 @@ class PlanService:
             target,
             '/tenantmesh.tenant.v1.PlanService/ArchivePlan',
             tenantmesh_dot_tenant_dot_v1_dot_plan__service__pb2.ArchivePlanRequest.SerializeToString,
+            tenantmesh_dot_tenant_dot_v1_dot_plan__pb2.Plan.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetDefaultPlan(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tenantmesh.tenant.v1.PlanService/SetDefaultPlan',
+            tenantmesh_dot_tenant_dot_v1_dot_plan__service__pb2.SetDefaultPlanRequest.SerializeToString,
+            tenantmesh_dot_tenant_dot_v1_dot_plan__pb2.Plan.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetDefaultPlan(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tenantmesh.tenant.v1.PlanService/GetDefaultPlan',
+            tenantmesh_dot_tenant_dot_v1_dot_plan__service__pb2.GetDefaultPlanRequest.SerializeToString,
             tenantmesh_dot_tenant_dot_v1_dot_plan__pb2.Plan.FromString,
             options,
             channel_credentials,

@@ -35,7 +35,9 @@ class PlanServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> PlanServiceAsyncStub: ...
     CreateFeature: _grpc.UnaryUnaryMultiCallable[_plan_service_pb2.CreateFeatureRequest, _plan_pb2.Feature]
-    """CreateFeature adds a feature to the catalog, not to any plan. Fails with ALREADY_EXISTS `FEATURE_EXISTS`."""
+    """CreateFeature adds a feature to the catalog, not to any plan. The catalog holds up to 1,000 features. Fails with
+    ALREADY_EXISTS `FEATURE_EXISTS`, FAILED_PRECONDITION `CATALOG_FULL`.
+    """
     GetFeature: _grpc.UnaryUnaryMultiCallable[_plan_service_pb2.GetFeatureRequest, _plan_pb2.Feature]
     """GetFeature returns a feature. Fails with NOT_FOUND `FEATURE_NOT_FOUND`."""
     ListFeatures: _grpc.UnaryUnaryMultiCallable[_plan_service_pb2.ListFeaturesRequest, _plan_service_pb2.ListFeaturesResponse]
@@ -45,7 +47,9 @@ class PlanServiceStub:
     Fails with NOT_FOUND `FEATURE_NOT_FOUND`, ABORTED `ETAG_MISMATCH`.
     """
     CreatePlan: _grpc.UnaryUnaryMultiCallable[_plan_service_pb2.CreatePlanRequest, _plan_pb2.Plan]
-    """CreatePlan drafts version 1 of a new plan. Fails with ALREADY_EXISTS `PLAN_EXISTS`."""
+    """CreatePlan drafts version 1 of a new plan. The static values of a plan may have 512 KiB in all, as messages. Fails
+    with ALREADY_EXISTS `PLAN_EXISTS`.
+    """
     GetPlan: _grpc.UnaryUnaryMultiCallable[_plan_service_pb2.GetPlanRequest, _plan_pb2.Plan]
     """GetPlan returns a version of a plan: the one asked for, or the newest published one. Fails with NOT_FOUND
     `PLAN_NOT_FOUND`.
@@ -62,15 +66,26 @@ class PlanServiceStub:
     """
     PublishPlan: _grpc.UnaryUnaryMultiCallable[_plan_service_pb2.PublishPlanRequest, _plan_pb2.Plan]
     """PublishPlan makes the draft the newest published version. Tenants on older versions stay there. A published version
-    stays published. Fails with NOT_FOUND `PLAN_NOT_FOUND`, FAILED_PRECONDITION `PLAN_ARCHIVED`, ABORTED
-    `ETAG_MISMATCH`.
+    that the request names stays published. Fails with NOT_FOUND `PLAN_NOT_FOUND`, FAILED_PRECONDITION `PLAN_ARCHIVED`,
+    `PLAN_HAS_NO_DRAFT`, ABORTED `ETAG_MISMATCH`.
     """
     ArchivePlan: _grpc.UnaryUnaryMultiCallable[_plan_service_pb2.ArchivePlanRequest, _plan_pb2.Plan]
     """ArchivePlan closes a version to new tenants; tenants on it stay. An archived version stays archived. Fails with
-    NOT_FOUND `PLAN_NOT_FOUND`.
+    NOT_FOUND `PLAN_NOT_FOUND`, FAILED_PRECONDITION `PLAN_IS_DEFAULT`.
+    """
+    SetDefaultPlan: _grpc.UnaryUnaryMultiCallable[_plan_service_pb2.SetDefaultPlanRequest, _plan_pb2.Plan]
+    """SetDefaultPlan makes a plan the one that new tenants get when CreateTenant names none. It returns the plan's newest
+    published version. An installation begins with `basic`. Fails with NOT_FOUND `PLAN_NOT_FOUND`, FAILED_PRECONDITION
+    `PLAN_NOT_PUBLISHED`.
+    """
+    GetDefaultPlan: _grpc.UnaryUnaryMultiCallable[_plan_service_pb2.GetDefaultPlanRequest, _plan_pb2.Plan]
+    """GetDefaultPlan returns the newest published version of the plan that new tenants get when CreateTenant names none.
+    Fails with NOT_FOUND `PLAN_NOT_FOUND`.
     """
     DiffPlanVersions: _grpc.UnaryUnaryMultiCallable[_plan_service_pb2.DiffPlanVersionsRequest, _plan_service_pb2.DiffPlanVersionsResponse]
-    """DiffPlanVersions compares two versions, of the same plan or of two plans. Fails with NOT_FOUND `PLAN_NOT_FOUND`."""
+    """DiffPlanVersions compares two versions, of the same plan or of two plans. Fails with NOT_FOUND `PLAN_NOT_FOUND`,
+    FAILED_PRECONDITION `PLAN_HAS_NO_DRAFT`.
+    """
 
 @_typing.type_check_only
 class PlanServiceAsyncStub(PlanServiceStub):
@@ -78,7 +93,9 @@ class PlanServiceAsyncStub(PlanServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateFeature: _aio.UnaryUnaryMultiCallable[_plan_service_pb2.CreateFeatureRequest, _plan_pb2.Feature]  # type: ignore[assignment]
-    """CreateFeature adds a feature to the catalog, not to any plan. Fails with ALREADY_EXISTS `FEATURE_EXISTS`."""
+    """CreateFeature adds a feature to the catalog, not to any plan. The catalog holds up to 1,000 features. Fails with
+    ALREADY_EXISTS `FEATURE_EXISTS`, FAILED_PRECONDITION `CATALOG_FULL`.
+    """
     GetFeature: _aio.UnaryUnaryMultiCallable[_plan_service_pb2.GetFeatureRequest, _plan_pb2.Feature]  # type: ignore[assignment]
     """GetFeature returns a feature. Fails with NOT_FOUND `FEATURE_NOT_FOUND`."""
     ListFeatures: _aio.UnaryUnaryMultiCallable[_plan_service_pb2.ListFeaturesRequest, _plan_service_pb2.ListFeaturesResponse]  # type: ignore[assignment]
@@ -88,7 +105,9 @@ class PlanServiceAsyncStub(PlanServiceStub):
     Fails with NOT_FOUND `FEATURE_NOT_FOUND`, ABORTED `ETAG_MISMATCH`.
     """
     CreatePlan: _aio.UnaryUnaryMultiCallable[_plan_service_pb2.CreatePlanRequest, _plan_pb2.Plan]  # type: ignore[assignment]
-    """CreatePlan drafts version 1 of a new plan. Fails with ALREADY_EXISTS `PLAN_EXISTS`."""
+    """CreatePlan drafts version 1 of a new plan. The static values of a plan may have 512 KiB in all, as messages. Fails
+    with ALREADY_EXISTS `PLAN_EXISTS`.
+    """
     GetPlan: _aio.UnaryUnaryMultiCallable[_plan_service_pb2.GetPlanRequest, _plan_pb2.Plan]  # type: ignore[assignment]
     """GetPlan returns a version of a plan: the one asked for, or the newest published one. Fails with NOT_FOUND
     `PLAN_NOT_FOUND`.
@@ -105,15 +124,26 @@ class PlanServiceAsyncStub(PlanServiceStub):
     """
     PublishPlan: _aio.UnaryUnaryMultiCallable[_plan_service_pb2.PublishPlanRequest, _plan_pb2.Plan]  # type: ignore[assignment]
     """PublishPlan makes the draft the newest published version. Tenants on older versions stay there. A published version
-    stays published. Fails with NOT_FOUND `PLAN_NOT_FOUND`, FAILED_PRECONDITION `PLAN_ARCHIVED`, ABORTED
-    `ETAG_MISMATCH`.
+    that the request names stays published. Fails with NOT_FOUND `PLAN_NOT_FOUND`, FAILED_PRECONDITION `PLAN_ARCHIVED`,
+    `PLAN_HAS_NO_DRAFT`, ABORTED `ETAG_MISMATCH`.
     """
     ArchivePlan: _aio.UnaryUnaryMultiCallable[_plan_service_pb2.ArchivePlanRequest, _plan_pb2.Plan]  # type: ignore[assignment]
     """ArchivePlan closes a version to new tenants; tenants on it stay. An archived version stays archived. Fails with
-    NOT_FOUND `PLAN_NOT_FOUND`.
+    NOT_FOUND `PLAN_NOT_FOUND`, FAILED_PRECONDITION `PLAN_IS_DEFAULT`.
+    """
+    SetDefaultPlan: _aio.UnaryUnaryMultiCallable[_plan_service_pb2.SetDefaultPlanRequest, _plan_pb2.Plan]  # type: ignore[assignment]
+    """SetDefaultPlan makes a plan the one that new tenants get when CreateTenant names none. It returns the plan's newest
+    published version. An installation begins with `basic`. Fails with NOT_FOUND `PLAN_NOT_FOUND`, FAILED_PRECONDITION
+    `PLAN_NOT_PUBLISHED`.
+    """
+    GetDefaultPlan: _aio.UnaryUnaryMultiCallable[_plan_service_pb2.GetDefaultPlanRequest, _plan_pb2.Plan]  # type: ignore[assignment]
+    """GetDefaultPlan returns the newest published version of the plan that new tenants get when CreateTenant names none.
+    Fails with NOT_FOUND `PLAN_NOT_FOUND`.
     """
     DiffPlanVersions: _aio.UnaryUnaryMultiCallable[_plan_service_pb2.DiffPlanVersionsRequest, _plan_service_pb2.DiffPlanVersionsResponse]  # type: ignore[assignment]
-    """DiffPlanVersions compares two versions, of the same plan or of two plans. Fails with NOT_FOUND `PLAN_NOT_FOUND`."""
+    """DiffPlanVersions compares two versions, of the same plan or of two plans. Fails with NOT_FOUND `PLAN_NOT_FOUND`,
+    FAILED_PRECONDITION `PLAN_HAS_NO_DRAFT`.
+    """
 
 class PlanServiceServicer(metaclass=_abc_1.ABCMeta):
     """PlanService manages the catalog: features, and the versions of plans made of them."""
@@ -124,7 +154,9 @@ class PlanServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _plan_service_pb2.CreateFeatureRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_plan_pb2.Feature, _abc.Awaitable[_plan_pb2.Feature]]:
-        """CreateFeature adds a feature to the catalog, not to any plan. Fails with ALREADY_EXISTS `FEATURE_EXISTS`."""
+        """CreateFeature adds a feature to the catalog, not to any plan. The catalog holds up to 1,000 features. Fails with
+        ALREADY_EXISTS `FEATURE_EXISTS`, FAILED_PRECONDITION `CATALOG_FULL`.
+        """
 
     @_abc_1.abstractmethod
     def GetFeature(
@@ -158,7 +190,9 @@ class PlanServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _plan_service_pb2.CreatePlanRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_plan_pb2.Plan, _abc.Awaitable[_plan_pb2.Plan]]:
-        """CreatePlan drafts version 1 of a new plan. Fails with ALREADY_EXISTS `PLAN_EXISTS`."""
+        """CreatePlan drafts version 1 of a new plan. The static values of a plan may have 512 KiB in all, as messages. Fails
+        with ALREADY_EXISTS `PLAN_EXISTS`.
+        """
 
     @_abc_1.abstractmethod
     def GetPlan(
@@ -205,8 +239,8 @@ class PlanServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_plan_pb2.Plan, _abc.Awaitable[_plan_pb2.Plan]]:
         """PublishPlan makes the draft the newest published version. Tenants on older versions stay there. A published version
-        stays published. Fails with NOT_FOUND `PLAN_NOT_FOUND`, FAILED_PRECONDITION `PLAN_ARCHIVED`, ABORTED
-        `ETAG_MISMATCH`.
+        that the request names stays published. Fails with NOT_FOUND `PLAN_NOT_FOUND`, FAILED_PRECONDITION `PLAN_ARCHIVED`,
+        `PLAN_HAS_NO_DRAFT`, ABORTED `ETAG_MISMATCH`.
         """
 
     @_abc_1.abstractmethod
@@ -216,7 +250,28 @@ class PlanServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_plan_pb2.Plan, _abc.Awaitable[_plan_pb2.Plan]]:
         """ArchivePlan closes a version to new tenants; tenants on it stay. An archived version stays archived. Fails with
-        NOT_FOUND `PLAN_NOT_FOUND`.
+        NOT_FOUND `PLAN_NOT_FOUND`, FAILED_PRECONDITION `PLAN_IS_DEFAULT`.
+        """
+
+    @_abc_1.abstractmethod
+    def SetDefaultPlan(
+        self,
+        request: _plan_service_pb2.SetDefaultPlanRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_plan_pb2.Plan, _abc.Awaitable[_plan_pb2.Plan]]:
+        """SetDefaultPlan makes a plan the one that new tenants get when CreateTenant names none. It returns the plan's newest
+        published version. An installation begins with `basic`. Fails with NOT_FOUND `PLAN_NOT_FOUND`, FAILED_PRECONDITION
+        `PLAN_NOT_PUBLISHED`.
+        """
+
+    @_abc_1.abstractmethod
+    def GetDefaultPlan(
+        self,
+        request: _plan_service_pb2.GetDefaultPlanRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_plan_pb2.Plan, _abc.Awaitable[_plan_pb2.Plan]]:
+        """GetDefaultPlan returns the newest published version of the plan that new tenants get when CreateTenant names none.
+        Fails with NOT_FOUND `PLAN_NOT_FOUND`.
         """
 
     @_abc_1.abstractmethod
@@ -225,6 +280,8 @@ class PlanServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _plan_service_pb2.DiffPlanVersionsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_plan_service_pb2.DiffPlanVersionsResponse, _abc.Awaitable[_plan_service_pb2.DiffPlanVersionsResponse]]:
-        """DiffPlanVersions compares two versions, of the same plan or of two plans. Fails with NOT_FOUND `PLAN_NOT_FOUND`."""
+        """DiffPlanVersions compares two versions, of the same plan or of two plans. Fails with NOT_FOUND `PLAN_NOT_FOUND`,
+        FAILED_PRECONDITION `PLAN_HAS_NO_DRAFT`.
+        """
 
 def add_PlanServiceServicer_to_server(servicer: PlanServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

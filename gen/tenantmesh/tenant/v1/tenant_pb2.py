@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!tenantmesh/tenant/v1/tenant.proto\x12\x14tenantmesh.tenant.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x81\x02\n\x06Tenant\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04slug\x18\x02 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x03 \x01(\t\x12\x0f\n\x07plan_id\x18\x04 \x01(\t\x12\x30\n\x05state\x18\x05 \x01(\x0e\x32!.tenantmesh.tenant.v1.TenantState\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04\x65tag\x18\x08 \x01(\t\x12\x14\n\x0cplan_version\x18\t \x01(\x05*z\n\x0bTenantState\x12\x1c\n\x18TENANT_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13TENANT_STATE_ACTIVE\x10\x01\x12\x1a\n\x16TENANT_STATE_SUSPENDED\x10\x02\x12\x18\n\x14TENANT_STATE_DELETED\x10\x03\x42H\n\x18\x63om.tenantmesh.tenant.v1B\x0bTenantProtoP\x01Z\x1dtenantmesh/tenant/v1;tenantv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!tenantmesh/tenant/v1/tenant.proto\x12\x14tenantmesh.tenant.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb7\x02\n\x06Tenant\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04slug\x18\x02 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x03 \x01(\t\x12\x0f\n\x07plan_id\x18\x04 \x01(\t\x12\x30\n\x05state\x18\x05 \x01(\x0e\x32!.tenantmesh.tenant.v1.TenantState\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04\x65tag\x18\x08 \x01(\t\x12\x14\n\x0cplan_version\x18\t \x01(\x05\x12\x34\n\nsuspension\x18\n \x01(\x0b\x32 .tenantmesh.tenant.v1.Suspension\"]\n\nSuspension\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x02 \x01(\t\x12\x30\n\x0csuspend_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*z\n\x0bTenantState\x12\x1c\n\x18TENANT_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13TENANT_STATE_ACTIVE\x10\x01\x12\x1a\n\x16TENANT_STATE_SUSPENDED\x10\x02\x12\x18\n\x14TENANT_STATE_DELETED\x10\x03\x42H\n\x18\x63om.tenantmesh.tenant.v1B\x0bTenantProtoP\x01Z\x1dtenantmesh/tenant/v1;tenantv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,8 +33,10 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tenantmesh.tenant.v1.tenant
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\030com.tenantmesh.tenant.v1B\013TenantProtoP\001Z\035tenantmesh/tenant/v1;tenantv1'
-  _globals['_TENANTSTATE']._serialized_start=352
-  _globals['_TENANTSTATE']._serialized_end=474
+  _globals['_TENANTSTATE']._serialized_start=501
+  _globals['_TENANTSTATE']._serialized_end=623
   _globals['_TENANT']._serialized_start=93
-  _globals['_TENANT']._serialized_end=350
+  _globals['_TENANT']._serialized_end=404
+  _globals['_SUSPENSION']._serialized_start=406
+  _globals['_SUSPENSION']._serialized_end=499
 # @@protoc_insertion_point(module_scope)

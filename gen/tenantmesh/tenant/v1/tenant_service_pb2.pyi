@@ -144,7 +144,7 @@ class CreateTenantRequest(_message.Message):
     display_name: _builtins.str
     """display_name is what people read, 1 to 200 characters. Empty: the slug."""
     plan_id: _builtins.str
-    """plan_id names a plan; the tenant pins its newest published version. Empty: basic."""
+    """plan_id names a plan; the tenant pins its newest published version. Empty: the default plan, see SetDefaultPlan."""
     request_id: _builtins.str
     """request_id makes the call repeatable (AIP-155): a UUID of the client's, with any key of the same name. Optional."""
     validate_only: _builtins.bool
@@ -197,7 +197,7 @@ class ListTenantsRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
-    """page_size is the most tenants to return, 1 to 1000. Zero means 50."""
+    """page_size is the most tenants to return, 1 to 1000. Zero means 50. Fewer come where more would not fit."""
     page_token: _builtins.str
     """page_token is the `next_page_token` of the page before. Empty: the first page."""
     def __init__(
@@ -282,7 +282,7 @@ class SuspendTenantRequest(_message.Message):
     id: _builtins.str
     """id is the tenant's UUID or slug. Required."""
     reason: _builtins.str
-    """reason says why, for the people who read the audit log, up to 500 characters. Required."""
+    """reason says why, up to 500 characters. Operators and services read it in Tenant.suspension. Required."""
     etag: _builtins.str
     """etag, if set, must be the tenant's current one."""
     def __init__(

@@ -92,8 +92,9 @@ class TenantServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetTenant(self, request, context):
-        """GetTenant returns a tenant by id or slug. A user can read its own tenant only; any other is NOT_FOUND
-        `TENANT_NOT_FOUND`, as a missing one is.
+        """GetTenant returns a tenant by id or slug. Operators read here why it is suspended, and by whom; services read that
+        with ResolveTenant, which is served for suspended tenants too. A user can read its own tenant only; any other is
+        NOT_FOUND `TENANT_NOT_FOUND`, as a missing one is.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -40,8 +40,9 @@ class TenantServiceStub:
     ALREADY_EXISTS `SLUG_TAKEN`, INVALID_ARGUMENT `INVALID_FIELD`, NOT_FOUND `PLAN_NOT_FOUND`.
     """
     GetTenant: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.GetTenantRequest, _tenant_pb2.Tenant]
-    """GetTenant returns a tenant by id or slug. A user can read its own tenant only; any other is NOT_FOUND
-    `TENANT_NOT_FOUND`, as a missing one is.
+    """GetTenant returns a tenant by id or slug. Operators read here why it is suspended, and by whom; services read that
+    with ResolveTenant, which is served for suspended tenants too. A user can read its own tenant only; any other is
+    NOT_FOUND `TENANT_NOT_FOUND`, as a missing one is.
     """
     ListTenants: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.ListTenantsRequest, _tenant_service_pb2.ListTenantsResponse]
     """ListTenants returns tenants, oldest first, a page at a time. Fails with INVALID_ARGUMENT `INVALID_FIELD` for a page
@@ -90,8 +91,9 @@ class TenantServiceAsyncStub(TenantServiceStub):
     ALREADY_EXISTS `SLUG_TAKEN`, INVALID_ARGUMENT `INVALID_FIELD`, NOT_FOUND `PLAN_NOT_FOUND`.
     """
     GetTenant: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.GetTenantRequest, _tenant_pb2.Tenant]  # type: ignore[assignment]
-    """GetTenant returns a tenant by id or slug. A user can read its own tenant only; any other is NOT_FOUND
-    `TENANT_NOT_FOUND`, as a missing one is.
+    """GetTenant returns a tenant by id or slug. Operators read here why it is suspended, and by whom; services read that
+    with ResolveTenant, which is served for suspended tenants too. A user can read its own tenant only; any other is
+    NOT_FOUND `TENANT_NOT_FOUND`, as a missing one is.
     """
     ListTenants: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.ListTenantsRequest, _tenant_service_pb2.ListTenantsResponse]  # type: ignore[assignment]
     """ListTenants returns tenants, oldest first, a page at a time. Fails with INVALID_ARGUMENT `INVALID_FIELD` for a page
@@ -149,8 +151,9 @@ class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _tenant_service_pb2.GetTenantRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_tenant_pb2.Tenant, _abc.Awaitable[_tenant_pb2.Tenant]]:
-        """GetTenant returns a tenant by id or slug. A user can read its own tenant only; any other is NOT_FOUND
-        `TENANT_NOT_FOUND`, as a missing one is.
+        """GetTenant returns a tenant by id or slug. Operators read here why it is suspended, and by whom; services read that
+        with ResolveTenant, which is served for suspended tenants too. A user can read its own tenant only; any other is
+        NOT_FOUND `TENANT_NOT_FOUND`, as a missing one is.
         """
 
     @_abc_1.abstractmethod

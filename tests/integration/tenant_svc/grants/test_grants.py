@@ -39,8 +39,8 @@ async def test_a_grant_is_whole_when_it_is_made(acme: Tenant, globex: Tenant, gr
     assert (grant.amount, grant.balance, made.remaining, grant.max_rollover, grant.min_rollover) == (30, 30, 30, 30, 0)
     assert abs(grant.effective_time - grant.create_time) < timedelta(minutes=1)
     assert grant.balance_period == Period.DAY.start_of(grant.effective_time)
-    assert await grants.all_of(acme.id, "") == [made]
-    assert await grants.all_of(globex.id, "") == []
+    assert (await grants.page(acme.id, "", 0, "")).items == [made]
+    assert (await grants.page(globex.id, "", 0, "")).items == []
     (change, _first_plan) = (await history.page(acme.id, 10, "")).items
     assert (change.type, change.feature, change.actor, change.reason) == (
         ChangeType.GRANT_CREATED,
@@ -48,7 +48,7 @@ async def test_a_grant_is_whole_when_it_is_made(acme: Tenant, globex: Tenant, gr
         ACTOR,
         "top-up",
     )
-    assert change.after.startswith("30 request at priority 0 from ")
+    assert change.after.startswith("30 requests at priority 0 from ")
     assert [each.type for each in (await history.page(globex.id, 10, "")).items] == [ChangeType.PLAN_CHANGED]
 
 
@@ -175,7 +175,7 @@ async def test_they_are_listed_in_the_order_in_which_they_are_used(acme: Tenant,
     await make("first", priority=0)
     await rows.superuser.execute("update tenant.grants set balance = 0 where grant_id = $1", used_up)
     await grants.void(acme.id, voided, "", ACTOR)
-    listed = await grants.all_of(acme.id, METER)
+    listed = (await grants.page(acme.id, METER, 0, "")).items
     assert [each.grant.reason for each in listed] == [
         "first",
         "second",
@@ -185,7 +185,14 @@ async def test_they_are_listed_in_the_order_in_which_they_are_used(acme: Tenant,
         "used up",
         "voided",
     ]
-    assert await grants.all_of(acme.id, "users") == await grants.all_of(acme.id, "\x00") == []
+    assert (await grants.page(acme.id, "users", 0, "")).items == (await grants.page(acme.id, "\x00", 0, "")).items == []
+    paged, token = [], ""
+    while True:
+        page = await grants.page(acme.id, METER, 3, token)
+        paged += page.items
+        if not (token := page.next_token):
+            break
+    assert paged == listed
 
 
 async def test_what_is_left_rolls_over_when_it_is_looked_at(acme: Tenant, grants: Grants, rows: Rows) -> None:
@@ -197,7 +204,7 @@ async def test_what_is_left_rolls_over_when_it_is_looked_at(acme: Tenant, grants
             made.grant.id,
             left,
         )
-        (listed,) = await grants.all_of(acme.id, "")
+        (listed,) = (await grants.page(acme.id, "", 0, "")).items
         assert listed.remaining == rolled
 
 
@@ -214,7 +221,7 @@ async def test_a_voided_grant_stays_voided_and_what_was_used_stays_used(
     assert (voided[0].remaining, voided[0].grant.balance) == (0, 60)
     (newest, *_) = (await history.page(acme.id, 10, "")).items
     assert (newest.type, newest.reason) == (ChangeType.GRANT_VOIDED, "refunded")
-    assert newest.before.startswith("60 request of 100 request at priority 0")
+    assert newest.before.startswith("60 requests of 100 requests at priority 0")
     with pytest.raises(NotFound):
         await grants.void(acme.id, uuid.uuid4(), "", ACTOR)
 

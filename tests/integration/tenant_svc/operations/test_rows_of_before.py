@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import json
-import shutil
-import sys
 import uuid
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import asyncpg
 import pytest
 
-import tenantmesh.tenant_svc
 from tenantmesh.chassis.doors import Doors
+from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.runtime import migrations
 from tenantmesh.runtime.database import Database
 from tenantmesh.runtime.ids import uuid7
@@ -24,7 +20,6 @@ from tenantmesh.runtime.row_security import verify
 from tenantmesh.runtime.settings import DatabaseSettings
 from tenantmesh.tenant.v1 import tenant_pb2
 from tenantmesh.tenant.v1 import tenant_service_pb2 as pb
-from tenantmesh.tenant_svc.history.history import record_first_plan
 from tenantmesh.tenant_svc.operations.endings import Endings
 from tenantmesh.tenant_svc.operations.mapping import operation_message
 from tenantmesh.tenant_svc.operations.operation import CANCELLED, OperationState
@@ -35,10 +30,9 @@ from tenantmesh.tenant_svc.plan_changes.plan_change import PLAN_CHANGE, OverLimi
 from tenantmesh.tenant_svc.readers import Reader
 from tenantmesh.tenant_svc.schema import OUTAGE
 from tenantmesh.tenant_svc.tables import metadata
-from tenantmesh.tenant_svc.tenants.tenant import Tenant
-from tenantmesh.tenant_svc.tenants.tenants import Tenants
 from tests.fixtures.engines import WorkerDatabase
-from tests.integration.tenant_svc.stage import as_superuser, new_tenant
+from tests.integration.tenant_svc.earlier import empty_database, migrations_through, tenant_of_before
+from tests.integration.tenant_svc.stage import as_superuser
 
 LAST_BEFORE = "0012"
 NOON = datetime(2026, 5, 17, 12, tzinfo=UTC)
@@ -66,36 +60,18 @@ RESULT = {
 @pytest.fixture(scope="module")
 def before(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A package with the migrations of before."""
-    root = tmp_path_factory.mktemp("before")
-    versions = root / "before_operation_types" / "migrations" / "versions"
-    versions.mkdir(parents=True)
-    (versions.parents[1] / "__init__.py").write_text("")
-    for path in sorted((Path(tenantmesh.tenant_svc.__file__).parent / "migrations" / "versions").glob("*.py")):
-        if path.name < f"{LAST_BEFORE}~":
-            shutil.copy(path, versions)
-    sys.path.append(str(root))
-    yield "before_operation_types"
-    sys.path.remove(str(root))
-
-
-@contextmanager
-def empty(postgres: WorkerDatabase) -> Iterator[WorkerDatabase]:
-    own = WorkerDatabase(postgres.engines, f"before_{uuid.uuid4().hex[:12]}")
-    own.engines.postgres.install(own.name)
-    try:
-        yield own
-    finally:
-        own.engines.postgres.drop(own.name)
+    with migrations_through(LAST_BEFORE, tmp_path_factory.mktemp("before")) as package:
+        yield package
 
 
 class Old:
     """A tenant, and operations of it as the version before stored them."""
 
-    def __init__(self, database: WorkerDatabase, opened: Database, tenant: Tenant) -> None:
+    def __init__(self, database: WorkerDatabase, opened: Database, tenant_id: TenantId) -> None:
         self.database = database
         self.opened = opened
         self.doors = Doors(opened, OUTAGE)
-        self.tenant = tenant
+        self.tenant_id = tenant_id
 
     async def row(self, state: str, progress: dict[str, Any], error: dict[str, Any] | None = None) -> uuid.UUID:
         operation_id, ended = uuid7(), state in {"SUCCEEDED", "FAILED", "CANCELLED"}
@@ -104,7 +80,7 @@ class Old:
             """insert into tenant.operations (tenant_id, operation_id, type, state, request, progress, error,
             cancel_requested, actor, effective_time, create_time, end_time)
             values ($1, $2, 'MIGRATE_TENANT_PLAN', $3, $4, $5, $6, $7, 'key', $8, $8, $9)""",
-            self.tenant.id, operation_id, state, json.dumps(REQUEST), json.dumps(progress),
+            self.tenant_id, operation_id, state, json.dumps(REQUEST), json.dumps(progress),
             None if error is None else json.dumps(error), state == "CANCELLED", NOON, NOON if ended else None,
         )  # fmt: skip
         return operation_id
@@ -112,13 +88,12 @@ class Old:
 
 @pytest.fixture
 async def old(postgres: WorkerDatabase, before: str) -> AsyncIterator[Old]:
-    with empty(postgres) as own:
+    with empty_database(postgres) as own:
         await migrations.upgrade(before, own.url("tenantmesh_migrate"), "tenant_owner")
         settings = DatabaseSettings(url=own.url("tenant_app"), system_url=own.url("tenant_directory"))
         database = Database(settings, schema="tenant")
         await database.open()
-        doors = Doors(database, OUTAGE)
-        yield Old(own, database, await Tenants(doors, uuid7, record_first_plan).create(new_tenant(), None))
+        yield Old(own, database, TenantId(await tenant_of_before(own)))
         await database.close()
 
 
@@ -140,30 +115,30 @@ async def test_operations_of_before_are_read_and_shown(old: Old) -> None:
         {"code": CANCELLED.code, "reason": CANCELLED.reason, "message": CANCELLED.message, "metadata": {}},
     )
     operations = await upgraded(old)
-    page = await operations.page(old.tenant.id, 0, "")
+    page = await operations.page(old.tenant_id, 0, "")
     assert [(each.id, each.type, each.done) for each in page.items] == [
         (cancelled, PLAN_CHANGE, True),
         (failed, PLAN_CHANGE, True),
         (done, PLAN_CHANGE, True),
     ]
-    ended = await operations.get(old.tenant.id, str(done))
+    ended = await operations.get(old.tenant_id, str(done))
     assert ended.result == RESULT
     assert PlanChange.of(ended).to_plan == PlanPin("basic", 1)
     message = operation_message(ended, PlanChangeMessages(), Reader(notes=True, every_plan=True))
     tenant = tenant_pb2.Tenant()
     assert message.response.Unpack(tenant)
-    assert (tenant.id, tenant.slug, tenant.plan_id) == (str(old.tenant.id), "acme", "basic")
-    refused = await operations.get(old.tenant.id, str(failed))
+    assert (tenant.id, tenant.slug, tenant.plan_id) == (str(old.tenant_id), "acme", "basic")
+    refused = await operations.get(old.tenant_id, str(failed))
     assert refused.error is not None
     assert (refused.error.reason, PlanChange.of(refused).over_limits) == ("OVER_LIMIT", (OverLimit("users", 101, 100),))
-    stopped = await operations.get(old.tenant.id, str(cancelled))
+    stopped = await operations.get(old.tenant_id, str(cancelled))
     assert (stopped.error, stopped.cancelled_by) == (CANCELLED, "key-of-an-operator")
 
 
 @pytest.mark.parametrize("notes", [True, False])
 async def test_who_cancelled_one_of_before_is_shown_to_staff_only(old: Old, notes: bool) -> None:
     cancelled = await old.row("CANCELLED", {**BEGUN, "cancelled_by": "key-of-an-operator"})
-    found = await (await upgraded(old)).get(old.tenant.id, str(cancelled))
+    found = await (await upgraded(old)).get(old.tenant_id, str(cancelled))
     metadata_message = pb.MigrateTenantPlanMetadata()
     assert operation_message(found, PlanChangeMessages(), Reader(notes, False)).metadata.Unpack(metadata_message)
     assert metadata_message.cancelled_by == ("key-of-an-operator" if notes else "")
@@ -173,7 +148,7 @@ async def test_who_cancelled_one_of_before_is_shown_to_staff_only(old: Old, note
 async def test_one_that_has_not_ended_is_carried_on(old: Old, state: str) -> None:
     operation_id = await old.row(state, BEGUN)
     await upgraded(old)
-    ended = await PlanChangeExecutor(old.doors).run(old.tenant.id, operation_id)
+    ended = await PlanChangeExecutor(old.doors).run(old.tenant_id, operation_id)
     assert ended is not None
     assert (ended.state, ended.error) == (OperationState.SUCCEEDED, None)
     assert ended.result is not None

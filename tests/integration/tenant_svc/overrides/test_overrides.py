@@ -34,19 +34,19 @@ async def test_an_override_is_set_replaced_and_cleared_and_the_history_says_so(
     assert (first.feature, first.value, first.reason, first.expire_time) == ("users", FIVE, "a favour", None)
     expire = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=1)
     second = await overrides.set(acme.id, override_draft("users", SIX, reason="more", expire=expire), ACTOR)
-    assert await overrides.all_of(acme.id) == [second]
+    assert (await overrides.page(acme.id, 0, "")).items == [second]
     await overrides.clear(acme.id, "users", "enough", ACTOR)
-    assert await overrides.all_of(acme.id) == []
+    assert (await overrides.page(acme.id, 0, "")).items == []
     until = expire.strftime("%Y-%m-%dT%H:%M:%SZ")
     assert await told(history, acme) == [
-        (ChangeType.OVERRIDE_SET, "a favour", "", "5 user"),
-        (ChangeType.OVERRIDE_SET, "more", "5 user", f"6 user until {until}"),
-        (ChangeType.OVERRIDE_CLEARED, "enough", f"6 user until {until}", ""),
+        (ChangeType.OVERRIDE_SET, "a favour", "", "5 users"),
+        (ChangeType.OVERRIDE_SET, "more", "5 users", f"6 users until {until}"),
+        (ChangeType.OVERRIDE_CLEARED, "enough", f"6 users until {until}", ""),
     ]
     (change, *_) = (await history.page(acme.id, 1, "")).items
     assert (change.actor, change.feature, change.plan_id, change.plan_version) == (ACTOR, "users", "premium", 1)
     assert await told(history, globex) == []
-    assert await overrides.all_of(globex.id) == []
+    assert (await overrides.page(globex.id, 0, "")).items == []
 
 
 async def test_setting_the_same_again_and_clearing_nothing_are_no_changes(
@@ -73,7 +73,7 @@ async def test_expired_overrides_are_listed_until_they_are_replaced(
     for feature in ("users", "api_requests"):
         await overrides.set(acme.id, override_draft(feature), ACTOR)
     await rows.expire("overrides", acme.id)
-    listed = await overrides.all_of(acme.id)
+    listed = (await overrides.page(acme.id, 0, "")).items
     assert [each.feature for each in listed] == ["api_requests", "users"]
     again = await overrides.set(acme.id, override_draft("users"), ACTOR)
     assert again.expire_time is None
@@ -130,5 +130,15 @@ async def test_overrides_set_at_once_leave_a_history_without_a_gap(
     changes = await told(history, acme)
     assert len(changes) == 20
     assert [before for _, _, before, _ in changes] == ["", *(after for _, _, _, after in changes[:-1])]
-    (stands,) = await overrides.all_of(acme.id)
-    assert f"{stands.value.limit} user" == changes[-1][3]
+    (stands,) = (await overrides.page(acme.id, 0, "")).items
+    assert f"{stands.value.limit} users" == changes[-1][3]
+
+
+async def test_overrides_are_listed_in_pages(acme: Tenant, overrides: Overrides) -> None:
+    for name in ("users", "api_requests", "core"):
+        value = FeatureValue.of_boolean(True) if name == "core" else FeatureValue.of_limit(7)
+        await overrides.set(acme.id, override_draft(name, value), ACTOR)
+    first = await overrides.page(acme.id, 2, "")
+    second = await overrides.page(acme.id, 2, first.next_token)
+    assert [[each.feature for each in page.items] for page in (first, second)] == [["api_requests", "core"], ["users"]]
+    assert second.next_token == ""

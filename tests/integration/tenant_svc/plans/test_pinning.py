@@ -19,7 +19,7 @@ from tenantmesh.tenant_svc.features.tables import features
 from tenantmesh.tenant_svc.plans.plans import Plans, VersionRef, plan_for_tenants
 from tenantmesh.tenant_svc.plans.tables import plan_versions
 from tenantmesh.tenant_svc.positions import lock_log
-from tenantmesh.tenant_svc.tenants import repository
+from tenantmesh.tenant_svc.tenants import events_repository, repository
 from tenantmesh.tenant_svc.tenants.tenant import NewTenant
 from tenantmesh.tenant_svc.tenants.tenants import Tenants
 from tests.fixtures.engines import WorkerDatabase
@@ -55,7 +55,7 @@ async def test_an_event_remembers_the_version(plans: Plans, tenants: Tenants, do
     plan_id = await published(plans)
     made = await tenants.create(new_tenant(plan_id), None)
     async with doors.system("the test of events", read_only=True) as connection:
-        last = (await repository.events_after(connection, await repository.head(connection) - 1, 1))[0]
+        last = (await events_repository.events_after(connection, await events_repository.head(connection) - 1, 1))[0]
     assert repository.tenant_of(last) == made
 
 

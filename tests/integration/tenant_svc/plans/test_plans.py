@@ -132,8 +132,9 @@ async def test_publishing_moves_new_tenants_on_and_is_told_once(plans: Plans, mi
     draft = plan_draft()
     await plans.create(draft)
     first = await plans.publish(VersionRef(draft.id), ACTOR)
-    assert await plans.publish(VersionRef(draft.id), ACTOR) == first, "a request may be repeated"
-    assert await plans.publish(VersionRef(draft.id, 1), ACTOR) == first
+    assert await plans.publish(VersionRef(draft.id, 1), ACTOR) == first, (
+        "a request that names a version may be repeated"
+    )
     await plans.update(draft, "")
     second = await plans.publish(VersionRef(draft.id, 2), ACTOR)
     assert await plans.get(VersionRef(draft.id)) == second
@@ -320,8 +321,10 @@ async def test_versions_are_compared(plans: Plans, feature: FeatureDef) -> None:
     draft = plan_draft(("users", FeatureValue.of_limit(5)))
     await plans.create(draft)
     await plans.publish(VersionRef(draft.id), ACTOR)
-    with pytest.raises(NotFound):
-        await plans.difference(VersionRef(draft.id), VersionRef(""))  # no draft
+    for missing in (plans.difference(VersionRef(draft.id), VersionRef("")), plans.publish(VersionRef(draft.id), ACTOR)):
+        with pytest.raises(FailedPrecondition) as caught:
+            await missing
+        assert (caught.value.reason, caught.value.metadata["version"]) == ("PLAN_HAS_NO_DRAFT", "1")
     await plans.update(plan_draft(("users", FeatureValue.of_limit(9)), (feature.id, ON), plan_id=draft.id), "")
     forwards = await plans.difference(VersionRef(draft.id), VersionRef(""))
     assert {each.feature: each.direction for each in forwards.features} == {

@@ -11,12 +11,14 @@ import pytest
 from google.protobuf import field_mask_pb2, json_format, struct_pb2
 from google.rpc import error_details_pb2, status_pb2
 
+from tenantmesh.chassis import pages
 from tenantmesh.chassis.servicers import JoinedServicer
 from tenantmesh.interceptors.caller import CallerKind
 from tenantmesh.interceptors.testing import TestMesh
 from tenantmesh.tenant.v1 import plan_pb2, plan_service_pb2
 from tenantmesh.tenant.v1 import plan_service_pb2 as pb
 from tenantmesh.tenant.v1.plan_service_pb2_grpc import PlanServiceStub, add_PlanServiceServicer_to_server
+from tenantmesh.tenant_svc.features import features
 from tenantmesh.tenant_svc.features.features import Features
 from tenantmesh.tenant_svc.features.servicer import FeatureServicer
 from tenantmesh.tenant_svc.plans.plans import Plans
@@ -123,7 +125,8 @@ async def test_a_plan_from_draft_to_archive(callers: Callers) -> None:
     assert (draft.version, draft.state) == (2, plan_pb2.PLAN_STATE_DRAFT)
     difference = await stub.DiffPlanVersions(pb.DiffPlanVersionsRequest(id=made.id))
     assert difference == pb.DiffPlanVersionsResponse(
-        features=[pb.FeatureDifference(feature="users", before=limit(5), after=limit(9), direction=pb.DIRECTION_MORE)]
+        features=[pb.FeatureDifference(feature="users", before=limit(5), after=limit(9), direction=pb.DIRECTION_MORE)],
+        warnings=difference.warnings,
     )
     listed = await stub.ListPlans(pb.ListPlansRequest(plan_id=made.id, all_versions=True))
     assert [(each.version, each.state) for each in listed.plans] == [
@@ -144,7 +147,8 @@ async def test_a_plan_is_listed_and_unlisted_without_a_new_version(callers: Call
         published.listed = listed
         assert await stub.SetPlanListed(pb.SetPlanListedRequest(id=draft.id, listed=listed)) == published
         assert await stub.GetPlan(pb.GetPlanRequest(id=draft.id)) == published
-        assert list((await stub.ListPlans(pb.ListPlansRequest(plan_id=draft.id))).plans) == [published]
+        (entry,) = (await stub.ListPlans(pb.ListPlansRequest(plan_id=draft.id))).plans
+        assert (entry.version, entry.etag, entry.listed) == (published.version, published.etag, listed)
     assert (await stub.CreatePlan(pb.CreatePlanRequest(plan=plan(("users", limit(5)), listed=True)))).listed
 
 
@@ -278,3 +282,93 @@ async def test_who_may_not_is_refused(callers: Callers) -> None:
     assert await refusal(owner.GetPlan(pb.GetPlanRequest(id="basic"))) == (denied, "AUDIENCE_NOT_ALLOWED")
     nobody = callers.stub(None)
     assert (await refusal(nobody.GetPlan(pb.GetPlanRequest(id="basic"))))[0] is grpc.StatusCode.UNAUTHENTICATED
+
+
+async def test_a_plan_without_limits_is_warned_about_and_published_all_the_same(callers: Callers) -> None:
+    stub, draft = callers.operator, plan(("core", ON), ("api_requests", limit(5)))
+    expected = {("users", plan_pb2.PLAN_WARNING_TYPE_NO_LIMIT), ("storage_bytes", plan_pb2.PLAN_WARNING_TYPE_NO_LIMIT)}
+    drafted = await stub.CreatePlan(pb.CreatePlanRequest(plan=draft))
+    published = await stub.PublishPlan(pb.PublishPlanRequest(id=draft.id))
+    read = await stub.GetPlan(pb.GetPlanRequest(id=draft.id))
+    different = await stub.DiffPlanVersions(
+        pb.DiffPlanVersionsRequest(id="basic", version=1, to_plan_id=draft.id, to_version=1)
+    )
+    for answer in (drafted, published, read, different):
+        warned = {(warning.feature, warning.type) for warning in answer.warnings}
+        assert warned >= expected
+        assert "api_requests" not in {feature for feature, _ in warned}
+    (message,) = (warning.message for warning in published.warnings if warning.feature == "users")
+    assert message == (
+        "The plan does not name users, so its limit is zero: none can be added. Give it a `limit` or `unlimited`."
+    )
+
+
+async def test_a_second_publication_is_refused_unless_it_names_the_version(callers: Callers) -> None:
+    stub, draft = callers.operator, plan(("users", limit(5)))
+    await stub.CreatePlan(pb.CreatePlanRequest(plan=draft))
+    published = await stub.PublishPlan(pb.PublishPlanRequest(id=draft.id))
+    missing = (grpc.StatusCode.FAILED_PRECONDITION, "PLAN_HAS_NO_DRAFT")
+    assert await refusal(stub.PublishPlan(pb.PublishPlanRequest(id=draft.id))) == missing
+    assert await refusal(stub.DiffPlanVersions(pb.DiffPlanVersionsRequest(id=draft.id))) == missing
+    assert await stub.PublishPlan(pb.PublishPlanRequest(id=draft.id, version=1)) == published
+
+
+async def test_the_default_plan_is_a_setting_and_keeps_a_published_version(
+    callers: Callers, plans: Plans, migrated: WorkerDatabase
+) -> None:
+    stub, draft = callers.operator, plan(("users", limit(5)))
+    await stub.CreatePlan(pb.CreatePlanRequest(plan=draft))
+    unpublished = (grpc.StatusCode.FAILED_PRECONDITION, "PLAN_NOT_PUBLISHED")
+    assert await refusal(stub.SetDefaultPlan(pb.SetDefaultPlanRequest(id=draft.id))) == unpublished
+    missing = (grpc.StatusCode.NOT_FOUND, "PLAN_NOT_FOUND")
+    assert await refusal(stub.SetDefaultPlan(pb.SetDefaultPlanRequest(id="no_such_plan"))) == missing
+    await stub.PublishPlan(pb.PublishPlanRequest(id=draft.id))
+    try:
+        made = await stub.SetDefaultPlan(pb.SetDefaultPlanRequest(id=draft.id))
+        assert await stub.GetDefaultPlan(pb.GetDefaultPlanRequest()) == made
+        assert (made.id, made.version) == (draft.id, 1)
+        is_default = (grpc.StatusCode.FAILED_PRECONDITION, "PLAN_IS_DEFAULT")
+        assert await refusal(stub.ArchivePlan(pb.ArchivePlanRequest(id=draft.id, version=1))) == is_default
+        assert (await stub.GetPlan(pb.GetPlanRequest(id=draft.id))).state == plan_pb2.PLAN_STATE_PUBLISHED
+        await stub.UpdatePlan(pb.UpdatePlanRequest(id=draft.id, plan=draft))
+        await stub.PublishPlan(pb.PublishPlanRequest(id=draft.id))
+        await stub.ArchivePlan(pb.ArchivePlanRequest(id=draft.id, version=1))
+        assert (await stub.GetDefaultPlan(pb.GetDefaultPlanRequest())).version == 2
+    finally:
+        await stub.SetDefaultPlan(pb.SetDefaultPlanRequest(id="basic"))
+    assert await told(migrated, plan_id=draft.id) == [
+        ("", f"{draft.id} version 1"),
+        ("basic default", f"{draft.id} default"),
+        (f"{draft.id} version 1", f"{draft.id} version 2"),
+        (f"{draft.id} default", "basic default"),
+    ]
+    await stub.ArchivePlan(pb.ArchivePlanRequest(id=draft.id, version=2))
+
+
+async def test_the_catalog_holds_no_more_features_than_an_answer(
+    callers: Callers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(features, "MAX_CATALOG", 5)
+    full = (grpc.StatusCode.FAILED_PRECONDITION, "CATALOG_FULL")
+    assert await refusal(callers.operator.CreateFeature(pb.CreateFeatureRequest(feature=boolean()))) == full
+
+
+async def test_a_page_has_fewer_plans_where_more_would_be_too_large(
+    callers: Callers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages, "PAGE_BYTES", 400)
+    ids = []
+    for _ in range(4):
+        drafted = await callers.operator.CreatePlan(pb.CreatePlanRequest(plan=plan(("users", limit(5)))))
+        ids.append(drafted.id)
+    found, token, sizes = [], "", []
+    while True:
+        request = pb.ListPlansRequest(all_versions=True, page_size=1000, page_token=token)
+        page = await callers.operator.ListPlans(request)
+        found += [each.id for each in page.plans]
+        sizes.append(page.ByteSize())
+        if not (token := page.next_page_token):
+            break
+    assert set(ids) <= set(found)
+    assert found == sorted(found)
+    assert len(sizes) > 4

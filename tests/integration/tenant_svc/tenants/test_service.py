@@ -19,9 +19,11 @@ from tenantmesh.runtime.row_security import InsecureDatabase
 from tenantmesh.runtime.settings import TelemetrySettings
 from tenantmesh.runtime.telemetry import Telemetry
 from tenantmesh.tenant.v1 import entitlement_service_pb2 as entitlements_pb2
+from tenantmesh.tenant.v1 import plan_service_pb2 as plans_pb2
 from tenantmesh.tenant.v1 import tenant_pb2
 from tenantmesh.tenant.v1 import tenant_service_pb2 as pb
 from tenantmesh.tenant.v1.entitlement_service_pb2_grpc import EntitlementServiceStub
+from tenantmesh.tenant.v1.plan_service_pb2_grpc import PlanServiceStub
 from tenantmesh.tenant.v1.quota_service_pb2_grpc import QuotaServiceStub
 from tenantmesh.tenant_svc.app import SERVICES, build
 from tests.fixtures.engines import WorkerDatabase
@@ -207,3 +209,51 @@ async def test_it_refuses_to_start_on_a_database_that_does_not_isolate(
     finally:
         await application.close()
         await as_superuser(migrated, "alter table tenant.tenants force row level security")
+
+
+async def test_staff_reads_why_a_tenant_is_suspended_and_users_do_not(service: Service) -> None:
+    made = await service.operator.CreateTenant(request())
+    other = await service.operator.CreateTenant(request())
+    suspended = await service.operator.SuspendTenant(pb.SuspendTenantRequest(id=made.id, reason="unpaid since March"))
+    assert suspended.suspension.reason == "unpaid since March"
+    assert suspended.suspension.actor
+    assert suspended.suspension.suspend_time.ToDatetime() == suspended.update_time.ToDatetime()
+    again = await service.operator.SuspendTenant(pb.SuspendTenantRequest(id=made.id, reason="something else"))
+    assert again == suspended
+    staff = service.stub(service.service_key("tenants.read", "tenants.list", "tenants.resolve"))
+    assert await service.operator.GetTenant(pb.GetTenantRequest(id=made.id)) == suspended
+    assert await staff.ResolveTenant(pb.ResolveTenantRequest(slug=made.slug)) == suspended
+    assert not (await staff.GetTenant(pb.GetTenantRequest(id=other.id))).HasField("suspension")
+    resumed = await service.operator.ResumeTenant(pb.ResumeTenantRequest(id=made.id))
+    assert not resumed.HasField("suspension")
+    user = service.stub(service.auth.token(TenantId(uuid.UUID(made.id))))
+    assert not (await user.GetTenant(pb.GetTenantRequest(id=made.id))).HasField("suspension")
+
+
+async def test_an_event_says_why_a_tenant_was_suspended(service: Service) -> None:
+    made = await service.operator.CreateTenant(request())
+    await service.operator.SuspendTenant(pb.SuspendTenantRequest(id=made.id, reason="unpaid"))
+    async for message in service.operator.WatchTenants(pb.WatchTenantsRequest(earliest=True)):
+        tenant = message.result.tenant
+        if tenant.id == made.id and message.result.type == pb.TENANT_EVENT_TYPE_SUSPENDED:
+            assert tenant.suspension.reason == "unpaid"
+            break
+
+
+async def test_a_tenant_without_a_plan_gets_the_default_one(service: Service) -> None:
+    plans = PlanServiceStub(service.channel(service.auth.key(policy_pb2.AUDIENCE_OPERATOR, "*")))
+    await plans.SetDefaultPlan(plans_pb2.SetDefaultPlanRequest(id="premium"))
+    try:
+        tried = await service.operator.CreateTenant(request(validate_only=True))
+        made = await service.operator.CreateTenant(request())
+    finally:
+        await plans.SetDefaultPlan(plans_pb2.SetDefaultPlanRequest(id="basic"))
+    assert (tried.plan_id, made.plan_id) == ("premium", "premium")
+    assert (await service.operator.CreateTenant(request())).plan_id == "basic"
+
+
+async def test_the_plan_of_new_tenants_is_not_archived(service: Service) -> None:
+    plans = PlanServiceStub(service.channel(service.auth.key(policy_pb2.AUDIENCE_OPERATOR, "*")))
+    archived = plans.ArchivePlan(plans_pb2.ArchivePlanRequest(id="basic", version=1))
+    assert await refusal(archived) == (grpc.StatusCode.FAILED_PRECONDITION, "PLAN_IS_DEFAULT")
+    assert (await service.operator.CreateTenant(request())).plan_id == "basic"

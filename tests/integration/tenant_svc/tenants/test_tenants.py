@@ -137,7 +137,7 @@ async def test_a_deleted_tenant_answers_as_missing_everywhere(tenants: Tenants, 
 
 async def test_validating_says_what_creating_would_and_creates_nothing(tenants: Tenants) -> None:
     new, key = new_tenant(), RequestKey("ops", uuid.uuid4())
-    assert await tenants.validate(new, key) is None
+    assert await tenants.validate(new, key) == new
     assert await tenants.find_by_slug(new.slug) is None
     made = await tenants.create(new, key)
     assert await tenants.validate(new, key) == made

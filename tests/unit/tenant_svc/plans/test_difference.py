@@ -67,3 +67,13 @@ def test_burst_limits_by_class() -> None:
         RateDifference("gone", slow, None),
         RateDifference("new", None, fast),
     ]
+
+
+def test_a_limit_that_a_plan_forgets_is_warned_about_and_one_of_zero_is_not() -> None:
+    forgotten, named = plan({}), plan({"calls": limit(0), "seats": UNLIMITED})
+    warnings = forgotten.warned(CATALOG).warnings
+    assert [(warning.feature, warning.type.value) for warning in warnings] == [("calls", "METERED"), ("seats", "GAUGE")]
+    assert "its limit is zero: none can be added" in warnings[1].message
+    assert named.warned(CATALOG).warnings == ()
+    assert difference(named, forgotten, CATALOG).warnings == warnings, "those of the second version"
+    assert forgotten.warned(CATALOG) == forgotten, "warnings are no part of a version"

@@ -21,8 +21,8 @@ from tenantmesh.tenant_svc.features.mapping import (
     value_message,
     value_of,
 )
+from tenantmesh.tenant_svc.plans.listing import PLAN_TOKENS
 from tenantmesh.tenant_svc.plans.mapping import plan_draft, plan_message
-from tenantmesh.tenant_svc.plans.plans import PLAN_TOKENS
 from tests.unit.tenant_svc.plans.catalog import DARK, ON, UNLIMITED, draft, feature, limit, plan
 from tests.unit.tenant_svc.plans.test_plan import values
 

@@ -12,9 +12,26 @@ from tenantmesh.interceptors.errors import InvalidArgument
 from tenantmesh.interceptors.limits import Rate
 from tenantmesh.interceptors.quotas import LARGEST_AMOUNT
 from tenantmesh.tenant_svc.features.feature import FeatureValue, Period, Rollout
-from tenantmesh.tenant_svc.features.rules import FeatureDraft, check_feature, value_problem
+from tenantmesh.tenant_svc.features.rules import (
+    MAX_STATIC_BYTES,
+    FeatureDraft,
+    check_feature,
+    static_bytes,
+    value_problem,
+)
 from tenantmesh.tenant_svc.plans.rules import PlanDraft, RateDraft, check_plan
-from tests.unit.tenant_svc.plans.catalog import CATALOG, DARK, OFF, ON, UNLIMITED, draft, feature_draft, limit, plan
+from tests.unit.tenant_svc.plans.catalog import (
+    CATALOG,
+    DARK,
+    OFF,
+    ON,
+    UNLIMITED,
+    draft,
+    feature,
+    feature_draft,
+    limit,
+    plan,
+)
 
 PLANS = {"basic", "premium"}
 
@@ -195,3 +212,20 @@ def test_a_draft_says_the_same_or_not(change: dict[str, Any], same: bool) -> Non
 def test_true_and_one_are_not_the_same() -> None:
     one, true = FeatureValue.of_static(1), FeatureValue.of_static(True)
     assert not draft(features=[("theme", one)]).matches(plan({"theme": true}, rates=draft().limits))
+
+
+def test_the_static_values_of_a_plan_are_bounded_in_all() -> None:
+    large = FeatureValue.of_static([1] * 1365)
+    most = MAX_STATIC_BYTES // static_bytes([large])
+    names = [f"theme_{number}" for number in range(most + 1)]
+    catalog = {name: feature(name, FeatureType.STATIC) for name in names}
+    check_plan(draft(features=[(name, large) for name in names[:most]]), catalog)
+    with pytest.raises(InvalidArgument) as caught:
+        check_plan(draft(features=[(name, large) for name in names]), catalog)
+    assert fields_of(caught.value) == ["plan.features"]
+
+
+def test_an_unknown_feature_says_where_to_look() -> None:
+    with pytest.raises(InvalidArgument) as caught:
+        check_plan(draft(features=[("nothing_known", ON)]), CATALOG)
+    assert caught.value.violations[0].description == "unknown feature; see ListFeatures"

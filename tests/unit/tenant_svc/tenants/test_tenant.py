@@ -19,8 +19,12 @@ def fields_of(error: InvalidArgument) -> list[str]:
     return [violation.field for violation in error.violations]
 
 
-def test_defaults_are_the_slug_and_the_basic_plan() -> None:
-    assert NewTenant.checked(slug="acme", display_name="", plan_id="") == NewTenant("acme", "acme", "basic")
+def test_the_default_name_is_the_slug_and_the_plan_is_chosen_when_it_is_stored() -> None:
+    assert NewTenant.checked(slug="acme", display_name="", plan_id="") == NewTenant("acme", "acme", "")
+
+
+def test_the_digest_of_no_plan_is_that_of_earlier_versions() -> None:
+    assert NewTenant("acme", "Acme", "").digest == NewTenant("acme", "Acme", "basic").digest
 
 
 @pytest.mark.parametrize("name", ["A", "x" * 200, "Ünïcode & Söhne", "日本", "👩‍👩‍👧", "می‌خواهم", "a  b"])

@@ -1,0 +1,69 @@
+"""The SQL of the log of tenants' events, across tenants: all of it goes through the system door."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from sqlalchemy import Integer, Interval, bindparam, delete, func, select, update
+
+from tenantmesh.runtime.database import Connection, Record, compiled
+from tenantmesh.tenant_svc.tenants.repository import FIELDS
+from tenantmesh.tenant_svc.tenants.tables import event_horizon, tenant_events
+
+__all__ = ["delete_through", "events_after", "head", "horizon", "last_older_than", "move_horizon"]
+
+_row = (tenant_events.c.tenant_id, *(tenant_events.c[name] for name in FIELDS))
+_horizon = select(event_horizon.c.pruned_through).scalar_subquery()
+_last_position = select(func.max(tenant_events.c.position)).scalar_subquery()
+_HORIZON = compiled(select(_horizon.label("position")))
+_HEAD = compiled(select(func.greatest(_last_position, _horizon).label("position")))  # greatest() skips NULL
+_EVENTS_AFTER = compiled(
+    select(tenant_events.c.position, tenant_events.c.type, *_row)
+    .where(tenant_events.c.position > bindparam("after"))
+    .order_by(tenant_events.c.position)
+    .limit(bindparam("size", type_=Integer))
+)
+_oldest = select(tenant_events.c.position, tenant_events.c.update_time).order_by(tenant_events.c.position)
+_window = _oldest.limit(bindparam("size", type_=Integer)).subquery()
+_LAST_OLDER = compiled(
+    select(func.max(_window.c.position).label("position")).where(
+        _window.c.update_time < func.now() - bindparam("keep", type_=Interval)
+    )
+)
+_MOVE_HORIZON = compiled(update(event_horizon).values(pruned_through=bindparam("through")))
+_DELETE_THROUGH = compiled(delete(tenant_events).where(tenant_events.c.position <= bindparam("through")))
+
+
+async def head(connection: Connection) -> int:
+    """Return the position of the last event, 0 before the first."""
+    return _position(await connection.fetch_row(_HEAD)) or 0
+
+
+async def horizon(connection: Connection) -> int:
+    """Return the position of the last event that was deleted, 0 when none was."""
+    return _position(await connection.fetch_row(_HORIZON)) or 0
+
+
+async def events_after(connection: Connection, after: int, size: int) -> list[Record]:
+    """Return the events after the position, oldest first. Each row also holds the tenant's state after the event."""
+    return await connection.fetch(_EVENTS_AFTER, after=after, size=size)
+
+
+async def last_older_than(connection: Connection, keep: timedelta, size: int) -> int | None:
+    """Return the position of the last event older than `keep`, among the first `size` of the log; None without one."""
+    return _position(await connection.fetch_row(_LAST_OLDER, keep=keep, size=size))
+
+
+async def move_horizon(connection: Connection, through: int) -> None:
+    """Store that the events up to the position are no longer kept."""
+    await connection.execute(_MOVE_HORIZON, through=through)
+
+
+async def delete_through(connection: Connection, through: int) -> int:
+    """Delete the events up to the position and return how many."""
+    return await connection.execute(_DELETE_THROUGH, through=through)
+
+
+def _position(row: Record | None) -> int | None:
+    position = None if row is None else row["position"]
+    return None if position is None else int(position)
