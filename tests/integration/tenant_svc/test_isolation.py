@@ -111,19 +111,19 @@ async def test_the_directory_reads_all_and_changes_no_tenant(database: Database,
 
 
 async def test_the_reading_function_gives_the_tenant_asked_for_and_nothing_else(database: Database, two: Two) -> None:
-    rows = await database.tenant_read(two.mine.id, "get_tenant")
+    rows = await database.tenant_read(two.mine.id, "read_tenant")
     assert [row["tenant_id"] for row in rows] == [two.mine.id]
-    assert await database.tenant_read(uuid7(), "get_tenant") == []
+    assert await database.tenant_read(uuid7(), "read_tenant") == []
     with pytest.raises(InternalDatabaseError, match="nil UUID"):
-        await database.tenant_read(uuid.UUID(int=0), "get_tenant")
+        await database.tenant_read(uuid.UUID(int=0), "read_tenant")
     with pytest.raises(InternalDatabaseError, match="without its schema"):
-        await database.tenant_read(two.mine.id, "get_tenant(); drop table tenant.tenants")
+        await database.tenant_read(two.mine.id, "read_tenant(); drop table tenant.tenants")
 
 
 async def test_the_reading_function_leaves_no_tenant_behind(migrated: WorkerDatabase, two: Two) -> None:
     connection = await connect(migrated.url("tenant_app"))
     try:
-        assert len(await connection.fetch("select * from tenant.get_tenant($1)", two.mine.id)) == 1
+        assert len(await connection.fetch("select * from tenant.read_tenant($1)", two.mine.id)) == 1
         assert await connection.fetchval("select current_setting('app.tenant_id', true)") == ""
         with pytest.raises(asyncpg.PostgresError):
             await connection.fetch("select * from tenant.tenants")
@@ -152,6 +152,6 @@ async def test_the_reading_function_is_under_row_security(migrated: WorkerDataba
 async def test_a_read_survives_the_death_of_idle_connections(
     migrated: WorkerDatabase, database: Database, two: Two
 ) -> None:
-    await database.tenant_read(two.mine.id, "get_tenant")
+    await database.tenant_read(two.mine.id, "read_tenant")
     await as_superuser(migrated, "select pg_terminate_backend(pid) from pg_stat_activity where usename = 'tenant_app'")
-    assert await database.tenant_read(two.mine.id, "get_tenant")
+    assert await database.tenant_read(two.mine.id, "read_tenant")

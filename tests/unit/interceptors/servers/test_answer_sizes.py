@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -21,13 +22,26 @@ MOST = 1000
 FITS, TOO_LARGE = "x" * (MOST - 100), "x" * (MOST + 1)
 
 
+@asynccontextmanager
+async def serving(kind: Any, most: int) -> AsyncIterator[Running]:
+    """The example service, whose messages may have so many bytes."""
+    async with TestMesh(replace(SETTINGS, max_answer_bytes=most)) as mesh:
+        servicer = Notes() if kind == "aio" else ThreadNotes()
+        target = await mesh.serve(add_NotesServiceServicer_to_server, servicer, pb.DESCRIPTOR, kind=kind)
+        yield Running(mesh, target, kind)
+
+
 @pytest.fixture(params=["aio", "threads"])
 async def small(request: pytest.FixtureRequest) -> AsyncIterator[Running]:
-    """The example service, whose answers may have `MOST` bytes."""
-    async with TestMesh(replace(SETTINGS, max_answer_bytes=MOST)) as mesh:
-        servicer = Notes() if request.param == "aio" else ThreadNotes()
-        target = await mesh.serve(add_NotesServiceServicer_to_server, servicer, pb.DESCRIPTOR, kind=request.param)
-        yield Running(mesh, target, request.param)
+    async with serving(request.param, MOST) as running:
+        yield running
+
+
+@pytest.fixture(params=["aio", "threads"])
+async def tiny(request: pytest.FixtureRequest) -> AsyncIterator[Running]:
+    """Messages may be as large as those of the first ten notes: tag, length, a UUID, a colon and a digit."""
+    async with serving(request.param, 2 + 36 + 2) as running:
+        yield running
 
 
 def stub_of(running: Running) -> Any:
@@ -45,11 +59,6 @@ async def refused(call: Awaitable[Any]) -> tuple[str, str, dict[str, str]]:
     return caught.value.code().name, info.reason, dict(info.metadata)
 
 
-async def echoes(*texts: str) -> AsyncIterator[pb.EchoNotesRequest]:
-    for text in texts:
-        yield pb.EchoNotesRequest(text=text)
-
-
 async def test_an_answer_that_is_too_large_is_refused_and_counted_as_that(small: Running) -> None:
     stub = stub_of(small)
     code, reason, metadata = await refused(stub.GetNote(pb.GetNoteRequest(text=TOO_LARGE)))
@@ -63,18 +72,19 @@ async def test_an_answer_that_fits_is_served(small: Running) -> None:
     assert [code for _, code in await small.mesh.served(1)] == ["OK"]
 
 
-async def test_a_stream_ends_at_a_message_that_is_too_large(small: Running) -> None:
-    stream = stub_of(small).EchoNotes(echoes(FITS, TOO_LARGE, FITS))
+async def test_a_stream_ends_at_a_message_that_is_too_large_and_is_counted_as_that(tiny: Running) -> None:
+    stream = stub_of(tiny).WatchNotes(pb.WatchNotesRequest(count=12))
     received: list[str] = []
 
     async def drain() -> None:
-        received.extend([message.text async for message in stream])
+        while (message := await stream.read()) is not grpc.aio.EOF:
+            received.append(message.text[-2:])
 
-    code, reason, _ = await refused(drain())
-    assert (code, reason) == ("FAILED_PRECONDITION", "ANSWER_TOO_LARGE")
-    assert [code for _, code in await small.mesh.served(1)] == ["FAILED_PRECONDITION"]
+    assert (await refused(drain()))[:2] == ("FAILED_PRECONDITION", "ANSWER_TOO_LARGE")
+    assert received == [f":{number}" for number in range(10)]
+    assert [code for _, code in await tiny.mesh.served(1)] == ["FAILED_PRECONDITION"]
 
 
-async def test_messages_of_a_stream_are_counted_one_by_one(small: Running) -> None:
-    answers = [message.text async for message in stub_of(small).EchoNotes(echoes(FITS, FITS, FITS))]
-    assert answers == [FITS] * 3
+async def test_messages_of_a_stream_are_measured_one_by_one(tiny: Running) -> None:
+    answers = [message.text async for message in stub_of(tiny).WatchNotes(pb.WatchNotesRequest(count=10))]
+    assert len(answers) == 10

@@ -27,8 +27,8 @@ def long_id(letter: str, number: int) -> str:
 
 
 def catalog(rest: FeatureType) -> dict[str, FeatureDef]:
-    """As many features as the catalog may hold: large static values, and for the rest one type."""
-    kinds = [FeatureType.STATIC] * STATIC + [rest] * (MAX_CATALOG - STATIC)
+    """As many features as the catalog may hold: static ones for plan and overrides, and for the rest one type."""
+    kinds = [FeatureType.STATIC] * 2 * STATIC + [rest] * (MAX_CATALOG - 2 * STATIC)
     made = [feature(long_id("f", number), kind) for number, kind in enumerate(kinds)]
     return {each.id: dataclasses.replace(each, unit="🙂" * 40 if each.unit else "") for each in made}
 
@@ -37,14 +37,17 @@ def catalog(rest: FeatureType) -> dict[str, FeatureDef]:
 def test_the_largest_entitlements_fit_into_a_message(rest: FeatureType) -> None:
     features = catalog(rest)
     assert value_problem(LARGE, FeatureType.STATIC) is None
-    static = {name: LARGE for name, each in features.items() if each.type is FeatureType.STATIC}
+    static = [name for name, each in features.items() if each.type is FeatureType.STATIC]
+    # An answer has each value twice: as what holds, and as what the plan or the override says. Where an override
+    # replaces the plan's value there are three copies of two values, which is less.
+    planned, overridden = dict.fromkeys(static[:STATIC], LARGE), dict.fromkeys(static[STATIC:], LARGE)
     limits = {name: FeatureValue.of_limit(LARGEST_AMOUNT) for name in features if name not in static}
-    counted = rest in {FeatureType.METERED, FeatureType.GAUGE}
-    own = plan_with(long_id("p", 0), {**static, **(limits if counted else {})})
+    counted = limits if rest in {FeatureType.METERED, FeatureType.GAUGE} else {}
+    own = plan_with(long_id("p", 0), {**planned, **counted})
     facts = circumstances(
         own,
         features=features,
-        overrides=[override(name, value) for name, value in {**static, **(limits if counted else {})}.items()],
+        overrides=[override(name, value) for name, value in {**overridden, **counted}.items()],
         levels=dict.fromkeys(limits, LARGEST_AMOUNT + 1),
         published=[plan(long_id("p", number), all_features=True) for number in range(1, 30)],
     )
