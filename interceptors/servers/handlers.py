@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Any, TypeAlias
 
 import grpc
@@ -23,6 +23,7 @@ __all__ = [
     "Serialize",
     "answered",
     "bounded",
+    "each_bounded",
     "malformed",
     "parsed",
     "refusal_of",
@@ -94,6 +95,16 @@ def bounded(serialize: Serialize | None, most: int) -> Serialize:
         return body
 
     return serialized
+
+
+def each_bounded(serialize: Serialize, answers: Iterable[Any]) -> Iterator[bytes]:
+    """Yield the handler's answers as they are sent. A handler that is a generator is closed, however the call ends."""
+    try:
+        for answer in answers:
+            yield serialize(answer)
+    finally:
+        if isinstance(answers, Generator):
+            answers.close()
 
 
 def _too_large(size: int, most: int) -> FailedPrecondition:

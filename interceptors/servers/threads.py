@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Coroutine, Generator, Iterable, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from dataclasses import dataclass
 from time import monotonic, perf_counter
 from types import TracebackType
@@ -24,6 +24,7 @@ from tenantmesh.interceptors.servers.handlers import (
     Serialize,
     answered,
     bounded,
+    each_bounded,
     malformed,
     parsed,
     refusal_of,
@@ -146,7 +147,7 @@ class ThreadInterceptor(grpc.ServerInterceptor):
 
         def handle(request: Any, context: Any) -> Iterator[Any]:
             with _ThreadPassage(method, context) as call:
-                yield from _serialized(serialize, behavior(call.admit(request), context))
+                yield from each_bounded(serialize, behavior(call.admit(request), context))
 
         return handle
 
@@ -265,16 +266,6 @@ class _ThreadPassage(Passage):
         """As `Call.charge_blocking`."""
         if (waiting := self.begin_charge(meter, amount)) is not None:
             _wait(self._method.loop, self, waiting)
-
-
-def _serialized(serialize: Serialize, answers: Iterable[Any]) -> Iterator[bytes]:
-    """Yield the handler's answers as they are sent. A handler that is a generator is closed, however the call ends."""
-    try:
-        for answer in answers:
-            yield serialize(answer)
-    finally:
-        if isinstance(answers, Generator):
-            answers.close()
 
 
 def _wait(loop: LoopThread, call: Passage, waiting: Coroutine[Any, Any, None]) -> None:
