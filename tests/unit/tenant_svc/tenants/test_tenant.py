@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import uuid
+from datetime import UTC, datetime
 
 import pytest
 
 from tenantmesh.chassis.requests import RequestKey
 from tenantmesh.interceptors.caller import Caller, CallerKind
 from tenantmesh.interceptors.errors import InvalidArgument
-from tenantmesh.tenant_svc.tenants.tenant import NewTenant, checked_reason
+from tenantmesh.interceptors.tenants import TenantId, TenantState
+from tenantmesh.tenant_svc.readers import Reader
+from tenantmesh.tenant_svc.tenants.mapping import tenant_message
+from tenantmesh.tenant_svc.tenants.tenant import NewTenant, Suspension, Tenant, checked_reason
 from tests.unit.chassis.event_log.stored import tenant
 
 
@@ -76,3 +80,18 @@ def test_an_etag_is_of_one_version_of_one_tenant() -> None:
     etags = {tenant(number, version=version).etag for number in (1, 2) for version in (1, 2)}
     assert len(etags) == 4
     assert tenant(1).etag == tenant(1).etag
+
+
+@pytest.mark.parametrize("notes", [True, False])
+def test_staff_reads_why_a_tenant_is_suspended_and_users_do_not(notes: bool) -> None:
+    now = datetime(2026, 5, 17, tzinfo=UTC)
+    suspension = Suspension("unpaid since March", "key", now)
+    suspended = Tenant(
+        TenantId(uuid.uuid4()), "acme", "Acme", "basic", 1, TenantState.SUSPENDED, now, now, 2, suspension
+    )
+    message = tenant_message(suspended, Reader(notes, every_plan=notes))
+    assert message.HasField("suspension") is notes
+    assert ("unpaid" in str(message)) is notes
+    assert Tenant.from_json(suspended.id, suspended.to_json()).suspension is None, (
+        "a result of an operation has no notes"
+    )
