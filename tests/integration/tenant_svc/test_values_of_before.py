@@ -6,12 +6,14 @@ import json
 import uuid
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import asyncpg
 import pytest
 
 from tenantmesh.chassis.doors import Doors
+from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.runtime import migrations
 from tenantmesh.runtime.database import Database
 from tenantmesh.runtime.ids import uuid7
@@ -21,26 +23,18 @@ from tenantmesh.tenant_svc.checks.checks import Checks
 from tenantmesh.tenant_svc.checks.rules import FeatureCheck
 from tenantmesh.tenant_svc.entitlements.entitlements import EntitlementQueries
 from tenantmesh.tenant_svc.grants.grants import Grants
-from tenantmesh.tenant_svc.history.history import record_first_plan
 from tenantmesh.tenant_svc.overrides.overrides import Overrides
 from tenantmesh.tenant_svc.plan_changes.executor import PlanChangeExecutor
 from tenantmesh.tenant_svc.schema import OUTAGE
 from tenantmesh.tenant_svc.tables import metadata
 from tenantmesh.tenant_svc.tenants.tenant import Tenant
-from tenantmesh.tenant_svc.tenants.tenants import Tenants
 from tests.fixtures.engines import WorkerDatabase
+from tests.integration.tenant_svc.earlier import empty_database, migrations_through, tenant_of_before
 from tests.integration.tenant_svc.entitled import METER
-from tests.integration.tenant_svc.stage import as_superuser, new_tenant
+from tests.integration.tenant_svc.stage import as_superuser
 
 LAST_ACCEPTED = datetime.max.replace(tzinfo=UTC) - timedelta(microseconds=1)
-NEW_CHECKS = {
-    "grants": ("effective_time", "expire_time", "range"),
-    "overrides": ("expire_time", "limit"),
-    "plan_terms": ("grace_until",),
-    "quota_ledger": ("range",),
-    "gauges": ("range",),
-    "allocation_items": ("range",),
-}
+LAST_BEFORE = "0014"
 GRANT = """insert into tenant.grants (tenant_id, grant_id, feature_id, amount, priority, effective_time, expire_time,
     max_rollover, min_rollover, reason, balance, balance_period, create_time)
     values ($1, $2, 'api_requests', 5, 0, $3::text::timestamptz, $4::text::timestamptz, 5, 0, '', 5,
@@ -62,14 +56,14 @@ BEGUN = {"from_plan": {"id": "premium", "version": 1}, "to_plan": {"id": "basic"
 class Old:
     """A tenant in a database from before, in which times may be infinite."""
 
-    def __init__(self, database: WorkerDatabase, opened: Database, tenant: Tenant) -> None:
+    def __init__(self, database: WorkerDatabase, opened: Database, tenant_id: TenantId) -> None:
         self.database = database
         self.opened = opened
         self.doors = Doors(opened, OUTAGE)
-        self.tenant = tenant
+        self.tenant_id = tenant_id
 
     async def stored(self, statement: str, *arguments: object) -> None:
-        await as_superuser(self.database, statement, self.tenant.id, *arguments)
+        await as_superuser(self.database, statement, self.tenant_id, *arguments)
 
     async def grant(self, effective: str, expire: str | None) -> uuid.UUID:
         grant_id = uuid7()
@@ -78,20 +72,15 @@ class Old:
 
 
 @pytest.fixture
-async def old(postgres: WorkerDatabase) -> AsyncIterator[Old]:
-    own = WorkerDatabase(postgres.engines, f"before_{uuid.uuid4().hex[:12]}")
-    own.engines.postgres.clone(own.name)
-    for table, names in NEW_CHECKS.items():
-        for name in names:
-            await as_superuser(own, f"alter table tenant.{table} drop constraint {table}_{name}_check")
-    await as_superuser(own, "update tenant.alembic_version set version_num = '0014'")
-    settings = DatabaseSettings(url=own.url("tenant_app"), system_url=own.url("tenant_directory"))
-    database = Database(settings, schema="tenant")
-    await database.open()
-    doors = Doors(database, OUTAGE)
-    yield Old(own, database, await Tenants(doors, uuid7, record_first_plan).create(new_tenant(), None))
-    await database.close()
-    own.engines.postgres.drop(own.name)
+async def old(postgres: WorkerDatabase, tmp_path: Path) -> AsyncIterator[Old]:
+    with empty_database(postgres) as own, migrations_through(LAST_BEFORE, tmp_path) as before:
+        await migrations.upgrade(before, own.url("tenantmesh_migrate"), "tenant_owner")
+        tenant_id = TenantId(await tenant_of_before(own))
+        settings = DatabaseSettings(url=own.url("tenant_app"), system_url=own.url("tenant_directory"))
+        database = Database(settings, schema="tenant")
+        await database.open()
+        yield Old(own, database, tenant_id)
+        await database.close()
 
 
 async def upgraded(old: Old) -> None:
@@ -109,19 +98,19 @@ async def test_a_tenant_with_infinite_times_is_read_again(old: Old) -> None:
     await old.stored(terms)
     queries = EntitlementQueries(old.doors)
     with pytest.raises(ValueError, match="infinity"):
-        await queries.get(old.tenant.id)
+        await queries.get(old.tenant_id)
     await upgraded(old)
-    page = await Grants(old.doors, uuid7).page(old.tenant.id, "", 0, "")
+    page = await Grants(old.doors, uuid7).page(old.tenant_id, "", 0, "")
     grants = {listed.grant.id: listed.grant for listed in page.items}
     assert grants[never_ends].expire_time is None
     assert (grants[never_begins].effective_time, grants[never_begins].expire_time) == (LAST_ACCEPTED, None)
     assert grants[always].effective_time == grants[always].create_time
-    found = (await queries.get(old.tenant.id)).entitlements
+    found = (await queries.get(old.tenant_id)).entitlements
     assert found.features[METER].granted == 10, "one begins at the end of time only"
     assert (found.terms.grace_until, found.valid_for is None) == (LAST_ACCEPTED, False)
-    (kept,) = (await Overrides(old.doors).page(old.tenant.id, 0, "")).items
+    (kept,) = (await Overrides(old.doors).page(old.tenant_id, 0, "")).items
     assert (kept.expire_time, found.features["users"].limit) == (None, 7)
-    (answer,) = await Checks(old.doors, queries).check_many([FeatureCheck(old.tenant.slug, METER, 1)])
+    (answer,) = await Checks(old.doors, queries).check_many([FeatureCheck(str(old.tenant_id), METER, 1)])
     assert isinstance(answer, tuple)
 
 
@@ -129,10 +118,10 @@ async def test_a_plan_change_that_was_tried_again_and_again_is_made(old: Old) ->
     operation_id = uuid7()
     await old.stored(OPERATION, operation_id, json.dumps(REQUEST), json.dumps(BEGUN))
     await upgraded(old)
-    ended = await PlanChangeExecutor(old.doors).run(old.tenant.id, operation_id)
+    ended = await PlanChangeExecutor(old.doors).run(old.tenant_id, operation_id)
     assert ended is not None
     assert ended.error is None
-    terms = (await EntitlementQueries(old.doors).get(old.tenant.id)).entitlements.terms
+    terms = (await EntitlementQueries(old.doors).get(old.tenant_id)).entitlements.terms
     assert terms.grace_until == LAST_ACCEPTED
 
 
