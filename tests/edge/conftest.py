@@ -29,6 +29,7 @@ class Edge:
     rest: Rest
     target: str
     upstream: Upstream
+    process: Process
 
 
 def require_envoy() -> None:
@@ -72,7 +73,7 @@ async def upstream() -> AsyncIterator[Upstream]:
 
 
 @pytest_asyncio.fixture(scope="session")
-async def edge(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Edge]:
+async def started_edge(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Edge]:
     settings = EdgeSettings(
         port=free_port(),
         admin_port=None,
@@ -85,4 +86,11 @@ async def edge(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> 
     async with serving(settings, tmp_path_factory.mktemp("edge")) as process:
         rest = Rest(settings.port)
         await until_healthy(rest, process)
-        yield Edge(rest, f"127.0.0.1:{settings.port}", upstream)
+        yield Edge(rest, f"127.0.0.1:{settings.port}", upstream, process)
+
+
+@pytest_asyncio.fixture
+async def edge(started_edge: Edge) -> Edge:
+    """The edge, once it has found its services, which answer no health check while a test blocks their loop."""
+    await until_healthy(started_edge.rest, started_edge.process)
+    return started_edge

@@ -28,7 +28,7 @@ TIMEOUT = 10
 Tenants: TypeAlias = "tenant_service_pb2_grpc.TenantServiceAsyncStub"
 
 
-@pytest_asyncio.fixture(scope="session")
+@pytest_asyncio.fixture
 async def channel(edge: Edge) -> AsyncIterator[grpc.aio.Channel]:
     async with grpc.aio.insecure_channel(edge.target) as opened:
         yield opened
