@@ -3,246 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import uuid
-from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
-from typing import Any
+from collections.abc import AsyncIterator
 
-import grpc
 import pytest
-from google.protobuf import message_factory
-from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
-from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tenantmesh.interceptors.tenants import TenantId
-from tenantmesh.policy.v1 import policy_pb2
 from tenantmesh.tenant_svc.plan_changes.executor import PlanChangeExecutor
+from tests.integration.tenant_svc.accepted.caller import OF_OPERATIONS, PACKAGE, Caller
 from tests.integration.tenant_svc.accepted.edges import Path, edges, fixed, paths, put
 from tests.integration.tenant_svc.serving import Service
 from tests.transports import UNARY, descriptor
 
 EXAMPLES = 30
-PACKAGE = "tenantmesh.tenant.v1"
-CODE = grpc.StatusCode
-REFUSED = {
-    CODE.INVALID_ARGUMENT, CODE.NOT_FOUND, CODE.ALREADY_EXISTS, CODE.FAILED_PRECONDITION, CODE.RESOURCE_EXHAUSTED,
-    CODE.ABORTED, CODE.OUT_OF_RANGE,
-}  # fmt: skip
 NAMES = {"id", "etag", "feature", "meter", "gauge", "grant_id", "allocation_id", "operation_id"}
-OF_OPERATIONS = {"GetOperation", "WaitOperation"}
-FAR = Timestamp(seconds=253_402_300_799, nanos=999_998_000)
-
-Fields = dict[str, Any]
-
-
-def unique(prefix: str) -> str:
-    return f"{prefix}_{uuid.uuid4().hex[:20]}"
 
 
 def mostly_values(ways: list[Path]) -> st.SearchStrategy[Path]:
     """Ways to fields; fewer to fields that name things, since most texts name nothing there is."""
     values = [way for way in ways if way[-1].name not in NAMES]
     return st.one_of(*3 * [st.sampled_from(values or ways)], st.sampled_from(ways))
-
-
-class Caller:
-    """Calls every method of tenant_svc, about a tenant and features of its own."""
-
-    def __init__(self, service: Service, executor: PlanChangeExecutor) -> None:
-        self._executor = executor
-        self._operator = service.channel(service.auth.key(policy_pb2.AUDIENCE_OPERATOR, "*"))
-        self._service = service.channel(service.service_key("*"))
-        self.features = {kind: unique(kind.lower()) for kind in ("BOOLEAN", "STATIC", "METERED", "GAUGE")}
-        self.meter, self.gauge, self.static = (self.features[kind] for kind in ("METERED", "GAUGE", "STATIC"))
-        self.plan, self.archived, self.slug = unique("plan"), unique("plan"), f"t-{uuid.uuid4().hex[:20]}"
-        self.period = Timestamp()
-        self.grant = self.allocation = self.operation = ""
-
-    def request(self, method: MethodDescriptor, fields: Fields) -> Message:
-        made: Message = message_factory.GetMessageClass(method.input_type)(**fields)
-        return made
-
-    def _on_channel(self, method: MethodDescriptor) -> Any:
-        leases = method.name in {"Lease", "Return", "ReportGauge"}
-        channel = self._service if leases else self._operator
-        kind = channel.unary_stream if method.server_streaming else channel.unary_unary
-        answer = message_factory.GetMessageClass(method.output_type)
-        path = f"/{method.containing_service.full_name}/{method.name}"
-        return kind(path, lambda message: message.SerializeToString(), answer.FromString)
-
-    def send(self, method: MethodDescriptor, request: Message) -> Any:
-        return self._on_channel(method)(request, timeout=20)
-
-    async def ask(self, name: str, **fields: Any) -> Any:
-        """An answer that must come."""
-        method = descriptor(f"{PACKAGE}.{name}")
-        answer = await self.send(method, self.request(method, fields))
-        assert isinstance(answer, Message), "grpc.aio answers None where a client can't parse the message"
-        return answer
-
-    async def begin(self) -> None:
-        for kind, feature in self.features.items():
-            await self.ask("PlanService/CreateFeature", feature=self.new_feature(kind, feature))
-        for plan in (self.plan, self.archived):
-            await self.ask("PlanService/CreatePlan", plan=self.new_plan(plan))
-        await self.ask("PlanService/PublishPlan", id=self.plan)
-        await self.ask("TenantService/CreateTenant", slug=self.slug, plan_id=self.plan)
-        asks = [{"meter": self.meter, "want": 1, "need": 1}]
-        leased = await self.ask("QuotaService/Lease", id=self.slug, asks=asks)
-        self.period = leased.slices[0].period_start
-        await self.ask(
-            "EntitlementService/SetOverride", id=self.slug, feature="users", override={"value": {"limit": 5}}
-        )
-        self.grant = (await self.ask("EntitlementService/CreateGrant", id=self.slug, grant=self.new_grant())).id
-        started = await self.ask("TenantService/MigrateTenantPlan", id=self.slug, plan_id=self.plan)
-        await self._carry_on("TenantService/MigrateTenantPlan", started)
-        await self.reserve()
-
-    async def reserve(self) -> None:
-        """Makes a reservation for the next request, unless an accepted one has left nothing."""
-        amounts = [{"meter": self.meter, "amount": 1}]
-        with suppress(grpc.aio.AioRpcError):
-            self.allocation = (await self.ask("QuotaService/Allocate", id=self.slug, amounts=amounts)).id
-
-    def new_feature(self, kind: str, feature: str) -> Fields:
-        return {
-            "id": feature,
-            "type": f"FEATURE_TYPE_{kind}",
-            "display_name": "A feature",
-            "unit": "piece" if kind in {"METERED", "GAUGE"} else "",
-            "period": "PERIOD_MONTH" if kind == "METERED" else "PERIOD_UNSPECIFIED",
-        }
-
-    def new_plan(self, plan: str) -> Fields:
-        return {
-            "id": plan,
-            "display_name": "A plan",
-            "features": [
-                {"feature": self.static, "value": {"static": {"string_value": "blue"}}},
-                {"feature": self.meter, "value": {"limit": 10**15}},
-                {"feature": self.gauge, "value": {"unlimited": True}},
-            ],
-            "rates": [{"rate_class": "default", "per_second": 1000.0, "burst": 1000}],
-            "billing_period": "PERIOD_MONTH",
-        }
-
-    def new_grant(self) -> Fields:
-        return {"feature": self.meter, "amount": 5, "expire_time": FAR, "max_rollover": 3, "min_rollover": 2}
-
-    @property
-    def writes(self) -> dict[str, Callable[[], Fields]]:
-        """A request of every method that writes, which is accepted as it is."""
-        tenant, request_id = {"id": self.slug}, str(uuid.uuid4())
-        amounts = [{"meter": self.meter, "amount": 1}]
-        static = {"value": {"static": {"number_value": 1}}, "reason": "why"}
-        return {
-            "TenantService/CreateTenant": lambda: {"slug": f"t-{uuid.uuid4().hex[:20]}", "request_id": request_id},
-            "TenantService/SuspendTenant": lambda: {**tenant, "reason": "why"},
-            "TenantService/ResumeTenant": lambda: tenant,
-            "TenantService/MigrateTenantPlan": lambda: {
-                **tenant, "plan_id": self.plan, "over_limit_policy": "OVER_LIMIT_POLICY_GRACE", "grace_until": FAR,
-                "request_id": request_id,
-            },
-            "PlanService/CreateFeature": lambda: {"feature": self.new_feature("BOOLEAN", unique("f"))},
-            "PlanService/UpdateFeature": lambda: {"id": self.meter, "feature": self.new_feature("METERED", self.meter)},
-            "PlanService/CreatePlan": lambda: {"plan": self.new_plan(unique("plan"))},
-            "PlanService/UpdatePlan": lambda: {"id": self.plan, "plan": self.new_plan(self.plan)},
-            "PlanService/SetPlanListed": lambda: {"id": self.plan, "listed": False},
-            "PlanService/PublishPlan": lambda: {"id": self.plan},
-            "PlanService/ArchivePlan": lambda: {"id": self.archived, "version": 1},
-            "EntitlementService/SetOverride": lambda: {**tenant, "feature": self.static, "override": static},
-            "EntitlementService/ClearOverride": lambda: {**tenant, "feature": self.gauge, "reason": "why"},
-            "EntitlementService/CreateGrant": lambda: {**tenant, "grant": self.new_grant(), "request_id": request_id},
-            "EntitlementService/VoidGrant": lambda: {**tenant, "grant_id": self.grant, "reason": "why"},
-            "QuotaService/Lease": lambda: {**tenant, "asks": [{"meter": self.meter, "want": 1, "need": 1}]},
-            "QuotaService/Return": lambda: {
-                **tenant, "meter": self.meter, "amount": 1, "period_start": self.period
-            },
-            "QuotaService/Allocate": lambda: {**tenant, "amounts": amounts, "request_id": request_id},
-            "QuotaService/Commit": lambda: {**tenant, "allocation_id": self.allocation, "amounts": amounts},
-            "QuotaService/Release": lambda: {**tenant, "allocation_id": self.allocation},
-            "QuotaService/AdjustGauge": lambda: {**tenant, "gauge": self.gauge, "delta": 1, "key": request_id},
-            "QuotaService/ReportGauge": lambda: {**tenant, "gauge": "users", "level": 1, "version": 1},
-            "OperationService/CancelOperation": lambda: {**tenant, "operation_id": self.operation},
-        }  # fmt: skip
-
-    @property
-    def reads(self) -> dict[str, Fields]:
-        """A request of every method that reads, about what the writes concern."""
-        tenant = {"id": self.slug}
-        checks = [{"id": self.slug, "feature": feature, "amount": 1} for feature in self.features.values()]
-        return {
-            "TenantService/GetTenant": tenant,
-            "TenantService/ListTenants": {"page_size": 1000},
-            "TenantService/ResolveTenant": {"slug": self.slug},
-            "PlanService/GetFeature": {"id": self.meter},
-            "PlanService/ListFeatures": {"page_size": 1000},
-            "PlanService/GetPlan": {"id": self.plan, "version": 1},
-            "PlanService/ListPlans": {"plan_id": self.plan, "all_versions": True},
-            "PlanService/DiffPlanVersions": {
-                "id": "basic",
-                "version": 1,
-                "to_plan_id": self.plan,
-                "to_version": 1,
-            },
-            "EntitlementService/GetEntitlements": tenant,
-            "EntitlementService/CheckEntitlement": {**tenant, "feature": self.meter},
-            "EntitlementService/BatchCheckEntitlements": {"checks": checks},
-            "EntitlementService/ExplainEntitlement": {**tenant, "feature": self.meter},
-            "EntitlementService/ListOverrides": tenant,
-            "EntitlementService/ListGrants": tenant,
-            "EntitlementService/ListEntitlementChanges": {**tenant, "page_size": 1000},
-            "OperationService/ListOperations": {**tenant, "page_size": 1000},
-        }
-
-    async def write(self, name: str, request: Message) -> bool:
-        """Sends the request, and returns whether it was accepted. It must be accepted or refused, and never fail."""
-        try:
-            answer = await self.send(descriptor(f"{PACKAGE}.{name}"), request)
-        except grpc.aio.AioRpcError as error:
-            if error.code() not in REFUSED:
-                raise AssertionError(f"{name} failed on {request!r}") from error
-            return False
-        await self._carry_on(name, answer)
-        return True
-
-    async def _carry_on(self, name: str, answer: Any) -> None:
-        """What a worker and other callers do next, so that the next request finds its tenant as it was."""
-        match name.partition("/")[2]:
-            case "SuspendTenant":
-                await self.ask("TenantService/ResumeTenant", id=self.slug)
-            case "MigrateTenantPlan" if answer.name:
-                _, tenant, _, self.operation = answer.name.split("/")
-                ended = await self._executor.run(TenantId(uuid.UUID(tenant)), uuid.UUID(self.operation))
-                assert ended is None or ended.done, ended
-            case "CreateGrant":
-                self.grant = answer.id
-            case "Commit" | "Release":
-                await self.reserve()
-
-    async def read_everything(self, after: str) -> None:
-        """Asks every method that reads. `after` names the write before it, for a failure."""
-        own = {"id": self.slug, "operation_id": self.operation}
-        reads = {**self.reads, **{f"OperationService/{name}": own for name in OF_OPERATIONS}}
-        answers = [self.ask(name, **fields) for name, fields in reads.items()]
-        for name, answer in zip(reads, await asyncio.gather(*answers, return_exceptions=True), strict=True):
-            if isinstance(answer, BaseException):
-                raise AssertionError(f"{name} failed after {after}") from answer
-
-    async def watch_everything(self) -> None:
-        """Reads what each watch says of everything there is, from its beginning."""
-        for name in ("TenantService/WatchTenants", "EntitlementService/WatchEntitlements"):
-            method = descriptor(f"{PACKAGE}.{name}")
-            for start in ("snapshot", "earliest"):
-                call = self.send(method, self.request(method, {start: True}))
-                async for message in call:
-                    assert message.WhichOneof("event") != "error", message
-                    if message.checkpoint.caught_up:
-                        break
-                call.cancel()
 
 
 @pytest.fixture
