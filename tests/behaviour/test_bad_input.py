@@ -9,6 +9,7 @@ from typing import Any
 
 import grpc
 import pytest
+from grpc_health.v1 import health_pb2
 
 from tests.fixtures.mesh import AUTH, TENANTS, Mesh, World
 from tests.hostile import HostileClient
@@ -167,3 +168,13 @@ async def test_unknown_methods(mesh: Mesh) -> None:
             with pytest.raises(grpc.aio.AioRpcError) as caught:
                 await raw(channel, f"/{TENANTS}/Nothing", b"")
         assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
+
+
+async def test_the_health_of_all_services_is_listed_without_a_credential(mesh: Mesh) -> None:
+    untyped: Any = health_pb2  # its type stubs are older than the method
+    for target in (mesh.tenant_target, mesh.auth_target, mesh.edge_target):
+        async with grpc.aio.insecure_channel(target) as channel:
+            body = await raw(channel, "/grpc.health.v1.Health/List", b"")
+        listed = untyped.HealthListResponse.FromString(body).statuses
+        assert listed[""].status == health_pb2.HealthCheckResponse.SERVING
+        assert any(name.startswith("tenantmesh.") for name in listed)
