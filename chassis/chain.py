@@ -33,7 +33,7 @@ from tenantmesh.runtime.settings import split_address
 from tenantmesh.runtime.telemetry import Telemetry
 from tenantmesh.runtime.telemetry.spans import CallSpans
 
-__all__ = ["make_chain", "make_mesh", "make_ports", "mesh_tls"]
+__all__ = ["call_spans", "make_chain", "make_mesh", "make_ports", "mesh_tls"]
 
 
 def make_chain(services: Iterable[ServiceDescriptor], ports: ChainPorts, settings: ServiceSettings) -> Chain:
