@@ -83,7 +83,7 @@ MAKERS: dict[str, Callable[[Path], Sequence[Capability]]] = {
 }
 
 
-@pytest.fixture(params=SERVICES)
+@pytest.fixture(params=sorted(path.name for path in ROOT.glob("*_svc")))
 async def service(request: pytest.FixtureRequest) -> str:
     """The name of a service. Capabilities are made on a running loop, as in a process."""
     return str(request.param)

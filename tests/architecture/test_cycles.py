@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ("interceptors", "runtime", "chassis", "tenant_svc", "auth_svc", "deploy")
+from tests.architecture.test_layout import PACKAGES, ROOT
+
 PREFIX = "tenantmesh."
 
 Imports = Mapping[str, set[str]]

@@ -11,9 +11,8 @@ import pytest
 
 from tenantmesh.interceptors.keys import peer_key, tenant_key
 from tenantmesh.interceptors.tenants import TenantId
+from tests.architecture.test_layout import PACKAGES, ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ("interceptors", "runtime", "chassis", "tenant_svc", "auth_svc", "deploy")
 BUILDER = ROOT / "interceptors" / "keys.py"
 PREFIX = "tm:"
 TENANT = TenantId(uuid.UUID("0199c0de-0000-7000-8000-000000000001"))

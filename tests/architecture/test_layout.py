@@ -6,10 +6,13 @@ import ast
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tenantmesh.interceptors.chain import LINKS
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("interceptors", "runtime", "chassis", "tenant_svc", "auth_svc", "deploy", "tooling")
@@ -52,6 +55,18 @@ def test_layers_are_kept() -> None:
         cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout
+
+
+def test_every_package_is_examined() -> None:
+    found = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"tests"}
+    assert set(PACKAGES) == found, "add the package to PACKAGES, from which the tests of this folder take theirs"
+
+
+def test_every_link_is_independent_of_the_others() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    (links,) = (each["modules"] for each in contracts if each["name"].startswith("links know ports"))
+    written = {path.stem for path in (ROOT / "interceptors" / "links").glob("*.py")} & {row.name for row in LINKS}
+    assert sorted(links) == sorted(f"tenantmesh.interceptors.links.{name}" for name in written)
 
 
 def test_no_module_is_a_drawer() -> None:

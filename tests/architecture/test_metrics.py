@@ -12,6 +12,7 @@ import pytest
 from tenantmesh.auth_svc.app import build as build_auth
 from tenantmesh.auth_svc.settings import AuthSettings
 from tenantmesh.chassis.jobs.settings import WorkerSettings
+from tenantmesh.deploy.stack.programs.table import python_programs
 from tenantmesh.runtime.server import Application
 from tenantmesh.runtime.settings import ProcessSettings
 from tenantmesh.runtime.telemetry import Telemetry
@@ -32,7 +33,7 @@ Process = tuple[type[ProcessSettings], Callable[..., Awaitable[Application | Wor
 PROCESSES: dict[str, Process] = {
     "tenant_svc": (TenantSettings, build_tenant),
     "auth_svc": (AuthSettings, build_auth),
-    "worker": (WorkerSettings, build_worker),
+    "tenant_worker": (WorkerSettings, build_worker),
 }
 
 
@@ -44,6 +45,10 @@ def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pytest.Monke
     monkeypatch.setenv("TENANTMESH_REDIS_URL", "redis://127.0.0.1:1/0")
     monkeypatch.setenv("TENANTMESH_MESH_CREDENTIAL", "tmk_0000000000000000")
     return monkeypatch
+
+
+def test_every_process_is_examined() -> None:
+    assert set(PROCESSES) == {program.name for program in python_programs()}
 
 
 async def metrics_of(process: str, tmp_path: Path, environment: pytest.MonkeyPatch) -> dict[str, set[str]]:

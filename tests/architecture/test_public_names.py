@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ("interceptors", "runtime", "chassis", "tenant_svc", "auth_svc", "deploy", "tooling")
+from tests.architecture.test_layout import PACKAGES, ROOT
+
 READERS = (*PACKAGES, "tests")
 FOR_ADOPTERS = "tenantmesh.interceptors"
 """The facade of the library, whose names are used elsewhere."""

@@ -9,10 +9,17 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
 from tenantmesh.auth_svc.settings import AuthSettings
+from tenantmesh.deploy.stack.programs.service import ServiceProgram
+from tenantmesh.deploy.stack.programs.table import PROGRAMS
 from tenantmesh.runtime.settings import wrong_settings
 from tenantmesh.tenant_svc.settings import TenantSettings
 
 SERVICES: tuple[type[Any], ...] = (TenantSettings, AuthSettings)
+
+
+def test_every_service_is_examined() -> None:
+    modules = {program.module for program in PROGRAMS if isinstance(program, ServiceProgram)}
+    assert {service.__module__ for service in SERVICES} == {f"{module}.settings" for module in modules}
 
 
 @pytest.fixture
