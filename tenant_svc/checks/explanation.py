@@ -12,7 +12,7 @@ from tenantmesh.tenant_svc.entitlements.entitlement import Effective, Source, Te
 from tenantmesh.tenant_svc.entitlements.standing import Usage
 from tenantmesh.tenant_svc.features.wording import amount_words, moment_words, unit_words, value_words
 from tenantmesh.tenant_svc.overrides.overrides import override_words
-from tenantmesh.tenant_svc.readers import Reader
+from tenantmesh.tenant_svc.viewers import Viewer
 
 __all__ = ["steps"]
 
@@ -24,15 +24,15 @@ _REASONS = {
 }
 
 
-def steps(entitlements: TenantEntitlements, decision: Decision, reader: Reader) -> list[str]:
-    """Return the sentences for the reader. The last one is the decision."""
+def steps(entitlements: TenantEntitlements, decision: Decision, viewer: Viewer) -> list[str]:
+    """Return the sentences for the viewer. The last one is the decision."""
     entitled = decision.entitlement
     found = [
         *_state(entitlements),
         _plan(entitlements, entitled),
         *_rollout(entitlements, entitled),
         *_grace(entitlements, entitled),
-        *_override(entitled, reader),
+        *_override(entitled, viewer),
         *_available_in(entitled),
         *_grants(entitled),
     ]
@@ -93,9 +93,9 @@ def _grace(entitlements: TenantEntitlements, entitled: Effective) -> Iterator[st
         )
 
 
-def _override(entitled: Effective, reader: Reader) -> Iterator[str]:
+def _override(entitled: Effective, viewer: Viewer) -> Iterator[str]:
     if entitled.override is not None:
-        reason = reader.note(entitled.override.reason)
+        reason = viewer.note(entitled.override.reason)
         why = f" Its reason: {reason}" if reason else ""
         yield f"An override for this tenant sets {override_words(entitled.override, entitled.feature)} instead.{why}"
 

@@ -16,7 +16,7 @@ from tenantmesh.tenant_svc.entitlements.mapping import entitlement_message
 from tenantmesh.tenant_svc.entitlements.standing import Standing
 from tenantmesh.tenant_svc.grants.mapping import grant_message
 from tenantmesh.tenant_svc.history.mapping import change_message
-from tenantmesh.tenant_svc.readers import Reader
+from tenantmesh.tenant_svc.viewers import Viewer
 
 __all__ = ["BATCH_BYTES", "check_of", "decision_message", "explanation_message", "result_messages"]
 
@@ -59,13 +59,13 @@ def result_messages(answers: Sequence[tuple[Standing, Decision] | MeshError]) ->
     return results
 
 
-def explanation_message(explanation: Explanation, reader: Reader) -> pb.ExplainEntitlementResponse:
+def explanation_message(explanation: Explanation, viewer: Viewer) -> pb.ExplainEntitlementResponse:
     """Return a decision with its explanation."""
     return pb.ExplainEntitlementResponse(
         decision=decision_message(explanation.decision),
-        steps=steps(explanation.standing.entitlements, explanation.decision, reader),
-        grants=[grant_message(grant, reader) for grant in explanation.grants],
-        recent_changes=[change_message(event, reader) for event in explanation.recent],
+        steps=steps(explanation.standing.entitlements, explanation.decision, viewer),
+        grants=[grant_message(grant, viewer) for grant in explanation.grants],
+        recent_changes=[change_message(event, viewer) for event in explanation.recent],
     )
 
 

@@ -9,7 +9,7 @@ from tenantmesh.interceptors import current_call
 from tenantmesh.tenant.v1 import entitlement_service_pb2 as pb
 from tenantmesh.tenant_svc.checks import mapping
 from tenantmesh.tenant_svc.checks.checks import Checks
-from tenantmesh.tenant_svc.readers import Reader
+from tenantmesh.tenant_svc.viewers import Viewer
 
 __all__ = ["CheckServicer"]
 
@@ -43,6 +43,6 @@ class CheckServicer:
     ) -> pb.ExplainEntitlementResponse:
         """Explain whether the tenant may use a feature."""
         call = current_call()
-        reader = Reader.of(call.caller)
-        found = await self._checks.explain(call.tenant_id, request.feature, every_plan=reader.every_plan)
-        return mapping.explanation_message(found, reader)
+        viewer = Viewer.of(call.caller)
+        found = await self._checks.explain(call.tenant_id, request.feature, every_plan=viewer.every_plan)
+        return mapping.explanation_message(found, viewer)

@@ -6,12 +6,12 @@ from tenantmesh.chassis.moments import moment, timestamp
 from tenantmesh.tenant.v1 import entitlement_pb2
 from tenantmesh.tenant_svc.grants.listing import ListedGrant
 from tenantmesh.tenant_svc.grants.rules import GrantDraft
-from tenantmesh.tenant_svc.readers import Reader
+from tenantmesh.tenant_svc.viewers import Viewer
 
 __all__ = ["grant_draft", "grant_message"]
 
 
-def grant_message(listed: ListedGrant, reader: Reader) -> entitlement_pb2.Grant:
+def grant_message(listed: ListedGrant, viewer: Viewer) -> entitlement_pb2.Grant:
     """Return the grant as callers see it."""
     grant = listed.grant
     return entitlement_pb2.Grant(
@@ -23,7 +23,7 @@ def grant_message(listed: ListedGrant, reader: Reader) -> entitlement_pb2.Grant:
         expire_time=None if grant.expire_time is None else timestamp(grant.expire_time),
         max_rollover=grant.max_rollover,
         min_rollover=grant.min_rollover,
-        reason=reader.note(grant.reason),
+        reason=viewer.note(grant.reason),
         remaining=listed.remaining,
         void_time=None if grant.void_time is None else timestamp(grant.void_time),
         create_time=timestamp(grant.create_time),

@@ -10,7 +10,7 @@ from tenantmesh.policy.v1.watch_pb2 import Checkpoint
 from tenantmesh.tenant.v1 import entitlement_pb2
 from tenantmesh.tenant.v1 import entitlement_service_pb2 as pb
 from tenantmesh.tenant_svc.history.event import ChangeType, EntitlementEvent
-from tenantmesh.tenant_svc.readers import Reader
+from tenantmesh.tenant_svc.viewers import Viewer
 
 __all__ = ["change_message", "error_message", "event_message"]
 
@@ -19,21 +19,21 @@ _CHANGES = {
 }
 
 
-def change_message(event: EntitlementEvent, reader: Reader) -> entitlement_pb2.EntitlementChange:
-    """Return an entry of the history, for the reader."""
+def change_message(event: EntitlementEvent, viewer: Viewer) -> entitlement_pb2.EntitlementChange:
+    """Return an entry of the history, for the viewer."""
     return entitlement_pb2.EntitlementChange(
         position=event.position,
         type=_CHANGES[event.type],
         feature=event.feature,
-        actor=reader.note(event.actor),
-        reason=reader.note(event.reason),
+        actor=viewer.note(event.actor),
+        reason=viewer.note(event.reason),
         before=event.before,
         after=event.after,
         create_time=timestamp(event.create_time),
     )
 
 
-def event_message(change: Change[EntitlementEvent], reader: Reader) -> pb.WatchEntitlementsResponse:
+def event_message(change: Change[EntitlementEvent], viewer: Viewer) -> pb.WatchEntitlementsResponse:
     """Return one message of a stream: an event, or a checkpoint."""
     event = change.event
     if event is None:
@@ -41,7 +41,7 @@ def event_message(change: Change[EntitlementEvent], reader: Reader) -> pb.WatchE
         return pb.WatchEntitlementsResponse(checkpoint=checkpoint, cursor=change.cursor)
     result = pb.EntitlementEvent(
         tenant_id="" if event.tenant_id is None else str(event.tenant_id),
-        change=change_message(event, reader),
+        change=change_message(event, viewer),
         plan_id=event.plan_id,
         plan_version=event.plan_version,
     )

@@ -14,7 +14,7 @@ from tenantmesh.tenant.v1 import entitlement_service_pb2 as pb
 from tenantmesh.tenant_svc.history.event import EntitlementEvent
 from tenantmesh.tenant_svc.history.history import History
 from tenantmesh.tenant_svc.history.mapping import change_message, error_message, event_message
-from tenantmesh.tenant_svc.readers import Reader
+from tenantmesh.tenant_svc.viewers import Viewer
 
 __all__ = ["HistoryServicer"]
 
@@ -34,11 +34,11 @@ class HistoryServicer:
     ) -> pb.ListEntitlementChangesResponse:
         """Return a page of the history."""
         call = current_call()
-        reader = Reader.of(call.caller)
+        viewer = Viewer.of(call.caller)
         page = await self._history.page(
-            call.tenant_id, request.page_size, request.page_token, every_plan=reader.every_plan
+            call.tenant_id, request.page_size, request.page_token, every_plan=viewer.every_plan
         )
-        changes, next_token = page.as_messages(partial(change_message, reader=reader))
+        changes, next_token = page.as_messages(partial(change_message, viewer=viewer))
         return pb.ListEntitlementChangesResponse(changes=changes, next_page_token=next_token)
 
     async def WatchEntitlements(
@@ -46,7 +46,7 @@ class HistoryServicer:
     ) -> AsyncIterator[pb.WatchEntitlementsResponse]:
         """Stream the changes of entitlements."""
         changes = self._watch.follow(start_of(request, request.WhichOneof("start")))
-        message_of = partial(event_message, reader=Reader.of(current_call().caller))
+        message_of = partial(event_message, viewer=Viewer.of(current_call().caller))
         async with aclosing(streamed(changes, message_of, error_message)) as messages:
             async for message in messages:
                 yield message

@@ -13,7 +13,7 @@ from tenantmesh.interceptors.errors import MeshError
 from tenantmesh.tenant.v1 import operation_pb2
 from tenantmesh.tenant_svc.operations.operation import Failure, Operation, OperationState
 from tenantmesh.tenant_svc.operations.operations import LONGEST_WAIT
-from tenantmesh.tenant_svc.readers import Reader
+from tenantmesh.tenant_svc.viewers import Viewer
 
 __all__ = ["OperationMessages", "operation_message", "seconds_of", "state_value"]
 
@@ -24,8 +24,8 @@ _STATES = {state: operation_pb2.OperationState.Value(f"OPERATION_STATE_{state.va
 class OperationMessages(Protocol):
     """The messages of the operations of one type. The capability that carries them out provides them."""
 
-    def metadata(self, operation: Operation, reader: Reader) -> Message:
-        """Must return the operation's progress, for the reader."""
+    def metadata(self, operation: Operation, viewer: Viewer) -> Message:
+        """Must return the operation's progress, for the viewer."""
         ...
 
     def response(self, operation: Operation) -> Message:
@@ -46,16 +46,16 @@ def seconds_of(timeout: Duration | None) -> float:
 
 
 def operation_message(
-    operation: Operation, messages: OperationMessages | None, reader: Reader
+    operation: Operation, messages: OperationMessages | None, viewer: Viewer
 ) -> operations_pb2.Operation:
-    """Return the operation as the reader sees it.
+    """Return the operation as the viewer sees it.
 
     `messages` of its type are None while a newer process makes operations that this one does not know: then the answer
     has neither metadata nor response.
     """
     message = operations_pb2.Operation(name=operation.name, done=operation.done)
     if messages is not None:
-        message.metadata.Pack(messages.metadata(operation, reader))
+        message.metadata.Pack(messages.metadata(operation, viewer))
     if operation.error is not None:
         message.error.CopyFrom(_status(operation.error))
     elif operation.result is not None and messages is not None:

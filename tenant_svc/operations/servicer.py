@@ -12,7 +12,7 @@ from tenantmesh.tenant.v1 import operation_service_pb2 as pb
 from tenantmesh.tenant_svc.operations.mapping import OperationMessages, operation_message, seconds_of
 from tenantmesh.tenant_svc.operations.operation import Operation
 from tenantmesh.tenant_svc.operations.operations import Operations
-from tenantmesh.tenant_svc.readers import Reader
+from tenantmesh.tenant_svc.viewers import Viewer
 
 __all__ = ["OperationServicer"]
 
@@ -58,4 +58,4 @@ class OperationServicer:
 
     def _message(self, operation: Operation) -> OperationMessage:
         """Return the operation as the caller sees it."""
-        return operation_message(operation, self._messages.get(operation.type), Reader.of(current_call().caller))
+        return operation_message(operation, self._messages.get(operation.type), Viewer.of(current_call().caller))

@@ -8,17 +8,17 @@ from tenantmesh.tenant.v1 import entitlement_service_pb2 as pb
 from tenantmesh.tenant_svc.entitlements.entitlement import Override
 from tenantmesh.tenant_svc.features.mapping import value_message, value_of
 from tenantmesh.tenant_svc.overrides.rules import OverrideDraft
-from tenantmesh.tenant_svc.readers import Reader
+from tenantmesh.tenant_svc.viewers import Viewer
 
 __all__ = ["override_draft", "override_message"]
 
 
-def override_message(override: Override, reader: Reader) -> entitlement_pb2.Override:
+def override_message(override: Override, viewer: Viewer) -> entitlement_pb2.Override:
     """Return the override as callers see it."""
     return entitlement_pb2.Override(
         feature=override.feature,
         value=value_message(override.value),
-        reason=reader.note(override.reason),
+        reason=viewer.note(override.reason),
         expire_time=None if override.expire_time is None else timestamp(override.expire_time),
         create_time=timestamp(override.create_time),
     )

@@ -10,7 +10,7 @@ from tenantmesh.tenant.v1 import entitlement_pb2
 from tenantmesh.tenant.v1 import entitlement_service_pb2 as pb
 from tenantmesh.tenant_svc.overrides.mapping import override_draft, override_message
 from tenantmesh.tenant_svc.overrides.overrides import Overrides
-from tenantmesh.tenant_svc.readers import Reader
+from tenantmesh.tenant_svc.viewers import Viewer
 
 __all__ = ["OverrideServicer"]
 
@@ -28,14 +28,14 @@ class OverrideServicer:
         """Return a page of the tenant's overrides."""
         call = current_call()
         page = await self._overrides.page(call.tenant_id, request.page_size, request.page_token)
-        overrides, next_token = page.as_messages(partial(override_message, reader=Reader.of(call.caller)))
+        overrides, next_token = page.as_messages(partial(override_message, viewer=Viewer.of(call.caller)))
         return pb.ListOverridesResponse(overrides=overrides, next_page_token=next_token)
 
     async def SetOverride(self, request: pb.SetOverrideRequest, _context: _Context) -> entitlement_pb2.Override:
         """Replace the plan's value of a feature."""
         call = current_call()
         stored = await self._overrides.set(call.tenant_id, override_draft(request), call.caller.credential_id)
-        return override_message(stored, Reader.of(call.caller))
+        return override_message(stored, Viewer.of(call.caller))
 
     async def ClearOverride(self, request: pb.ClearOverrideRequest, _context: _Context) -> pb.ClearOverrideResponse:
         """Delete an override, so that the plan's value holds again."""

@@ -10,9 +10,9 @@ from tenantmesh.tenant_svc.entitlements.entitlement import OverLimitPolicy
 from tenantmesh.tenant_svc.operations.mapping import OperationMessages, state_value
 from tenantmesh.tenant_svc.operations.operation import Operation
 from tenantmesh.tenant_svc.plan_changes.plan_change import NewPlanChange, OverLimit, PlanChange, Timing
-from tenantmesh.tenant_svc.readers import Reader
 from tenantmesh.tenant_svc.tenants.mapping import tenant_message
 from tenantmesh.tenant_svc.tenants.tenant import Tenant
+from tenantmesh.tenant_svc.viewers import Viewer
 
 __all__ = ["PlanChangeMessages", "plan_change_of"]
 
@@ -42,7 +42,7 @@ def plan_change_of(request: pb.MigrateTenantPlanRequest) -> NewPlanChange:
 class PlanChangeMessages(OperationMessages):
     """See OperationMessages."""
 
-    def metadata(self, operation: Operation, reader: Reader) -> Message:
+    def metadata(self, operation: Operation, viewer: Viewer) -> Message:
         """See OperationMessages. Users do not see which credential has cancelled it."""
         change = PlanChange.of(operation)
         return pb.MigrateTenantPlanMetadata(
@@ -56,13 +56,13 @@ class PlanChangeMessages(OperationMessages):
             over_limits=[_over_limit(over) for over in change.over_limits],
             create_time=timestamp(operation.create_time),
             end_time=None if operation.end_time is None else timestamp(operation.end_time),
-            cancelled_by=reader.note(operation.cancelled_by),
+            cancelled_by=viewer.note(operation.cancelled_by),
         )
 
     def response(self, operation: Operation) -> Message:
         """See OperationMessages: the tenant on its new plan."""
         tenant = Tenant.from_json(operation.tenant_id, operation.result or {})
-        return tenant_message(tenant, Reader(notes=False, every_plan=False))  # a result has no notes
+        return tenant_message(tenant, Viewer(notes=False, every_plan=False))  # a result has no notes
 
 
 def _over_limit(over: OverLimit) -> pb.OverLimit:

@@ -12,7 +12,7 @@ from tenantmesh.tenant.v1 import tenant_service_pb2 as pb
 from tenantmesh.tenant_svc.operations.mapping import operation_message
 from tenantmesh.tenant_svc.plan_changes.mapping import PlanChangeMessages, plan_change_of
 from tenantmesh.tenant_svc.plan_changes.plan_changes import PlanChanges, Request
-from tenantmesh.tenant_svc.readers import Reader
+from tenantmesh.tenant_svc.viewers import Viewer
 
 __all__ = ["PlanChangeServicer"]
 
@@ -33,4 +33,4 @@ class PlanChangeServicer:
         asked = Request(plan_change_of(request), call.caller.credential_id, key, request.etag)
         begin = self._plan_changes.validate if request.validate_only else self._plan_changes.start
         operation = await begin(call.tenant_id, asked)
-        return operation_message(operation, PlanChangeMessages(), Reader.of(call.caller))
+        return operation_message(operation, PlanChangeMessages(), Viewer.of(call.caller))

@@ -9,9 +9,9 @@ from tenantmesh.interceptors.servers.status import to_status
 from tenantmesh.interceptors.tenants import TenantState
 from tenantmesh.policy.v1.watch_pb2 import Checkpoint
 from tenantmesh.tenant.v1 import tenant_pb2, tenant_service_pb2
-from tenantmesh.tenant_svc.readers import Reader
 from tenantmesh.tenant_svc.tenants.events import EventType, TenantEvent
 from tenantmesh.tenant_svc.tenants.tenant import NewTenant, Suspension, Tenant
+from tenantmesh.tenant_svc.viewers import Viewer
 
 __all__ = ["draft_message", "error_message", "event_message", "tenant_message"]
 
@@ -19,8 +19,8 @@ _STATES = {state: tenant_pb2.TenantState.Value(f"TENANT_STATE_{state.value}") fo
 _TYPES = {kind: tenant_service_pb2.TenantEventType.Value(f"TENANT_EVENT_TYPE_{kind.value}") for kind in EventType}
 
 
-def tenant_message(tenant: Tenant, reader: Reader) -> tenant_pb2.Tenant:
-    """Return the tenant as the reader sees it. Users see no reasons of operators."""
+def tenant_message(tenant: Tenant, viewer: Viewer) -> tenant_pb2.Tenant:
+    """Return the tenant as the viewer sees it. Users see no reasons of operators."""
     return tenant_pb2.Tenant(
         id=str(tenant.id),
         slug=tenant.slug,
@@ -31,7 +31,7 @@ def tenant_message(tenant: Tenant, reader: Reader) -> tenant_pb2.Tenant:
         create_time=timestamp(tenant.create_time),
         update_time=timestamp(tenant.update_time),
         etag=tenant.etag,
-        suspension=_suspension(tenant.suspension) if reader.notes and tenant.suspension is not None else None,
+        suspension=_suspension(tenant.suspension) if viewer.notes and tenant.suspension is not None else None,
     )
 
 
@@ -52,13 +52,13 @@ def draft_message(new: NewTenant) -> tenant_pb2.Tenant:
     )
 
 
-def event_message(change: Change[TenantEvent], reader: Reader) -> tenant_service_pb2.WatchTenantsResponse:
+def event_message(change: Change[TenantEvent], viewer: Viewer) -> tenant_service_pb2.WatchTenantsResponse:
     """Return one message of a stream: an event, or a checkpoint."""
     event = change.event
     if event is None:
         checkpoint = Checkpoint(caught_up=change.caught_up)
         return tenant_service_pb2.WatchTenantsResponse(checkpoint=checkpoint, cursor=change.cursor)
-    result = tenant_service_pb2.TenantEvent(type=_TYPES[event.type], tenant=tenant_message(event.tenant, reader))
+    result = tenant_service_pb2.TenantEvent(type=_TYPES[event.type], tenant=tenant_message(event.tenant, viewer))
     return tenant_service_pb2.WatchTenantsResponse(result=result, cursor=change.cursor)
 
 

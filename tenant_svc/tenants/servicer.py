@@ -15,11 +15,11 @@ from tenantmesh.interceptors.errors import FieldViolation, InvalidArgument
 from tenantmesh.interceptors.tenants import no_such_tenant, parse_tenant_id
 from tenantmesh.tenant.v1 import tenant_service_pb2 as pb
 from tenantmesh.tenant.v1.tenant_pb2 import Tenant as TenantMessage
-from tenantmesh.tenant_svc.readers import Reader
 from tenantmesh.tenant_svc.tenants.events import TenantEvent
 from tenantmesh.tenant_svc.tenants.mapping import draft_message, error_message, event_message, tenant_message
 from tenantmesh.tenant_svc.tenants.tenant import NewTenant, Tenant, checked_reason
 from tenantmesh.tenant_svc.tenants.tenants import Tenants
+from tenantmesh.tenant_svc.viewers import Viewer
 
 __all__ = ["TenantServicer"]
 
@@ -83,7 +83,7 @@ class TenantServicer:
     ) -> AsyncIterator[pb.WatchTenantsResponse]:
         """Stream the events of tenants."""
         changes = self._watch.follow(start_of(request, request.WhichOneof("start")))
-        message_of = partial(event_message, reader=Reader.of(current_call().caller))
+        message_of = partial(event_message, viewer=Viewer.of(current_call().caller))
         async with aclosing(streamed(changes, message_of, error_message)) as messages:
             async for message in messages:
                 yield message
@@ -91,4 +91,4 @@ class TenantServicer:
 
 def _message(tenant: Tenant) -> TenantMessage:
     """Return the tenant as the caller sees it."""
-    return tenant_message(tenant, Reader.of(current_call().caller))
+    return tenant_message(tenant, Viewer.of(current_call().caller))

@@ -27,9 +27,9 @@ from tenantmesh.tenant_svc.grants.rules import GrantDraft
 from tenantmesh.tenant_svc.history.history import History
 from tenantmesh.tenant_svc.overrides.overrides import Overrides
 from tenantmesh.tenant_svc.overrides.rules import OverrideDraft
-from tenantmesh.tenant_svc.readers import Reader
 from tenantmesh.tenant_svc.tenants.tenant import Tenant
 from tenantmesh.tenant_svc.tenants.tenants import Tenants
+from tenantmesh.tenant_svc.viewers import Viewer
 from tests.fixtures.engines import WorkerDatabase
 from tests.integration.tenant_svc.stage import new_tenant
 
@@ -186,7 +186,7 @@ def grant_draft(amount: int = 100, feature: str = METER, **fields: Any) -> Grant
 
 def told_steps(explanation: Explanation) -> list[str]:
     """The sentences for an operator."""
-    return steps(explanation.standing.entitlements, explanation.decision, Reader(notes=True, every_plan=True))
+    return steps(explanation.standing.entitlements, explanation.decision, Viewer(notes=True, every_plan=True))
 
 
 def decided(answer: tuple[Standing, Decision] | MeshError) -> Decision:

@@ -1,4 +1,4 @@
-"""A joined servicer has every method of its service, each from one part; a reader sees what it may."""
+"""A joined servicer has every method of its service, each from one part; a viewer sees what it may."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from tenantmesh.chassis.servicers import JoinedServicer
 from tenantmesh.interceptors.caller import Caller, CallerKind
 from tenantmesh.tenant.v1 import operation_service_pb2
-from tenantmesh.tenant_svc.readers import Reader
+from tenantmesh.tenant_svc.viewers import Viewer
 
 SERVICE = operation_service_pb2.DESCRIPTOR.services_by_name["OperationService"]
 
@@ -45,5 +45,5 @@ def test_a_method_that_no_part_or_two_define_is_an_error(parts: tuple[object, ..
     [(CallerKind.USER, "", False), (CallerKind.SERVICE, "unpaid", False), (CallerKind.OPERATOR, "unpaid", True)],
 )
 def test_users_read_no_notes_and_operators_read_every_plan(kind: CallerKind, note: str, every_plan: bool) -> None:
-    reader = Reader.of(Caller(kind, "somebody"))
-    assert (reader.note("unpaid"), reader.every_plan) == (note, every_plan)
+    viewer = Viewer.of(Caller(kind, "somebody"))
+    assert (viewer.note("unpaid"), viewer.every_plan) == (note, every_plan)

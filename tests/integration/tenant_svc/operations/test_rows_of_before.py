@@ -27,9 +27,9 @@ from tenantmesh.tenant_svc.operations.operations import Operations
 from tenantmesh.tenant_svc.plan_changes.executor import PlanChangeExecutor
 from tenantmesh.tenant_svc.plan_changes.mapping import PlanChangeMessages
 from tenantmesh.tenant_svc.plan_changes.plan_change import PLAN_CHANGE, OverLimit, PlanChange, PlanPin
-from tenantmesh.tenant_svc.readers import Reader
 from tenantmesh.tenant_svc.schema import OUTAGE
 from tenantmesh.tenant_svc.tables import metadata
+from tenantmesh.tenant_svc.viewers import Viewer
 from tests.fixtures.engines import WorkerDatabase
 from tests.integration.tenant_svc.earlier import empty_database, migrations_through, tenant_of_before
 from tests.integration.tenant_svc.stage import as_superuser
@@ -124,7 +124,7 @@ async def test_operations_of_before_are_read_and_shown(old: Old) -> None:
     ended = await operations.get(old.tenant_id, str(done))
     assert ended.result == RESULT
     assert PlanChange.of(ended).to_plan == PlanPin("basic", 1)
-    message = operation_message(ended, PlanChangeMessages(), Reader(notes=True, every_plan=True))
+    message = operation_message(ended, PlanChangeMessages(), Viewer(notes=True, every_plan=True))
     tenant = tenant_pb2.Tenant()
     assert message.response.Unpack(tenant)
     assert (tenant.id, tenant.slug, tenant.plan_id) == (str(old.tenant_id), "acme", "basic")
@@ -140,7 +140,7 @@ async def test_who_cancelled_one_of_before_is_shown_to_staff_only(old: Old, note
     cancelled = await old.row("CANCELLED", {**BEGUN, "cancelled_by": "key-of-an-operator"})
     found = await (await upgraded(old)).get(old.tenant_id, str(cancelled))
     metadata_message = pb.MigrateTenantPlanMetadata()
-    assert operation_message(found, PlanChangeMessages(), Reader(notes, False)).metadata.Unpack(metadata_message)
+    assert operation_message(found, PlanChangeMessages(), Viewer(notes, False)).metadata.Unpack(metadata_message)
     assert metadata_message.cancelled_by == ("key-of-an-operator" if notes else "")
 
 

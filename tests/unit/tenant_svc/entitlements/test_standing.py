@@ -12,7 +12,7 @@ from tenantmesh.tenant_svc.checks.explanation import steps
 from tenantmesh.tenant_svc.entitlements.entitlement import Override, effective
 from tenantmesh.tenant_svc.entitlements.standing import Spent, Standing, Usage
 from tenantmesh.tenant_svc.features.feature import FeatureValue, Period, Rollout
-from tenantmesh.tenant_svc.readers import Reader
+from tenantmesh.tenant_svc.viewers import Viewer
 from tests.unit.tenant_svc.entitlements.facts import (
     FLAG,
     NOW,
@@ -110,7 +110,7 @@ def test_nothing_is_allowed_to_a_suspended_tenant() -> None:
     assert "TENANT_SUSPENDED" in told[-1]
 
 
-OPERATOR = Reader(notes=True, every_plan=True)
+OPERATOR = Viewer(notes=True, every_plan=True)
 
 
 def explained(*, overrides: list[Override] | None = None) -> list[str]:

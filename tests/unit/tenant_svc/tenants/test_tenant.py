@@ -12,9 +12,9 @@ from tenantmesh.chassis.requests import RequestKey
 from tenantmesh.interceptors.caller import Caller, CallerKind
 from tenantmesh.interceptors.errors import InvalidArgument
 from tenantmesh.interceptors.tenants import TenantId, TenantState
-from tenantmesh.tenant_svc.readers import Reader
 from tenantmesh.tenant_svc.tenants.mapping import tenant_message
 from tenantmesh.tenant_svc.tenants.tenant import NewTenant, Suspension, Tenant, checked_reason
+from tenantmesh.tenant_svc.viewers import Viewer
 from tests.unit.chassis.event_log.stored import tenant
 
 
@@ -89,7 +89,7 @@ def test_staff_reads_why_a_tenant_is_suspended_and_users_do_not(notes: bool) -> 
     suspended = Tenant(
         TenantId(uuid.uuid4()), "acme", "Acme", "basic", 1, TenantState.SUSPENDED, now, now, 2, suspension
     )
-    message = tenant_message(suspended, Reader(notes, every_plan=notes))
+    message = tenant_message(suspended, Viewer(notes, every_plan=notes))
     assert message.HasField("suspension") is notes
     assert ("unpaid" in str(message)) is notes
     assert Tenant.from_json(suspended.id, suspended.to_json()).suspension is None, (

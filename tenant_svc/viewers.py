@@ -1,5 +1,4 @@
-"""The reader of an answer, who decides what the answer may show. Messages that hold operators' notes are made for a
-reader."""
+"""The viewer of an answer. What the answer shows depends on it, such as the notes of operators."""
 
 from __future__ import annotations
 
@@ -8,12 +7,12 @@ from dataclasses import dataclass
 from tenantmesh.interceptors import CallerKind
 from tenantmesh.interceptors.caller import Caller
 
-__all__ = ["Reader"]
+__all__ = ["Viewer"]
 
 
 @dataclass(frozen=True, slots=True)
-class Reader:
-    """The reader of an answer, by what the answer may show.
+class Viewer:
+    """The viewer of an answer, by what the answer may show.
 
     notes: operators' reasons and credentials, for operators and services. Users see none.
     every_plan: the names of plans that are neither listed nor the tenant's own, for operators alone.
@@ -23,10 +22,10 @@ class Reader:
     every_plan: bool
 
     @classmethod
-    def of(cls, caller: Caller) -> Reader:
-        """Return the caller as the reader of the answer to its call."""
+    def of(cls, caller: Caller) -> Viewer:
+        """Return the caller as the viewer of the answer to its call."""
         return cls(notes=caller.kind is not CallerKind.USER, every_plan=caller.kind is CallerKind.OPERATOR)
 
     def note(self, text: str) -> str:
-        """Return an operator's note, or the empty text where the reader may not see it."""
+        """Return an operator's note, or the empty text where the viewer may not see it."""
         return text if self.notes else ""
