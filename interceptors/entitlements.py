@@ -84,7 +84,7 @@ class Entitlements:
         if known is not None and known.enabled:
             return
         plans, unnamed = (known.available_in, known.available_in_more) if known is not None else ((), 0)
-        advice = f"Plans that have it: {in_words(plans, unnamed)}." if plans else "Ask whoever runs the mesh for it."
+        advice = f"Plans that have it: {in_words(plans, unnamed)}." if plans else "Ask the operator of the mesh for it."
         raise PermissionDenied(
             "FEATURE_NOT_IN_PLAN",
             f"The plan {self.plan_id} does not include {feature}. {advice}",

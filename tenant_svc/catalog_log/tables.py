@@ -21,7 +21,7 @@ catalog_events = catalog(
         Column("after", Text, nullable=False),
         Column("create_time", TIMESTAMP(timezone=True), nullable=False),
     ),
-    "A feature's rollout changes for every tenant at once, and says nothing about any.",
+    "A feature's rollout changes for every tenant at once, and holds no data of a tenant.",
     (TableGrant(APP_ROLE, ("SELECT",)), TableGrant(DIRECTORY_ROLE, ("SELECT", "INSERT"))),
     secret=True,
 )

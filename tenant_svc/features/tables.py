@@ -28,7 +28,7 @@ features = catalog(
         CheckConstraint("period in ('', 'HOUR', 'DAY', 'MONTH')", name="features_period_check"),
         CheckConstraint("rollout_basis_points between 0 and 10000", name="features_rollout_check"),
     ),
-    "What the products offer is the same for every tenant; who has what is written elsewhere.",
+    "The catalog is the same for every tenant. Plans and overrides say which tenant has which feature.",
     (TableGrant(APP_ROLE, ("SELECT",)), TableGrant(DIRECTORY_ROLE, ("SELECT", "INSERT", "UPDATE"))),
     secret=True,
 )

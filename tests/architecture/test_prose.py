@@ -24,18 +24,26 @@ PHRASES = re.compile(
 )
 
 
-def docstrings(path: Path) -> Iterator[tuple[str, str]]:
-    """The docstrings of a module, of its classes, functions and attributes, each with its place."""
-    for node in ast.walk(ast.parse(path.read_text())):
-        body = getattr(node, "body", None)
-        if isinstance(body, list):
-            for each in body:
-                if (
-                    isinstance(each, ast.Expr)
-                    and isinstance(each.value, ast.Constant)
-                    and isinstance(each.value.value, str)
-                ):
-                    yield f"{path.relative_to(ROOT).as_posix()}:{each.lineno}", each.value.value
+FEWEST_WORDS = 3
+"""Shorter texts are names, keys and parts of messages."""
+
+
+def sentences(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """The texts of a module that people read, each with its line: docstrings, messages to callers and operators, and
+    the output of the command line. A value in a message stands as `…`."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.JoinedStr):
+            parts = [str(each.value) if isinstance(each, ast.Constant) else "…" for each in node.values]
+            yield node.lineno, "".join(parts)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.lineno, node.value
+
+
+def texts(path: Path) -> Iterator[tuple[str, str]]:
+    """The sentences of a file, with their places."""
+    for line, text in sentences(ast.parse(path.read_text())):
+        if len(text.split()) >= FEWEST_WORDS:
+            yield f"{path.relative_to(ROOT).as_posix()}:{line}", text
 
 
 def comments(path: Path) -> Iterator[tuple[str, str]]:
@@ -54,13 +62,13 @@ def riddles(texts: Iterator[tuple[str, str]]) -> list[str]:
 
 
 def in_package(package: str) -> list[str]:
-    """The riddles in the docstrings of a package."""
+    """The riddles in the texts of a package."""
     paths = [path for path in SOURCES if path.relative_to(ROOT).parts[0] == package]
-    return [riddle for path in paths for riddle in riddles(docstrings(path))]
+    return [riddle for path in paths for riddle in riddles(texts(path))]
 
 
 @pytest.mark.parametrize("package", PACKAGES)
-def test_docstrings_name_what_they_are_about(package: str) -> None:
+def test_docstrings_and_messages_name_what_they_are_about(package: str) -> None:
     assert not in_package(package), "rewrite these by docs/contributing.md, How we write"
 
 
@@ -78,6 +86,21 @@ def test_pages_name_what_they_are_about(page: Path) -> None:
 @pytest.mark.parametrize("text", ["What lies there.", "Ends the stream, whoever asks.", "The units that lie ready."])
 def test_a_riddle_is_found(text: str) -> None:
     assert riddles(iter([("here", text)]))
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        """raise NotFound("NOTE_NOT_FOUND", "Whoever asks gets nothing.")""",
+        """raise ValueError(f"{name} lies ready for nobody")""",
+        """FieldViolation("id", "is told by the caller")""",
+        """console.note(f"{count} rows, whatever it costs")""",
+        """def ask():\n    'What is asked.'""",
+    ],
+)
+def test_a_riddle_is_found_where_people_read_it(source: str) -> None:
+    found = [("here", text) for _, text in sentences(ast.parse(source))]
+    assert riddles(iter(found))
 
 
 @pytest.mark.parametrize("text", ["The tenant, or None.", "Return the units that are left.", "Who may call it?"])
