@@ -117,7 +117,7 @@ CLAIMS: dict[str, dict[str, Any]] = {
     "expiry as bool": {"exp": True},
     "lives too long": {"exp": NOW + 4000},
     "endless": {"exp": 10**18},
-    "issued in the future": {"iat": NOW + 100, "exp": NOW + 200},
+    "issued in the future": {"iat": NOW + 36_000, "exp": NOW + 36_100},
     "no issue time": {"iat": ...},
     "other issuer": {"iss": "http://issuer.test.evil"},
     "no issuer": {"iss": ...},
