@@ -18,7 +18,7 @@ from tenantmesh.tenant_svc.grants.mapping import grant_message
 from tenantmesh.tenant_svc.history.mapping import change_message
 from tenantmesh.tenant_svc.viewers import Viewer
 
-__all__ = ["BATCH_BYTES", "check_of", "decision_message", "explanation_message", "result_messages"]
+__all__ = ["check_of", "decision_message", "explanation_message", "result_message", "result_messages"]
 
 BATCH_BYTES = 3 * 1024 * 1024
 """The size of the answers to a batch. gRPC's clients accept messages of 4 MiB; each answer also has a few bytes of its

@@ -12,7 +12,7 @@ from tenantmesh.chassis.requests import required
 from tenantmesh.tenant_svc.balances.grant import Grant, remaining
 from tenantmesh.tenant_svc.features.feature import FeatureDef
 
-__all__ = ["TOKENS", "ListedGrant", "Place", "in_listing_order", "listed_now", "place_of"]
+__all__ = ["TOKENS", "ListedGrant", "in_listing_order", "listed_now", "place_of"]
 
 Place = tuple[bool, int, int, int, bytes]
 """A grant's place in the list: whether nothing of it is left, then the order of use."""
