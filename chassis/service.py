@@ -86,13 +86,15 @@ def assemble(
     """
     chain = make_chain(services, ports, settings)
     background = [part for capability in capabilities for part in capability.background]
-    checks = [check for capability in capabilities for check in capability.checks]
+    checks = [
+        Check("database", connections.database.check),
+        *(check for capability in capabilities for check in capability.checks),
+    ]
     life = Lifecycle([*connections.parts(metadata, package), *beside, *background, chain])
-    health = {service.full_name: [Check("database", connections.database.check), *checks] for service in services}
     return Application(
         services=registrations(services, capabilities),
         interceptors=[chain.aio_interceptor()],
-        health=Health(health),
+        health=Health({service.full_name: checks for service in services}),
         names=[service.full_name for service in services],
         mesh_names=[service.full_name for service in CONTRACT],
         start=life.start,

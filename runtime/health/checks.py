@@ -22,6 +22,8 @@ NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 SERVICE_UNKNOWN = health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
 
 OVERALL = ""
+_ALWAYS = float("-inf")
+"""Since when a check has been failing that has never run."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,7 +48,7 @@ class Health:
         self._interval = interval.total_seconds()
         # When each began to fail; None while it passes. Before the first round, all have been failing for ever.
         self._failing: dict[Check, float | None] = {
-            check: float("-inf") for checks in services.values() for check in checks
+            check: _ALWAYS for checks in services.values() for check in checks
         }
         self._statuses: dict[str, Status] = dict.fromkeys([OVERALL, *services], NOT_SERVING)
         self._changed = asyncio.Event()
@@ -111,7 +113,7 @@ class Health:
                 self._failing[check] = asyncio.get_running_loop().time()
                 _log.warning('health check "%s" began to fail: %s', check.name, type(error).__name__)
         else:
-            if self._failing[check] is not None:
+            if self._failing[check] not in {None, _ALWAYS}:
                 _log.info('health check "%s" passed', check.name)
             self._failing[check] = None
 

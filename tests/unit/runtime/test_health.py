@@ -134,3 +134,21 @@ async def test_every_watcher_hears_of_a_change(watchers: int) -> None:
     await asyncio.gather(*waiting)
     assert health.status(OVERALL) == SERVING
     await health.close()
+
+
+async def test_the_log_tells_each_change_of_a_check_once_and_nothing_at_the_start(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO", "tenantmesh.runtime.health.checks")
+    health = health_of(probe := Probe())
+    await health.start()
+    assert not caplog.messages
+    probe.missing = True
+    await eventually(health, OVERALL, NOT_SERVING)
+    probe.missing = False
+    await eventually(health, OVERALL, SERVING)
+    await health.close()
+    assert caplog.messages == [
+        'health check "database" began to fail: ConnectionError',
+        'health check "database" passed',
+    ]
