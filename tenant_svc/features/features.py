@@ -34,6 +34,9 @@ PlanIds = Callable[[Connection], Awaitable[Container[str]]]
 _TOKENS = id_tokens(b"tm.feats")
 _CHANGEABLE = ("display_name", "unit", "rollout")
 _PATHS = {*_CHANGEABLE, "rollout.basis_points", "rollout.plan_ids", "*"}
+_KEPT = {"id", "type", "period", "etag", "create_time", "update_time"}
+"""Paths that change nothing. A gateway that makes the mask from a body names them too, when a feature is sent back as
+it was read (AIP-134, AIP-203)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +67,7 @@ class FeatureChange:
         counted = feature.type in {FeatureType.METERED, FeatureType.GAUGE}
         refuse(
             {
-                "update_mask": None if self.paths <= _PATHS else f"may name {', '.join(_CHANGEABLE)} only",
+                "update_mask": None if self.paths <= _PATHS | _KEPT else f"may name {', '.join(_CHANGEABLE)} only",
                 "feature.id": None if draft.id in {"", feature.id} else "must be the feature's id, or empty",
                 "feature.type": None if draft.type in {None, feature.type} else "never changes",
                 "feature.period": None if draft.period in {None, feature.period} else "never changes",

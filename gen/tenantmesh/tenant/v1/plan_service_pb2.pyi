@@ -162,7 +162,9 @@ class UpdateFeatureRequest(_message.Message):
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
-        """update_mask names the fields to change (AIP-134). Empty: those that `feature` sets."""
+        """update_mask names the fields to change (AIP-134). Empty: those that `feature` sets. Fields that never change and
+        those that only the service sets may be named, and are left as they are.
+        """
 
     def __init__(
         self,

@@ -184,6 +184,23 @@ async def test_a_feature_is_opened_to_a_share(callers: Callers, migrated: Worker
     assert len(await told(migrated, made.id)) == 3
 
 
+async def test_a_feature_can_be_sent_back_whole(callers: Callers) -> None:
+    """As a gateway does it that makes the mask from the names in a body."""
+    stub = callers.operator
+    made = await stub.CreateFeature(pb.CreateFeatureRequest(feature=boolean()))
+    everything = [field.name for field in made.DESCRIPTOR.fields]
+    made.display_name = "renamed"
+    mask = field_mask_pb2.FieldMask(paths=everything)
+    changed = await stub.UpdateFeature(pb.UpdateFeatureRequest(id=made.id, feature=made, update_mask=mask))
+    assert (changed.display_name, changed.create_time) == ("renamed", made.create_time)
+    made.type = plan_pb2.FEATURE_TYPE_GAUGE
+    made.etag = changed.etag
+    other = pb.UpdateFeatureRequest(id=made.id, feature=made, update_mask=mask)
+    assert await refusal(stub.UpdateFeature(other)) == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_FIELD")
+    unknown = pb.UpdateFeatureRequest(id=made.id, update_mask=field_mask_pb2.FieldMask(paths=["nothing"]))
+    assert await refusal(stub.UpdateFeature(unknown)) == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_FIELD")
+
+
 async def test_pages_lead_to_the_end(callers: Callers) -> None:
     stub = callers.operator
     features: list[str] = []
