@@ -51,6 +51,9 @@ SKIPS = {
 }
 """Places that skip tests, each with why CI misses nothing by that."""
 
+OWN_SERVERS = {"behaviour/test_day_boundary.py", "integration/runtime/test_outages.py"}
+"""Files whose tests end connections of servers that they started."""
+
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -82,6 +85,22 @@ def skips(node: ast.AST, function: str = "<module>") -> Iterator[str]:
         if used in {"skip", "skipif", "xfail", "importorskip"}:
             yield within
         yield from skips(child, within)
+
+
+def ending_connections() -> Iterator[str]:
+    """The files with a function that ends connections of every database of its server."""
+    for path in FILES:
+        source = path.read_text()
+        for node in ast.walk(ast.parse(source)):
+            text = ast.get_source_segment(source, node) or "" if isinstance(node, Function) else ""
+            if "pg_terminate_backend(" in text and "datname = current_database()" not in text:
+                yield name_of(path)
+
+
+def test_no_test_ends_connections_of_another_process() -> None:
+    """All processes of a run share one server, each with a database of its own."""
+    found = {name for name in ending_connections() if name != name_of(Path(__file__))}
+    assert found == OWN_SERVERS, "name the database, or start a server for the test"
 
 
 def test_every_test_asserts_or_says_how_it_fails() -> None:

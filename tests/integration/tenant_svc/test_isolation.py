@@ -153,5 +153,6 @@ async def test_a_read_survives_the_death_of_idle_connections(
     migrated: WorkerDatabase, database: Database, two: Two
 ) -> None:
     await database.tenant_read(two.mine.id, "read_tenant")
-    await as_superuser(migrated, "select pg_terminate_backend(pid) from pg_stat_activity where usename = 'tenant_app'")
+    ours = "usename = 'tenant_app' and datname = current_database()"
+    await as_superuser(migrated, f"select pg_terminate_backend(pid) from pg_stat_activity where {ours}")
     assert await database.tenant_read(two.mine.id, "read_tenant")

@@ -180,8 +180,9 @@ async def test_an_outage_gives_no_attempts_back(world: World, operations: Operat
 async def test_a_lost_connection_is_opened_again(world: World, operations: Operations) -> None:
     async with working(world):
         await ended(operations, await world.started())
+        ours = "usename ~ '^tenant_w' and datname = current_database()"
         for _ in range(3):
-            cut = await world.rows("select pg_terminate_backend(pid) from pg_stat_activity where usename ~ '^tenant_w'")
+            cut = await world.rows(f"select pg_terminate_backend(pid) from pg_stat_activity where {ours}")
             assert cut
             assert (await ended(operations, await world.started())).state is OperationState.SUCCEEDED
 
@@ -189,7 +190,7 @@ async def test_a_lost_connection_is_opened_again(world: World, operations: Opera
 async def has_asked(world: World) -> None:
     """Waits until the worker's question for jobs is answered: a job makes it ask for the next one at once."""
     asking = """
-        select count(*) from pg_stat_activity where usename ~ '^tenant_w'
+        select count(*) from pg_stat_activity where usename ~ '^tenant_w' and datname = current_database()
         and (state <> 'idle' or clock_timestamp() - state_change < interval '0.3 seconds')
     """
     async with asyncio.timeout(30):
