@@ -47,9 +47,7 @@ class Health:
         self._services = {name: tuple(checks) for name, checks in services.items()}
         self._interval = interval.total_seconds()
         # When each began to fail; None while it passes. Before the first round, all have been failing for ever.
-        self._failing: dict[Check, float | None] = {
-            check: _ALWAYS for checks in services.values() for check in checks
-        }
+        self._failing: dict[Check, float | None] = {check: _ALWAYS for checks in services.values() for check in checks}
         self._statuses: dict[str, Status] = dict.fromkeys([OVERALL, *services], NOT_SERVING)
         self._changed = asyncio.Event()
         self._draining = False
