@@ -67,8 +67,9 @@ def tenants(doors: Doors) -> Tenants:
     return Tenants(doors, uuid7, record_first_plan)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 async def service(migrated: WorkerDatabase, store: Store) -> AsyncIterator[Service]:
+    """One for each module: its loops work by the real clock, and end what others reserve in the past."""
     async with running(migrated, store) as made:
         yield made
 

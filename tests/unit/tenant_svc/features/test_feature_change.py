@@ -54,7 +54,7 @@ def test_without_a_rollout_a_part_of_one_begins_one() -> None:
 @pytest.mark.parametrize(
     ("wanted", "field"),
     [
-        (change("type"), "update_mask"),
+        (change("plan"), "update_mask"),
         (change("display_name", "nonsense", display_name="x"), "update_mask"),
         (change(id="sso"), "feature.id"),
         (change(type=FeatureType.GAUGE), "feature.type"),
