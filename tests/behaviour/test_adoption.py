@@ -117,7 +117,7 @@ async def test_it_finishes_calls_under_way_when_it_is_told_to_end(mesh: Mesh, ke
 
 
 async def finished(stream: Any) -> str:
-    """What the stream answers half a second later, when the program is ending."""
+    """The answer of the stream half a second later, when the program is ending."""
     await asyncio.sleep(0.5)
     await stream.write(pb.EchoNotesRequest(text="after"))
     answer: pb.EchoNotesResponse = await stream.read()

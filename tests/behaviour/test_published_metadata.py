@@ -1,4 +1,4 @@
-"""What programs of others read before they trust a token, and how long caches may keep it."""
+"""Discovery documents, key set and token answers as other programs read them, with the time that caches may keep."""
 
 from __future__ import annotations
 

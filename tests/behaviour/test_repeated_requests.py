@@ -30,7 +30,7 @@ async def holders(mesh: Mesh) -> Holders:
 
 
 def made_by(body: dict[str, Any]) -> str:
-    """What tells one made object from another."""
+    """The identity of a made object."""
     return str(body.get("id") or body["name"])
 
 

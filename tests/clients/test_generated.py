@@ -22,7 +22,7 @@ BUILD_SECONDS = 180
 GO_OPTIONS = "packageName=tenantmesh,withGoMod=false,isGoSubmodule=false"
 
 Program = tuple[Path, tuple[str, ...]]
-"""What to run, and its arguments."""
+"""A program and its arguments."""
 
 
 async def made(program: Path, *arguments: str, folder: Path, **environment: str) -> Run:

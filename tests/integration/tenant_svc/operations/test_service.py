@@ -210,3 +210,16 @@ async def test_a_user_sees_the_own_tenants_operations_and_changes_none(service: 
     assert await refusal(foreign.GetOperation(operation_service_pb2.GetOperationRequest(**asked))) == (
         grpc.StatusCode.NOT_FOUND, "OPERATION_NOT_FOUND"
     )  # fmt: skip
+
+
+async def test_an_operation_of_a_type_that_is_unknown_here_fails_no_list(
+    service: Service, operations: Any, world: World
+) -> None:
+    """During an upgrade a newer process makes operations of types that this one does not know."""
+    tenant = await service.operator.CreateTenant(request())
+    later = pb.MigrateTenantPlanRequest(id=tenant.slug, plan_id="enterprise", timing=pb.MIGRATION_TIMING_NEXT_PERIOD)
+    started = await service.operator.MigrateTenantPlan(later)
+    await world.rows("update tenant.operations set type = 'LATER' where tenant_id = $1", tenant.id)
+    listed = await operations.ListOperations(operation_service_pb2.ListOperationsRequest(id=tenant.id))
+    (operation,) = listed.operations
+    assert (operation.name, operation.HasField("metadata")) == (started.name, False)
