@@ -45,6 +45,7 @@ def make_chain(services: Iterable[ServiceDescriptor], ports: ChainPorts, setting
         identities=parse_identities(settings.mesh.identities),
         access_log=AccessLog(settings.telemetry.access_log),
         longest_watch=settings.server.longest_watch.total_seconds(),
+        max_request_bytes=settings.server.max_request_bytes,
         max_answer_bytes=settings.server.max_response_bytes,
     )
     return Chain(services, ports, chain_settings)

@@ -66,6 +66,9 @@ class ChainSettings:
     longest_watch: float = math.inf
     """Seconds after which an endless stream of `streams.until_ended` is ended. Choose less than the server's
     `grpc.max_connection_age_grace_ms`, after which gRPC itself cuts the streams of an aged connection."""
+    max_request_bytes: int = 4 * 1024 * 1024
+    """The largest message of a request. It is refused with its reason where the server's own limit,
+    `grpc.max_receive_message_length`, is higher: gRPC takes 4 MiB unless it is told otherwise."""
     max_answer_bytes: int = 4 * 1024 * 1024
     """The largest message of an answer. gRPC's clients accept 4 MiB unless they are told otherwise."""
 
@@ -183,6 +186,7 @@ class Chain:
                 self._unknown,
                 settings.read_timeout,
                 settings.longest_watch,
+                settings.max_request_bytes,
                 settings.max_answer_bytes,
             )
         )
@@ -195,7 +199,13 @@ class Chain:
 
         settings = self.settings
         return ThreadInterceptor(
-            self.find, self._unknown, settings.read_timeout, settings.max_answer_bytes, self.start, self._close_all
+            self.find,
+            self._unknown,
+            settings.read_timeout,
+            settings.max_request_bytes,
+            settings.max_answer_bytes,
+            self.start,
+            self._close_all,
         )
 
     async def start(self) -> None:

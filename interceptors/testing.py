@@ -256,7 +256,7 @@ class TestMesh:
 
     async def _serve_aio(self, chain: Chain, add: Callable[[Any], None]) -> int:
         await chain.start()
-        server = grpc.aio.server(interceptors=[chain.aio_interceptor()], options=[("grpc.so_reuseport", 0)])
+        server = grpc.aio.server(interceptors=[chain.aio_interceptor()], options=self._options())
         add(server)
         port = server.add_insecure_port("127.0.0.1:0")
         await server.start()
@@ -266,12 +266,16 @@ class TestMesh:
     async def _serve_threads(self, chain: Chain, add: Callable[[Any], None]) -> int:
         interceptor = chain.thread_interceptor()
         pool = futures.ThreadPoolExecutor(max_workers=8)
-        server = grpc.server(pool, interceptors=[interceptor], options=[("grpc.so_reuseport", 0)])
+        server = grpc.server(pool, interceptors=[interceptor], options=self._options())
         add(server)
         port = server.add_insecure_port("127.0.0.1:0")
         server.start()
         self._closers += [pool.shutdown, interceptor.close, lambda: server.stop(0).wait()]
         return port
+
+    def _options(self) -> list[tuple[str, int]]:
+        """Return the options of a server: a port of its own, and a limit above the chain's, which has a reason."""
+        return [("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", 2 * self.settings.max_request_bytes)]
 
     def client(self, target: str, *, token: str | None = None) -> grpc.aio.Channel:
         """Return a channel to the target that sends the token or key."""

@@ -22,6 +22,7 @@ from tenantmesh.interceptors.passage import HandlerAborted, Passage, Waiting, cu
 from tenantmesh.interceptors.servers.aio_messages import watching_messages
 from tenantmesh.interceptors.servers.handlers import (
     UNANSWERED,
+    UNTIL_ENDED,
     FindChain,
     Handler,
     Parse,
@@ -29,9 +30,8 @@ from tenantmesh.interceptors.servers.handlers import (
     answered,
     bounded,
     malformed,
-    parsed,
     refusal_of,
-    refusing,
+    request_reader,
     unwritten,
 )
 from tenantmesh.interceptors.servers.limit_headers import limit_headers, send_short_limits
@@ -43,6 +43,7 @@ __all__ = ["AioInterceptor"]
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 Behavior: TypeAlias = Callable[[Any, Context], Awaitable[Any]]
 """A handler, as a coroutine function of gRPC's two arguments."""
+_EOF: Any = grpc.aio.EOF
 Finish: TypeAlias = Callable[[Passage, Any], Any]
 """Turns what a handler returned into what gRPC sends."""
 
@@ -56,11 +57,13 @@ class AioInterceptor(grpc.aio.ServerInterceptor):
         unknown: UnknownMethods,
         read_timeout: float,
         longest_watch: float,
+        max_request_bytes: int,
         max_answer_bytes: int,
     ) -> None:
         self._find = find
         self._unknown = unknown
         self._read_timeout = read_timeout
+        self._max_request_bytes = max_request_bytes
         self._max_answer_bytes = max_answer_bytes
         self._handlers: dict[str, tuple[CompiledChain, Handler]] = {}
         self._watchdog = AioWatchdog(longest_watch)
@@ -100,10 +103,11 @@ class AioInterceptor(grpc.aio.ServerInterceptor):
 
     def _wrap(self, chain: CompiledChain, handler: Handler) -> Handler:
         """Return the handler with the links around it."""
-        parse, serialize = handler.request_deserializer, bounded(handler.response_serializer, self._max_answer_bytes)
+        parse = request_reader(handler.request_deserializer, self._max_request_bytes)
+        serialize = bounded(handler.response_serializer, self._max_answer_bytes)
         behavior: Any
         # Where the handler reads the request stream itself, gRPC parses each message for it.
-        own, grpcs = (None, refusing(parse)) if handler.request_streaming else (parse, None)
+        own, grpcs = (None, parse) if handler.request_streaming else (parse, None)
         if handler.response_streaming:
             behavior = _stream(handler.stream_stream if handler.request_streaming else handler.unary_stream)
             if chain.reads or chain.writes:
@@ -136,8 +140,7 @@ class AioInterceptor(grpc.aio.ServerInterceptor):
                         await waiting
                     entered += 1
                 if parse is not None:
-                    limit = _hurry(call, read_timeout)
-                    request = _received(call, limit, parse, await context.read())
+                    request = parse(await _one_message(call, context, read_timeout))
                     for receive in receives:
                         if (waiting := receive(call, request)) is not None:
                             await waiting
@@ -186,19 +189,20 @@ def _written(_call: Passage, _answer: Any) -> None:
     """Send nothing more: the handler has written its answers."""
 
 
-def _hurry(call: Passage, read_timeout: float) -> float:
-    """Give the one message of a unary request `read_timeout` seconds to arrive; return when the call itself ends."""
+async def _one_message(call: Passage, context: Context, read_timeout: float) -> Any:
+    """Return the body of a unary request, which has `read_timeout` seconds to arrive.
+
+    Where gRPC ended the call, because the client went away or the message is beyond gRPC's own limit, it cancels this
+    task a moment after the end of the request: then the call counts as cancelled, not as malformed.
+    """
     limit = call.cancel_at
     call.cancel_at = min(limit, monotonic() + read_timeout)
-    return limit
-
-
-def _received(call: Passage, limit: float, parse: Parse, body: Any) -> Any:
-    """Return the message that arrived, and restore the time of the call."""
+    body = await context.read()
     call.cancel_at = limit
-    if body is grpc.aio.EOF:
+    if body is _EOF:
+        await asyncio.sleep(UNTIL_ENDED)
         raise malformed()
-    return parsed(parse, body)
+    return body
 
 
 def _answering(chain: CompiledChain, call: Passage, context: Context) -> Waiting:

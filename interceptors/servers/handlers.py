@@ -17,6 +17,7 @@ from tenantmesh.interceptors.servers.status import Refusal, refusal
 
 __all__ = [
     "UNANSWERED",
+    "UNTIL_ENDED",
     "FindChain",
     "Handler",
     "Parse",
@@ -25,9 +26,8 @@ __all__ = [
     "bounded",
     "each_bounded",
     "malformed",
-    "parsed",
     "refusal_of",
-    "refusing",
+    "request_reader",
     "unwritten",
 ]
 
@@ -47,6 +47,10 @@ UNANSWERED: Handler = grpc.unary_unary_rpc_method_handler(_never)
 """The handler behind a chain that refuses every call."""
 
 
+UNTIL_ENDED = 0.25
+"""Seconds in which gRPC tells that it has ended a call whose request is over. It mostly takes a thousandth."""
+
+
 def unwritten() -> Unimplemented:
     """Return the refusal of a method whose generated stub has not been overridden."""
     return Unimplemented(
@@ -54,12 +58,25 @@ def unwritten() -> Unimplemented:
     )
 
 
-def parsed(parse: Parse, body: bytes) -> Any:
-    """Return the request message. Raises InvalidArgument for a body that is not one."""
-    try:
-        return parse(body)
-    except Exception as error:
-        raise malformed() from error
+def request_reader(parse: Parse | None, most: int) -> Parse:
+    """Return the deserializer of requests that may have `most` bytes each. It raises InvalidArgument for a larger one,
+    and for one that can't be parsed.
+
+    gRPC's own limit ends the call before the links know why; give the server a higher one. Without `parse` the handler
+    takes bytes.
+    """
+
+    def read(body: bytes) -> Any:
+        if len(body) > most:
+            raise _request_too_large(len(body), most)
+        if parse is None:
+            return body
+        try:
+            return parse(body)
+        except Exception as error:
+            raise malformed() from error
+
+    return read
 
 
 def malformed() -> InvalidArgument:
@@ -67,11 +84,6 @@ def malformed() -> InvalidArgument:
     return InvalidArgument(
         "MALFORMED_REQUEST", "The body is not the message that this method takes. Check the client's protos."
     )
-
-
-def refusing(parse: Parse | None) -> Parse | None:
-    """Return the deserializer of a request stream, which refuses a message that can't be parsed."""
-    return None if parse is None else lambda body: parsed(parse, body)
 
 
 def answered(call: Passage, response: Any) -> Any:
@@ -91,7 +103,7 @@ def bounded(serialize: Serialize | None, most: int) -> Serialize:
     def serialized(answer: Any) -> bytes:
         body: bytes = answer if serialize is None else serialize(answer)
         if len(body) > most:
-            raise _too_large(len(body), most)
+            raise _answer_too_large(len(body), most)
         return body
 
     return serialized
@@ -107,10 +119,18 @@ def each_bounded(serialize: Serialize, answers: Iterable[Any]) -> Iterator[bytes
             answers.close()
 
 
-def _too_large(size: int, most: int) -> FailedPrecondition:
+def _answer_too_large(size: int, most: int) -> FailedPrecondition:
     return FailedPrecondition(
         "ANSWER_TOO_LARGE",
         f"The answer has {size} bytes, and one message may have {most}. Ask for less at once, such as a smaller page.",
+        metadata={"bytes": str(size), "limit": str(most)},
+    )
+
+
+def _request_too_large(size: int, most: int) -> InvalidArgument:
+    return InvalidArgument(
+        "REQUEST_TOO_LARGE",
+        f"The request has {size} bytes, and one message may have {most}. Send less at once.",
         metadata={"bytes": str(size), "limit": str(most)},
     )
 

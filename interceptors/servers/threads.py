@@ -9,15 +9,15 @@ from collections.abc import Callable, Coroutine, Iterable, Iterator
 from dataclasses import dataclass
 from time import monotonic, perf_counter
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 import grpc
 
-from tenantmesh.interceptors.errors import DeadlineExceeded
 from tenantmesh.interceptors.link import CompiledChain, MessageGate, leave_all
 from tenantmesh.interceptors.passage import HandlerAborted, Passage, current
 from tenantmesh.interceptors.servers.handlers import (
     UNANSWERED,
+    UNTIL_ENDED,
     FindChain,
     Handler,
     Parse,
@@ -26,12 +26,12 @@ from tenantmesh.interceptors.servers.handlers import (
     bounded,
     each_bounded,
     malformed,
-    parsed,
     refusal_of,
-    refusing,
+    request_reader,
     unwritten,
 )
 from tenantmesh.interceptors.servers.limit_headers import send_short_limits
+from tenantmesh.interceptors.servers.loop_thread import LoopThread
 from tenantmesh.interceptors.servers.watchdog import ThreadWatchdog
 from tenantmesh.interceptors.unknown_methods import UnknownMethods
 
@@ -39,30 +39,6 @@ __all__ = ["ThreadInterceptor"]
 
 LONGEST_WAIT = 10.0
 """Seconds that a pool thread waits for a link at most, whatever the call's deadline."""
-
-
-class LoopThread:
-    """An event loop in a daemon thread, for the ports that are asynchronous by nature."""
-
-    def __init__(self) -> None:
-        self.loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self.loop.run_forever, name="tenantmesh-chain", daemon=True)
-        self._thread.start()
-
-    def wait(self, coroutine: Coroutine[Any, Any, Any], timeout: float | None = None) -> Any:
-        """Return the coroutine's result. Raises DeadlineExceeded when it takes longer than `timeout` seconds."""
-        future = asyncio.run_coroutine_threadsafe(coroutine, self.loop)
-        try:
-            return future.result(timeout)
-        except TimeoutError as error:
-            future.cancel()
-            raise DeadlineExceeded("DEADLINE_EXCEEDED", "The call exceeded its deadline. Retry.") from error
-
-    def close(self) -> None:
-        """Stop the loop and its thread."""
-        self.loop.call_soon_threadsafe(self.loop.stop)
-        self._thread.join()
-        self.loop.close()
 
 
 class ThreadInterceptor(grpc.ServerInterceptor):
@@ -76,6 +52,7 @@ class ThreadInterceptor(grpc.ServerInterceptor):
         find: FindChain,
         unknown: UnknownMethods,
         read_timeout: float,
+        max_request_bytes: int,
         max_answer_bytes: int,
         start: Callable[[], Coroutine[Any, Any, None]],
         close: Callable[[], Coroutine[Any, Any, None]],
@@ -84,6 +61,7 @@ class ThreadInterceptor(grpc.ServerInterceptor):
         self._close = close
         self._handlers: dict[str, Handler] = {}
         self._read_timeout = read_timeout
+        self._max_request_bytes = max_request_bytes
         self._max_answer_bytes = max_answer_bytes
         self._loop = LoopThread()
         self._watchdog = ThreadWatchdog(self._loop.loop)
@@ -123,7 +101,8 @@ class ThreadInterceptor(grpc.ServerInterceptor):
         """Return the handler with the links around it. Every one is request-streaming to grpc.server, which then calls
         it before the body is there. Messages are parsed here, because grpc.server loses a pool thread for good when it
         can't parse a message of a stream; and serialized here, because it takes every failure to do so for its own."""
-        parse, serialize = handler.request_deserializer, bounded(handler.response_serializer, self._max_answer_bytes)
+        parse = request_reader(handler.request_deserializer, self._max_request_bytes)
+        serialize = bounded(handler.response_serializer, self._max_answer_bytes)
         if handler.response_streaming:
             behavior = handler.stream_stream if handler.request_streaming else handler.unary_stream
             behavior = self._writing(chain, behavior)
@@ -151,20 +130,17 @@ class ThreadInterceptor(grpc.ServerInterceptor):
 
         return handle
 
-    def _reading(
-        self, chain: CompiledChain, handler: Handler, behavior: Any, parse: Parse | None
-    ) -> tuple[Any, Parse | None]:
+    def _reading(self, chain: CompiledChain, handler: Handler, behavior: Any, parse: Parse) -> tuple[Any, Parse | None]:
         """Return the behavior, and how to parse its one request: None where it reads a stream, which is parsed as it is
         read."""
         if not handler.request_streaming:
             return behavior, parse
-        read = refusing(parse)
         if not chain.reads:
-            return (behavior if read is None else lambda bodies, context: behavior(map(read, bodies), context)), None
+            return (lambda bodies, context: behavior(map(parse, bodies), context)), None
 
         def messages(bodies: Iterator[Any]) -> Iterator[Any]:
             for body in bodies:
-                message = body if read is None else read(body)
+                message = parse(body)
                 self._pass(chain.reads, message)
                 yield message
 
@@ -259,13 +235,22 @@ class _ThreadPassage(Passage):
         body = next(bodies, None)
         self.cancel_at = limit
         if body is None:
-            raise malformed()
-        return parsed(parse, body)
+            _refuse_empty_request(self.context)
+        return parse(body)
 
     def charge_blocking(self, meter: str, amount: int = 1) -> None:
         """As `Call.charge_blocking`."""
         if (waiting := self.begin_charge(meter, amount)) is not None:
             _wait(self._method.loop, self, waiting)
+
+
+def _refuse_empty_request(context: Any) -> NoReturn:
+    """Refuse a request that ended before its message. Where gRPC ended the call, because the client went away or the
+    message is beyond gRPC's own limit, it says so a moment after the end: then the call is cancelled."""
+    ended = threading.Event()
+    if not context.add_callback(ended.set) or ended.wait(UNTIL_ENDED):
+        raise grpc.RpcError
+    raise malformed()
 
 
 def _wait(loop: LoopThread, call: Passage, waiting: Coroutine[Any, Any, None]) -> None:

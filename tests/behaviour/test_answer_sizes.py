@@ -110,6 +110,18 @@ async def test_a_batch_whose_answers_do_not_fit_says_how_many_do(
     assert (served.code, len(served.body["results"])) == ("OK", fits)
 
 
+async def test_a_request_beyond_the_limit_is_refused_with_its_size(
+    transport: Transport, mesh: Mesh, large: Large
+) -> None:
+    """Of 200 kB of JSON: as a message it is larger than a megabyte."""
+    value = {"static": [1] * 100_000}
+    request = {"id": large.tenant.id, "feature": large.one_more, "override": {"value": value}}
+    refused = await operate(transport, mesh, f"{ENTITLEMENTS}/SetOverride", request)
+    assert (refused.code, refused.reason) == ("INVALID_ARGUMENT", "REQUEST_TOO_LARGE")
+    (info,) = [detail for detail in refused.details if "ErrorInfo" in detail["@type"]]
+    assert info["metadata"]["limit"] == str(1024 * 1024) < info["metadata"]["bytes"]
+
+
 async def test_large_overrides_are_listed_in_pages(transport: Transport, mesh: Mesh, large: Large) -> None:
     first = await operate(transport, mesh, f"{ENTITLEMENTS}/ListOverrides", {"id": large.tenant.id, "pageSize": 20})
     second = await operate(

@@ -119,6 +119,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """ERROR_REASON_ANSWER_TOO_LARGE: the answer is larger than one message may be; metadata `bytes` and `limit` say by how
     much. Ask for less at once, such as a smaller page. Waiting does not help.
     """
+    ERROR_REASON_REQUEST_TOO_LARGE: _ErrorReason.ValueType  # 51
+    """ERROR_REASON_REQUEST_TOO_LARGE: a message of the request is larger than the service accepts; metadata `bytes` and
+    `limit` say by how much. Send less at once.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason says why the chain refused a call."""
@@ -210,5 +214,9 @@ ERROR_REASON_QUOTA_UNAVAILABLE: ErrorReason.ValueType  # 45
 ERROR_REASON_ANSWER_TOO_LARGE: ErrorReason.ValueType  # 50
 """ERROR_REASON_ANSWER_TOO_LARGE: the answer is larger than one message may be; metadata `bytes` and `limit` say by how
 much. Ask for less at once, such as a smaller page. Waiting does not help.
+"""
+ERROR_REASON_REQUEST_TOO_LARGE: ErrorReason.ValueType  # 51
+"""ERROR_REASON_REQUEST_TOO_LARGE: a message of the request is larger than the service accepts; metadata `bytes` and
+`limit` say by how much. Send less at once.
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
