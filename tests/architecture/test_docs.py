@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import subprocess
 from collections.abc import Iterator
@@ -9,12 +10,15 @@ from pathlib import Path
 
 import pytest
 
+from tenantmesh.tenant_svc.history import events as history
+from tenantmesh.tenant_svc.tenants import events as tenants
 from tests.architecture.test_contract import documented
 from tooling.reference import errors
 from tooling.reference.__main__ import PAGES, stale
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
+CURSORS = (tenants.CURSORS, history.CURSORS)
 REFERENCE = DOCS / "reference"
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
 FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
@@ -154,3 +158,25 @@ def test_every_test_that_a_page_names_exists() -> None:
         named = set(TEST.findall(page.read_text()))
         missing = {name for name in named if f"def {name}(" not in tests}
         assert not missing, f"{name_of(page)} names tests that do not exist: {missing}"
+
+
+def _is_cursor(text: str) -> bool:
+    for cursors in CURSORS:
+        with contextlib.suppress(ValueError):
+            cursors.open(text)
+            return True
+    return False
+
+
+@pytest.mark.parametrize("page", PAGES_OF_TODAY, ids=name_of)
+def test_every_cursor_on_a_page_is_one(page: Path) -> None:
+    """Also beside the console blocks, which are run."""
+    shown = re.findall(r'(?:cursor=|"cursor":"|^id: )([\w-]+)', page.read_text(), re.MULTILINE)
+    assert not [text for text in shown if not _is_cursor(text)]
+
+
+@pytest.mark.parametrize("page", PAGES_OF_TODAY, ids=name_of)
+def test_a_page_that_tells_ports_of_workers_names_the_step(page: Path) -> None:
+    for sentence in re.split(r"(?<=[.;])\s", FENCE.sub("", page.read_text())):
+        if re.search(r"[Ww]orker \*i\*.*\bport|[Ww]orker \*i\*.*\badds\b", sentence, re.DOTALL):
+            assert re.search(r"\bthe step\b|_WORKER_PORT_STEP", sentence), sentence

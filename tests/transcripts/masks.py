@@ -1,15 +1,15 @@
 """Masks what differs from run to run, so that two transcripts can be compared.
 
 Ids, etags and cursors are numbered in the order in which they first appear: a page that shows one id twice differs from
-an answer that has two.
+an answer that has two. What is left of a limit depends on how fast the page is run, but not at its first call.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
-__all__ = ["Masks"]
+__all__ = ["Masks", "pairs", "translated"]
 
 _NAMED = re.compile(
     r"""
@@ -25,14 +25,12 @@ _MASKED = (
     (re.compile(r"(?<=^date: ).*", re.MULTILINE), "<time>"),
     (re.compile(r"\btmk_[\w-]+…?"), "<key>"),
     (re.compile(r"\bok +\d+\.\d+s"), "ok <seconds>"),
-    (re.compile(r"\b(r|t)=\d+"), r"\1=<number>"),
-    (
-        re.compile(r"(?<=^ratelimit-remaining: )\d+|(?<=^ratelimit-reset: )\d+|(?<=^retry-after: )\d+", re.MULTILINE),
-        "<number>",
-    ),
+    (re.compile(r"\bt=\d+"), "t=<number>"),
+    (re.compile(r"(?<=^ratelimit-reset: )\d+|(?<=^retry-after: )\d+", re.MULTILINE), "<number>"),
     (re.compile(r"(?<=^content-length: )\d+", re.MULTILINE), "<number>"),
     (re.compile(r'(?<="retryDelay":")\d+s|(?<="position":")\d+'), "<number>"),
 )
+_LEFT = re.compile(r"^(?P<header>ratelimit|ratelimit-remaining): (?P<value>.*)", re.MULTILINE)
 
 
 class Masks:
@@ -41,10 +39,12 @@ class Masks:
     def __init__(self) -> None:
         self.found: dict[str, str] = {}
         """The kind of each named value, in the order in which they first appeared."""
+        self._limits_shown: set[str] = set()
+        """The headers with what is left of a limit that a call has shown."""
 
     def mask(self, text: str) -> str:
         """Return the text with what differs from run to run replaced."""
-        text = _NAMED.sub(self._named, text)
+        text = _LEFT.sub(self._left, _NAMED.sub(self._named, text))
         for pattern, mask in _MASKED:
             text = pattern.sub(mask, text)
         return text
@@ -54,6 +54,13 @@ class Masks:
         self.found.setdefault(value, kind)
         return f"<{kind} {list(self.found).index(value)}>"
 
+    def _left(self, match: re.Match[str]) -> str:
+        header = match["header"]
+        if header not in self._limits_shown:
+            self._limits_shown.add(header)
+            return match[0]
+        return f"{header}: " + re.sub(r"\br=\d+|^\d+$", "<left>", match["value"])
+
 
 def pairs(here: Masks, there: Masks) -> Iterator[tuple[str, str]]:
     """Yield each named value with the one in its place in the other transcript, until they are of other kinds."""
@@ -61,3 +68,11 @@ def pairs(here: Masks, there: Masks) -> Iterator[tuple[str, str]]:
         if kind != other:
             return
         yield shown, found
+
+
+def translated(text: str, words: Mapping[str, str]) -> str:
+    """Return the text with each of these words replaced, in one pass: a replacement is not replaced again."""
+    if not words:
+        return text
+    known = "|".join(map(re.escape, sorted(words, key=len, reverse=True)))
+    return re.sub(rf"(?<![\w-])(?:{known})(?![\w-])", lambda found: words[found[0]], text)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tenantmesh.deploy.stack.ports import PortNumbers, variable_of
 from tenantmesh.deploy.stack.programs import table
-from tests.transcripts.masks import Masks, pairs
+from tests.transcripts.masks import Masks, pairs, translated
 from tests.transcripts.page import Block, Step, blocks_of, body_of, replaced
 from tests.transcripts.shell import Background, Shell, shell
 
@@ -89,9 +89,8 @@ class _PageRun:
         for block in blocks_of(self.text):
             bodies.append(body := self._body(block))
             differences += self._compared(block, body)
-        answered = replaced(self.text, bodies)
-        for old, new in pairs(self.shown, self.found):
-            answered = answered.replace(old, new)
+        words = dict(pairs(self.shown, self.found))
+        answered = replaced(translated(self.text, words), bodies)
         return Answered(self.name, self.text, answered, tuple(differences))
 
     def _body(self, block: Block) -> str:
@@ -114,10 +113,7 @@ class _PageRun:
         return Step(*map(self.session.there, (command, self.shell.run(command))))
 
     def _command(self, step: Step) -> str:
-        command = self.session.here(step.command)
-        for shown, found in pairs(self.shown, self.found):
-            command = command.replace(shown, found)
-        return command
+        return translated(self.session.here(step.command), dict(pairs(self.shown, self.found)))
 
     def _compared(self, block: Block, body: str) -> list[str]:
         shown, found = (_spaced(masks.mask(text)) for masks, text in ((self.shown, block.body), (self.found, body)))

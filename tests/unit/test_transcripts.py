@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.transcripts.masks import Masks, pairs
+from tests.transcripts.masks import Masks, pairs, translated
 from tests.transcripts.page import Step, blocks_of, body_of, replaced
 
 PAGE = """# A page
@@ -56,3 +56,26 @@ def test_what_differs_from_run_to_run_is_masked() -> None:
         "at 2027-01-01T00:00:00Z\nretry-after: 8\nok  12.0s"
     )
     assert Masks().mask("retry-after: 7") != Masks().mask("retry-after: soon")
+
+
+def test_what_the_page_says_beside_its_blocks_is_translated_once() -> None:
+    """Else a value of this run that is another one's value on the page would be translated again."""
+    words = {ONE: TWO, TWO: ONE, "abc": "def"}
+    assert translated(f"{ONE}, then {TWO}; abc, abcd, x-abc", words) == f"{TWO}, then {ONE}; def, abcd, x-abc"
+    assert translated("as it is", {}) == "as it is"
+
+
+def test_values_of_different_kinds_do_not_stand_for_each_other() -> None:
+    page, product = Masks(), Masks()
+    page.mask(f'{ONE} "cursor":"{"c" * 12}" {TWO}')
+    product.mask(f"{TWO} {ONE}")
+    assert dict(pairs(page, product)) == {ONE: TWO}
+
+
+def test_what_is_left_of_a_limit_is_compared_at_a_pages_first_call_only() -> None:
+    first, second = (
+        'ratelimit: "api";r=99;t=1\nratelimit-remaining: 99',
+        'ratelimit: "api";r=97;t=2\nratelimit-remaining: 97',
+    )
+    assert Masks().mask(first) != Masks().mask(second)
+    assert Masks().mask(f"{first}\n{first}") == Masks().mask(f"{first}\n{second}")
