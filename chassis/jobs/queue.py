@@ -1,4 +1,5 @@
-"""Takes jobs from the queue with pgqueuer, over one connection of the worker role, which is opened again when lost.
+"""Takes jobs from the queue with pgqueuer, over one connection of the worker role. It is opened again when it is lost,
+and when it is old: by then the address may lead to another server.
 
 The queue delivers at least once: a job comes back when it fails, when its worker dies or is silent for too long, and
 when the database was away at its end. Handlers must therefore be idempotent.
@@ -23,6 +24,7 @@ from tenantmesh.chassis.jobs.settings import JobSettings
 from tenantmesh.interceptors.errors import Unavailable
 from tenantmesh.interceptors.tasks import cancel, wait_for_event
 from tenantmesh.runtime.database import DatabaseUnavailable, TransactionConflict
+from tenantmesh.runtime.database.lifetimes import lifetime
 from tenantmesh.runtime.database.pool import RawConnection
 
 __all__ = ["SETTINGS", "JobHandler", "JobQueue"]
@@ -77,7 +79,9 @@ class JobQueue:
         connect: Callable[[], Awaitable[RawConnection]],
         handlers: Mapping[str, JobHandler],
         settings: JobSettings,
+        age: timedelta,
     ) -> None:
+        self._age = age
         self._connect = connect
         self._handlers = handlers
         self._settings = settings
@@ -141,11 +145,13 @@ class JobQueue:
         connection = await self._connect()
         settings = self._settings
         pruning: asyncio.Task[None] | None = None
+        old: asyncio.TimerHandle | None = None
         try:
             self._manager = manager = self._make_manager(connection)
             if self._stopping.is_set():
                 return
             pruning = asyncio.create_task(self._prune_log(manager), name="job-log-retention")
+            old = asyncio.get_running_loop().call_later(lifetime(self._age), manager.shutdown.set)
             await manager.run(
                 dequeue_timeout=settings.poll_interval,
                 batch_size=max(1, settings.concurrency // 2),
@@ -155,6 +161,8 @@ class JobQueue:
                 log_aggregation_interval=timedelta(0),
             )
         finally:
+            if old is not None:
+                old.cancel()
             await cancel(pruning)
             connection.terminate()
 

@@ -17,6 +17,7 @@ from tenantmesh.runtime.database.errors import (
     begin_failed,
     translated,
 )
+from tenantmesh.runtime.database.lifetimes import lifetime
 from tenantmesh.runtime.database.listener import Listener
 from tenantmesh.runtime.database.pool import Pool, RawConnection
 from tenantmesh.runtime.database.poolers import PooledSessions, refuse_pooler, startup_refused
@@ -80,6 +81,7 @@ class Database:
         self._tenant_door = self._door(self._connect_tenant, settings.pool_size)
         self._system_door = self._door(self._connect_system, settings.system_pool_size)
         self._probe: RawConnection | None = None
+        self._probe_ends = 0.0
         self._probing = asyncio.Lock()
 
     @property
@@ -140,12 +142,13 @@ class Database:
         """Return a context manager that calls back with each payload, and with "" after every (re)connection."""
         if not self.has_system_door:
             raise InternalDatabaseError("TENANTMESH_DATABASE_SYSTEM_URL is not set")
-        return Listener(self._connect_system, channel, callback)
+        return Listener(self._connect_system, channel, callback, self._settings.max_connection_age)
 
     async def check(self) -> None:
         """Return when the database answers. Raises DatabaseError when it does not within a second.
 
-        Uses a connection of its own: a pool that is busy is no database that is down. A standby does not count as an
+        Uses a connection of its own, as old as those of a pool may be: a pool that is busy is no database that is down.
+        A standby does not count as an
         answer: it takes no writes.
         """
         async with self._probing:
@@ -164,8 +167,11 @@ class Database:
         return Door(Pool(connect, size=size, timeout=settings.acquire_timeout, age=settings.max_connection_age))
 
     async def _ask_probe(self) -> None:
-        if self._probe is None or self._probe.is_closed():
+        now = asyncio.get_running_loop().time()
+        if self._probe is None or self._probe.is_closed() or now >= self._probe_ends:
+            self._drop_probe()
             self._probe = await self._connect_tenant()
+            self._probe_ends = now + lifetime(self._settings.max_connection_age)
         await self._probe.execute("BEGIN READ WRITE; ROLLBACK")  # as a call that writes begins
 
     def _drop_probe(self) -> None:

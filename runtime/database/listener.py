@@ -1,4 +1,4 @@
-"""LISTEN on a connection of its own, reopened for as long as somebody listens.
+"""LISTEN on a connection of its own, reopened for as long as somebody listens: when it is lost, and when it is old.
 
 A notification is a reason to look, never the news itself: those sent while the connection was down are lost. So the
 callback also runs after each (re)connection, with an empty payload.
@@ -10,10 +10,12 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from datetime import timedelta
 from types import TracebackType
 from typing import Any, Self
 
 from tenantmesh.runtime.database.errors import DatabaseUnavailable
+from tenantmesh.runtime.database.lifetimes import lifetime
 from tenantmesh.runtime.database.pool import RawConnection
 
 __all__ = ["Listener"]
@@ -26,11 +28,16 @@ _PROBE_SECONDS = 15.0
 
 
 class Listener:
-    """`async with` listens until left. Made by `Database.listen`."""
+    """`async with` listens until left. Made by `Database.listen`. A connection serves for `age`, as those of a pool."""
 
     def __init__(
-        self, connect: Callable[[], Awaitable[RawConnection]], channel: str, callback: Callable[[str], None]
+        self,
+        connect: Callable[[], Awaitable[RawConnection]],
+        channel: str,
+        callback: Callable[[str], None],
+        age: timedelta,
     ) -> None:
+        self._age = age
         self._connect = connect
         self._channel = channel
         self._callback = callback
@@ -59,7 +66,7 @@ class Listener:
             pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
 
     async def _listen_once(self) -> None:
-        """Return when the connection was lost after it had been listening."""
+        """Return when the connection was lost, or is old, after it had been listening."""
         connection = await self._connect()
         try:
             self._lost = asyncio.Event()
@@ -71,9 +78,11 @@ class Listener:
             connection.terminate()
 
     async def _watch(self, connection: RawConnection) -> None:
-        while not self._lost.is_set():
+        loop = asyncio.get_running_loop()
+        end = loop.time() + lifetime(self._age)
+        while (left := end - loop.time()) > 0 and not self._lost.is_set():
             with suppress(TimeoutError):
-                async with asyncio.timeout(_PROBE_SECONDS):
+                async with asyncio.timeout(min(left, _PROBE_SECONDS)):
                     await self._lost.wait()
                 return
             if connection.is_closed():

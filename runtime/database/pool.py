@@ -7,7 +7,6 @@ cost of a short transaction. Here the first message of each transaction resets t
 from __future__ import annotations
 
 import asyncio
-import secrets
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -17,11 +16,11 @@ from typing import TYPE_CHECKING
 import asyncpg
 
 from tenantmesh.runtime.database.errors import DatabaseUnavailable, translated
+from tenantmesh.runtime.database.lifetimes import lifetime
 
 __all__ = ["Pool", "RawConnection"]
 
 _CLOSE_SECONDS = 1.0
-_JITTER_STEPS = 1_000
 
 if TYPE_CHECKING:
     RawConnection = asyncpg.Connection[asyncpg.Record]
@@ -46,7 +45,7 @@ class Pool:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._connect = connect
-        self._age = age.total_seconds()
+        self._age = age
         self._clock = clock
         self._ends: dict[RawConnection, float] = {}
         """The connections that exist, and when each is old."""
@@ -117,8 +116,7 @@ class Pool:
             if isinstance(error, Exception):
                 raise translated(error) from error
             raise
-        lot = secrets.randbelow(_JITTER_STEPS) / _JITTER_STEPS
-        self._ends[connection] = self._clock() + self._age * (1 - lot / 4)
+        self._ends[connection] = self._clock() + lifetime(self._age)
         return connection
 
     async def _wait(self) -> RawConnection:

@@ -57,7 +57,8 @@ class WorkerApp:
             pool=None if redis is None else RedisQuotaPool(redis),
         )
         built = capabilities(resources)
-        self.queue = JobQueue(self._connect_queue, jobs_of(built), settings.worker)
+        age = settings.database.max_connection_age
+        self.queue = JobQueue(self._connect_queue, jobs_of(built), settings.worker, age)
         telemetry.collector(self._metrics)
         life = Lifecycle(
             [

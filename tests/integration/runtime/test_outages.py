@@ -154,3 +154,28 @@ async def test_a_listener_comes_back_and_says_so(own: DemoDatabase, database: Da
     await asyncio.sleep(0.2)
     listening = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'tenant_directory'"
     assert own.engines.postgres.sql(listening) == "0"
+
+
+async def test_listener_and_probe_get_new_connections_as_the_pools_do(own: DemoDatabase) -> None:
+    """After a failover the address leads to another server: a connection that lives for ever stays with the old one."""
+    database = Database(own.settings(max_connection_age=timedelta(seconds=1)), schema="tenant")
+    heard: asyncio.Queue[str] = asyncio.Queue()
+    async with database.listen("news", heard.put_nowait):
+        assert await asyncio.wait_for(heard.get(), 5) == ""
+        await database.check()
+        before = await backends(own)
+        assert len(before) == 2
+        assert await asyncio.wait_for(heard.get(), 5) == "", "it listens anew, and looks for what it missed"
+        await asyncio.sleep(1)
+        await database.check()
+        assert not before & await backends(own)
+        await own.as_superuser("SELECT pg_notify('news', 'heard')")
+        assert await asyncio.wait_for(heard.get(), 5) in {"", "heard"}
+    await database.close()
+
+
+async def backends(own: DemoDatabase) -> set[str]:
+    out = own.engines.postgres.sql(
+        "SELECT pid FROM pg_stat_activity WHERE usename IN ('tenant_app', 'tenant_directory')"
+    )
+    return set(out.split())

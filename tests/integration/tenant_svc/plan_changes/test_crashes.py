@@ -179,3 +179,25 @@ async def test_it_refuses_to_take_jobs_as_another_role(world: World, role: str) 
         assert "take jobs as tenant_worker" in await until(process, "refusing to work")
         async with asyncio.timeout(PATIENCE_SECONDS):
             assert await process.wait() == 78
+
+
+async def test_a_worker_opens_its_queue_anew_when_the_connection_is_old(world: World, operations: Operations) -> None:
+    """After a failover the address leads to another server."""
+    variables = environment(world.database, TENANTMESH_DATABASE_MAX_CONNECTION_AGE="1s")
+    async with started(variables, *PRODUCT) as worker:
+        await until(worker, "working")
+        before = await queue_connections(world, besides=set())
+        await queue_connections(world, besides=before)
+        operation = await world.started()
+        assert (await ended(world, operations, operation)).state is OperationState.SUCCEEDED
+
+
+async def queue_connections(world: World, besides: set[str]) -> set[str]:
+    """The server's processes that serve workers, once there are some and they are others than these."""
+    asked = f"SELECT pid FROM pg_stat_activity WHERE usename = 'tenant_worker' AND datname = '{world.database.name}'"
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while True:
+            now = set((await asyncio.to_thread(world.database.engines.postgres.sql, asked)).split())
+            if now and not now & besides:
+                return now
+            await asyncio.sleep(0.05)
