@@ -6,6 +6,8 @@ from collections.abc import Iterable
 
 import grpc
 from google.protobuf.descriptor import ServiceDescriptor
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
 
 from tenantmesh.chassis.settings import ServiceSettings
 from tenantmesh.interceptors import (
@@ -24,6 +26,7 @@ from tenantmesh.interceptors import (
 from tenantmesh.interceptors.backends.redis.quota_pool import RedisQuotaPool
 from tenantmesh.interceptors.backends.redis.rate_store import RedisRateStore
 from tenantmesh.interceptors.client import tls_credentials
+from tenantmesh.interceptors.concurrency import CallsInFlight, parse_concurrency
 from tenantmesh.interceptors.credentials import parse_identities
 from tenantmesh.interceptors.limits import parse_rates
 from tenantmesh.interceptors.logs import AccessLog
@@ -36,19 +39,40 @@ from tenantmesh.runtime.telemetry.spans import CallSpans
 __all__ = ["call_spans", "make_chain", "make_mesh", "make_ports", "mesh_tls"]
 
 
-def make_chain(services: Iterable[ServiceDescriptor], ports: ChainPorts, settings: ServiceSettings) -> Chain:
-    """Make the chain for these services. Raises PolicyError for a policy that the chain can't keep."""
+def make_chain(
+    services: Iterable[ServiceDescriptor], ports: ChainPorts, settings: ServiceSettings, telemetry: Telemetry
+) -> Chain:
+    """Make the chain for these services, and register its metrics. Raises PolicyError for a policy that the chain can't
+    keep."""
     chain_settings = ChainSettings(
         base_domain=settings.mesh.base_domain,
         trusted_proxies=settings.mesh.trusted_proxies,
         rates=parse_rates(settings.mesh.rates),
+        concurrency=parse_concurrency(settings.mesh.concurrency),
         identities=parse_identities(settings.mesh.identities),
         access_log=AccessLog(settings.telemetry.access_log),
         longest_watch=settings.server.longest_watch.total_seconds(),
         max_request_bytes=settings.server.max_request_bytes,
         max_answer_bytes=settings.server.max_response_bytes,
     )
-    return Chain(services, ports, chain_settings)
+    chain = Chain(services, ports, chain_settings)
+    telemetry.collector(lambda: _in_flight(chain.in_flight))
+    return chain
+
+
+def _in_flight(classes: Iterable[CallsInFlight]) -> list[Metric]:
+    """Return the metrics of calls in flight. Tenants are no label: there may be any number of them."""
+    now = GaugeMetricFamily("tenantmesh_calls_in_flight", "Calls in flight, by concurrency class.", labels=["class"])
+    refused = CounterMetricFamily(
+        "tenantmesh_calls_in_flight_refused",
+        "Calls refused with TOO_MANY_IN_FLIGHT, by concurrency class and by whose bound was reached.",
+        labels=["class", "scope"],
+    )
+    for counted in classes:
+        now.add_metric([counted.name], counted.number)
+        for scope, number in counted.refused.items():
+            refused.add_metric([counted.name, scope], number)
+    return [now, refused]
 
 
 def make_ports(

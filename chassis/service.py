@@ -30,9 +30,11 @@ AddToServer = Callable[[Any, Any], None]
 
 
 class Connections:
-    """The connections of a service to its database, its store and the other services, made but not opened."""
+    """The connections of a service to its database, its store and the other services, made but not opened, and the
+    telemetry that they report to."""
 
     def __init__(self, settings: ServiceSettings, schema: str, telemetry: Telemetry) -> None:
+        self.telemetry = telemetry
         self.database = Database(settings.database, schema=schema, tracer=telemetry.transactions(trace_context))
         self.redis = redis_client.connect(settings.redis)
         self.mesh = make_mesh(settings, telemetry)
@@ -84,7 +86,7 @@ def assemble(
 
     Raises PolicyError for policies that can't be kept, and TypeError for a method that no capability answers.
     """
-    chain = make_chain(services, ports, settings)
+    chain = make_chain(services, ports, settings, connections.telemetry)
     background = [part for capability in capabilities for part in capability.background]
     checks = [
         Check("database", connections.database.check),

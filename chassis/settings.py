@@ -9,6 +9,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, SecretStr
 
+from tenantmesh.interceptors.concurrency import parse_concurrency
 from tenantmesh.interceptors.credentials import API_KEY_PREFIX, parse_identities
 from tenantmesh.interceptors.limits import parse_rates
 from tenantmesh.runtime.settings import Duration, Group, Networks, ProcessSettings
@@ -35,6 +36,11 @@ def _checked_rates(text: str) -> str:
     return text
 
 
+def _checked_concurrency(text: str) -> str:
+    parse_concurrency(text)
+    return text
+
+
 def _checked_identities(text: str) -> str:
     parse_identities(text)
     return text
@@ -49,6 +55,7 @@ class MeshSettings(Group):
     base_domain: str = ""
     trusted_proxies: Networks = ()
     rates: Annotated[str, AfterValidator(_checked_rates)] = ""
+    concurrency: Annotated[str, AfterValidator(_checked_concurrency)] = ""
     tls_ca: Path | None = None
     identities: Annotated[str, AfterValidator(_checked_identities)] = ""
 

@@ -17,6 +17,7 @@ from tenantmesh.interceptors.call import Call, current_call
 from tenantmesh.interceptors.caller import Caller, CallerKind
 from tenantmesh.interceptors.chain import Chain, ChainPorts, ChainSettings
 from tenantmesh.interceptors.client import Credential, Onward, channel, thread_channel, tls_credentials
+from tenantmesh.interceptors.concurrency import Concurrency, parse_concurrency
 from tenantmesh.interceptors.credentials import ApiKeyVerifier, TokenVerifier, parse_identities
 from tenantmesh.interceptors.directories.entitlements import EntitlementDirectory
 from tenantmesh.interceptors.directories.tenants import TenantDirectory
@@ -50,6 +51,7 @@ __all__ = [
     "Chain",
     "ChainPorts",
     "ChainSettings",
+    "Concurrency",
     "Credential",
     "EntitlementDirectory",
     "EntitlementSource",
@@ -80,6 +82,7 @@ __all__ = [
     "channel",
     "current_call",
     "log_context",
+    "parse_concurrency",
     "parse_identities",
     "parse_rates",
     "security_event",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from functools import lru_cache
 
 __all__ = ["address_of", "network_of"]
 
@@ -19,6 +20,7 @@ def address_of(peer: str) -> str:
     return UNKNOWN
 
 
+@lru_cache(maxsize=4096)
 def network_of(address: str) -> str:
     """Return the network that counts as one caller: an IPv4 address, or the /64 of an IPv6 address, which is one
     host's. All texts that are no address count as one caller."""

@@ -11,6 +11,7 @@ from google.protobuf.descriptor import ServiceDescriptor
 
 from tenantmesh.interceptors.backends.memory.rate_limiter import MemoryRateLimiter
 from tenantmesh.interceptors.caller import Caller
+from tenantmesh.interceptors.concurrency import DEFAULT_CONCURRENCY, CallsInFlight, Concurrency
 from tenantmesh.interceptors.credentials import ApiKeyVerifier, TokenVerifier
 from tenantmesh.interceptors.entitlements import EntitlementLookup
 from tenantmesh.interceptors.errors import PermissionDenied, Unimplemented
@@ -22,6 +23,7 @@ from tenantmesh.interceptors.links.deadline import Deadline
 from tenantmesh.interceptors.links.entitlement import Entitlement
 from tenantmesh.interceptors.links.error_boundary import ErrorBoundary
 from tenantmesh.interceptors.links.forwarded_origin import ForwardedOrigin
+from tenantmesh.interceptors.links.in_flight import InFlight
 from tenantmesh.interceptors.links.metadata_hygiene import MetadataHygiene
 from tenantmesh.interceptors.links.peer_limit import PeerLimit
 from tenantmesh.interceptors.links.quota import Quota
@@ -60,6 +62,8 @@ class ChainSettings:
     roles: Roles = field(default_factory=lambda: DEFAULT_ROLES)
     rates: Mapping[str, Rate] = field(default_factory=lambda: DEFAULT_RATES)
     """Burst limits by rate class."""
+    concurrency: Mapping[str, Concurrency] = field(default_factory=lambda: DEFAULT_CONCURRENCY)
+    """Bounds of the calls in flight by concurrency class, in this process."""
     access_log: AccessLog = AccessLog.REFUSALS
     read_timeout: float = 10.0
     """Seconds for which a unary request may stay half-sent."""
@@ -123,6 +127,7 @@ LINKS: tuple[Row, ...] = (
     ),
     Row("tenancy", lambda p, s: Tenancy(p.directory, s.base_domain), "which tenant; needs who"),
     Row("authorization", lambda _p, s: Authorization(s.roles), "audience and permission of the policy"),
+    Row("in_flight", lambda _p, s: InFlight(s.concurrency), "places of a tenant; before anything waits or consumes"),
     Row("usage", None, "outside the gates: refusals are counted, only served calls are billable", UsageSink),
     Row("audit", None, "outside the gates too: refusals are recorded", AuditSink),
     Row("entitlement", lambda p, _s: Entitlement(p.entitlements), "the plan's features; cheap, before counters move"),
@@ -170,6 +175,9 @@ class Chain:
         unknown = (links["request_id"], counting, links["error_boundary"], _RefuseUnknown())
         self._unknown = UnknownMethods(compile_chain(unknown, MethodPolicy(OTHER, frozenset())))
         self._interceptors: list[AioInterceptor] = []
+        link = links.get("in_flight")
+        self.in_flight: tuple[CallsInFlight, ...] = tuple(link.classes.values()) if isinstance(link, InFlight) else ()
+        """The calls in flight, by class."""
 
     def find(self, method: str) -> CompiledChain:
         """Return the method's links. A method without a policy passes those in DENYING and is refused."""

@@ -15,6 +15,7 @@ import grpc
 
 from tenantmesh.interceptors.addresses import address_of
 from tenantmesh.interceptors.caller import ANONYMOUS, Caller
+from tenantmesh.interceptors.concurrency import Lane
 from tenantmesh.interceptors.entitlements import Entitlements, entitlements_unavailable
 from tenantmesh.interceptors.errors import Internal, MeshError
 from tenantmesh.interceptors.limits import Limited, RateDecision
@@ -142,6 +143,8 @@ class Passage:
     recheck: Recheck | None = None
     """Set on streams that came with a credential; the watchdog follows it."""
 
+    lanes: tuple[Lane, ...] = ()
+    """Where the call counts as in flight. Kept by `in_flight`."""
     burst: RateDecision | None = None
     """The tenant's burst limit after this call. Kept by `tenant_limit`."""
     charger: Charger | None = None

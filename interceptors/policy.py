@@ -11,6 +11,7 @@ from typing import Literal
 from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor, ServiceDescriptor
 
 from tenantmesh.interceptors.caller import CallerKind
+from tenantmesh.interceptors.concurrency import CALLS, WATCHES
 from tenantmesh.interceptors.quotas import LARGEST_AMOUNT, Charge, ChargePer
 from tenantmesh.policy.v1 import policy_pb2
 
@@ -40,6 +41,10 @@ class StoreDown(Enum):
     ALLOW = policy_pb2.STORE_DOWN_ALLOW
 
 
+COUNTED = (CallerKind.USER, CallerKind.SERVICE, CallerKind.ANONYMOUS)
+"""The callers that limits count where a policy does not say so: all but operators."""
+
+
 @dataclass(frozen=True, slots=True)
 class MethodPolicy:
     """The policy of one method, checked and ready for use. Fields as in policy.proto."""
@@ -52,6 +57,9 @@ class MethodPolicy:
     feature: str = ""
     meters: tuple[Charge, ...] = ()
     rate_class: str = ""
+    concurrency_class: str = CALLS
+    counted: tuple[CallerKind, ...] = COUNTED
+    """The callers whose calls count against `rate_class` and `meters`."""
     store_down: StoreDown = StoreDown.DENY
     idempotent: bool = False
     """True when any call may be repeated, whatever its request holds."""
@@ -92,6 +100,7 @@ def _well_known(method: str, *, streams: bool = False) -> MethodPolicy:
         store_down=StoreDown.ALLOW,
         idempotent=True,
         streams=streams,
+        concurrency_class=WATCHES if streams else CALLS,
         default_timeout=default,
         max_timeout=maximum,
     )
@@ -150,6 +159,8 @@ def _read(method: MethodDescriptor) -> MethodPolicy:
         feature=declared.feature,
         meters=tuple(_charge(charge) for charge in declared.meters),
         rate_class=declared.rate_class,
+        concurrency_class=declared.concurrency_class or (WATCHES if method.server_streaming else CALLS),
+        counted=tuple(_KINDS[audience] for audience in declared.counted_audiences) or COUNTED,
         store_down=StoreDown(declared.store_down or policy_pb2.STORE_DOWN_DENY),
         idempotent=declared.idempotency == policy_pb2.IDEMPOTENCY_SAFE,
         by_request_id=declared.idempotency == policy_pb2.IDEMPOTENCY_BY_REQUEST_ID,
@@ -188,8 +199,18 @@ def _check(name: str, declared: policy_pb2.MethodPolicy, method: MethodDescripto
             raise PolicyError(f"{name}: a method with a tenant_field has tenant_scope REQUIRED")
     if declared.idempotency == policy_pb2.IDEMPOTENCY_BY_REQUEST_ID and not _has_text(method, "request_id"):
         raise PolicyError(f"{name}: a single request message needs the string field request_id to be idempotent by it")
+    if declared.counted_audiences:
+        _check_counted(name, declared)
     if declared.meters or declared.feature:
         _check_plan(name, declared, method)
+
+
+def _check_counted(name: str, declared: policy_pb2.MethodPolicy) -> None:
+    counted = set(declared.counted_audiences)
+    if policy_pb2.AUDIENCE_OPERATOR in counted or not counted <= set(declared.audiences):
+        raise PolicyError(f"{name}: counted_audiences are among the audiences, and operators are never counted")
+    if not declared.rate_class and not declared.meters:
+        raise PolicyError(f"{name}: counted_audiences says whose calls a rate_class or meters count; name one")
 
 
 def _has_text(method: MethodDescriptor, name: str) -> bool:

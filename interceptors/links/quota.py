@@ -23,7 +23,6 @@ __all__ = ["Quota"]
 
 DAY = 86_400.0
 """Seconds over which a local share of an allowance is spread."""
-_OPERATOR = CallerKind.OPERATOR
 _ANONYMOUS = CallerKind.ANONYMOUS
 _OK = grpc.StatusCode.OK
 _Found: TypeAlias = tuple[ChargeReceipt, ...] | Shortage
@@ -66,6 +65,7 @@ class _BoundQuota:
         self._entitlements = entitlements
         self._local = local
         self._policy = policy
+        self._counted = policy.counted
         self._by_call, self._by_request, self._by_response = (
             tuple(charge for charge in policy.meters if charge.per is per) for per in ChargePer
         )
@@ -83,7 +83,7 @@ class _BoundQuota:
     def admit(self, call: Passage) -> Waiting:
         call.charger = self
         tenant = call.tenant
-        if not self._by_call or tenant is None or call.caller.kind is _OPERATOR:
+        if not self._by_call or tenant is None or call.caller.kind not in self._counted:
             return None
         found = self._quotas.charge_now(tenant.id, self._by_call, call.started)
         if type(found) is tuple:
@@ -100,7 +100,7 @@ class _BoundQuota:
     def charge(self, call: Passage, charges: Sequence[Charge], now: float, per: ChargePer = ChargePer.CALL) -> Waiting:
         """Charge the call's tenant. Raises ResourceExhausted, or Unavailable where the policy says so."""
         tenant = call.tenant
-        if tenant is None or call.caller.kind is _OPERATOR:
+        if tenant is None or call.caller.kind not in self._counted:
             return None
         return self._conclude(call, charges, self._quotas.charge_now(tenant.id, charges, now), per)
 

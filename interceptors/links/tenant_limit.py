@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 
-from tenantmesh.interceptors.caller import CallerKind
 from tenantmesh.interceptors.errors import QuotaViolation
 from tenantmesh.interceptors.keys import tenant_key
 from tenantmesh.interceptors.limits import SHORT, Limited, LocalRateLimiter, Rate, RateDecision, RateLimiter
@@ -19,12 +18,11 @@ __all__ = ["TenantLimit"]
 
 CAPACITY = 20_000
 """Tenants whose key is remembered."""
-_OPERATOR = CallerKind.OPERATOR
 
 
 class TenantLimit:
     """Limits methods that are not public by rate class and tenant. The rate is that of the tenant's plan, else that of
-    the chain's settings. Operators are not limited."""
+    the chain's settings. Operators are not limited, nor callers whom the policy does not count."""
 
     def __init__(self, limiter: RateLimiter | None, local: LocalRateLimiter, rates: Mapping[str, Rate]) -> None:
         self._limiter = limiter
@@ -51,11 +49,12 @@ class _BoundTenantLimit(RateGate):
         super().__init__(limiter, local, policy)
         self._class = policy.rate_class
         self._rate = rate
+        self._counted = policy.counted
         self._keys: dict[int, str] = {}
 
     def admit(self, call: Passage) -> Waiting:
         tenant = call.tenant
-        if tenant is None or call.caller.kind is _OPERATOR:
+        if tenant is None or call.caller.kind not in self._counted:
             return None
         entitled = call.entitled
         rate = self._rate if entitled is None else entitled.rates.get(self._class, self._rate)

@@ -45,12 +45,34 @@ def policy_of(method: MethodDescriptor) -> policy_pb2.MethodPolicy:
     return method.GetOptions().Extensions[policy_pb2.method]
 
 
-PUBLIC = [method for method in METHODS if policy_pb2.AUDIENCE_PUBLIC in policy_of(method).audiences]
+NOT_OF_THE_MESH = {policy_pb2.AUDIENCE_PUBLIC, policy_pb2.AUDIENCE_USER}
+UNLIMITED: dict[str, str] = {}
+"""Methods for users or for anybody that have no burst limit, and why."""
+OPEN = [method for method in METHODS if NOT_OF_THE_MESH & set(policy_of(method).audiences)]
 
 
-@pytest.mark.parametrize("method", PUBLIC, ids=full_name)
-def test_public_methods_have_a_rate_class(method: MethodDescriptor) -> None:
-    assert policy_of(method).rate_class, "a public method is limited by address: name its rate_class"
+@pytest.mark.parametrize("method", OPEN, ids=full_name)
+def test_methods_for_users_and_for_anybody_count_against_a_burst_limit(method: MethodDescriptor) -> None:
+    policy = policy_of(method)
+    counted = set(policy.counted_audiences or policy.audiences)
+    assert bool(policy.rate_class) != (full_name(method) in UNLIMITED), (
+        "name the rate_class that counts calls by tenant (of a public method by address), or say above why none does"
+    )
+    assert counted >= NOT_OF_THE_MESH & set(policy.audiences), "counted_audiences leaves out USER"
+
+
+def test_what_services_need_to_serve_anybody_is_refused_for_no_tenants_burst() -> None:
+    """Otherwise a tenant that floods has the mesh's own look-ups for it refused."""
+    look_ups = {"GetEntitlements", "CheckEntitlement", "BatchCheckEntitlements", "Lease", "Return", "ResolveTenant"}
+    look_ups |= {"WatchTenants", "WatchEntitlements", "IntrospectToken", "ReportGauge", "AdjustGauge"}
+    policies = {method.name: policy_of(method) for method in METHODS if method.name in look_ups}
+    assert set(policies) == look_ups
+    limited = {
+        name
+        for name, policy in policies.items()
+        if policy.rate_class and list(policy.counted_audiences) != [policy_pb2.AUDIENCE_USER]
+    }
+    assert not limited
 
 
 def takes_etag(method: MethodDescriptor) -> bool:

@@ -25,7 +25,8 @@ def test_the_order_of_the_chain() -> None:
     names = [row.name for row in LINKS]
     assert names == [
         "request_id", "telemetry", "error_boundary", "deadline", "metadata_hygiene", "forwarded_origin", "peer_limit",
-        "authentication", "tenancy", "authorization", "usage", "audit", "entitlement", "tenant_limit", "quota",
+        "authentication", "tenancy", "authorization", "in_flight", "usage", "audit", "entitlement", "tenant_limit",
+        "quota",
     ]  # fmt: skip
     for outer, inner in (
         ("telemetry", "error_boundary"),
@@ -34,6 +35,8 @@ def test_the_order_of_the_chain() -> None:
         ("peer_limit", "authentication"),
         ("authentication", "tenancy"),
         ("tenancy", "authorization"),
+        ("authorization", "in_flight"),
+        ("in_flight", "entitlement"),
         ("usage", "entitlement"),
         ("tenant_limit", "quota"),
     ):
@@ -50,7 +53,7 @@ def test_a_policy_that_cant_be_kept_is_refused_at_start() -> None:
         Chain(notes_service_pb2.DESCRIPTOR.services_by_name.values(), TestMesh().ports())
 
 
-@pytest.mark.parametrize("default", ["rates", "roles"])
+@pytest.mark.parametrize("default", ["concurrency", "rates", "roles"])
 def test_no_chain_can_change_the_defaults_of_another(default: str) -> None:
     mapping: Any = getattr(ChainSettings(), default)
     with pytest.raises(TypeError, match="does not support item"):

@@ -97,6 +97,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """ERROR_REASON_LIMITER_UNAVAILABLE: the rate limiter's store can't be reached and the method's policy requires it.
     Retry.
     """
+    ERROR_REASON_TOO_MANY_IN_FLIGHT: _ErrorReason.ValueType  # 33
+    """ERROR_REASON_TOO_MANY_IN_FLIGHT: as many calls are in flight as one process serves at once; metadata `scope` says
+    whose: `tenant`, `service`, `peer` or `process`. Let some end, and retry after the time in `google.rpc.RetryInfo`.
+    """
     ERROR_REASON_FEATURE_NOT_IN_PLAN: _ErrorReason.ValueType  # 40
     """ERROR_REASON_FEATURE_NOT_IN_PLAN: the tenant's plan lacks the feature in metadata `feature`; `plans` names the listed
     plans that have it and the tenant's own, at most ten, and `plans_more` says how many more do.
@@ -192,6 +196,10 @@ ERROR_REASON_RATE_LIMITED: ErrorReason.ValueType  # 30
 ERROR_REASON_LIMITER_UNAVAILABLE: ErrorReason.ValueType  # 31
 """ERROR_REASON_LIMITER_UNAVAILABLE: the rate limiter's store can't be reached and the method's policy requires it.
 Retry.
+"""
+ERROR_REASON_TOO_MANY_IN_FLIGHT: ErrorReason.ValueType  # 33
+"""ERROR_REASON_TOO_MANY_IN_FLIGHT: as many calls are in flight as one process serves at once; metadata `scope` says
+whose: `tenant`, `service`, `peer` or `process`. Let some end, and retry after the time in `google.rpc.RetryInfo`.
 """
 ERROR_REASON_FEATURE_NOT_IN_PLAN: ErrorReason.ValueType  # 40
 """ERROR_REASON_FEATURE_NOT_IN_PLAN: the tenant's plan lacks the feature in metadata `feature`; `plans` names the listed
