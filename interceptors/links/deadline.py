@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from time import monotonic
 
+from tenantmesh.interceptors.errors import DeadlineExceeded
 from tenantmesh.interceptors.link import Moments
 from tenantmesh.interceptors.passage import Passage, Waiting
 from tenantmesh.interceptors.policy import MethodPolicy
@@ -32,6 +33,8 @@ class _BoundDeadline:
         remaining = call.context.time_remaining()
         if remaining is None:
             seconds = self._default
+        elif remaining <= 0:  # it came late, or waited for the loop: nobody reads the answer
+            raise DeadlineExceeded("DEADLINE_EXCEEDED", "The call exceeded its deadline. Retry.")
         elif self._maximum is not None and remaining > self._maximum:
             seconds = self._maximum
         else:
