@@ -1,7 +1,7 @@
 """Access tokens: their claims, and their verification against published keys (RFC 7519, RFC 8725, RFC 9068).
 
-Signing lives in auth_svc. PyJWT checks the signature. What it would let pass is checked here: a missing `exp`, any
-`typ`, claims of the wrong type, and a duplicate claim, of which the last would win.
+Signing lives in auth_svc. PyJWT checks the signature. What it would let pass is checked here: a second spelling of the
+same token, a missing `exp`, any `typ`, claims of the wrong type, and a duplicate claim, of which the last would win.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from base64 import urlsafe_b64decode
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -17,9 +16,11 @@ from typing import Any, Protocol
 import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from tenantmesh.interceptors import base64url
 from tenantmesh.interceptors.caller import Caller, CallerKind
 from tenantmesh.interceptors.credentials import UnknownKey
 from tenantmesh.interceptors.errors import Unauthenticated
+from tenantmesh.interceptors.public_keys import check_point
 from tenantmesh.interceptors.tenants import TenantId, parse_tenant_id
 
 __all__ = [
@@ -58,9 +59,12 @@ class KeySet(Protocol):
 
 
 class StaticKeySet:
-    """A fixed set of keys, for tests and for the signer itself."""
+    """A fixed set of keys, for tests and for programs that have them. Raises ValueError for a key that anybody can sign
+    for."""
 
     def __init__(self, keys: dict[str, Ed25519PublicKey]) -> None:
+        for key in keys.values():
+            check_point(key.public_bytes_raw())
         self.keys = keys
 
     def get(self, kid: str) -> Ed25519PublicKey | None:
@@ -147,15 +151,16 @@ class JwtVerifier:
         """Return the verified claims. Raises as `verify`."""
         if len(token) > MAX_LENGTH:
             raise _invalid("it is longer than any token of this mesh")
-        header = _segment(token, 0)
+        segments = _segments(token)
+        header = _object(segments[0])
         if set(header) != {"alg", "kid", "typ"} or header["alg"] != ALGORITHM or header["typ"] != TOKEN_TYPE:
             raise _invalid("it is not an access token of this mesh")
-        payload = self._verified(token, header["kid"])
-        return self._checked(payload)
-
-    def _verified(self, token: str, kid: Any) -> dict[str, Any]:
-        if not isinstance(kid, str):
+        if not isinstance(header["kid"], str):
             raise _invalid("it is not an access token of this mesh")
+        self._verify(token, header["kid"])
+        return self._checked(_object(segments[1]))
+
+    def _verify(self, token: str, kid: str) -> None:
         key = self.keys.get(kid)
         if key is None:
             raise UnknownKey(kid)
@@ -163,7 +168,6 @@ class JwtVerifier:
             jwt.PyJWS().decode_complete(token, key, algorithms=[ALGORITHM])
         except jwt.InvalidTokenError as error:
             raise _invalid("its signature does not verify") from error
-        return _segment(token, 1)
 
     def _checked(self, payload: dict[str, Any]) -> AccessClaims:
         if not _well_typed(payload):
@@ -218,14 +222,21 @@ def _is_uuid(text: str) -> bool:
         return False
 
 
-def _segment(token: str, index: int) -> dict[str, Any]:
-    """Return a JSON object of the token. Duplicate members are refused: two readers could read two values."""
+def _segments(token: str) -> list[bytes]:
+    """Return the token's parts. Each has one spelling: what forgets or refuses a token by its text meets all of it."""
     segments = token.split(".")
     if len(segments) != SEGMENTS:
         raise _invalid("it does not have three parts")
-    text = segments[index]
     try:
-        decoded = json.loads(urlsafe_b64decode(text + "=" * (-len(text) % 4)), object_pairs_hook=_no_duplicates)
+        return [base64url.decode(segment) for segment in segments]
+    except ValueError as error:
+        raise _invalid("it can't be decoded") from error
+
+
+def _object(segment: bytes) -> dict[str, Any]:
+    """Return a JSON object of the token. Duplicate members are refused: two readers could read two values."""
+    try:
+        decoded = json.loads(segment, object_pairs_hook=_no_duplicates)
     except (ValueError, RecursionError) as error:
         raise _invalid("it can't be decoded") from error
     if not isinstance(decoded, dict):

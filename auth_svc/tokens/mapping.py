@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from base64 import urlsafe_b64encode
 from datetime import UTC, datetime
 
 from tenantmesh.auth.v1 import token_service_pb2 as pb
 from tenantmesh.auth_svc.tokens.signing_key import SigningKey
 from tenantmesh.auth_svc.tokens.tokens import Discovery
+from tenantmesh.interceptors import base64url
 from tenantmesh.interceptors.caller import Caller, CallerKind
 from tenantmesh.interceptors.tokens import ALGORITHM
 from tenantmesh.policy.v1 import policy_pb2
@@ -26,8 +26,7 @@ _AUDIENCES = {
 
 def jwk(key: SigningKey) -> pb.Jwk:
     """Return the public part of a key (RFC 8037)."""
-    x = urlsafe_b64encode(key.public).rstrip(b"=").decode("ascii")
-    return pb.Jwk(kty="OKP", crv="Ed25519", x=x, kid=key.kid, alg=ALGORITHM, use="sig")
+    return pb.Jwk(kty="OKP", crv="Ed25519", x=base64url.encode(key.public), kid=key.kid, alg=ALGORITHM, use="sig")
 
 
 def discovery_document(discovery: Discovery) -> pb.GetDiscoveryResponse:

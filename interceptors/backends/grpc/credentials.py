@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from base64 import urlsafe_b64decode
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +13,8 @@ from tenantmesh.auth.v1 import token_service_pb2 as tokens_pb2
 from tenantmesh.interceptors.backends.grpc.answers import TIMEOUT, no_answer, unreachable
 from tenantmesh.interceptors.caller import Caller, CallerKind
 from tenantmesh.interceptors.errors import Unavailable
+from tenantmesh.interceptors.logs import security_event
+from tenantmesh.interceptors.public_keys import readable_keys
 from tenantmesh.interceptors.tasks import SingleFlight
 from tenantmesh.interceptors.tenants import parse_tenant_id
 from tenantmesh.policy.v1 import policy_pb2
@@ -28,6 +29,7 @@ KEYS_PAUSE = 5.0
 """Shortest time between loads, in seconds: tokens with made-up key ids must not flood auth_svc."""
 KEYS_PAUSE_AFTER_FAILURE = 1.0
 
+_LONGEST_KID = 64
 _KINDS = {
     policy_pb2.Audience.Value(f"AUDIENCE_{kind.value}"): kind for kind in CallerKind if kind is not CallerKind.ANONYMOUS
 }
@@ -40,6 +42,7 @@ class GrpcKeySet:
         self._stub = stub
         self._clock = clock
         self._keys: dict[str, Ed25519PublicKey] = {}
+        self._left_out: dict[str, str] = {}
         self._loaded_at = self._next_try = float("-inf")
         self._loads = SingleFlight[None, None](self._load)
         """One key, since every load fetches the whole set."""
@@ -64,13 +67,16 @@ class GrpcKeySet:
         except grpc.aio.AioRpcError:
             self._next_try = self._clock() + KEYS_PAUSE_AFTER_FAILURE
         else:
-            self._keys = {jwk.kid: _public_key(jwk.x) for jwk in answer.keys if jwk.crv == "Ed25519"}
+            self._keys, bad = readable_keys(answer.keys)
+            self._report(bad)
             self._loaded_at = self._clock()
             self._next_try = self._loaded_at + KEYS_PAUSE
 
-
-def _public_key(x: str) -> Ed25519PublicKey:
-    return Ed25519PublicKey.from_public_bytes(urlsafe_b64decode(x + "=" * (-len(x) % 4)))
+    def _report(self, bad: dict[str, str]) -> None:
+        """Log each key that is left out, when that begins and not at every load."""
+        for kid, problem in bad.items() - self._left_out.items():
+            security_event("a published signing key is left out", kid=kid[:_LONGEST_KID], problem=f"it {problem}")
+        self._left_out = bad
 
 
 class GrpcApiKeyVerifier:

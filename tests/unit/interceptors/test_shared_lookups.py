@@ -214,7 +214,7 @@ class Auth:
         if self.down:
             raise grpc.aio.AioRpcError(grpc.StatusCode.UNAVAILABLE, grpc.aio.Metadata(), grpc.aio.Metadata())
         x = urlsafe_b64encode(Ed25519PrivateKey.generate().public_key().public_bytes_raw()).decode().rstrip("=")
-        return pb.GetJwksResponse(keys=[pb.Jwk(kid="known", crv="Ed25519", x=x)])
+        return pb.GetJwksResponse(keys=[pb.Jwk(kid="known", kty="OKP", crv="Ed25519", x=x)])
 
 
 async def test_made_up_key_ids_do_not_flood_auth_svc() -> None:
