@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import sys
 from typing import Annotated
 
@@ -18,8 +19,10 @@ from tenantmesh.deploy.commands.migrate import migrate
 from tenantmesh.deploy.commands.reset import reset
 from tenantmesh.deploy.commands.serve import serve
 from tenantmesh.deploy.stack.errors import StackError
+from tenantmesh.deploy.stack.programs.stray_variables import stray_variables
 from tenantmesh.interceptors.errors import MeshError
 from tenantmesh.runtime.database import DatabaseError
+from tenantmesh.runtime.server import REFUSED
 
 __all__ = ["app", "main"]
 
@@ -56,10 +59,19 @@ def common(
 
 
 def main() -> None:
-    """Run the command line. Exit code 0: done; 1: it could not be done, and a line says why; 2: wrong usage."""
+    """Run the command line. Exit code 0: done; 1: it could not be done, and a line says why; 2: wrong usage; 78: a
+    variable is misspelt, or a service must not serve."""
+    _refuse_stray_variables()
     try:
         app()
     except (StackError, MeshError, DatabaseError, OSError) as error:
         failure = in_words(error)
         Console().error(failure.message, failure.remedy)
         sys.exit(1)
+
+
+def _refuse_stray_variables() -> None:
+    """Exit when a variable is misspelt, before a command falls back to a default in its place."""
+    if {"--help", "--version"}.isdisjoint(sys.argv) and (strays := list(stray_variables(os.environ))):
+        Console().error("refuses to start; correct these variables:", *strays)
+        sys.exit(REFUSED)

@@ -10,6 +10,7 @@ import difflib
 import ipaddress
 import json
 import re
+from collections.abc import Collection
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -39,6 +40,7 @@ __all__ = [
     "ServerSettings",
     "TelemetrySettings",
     "moved_address",
+    "no_such_setting",
     "split_address",
     "variables",
     "wrong_settings",
@@ -243,12 +245,17 @@ def wrong_settings(error: ValidationError | SettingsError, settings: type[Proces
     return "\n".join(f"  {line}" for each in errors for line in _lines(each, settings))
 
 
+def no_such_setting(name: str, known: Collection[str]) -> str:
+    """Return the line of a variable that is no setting, with the known name that is nearest to it."""
+    near = difflib.get_close_matches(name.upper(), sorted(known), 1)
+    return f"{name}: no such setting{f'; did you mean {near[0]}?' if near else ''}"
+
+
 def _lines(error: ErrorDetails, settings: type[ProcessSettings]) -> list[str]:
     location, said = error["loc"], error["msg"].removeprefix("Value error, ")
     name = _variable(*location)
     if error["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(name, sorted(variables(settings)), 1)
-        return [f"{name}: no such setting{f'; did you mean {near[0]}?' if near else ''}"]
+        return [no_such_setting(name, variables(settings))]
     group = _group(settings, str(location[0])) if len(location) == 1 else None
     if group is None:
         return [f"{name}: {said}"]

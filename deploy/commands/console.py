@@ -47,10 +47,10 @@ class Console:
         """Print a line for the person on standard error, beside what a program reads."""
         self._err.print(f"[dim]{PRODUCT}:[/] {escape(text)}")
 
-    def error(self, text: str, remedy: str = "") -> None:
-        """Print an error and below it the remedy, on standard error."""
+    def error(self, text: str, *remedies: str) -> None:
+        """Print an error and below it what to do, a line each, on standard error."""
         self._err.print(f"[dim]{PRODUCT}:[/] [red]{escape(text)}[/]")
-        if remedy:
+        for remedy in filter(None, remedies):
             self._err.print(f"{'':<{len(PRODUCT) + 1}} [yellow]{escape(remedy)}[/]")
 
     def plain(self, text: str = "") -> None:

@@ -9,7 +9,9 @@ from typing import Annotated
 import typer
 
 from tenantmesh.deploy.stack.programs.python_program import module_command
+from tenantmesh.deploy.stack.programs.stray_variables import is_service_link
 from tenantmesh.deploy.stack.programs.table import command_line_variables, python_programs
+from tenantmesh.runtime.settings import ENVIRONMENT_PREFIX
 
 __all__ = ["serve"]
 
@@ -28,6 +30,15 @@ def serve(
     service: Annotated[str, typer.Argument(help=f"Which one: {', '.join(_modules())}.", callback=_known)],
 ) -> None:
     """Run a service or the worker, with settings in TENANTMESH_* variables. Replaces this process: signals reach it."""
-    ours = command_line_variables()  # TENANTMESH_WORKER_METRICS_PORT would be a setting of the worker that is none
-    environment = {name: value for name, value in os.environ.items() if name not in ours}
+    environment = {name: value for name, value in os.environ.items() if not _is_no_setting(name, value)}
     os.execve(sys.executable, module_command(_modules()[service]), environment)
+
+
+def _is_no_setting(name: str, value: str) -> bool:
+    """Return whether the service would take the variable for a setting that it is not, and refuse to start.
+
+    TENANTMESH_WORKER_METRICS_PORT is an option's, TENANTMESH_REDIS_SERVICE_HOST comes from Kubernetes.
+    """
+    return name in command_line_variables() or (
+        name.upper().startswith(ENVIRONMENT_PREFIX) and is_service_link(name.upper(), value)
+    )

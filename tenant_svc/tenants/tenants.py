@@ -41,10 +41,13 @@ class Tenants:
         The tenant pins the newest published version of its plan. Raises AlreadyExists: `SLUG_TAKEN`, or
         `REQUEST_ID_REUSED` for a key used with other fields; and NotFound `PLAN_NOT_FOUND`.
         """
+        made = await self._made_by(new, key)
+        if made is not None:
+            return made
         try:
             return await self._store(TenantId(self._new_id()), new, key, actor)
         except (UniqueViolation, NotFound) as refusal:
-            # A repeated request finds its own tenant's slug taken, or its plan archived meanwhile.
+            # The same request at the same time may have made the tenant: the slug is its own, its plan archived since.
             made = await self._made_by(new, key)
             if made is not None:
                 return made

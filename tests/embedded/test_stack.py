@@ -76,10 +76,17 @@ def test_a_start_that_fails_half_way_leaves_nothing_running(tmp_path: Path, monk
 
 
 def test_a_service_that_cannot_start_is_quoted_with_its_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TENANTMESH_SERVER_WORKERS", "none")
+    wrong = {
+        "TENANTMESH_SERVER_GRACE": "soon",
+        "TENANTMESH_TELEMETRY_LOG_LEVEL": "loud",
+        "TENANTMESH_MESH_RATES": "many",
+    }
+    for name, value in wrong.items():
+        monkeypatch.setenv(name, value)
     stack = Stack(tmp_path / "state", ports=stack_ports(), durable=False, temporary=True)
-    with pytest.raises(StackError, match=r"tenant_svc did not start: TENANTMESH_SERVER_WORKERS: ") as caught:
+    with pytest.raises(StackError, match=r"tenant_svc did not start: .*correct these settings: TENANTMESH_") as caught:
         stack.start()
+    assert all(f"{name}: " in caught.value.message for name in wrong), "every wrong setting, not one at a time"
     assert caught.value.log == stack.places.log("tenant_svc")
     assert running(stack.places.state) is None
 

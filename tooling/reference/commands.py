@@ -16,8 +16,10 @@ __all__ = ["page"]
 HEAD = """# Command line
 
 `make setup` installs it as `.venv/bin/tenantmesh`. Exit code 0: done; 1: it could not be done, and a line on standard
-error says why and what to do; 2: wrong usage. Options with a variable may be set in the environment instead; the first
-variable that is set counts. `tenantmesh --version` prints the version.
+error says why and what to do; 2: wrong usage; 78: a service must not serve, or a variable of the environment begins
+with `TENANTMESH_` and nobody reads it. Then every such variable is listed with the nearest right name, and no command
+runs; variables that Kubernetes sets for a Service named `tenantmesh-…` are left alone. Options with a variable may be
+set in the environment instead; the first variable that is set counts. `tenantmesh --version` prints the version.
 
 Without `--state` and `TENANTMESH_STATE` a command uses the nearest `.tenantmesh` of yours in this folder or in one
 above, as git finds a repository; `tenantmesh dev` makes one here when there is none. A stack uses a new or empty

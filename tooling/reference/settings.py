@@ -37,9 +37,10 @@ IDLE = {"worker": {"server"}}
 
 HEAD = """# Settings
 
-A process reads these variables once, when it starts, and nothing later. A wrong one ends it with status 78 and a line
-that names it. *For* says which has it; empty: both services; all: the worker too. Which ones production needs is in
-[Use your own PostgreSQL and Redis](../how-to/use-your-own-postgres-and-redis.md).
+A process reads these variables once, when it starts, and nothing later. Wrong ones end it with status 78 and a line
+for each that names it. `tenantmesh` refuses a variable that begins with `TENANTMESH_` and that nobody reads, with the
+nearest right name. *For* says which has it; empty: both services; all: the worker too. Which ones production needs is
+in [Use your own PostgreSQL and Redis](../how-to/use-your-own-postgres-and-redis.md).
 
 Durations are written `250ms`, `5s`, `10m`, `1h`, `7d` or as a number of seconds; booleans `true` or `false`; addresses
 `host:port`, with IPv6 in brackets.

@@ -8,7 +8,7 @@ import os
 import re
 import signal
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from tenantmesh.deploy.stack.supervision.process import StartedProcess, find_pro
 __all__ = ["Child", "Command", "spawn"]
 
 _LOG_BYTES = 10 * 1024 * 1024  # a longer log is put aside at the next start, where it replaces the one before
+_LISTED = 20  # indented lines that a message repeats at most; the log has all
 _STOP_SIGNALS = ((int(signal.SIGTERM), 10.0),)
 
 
@@ -92,18 +93,25 @@ def spawn(command: Command) -> Child:
 def _why(log: Path, begin: int, cause: re.Pattern[str] | None) -> str:
     """Return the line of this run's log that says why it ended: the first that `cause` finds, else the last.
 
-    Of a structured line, its event and reason.
+    Of a structured line, its event and reason. Indented lines belong to the one above them: a list of wrong settings.
     """
     try:
         written = log.read_bytes()[begin:].decode("utf-8", errors="replace")
     except OSError:
         return "it left no log"
-    lines = [line.strip() for line in written.split("\n") if line.strip()]
+    lines = [line.rstrip() for line in written.split("\n") if line.strip()]
     causes = filter(None, map(cause.search, lines)) if cause else iter(())
     found = next(causes, None)
     if found:
         return found[0]
-    return _in_words(lines[-1]) if lines else "its log is empty"
+    return _last(lines) if lines else "its log is empty"
+
+
+def _last(lines: Sequence[str]) -> str:
+    """Return the last line. With indented lines at the end, return the line above them and all of them."""
+    above = next((index for index in reversed(range(len(lines))) if not lines[index][0].isspace()), 0)
+    listed = "; ".join(line.strip() for line in lines[above + 1 :][:_LISTED])
+    return " ".join(filter(None, (_in_words(lines[above].strip()), listed)))
 
 
 def _in_words(line: str) -> str:

@@ -35,24 +35,26 @@ class Caller:
         self.quotas: Any = QuotaServiceStub(channel)
         self.credential = self.key[-12:]
 
-    async def tenant(self, again: str) -> Message:
-        slug = f"t-{again[:12]}"
+    async def tenant(self, again: str, *, other: bool = False) -> Message:
+        slug = f"{'u' if other else 't'}-{again[:12]}"
         made: Message = await self.tenants.CreateTenant(tenants.CreateTenantRequest(slug=slug, request_id=again))
         return made
 
-    async def grant(self, again: str) -> Message:
-        grant = entitlement_pb2.Grant(feature="api_requests", amount=5)
+    async def grant(self, again: str, *, other: bool = False) -> Message:
+        grant = entitlement_pb2.Grant(feature="api_requests", amount=6 if other else 5)
         asked = entitlements.CreateGrantRequest(id=await self._of(again), grant=grant, request_id=again)
         made: Message = await self.entitlements.CreateGrant(asked)
         return made
 
-    async def allocation(self, again: str) -> Message:
-        asked = quotas.AllocateRequest(id=await self._of(again), amounts=AMOUNTS, request_id=again)
+    async def allocation(self, again: str, *, other: bool = False) -> Message:
+        amounts = [*AMOUNTS, quotas.Amount(meter="x_y", amount=1)] if other else AMOUNTS
+        asked = quotas.AllocateRequest(id=await self._of(again), amounts=amounts, request_id=again)
         made: Message = await self.quotas.Allocate(asked)
         return made
 
-    async def operation(self, again: str) -> Message:
-        asked = tenants.MigrateTenantPlanRequest(id=await self._of(again), plan_id="premium", request_id=again)
+    async def operation(self, again: str, *, other: bool = False) -> Message:
+        plan = "enterprise" if other else "premium"
+        asked = tenants.MigrateTenantPlanRequest(id=await self._of(again), plan_id=plan, request_id=again)
         made: Message = await self.tenants.MigrateTenantPlan(asked)
         return made
 
@@ -67,30 +69,33 @@ def caller(service: Service) -> Caller:
     return Caller(service)
 
 
-@pytest.mark.parametrize(
-    ("method", "table"),
-    [
-        ("tenant", "tenant_requests"),
-        ("grant", "grants"),
-        ("allocation", "allocations"),
-        ("operation", "operations"),
-    ],
-)
+TABLES = {"tenant": "tenant_requests", "grant": "grants", "allocation": "allocations", "operation": "operations"}
+METHODS = pytest.mark.parametrize("method", TABLES)
+
+
+async def stored_as_before(migrated: WorkerDatabase, caller: Caller, table: str, again: str) -> None:
+    stored = f"update tenant.{table} set requester = $1 where request_id = $2"
+    assert await as_superuser(migrated, stored, caller.credential, uuid.UUID(again)) == "UPDATE 1"
+
+
+@METHODS
 async def test_a_request_of_before_is_answered_with_what_it_made(
-    migrated: WorkerDatabase, caller: Caller, method: str, table: str
+    migrated: WorkerDatabase, caller: Caller, method: str
 ) -> None:
     again, send = str(uuid.uuid4()), getattr(caller, method)
     made = await send(again)
-    stored = f"update tenant.{table} set requester = $1 where request_id = $2"
-    assert await as_superuser(migrated, stored, caller.credential, uuid.UUID(again)) == "UPDATE 1"
+    await stored_as_before(migrated, caller, TABLES[method], again)
     assert list(await asyncio.gather(send(again), send(again))) == [made, made]
 
 
-async def test_an_allocation_of_before_with_other_fields_is_refused(migrated: WorkerDatabase, caller: Caller) -> None:
-    again = str(uuid.uuid4())
-    await caller.allocation(again)
-    stored = "update tenant.allocations set requester = $1 where request_id = $2"
-    await as_superuser(migrated, stored, caller.credential, uuid.UUID(again))
-    tenant = f"o-{again[:12]}"
-    more = quotas.AllocateRequest(id=tenant, amounts=[*AMOUNTS, quotas.Amount(meter="x_y", amount=1)], request_id=again)
-    assert (await refusal(caller.quotas.Allocate(more)))[1] == "REQUEST_ID_REUSED"
+@METHODS
+@pytest.mark.parametrize("before", [False, True], ids=["by name", "by credential"])
+async def test_a_request_id_that_has_made_something_makes_nothing_else(
+    migrated: WorkerDatabase, caller: Caller, method: str, before: bool
+) -> None:
+    again, send = str(uuid.uuid4()), getattr(caller, method)
+    made = await send(again)
+    if before:
+        await stored_as_before(migrated, caller, TABLES[method], again)
+    assert (await refusal(send(again, other=True)))[1] == "REQUEST_ID_REUSED"
+    assert await send(again) == made
