@@ -1,10 +1,11 @@
-"""The doors to a service's database. While the database is away, they raise the service's own Unavailable."""
+"""The doors to a service's database. While it is away, or a tenant asks too much of it, they raise a refusal."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
 
+from tenantmesh.chassis.refusals import database_busy
 from tenantmesh.interceptors.errors import Unavailable
 from tenantmesh.runtime import database
 
@@ -24,7 +25,8 @@ class Outage:
 
 
 class Doors(database.DatabaseDoors):
-    """The `DatabaseDoors` of a service. Every method raises the outage's Unavailable while the database is away."""
+    """The `DatabaseDoors` of a service. Every method raises the outage's Unavailable while the database is away, and
+    ResourceExhausted `DATABASE_BUSY` while the share of the tenant, or of the reason, is in use."""
 
     def __init__(self, opened: database.Database, outage: Outage) -> None:
-        super().__init__(opened, outage.error)
+        super().__init__(opened, outage.error, database_busy)

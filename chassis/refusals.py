@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from tenantmesh.interceptors.errors import QuotaViolation, ResourceExhausted
 from tenantmesh.interceptors.tenants import TenantId
 
-__all__ = ["limit_reached"]
+__all__ = ["database_busy", "limit_reached"]
+
+_BUSY_RETRY = timedelta(seconds=1)
+"""As long as a call waits for a connection: by then the queue that was full has moved on or given up."""
+
+
+def database_busy() -> ResourceExhausted:
+    """Return the refusal of a call whose tenant, or kind of call, has its share of the connections in use."""
+    return ResourceExhausted(
+        "DATABASE_BUSY",
+        "Too many calls of this tenant, or of this kind, are waiting for the database. Make fewer at once, and retry"
+        " after the delay in RetryInfo.",
+        retry_after=_BUSY_RETRY,
+    )
 
 
 def limit_reached(

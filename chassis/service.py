@@ -36,6 +36,7 @@ class Connections:
     def __init__(self, settings: ServiceSettings, schema: str, telemetry: Telemetry) -> None:
         self.telemetry = telemetry
         self.database = Database(settings.database, schema=schema, tracer=telemetry.transactions(trace_context))
+        telemetry.collector(self.database.metrics)
         self.redis = redis_client.connect(settings.redis)
         self.mesh = make_mesh(settings, telemetry)
 

@@ -117,6 +117,9 @@ class DatabaseSettings(Group):
     migrate_url: SecretStr | None = None
     pool_size: Count = 10
     system_pool_size: Count = 4
+    tenant_share: Annotated[float, Field(gt=0, le=1)] = 0.5
+    max_waiting: Count = 1_000
+    tenant_max_waiting: Count = 100
     acquire_timeout: Duration = timedelta(seconds=1)
     connect_timeout: Duration = timedelta(seconds=2)
     command_timeout: Duration = timedelta(seconds=6)

@@ -8,6 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 from uuid import UUID
 
 import asyncpg
+from prometheus_client.metrics_core import Metric
 from pydantic import SecretStr
 
 from tenantmesh.runtime.database.errors import (
@@ -19,7 +20,8 @@ from tenantmesh.runtime.database.errors import (
 )
 from tenantmesh.runtime.database.lifetimes import lifetime
 from tenantmesh.runtime.database.listener import Listener
-from tenantmesh.runtime.database.pool import Pool, RawConnection
+from tenantmesh.runtime.database.pool import Pool, PoolShares, RawConnection
+from tenantmesh.runtime.database.pool_metrics import pool_metrics
 from tenantmesh.runtime.database.poolers import PooledSessions, refuse_pooler, startup_refused
 from tenantmesh.runtime.database.traced import TracedTransaction, TransactionTracer
 from tenantmesh.runtime.database.transaction import Door, Record, Transaction
@@ -89,6 +91,10 @@ class Database:
         """Whether a URL for the system door is configured."""
         return self._settings.system_url is not None
 
+    def metrics(self) -> list[Metric]:
+        """Return how busy the connections of each door are."""
+        return pool_metrics({"tenant": self._tenant_door.pool, "system": self._system_door.pool})
+
     async def open(self) -> None:
         """Prove that the database answers, and that its sessions are ours.
 
@@ -111,8 +117,8 @@ class Database:
         # 32 hexadecimal digits made from a number: nothing that a caller passes can become SQL.
         begin = f"{_BEGIN[read_only]}SET LOCAL app.tenant_id = '{tenant_id.int:032x}'"
         if self._tracer is None:
-            return Transaction(self._tenant_door, begin)
-        return TracedTransaction(self._tenant_door, begin, self._tracer, "tenant transaction")
+            return Transaction(self._tenant_door, begin, tenant_id.int)
+        return TracedTransaction(self._tenant_door, begin, tenant_id.int, self._tracer, "tenant transaction")
 
     async def tenant_read(self, tenant_id: UUID, function: str) -> list[Record]:
         """Return what a function of the schema gives for this tenant, in one message instead of a transaction's three.
@@ -125,18 +131,24 @@ class Database:
             raise InternalDatabaseError("the function is named without its schema")
         sql = f"SELECT * FROM {self.schema}.{function}($1)"
         if self._tracer is None:
-            return await self._tenant_door.read(sql, tenant_id)
+            return await self._tenant_door.read(sql, tenant_id, holder=tenant_id.int)
         with self._tracer.around(function):
-            return await self._tenant_door.read(sql, tenant_id)
+            return await self._tenant_door.read(sql, tenant_id, holder=tenant_id.int)
 
-    def system_transaction(self, reason: str, *, read_only: bool = False) -> Transaction:
-        """Return a transaction of the directory role, with no tenant. `reason` says at the call why none is needed."""
+    def system_transaction(
+        self, reason: str, *, on_behalf_of: UUID | None = None, read_only: bool = False
+    ) -> Transaction:
+        """Return a transaction of the directory role, with no tenant. `reason` says at the call why none is needed.
+
+        Connections are shared fairly by reason, or by the tenant on whose behalf it is.
+        """
         if not reason.strip():
             raise InternalDatabaseError("a system transaction states its reason")
         begin = f"{_BEGIN[read_only]}SET LOCAL app.tenant_id = ''"
+        holder = reason if on_behalf_of is None else on_behalf_of.int
         if self._tracer is None:
-            return Transaction(self._system_door, begin)
-        return TracedTransaction(self._system_door, begin, self._tracer, "system transaction")
+            return Transaction(self._system_door, begin, holder)
+        return TracedTransaction(self._system_door, begin, holder, self._tracer, "system transaction")
 
     def listen(self, channel: str, callback: Callable[[str], None]) -> Listener:
         """Return a context manager that calls back with each payload, and with "" after every (re)connection."""
@@ -164,7 +176,9 @@ class Database:
 
     def _door(self, connect: Callable[[], Awaitable[RawConnection]], size: int) -> Door:
         settings = self._settings
-        return Door(Pool(connect, size=size, timeout=settings.acquire_timeout, age=settings.max_connection_age))
+        shares = PoolShares(settings.tenant_share, settings.max_waiting, settings.tenant_max_waiting)
+        timeout, age = settings.acquire_timeout, settings.max_connection_age
+        return Door(Pool(connect, size=size, timeout=timeout, shares=shares, age=age))
 
     async def _ask_probe(self) -> None:
         now = asyncio.get_running_loop().time()

@@ -8,7 +8,7 @@ from types import TracebackType
 from uuid import UUID
 
 from tenantmesh.runtime.database.database import Database
-from tenantmesh.runtime.database.errors import DatabaseUnavailable, TransactionConflict
+from tenantmesh.runtime.database.errors import DatabaseError, DatabaseUnavailable, ShareInUse, TransactionConflict
 from tenantmesh.runtime.database.transaction import Connection, Record
 
 __all__ = ["DatabaseDoors"]
@@ -21,43 +21,53 @@ class DatabaseDoors:
     """Transactions on the database, for a tenant or for the mesh as a whole.
 
     `outage` makes the error that takes the place of DatabaseUnavailable and of TransactionConflict: the caller learns
-    that the service can't serve now, and sees nothing of the database's text.
+    that the service can't serve now, and sees nothing of the database's text. `busy` makes the error for a tenant, or a
+    purpose, whose share of the connections is in use, while others are served.
     """
 
-    def __init__(self, database: Database, outage: Callable[[], Exception]) -> None:
+    def __init__(self, database: Database, outage: Callable[[], Exception], busy: Callable[[], Exception]) -> None:
         self._database = database
         self._outage = outage
+        self._busy = busy
 
     def tenant(self, tenant_id: UUID, *, read_only: bool = False) -> AbstractAsyncContextManager[Connection]:
         """Return a transaction that sees this tenant and nothing else."""
-        return _Translated(self._database.tenant_transaction(tenant_id, read_only=read_only), self._outage)
+        return _Translated(self._database.tenant_transaction(tenant_id, read_only=read_only), self._told)
 
     async def read(self, tenant_id: UUID, function: str) -> list[Record]:
         """Return what a reading function of the schema gives for this tenant, in one message."""
         try:
             return await self._database.tenant_read(tenant_id, function)
         except _PASSING as error:
-            raise self._outage() from error
+            raise self._told(error) from error
 
-    def system(self, reason: str, *, read_only: bool = False) -> AbstractAsyncContextManager[Connection]:
+    def system(
+        self, reason: str, *, on_behalf_of: UUID | None = None, read_only: bool = False
+    ) -> AbstractAsyncContextManager[Connection]:
         """Return a transaction of the narrow role that reads across tenants; the reason says why."""
-        return _Translated(self._database.system_transaction(reason, read_only=read_only), self._outage)
+        opened = self._database.system_transaction(reason, on_behalf_of=on_behalf_of, read_only=read_only)
+        return _Translated(opened, self._told)
+
+    def _told(self, error: DatabaseError) -> Exception:
+        return self._busy() if isinstance(error, ShareInUse) else self._outage()
 
 
 class _Translated:
     """A class instead of a generator: this stands on the path of every call."""
 
-    __slots__ = ("_inner", "_outage")
+    __slots__ = ("_inner", "_told")
 
-    def __init__(self, inner: AbstractAsyncContextManager[Connection], outage: Callable[[], Exception]) -> None:
+    def __init__(
+        self, inner: AbstractAsyncContextManager[Connection], told: Callable[[DatabaseError], Exception]
+    ) -> None:
         self._inner = inner
-        self._outage = outage
+        self._told = told
 
     async def __aenter__(self) -> Connection:
         try:
             return await self._inner.__aenter__()
         except _PASSING as error:
-            raise self._outage() from error
+            raise self._told(error) from error
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -65,7 +75,7 @@ class _Translated:
         try:
             swallowed = await self._inner.__aexit__(kind, error, trace)
         except _PASSING as lost:
-            raise self._outage() from lost
+            raise self._told(lost) from lost
         if isinstance(error, _PASSING):
-            raise self._outage() from error
+            raise self._told(error) from error
         return swallowed

@@ -2,6 +2,7 @@
 
 DatabaseError
 ├── DatabaseUnavailable     not reachable, too slow, a standby, pool exhausted: try later
+│   ├── ShareInUse          the caller's own share of the connections is in use: others are served
 │   ├── CommitUnknown       contact was lost while committing: the work may or may not be stored
 │   └── StandbyReached      the server is a standby, which takes no writes
 ├── TransactionConflict     deadlock or serialization failure: run the transaction again
@@ -27,6 +28,7 @@ __all__ = [
     "ForeignKeyViolation",
     "InternalDatabaseError",
     "LoginRefused",
+    "ShareInUse",
     "StandbyReached",
     "TransactionConflict",
     "UniqueViolation",
@@ -41,6 +43,10 @@ class DatabaseError(Exception):
 
 class DatabaseUnavailable(DatabaseError):
     """The database cannot answer now. Nothing was committed by this transaction."""
+
+
+class ShareInUse(DatabaseUnavailable):
+    """The caller's own share of the connections, or of the places to wait for one, is in use. Others are served."""
 
 
 class CommitUnknown(DatabaseUnavailable):

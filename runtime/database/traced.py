@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Protocol
@@ -32,8 +33,8 @@ class TracedTransaction(Transaction):
 
     __slots__ = ("_operation", "_span", "_tracer")
 
-    def __init__(self, door: Door, begin: str, tracer: TransactionTracer, operation: str) -> None:
-        super().__init__(door, begin)
+    def __init__(self, door: Door, begin: str, holder: Hashable, tracer: TransactionTracer, operation: str) -> None:
+        super().__init__(door, begin, holder)
         self._tracer = tracer
         self._operation = operation
 

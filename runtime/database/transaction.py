@@ -8,7 +8,7 @@ tenant of this transaction ends with it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Iterable, Mapping
+from collections.abc import Awaitable, Hashable, Iterable, Mapping
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -88,11 +88,12 @@ class Connection:
 class Transaction:
     """`async with` gives a Connection; leaving commits, an exception rolls back. Made by `Database`."""
 
-    __slots__ = ("_begin", "_connection", "_door", "_raw", "_task")
+    __slots__ = ("_begin", "_connection", "_door", "_holder", "_raw", "_task")
 
-    def __init__(self, door: Door, begin: str) -> None:
+    def __init__(self, door: Door, begin: str, holder: Hashable) -> None:
         self._door = door
         self._begin = begin
+        self._holder = holder
 
     async def __aenter__(self) -> Connection:
         self._task = self._door.enter()
@@ -119,7 +120,7 @@ class Transaction:
             await self._roll_back()
 
     async def _begun(self) -> RawConnection:
-        raw = await self._door.pool.acquire()
+        raw = await self._door.pool.acquire(self._holder)
         try:
             return await self._begin_on(raw)
         except StandbyReached:
@@ -130,7 +131,7 @@ class Transaction:
                 raise
         # It had died while idle, for example with the server's restart. Nothing was begun: a fresh one may do.
         self._door.pool.discard_idle()
-        return await self._begin_on(await self._door.pool.acquire())
+        return await self._begin_on(await self._door.pool.acquire(self._holder))
 
     async def _begin_on(self, raw: RawConnection) -> RawConnection:
         try:
@@ -197,9 +198,9 @@ class Door:
         self.pool = pool
         self._inside: set[asyncio.Task[Any] | None] = set()
 
-    async def read(self, sql: str, *arguments: Any) -> list[Record]:
+    async def read(self, sql: str, *arguments: Any, holder: Hashable) -> list[Record]:
         """Run one statement that changes nothing, in a transaction of its own. Raises a `DatabaseError`."""
-        raw = await self.pool.acquire()
+        raw = await self.pool.acquire(holder)
         try:
             return await self._read_on(raw, sql, arguments)
         except DatabaseUnavailable:
@@ -207,7 +208,7 @@ class Door:
                 raise
         # It had died while idle, for example with the server's restart; a read may simply be repeated.
         self.pool.discard_idle()
-        return await self._read_on(await self.pool.acquire(), sql, arguments)
+        return await self._read_on(await self.pool.acquire(holder), sql, arguments)
 
     async def _read_on(self, raw: RawConnection, sql: str, arguments: tuple[Any, ...]) -> list[Record]:
         try:

@@ -84,7 +84,8 @@ class Tenants:
 
     async def find(self, tenant_id: uuid.UUID) -> Tenant | None:
         """Return the tenant with that id, or None, for callers that are not bound to one."""
-        async with self._doors.system("resolve a tenant by id", read_only=True) as connection:
+        reason = "resolve a tenant by id"
+        async with self._doors.system(reason, on_behalf_of=tenant_id, read_only=True) as connection:
             return await repository.by_id(connection, tenant_id)
 
     async def find_by_slug(self, slug: str) -> Tenant | None:

@@ -60,6 +60,7 @@ class WorkerApp:
         age = settings.database.max_connection_age
         self.queue = JobQueue(self._connect_queue, jobs_of(built), settings.worker, age)
         telemetry.collector(self._metrics)
+        telemetry.collector(self._database.metrics)
         life = Lifecycle(
             [
                 Part(start=self._database.open, close=self._database.close),

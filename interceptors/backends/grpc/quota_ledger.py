@@ -26,6 +26,8 @@ _NO_ANSWER = {
     grpc.StatusCode.CANCELLED,
     grpc.StatusCode.UNKNOWN,
 }
+_BUSY = "DATABASE_BUSY"
+"""tenant_svc has no connection for the tenant: nothing was leased, and it may be in a moment."""
 _REFUSALS: dict[grpc.StatusCode, type[MeshError]] = {
     grpc.StatusCode.NOT_FOUND: NotFound,
     grpc.StatusCode.PERMISSION_DENIED: PermissionDenied,
@@ -76,7 +78,7 @@ def _failure(error: grpc.aio.AioRpcError) -> Exception:
     """Return StoreUnavailable for a missing answer, and the refusal itself if it concerns the tenant or the meter. Any
     other answer is Internal, a mistake of this process, such as a key without the permission to lease."""
     code, reason = error.code(), reason_of(error)
-    if code in _NO_ANSWER:
+    if code in _NO_ANSWER or reason == _BUSY:
         return StoreUnavailable(f"the ledger of allowances answered {code.name}")
     refusal = _REFUSALS.get(code)
     if refusal is not None and reason.startswith(("TENANT_", "FEATURE_")):

@@ -28,8 +28,10 @@ class CountingDoors(Doors):
             yield connection
 
     @asynccontextmanager
-    async def system(self, reason: str, *, read_only: bool = False) -> AsyncIterator[Connection]:
-        async with self._counted(super().system(reason, read_only=read_only)) as connection:
+    async def system(
+        self, reason: str, *, on_behalf_of: UUID | None = None, read_only: bool = False
+    ) -> AsyncIterator[Connection]:
+        async with self._counted(super().system(reason, on_behalf_of=on_behalf_of, read_only=read_only)) as connection:
             yield connection
 
     @asynccontextmanager

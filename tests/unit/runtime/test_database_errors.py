@@ -19,7 +19,7 @@ from tenantmesh.runtime.database import (
     UniqueViolation,
 )
 from tenantmesh.runtime.database.doors import DatabaseDoors
-from tenantmesh.runtime.database.errors import begin_failed, translated
+from tenantmesh.runtime.database.errors import ShareInUse, begin_failed, translated
 
 
 def from_server(state: str, **fields: str) -> asyncpg.PostgresError:
@@ -128,7 +128,7 @@ class Failing:
 @pytest.mark.parametrize("moment", ["begin", "inside", "commit"])
 async def test_what_passes_is_the_services_own_outage_wherever_it_happens(state: str, moment: str) -> None:
     error = translated(from_server(state))
-    doors = DatabaseDoors(cast("Any", Failing(error, moment)), lambda: LookupError("the outage"))
+    doors = DatabaseDoors(cast("Any", Failing(error, moment)), lambda: LookupError("the outage"), NotImplementedError)
 
     async def use(door: AbstractAsyncContextManager[Any]) -> None:
         async with door:
@@ -140,4 +140,14 @@ async def test_what_passes_is_the_services_own_outage_wherever_it_happens(state:
             await use(door)
         assert caught.value.__cause__ is error
     with pytest.raises(LookupError):
+        await doors.read(uuid.uuid4(), "get_tenant")
+
+
+async def test_a_share_that_is_in_use_is_no_outage() -> None:
+    failing: Any = Failing(ShareInUse("five in use"), "begin")
+    doors = DatabaseDoors(failing, NotImplementedError, lambda: LookupError("busy"))
+    for door in (doors.tenant(uuid.uuid4()), doors.system("a test")):
+        with pytest.raises(LookupError, match="busy"):
+            await door.__aenter__()
+    with pytest.raises(LookupError, match="busy"):
         await doors.read(uuid.uuid4(), "get_tenant")

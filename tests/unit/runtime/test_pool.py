@@ -2,69 +2,30 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
 from tenantmesh.runtime.database import DatabaseUnavailable
-from tenantmesh.runtime.database.pool import Pool, RawConnection
+from tenantmesh.runtime.database.pool import Pool, PoolShares
+from tests.unit.runtime.servers import Server, settle
 
-
-class FakeConnection:
-    """Stands in for a connection: open until closed, and it remembers how it was closed."""
-
-    def __init__(self) -> None:
-        self.closed = False
-        self.terminated = False
-        self.close_hangs = False
-
-    def is_closed(self) -> bool:
-        return self.closed
-
-    async def close(self, *, timeout: float) -> None:
-        if self.close_hangs:
-            raise TimeoutError
-        self.closed = True
-
-    def terminate(self) -> None:
-        self.closed = self.terminated = True
-
-
-class Server:
-    """Opens fake connections and counts them; `down` makes it refuse."""
-
-    def __init__(self) -> None:
-        self.opened: list[FakeConnection] = []
-        self.down = False
-
-    async def connect(self) -> RawConnection:
-        await asyncio.sleep(0)
-        if self.down:
-            raise ConnectionRefusedError
-        self.opened.append(FakeConnection())
-        return cast("RawConnection", self.opened[-1])
-
-    @property
-    def open_now(self) -> int:
-        return sum(not connection.closed for connection in self.opened)
+ANYBODY = "anybody"
+WHOLE = PoolShares(share=1)
+LIFE = timedelta(seconds=100)
 
 
 def pool_of(server: Server, size: int = 2, timeout: float = 0.05) -> Pool:
-    return Pool(server.connect, size=size, timeout=timedelta(seconds=timeout))
-
-
-async def settle() -> None:
-    for _ in range(5):
-        await asyncio.sleep(0)
+    return Pool(server.connect, size=size, timeout=timedelta(seconds=timeout), shares=WHOLE)
 
 
 async def test_the_last_one_in_is_the_first_one_out() -> None:
     pool = pool_of(server := Server())
-    first, second = await pool.acquire(), await pool.acquire()
+    first, second = await pool.acquire(ANYBODY), await pool.acquire(ANYBODY)
     pool.release(first)
     pool.release(second)
-    assert await pool.acquire() is second
-    assert await pool.acquire() is first
+    assert await pool.acquire(ANYBODY) is second
+    assert await pool.acquire(ANYBODY) is first
     assert len(server.opened) == 2
 
 
@@ -73,7 +34,7 @@ async def test_the_size_is_never_exceeded() -> None:
     pool = pool_of(server, size=3, timeout=5)
 
     async def use() -> None:
-        connection = await pool.acquire()
+        connection = await pool.acquire(ANYBODY)
         assert server.open_now <= 3
         await asyncio.sleep(0)
         pool.release(connection)
@@ -84,18 +45,18 @@ async def test_the_size_is_never_exceeded() -> None:
 
 async def test_a_full_pool_makes_callers_wait_and_then_gives_up() -> None:
     pool = pool_of(Server(), size=1)
-    await pool.acquire()
+    await pool.acquire(ANYBODY)
     with pytest.raises(DatabaseUnavailable, match="in use"):
-        await pool.acquire()
+        await pool.acquire(ANYBODY)
 
 
 async def test_whoever_waits_longest_is_served_first() -> None:
     pool = pool_of(Server(), size=1, timeout=5)
-    held = await pool.acquire()
+    held = await pool.acquire(ANYBODY)
     served: list[int] = []
 
     async def wait(number: int) -> None:
-        connection = await pool.acquire()
+        connection = await pool.acquire(ANYBODY)
         served.append(number)
         pool.release(connection)
 
@@ -108,24 +69,24 @@ async def test_whoever_waits_longest_is_served_first() -> None:
 
 async def test_a_dead_idle_connection_is_replaced() -> None:
     pool = pool_of(server := Server(), size=1)
-    connection = await pool.acquire()
+    connection = await pool.acquire(ANYBODY)
     pool.release(connection)
     server.opened[0].closed = True
-    assert await pool.acquire() is not connection
+    assert await pool.acquire(ANYBODY) is not connection
 
 
 async def test_a_connection_that_died_in_use_frees_its_place() -> None:
     pool = pool_of(server := Server(), size=1)
-    connection = await pool.acquire()
+    connection = await pool.acquire(ANYBODY)
     server.opened[0].closed = True
     pool.release(connection)
-    assert await pool.acquire() is not connection
+    assert await pool.acquire(ANYBODY) is not connection
 
 
 async def test_a_discarded_connection_is_closed_and_its_place_given_to_a_waiter() -> None:
     pool = pool_of(server := Server(), size=1, timeout=5)
-    connection = await pool.acquire()
-    waiting = asyncio.create_task(pool.acquire())
+    connection = await pool.acquire(ANYBODY)
+    waiting = asyncio.create_task(pool.acquire(ANYBODY))
     await settle()
     pool.discard(connection)
     assert await waiting is not connection
@@ -134,10 +95,10 @@ async def test_a_discarded_connection_is_closed_and_its_place_given_to_a_waiter(
 
 async def test_a_connection_that_does_not_close_is_terminated() -> None:
     pool = pool_of(server := Server(), size=1)
-    connection = await pool.acquire()
+    connection = await pool.acquire(ANYBODY)
     server.opened[0].close_hangs = True
     pool.discard(connection)
-    assert await pool.acquire() is not connection
+    assert await pool.acquire(ANYBODY) is not connection
     assert server.opened[0].terminated
 
 
@@ -146,15 +107,15 @@ async def test_failing_to_connect_gives_the_place_back() -> None:
     server.down = True
     for _ in range(3):
         with pytest.raises(DatabaseUnavailable):
-            await pool.acquire()
+            await pool.acquire(ANYBODY)
     server.down = False
-    assert await pool.acquire()
+    assert await pool.acquire(ANYBODY)
 
 
 async def test_waiters_learn_at_once_that_the_server_is_down() -> None:
     pool = pool_of(server := Server(), size=1, timeout=60)
-    connection = await pool.acquire()
-    waiting = [asyncio.create_task(pool.acquire()) for _ in range(10)]
+    connection = await pool.acquire(ANYBODY)
+    waiting = [asyncio.create_task(pool.acquire(ANYBODY)) for _ in range(10)]
     await settle()
     server.down = True
     pool.discard(connection)
@@ -166,8 +127,8 @@ async def test_waiters_learn_at_once_that_the_server_is_down() -> None:
 async def test_cancelled_waiters_never_lose_a_connection(steps: int) -> None:
     """Cancel at each point between the release and the waiter's waking up."""
     pool = pool_of(Server(), size=1)
-    held = await pool.acquire()
-    waiting = asyncio.create_task(pool.acquire())
+    held = await pool.acquire(ANYBODY)
+    waiting = asyncio.create_task(pool.acquire(ANYBODY))
     await settle()
     pool.release(held)
     for _ in range(steps):
@@ -176,13 +137,13 @@ async def test_cancelled_waiters_never_lose_a_connection(steps: int) -> None:
     result: Any = (await asyncio.gather(waiting, return_exceptions=True))[0]
     if not isinstance(result, BaseException):
         pool.release(result)
-    assert await pool.acquire() is held
+    assert await pool.acquire(ANYBODY) is held
 
 
 async def test_closing_refuses_waiters_and_closes_what_is_idle_or_comes_back() -> None:
     pool = pool_of(server := Server(), size=1, timeout=60)
-    connection = await pool.acquire()
-    waiting = asyncio.create_task(pool.acquire())
+    connection = await pool.acquire(ANYBODY)
+    waiting = asyncio.create_task(pool.acquire(ANYBODY))
     await settle()
     await pool.close()
     with pytest.raises(DatabaseUnavailable, match="closed"):
@@ -191,26 +152,26 @@ async def test_closing_refuses_waiters_and_closes_what_is_idle_or_comes_back() -
     await settle()
     assert server.open_now == 0
     with pytest.raises(DatabaseUnavailable, match="closed"):
-        await pool.acquire()
+        await pool.acquire(ANYBODY)
 
 
 async def test_a_connection_that_is_old_is_replaced_whether_it_idles_or_comes_back() -> None:
     now = 0.0
     server = Server()
-    pool = Pool(server.connect, size=2, timeout=timedelta(seconds=1), age=timedelta(seconds=100), clock=lambda: now)
-    first = await pool.acquire()
+    pool = Pool(server.connect, size=2, timeout=timedelta(seconds=1), age=LIFE, shares=WHOLE, clock=lambda: now)
+    first = await pool.acquire(ANYBODY)
     pool.release(first)
     now = 74.0  # less than three quarters: no lot ends it as early
-    assert await pool.acquire() is first
+    assert await pool.acquire(ANYBODY) is first
     now = 100.0
     pool.release(first)
     await settle()
     assert server.opened[0].closed
-    second = await pool.acquire()
+    second = await pool.acquire(ANYBODY)
     assert second is not first
     pool.release(second)
     now = 200.0
-    third = await pool.acquire()
+    third = await pool.acquire(ANYBODY)
     assert third is not second
     await settle()
     assert server.open_now == 1
@@ -221,8 +182,8 @@ async def test_a_connection_that_is_old_is_replaced_whether_it_idles_or_comes_ba
 async def test_connections_that_were_made_together_do_not_all_end_together() -> None:
     now = 0.0
     server = Server()
-    pool = Pool(server.connect, size=40, timeout=timedelta(seconds=1), age=timedelta(seconds=100), clock=lambda: now)
-    made = [await pool.acquire() for _ in range(40)]
+    pool = Pool(server.connect, size=40, timeout=timedelta(seconds=1), age=LIFE, shares=WHOLE, clock=lambda: now)
+    made = [await pool.acquire(ANYBODY) for _ in range(40)]
     now = 87.5
     for connection in made:
         pool.release(connection)

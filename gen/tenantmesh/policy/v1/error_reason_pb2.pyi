@@ -127,6 +127,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """ERROR_REASON_REQUEST_TOO_LARGE: a message of the request is larger than the service accepts; metadata `bytes` and
     `limit` say by how much. Send less at once.
     """
+    ERROR_REASON_DATABASE_BUSY: _ErrorReason.ValueType  # 52
+    """ERROR_REASON_DATABASE_BUSY: too many calls of this tenant, or of this kind, are waiting for the database; others are
+    served. Make fewer at once, and retry after the delay in `google.rpc.RetryInfo`.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason says why the chain refused a call."""
@@ -226,5 +230,9 @@ much. Ask for less at once, such as a smaller page. Waiting does not help.
 ERROR_REASON_REQUEST_TOO_LARGE: ErrorReason.ValueType  # 51
 """ERROR_REASON_REQUEST_TOO_LARGE: a message of the request is larger than the service accepts; metadata `bytes` and
 `limit` say by how much. Send less at once.
+"""
+ERROR_REASON_DATABASE_BUSY: ErrorReason.ValueType  # 52
+"""ERROR_REASON_DATABASE_BUSY: too many calls of this tenant, or of this kind, are waiting for the database; others are
+served. Make fewer at once, and retry after the delay in `google.rpc.RetryInfo`.
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

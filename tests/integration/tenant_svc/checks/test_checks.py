@@ -172,9 +172,9 @@ class CountingDoors(Doors):
         self.opened += 1
         return super().tenant(tenant_id, read_only=read_only)
 
-    def system(self, reason: str, *, read_only: bool = False) -> Any:
+    def system(self, reason: str, *, on_behalf_of: uuid.UUID | None = None, read_only: bool = False) -> Any:
         self.opened += 1
-        return super().system(reason, read_only=read_only)
+        return super().system(reason, on_behalf_of=on_behalf_of, read_only=read_only)
 
 
 async def test_a_tenant_that_cannot_be_read_fails_its_own_checks_only(
