@@ -37,7 +37,7 @@ def serve(
 def _is_no_setting(name: str, value: str) -> bool:
     """Return whether the service would take the variable for a setting that it is not, and refuse to start.
 
-    TENANTMESH_WORKER_METRICS_PORT is an option's, TENANTMESH_REDIS_SERVICE_HOST comes from Kubernetes.
+    TENANTMESH_WORKER_METRICS_PORT is an option's, and Kubernetes sets some for services named tenantmesh-…
     """
     return name in command_line_variables() or (
         name.upper().startswith(ENVIRONMENT_PREFIX) and is_service_link(name.upper(), value)
