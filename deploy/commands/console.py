@@ -22,8 +22,9 @@ class Console:
     """Writes lines for a person. Also a `deploy.stack.progress.Progress`."""
 
     def __init__(self) -> None:
-        self._out = Terminal(highlight=False, soft_wrap=True)
-        self._err = Terminal(highlight=False, soft_wrap=True, stderr=True)
+        # Without emoji: a name such as `:bomb:` is printed as it was given.
+        self._out = Terminal(highlight=False, soft_wrap=True, emoji=False)
+        self._err = Terminal(highlight=False, soft_wrap=True, emoji=False, stderr=True)
 
     @contextmanager
     def step(self, part: str, detail: str) -> Iterator[None]:

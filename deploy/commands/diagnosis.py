@@ -112,7 +112,7 @@ def _watchdog(holder: Holder) -> Finding:
 
 def _ports(wanted: PortNumbers) -> Iterator[Finding]:
     try:
-        wanted.check()
+        table.check_ports(wanted)
     except StackError as error:
         yield Finding("ports", error.message, error.remedy)
     else:

@@ -80,7 +80,8 @@ def _write(settings: envoy.EdgeSettings, output: Path) -> Path:
         return envoy.write(settings, output)
     except (ValueError, envoy.UnusableContract) as error:
         raise StackError(
-            f"no configuration can be made: {error}.", remedy="Write tenant_svc:50051, for example."
+            f"no configuration can be made: {error}.",
+            remedy="Give each part an address of its own, such as tenant_svc:50051.",
         ) from error
     except OSError as error:
         raise StackError(f"{output} can't be written: {error.strerror}.", remedy="Choose another file.") from error

@@ -8,6 +8,7 @@ from typing import Any
 
 __all__ = [
     "FILTERS",
+    "PORTS",
     "Json",
     "http_filter",
     "is_ip",
@@ -25,6 +26,8 @@ __all__ = [
 Json = dict[str, Any]
 
 FILTERS = "envoy.extensions.filters.http"
+PORTS = range(1, 65_536)
+"""The ports that exist."""
 
 
 def typed(message: str, **fields: Any) -> Json:
@@ -62,6 +65,8 @@ def split_target(target: str) -> tuple[str, int]:
     host, _, port = target.rpartition(":")
     if not host or not port.isdecimal():
         raise ValueError(f"{target!r} is no host:port")
+    if int(port) not in PORTS:
+        raise ValueError(f"{target!r} has a port that does not exist: ports are {PORTS.start} to {PORTS.stop - 1}")
     return host.removeprefix("[").removesuffix("]"), int(port)
 
 

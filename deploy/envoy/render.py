@@ -6,6 +6,7 @@ import json
 import os
 from pathlib import Path
 
+from tenantmesh.deploy.envoy.addresses import check_addresses
 from tenantmesh.deploy.envoy.clusters import clusters
 from tenantmesh.deploy.envoy.contract import Contract, read
 from tenantmesh.deploy.envoy.filters import early_mutations, http_filters
@@ -24,6 +25,7 @@ MONITORS = "envoy.extensions.resource_monitors"
 
 def render(settings: EdgeSettings) -> Json:
     """Return Envoy's whole configuration. Raises UnusableContract or ValueError that say what can't be served."""
+    check_addresses(settings)
     contract = read(settings.descriptors, settings.upstreams)
     rendered: Json = {
         "node": {"id": "edge", "cluster": "tenantmesh"},

@@ -5,8 +5,7 @@ from __future__ import annotations
 import errno
 import secrets
 import socket
-from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from enum import Enum
@@ -51,32 +50,62 @@ class PortNumbers(Mapping[str, int]):
         """Return the same ports with each zero replaced by a port that is free now."""
         return PortNumbers(dict(zip(self, _settle(tuple(self.values())), strict=True)))
 
-    def check(self) -> None:
-        """Raise PortTakenError for all ports that can't be had. It says why, and names others to choose."""
-        wrong = dict(self._twice())
-        wrong |= {name: text for name, number in self.items() if name not in wrong and (text := _obstacle(number))}
+    def check(self, workers: Mapping[str, Sequence[int]] | None = None) -> None:
+        """Raise PortTakenError for all ports that can't be had. It says why, and names others to choose.
+
+        workers: how far beyond the ports of these names the other worker processes of a service listen.
+        """
+        steps = workers or {}
+        claims = [claim for name in self for claim in self._claims(name, steps)]
+        wrong = dict(_twice(claims))
+        for claim in claims:
+            if claim.name not in wrong and (text := _obstacle(claim.number)):
+                wrong[claim.name] = text + claim.remark
         if not wrong:
             return
         chosen: dict[str, int] = {}
         for name in wrong:
-            chosen[name] = _free_near(self[name], {*self.values(), *chosen.values()})
+            others = {claim.number for claim in claims if claim.name != name} | set(chosen.values()) | {self[name]}
+            chosen[name] = _free_near(self[name], others, steps.get(name, ()))
         variables = " ".join(f"{variable_of(name)}={number}" for name, number in chosen.items())
         options = " ".join(f"{option_of(name)} {number}" for name, number in chosen.items())
-        others = "another" if len(wrong) == 1 else "others"
+        another = "another" if len(wrong) == 1 else "others"
         raise PortTakenError(
             f"{'; '.join(wrong.values())}.",
-            remedy=f"Choose {others}: make run {variables} (or tenantmesh dev {options})",
+            remedy=f"Choose {another}: make run {variables} (or tenantmesh dev {options})",
         )
 
-    def _twice(self) -> Iterator[tuple[str, str]]:
-        """Yield the names that have the number of an earlier one, each with a phrase that says so."""
-        names: defaultdict[int, list[str]] = defaultdict(list)
-        for name, number in self.items():
-            if number:
-                names[number].append(name)
-        for number, (first, *more) in names.items():
-            for name in more:
-                yield name, f"port {number} is given to both {option_of(first)} and {option_of(name)}"
+    def _claims(self, name: str, steps: Mapping[str, Sequence[int]]) -> Iterator[_Claim]:
+        """Yield the port with this name, and those of the further workers."""
+        yield _Claim(name, self[name])
+        for worker, step in enumerate(steps.get(name, ()), start=1):
+            yield _Claim(name, self[name] + step, worker)
+
+
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    """A number that a port of the stack takes, its own or that of a further worker."""
+
+    name: str
+    number: int
+    worker: int = 0
+
+    @property
+    def remark(self) -> str:
+        """A phrase that says which worker listens there; empty for the port itself."""
+        return f", where worker {self.worker} of {option_of(self.name)} listens" if self.worker else ""
+
+
+def _twice(claims: Iterable[_Claim]) -> Iterator[tuple[str, str]]:
+    """Yield the names that have a number of an earlier one, each with a phrase that says so."""
+    first: dict[int, _Claim] = {}
+    for claim in claims:
+        if not claim.number:
+            continue
+        earlier = first.setdefault(claim.number, claim)
+        if earlier is not claim:
+            both = f"both {option_of(earlier.name)} and {option_of(claim.name)}"
+            yield claim.name, f"port {claim.number} is given to {both}{earlier.remark}{claim.remark}"
 
 
 def option_of(name: str) -> str:
@@ -126,6 +155,8 @@ def _state(port: int) -> _State:
 
 def _obstacle(port: int) -> str:
     """Return a phrase that says why the port can't be had; empty when it can."""
+    if port > _HIGHEST:
+        return f"port {port} does not exist"
     match _state(port):
         case _State.TAKEN:
             return f"port {port} is in use{_holder(port)}"
@@ -176,10 +207,16 @@ def _holder(port: int) -> str:
     return ""
 
 
-def _free_near(port: int, others: set[int]) -> int:
-    """Return a port that is free and none of the others, near the one that was asked for, where a person finds it."""
+def _free_near(port: int, others: set[int], steps: Sequence[int] = ()) -> int:
+    """Return a port near the one that was asked for, where a person finds it. It is free and none of the others, and so
+    are those of the further workers, which listen by these steps beyond it."""
+    top = _HIGHEST - max(steps, default=0)
     if _state(port) is _State.FORBIDDEN:
-        near = range(_LIKE_A_LOW_PORT + port, _HIGHEST, 10)
+        near = range(_LIKE_A_LOW_PORT + port, top, 10)
     else:
-        near = range(port + 10, min(port + 200, _HIGHEST), 10) or range(port - 10, port - 200, -10)
-    return next((number for number in near if number not in others and is_free(number)), near[0])
+        near = range(port + 10, min(port + 200, top), 10) or range(min(port, top) - 10, min(port, top) - 200, -10)
+
+    def suits(number: int) -> bool:
+        return all(number + step not in others and is_free(number + step) for step in (0, *steps))
+
+    return next(filter(suits, near), near[0])

@@ -84,7 +84,7 @@ class Stack:
             if left:
                 self._progress.note(f"cleaned up after a run that was killed: {', '.join(left)}")
             self.ports = self.ports.settled()
-            self.ports.check()
+            table.check_ports(self.ports)
             self._start_engines()
             self._start_programs()
             self._supervisor.announce(self.addresses)

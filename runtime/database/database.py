@@ -33,6 +33,8 @@ _NO_ADDRESS = (
     "the address can't be read. Write postgresql://role:password@host:5432/database; in the password percent-encode"
     " everything but letters and digits"
 )
+_NO_PORT = "its address has a port that does not exist: ports are 1 to 65535"
+_HIGHEST_PORT = 65_535
 _CHECK_SECONDS = 1.0
 _BEGIN = {False: "RESET ALL; BEGIN READ WRITE; ", True: "RESET ALL; BEGIN READ ONLY; "}
 
@@ -57,7 +59,9 @@ async def connect(
 async def _connect(
     url: SecretStr, timeout: float, command_timeout: float | None, search_path: str | None
 ) -> RawConnection:
-    query = parse_qs(urlsplit(url.get_secret_value()).query)
+    place = urlsplit(url.get_secret_value())
+    _check_ports(place.netloc)
+    query = parse_qs(place.query)
     # As settings of the connection's start both survive RESET ALL.
     settings = {"timezone": "UTC"} | ({"search_path": search_path} if search_path else {})
     return await asyncpg.connect(
@@ -67,6 +71,14 @@ async def _connect(
         command_timeout=command_timeout,
         server_settings=settings,
     )
+
+
+def _check_ports(netloc: str) -> None:
+    """Raise LoginRefused for a port of one of the hosts that does not exist. The socket's words name no setting."""
+    for host in netloc.rpartition("@")[2].split(","):
+        port = host.rpartition(":")[2]
+        if port.isdecimal() and not 1 <= int(port) <= _HIGHEST_PORT:
+            raise LoginRefused(_NO_PORT)
 
 
 class Database:

@@ -13,15 +13,15 @@ from tenantmesh.deploy import envoy
 from tenantmesh.deploy.stack.engines import binaries
 from tenantmesh.deploy.stack.ports import LOOPBACK, Port, PortNumbers
 from tenantmesh.deploy.stack.programs.program import AddressLine, Program, ProgramState, Surroundings
+from tenantmesh.deploy.stack.programs.service import worker_steps
 from tenantmesh.deploy.stack.supervision.command import Command
-from tenantmesh.runtime.settings import ENVIRONMENT_PREFIX, ServerSettings
+from tenantmesh.runtime.settings import ENVIRONMENT_PREFIX
 
 __all__ = ["NO_ENVOY", "ORIGINS_VARIABLE", "EdgeProgram", "healthz"]
 
 NO_ENVOY = "no Envoy for this platform - REST and gRPC-Web are off, gRPC works"
 ORIGINS_VARIABLE = "TENANTMESH_CORS_ORIGINS"
 _PROBE_SECONDS = 1.0
-_WORKERS = {name: f"{ENVIRONMENT_PREFIX}SERVER_{name.upper()}" for name in ("workers", "worker_port_step")}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,10 +86,8 @@ class EdgeProgram(Program):
 
 
 def workers(port: int) -> tuple[str, ...]:
-    """Return where the worker processes of a service listen: it reads their number from the same variables."""
-    given = {name: os.environ[variable] for name, variable in _WORKERS.items() if variable in os.environ}
-    server = ServerSettings.model_validate(given)
-    return tuple(f"{LOOPBACK}:{port + worker * server.worker_port_step}" for worker in range(server.workers))
+    """Return where the worker processes of a service listen."""
+    return tuple(f"{LOOPBACK}:{port + step}" for step in (0, *worker_steps()))
 
 
 def _tracing(environment: Mapping[str, str]) -> dict[str, Any]:

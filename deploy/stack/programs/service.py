@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
 import grpc
 from grpc_health.v1 import health_pb2
+from pydantic import ValidationError
 
+from tenantmesh.deploy.stack.errors import StackError
 from tenantmesh.deploy.stack.ports import LOOPBACK, Port, PortNumbers
 from tenantmesh.deploy.stack.programs.program import AddressLine, ProgramState, Surroundings
 from tenantmesh.deploy.stack.programs.python_program import PythonProgram
+from tenantmesh.runtime.settings import ENVIRONMENT_PREFIX, ServerSettings
 
-__all__ = ["ServiceProgram", "serving"]
+__all__ = ["ServiceProgram", "serving", "worker_steps"]
 
 _PROBE_SECONDS = 1.0
+_WORKERS = {name: f"{ENVIRONMENT_PREFIX}SERVER_{name.upper()}" for name in ("workers", "worker_port_step")}
 _DEFAULTS = MappingProxyType(
     {
         "TENANTMESH_SERVER_DRAIN_WAIT": "0",  # nobody waits for one machine's edge to notice
@@ -59,6 +64,18 @@ class ServiceProgram(PythonProgram):
         """Ask its health check."""
         up = serving(address)
         return ProgramState(up, f"{address} {'serves' if up else 'does not serve'}")
+
+
+def worker_steps() -> tuple[int, ...]:
+    """Return how far beyond the ports of a service those of its second and further workers are. A service reads their
+    number from the same variables."""
+    given = {name: os.environ[variable] for name, variable in _WORKERS.items() if variable in os.environ}
+    try:
+        server = ServerSettings.model_validate(given)
+    except ValidationError as error:
+        wrong = "; ".join(f"{_WORKERS[str(each['loc'][0])]}: {each['msg']}" for each in error.errors())
+        raise StackError(f"{wrong}.", remedy="Correct the variable, or unset it.") from error
+    return tuple(worker * server.worker_port_step for worker in range(1, server.workers))
 
 
 def serving(target: str) -> bool:

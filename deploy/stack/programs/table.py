@@ -23,7 +23,7 @@ from tenantmesh.deploy.stack.programs.environment import (
 )
 from tenantmesh.deploy.stack.programs.program import Program
 from tenantmesh.deploy.stack.programs.python_program import PythonProgram
-from tenantmesh.deploy.stack.programs.service import ServiceProgram
+from tenantmesh.deploy.stack.programs.service import ServiceProgram, worker_steps
 from tenantmesh.deploy.stack.programs.worker import WorkerProgram
 from tenantmesh.deploy.stack.state_folder import STATE_VARIABLE
 from tenantmesh.runtime.settings import variables
@@ -33,6 +33,7 @@ __all__ = [
     "LIBRARY_PERMISSIONS",
     "PROGRAMS",
     "any_ports",
+    "check_ports",
     "command_line_variables",
     "default_ports",
     "known_variables",
@@ -107,6 +108,13 @@ def ports() -> list[Port]:
 def default_ports() -> PortNumbers:
     """Return every port with its default number."""
     return PortNumbers({port.name: port.default for port in ports()})
+
+
+def check_ports(numbers: PortNumbers) -> None:
+    """Raise PortTakenError for all ports of a stack that can't be had, those of the further workers included."""
+    steps = worker_steps()
+    services = (program for program in PROGRAMS if isinstance(program, ServiceProgram))
+    numbers.check({port.name: steps for program in services for port in program.ports})
 
 
 def command_line_variables() -> frozenset[str]:

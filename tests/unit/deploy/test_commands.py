@@ -21,6 +21,9 @@ WRONG_ADDRESSES = [
     ("mysql://nobody:hunter2@db/tenantmesh", "the address can't be read"),
     ("postgresql://nobody:hunter2@db:port/tenantmesh", "the address can't be read"),
     ("postgresql://nobody:hunter2@db:[/tenantmesh", "the address can't be read"),
+    ("postgresql://nobody:hunter2@127.0.0.1:65536/tenantmesh", "ports are 1 to 65535"),
+    ("postgresql://nobody:hunter2@127.0.0.1:0/tenantmesh", "ports are 1 to 65535"),
+    ("postgresql://nobody:hunter2@one:5432,two:70000/tenantmesh", "ports are 1 to 65535"),
     ("postgresql://nobody:hunter2@/tenantmesh?host=/nonexistent", "the database did not answer"),
     (NOBODY, "the database did not answer"),
 ]
@@ -57,6 +60,15 @@ def test_a_wrong_address_of_the_database(
         (["--tenant", "tenant_svc"], "'tenant_svc' is no host:port"),
         (["--auth", "auth:http"], "'auth:http' is no host:port"),
         (["--address", "everywhere"], "'everywhere' is no IP address"),
+        (["--tenant", "tenant_svc:65536"], "'tenant_svc:65536' has a port that does not exist"),
+        (["--auth", "auth_svc:0"], "'auth_svc:0' has a port that does not exist"),
+        (["--otlp", "collector:99999"], "'collector:99999' has a port that does not exist"),
+        (["--edge-port", "0"], "the edge has the port 0"),
+        (["--edge-port", "9901"], "the edge and the edge's admin interface have the same address: 127.0.0.1:9901"),
+        (["--edge-port", "9901", "--address", "::"], "have the same port: 9901"),
+        (["--tenant", "svc:50051", "--auth", "svc:50051"], "tenant and auth have the same address: svc:50051"),
+        (["--tenant", "svc:50051", "--tenant", "svc:50051"], "tenant 1 and tenant 2 have the same address"),
+        (["--tenant", "127.0.0.1:8080"], "the edge and tenant have the same address: 127.0.0.1:8080"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -101,6 +113,19 @@ def test_a_demo_with_no_key(content: bytes | None, told: str, tmp_path: Path) ->
     if content is not None:
         (tmp_path / "key").write_bytes(content)
     assert told in refused(run("demo", "--edge", "http://127.0.0.1:1", "--key-file", str(tmp_path / "key")))
+
+
+def test_names_are_printed_as_they_were_given(tmp_path: Path) -> None:
+    """`:bomb:` is a name, and no picture."""
+    path = tmp_path / ":bomb:" / "[red]x[" / "].json"
+    assert f"wrote {path}" in run("edge", "render", str(path)).output
+    assert ":bomb:" in refused(run("edge", "render", str(tmp_path), "--address", ":bomb:"))
+
+
+def test_a_number_of_workers_that_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TENANTMESH_SERVER_WORKERS", "two")
+    findings = {finding["what"]: finding for finding in json.loads(run("doctor", "--json").printed)}
+    assert "TENANTMESH_SERVER_WORKERS: Input should be a valid integer" in findings["ports"]["text"]
 
 
 def test_a_state_folder_that_cannot_be_made(tmp_path: Path) -> None:
