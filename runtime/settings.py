@@ -173,6 +173,8 @@ class ServerSettings(Group):
     keepalive_timeout: Duration = timedelta(seconds=20)
     keepalive_min_client_interval: Duration = timedelta(seconds=10)
     max_health_watchers: Count = 100
+    health_listen: Address | None = None
+    health_stuck_after: Annotated[Duration, Field(ge=timedelta(seconds=1))] = timedelta(seconds=30)
     channelz_listen: Address | None = None
     tls_cert: Path | None = None
     tls_key: Path | None = None
@@ -182,6 +184,19 @@ class ServerSettings(Group):
     def longest_watch(self) -> timedelta:
         """How long an endless stream lasts: less than an aged connection's grace, after which gRPC would cut it."""
         return self.max_connection_age_grace - min(WATCH_MARGIN, self.max_connection_age_grace / 4)
+
+    @model_validator(mode="after")
+    def _workers_have_ports_of_their_own(self) -> Self:
+        """Refuse a health port that is another worker's port of calls."""
+        if self.health_listen is not None:
+            distance = split_address(self.health_listen)[1] - split_address(self.listen)[1]
+            workers, rest = divmod(abs(distance), self.worker_port_step)
+            if not rest and workers < self.workers:
+                raise ValueError(
+                    "health_listen has the port of a worker's listen; choose a distance that is no multiple of "
+                    "worker_port_step"
+                )
+        return self
 
     @model_validator(mode="after")
     def _tls_is_whole(self) -> Self:

@@ -12,7 +12,7 @@ from tenantmesh.deploy.stack.programs import table
 STEP = 100
 """How far apart the workers of one service listen."""
 
-_OF_WORKERS = ("tenant", "auth", "tenant_metrics", "auth_metrics")
+_OF_WORKERS = ("tenant", "auth", "tenant_health", "auth_health", "tenant_metrics", "auth_metrics")
 """The ports that each worker of a service has, by the name of the first one's port."""
 
 _SHARES = 8

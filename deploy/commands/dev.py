@@ -10,6 +10,7 @@ from pathlib import Path
 from types import FrameType
 
 from tenantmesh.deploy.commands.console import PRODUCT, Console
+from tenantmesh.deploy.commands.limits import LimitsOption
 from tenantmesh.deploy.commands.options import DEFAULT_STATE, StateOption, port_options, shown
 from tenantmesh.deploy.commands.origins import OriginsOption
 from tenantmesh.deploy.stack.ports import LOOPBACK, PortNumbers
@@ -28,12 +29,18 @@ class StopRequested(BaseException):
 
 
 @port_options
-def dev(*, state: StateOption = DEFAULT_STATE, cors_origin: OriginsOption = None, ports: PortNumbers) -> None:
+def dev(
+    *,
+    state: StateOption = DEFAULT_STATE,
+    cors_origin: OriginsOption = None,
+    edge_limit: LimitsOption = None,
+    ports: PortNumbers,
+) -> None:
     """Start PostgreSQL, Valkey, both services, the worker and Envoy, and keep them running until Ctrl-C."""
     console = Console()
     for number in _SIGNALS:
         signal.signal(number, _request_stop)
-    stack = Stack(state, ports=ports, progress=console, cors_origins=cors_origin or ())
+    stack = Stack(state, ports=ports, progress=console, cors_origins=cors_origin or (), edge_limits=edge_limit or ())
     try:
         stack.start()
         _welcome(console, stack)

@@ -11,55 +11,30 @@ import typer
 
 from tenantmesh.deploy import envoy
 from tenantmesh.deploy.commands.console import Console
-from tenantmesh.deploy.commands.options import port_option
-from tenantmesh.deploy.commands.origins import OriginsOption
+from tenantmesh.deploy.commands.edge_options import edge_options
 from tenantmesh.deploy.stack.errors import StackError
 
 __all__ = ["app"]
 
 app = typer.Typer(no_args_is_help=True, help="Envoy's configuration, made from the protos.")
 
-_DEFAULT = envoy.EdgeSettings()
-AddressOption = Annotated[str, typer.Option(help="Where the edge listens.")]
-EdgePortOption = Annotated[int, port_option("edge", "Where the edge listens.")]
-AdminPortOption = Annotated[int, port_option("admin", "Envoy's admin interface, on loopback.")]
-TenantOption = Annotated[list[str] | None, typer.Option(help="tenant_svc, host:port; again for each worker.")]
-OtlpOption = Annotated[str | None, typer.Option(help="The OTLP/gRPC collector of the edge's spans, host:port.")]
-RatioOption = Annotated[float, typer.Option(help="The part of the calls that are traced.", min=0, max=1)]
-AuthOption = Annotated[list[str] | None, typer.Option(help="auth_svc, host:port; again for each worker.")]
-
 
 @app.command()
-def render(
-    output: Annotated[Path, typer.Argument(help="The file to write.")],
-    address: AddressOption = _DEFAULT.address,
-    edge_port: EdgePortOption = _DEFAULT.port,
-    admin_port: AdminPortOption = 9901,
-    tenant: TenantOption = None,
-    auth: AuthOption = None,
-    cors_origin: OriginsOption = None,
-    otlp: OtlpOption = None,
-    trace_ratio: RatioOption = _DEFAULT.trace_ratio,
-) -> None:
+@edge_options
+def render(output: Annotated[Path, typer.Argument(help="The file to write.")], *, settings: envoy.EdgeSettings) -> None:
     """Write the configuration as JSON, readable by you alone."""
-    _write(_settings(address, edge_port, admin_port, tenant, auth, cors_origin, otlp, trace_ratio), output)
+    _write(settings, output)
     Console().note(f"wrote {output}")
 
 
 @app.command()
+@edge_options
 def validate(
     configuration: Annotated[Path | None, typer.Argument(help="A written configuration. None: a new one.")] = None,
-    address: AddressOption = _DEFAULT.address,
-    edge_port: EdgePortOption = _DEFAULT.port,
-    admin_port: AdminPortOption = 9901,
-    tenant: TenantOption = None,
-    auth: AuthOption = None,
-    cors_origin: OriginsOption = None,
-    otlp: OtlpOption = None,
-    trace_ratio: RatioOption = _DEFAULT.trace_ratio,
+    *,
+    settings: envoy.EdgeSettings,
 ) -> None:
     """Have Envoy load a configuration without serving it."""
-    settings = _settings(address, edge_port, admin_port, tenant, auth, cors_origin, otlp, trace_ratio)
     with tempfile.TemporaryDirectory() as folder:
         try:
             envoy.validate(configuration or _write(settings, Path(folder) / "envoy.json"))
@@ -85,25 +60,3 @@ def _write(settings: envoy.EdgeSettings, output: Path) -> Path:
         ) from error
     except OSError as error:
         raise StackError(f"{output} can't be written: {error.strerror}.", remedy="Choose another file.") from error
-
-
-def _settings(
-    address: str,
-    port: int,
-    admin_port: int,
-    tenant: list[str] | None,
-    auth: list[str] | None,
-    cors_origins: list[str] | None,
-    otlp: str | None,
-    trace_ratio: float,
-) -> envoy.EdgeSettings:
-    return envoy.EdgeSettings(
-        address=address,
-        port=port,
-        admin_port=admin_port or None,
-        tenant=tuple(tenant or _DEFAULT.tenant),
-        auth=tuple(auth or _DEFAULT.auth),
-        cors_origins=tuple(cors_origins or ()),
-        otlp=otlp,
-        trace_ratio=trace_ratio,
-    )

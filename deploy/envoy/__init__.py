@@ -8,8 +8,9 @@ from __future__ import annotations
 from tenantmesh.deploy.envoy.binary import InvalidConfiguration, binary, command, validate
 from tenantmesh.deploy.envoy.contract import UnusableContract
 from tenantmesh.deploy.envoy.cors import origin_form
+from tenantmesh.deploy.envoy.limits import EdgeLimits
 from tenantmesh.deploy.envoy.render import render, write
-from tenantmesh.deploy.envoy.settings import DownstreamTls, EdgeLimits, EdgeSettings, UpstreamTls
+from tenantmesh.deploy.envoy.settings import DownstreamTls, EdgeSettings, UpstreamTls
 
 __all__ = [
     "DownstreamTls",

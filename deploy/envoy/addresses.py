@@ -30,6 +30,10 @@ def _addresses(settings: EdgeSettings) -> Iterator[tuple[str, str, int]]:
         yield "the edge's admin interface", settings.admin_address, settings.admin_port
     for service, targets in settings.upstreams.items():
         for number, target in enumerate(targets, start=1):
-            yield f"{service} {number}" if len(targets) > 1 else service, *split_target(target)
+            name = f"{service} {number}" if len(targets) > 1 else service
+            host, port = split_target(target)
+            yield name, host, port
+            if (distance := settings.health_distance(service)) is not None:
+                yield f"the health of {name}", host, port + distance
     if settings.otlp is not None:
         yield "the collector", *split_target(settings.otlp)

@@ -35,6 +35,8 @@ UPSTREAM_OF = {
 RESERVED = {"decision": "decision_svc"}
 """The second part of a proto package → the service that will serve it. The edge has no upstream for that one yet."""
 VERBS = ("get", "put", "post", "delete", "patch")
+BETWEEN_PROCESSES = "between processes"
+"""The words by which the `no_rest_reason` of a method says that only processes of the mesh call it."""
 VARIABLE = re.compile(r"\{([^}]*)\}")
 
 
@@ -71,6 +73,8 @@ class Method:
     public: bool
     bindings: tuple[Binding, ...]
     max_timeout: timedelta
+    between_processes: bool
+    """Whether only processes of the mesh call it, by its policy's `no_rest_reason`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +162,8 @@ def _method(service: str, method: descriptor_pb2.MethodDescriptorProto) -> Metho
     streams = method.client_streaming or method.server_streaming
     public = policy_pb2.AUDIENCE_PUBLIC in policy.audiences
     bindings = tuple(_bindings(rule, method.input_type.removeprefix("."), streams))
-    return Method(f"/{service}/{method.name}", streams, public, bindings, granted)
+    between = BETWEEN_PROCESSES in policy.no_rest_reason
+    return Method(f"/{service}/{method.name}", streams, public, bindings, granted, between)
 
 
 def _bindings(rule: http_pb2.HttpRule, request: str, streams: bool) -> Iterator[Binding]:

@@ -7,7 +7,7 @@ from collections.abc import Collection
 
 from tenantmesh.deploy.envoy.parts import FILTERS, Json, matches, missing, typed
 
-__all__ = ["VARY", "origin_form", "origin_headers", "policy"]
+__all__ = ["VARY", "header", "origin_form", "origin_headers", "policy"]
 
 REQUEST_HEADERS = (
     "authorization,content-type,accept,cache-control,last-event-id,x-tenant-id,x-tenant-slug,x-request-id,"

@@ -11,6 +11,7 @@ from tenantmesh.deploy.envoy.cors import VARY
 from tenantmesh.deploy.envoy.parts import FILTERS, Json, http_filter, typed
 from tenantmesh.deploy.envoy.scripts import scripts
 from tenantmesh.deploy.envoy.settings import EdgeSettings
+from tenantmesh.deploy.envoy.strangers import rates
 
 __all__ = ["TRANSCODER", "early_mutations", "http_filters", "transcoder"]
 
@@ -30,6 +31,7 @@ def http_filters(settings: EdgeSettings, contract: Contract) -> list[Json]:
     """Return the filters in the order in which a request meets them; an answer meets them backwards."""
     return [
         health(settings),  # first: probes need nothing else
+        rates(settings.limits),  # before anything is done for a call that is one too many
         body_size_limit(settings),  # before anything buffers a body
         compressor(),  # outside the transcoder, so that it sees JSON
         http_filter("cors", "Cors"),  # a preflight must not reach the transcoder, which knows no OPTIONS

@@ -23,6 +23,8 @@ UTF8 = (
 )
 QUERY = r"(\?.*)?"
 # The value of ?tenant= has the characters of slugs and ids: it becomes a header. requests.lua refuses a second one.
+# The transcoder takes `/tenants/:watch` for `/tenants:watch`, which rules by path do not.
+EMPTY_NAME = r"[^?]*/:[^?]*(\?.*)?"
 TENANT_MALFORMED = r"[^?]*\?(.*&)?tenant(=?|=[^&]*[^A-Za-z0-9._~&-][^&]*)(&.*)?"
 
 
@@ -31,6 +33,10 @@ def refusals(contract: Contract) -> list[Json]:
     return [
         route([matches(":path", TENANT_MALFORMED)], refuse(400, "tenant must be a slug or an id. Send one or none.")),
         route([matches(":path", UTF8, invert=True)], refuse(400, "The path or query is not UTF-8. Encode it so.")),
+        route(
+            [matches(":path", EMPTY_NAME)],
+            refuse(404, "Nothing is served at this path: a name before the colon is empty. Send the name."),
+        ),
         *wrong_methods(contract),
         route(
             [present("content-encoding"), matches("content-encoding", "(?i)identity", invert=True)],

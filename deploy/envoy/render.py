@@ -1,4 +1,4 @@
-"""Puts the edge together: listener, admin interface, overload limits. The parts are in the modules beside it."""
+"""Puts the edge together: connections, admin interface, overload limits. The parts are in the modules beside it."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ import os
 from pathlib import Path
 
 from tenantmesh.deploy.envoy.addresses import check_addresses
+from tenantmesh.deploy.envoy.admin import admin, admin_cluster, reader
 from tenantmesh.deploy.envoy.clusters import clusters
 from tenantmesh.deploy.envoy.contract import Contract, read
 from tenantmesh.deploy.envoy.filters import early_mutations, http_filters
-from tenantmesh.deploy.envoy.parts import Json, seconds, socket_address, typed
+from tenantmesh.deploy.envoy.listener import listener, protocols
+from tenantmesh.deploy.envoy.parts import Json, typed
 from tenantmesh.deploy.envoy.replies import local_reply_config
 from tenantmesh.deploy.envoy.routes import virtual_host
 from tenantmesh.deploy.envoy.settings import DownstreamTls, EdgeSettings
@@ -19,7 +21,8 @@ from tenantmesh.deploy.envoy.traces import collector, flushing, tracing
 __all__ = ["render", "write"]
 
 REFUSE_AT = 0.95
-NO_HOST = "no-host.invalid"
+SHRINK_AT = 0.75
+NEVER = 1_000_000_000
 MONITORS = "envoy.extensions.resource_monitors"
 
 
@@ -27,18 +30,17 @@ def render(settings: EdgeSettings) -> Json:
     """Return Envoy's whole configuration. Raises UnusableContract or ValueError that say what can't be served."""
     check_addresses(settings)
     contract = read(settings.descriptors, settings.upstreams)
-    rendered: Json = {
+    return {
         "node": {"id": "edge", "cluster": "tenantmesh"},
         "overload_manager": overload_manager(settings),
+        "layered_runtime": {"layers": [{"name": "edge", "static_layer": runtime(settings)}]},
         "static_resources": {
-            "listeners": [listener(settings, contract)],
-            "clusters": [*clusters(settings), *collector(settings)],
+            "listeners": [listener(settings, connection_manager(settings, contract)), *reader(settings)],
+            "clusters": [*clusters(settings), *collector(settings), *admin_cluster(settings)],
         },
+        **admin(settings),
         **flushing(settings),
     }
-    if settings.admin_port is not None:
-        rendered["admin"] = {"address": socket_address(settings.admin_address, settings.admin_port)}
-    return rendered
 
 
 def write(settings: EdgeSettings, path: Path) -> Path:
@@ -54,19 +56,16 @@ def write(settings: EdgeSettings, path: Path) -> Path:
         scratch.unlink(missing_ok=True)
 
 
-def listener(settings: EdgeSettings, contract: Contract) -> Json:
-    """Return the one port for REST, gRPC and gRPC-Web."""
-    chain: Json = {"filters": [connection_manager(settings, contract)]}
-    if settings.downstream_tls:
-        chain["transport_socket"] = server_tls(settings.downstream_tls)
+def runtime(settings: EdgeSettings) -> Json:
+    """Return what Envoy reads by name.
+
+    A connection that cancels most of its first hundreds of calls at once is closed, unless it may be a proxy's, which
+    other callers share. One that sends many calls at once waits for its turn after a few.
+    """
     return {
-        "name": "edge",
-        "address": socket_address(settings.address, settings.port),
-        # Otherwise a second edge on the same port silently takes half of the calls.
-        "enable_reuse_port": False,
-        # The transcoder holds a REST body until it is complete.
-        "per_connection_buffer_limit_bytes": 2 * settings.limits.request_body,
-        "filter_chains": [chain],
+        "overload.premature_reset_total_stream_count": NEVER if settings.trusted_hops else 500,
+        "overload.premature_reset_min_stream_lifetime_seconds": 1,
+        "http.max_requests_per_io_cycle": 5,
     }
 
 
@@ -91,25 +90,11 @@ def connection_manager(settings: EdgeSettings, contract: Contract) -> Json:
         normalize_path=True,
         path_with_escaped_slashes_action="KEEP_UNCHANGED",
         **protocols(settings),
-        max_request_headers_kb=settings.limits.request_headers_kib,
-        request_headers_timeout=seconds(settings.limits.request_headers),
-        stream_idle_timeout=seconds(settings.limits.idle_stream),
         access_log=access_log() if settings.access_log else [],
         **tracing(settings),
     )
     manager |= client_identity(settings.downstream_tls)
     return {"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}
-
-
-def protocols(settings: EdgeSettings) -> Json:
-    """Return what is read of each version of HTTP."""
-    return {
-        # A service could take x-tenant_id for x-tenant-id.
-        "common_http_protocol_options": {"headers_with_underscores_action": "DROP_HEADER"},
-        # Probes of some load balancers and proxies speak HTTP/1.0, which has no host header.
-        "http_protocol_options": {"accept_http_10": True, "default_host_for_http_10": NO_HOST},
-        "http2_protocol_options": {"max_concurrent_streams": settings.limits.streams_per_connection},
-    }
 
 
 def internal_headers() -> Json:
@@ -136,25 +121,6 @@ def client_identity(tls: DownstreamTls | None) -> Json:
     return {"forward_client_cert_details": "SANITIZE_SET", "set_current_client_cert_details": shown}
 
 
-def server_tls(tls: DownstreamTls) -> Json:
-    """Return TLS for callers; with a client authority, mutual."""
-    common: Json = {
-        "tls_params": {"tls_minimum_protocol_version": "TLSv1_2", "tls_maximum_protocol_version": "TLSv1_3"},
-        "alpn_protocols": ["h2", "http/1.1"],
-        "tls_certificates": [
-            {"certificate_chain": {"filename": str(tls.certificate)}, "private_key": {"filename": str(tls.key)}}
-        ],
-    }
-    if tls.client_ca:
-        common["validation_context"] = {"trusted_ca": {"filename": str(tls.client_ca)}}
-    context = typed(
-        "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
-        common_tls_context=common,
-        require_client_certificate=bool(tls.client_ca),
-    )
-    return {"name": "envoy.transport_sockets.tls", "typed_config": context}
-
-
 def overload_manager(settings: EdgeSettings) -> Json:
     """Return the limits at which the edge refuses more, before the machine stops it."""
     connections = typed(
@@ -169,7 +135,31 @@ def overload_manager(settings: EdgeSettings) -> Json:
             {"name": "envoy.resource_monitors.global_downstream_max_connections", "typed_config": connections},
             {"name": "envoy.resource_monitors.fixed_heap", "typed_config": heap},
         ],
-        "actions": [{"name": "envoy.overload_actions.stop_accepting_requests", "triggers": [full]}],
+        "actions": [
+            shorter_timeouts(),
+            {"name": "envoy.overload_actions.reset_high_memory_stream", "triggers": [under_pressure()]},
+            {"name": "envoy.overload_actions.stop_accepting_requests", "triggers": [full]},
+        ],
+        # From 1 MiB a stream's memory is counted; under pressure the largest streams end first.
+        "buffer_factory_config": {"minimum_account_to_track_power_of_two": 20},
+    }
+
+
+def under_pressure() -> Json:
+    """Return the trigger of what grows with the memory in use."""
+    scaled = {"scaling_threshold": SHRINK_AT, "saturation_threshold": REFUSE_AT}
+    return {"name": "envoy.resource_monitors.fixed_heap", "scaled": scaled}
+
+
+def shorter_timeouts() -> Json:
+    """Return the action that ends idle connections and streams sooner while memory is short."""
+    idle = ("HTTP_DOWNSTREAM_CONNECTION_IDLE", "HTTP_DOWNSTREAM_STREAM_IDLE", "TRANSPORT_SOCKET_CONNECT")
+    factors = [{"timer": timer, "min_scale": {"value": 10}} for timer in idle]
+    config = typed("envoy.config.overload.v3.ScaleTimersOverloadActionConfig", timer_scale_factors=factors)
+    return {
+        "name": "envoy.overload_actions.reduce_timeouts",
+        "triggers": [under_pressure()],
+        "typed_config": config,
     }
 
 

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from tenantmesh.deploy.envoy.cors import origin_headers
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from google.rpc import error_details_pb2, status_pb2
+
+from tenantmesh.deploy.envoy.cors import header, origin_headers
 from tenantmesh.deploy.envoy.parts import Json, typed
 from tenantmesh.deploy.envoy.settings import EdgeSettings
+from tenantmesh.deploy.envoy.strangers import RATE_LIMITED
 from tenantmesh.interceptors.metadata import MAX_BYTES, MAX_ENTRIES
 
-__all__ = ["REPLIES", "SAID", "local_reply_config"]
+__all__ = ["REASONED", "REPLIES", "SAID", "Reasoned", "local_reply_config"]
 
+DOMAIN = "tenantmesh"
 # What Envoy, a route or a script of ours said, where it says something useful to the caller; else our own sentence.
 SAID = "%LOCAL_REPLY_BODY%"
 # HTTP status → (canonical code, message). The range after them takes the rest.
@@ -36,6 +44,46 @@ DETAILS = {
     "path_normalization_failed": (3, "The path has a character that no path can have, such as %%00 or #. Remove it."),
     "absolute_path_rejected": (5, "Nothing is served at this path. Send a path that begins with /."),
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Reasoned:
+    """A refusal of the edge that has a reason, as those of the services have."""
+
+    detail: str
+    """Envoy's detail of it, a regular expression."""
+
+    code: int
+    reason: str
+    message: str
+
+    def status(self) -> str:
+        """Return the header in which gRPC callers read the reason: the status in base64."""
+        info = error_details_pb2.ErrorInfo(reason=self.reason, domain=DOMAIN)
+        status = status_pb2.Status(code=self.code, message=self.message)
+        status.details.add().Pack(info)
+        return base64.b64encode(status.SerializeToString(deterministic=True)).decode().rstrip("=")
+
+    def details(self) -> list[Json]:
+        """Return the details that REST callers read."""
+        return [{"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": self.reason, "domain": DOMAIN}]
+
+
+# Each is in docs/reference/errors.md.
+REASONED = (
+    Reasoned(
+        RATE_LIMITED,
+        8,
+        "EDGE_RATE_LIMITED",
+        "This address or credential sends more calls than the edge takes. Retry after the time in retry-after.",
+    ),
+    Reasoned(
+        "overflow",
+        14,
+        "EDGE_OVERLOADED",
+        "As many calls as the edge allows are under way to this service. Retry with backoff.",
+    ),
+)
 # The transcoder, a route or a script refused; others that refuse have no words for the caller.
 WORDED = "grpc_json_transcode_failure|direct_response|lua_response"
 REST_CALLER: Json = {
@@ -60,20 +108,33 @@ REST_CALLER: Json = {
 
 def local_reply_config(settings: EdgeSettings) -> Json:
     """Return the mappers. gRPC callers get headers at most: Envoy gives them a grpc-status itself."""
-    replies = [
-        *(([details(detail)], *reply) for detail, reply in DETAILS.items()),
-        ([status(400), details(WORDED)], 3, SAID),
-        *(([status(code)], *reply) for code, reply in REPLIES.items()),
-        ([status(400, "GE"), status(499, "LE")], 3, SAID),
-        ([status(500, "GE")], 13, "The edge failed. Retry with backoff."),
+    replies: list[tuple[list[Json], Json]] = [
+        *(([details(each.detail)], body(each.code, each.message, each.details())) for each in REASONED),
+        *(([details(detail)], body(*reply)) for detail, reply in DETAILS.items()),
+        ([status(400), details(WORDED)], body(3, SAID)),
+        *(([status(code)], body(*reply)) for code, reply in REPLIES.items()),
+        ([status(400, "GE"), status(499, "LE")], body(3, SAID)),
+        ([status(500, "GE")], body(13, "The edge failed. Retry with backoff.")),
     ]
     callers = origin_headers(settings.cors_origins)
-    json = [
-        mapper([*matched, REST_CALLER], caller, body(code, text))
-        for matched, code, text in replies
+    rest = [mapper([*matched, REST_CALLER], caller, form) for matched, form in replies for caller in callers]
+    grpc = [
+        mapper([details(each.detail)], with_status(caller, each), words(each))
+        for each in REASONED
         for caller in callers
     ]
-    return {"mappers": [*json, *(mapper([status(400, "GE")], caller) for caller in callers)]}
+    return {"mappers": [*rest, *grpc, *(mapper([status(400, "GE")], caller) for caller in callers)]}
+
+
+def with_status(caller: tuple[list[Json], list[Json]], refusal: Reasoned) -> tuple[list[Json], list[Json]]:
+    """Return the caller's headers with the one in which gRPC callers read the reason."""
+    senders, headers = caller
+    return senders, [*headers, header("grpc-status-details-bin", refusal.status())]
+
+
+def words(refusal: Reasoned) -> Json:
+    """Return the form of a refusal as gRPC callers get it: the message alone, which Envoy puts into the status."""
+    return {"body_format_override": {"text_format_source": {"inline_string": refusal.message}}}
 
 
 def mapper(matched: list[Json], caller: tuple[list[Json], list[Json]], form: Json | None = None) -> Json:
@@ -85,11 +146,11 @@ def mapper(matched: list[Json], caller: tuple[list[Json], list[Json]], form: Jso
     return {"filter": both, "headers_to_add": headers, **(form or {})}
 
 
-def body(code: int, message: str) -> Json:
+def body(code: int, message: str, details: Sequence[Json] = ()) -> Json:
     """Return the form of a refusal as REST callers get it."""
     return {
         "body_format_override": {
-            "json_format": {"code": code, "message": message, "details": []},
+            "json_format": {"code": code, "message": message, "details": list(details)},
             "content_type": "application/json",
         },
     }

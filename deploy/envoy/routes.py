@@ -28,6 +28,8 @@ MESH_UPSTREAM = "tenant"
 # The service is the first to say that a deadline has passed.
 MARGIN = timedelta(seconds=2)
 UNLIMITED = timedelta()
+# A service refuses streams while it still counts calls that their callers have given up: so often, over 0.4 s.
+RETRIES = 5
 GRPC_CONTENT = matches("content-type", "application/grpc.*")
 # Set by the transcoder. From a caller it is dropped before routes are chosen.
 TRANSCODED = present("x-envoy-original-path")
@@ -45,12 +47,25 @@ GRPC_RESPONSE_HEADERS = ("grpc-status", "grpc-message", "grpc-accept-encoding", 
 def virtual_host(settings: EdgeSettings, contract: Contract) -> Json:
     """Return all routes, in the order in which they are tried."""
     routes = [
+        *between_processes(settings, contract),
         *(route for name in settings.upstreams for route in service_routes(settings, contract, name)),
         *mesh_routes(settings),
         *rest_routes(settings, contract),
     ]
     overrides = {"envoy.filters.http.cors": policy(settings.cors_origins)} if settings.cors_origins else {}
     return {"name": "edge", "domains": ["*"], "routes": routes, "typed_per_filter_config": overrides}
+
+
+def between_processes(settings: EdgeSettings, contract: Contract) -> list[Json]:
+    """Return the refusals of the methods that nobody outside of the mesh has a reason to call."""
+    if settings.between_processes:
+        return []
+    words = "Only services of the mesh call this method, at the port of the service that serves it."
+    return [
+        {"match": {"path": method.path, "headers": [GRPC_CONTENT]}, **refuse(404, words)}
+        for method in contract.methods
+        if method.between_processes
+    ]
 
 
 def service_routes(settings: EdgeSettings, contract: Contract, upstream: str) -> list[Json]:
@@ -87,7 +102,7 @@ def forward(settings: EdgeSettings, upstream: str, longest: timedelta = UNLIMITE
         "idle_timeout": seconds(longest or settings.limits.idle_stream),
         "retry_policy": {
             "retry_on": "connect-failure,refused-stream,reset-before-request",
-            "num_retries": 2,
+            "num_retries": RETRIES,
             "retry_host_predicate": [{"name": previous, "typed_config": other}],
         },
     }

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
 from pathlib import Path
 
+from tenantmesh.deploy.envoy.limits import EdgeLimits
+from tenantmesh.deploy.envoy.parts import split_target
 from tenantmesh.policy.v1 import policy_pb2
 
-__all__ = ["DownstreamTls", "EdgeLimits", "EdgeSettings", "UpstreamTls", "default_descriptors"]
-
-MIB = 1024 * 1024
+__all__ = ["DownstreamTls", "EdgeSettings", "UpstreamTls", "default_descriptors"]
 
 
 def default_descriptors() -> Path:
@@ -52,36 +51,6 @@ class UpstreamTls:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EdgeLimits:
-    """The limits of the edge, beyond which it refuses a call. Sizes are bytes."""
-
-    request_body: int = 1 * MIB
-    """The largest body of a REST call. gRPC messages are bounded one by one by the services."""
-
-    response_body: int = 16 * MIB
-    """The largest answer that is turned into JSON."""
-
-    request_headers_kib: int = 16
-    connections: int = 10_000
-    streams_per_connection: int = 100
-    upstream_requests: int = 10_000
-    """Calls under way per upstream; one more is refused with 503."""
-
-    heap: int = 1024 * MIB
-    """Envoy's own memory; at 95 % of it new requests are refused."""
-
-    request_headers: timedelta = timedelta(seconds=15)
-    """How long a caller may take to send a request's headers."""
-
-    idle_stream: timedelta = timedelta(minutes=5)
-    """How long a stream may be silent in both directions. What answers once is bounded by its policy instead."""
-
-    connect: timedelta = timedelta(seconds=1)
-    health_interval: timedelta = timedelta(seconds=1)
-    """How often upstreams are asked whether they serve. A draining service must wait longer than this."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class EdgeSettings:
     """Everything that makes one edge differ from another. Defaults are the development mesh on this machine."""
 
@@ -89,11 +58,26 @@ class EdgeSettings:
     port: int = 8080
     admin_address: str = "127.0.0.1"
     admin_port: int | None = 9901
-    """Envoy's own interface. It can stop the edge: keep it on loopback. None: no such interface."""
+    """Where Envoy's metrics and state can be read, and nothing changed: keep it on loopback. None: nowhere."""
+
+    admin_socket: Path | None = None
+    """The Unix socket of Envoy's own interface, which can stop the edge; its owner alone may use it. None: a socket in
+    Linux's abstract namespace, which has no owner."""
 
     tenant: tuple[str, ...] = ("127.0.0.1:50051",)
     auth: tuple[str, ...] = ("127.0.0.1:50052",)
     """Where each service listens, `host:port`, one entry per worker process."""
+
+    tenant_health_port: int | None = None
+    auth_health_port: int | None = None
+    """Where the first process of a service answers health while it is busy; the others' are at the same distance from
+    the port of their calls. None: the edge asks at the port of calls."""
+
+    source_address: str | None = None
+    """The address from which the edge calls the services, which believe what it says of callers. None: any."""
+
+    between_processes: bool = False
+    """Routes the methods that only processes of the mesh call too, for services that reach each other through here."""
 
     descriptors: Path = field(default_factory=default_descriptors)
     reflection: bool = False
@@ -115,9 +99,14 @@ class EdgeSettings:
 
     downstream_tls: DownstreamTls | None = None
     upstream_tls: UpstreamTls | None = None
-    limits: EdgeLimits = EdgeLimits()
+    limits: EdgeLimits = field(default_factory=EdgeLimits)
 
     @property
     def upstreams(self) -> dict[str, tuple[str, ...]]:
         """Cluster name → addresses. `contract.UPSTREAM_OF` says which proto packages each cluster serves."""
         return {"tenant": self.tenant, "auth": self.auth}
+
+    def health_distance(self, upstream: str) -> int | None:
+        """Return how far the health port of a process is from the port of its calls. None: it has no such port."""
+        port = {"tenant": self.tenant_health_port, "auth": self.auth_health_port}.get(upstream)
+        return None if port is None else port - split_target(self.upstreams[upstream][0])[1]

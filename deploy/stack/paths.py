@@ -64,6 +64,11 @@ class Places:
         """The key that encrypts signing keys."""
         return self.state / "signing-keys.kek"
 
+    @property
+    def edge_socket(self) -> Path:
+        """The socket of Envoy's own interface."""
+        return self.sockets / "envoy.sock"
+
     def key(self, name: str) -> Path:
         """Return the file of an API key."""
         return self.state / f"{name}.key"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import secrets
 import socket
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -14,12 +15,25 @@ import psutil
 
 from tenantmesh.deploy.stack.errors import PortTakenError
 
-__all__ = ["LOOPBACK", "Port", "PortNumbers", "free", "is_free", "option_of", "variable_of", "variables_of"]
+__all__ = [
+    "EDGE_ADDRESS",
+    "LOOPBACK",
+    "Port",
+    "PortNumbers",
+    "free",
+    "is_free",
+    "option_of",
+    "variable_of",
+    "variables_of",
+]
 
 _ANY = range(20_000, 32_000)  # below what Linux and macOS take for outgoing connections
 _HIGHEST = 65_535
 _LIKE_A_LOW_PORT = 8_000  # as people do it: 8080 for 80, 8443 for 443
 LOOPBACK = "127.0.0.1"
+EDGE_ADDRESS = "127.0.0.2" if sys.platform == "linux" else LOOPBACK
+"""The address from which a stack's edge calls its services, so that they tell it from other programs on this machine.
+Other systems than Linux have one loopback address only."""
 
 
 @dataclass(frozen=True, slots=True)

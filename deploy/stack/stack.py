@@ -31,8 +31,8 @@ class Stack:
     """Everything in a state folder; a context manager that starts and stops it.
 
     `ports` with zeros choose free ones. `durable`, `temporary` and `cluster` are as for `Engines`. Pages of
-    `cors_origins` may call the edge. After
-    `start`, call `watch` now and then: it restarts what ended by itself.
+    `cors_origins` may call the edge, whose limits `edge_limits` changes. After `start`, call `watch` now and then: it
+    restarts what ended by itself.
     """
 
     def __init__(
@@ -45,6 +45,7 @@ class Stack:
         temporary: bool = False,
         cluster: bool = False,
         cors_origins: Sequence[str] = (),
+        edge_limits: Sequence[str] = (),
     ) -> None:
         self.engines = Engines(state, durable=durable, temporary=temporary, cluster=cluster)
         self.places = self.engines.places
@@ -52,6 +53,7 @@ class Stack:
         self.programs = [program for program in table.PROGRAMS if not program.missing()]
         """The programs that this machine can run."""
         self._cors_origins = tuple(cors_origins)
+        self._edge_limits = tuple(edge_limits)
         self._progress: Progress = progress or Silence()
         self._supervisor = self.engines.supervisor
         self._restart: dict[str, Callable[[], object]] = {}
@@ -134,6 +136,7 @@ class Stack:
             self.engines.store,
             table.known_variables(),
             self._cors_origins,
+            self._edge_limits,
         )
         ready: list[Child] = []
         for wave in table.waves():

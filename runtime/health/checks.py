@@ -50,6 +50,7 @@ class Health:
         self._failing: dict[Check, float | None] = {check: _ALWAYS for checks in services.values() for check in checks}
         self._statuses: dict[str, Status] = dict.fromkeys([OVERALL, *services], NOT_SERVING)
         self._changed = asyncio.Event()
+        self._listeners: list[Callable[[], None]] = []
         self._draining = False
         self._closed = False
         self._rounds: asyncio.Task[None] | None = None
@@ -73,8 +74,20 @@ class Health:
         self._draining = True
         self._update()
 
+    @property
+    def closed(self) -> bool:
+        """Whether watches have ended. For any thread."""
+        return self._closed
+
+    def on_change(self, listener: Callable[[], None]) -> None:
+        """Have a function called, in the loop, after each change and at the end."""
+        self._listeners.append(listener)
+
     def status(self, service: str) -> Status | None:
-        """Return a service's status, or None for an unknown name. The empty name is the whole process."""
+        """Return a service's status, or None for an unknown name. The empty name is the whole process.
+
+        For any thread, as `statuses` is: a change replaces the dictionary.
+        """
         return self._statuses.get(service)
 
     def statuses(self) -> dict[str, Status]:
@@ -133,3 +146,5 @@ class Health:
     def _announce(self) -> None:
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
+        for listener in self._listeners:
+            listener()

@@ -16,7 +16,7 @@ from tenantmesh.runtime.server.handlers import collected
 from tenantmesh.runtime.server.tls import credentials
 from tenantmesh.runtime.settings import ServerSettings
 
-__all__ = ["make_channelz_server", "make_server"]
+__all__ = ["bind", "make_channelz_server", "make_server"]
 
 JSON_GROWTH = 6
 """How many times as large as its JSON a message may be: a number of two characters takes eleven bytes."""
@@ -31,7 +31,7 @@ def make_server(application: Application, settings: ServerSettings) -> grpc.aio.
     """Return a server bound to `settings.listen`, not started. Raises AddressTaken, or OSError for unreadable keys."""
     server = grpc.aio.server(interceptors=list(application.interceptors), options=_options(settings))
     server.add_generic_rpc_handlers((collected(_registrations(application, settings)),))
-    _bind(server, settings.listen, credentials(settings))
+    bind(server, settings.listen, credentials(settings), "TENANTMESH_SERVER_LISTEN")
     return server
 
 
@@ -39,7 +39,7 @@ def make_channelz_server(address: str) -> grpc.aio.Server:
     """Return a server of channelz alone, for an address that only operators reach."""
     server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
     channelz_pb2_grpc.add_ChannelzServicer_to_server(channelz.ChannelzServicer(), server)
-    _bind(server, address, None)
+    bind(server, address, None, "TENANTMESH_SERVER_CHANNELZ_LISTEN")
     return server
 
 
@@ -52,7 +52,10 @@ def _registrations(application: Application, settings: ServerSettings) -> list[S
     return registrations
 
 
-def _bind(server: grpc.aio.Server, address: str, secured: grpc.ServerCredentials | None) -> None:
+def bind(
+    server: grpc.aio.Server | grpc.Server, address: str, secured: grpc.ServerCredentials | None, variable: str
+) -> None:
+    """Have a server listen on an address. Raises AddressTaken, which names the variable that sets another."""
     try:
         if secured is None:
             server.add_insecure_port(address)
@@ -61,7 +64,7 @@ def _bind(server: grpc.aio.Server, address: str, secured: grpc.ServerCredentials
     except RuntimeError as error:
         raise AddressTaken(
             f"cannot listen on {address}: something else does, or the address is not this machine's; "
-            "choose another with TENANTMESH_SERVER_LISTEN"
+            f"choose another with {variable}"
         ) from error
 
 

@@ -20,8 +20,10 @@ import structlog
 import uvloop
 
 from tenantmesh.runtime import tuning
+from tenantmesh.runtime.health import Pulse
 from tenantmesh.runtime.server.application import Application
 from tenantmesh.runtime.server.grpc_server import make_channelz_server, make_server
+from tenantmesh.runtime.server.health_server import loop_stillness, make_health_server
 from tenantmesh.runtime.server.workers import REFUSED, run_workers
 from tenantmesh.runtime.settings import ServerSettings, moved_address
 from tenantmesh.runtime.telemetry import Telemetry
@@ -47,9 +49,11 @@ def run(build: Build, server: ServerSettings, telemetry: Telemetry) -> int:
 
 
 def _own_settings(server: ServerSettings) -> ServerSettings:
-    by = server.worker_ports_move_by
-    channelz = None if server.channelz_listen is None else moved_address(server.channelz_listen, by)
-    return server.model_copy(update={"listen": moved_address(server.listen, by), "channelz_listen": channelz})
+    listeners = ("listen", "health_listen", "channelz_listen")
+    configured = {name: address for name in listeners if (address := getattr(server, name)) is not None}
+    return server.model_copy(
+        update={name: moved_address(address, server.worker_ports_move_by) for name, address in configured.items()}
+    )
 
 
 class _Process:
@@ -87,12 +91,27 @@ class _Process:
         await application.start()
         opened.push_async_callback(application.health.close)
         await application.health.start()
+        health = self._make_health_server(application, opened)
         server = make_server(application, self._settings)
         opened.push_async_callback(server.stop, None)
         if self._settings.channelz_listen is not None:
             await self._serve_channelz(self._settings.channelz_listen, opened)
         await server.start()
+        if health is not None:
+            health.start()
         return application, server
+
+    def _make_health_server(self, application: Application, opened: AsyncExitStack) -> grpc.Server | None:
+        """Return the server of the health port, bound. It ends after the server of calls."""
+        if self._settings.health_listen is None:
+            return None
+        pulse = Pulse()
+        pulse.start()
+        opened.callback(pulse.close)
+        self._telemetry.collector(lambda: [loop_stillness(pulse)])
+        server = make_health_server(self._settings.health_listen, application, pulse, self._settings)
+        opened.callback(server.stop, None)
+        return server
 
     async def _serve_channelz(self, address: str, opened: AsyncExitStack) -> None:
         server = make_channelz_server(address)

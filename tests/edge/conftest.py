@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from tenantmesh.deploy.envoy import EdgeSettings, binary, command, write
+from tenantmesh.deploy.envoy import EdgeLimits, EdgeSettings, binary, command, write
 from tests.edge.client import Rest
 from tests.edge.upstream import Upstream, running
 from tests.ports import free_port
@@ -82,6 +82,7 @@ async def started_edge(upstream: Upstream, tmp_path_factory: pytest.TempPathFact
         reflection=True,
         access_log=True,
         cors_origins=(ORIGIN,),
+        limits=EdgeLimits(address_groups=1),
     )
     async with serving(settings, tmp_path_factory.mktemp("edge")) as process:
         rest = Rest(settings.port)

@@ -56,7 +56,7 @@ def test_what_envoy_refuses_is_said(tmp_path: Path) -> None:
 
 def paths(value: Any) -> set[str]:
     """Every route's path or prefix."""
-    manager = value["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]
+    manager = value["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][-1]["typed_config"]
     routes = manager["route_config"]["virtual_hosts"][0]["routes"]
     return {match.get("path") or match.get("prefix") for match in (route["match"] for route in routes)}
 

@@ -23,7 +23,7 @@ from tests.edge.conftest import serving
 from tests.edge.upstream import Upstream, running
 from tests.ports import free_port
 
-LIMITS = EdgeLimits(health_interval=timedelta(milliseconds=200))
+LIMITS = EdgeLimits(health_interval=timedelta(milliseconds=200), address_groups=1)
 
 
 async def until(rest: Rest, status: int, path: str = "/healthz") -> Answer:

@@ -49,6 +49,7 @@ class Upstream:
     arrivals: list[Arrival] = field(default_factory=list)
     events: asyncio.Queue[tenant_service_pb2.WatchTenantsResponse | None] = field(default_factory=asyncio.Queue)
     cancelled: asyncio.Event = field(default_factory=asyncio.Event)
+    released: asyncio.Event = field(default_factory=asyncio.Event)
     health: health.aio.HealthServicer = field(default_factory=health.aio.HealthServicer)
     tenant_port: int = 0
     auth_port: int = 0
@@ -84,6 +85,15 @@ def rich(code: grpc.StatusCode, reason: str, message: str) -> grpc.Status:
     return converted
 
 
+async def _outlast_cancellation() -> None:
+    """As a busy process: it still counts a call some time after its caller has given it up."""
+    try:
+        await asyncio.sleep(10)
+    except asyncio.CancelledError:
+        await asyncio.sleep(0.03)
+        raise
+
+
 class Tenants:
     """Echoes; an id chooses what happens."""
 
@@ -98,6 +108,10 @@ class Tenants:
 
     async def GetTenant(self, request: tenant_service_pb2.GetTenantRequest, context: Context) -> tenant_pb2.Tenant:
         self._upstream.record("GetTenant", request, context)
+        if request.id == "slow":
+            await self._upstream.released.wait()
+        if request.id == "stubborn":
+            await _outlast_cancellation()
         if request.id == "missing":
             await context.abort_with_status(rich(grpc.StatusCode.NOT_FOUND, "TENANT_NOT_FOUND", 'No "such" tenant.'))
         if request.id == "over":
@@ -170,10 +184,11 @@ def handlers(file: FileDescriptor, name: str, servicer: object) -> grpc.GenericR
 
 
 @contextlib.asynccontextmanager
-async def running(credentials: grpc.ServerCredentials | None = None) -> AsyncIterator[Upstream]:
-    """Serves both until the block ends; with credentials over TLS."""
+async def running(credentials: grpc.ServerCredentials | None = None, *, streams: int = 1000) -> AsyncIterator[Upstream]:
+    """Serves both until the block ends; with credentials over TLS. `streams`: calls at a time on a connection."""
     upstream = Upstream()
-    servers = [grpc.aio.server(options=[("grpc.so_reuseport", 0)]) for _ in range(2)]
+    options = [("grpc.so_reuseport", 0), ("grpc.max_concurrent_streams", streams)]
+    servers = [grpc.aio.server(options=options) for _ in range(2)]
     tenant, auth = servers
     tenant.add_generic_rpc_handlers([handlers(tenant_service_pb2.DESCRIPTOR, "TenantService", Tenants(upstream))])
     auth.add_generic_rpc_handlers([handlers(auth_service_pb2.DESCRIPTOR, "AuthService", Auth(upstream))])

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from google.protobuf import descriptor_pb2
 from google.rpc import code_pb2
 
-from tenantmesh.deploy.envoy.replies import REPLIES, SAID
+from tenantmesh.deploy.envoy.replies import REASONED, REPLIES, SAID, Reasoned
 from tenantmesh.deploy.envoy.settings import default_descriptors
 from tooling.reference.reasons import given
 from tooling.reference.tables import code, table
@@ -51,8 +51,11 @@ GROUPS = {
 }
 EDGE = """## Given by the edge
 
-What the edge refuses before any service sees the call has a code and a message, and empty `details`: no reason. To gRPC
-callers it is a plain gRPC status.
+The edge refuses some calls before any service sees them. A limit of its own has a reason; the header `retry-after` says
+when to try again after `EDGE_RATE_LIMITED`.
+"""
+UNREASONED = """Other refusals of the edge have a code and a message, and empty `details`: no reason. To gRPC
+callers they are a plain gRPC status.
 """
 
 
@@ -71,8 +74,15 @@ def page() -> str:
         )
         for status, (number, said) in REPLIES.items()
     ]
-    parts.append(EDGE + "\n" + table(("HTTP", "Code", "Message"), replies))
+    limits = [_edge_row(refusal) for refusal in REASONED]
+    parts.append(EDGE + "\n" + table(("Reason", "Code", "HTTP", "Meaning, and what to do"), limits))
+    parts.append(UNREASONED + "\n" + table(("HTTP", "Code", "Message"), replies))
     return "\n".join(parts)
+
+
+def _edge_row(refusal: Reasoned) -> tuple[str, str, str, str]:
+    name = code_pb2.Code.Name(refusal.code)
+    return code(refusal.reason), code(name), str(HTTP[name]), refusal.message
 
 
 def _row(reason: str, text: str, codes: Mapping[str, set[str]]) -> tuple[str, str, str, str]:

@@ -11,16 +11,20 @@ from urllib.parse import urlsplit
 
 from tenantmesh.deploy import envoy
 from tenantmesh.deploy.stack.engines import binaries
-from tenantmesh.deploy.stack.ports import LOOPBACK, Port, PortNumbers
+from tenantmesh.deploy.stack.ports import EDGE_ADDRESS, LOOPBACK, Port, PortNumbers
 from tenantmesh.deploy.stack.programs.program import AddressLine, Program, ProgramState, Surroundings
 from tenantmesh.deploy.stack.programs.service import worker_steps
 from tenantmesh.deploy.stack.supervision.command import Command
 from tenantmesh.runtime.settings import ENVIRONMENT_PREFIX
 
-__all__ = ["NO_ENVOY", "ORIGINS_VARIABLE", "EdgeProgram", "healthz"]
+__all__ = ["LIMITS_VARIABLE", "NO_ENVOY", "ORIGINS_VARIABLE", "EdgeProgram", "healthz"]
 
 NO_ENVOY = "no Envoy for this platform - REST and gRPC-Web are off, gRPC works"
 ORIGINS_VARIABLE = "TENANTMESH_CORS_ORIGINS"
+LIMITS_VARIABLE = "TENANTMESH_EDGE_LIMITS"
+_LIMITS = envoy.EdgeLimits(address_groups=1)
+"""On a machine of one person nearly all calls come from one address."""
+
 _PROBE_SECONDS = 1.0
 
 
@@ -39,7 +43,7 @@ class EdgeProgram(Program):
 
     @property
     def ports(self) -> tuple[Port, ...]:
-        """The port for callers and the port of Envoy's own interface."""
+        """The port for callers and the port where Envoy's metrics and state can be read."""
         return (self.listen, self.admin)
 
     def detail(self, ports: PortNumbers) -> str:
@@ -52,10 +56,14 @@ class EdgeProgram(Program):
         return f"http://{LOOPBACK}:{ports[self.listen.name]}"
 
     def address_lines(self, ports: PortNumbers) -> list[AddressLine]:
-        """Return the lines of the edge and of Envoy's own interface."""
+        """Return the lines of the edge and of Envoy's own metrics and state."""
         return [
             (self.name, self.address(ports), "REST, gRPC and gRPC-Web"),
-            ("envoy admin", f"http://{LOOPBACK}:{ports[self.admin.name]}", ""),
+            (
+                "envoy state",
+                f"http://{LOOPBACK}:{ports[self.admin.name]}/stats/prometheus",
+                "metrics; for reading only",
+            ),
         ]
 
     def command(self, around: Surroundings) -> Command:
@@ -64,8 +72,13 @@ class EdgeProgram(Program):
         settings = envoy.EdgeSettings(
             port=ports[self.listen.name],
             admin_port=ports[self.admin.name],
+            admin_socket=around.places.edge_socket,
             tenant=workers(ports["tenant"]),
             auth=workers(ports["auth"]),
+            tenant_health_port=ports["tenant_health"],
+            auth_health_port=ports["auth_health"],
+            source_address=EDGE_ADDRESS,
+            limits=_LIMITS.changed(around.edge_limits),
             reflection=True,
             cors_origins=around.cors_origins,
             **_tracing(os.environ),

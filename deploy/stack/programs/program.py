@@ -25,6 +25,7 @@ class Surroundings:
     known: the variables of the environment that the command line or any program reads. A program inherits those that it
     reads itself, and the variables of others.
     cors_origins: the origins of pages that may call the edge.
+    edge_limits: limits of the edge that are not the default, each as `name=value`.
     """
 
     ports: PortNumbers
@@ -33,6 +34,7 @@ class Surroundings:
     store: Store
     known: frozenset[str]
     cors_origins: tuple[str, ...] = ()
+    edge_limits: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from grpc_health.v1 import health_pb2
 from pydantic import ValidationError
 
 from tenantmesh.deploy.stack.errors import StackError
-from tenantmesh.deploy.stack.ports import LOOPBACK, Port, PortNumbers
+from tenantmesh.deploy.stack.ports import EDGE_ADDRESS, LOOPBACK, Port, PortNumbers
 from tenantmesh.deploy.stack.programs.program import AddressLine, ProgramState, Surroundings
 from tenantmesh.deploy.stack.programs.python_program import PythonProgram
 from tenantmesh.runtime.settings import ENVIRONMENT_PREFIX, ServerSettings
@@ -26,7 +26,7 @@ _DEFAULTS = MappingProxyType(
         "TENANTMESH_SERVER_DRAIN_WAIT": "0",  # nobody waits for one machine's edge to notice
         "TENANTMESH_SERVER_GRACE": "2",
         "TENANTMESH_MESH_BASE_DOMAIN": "localhost",
-        "TENANTMESH_MESH_TRUSTED_PROXIES": '["127.0.0.0/8"]',
+        "TENANTMESH_MESH_TRUSTED_PROXIES": f"{EDGE_ADDRESS}/32",
         "TENANTMESH_TELEMETRY_LOG_FORMAT": "json",
     }
 )
@@ -37,12 +37,13 @@ class ServiceProgram(PythonProgram):
     """One of our gRPC servers."""
 
     listen: Port
+    health: Port
     defaults: Mapping[str, str] = field(default_factory=lambda: _DEFAULTS)
 
     @property
     def ports(self) -> tuple[Port, ...]:
-        """The port of its calls and the port of its metrics."""
-        return (self.listen, self.metrics)
+        """The ports of its calls, of its health and of its metrics."""
+        return (self.listen, self.health, self.metrics)
 
     def detail(self, ports: PortNumbers) -> str:
         """Return its gRPC address."""
@@ -58,10 +59,13 @@ class ServiceProgram(PythonProgram):
 
     def own_settings(self, around: Surroundings) -> dict[str, str]:
         """Return the addresses on which it listens."""
-        return super().own_settings(around) | {"TENANTMESH_SERVER_LISTEN": self.address(around.ports)}
+        return super().own_settings(around) | {
+            "TENANTMESH_SERVER_LISTEN": self.address(around.ports),
+            "TENANTMESH_SERVER_HEALTH_LISTEN": f"{LOOPBACK}:{around.ports[self.health.name]}",
+        }
 
     def examine(self, address: str) -> ProgramState:
-        """Ask its health check."""
+        """Ask its health check, at the port of calls: it is ready once that answers."""
         up = serving(address)
         return ProgramState(up, f"{address} {'serves' if up else 'does not serve'}")
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from tenantmesh.auth_svc.settings import AuthSettings
 from tenantmesh.chassis.jobs.settings import WorkerSettings
 from tenantmesh.deploy.stack.ports import Port, PortNumbers, variables_of
-from tenantmesh.deploy.stack.programs.edge import ORIGINS_VARIABLE, EdgeProgram
+from tenantmesh.deploy.stack.programs.edge import LIMITS_VARIABLE, ORIGINS_VARIABLE, EdgeProgram
 from tenantmesh.deploy.stack.programs.environment import (
     database,
     directory,
@@ -55,7 +55,7 @@ PROGRAMS: tuple[Program, ...] = (
         name="edge",
         waits_for=("tenant_svc", "auth_svc"),
         listen=Port("edge", 8080, "REST, gRPC and gRPC-Web."),
-        admin=Port("admin", 9901, "Envoy's admin interface."),
+        admin=Port("admin", 9901, "Envoy's metrics and state, for reading."),
     ),
     ServiceProgram(
         name="tenant_svc",
@@ -63,6 +63,7 @@ PROGRAMS: tuple[Program, ...] = (
         word="tenant",
         reads=TenantSettings,
         listen=Port("tenant", 50051, "tenant_svc, gRPC."),
+        health=Port("tenant_health", 50061, "tenant_svc, health, answered while it is busy."),
         metrics=Port("tenant_metrics", 9464, "tenant_svc, metrics."),
         role="tenant",
         migrates=True,
@@ -75,6 +76,7 @@ PROGRAMS: tuple[Program, ...] = (
         word="auth",
         reads=AuthSettings,
         listen=Port("auth", 50052, "auth_svc, gRPC."),
+        health=Port("auth_health", 50062, "auth_svc, health, answered while it is busy."),
         metrics=Port("auth_metrics", 9465, "auth_svc, metrics."),
         role="auth",
         migrates=True,
@@ -119,7 +121,9 @@ def check_ports(numbers: PortNumbers) -> None:
 
 def command_line_variables() -> frozenset[str]:
     """Return the variables that only the command line reads: those of its options."""
-    return frozenset({STATE_VARIABLE, ORIGINS_VARIABLE}.union(*(variables_of(port.name) for port in ports())))
+    return frozenset(
+        {STATE_VARIABLE, ORIGINS_VARIABLE, LIMITS_VARIABLE}.union(*(variables_of(port.name) for port in ports()))
+    )
 
 
 def known_variables() -> frozenset[str]:

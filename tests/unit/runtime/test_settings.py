@@ -63,6 +63,19 @@ def test_an_address_moves_by_ports() -> None:
     assert moved_address("[::1]:50051", 1) == "[::1]:50052"
 
 
+@pytest.mark.parametrize(
+    ("health", "workers", "fits"),
+    [(50061, 1, True), (50051, 1, False), (50061, 4, True), (50151, 1, True), (50151, 2, False), (50351, 4, False)],
+)
+def test_a_health_port_is_no_port_of_calls(health: int, workers: int, fits: bool) -> None:
+    given = {"listen": "127.0.0.1:50051", "health_listen": f"127.0.0.1:{health}", "workers": workers}
+    if fits:
+        assert ServerSettings.model_validate(given).workers == workers
+        return
+    with pytest.raises(ValidationError, match="no multiple of worker_port_step"):
+        ServerSettings.model_validate(given)
+
+
 def test_half_a_tls_configuration_is_refused() -> None:
     with pytest.raises(ValidationError, match="both tls_cert and tls_key"):
         ServerSettings.model_validate({"tls_cert": "cert.pem"})
