@@ -66,6 +66,10 @@ def test_a_wrong_address_of_the_database(
         (["--edge-port", "0"], "the edge has the port 0"),
         (["--edge-port", "9901"], "the edge and the edge's admin interface have the same address: 127.0.0.1:9901"),
         (["--edge-port", "9901", "--address", "::"], "have the same port: 9901"),
+        (
+            ["--tenant", "svc:50051", "--tenant-health-port", "50051"],
+            "tenant and the health of tenant have the same address",
+        ),
         (["--tenant", "svc:50051", "--auth", "svc:50051"], "tenant and auth have the same address: svc:50051"),
         (["--tenant", "svc:50051", "--tenant", "svc:50051"], "tenant 1 and tenant 2 have the same address"),
         (["--tenant", "127.0.0.1:8080"], "the edge and tenant have the same address: 127.0.0.1:8080"),
