@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import grpc
 from google.protobuf.descriptor import ServiceDescriptor
@@ -19,6 +19,7 @@ from tenantmesh.interceptors import (
     EntitlementSource,
     LeasedQuota,
     LeasedRateLimiter,
+    LineBound,
     Mesh,
     QuotaLedger,
     TenantDirectory,
@@ -51,12 +52,17 @@ def make_chain(
         concurrency=parse_concurrency(settings.mesh.concurrency),
         identities=parse_identities(settings.mesh.identities),
         access_log=AccessLog(settings.telemetry.access_log),
+        refusal_lines=LineBound(
+            settings.telemetry.refusal_lines,
+            settings.telemetry.refusal_interval.total_seconds(),
+            settings.telemetry.refusal_addresses,
+        ),
         longest_watch=settings.server.longest_watch.total_seconds(),
         max_request_bytes=settings.server.max_request_bytes,
         max_answer_bytes=settings.server.max_response_bytes,
     )
     chain = Chain(services, ports, chain_settings)
-    telemetry.collector(lambda: _in_flight(chain.in_flight))
+    telemetry.collector(lambda: [*_in_flight(chain.in_flight), _left_out(chain.lines.left_out)])
     return chain
 
 
@@ -73,6 +79,16 @@ def _in_flight(classes: Iterable[CallsInFlight]) -> list[Metric]:
         for scope, number in counted.refused.items():
             refused.add_metric([counted.name, scope], number)
     return [now, refused]
+
+
+def _left_out(lines: Mapping[str, int]) -> Metric:
+    """Return the metric of log lines that were counted instead of written."""
+    family = CounterMetricFamily(
+        "tenantmesh_log_lines_left_out", "Log lines that were counted instead of written, by logger.", labels=["logger"]
+    )
+    for logger, number in list(lines.items()):
+        family.add_metric([logger], number)
+    return family
 
 
 def make_ports(

@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from tenantmesh.interceptors.backends.memory.rate_limiter import MemoryRateLimiter
+from tenantmesh.interceptors.bounded_lines import LineBound
 from tenantmesh.interceptors.call import Call, current_call
 from tenantmesh.interceptors.caller import Caller, CallerKind
 from tenantmesh.interceptors.chain import Chain, ChainPorts, ChainSettings
@@ -58,6 +59,7 @@ __all__ = [
     "Entitlements",
     "LeasedQuota",
     "LeasedRateLimiter",
+    "LineBound",
     "MemoryRateLimiter",
     "Mesh",
     "Onward",

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Coroutine, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from google.protobuf.descriptor import ServiceDescriptor
 
 from tenantmesh.interceptors.backends.memory.rate_limiter import MemoryRateLimiter
+from tenantmesh.interceptors.bounded_lines import BoundedLines, LineBound
 from tenantmesh.interceptors.caller import Caller
 from tenantmesh.interceptors.concurrency import DEFAULT_CONCURRENCY, CallsInFlight, Concurrency
 from tenantmesh.interceptors.credentials import ApiKeyVerifier, TokenVerifier
@@ -31,7 +32,7 @@ from tenantmesh.interceptors.links.request_id import RequestId
 from tenantmesh.interceptors.links.telemetry import CallTelemetry
 from tenantmesh.interceptors.links.tenancy import Tenancy
 from tenantmesh.interceptors.links.tenant_limit import TenantLimit
-from tenantmesh.interceptors.logs import AccessLog
+from tenantmesh.interceptors.logs import AccessLog, bound_security_events
 from tenantmesh.interceptors.passage import Passage, Waiting
 from tenantmesh.interceptors.policy import MethodPolicy, policies_of
 from tenantmesh.interceptors.quotas import Allowances
@@ -65,6 +66,8 @@ class ChainSettings:
     concurrency: Mapping[str, Concurrency] = field(default_factory=lambda: DEFAULT_CONCURRENCY)
     """Bounds of the calls in flight by concurrency class, in this process."""
     access_log: AccessLog = AccessLog.REFUSALS
+    refusal_lines: LineBound = field(default_factory=LineBound)
+    """Bound of the log lines about refused calls, security events and failures, by reason and address."""
     read_timeout: float = 10.0
     """Seconds for which a unary request may stay half-sent."""
     longest_watch: float = math.inf
@@ -90,6 +93,8 @@ class ChainPorts:
     quotas: Allowances[Any] | None = None
     observer: CallObserver | None = None
     tracer: CallTracer | None = None
+    lines: BoundedLines | None = None
+    """The chain makes its own where none are given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +113,10 @@ LINKS: tuple[Row, ...] = (
     Row("request_id", lambda _p, _s: RequestId(), "everything after it can be correlated"),
     Row(
         "telemetry",
-        lambda p, s: CallTelemetry(p.observer, p.tracer, s.access_log),
+        lambda p, s: CallTelemetry(p.observer, p.tracer, s.access_log, p.lines),
         "sees the final status of refusals",
     ),
-    Row("error_boundary", lambda _p, _s: ErrorBoundary(), "inside telemetry, outside all that can raise"),
+    Row("error_boundary", lambda p, _s: ErrorBoundary(p.lines), "inside telemetry, outside all that can raise"),
     Row("deadline", lambda _p, _s: Deadline(), "bounds all I/O"),
     Row("metadata_hygiene", lambda _p, _s: MetadataHygiene(), "before anything reads metadata"),
     Row("forwarded_origin", lambda _p, s: ForwardedOrigin(s.trusted_proxies), "hygiene of what proxies say"),
@@ -166,14 +171,17 @@ class Chain:
     ) -> None:
         self._disconnect = disconnect
         self.settings = settings or ChainSettings()
-        self.ports = ports
+        self.lines = ports.lines or BoundedLines(self.settings.refusal_lines)
+        """Bounds the log lines that callers cause."""
+        bound_security_events(self.lines)
+        ports = self.ports = replace(ports, lines=self.lines)
         policies = policies_of(services, complete=complete)
         links = {row.name: row.build(ports, self.settings) for row in LINKS if row.build is not None}
         self._compiled = {method: compile_chain(links.values(), policy) for method, policy in policies.items()}
         self._denying = (*(link for name, link in links.items() if name in DENYING), _Deny())
         counting = CallTelemetry(ports.observer, ports.tracer, AccessLog.OFF)  # the lines of strangers are bounded
         unknown = (links["request_id"], counting, links["error_boundary"], _RefuseUnknown())
-        self._unknown = UnknownMethods(compile_chain(unknown, MethodPolicy(OTHER, frozenset())))
+        self._unknown = UnknownMethods(compile_chain(unknown, MethodPolicy(OTHER, frozenset())), self.lines)
         self._interceptors: list[AioInterceptor] = []
         link = links.get("in_flight")
         self.in_flight: tuple[CallsInFlight, ...] = tuple(link.classes.values()) if isinstance(link, InFlight) else ()
@@ -237,6 +245,7 @@ class Chain:
         for port in (ports.quotas, ports.entitlements, ports.directory):
             if port is not None:
                 await port.close()
+        self.lines.flush()
 
     async def _close_all(self) -> None:
         await self.close()

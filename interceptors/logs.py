@@ -5,12 +5,20 @@ from __future__ import annotations
 import logging
 from enum import Enum
 
+from tenantmesh.interceptors.bounded_lines import BoundedLines
 from tenantmesh.interceptors.passage import Passage, caused_by, current
 from tenantmesh.interceptors.records import TraceContext
 
-__all__ = ["AccessLog", "call_ids", "log_context", "security_event", "trace_context"]
+__all__ = ["AccessLog", "bound_security_events", "call_ids", "log_context", "security_event", "trace_context"]
 
 _security = logging.getLogger("tenantmesh.security")
+
+
+class _Events:
+    lines = BoundedLines()
+
+
+_events = _Events()
 _RECORD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime"}
 
 
@@ -48,8 +56,17 @@ def log_context() -> dict[str, str]:
 def security_event(event: str, **ids: object) -> None:
     """Log an event that a security team follows, to the logger `tenantmesh.security`, with `security: true`.
 
-    Raises ValueError for the name of an id that log records have for themselves, such as `name`.
+    Of many alike from one address the first are logged, and how many more there were. Raises ValueError for the name of
+    an id that log records have for themselves, such as `name`.
     """
     if taken := _RECORD.intersection(ids):
         raise ValueError(f"log records have these names themselves: {', '.join(sorted(taken))}")
-    _security.warning(event, extra={"security": True, **ids})
+    call = current.get(None)
+    address = "" if call is None else call.peer_address
+    if _events.lines.admit(_security, logging.WARNING, str(ids.get("reason", event)), address):
+        _security.warning(event, extra={"security": True, **ids})
+
+
+def bound_security_events(lines: BoundedLines) -> None:
+    """Have these lines bound the security events of the process, as a logger is the process's own."""
+    _events.lines = lines

@@ -214,6 +214,9 @@ class TelemetrySettings(Group):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "console"] = "json"
     access_log: Literal["refusals", "all", "off"] = "refusals"
+    refusal_lines: Count = 10
+    refusal_interval: Annotated[Duration, Field(gt=timedelta())] = timedelta(seconds=30)
+    refusal_addresses: Count = 256
     otlp_endpoint: str | None = None
     otlp_insecure: bool = False
     trace_ratio: Ratio = 0.05

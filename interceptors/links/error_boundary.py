@@ -7,6 +7,7 @@ import logging
 
 import grpc
 
+from tenantmesh.interceptors.bounded_lines import BoundedLines
 from tenantmesh.interceptors.errors import Internal, Kind, MeshError
 from tenantmesh.interceptors.link import Moments
 from tenantmesh.interceptors.logs import call_ids
@@ -24,6 +25,9 @@ class ErrorBoundary:
     An exception that is not a MeshError is our fault by definition. It becomes Internal, with the traceback in the log
     under the request id: its text may hold anything, and gRPC itself would send it to the client.
     """
+
+    def __init__(self, lines: BoundedLines | None = None) -> None:
+        self._lines = lines or BoundedLines()
 
     def bind(self, policy: MethodPolicy) -> Moments:
         """As `Link.bind`."""
@@ -43,8 +47,13 @@ class ErrorBoundary:
                 return
             error = call.error = call.ended_by
         if not isinstance(error, MeshError):
-            _log.error("unexpected exception", exc_info=error, extra=call_ids(call))
+            self._write(call, "unexpected exception", error)
             call.error = error = Internal("INTERNAL", "unexpected exception")
         elif error.kind is Kind.INTERNAL:
-            _log.error("internal error: %s", error.message, exc_info=error, extra=call_ids(call))
+            self._write(call, f"internal error: {error.message}", error)
         call.code = grpc.StatusCode[error.kind.name]
+
+    def _write(self, call: Passage, text: str, error: BaseException) -> None:
+        """Log the error, unless one caller brings many of its type about."""
+        if self._lines.admit(_log, logging.ERROR, f"{type(error).__name__} in {call.method}", call.peer_address):
+            _log.error("%s", text, exc_info=error, extra=call_ids(call))

@@ -7,6 +7,7 @@ from time import perf_counter
 
 import grpc
 
+from tenantmesh.interceptors.bounded_lines import BoundedLines
 from tenantmesh.interceptors.link import Moments
 from tenantmesh.interceptors.logs import AccessLog
 from tenantmesh.interceptors.passage import Passage, Waiting
@@ -20,9 +21,19 @@ _OK = grpc.StatusCode.OK
 
 
 class CallTelemetry:
-    """Observes every call. Stands outside of the error boundary, so that `call.code` is the caller's status."""
+    """Observes every call. Stands outside of the error boundary, so that `call.code` is the caller's status.
 
-    def __init__(self, observer: CallObserver | None, tracer: CallTracer | None, access_log: AccessLog) -> None:
+    Lines about refusals are bounded, unless all calls are logged.
+    """
+
+    def __init__(
+        self,
+        observer: CallObserver | None,
+        tracer: CallTracer | None,
+        access_log: AccessLog,
+        lines: BoundedLines | None = None,
+    ) -> None:
+        self._lines = lines or BoundedLines()
         self._observer = observer
         self._tracer = tracer
         self._log_refusals = access_log is not AccessLog.OFF
@@ -44,9 +55,14 @@ class CallTelemetry:
         seconds = perf_counter() - call.started
         if self._observer is not None:
             self._observer(call.policy.method, call.code.name, seconds)
-        if logged and not call.method.startswith("/grpc."):
+        if logged and not call.method.startswith("/grpc.") and (self._log_served or self._admits(call)):
             line = {"method": call.method, **_attributes(call), "code": call.code.name, "ms": round(seconds * 1e3, 3)}
             _log.info("call", extra=line)
+
+    def _admits(self, call: Passage) -> bool:
+        """Return whether the line of a refusal is one of the first of its reason and address."""
+        reason = getattr(call.error, "reason", None) or call.code.name
+        return self._lines.admit(_log, logging.INFO, str(reason), call.peer_address)
 
 
 class _Tracing:

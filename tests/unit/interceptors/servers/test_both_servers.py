@@ -179,14 +179,6 @@ async def test_an_unknown_method_is_unimplemented(running: Running) -> None:
     assert await running.mesh.served(2) == [("other", "UNIMPLEMENTED")] * 2
 
 
-async def test_unknown_methods_are_logged_now_and_then(running: Running, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level("INFO", "tenantmesh.call")
-    for _ in range(3):
-        await refused(raw(running.channel(), f"/notes.v1.{UNKNOWN[0]}", b""))
-    lines = [record for record in caplog.records if record.name == "tenantmesh.call"]
-    assert [(line.message, vars(line)["method"]) for line in lines] == [("unknown method", f"/notes.v1.{UNKNOWN[0]}")]
-
-
 async def test_a_method_that_its_service_has_not_written_is_unimplemented(running: Running) -> None:
     acme = running.mesh.add_tenant("acme")
     unwritten: Any = NotesServiceServicer
