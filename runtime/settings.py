@@ -175,6 +175,7 @@ class ServerSettings(Group):
     max_health_watchers: Count = 100
     health_listen: Address | None = None
     health_stuck_after: Annotated[Duration, Field(ge=timedelta(seconds=1))] = timedelta(seconds=30)
+    max_health_watchers_per_address: Count = 25
     channelz_listen: Address | None = None
     tls_cert: Path | None = None
     tls_key: Path | None = None

@@ -99,7 +99,9 @@ class Stack:
         self.engines.close()
 
     def watch(self) -> None:
-        """Restart what ended by itself. Raises StackError when a part keeps ending."""
+        """Restart what ended by itself, and put long logs aside. Raises StackError when a part keeps ending."""
+        for child in self.children:
+            child.bound_log()
         if self._supervisor.renew_watchdog():
             self._progress.note("the watchdog ended by itself; started it again")
         for child in self._supervisor.ended():

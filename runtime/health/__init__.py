@@ -7,6 +7,7 @@ What a service can do without (a cache, a rate limiter's store) is no check. A n
 from __future__ import annotations
 
 from tenantmesh.runtime.health.checks import NOT_SERVING, OVERALL, SERVICE_UNKNOWN, SERVING, Check, Health
+from tenantmesh.runtime.health.places import WatchPlaces
 from tenantmesh.runtime.health.pulse import Pulse
 from tenantmesh.runtime.health.servicer import HealthServicer
 from tenantmesh.runtime.health.servicer_threads import ThreadedHealthServicer
@@ -21,4 +22,5 @@ __all__ = [
     "HealthServicer",
     "Pulse",
     "ThreadedHealthServicer",
+    "WatchPlaces",
 ]

@@ -10,6 +10,7 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from tenantmesh.runtime.health.checks import Health, Status
+from tenantmesh.runtime.health.places import WatchPlaces
 
 __all__ = ["HealthServicer"]
 
@@ -20,11 +21,11 @@ _untyped: Any = health_pb2
 
 
 class HealthServicer(health_pb2_grpc.HealthServicer):
-    """Check, List and Watch. At most `max_watchers` watches are open at a time; the next is RESOURCE_EXHAUSTED."""
+    """Check, List and Watch. A watch for which there is no place is RESOURCE_EXHAUSTED."""
 
-    def __init__(self, health: Health, *, max_watchers: int) -> None:
+    def __init__(self, health: Health, places: WatchPlaces) -> None:
         self._health = health
-        self._free = max_watchers
+        self._places = places
 
     async def Check(self, request: health_pb2.HealthCheckRequest, context: _Context) -> health_pb2.HealthCheckResponse:
         """Answer a service's status; NOT_FOUND for a name that this process does not serve."""
@@ -42,15 +43,15 @@ class HealthServicer(health_pb2_grpc.HealthServicer):
         self, request: health_pb2.HealthCheckRequest, context: _Context
     ) -> AsyncIterator[health_pb2.HealthCheckResponse]:
         """Answer the status now and after each change; SERVICE_UNKNOWN for a name that this process does not serve."""
-        if self._free <= 0:
+        peer = context.peer()
+        if not self._places.take(peer):
             await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many health watches; poll Check instead")
-        self._free -= 1
         try:
             async with aclosing(self._health.watch(request.service)) as statuses:
                 async for status in statuses:
                     yield _response(status)
         finally:
-            self._free += 1
+            self._places.give_back(peer)
 
 
 def _response(status: Status) -> health_pb2.HealthCheckResponse:

@@ -9,7 +9,7 @@ from grpc_channelz.v1 import channelz_pb2_grpc
 from grpc_channelz.v1.channelz import aio as channelz
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from tenantmesh.runtime.health import HealthServicer
+from tenantmesh.runtime.health import HealthServicer, WatchPlaces
 from tenantmesh.runtime.server import reflection
 from tenantmesh.runtime.server.application import Application, ServicerRegistration
 from tenantmesh.runtime.server.handlers import collected
@@ -44,7 +44,8 @@ def make_channelz_server(address: str) -> grpc.aio.Server:
 
 
 def _registrations(application: Application, settings: ServerSettings) -> list[ServicerRegistration]:
-    health = HealthServicer(application.health, max_watchers=settings.max_health_watchers)
+    places = WatchPlaces(settings.max_health_watchers, settings.max_health_watchers_per_address)
+    health = HealthServicer(application.health, places)
     registrations = [*application.services, (health_pb2_grpc.add_HealthServicer_to_server, health)]
     if settings.reflection:
         served, mesh = (*application.names, HEALTH_SERVICE), (*application.mesh_names, HEALTH_SERVICE)

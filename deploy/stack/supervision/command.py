@@ -18,7 +18,8 @@ from tenantmesh.deploy.stack.supervision.process import StartedProcess, find_pro
 
 __all__ = ["Child", "Command", "spawn"]
 
-_LOG_BYTES = 10 * 1024 * 1024  # a longer log is put aside at the next start, where it replaces the one before
+LOG_BYTES = 10 * 1024 * 1024
+"""A longer log is put aside, where it replaces the one before: so a command has twice as much on disk at most."""
 _LISTED = 20  # indented lines that a message repeats at most; the log has all
 _STOP_SIGNALS = ((int(signal.SIGTERM), 10.0),)
 
@@ -53,6 +54,16 @@ class Child:
     def ended(self) -> bool:
         """Return whether it has ended. Collects its exit status, so that it does not stay a zombie."""
         return self.popen.poll() is not None
+
+    def bound_log(self) -> None:
+        """Put the log aside when it is too long, while the command goes on writing it."""
+        log = self.command.log
+        if log.exists() and log.stat().st_size > LOG_BYTES:
+            with log.open("rb+") as written, os.fdopen(_private(_aside(log)), "wb") as old:
+                # Again until nothing more came: what is written between copy and cut is lost.
+                while block := written.read(LOG_BYTES):
+                    old.write(block)
+                written.truncate(0)  # the command appends, so it goes on at the beginning
 
     def failure(self, what: str) -> StackError:
         """Return an error that says what happened and quotes the line of the log that says why."""
@@ -91,12 +102,14 @@ def spawn(command: Command) -> Child:
 
 
 def _why(log: Path, begin: int, cause: re.Pattern[str] | None) -> str:
-    """Return the line of this run's log that says why it ended: the first that `cause` finds, else the last.
+    """Return the line of this run's log that says why it ended: the first that `cause` finds, else the last. A log that
+    is shorter than it was has been put aside since.
 
     Of a structured line, its event and reason. Indented lines belong to the one above them: a list of wrong settings.
     """
     try:
-        written = log.read_bytes()[begin:].decode("utf-8", errors="replace")
+        whole = log.read_bytes()
+        written = whole[begin if len(whole) >= begin else 0 :].decode("utf-8", errors="replace")
     except OSError:
         return "it left no log"
     lines = [line.rstrip() for line in written.split("\n") if line.strip()]
@@ -124,5 +137,13 @@ def _in_words(line: str) -> str:
 
 
 def _turn_over(log: Path) -> None:
-    if log.exists() and log.stat().st_size > _LOG_BYTES:
-        log.replace(log.with_suffix(".old.log"))
+    if log.exists() and log.stat().st_size > LOG_BYTES:
+        log.replace(_aside(log))
+
+
+def _aside(log: Path) -> Path:
+    return log.with_suffix(".old.log")
+
+
+def _private(path: Path) -> int:
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

@@ -258,8 +258,9 @@ async def test_limits_on_messages_and_metadata_hold() -> None:
         assert wordy.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
-async def test_watches_are_few_and_their_places_come_back() -> None:
-    async with started(TENANTMESH_SERVER_MAX_HEALTH_WATCHERS="2") as service, service.channel() as channel:
+@pytest.mark.parametrize("bound", ["MAX_HEALTH_WATCHERS", "MAX_HEALTH_WATCHERS_PER_ADDRESS"])
+async def test_watches_are_few_and_their_places_come_back(bound: str) -> None:
+    async with started(**{f"TENANTMESH_SERVER_{bound}": "2"}) as service, service.channel() as channel:
         await service.until("serving")
         stub = health_stub(channel)
         watches = [stub.Watch(health_pb2.HealthCheckRequest()) for _ in range(2)]

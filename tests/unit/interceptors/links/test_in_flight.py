@@ -14,7 +14,7 @@ from tenantmesh.interceptors.concurrency import DEFAULT_CONCURRENCY, CallsInFlig
 from tenantmesh.interceptors.errors import ResourceExhausted
 from tenantmesh.interceptors.links.in_flight import InFlight
 from tenantmesh.interceptors.passage import Passage
-from tenantmesh.interceptors.policy import MethodPolicy, PolicyError, TenantScope
+from tenantmesh.interceptors.policy import MethodPolicy, PolicyError, TenantScope, policies_of
 from tenantmesh.interceptors.tenants import TenantId, TenantRecord, TenantState
 from tests.unit.interceptors.calls import call
 from tests.unit.interceptors.plan_calls import bound_to
@@ -47,7 +47,7 @@ class Entrance:
 
     @property
     def counted(self) -> CallsInFlight:
-        return self.link.classes["calls"]
+        return self.link.classes[self.policy.concurrency_class]
 
     def enter(
         self,
@@ -189,6 +189,15 @@ def test_probes_are_always_served_and_a_class_must_have_a_bound() -> None:
     assert link.bind(MethodPolicy("/grpc.health.v1.Health/Check", EVERYBODY)) is None
     with pytest.raises(PolicyError, match=r"concurrency_class 'exports' is not among \['calls'\]"):
         link.bind(replace(POLICY, concurrency_class="exports"))
+
+
+def test_streams_of_reflection_count_by_address() -> None:
+    (policy,) = [each for name, each in policies_of(()).items() if name.startswith("/grpc.reflection.v1.")]
+    link = InFlight({"calls": Concurrency(1, 4, 0), "watches": Concurrency(1, 4, 0)})
+    entrance = Entrance(policy, link)
+    entrance.enter(ANONYMOUS, None)
+    assert entrance.refused(ANONYMOUS, None) == {"class": "watches", "limit": "1", "scope": "peer"}
+    entrance.enter(ANONYMOUS, None, "192.0.2.2")
 
 
 def test_no_place_is_lost_between_threads() -> None:
