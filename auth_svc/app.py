@@ -42,6 +42,7 @@ async def build(settings: AuthSettings, telemetry: Telemetry) -> Application:
             redis=connections.redis,
             kek=kek,
             tenants=tenants,
+            telemetry=telemetry,
             tracer=call_spans(settings, telemetry),
         )
     )

@@ -36,7 +36,7 @@ class AuthCapabilities:
 
     def __init__(self, resources: AuthResources) -> None:
         self.signing_keys: KeyRing = tokens.key_ring(resources)
-        secrets = passwords.build()
+        secrets = passwords.build(resources)
         system, levels = api_keys.build(resources), gauges.build(resources)
         self.system_keys: SystemKeys = system.keys
         signed_in = sessions.build(resources, secrets.hashing, tokens.access_tokens(resources, self.signing_keys))

@@ -9,17 +9,19 @@ from tenantmesh.chassis.doors import Doors
 from tenantmesh.interceptors import CallTracer, TenantDirectory
 from tenantmesh.runtime.encryption import KeyEncryptionKey
 from tenantmesh.runtime.redis_client import StoreClient
+from tenantmesh.runtime.telemetry import Telemetry
 
 __all__ = ["AuthResources"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class AuthResources:
-    """Resources, made once per process."""
+    """Resources, made once per process. `telemetry` takes the metrics of capabilities."""
 
     settings: AuthSettings
     doors: Doors
     redis: StoreClient
     kek: KeyEncryptionKey
     tenants: TenantDirectory
+    telemetry: Telemetry
     tracer: CallTracer | None = None

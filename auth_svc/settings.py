@@ -6,12 +6,18 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from tenantmesh.chassis.settings import ServiceSettings, TokenSettings
-from tenantmesh.runtime.settings import Duration, Group, ServerSettings
+from tenantmesh.interceptors.limits import parse_rate
+from tenantmesh.runtime.settings import Count, Duration, Group, ServerSettings
 
 __all__ = ["AuthSettings", "SigningSettings"]
+
+
+def _checked_rate(text: str) -> str:
+    parse_rate(text)
+    return text
 
 
 class SigningSettings(TokenSettings):
@@ -31,9 +37,25 @@ class SessionSettings(Group):
     grace: Duration = timedelta(seconds=10)
 
 
+class HashingSettings(Group):
+    """How many callers may wait for their turn to hash a password."""
+
+    places: Count = 256
+    tenant_places: Count = 32
+
+
+class LoginSettings(Group):
+    """How often signing in with a password may fail; see `sessions.failures`. Rates are calls per second/burst."""
+
+    failures: Annotated[str, AfterValidator(_checked_rate)] = "1/100"
+    address_failures: Annotated[str, AfterValidator(_checked_rate)] = "0.1/10"
+
+
 class AuthSettings(ServiceSettings):
     """All settings of auth_svc, read from the environment. `runtime.settings` explains the names of the variables."""
 
     server: ServerSettings = ServerSettings(listen="127.0.0.1:50052")
     tokens: SigningSettings
     sessions: SessionSettings = SessionSettings()
+    hashing: HashingSettings = HashingSettings()
+    logins: LoginSettings = LoginSettings()

@@ -5,6 +5,7 @@
 | `tm:{<tenant uuid>}:burst:<rate class>` | a tenant's burst limit |
 | `tm:{<tenant uuid>}:quota:<meter>` | the pool of a tenant's allowance |
 | `tm:{<tenant uuid>}:login:<sha256 of the address>` | attempts to sign in to one account of a tenant |
+| `tm:{<tenant uuid>}:login:failed`, with `:<sha256 of a network>` | failures to sign in to a tenant, of one network |
 | `tm:peer:{<network>}:<rate class>` | the burst limit of one network, for public methods |
 
 The braces are a hash tag: in a Redis Cluster all keys of a tenant lie in one slot, so that a script may touch several.

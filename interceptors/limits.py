@@ -24,6 +24,7 @@ __all__ = [
     "StoreUnavailable",
     "Takers",
     "leasable",
+    "parse_rate",
     "parse_rates",
     "slot_of",
 ]
@@ -67,11 +68,18 @@ def parse_rates(text: str) -> dict[str, Rate]:
     rates = dict(DEFAULT_RATES)
     for entry in filter(None, (part.strip() for part in text.split(","))):
         name, equals, rate = entry.partition("=")
-        per_second, slash, burst = rate.partition("/")
-        if not (name and equals and slash):
+        if not (name and equals and "/" in rate):
             raise ValueError(f"write a rate as name=calls_per_second/burst, such as public=50/200; got {entry!r}")
-        rates[name] = Rate(float(per_second), int(burst))
+        rates[name] = parse_rate(rate)
     return rates
+
+
+def parse_rate(text: str) -> Rate:
+    """Return the rate that is written `calls_per_second/burst`. Raises ValueError that says what is wrong."""
+    per_second, slash, burst = text.partition("/")
+    if not slash:
+        raise ValueError(f"write a rate as calls_per_second/burst, such as 50/200; got {text!r}")
+    return Rate(float(per_second), int(burst))
 
 
 class RateDecision(NamedTuple):

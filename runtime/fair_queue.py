@@ -28,7 +28,7 @@ class FairQueue(Generic[_Entry]):
     """Entries by lane and line, at most `places` in all and `lane_places` in a lane.
 
     When an entry is too many, the newest of the longest line loses its place: of this lane when the lane is full, of
-    the longest lane when the whole queue is. Hence only who takes most is refused, whoever comes last.
+    the longest lane when the whole queue is. So an entry of a short line never loses its place for a longer one.
     """
 
     def __init__(self, *, places: int, lane_places: int) -> None:

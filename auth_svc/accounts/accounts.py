@@ -41,14 +41,15 @@ class Accounts:
         self._clock = clock
         self._on_change = on_change
 
-    async def register(self, tenant: TenantRecord, registration: Registration, limit: int | None) -> None:
+    async def register(self, tenant: TenantRecord, registration: Registration, limit: int | None, network: str) -> None:
         """Create an account, unless the address has one. Neither the answer nor its time tells which.
 
         A tenant with `limit` users accepts no registration, whether the address is known or not; None is unlimited.
         Raises InvalidArgument, and ResourceExhausted `LIMIT_REACHED` or `HASHING_BUSY`.
         """
         accepted = checked(registration, tenant, self._rules)
-        password_hash = await self._hashing.hash(accepted.password)
+        async with self._hashing.turn(tenant.id, network) as turn:
+            password_hash = await turn.hash(accepted.password)
         account = NewAccount(self._new_user(tenant.id, accepted), accepted.email.normalised, password_hash)
         try:
             await self._store(account, limit)

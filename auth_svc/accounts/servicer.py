@@ -10,6 +10,7 @@ from tenantmesh.auth_svc.accounts.accounts import Accounts
 from tenantmesh.auth_svc.accounts.mapping import registration, user_message
 from tenantmesh.auth_svc.accounts.user import UserId
 from tenantmesh.auth_svc.gauges.gauge import USERS
+from tenantmesh.interceptors.addresses import network_of
 from tenantmesh.interceptors.call import current_call
 from tenantmesh.interceptors.errors import Internal
 
@@ -27,7 +28,8 @@ class AccountServicer:
         call = current_call()
         if call.tenant is None:
             raise Internal("INTERNAL", "Register ran without a tenant; see its tenant_scope")
-        await self._accounts.register(call.tenant, registration(request), call.entitlements.limit(USERS))
+        limit, network = call.entitlements.limit(USERS), network_of(call.peer_address)
+        await self._accounts.register(call.tenant, registration(request), limit, network)
         return pb.RegisterResponse(email=request.email)
 
     async def GetMe(self, _request: pb.GetMeRequest, _context: object) -> UserMessage:

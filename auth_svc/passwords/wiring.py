@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from tenantmesh.auth_svc.passwords.hashing import Hashing, default_hasher
 from tenantmesh.auth_svc.passwords.passwords import PasswordRules
+from tenantmesh.auth_svc.resources import AuthResources
 from tenantmesh.chassis.capability import Capability
 from tenantmesh.chassis.lifecycle import Part
 
@@ -20,9 +21,12 @@ class PasswordsCapability(Capability):
     hashing: Hashing
 
 
-def build() -> PasswordsCapability:
+def build(resources: AuthResources) -> PasswordsCapability:
     """Build the capability."""
-    hashing = Hashing(default_hasher())
+    given = resources.settings.hashing
+    hashing = Hashing(default_hasher(), places=given.places, tenant_places=given.tenant_places)
+    resources.telemetry.counters("tenantmesh_hashing_turns", hashing.counts)
+    resources.telemetry.gauge("tenantmesh_hashing_waiting", "Callers who wait to hash.", lambda: hashing.waiting)
     return PasswordsCapability(
         name="passwords", background=[Part(close=hashing.close)], rules=PasswordRules.load(), hashing=hashing
     )

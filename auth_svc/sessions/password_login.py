@@ -8,6 +8,7 @@ from tenantmesh.auth_svc.accounts.user import PasswordCredential, User
 from tenantmesh.auth_svc.passwords.hashing import Hashing
 from tenantmesh.auth_svc.passwords.passwords import normalise
 from tenantmesh.auth_svc.sessions.attempts import LoginAttempts
+from tenantmesh.auth_svc.sessions.failures import FailedLogins
 from tenantmesh.auth_svc.sessions.sessions import Sessions, SignedIn
 from tenantmesh.chassis.doors import Doors
 from tenantmesh.chassis.requests import refuse
@@ -23,41 +24,48 @@ MAX_SENT_PASSWORD = 1024
 class PasswordLogin:
     """Verifies a password, and begins a session.
 
-    An attempt is reserved before the password is hashed, and no transaction is open while it is.
+    An attempt is reserved when the turn to hash has come, before the password is hashed, so that a caller who is
+    refused a turn loses no attempt. No transaction is open during a turn, or while one waits for it.
     """
 
-    def __init__(self, doors: Doors, hashing: Hashing, attempts: LoginAttempts, sessions: Sessions) -> None:
+    def __init__(
+        self, doors: Doors, hashing: Hashing, attempts: LoginAttempts, failures: FailedLogins, sessions: Sessions
+    ) -> None:
         self._doors = doors
         self._hashing = hashing
         self._attempts = attempts
+        self._failures = failures
         self._sessions = sessions
 
-    async def login(self, tenant_id: TenantId, email: str, password: str) -> SignedIn:
+    async def login(self, tenant_id: TenantId, email: str, password: str, network: str) -> SignedIn:
         """Begin a session. An unknown address and a wrong password get the same answer after the same work.
 
         Raises Unauthenticated `INVALID_CREDENTIALS`, InvalidArgument, ResourceExhausted, and Unavailable.
         """
         address = _checked(email, password)
-        await self._attempts.reserve(tenant_id, address)
-        return await self._sessions.begin(await self._verified(tenant_id, address, normalise(password)))
+        self._failures.check(tenant_id, network)
+        return await self._sessions.begin(await self._verified(tenant_id, address, normalise(password), network))
 
-    async def _verified(self, tenant_id: TenantId, address: str, password: str) -> User:
+    async def _verified(self, tenant_id: TenantId, address: str, password: str, network: str) -> User:
         """Return the user with this address and this password. Raises Unauthenticated."""
         async with self._doors.tenant(tenant_id, read_only=True) as connection:
             found = await accounts.credential(connection, tenant_id, address)
-        verdict = await self._hashing.verify(password, found.password_hash if found else None)
+        async with self._hashing.turn(tenant_id, network) as turn:
+            await self._attempts.reserve(tenant_id, address)
+            verdict = await turn.verify(password, found.password_hash if found else None)
+            renewed = await turn.hash(password) if verdict.outdated else None
         if found is None or not verdict.matches:
+            await self._failures.add(tenant_id, network)
             raise Unauthenticated(
                 "INVALID_CREDENTIALS",
                 "The address or the password is wrong. Check both, and the tenant, and try again.",
             )
-        if verdict.outdated:
-            await self._rehash(found, password)
+        if renewed is not None:
+            await self._store(found, renewed)
         return found.user
 
-    async def _rehash(self, verified: PasswordCredential, password: str) -> None:
+    async def _store(self, verified: PasswordCredential, password_hash: str) -> None:
         """Store a hash with the current parameters."""
-        password_hash = await self._hashing.hash(password)
         async with self._doors.tenant(verified.user.tenant_id) as connection:
             await accounts.replace_hash(connection, verified, password_hash)
 

@@ -8,6 +8,7 @@ from tenantmesh.auth_svc.sessions.mapping import login_response, refresh_respons
 from tenantmesh.auth_svc.sessions.password_login import PasswordLogin
 from tenantmesh.auth_svc.sessions.sessions import Sessions
 from tenantmesh.chassis.requests import refuse
+from tenantmesh.interceptors.addresses import network_of
 from tenantmesh.interceptors.call import current_call
 
 __all__ = ["SessionServicer"]
@@ -22,7 +23,9 @@ class SessionServicer:
 
     async def Login(self, request: pb.LoginRequest, context: ServicerContext) -> pb.LoginResponse:
         """Exchange an address and a password for the tokens of a new session."""
-        signed_in = await self._password_login.login(current_call().tenant_id, request.email, request.password)
+        call = current_call()
+        network = network_of(call.peer_address)
+        signed_in = await self._password_login.login(call.tenant_id, request.email, request.password, network)
         await forbid_caching(context)
         return login_response(signed_in)
 

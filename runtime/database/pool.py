@@ -19,7 +19,7 @@ from tenantmesh.runtime.database.errors import DatabaseUnavailable, ShareInUse, 
 from tenantmesh.runtime.database.lifetimes import lifetime
 from tenantmesh.runtime.fair_queue import FairQueue
 
-__all__ = ["Pool", "PoolCounts", "PoolShares", "RawConnection"]
+__all__ = ["Pool", "PoolShares", "RawConnection"]
 
 _CLOSE_SECONDS = 1.0
 
@@ -29,7 +29,7 @@ else:  # asyncpg's classes are generic for type checkers only
     RawConnection = asyncpg.Connection
 
 _Turn = asyncio.Future[RawConnection | None]
-"""What a caller waits for: a connection, or None for the right to open one."""
+"""A caller waits for a connection, or for None, the right to open one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from wsgiref.simple_server import WSGIServer
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector, start_http_server
-from prometheus_client.metrics_core import Metric
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 
 from tenantmesh.runtime.settings import TelemetrySettings, moved_address, split_address
 from tenantmesh.runtime.telemetry.logs import LogContext, configure
@@ -65,6 +65,10 @@ class Telemetry:
         """Add a counter per field of a dataclass of numbers that only grow, told apart by the label `event`. The first
         line of its docstring is what a scrape says of it."""
         self.collector(lambda: [fields_as_counter(name, counted)])
+
+    def gauge(self, name: str, documentation: str, value: Callable[[], float]) -> None:
+        """Add a gauge that is read at each scrape, in the scraping thread."""
+        self.collector(lambda: [GaugeMetricFamily(name, documentation, value=value())])
 
     def open(self, port_moved_by: int = 0) -> None:
         """Serve metrics on the configured port, moved, and export traces. Raises OSError for a taken port."""

@@ -33,7 +33,8 @@ from tenantmesh.runtime import redis_client
 from tenantmesh.runtime.database import Database
 from tenantmesh.runtime.encryption import read_kek
 from tenantmesh.runtime.row_security import TenantOwned, declaration_of
-from tenantmesh.runtime.settings import DatabaseSettings, RedisSettings
+from tenantmesh.runtime.settings import DatabaseSettings, RedisSettings, TelemetrySettings
+from tenantmesh.runtime.telemetry import Telemetry
 from tenantmesh.tenant_svc import app as tenant_app
 from tenantmesh.tenant_svc import capabilities as tenant
 from tenantmesh.tenant_svc import schema as tenant_schema
@@ -73,6 +74,7 @@ def auth_capabilities(folder: Path) -> Sequence[Capability]:
         redis=redis_client.connect(RedisSettings(url=SecretStr("redis://127.0.0.1:1/0"))),
         kek=read_kek(kek),
         tenants=TenantDirectory(MemoryTenantSource()),
+        telemetry=Telemetry(TelemetrySettings(), "auth_svc"),
     )
     return auth.AuthCapabilities(resources).all
 

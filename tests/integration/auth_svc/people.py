@@ -16,14 +16,19 @@ from tenantmesh.interceptors.tenants import TenantRecord
 from tenantmesh.runtime.database import Database
 from tests.fixtures.engines import WorkerDatabase
 from tests.integration.auth_svc.conftest import database_settings
-from tests.integration.auth_svc.world import RULES
+from tests.integration.auth_svc.world import HOME, RULES
 from tests.passwords import GOOD_PASSWORD, CountingHasher
 
 
 @asynccontextmanager
 async def opened(postgres: WorkerDatabase) -> AsyncIterator[Database]:
     """A database that many may enter at once, and wait their turn on a loaded machine."""
-    patient = {"pool_size": 20, "acquire_timeout": timedelta(seconds=60)}
+    patient = {
+        "pool_size": 20,
+        "tenant_share": 1,
+        "tenant_max_waiting": 1_000,
+        "acquire_timeout": timedelta(seconds=60),
+    }
     database = Database(database_settings(postgres).model_copy(update=patient), schema="auth")
     try:
         yield database
@@ -34,7 +39,7 @@ async def opened(postgres: WorkerDatabase) -> AsyncIterator[Database]:
 @asynccontextmanager
 async def registering(database: Database) -> AsyncIterator[Accounts]:
     """Accounts with a hasher that takes no time worth mentioning."""
-    hashing = Hashing(CountingHasher(), cores=64)
+    hashing = Hashing(CountingHasher(), cores=64, tenant_places=1_000, places=1_000)
     try:
         yield Accounts(Doors(database, OUTAGE), RULES, hashing)
     finally:
@@ -42,7 +47,7 @@ async def registering(database: Database) -> AsyncIterator[Accounts]:
 
 
 async def register(accounts: Accounts, tenant: TenantRecord, email: str, limit: int | None) -> None:
-    await accounts.register(tenant, Registration(email, GOOD_PASSWORD, ""), limit)
+    await accounts.register(tenant, Registration(email, GOOD_PASSWORD, ""), limit, HOME)
 
 
 async def add(accounts: Accounts, tenant: TenantRecord, email: str, limit: int | None) -> bool:

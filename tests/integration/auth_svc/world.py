@@ -12,14 +12,16 @@ from tenantmesh.auth_svc.accounts.accounts import Accounts
 from tenantmesh.auth_svc.accounts.registration import Registration
 from tenantmesh.auth_svc.passwords.hashing import Hashing
 from tenantmesh.auth_svc.passwords.passwords import PasswordRules
+from tenantmesh.auth_svc.sessions.attempt_rates import AttemptRates, LoginCounts
 from tenantmesh.auth_svc.sessions.attempts import LoginAttempts
+from tenantmesh.auth_svc.sessions.failures import FailedLogins, FailureLimits
 from tenantmesh.auth_svc.sessions.password_login import PasswordLogin
 from tenantmesh.auth_svc.sessions.refresh_tokens import RefreshTokens
 from tenantmesh.auth_svc.sessions.session import SessionLifetimes
 from tenantmesh.auth_svc.sessions.sessions import Sessions, SignedIn
 from tenantmesh.auth_svc.tokens.tokens import AccessTokens
 from tenantmesh.interceptors.backends.memory.rate_limiter import MemoryRateLimiter
-from tenantmesh.interceptors.limits import RateLimiter
+from tenantmesh.interceptors.limits import Rate, RateLimiter
 from tenantmesh.interceptors.lookup import Lookup
 from tenantmesh.interceptors.tenants import TenantId, TenantKey, TenantRecord, TenantState
 from tenantmesh.runtime.encryption import KeyEncryptionKey
@@ -30,6 +32,8 @@ from tests.passwords import GOOD_PASSWORD, CountingHasher
 from tests.signing import OneKey
 
 ALICE = "alice@example.com"
+HOME = "192.0.2.1"
+FAILURES = FailureLimits(tenant=Rate(1, 100), address=Rate(1 / 10, 10))
 RULES = PasswordRules.load()
 
 
@@ -81,6 +85,7 @@ class World:
     kek: KeyEncryptionKey
     hasher: PasswordHasher = field(default_factory=CountingHasher)
     limiter: RateLimiter = field(default_factory=MemoryRateLimiter)
+    failures: FailureLimits = FAILURES
 
     def __post_init__(self) -> None:
         self.clock = Clock()
@@ -88,7 +93,7 @@ class World:
         self.acme = self.tenants.add()
         self.changes: list[None] = []
         """One for each time that the accounts told of a change."""
-        self.hashing = Hashing(self.hasher, cores=64)
+        self.hashing = Hashing(self.hasher, cores=64, tenant_places=1_000, places=1_000)
         self.accounts = Accounts(
             self.doors, RULES, self.hashing, self.clock, on_change=lambda: self.changes.append(None)
         )
@@ -101,7 +106,10 @@ class World:
             SessionLifetimes(),
             self.clock,
         )
-        self._logins = PasswordLogin(self.doors, self.hashing, LoginAttempts(self.limiter), self.sessions)
+        self.counts, rates = LoginCounts(), AttemptRates(self.limiter)
+        self.attempts = LoginAttempts(rates, self.counts)
+        self.failed = FailedLogins(rates, self.counts, self.failures)
+        self._logins = PasswordLogin(self.doors, self.hashing, self.attempts, self.failed, self.sessions)
 
     async def register(
         self,
@@ -112,12 +120,17 @@ class World:
         name: str = "",
         limit: int | None = None,
     ) -> None:
-        await self.accounts.register(tenant or self.acme, Registration(email, password, name), limit)
+        await self.accounts.register(tenant or self.acme, Registration(email, password, name), limit, HOME)
 
     async def login(
-        self, email: str = ALICE, password: str = GOOD_PASSWORD, *, tenant: TenantRecord | None = None
+        self,
+        email: str = ALICE,
+        password: str = GOOD_PASSWORD,
+        *,
+        tenant: TenantRecord | None = None,
+        network: str = HOME,
     ) -> SignedIn:
-        return await self._logins.login((tenant or self.acme).id, email, password)
+        return await self._logins.login((tenant or self.acme).id, email, password, network)
 
     async def sign_in(self) -> str:
         """The refresh token of a new session of Alice."""

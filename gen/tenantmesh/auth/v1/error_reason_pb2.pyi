@@ -29,7 +29,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_SESSION_ENDED: _ErrorReason.ValueType  # 2
     """ERROR_REASON_SESSION_ENDED: the refresh token is unknown, expired, revoked or was used before. Sign in again."""
     ERROR_REASON_HASHING_BUSY: _ErrorReason.ValueType  # 3
-    """ERROR_REASON_HASHING_BUSY: too many passwords are being checked at once. Retry after the delay in RetryInfo."""
+    """ERROR_REASON_HASHING_BUSY: too many passwords of the tenant, most of them from the caller's network address, are being
+    checked at once. No attempt was counted. Retry after the delay in RetryInfo.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason says why auth_svc refused a call."""
@@ -41,5 +43,7 @@ ERROR_REASON_INVALID_CREDENTIALS: ErrorReason.ValueType  # 1
 ERROR_REASON_SESSION_ENDED: ErrorReason.ValueType  # 2
 """ERROR_REASON_SESSION_ENDED: the refresh token is unknown, expired, revoked or was used before. Sign in again."""
 ERROR_REASON_HASHING_BUSY: ErrorReason.ValueType  # 3
-"""ERROR_REASON_HASHING_BUSY: too many passwords are being checked at once. Retry after the delay in RetryInfo."""
+"""ERROR_REASON_HASHING_BUSY: too many passwords of the tenant, most of them from the caller's network address, are being
+checked at once. No attempt was counted. Retry after the delay in RetryInfo.
+"""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
