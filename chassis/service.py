@@ -38,6 +38,7 @@ class Connections:
         self.database = Database(settings.database, schema=schema, tracer=telemetry.transactions(trace_context))
         telemetry.collector(self.database.metrics)
         self.redis = redis_client.connect(settings.redis)
+        telemetry.counters("tenantmesh_store", self.redis.stats)
         self.mesh = make_mesh(settings, telemetry)
 
     def key_check(self) -> Part:

@@ -260,7 +260,7 @@ class TestMesh:
         add(server)
         port = server.add_insecure_port("127.0.0.1:0")
         await server.start()
-        self._closers += [chain.close, lambda: server.stop(0)]
+        self._closers += [chain.close, lambda: server.stop(0.2)]
         return port
 
     async def _serve_threads(self, chain: Chain, add: Callable[[Any], None]) -> int:
@@ -270,7 +270,7 @@ class TestMesh:
         add(server)
         port = server.add_insecure_port("127.0.0.1:0")
         server.start()
-        self._closers += [pool.shutdown, interceptor.close, lambda: server.stop(0).wait()]
+        self._closers += [pool.shutdown, interceptor.close, lambda: server.stop(0.2).wait()]
         return port
 
     def _options(self) -> list[tuple[str, int]]:

@@ -7,7 +7,7 @@ from typing import TypeAlias
 from urllib.parse import urlsplit
 
 from tenantmesh.runtime.redis_client.cluster import GuardedCluster, NodeAddress
-from tenantmesh.runtime.redis_client.single import GuardedRedis
+from tenantmesh.runtime.redis_client.single import GuardedRedis, StoreStats
 from tenantmesh.runtime.settings import RedisSettings
 
 __all__ = ["StoreClient", "connect"]
@@ -27,8 +27,8 @@ def connect(settings: RedisSettings) -> StoreClient:
     url = settings.url.get_secret_value()
     if not settings.cluster:
         return GuardedRedis.at(url, settings)
-    seeds, url_of = _nodes(url)
-    return GuardedCluster(seeds, lambda address: GuardedRedis.at(url_of(address), settings))
+    (seeds, url_of), stats = _nodes(url), StoreStats()
+    return GuardedCluster(seeds, lambda address: GuardedRedis.at(url_of(address), settings, stats), stats)
 
 
 def _nodes(url: str) -> tuple[list[NodeAddress], Callable[[NodeAddress], str]]:

@@ -18,7 +18,7 @@ from redis.commands.core import AsyncCoreCommands
 from redis.crc import key_slot
 from redis.exceptions import AskError, MovedError, RedisError
 
-from tenantmesh.runtime.redis_client.single import GuardedRedis, RedisUnavailable, Script
+from tenantmesh.runtime.redis_client.single import GuardedRedis, RedisUnavailable, Script, StoreStats
 
 __all__ = ["GuardedCluster", "NodeAddress"]
 
@@ -43,7 +43,11 @@ class GuardedCluster(AsyncCoreCommands):
     _is_async_client: Literal[True] = True
     _event_dispatcher: Any = None  # declared by redis-py's commands, and used by none of them
 
-    def __init__(self, seeds: Iterable[NodeAddress], connect: Callable[[NodeAddress], GuardedRedis]) -> None:
+    def __init__(
+        self, seeds: Iterable[NodeAddress], connect: Callable[[NodeAddress], GuardedRedis], stats: StoreStats
+    ) -> None:
+        self.stats = stats
+        """The commands that no node answered in time."""
         self._connect = connect
         self._seeds = tuple(seeds)
         self._clients: dict[NodeAddress, GuardedRedis] = {}

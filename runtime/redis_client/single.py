@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from redis.asyncio import BlockingConnectionPool, Redis
@@ -19,7 +20,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from tenantmesh.runtime.breaker import Breaker
 from tenantmesh.runtime.settings import RedisSettings
 
-__all__ = ["GuardedRedis", "RedisUnavailable", "Script"]
+__all__ = ["GuardedRedis", "RedisUnavailable", "Script", "StoreStats"]
 
 _log = logging.getLogger(__name__)
 
@@ -28,17 +29,29 @@ class RedisUnavailable(RedisConnectionError):
     """The store did not answer in time, or its breaker is open. A command that was sent may have run."""
 
 
+@dataclass(slots=True)
+class StoreStats:
+    """Commands that Redis did not answer."""
+
+    failed: int = 0
+    """Commands that were sent, or could not be, and were not answered in time."""
+    not_asked: int = 0
+    """Commands that the open circuit refused at once."""
+
+
 _FAILURES = (RedisConnectionError, RedisTimeoutError, OSError, TimeoutError, ClusterDownError)
 
 
 @contextmanager
-def _guarded(breaker: Breaker) -> Iterator[None]:
+def _guarded(breaker: Breaker, stats: StoreStats) -> Iterator[None]:
     if not breaker.admits():
+        stats.not_asked += 1
         raise RedisUnavailable("the store did not answer lately and is not asked for a moment")
     try:
         yield
     except (RedisError, OSError, TimeoutError) as error:
         if isinstance(error, _FAILURES):
+            stats.failed += 1
             _note_failure(breaker, error)
             raise RedisUnavailable(f"the store did not answer ({type(error).__name__})") from error
         breaker.succeeded()  # it answered; what it said is the caller's business
@@ -86,9 +99,10 @@ class GuardedRedis(Redis):
     """
 
     breaker: Breaker
+    stats: StoreStats
 
     @classmethod
-    def at(cls, url: str, settings: RedisSettings) -> GuardedRedis:
+    def at(cls, url: str, settings: RedisSettings, stats: StoreStats | None = None) -> GuardedRedis:
         """Return a client of the server at the URL. Connections are made on first use, and wait for a free one."""
         seconds = settings.timeout.total_seconds()
         pool = BlockingConnectionPool.from_url(
@@ -102,6 +116,7 @@ class GuardedRedis(Redis):
         )
         client = cls(connection_pool=pool)
         client.auto_close_connection_pool = True  # aclose() closes the pool, too: it is nobody else's
+        client.stats = stats or StoreStats()
         client.breaker = Breaker(
             failures=settings.breaker_failures, window=settings.breaker_window, pause=settings.breaker_open
         )
@@ -110,7 +125,7 @@ class GuardedRedis(Redis):
     async def execute_command(self, *args: Any, **options: Any) -> Any:
         """Send one command and return its answer."""
         send: Callable[..., Awaitable[Any]] = super().execute_command
-        with _guarded(self.breaker):
+        with _guarded(self.breaker, self.stats):
             return await send(*args, **options)
 
     def register_script(self, script: Any) -> Any:
@@ -120,13 +135,14 @@ class GuardedRedis(Redis):
     def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> Pipeline:
         """Return a pipeline that is guarded as a whole."""
         pipeline = _GuardedPipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
-        pipeline.breaker = self.breaker
+        pipeline.breaker, pipeline.stats = self.breaker, self.stats
         return pipeline
 
 
 class _GuardedPipeline(Pipeline):
     breaker: Breaker
+    stats: StoreStats
 
     async def execute(self, raise_on_error: bool = True) -> list[Any]:
-        with _guarded(self.breaker):
+        with _guarded(self.breaker, self.stats):
             return await super().execute(raise_on_error)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Iterable
-from threading import Thread
 from typing import TYPE_CHECKING
-from wsgiref.simple_server import WSGIServer
 
-from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector, start_http_server
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 
 from tenantmesh.runtime.settings import TelemetrySettings, moved_address, split_address
+from tenantmesh.runtime.telemetry.endpoint import MetricsEndpoint
 from tenantmesh.runtime.telemetry.logs import LogContext, configure
 from tenantmesh.runtime.telemetry.metrics import CallableCollector, CallMetrics, fields_as_counter
 
@@ -33,7 +32,7 @@ class Telemetry:
         self._service = service
         self._calls = CallMetrics()
         self._traces: Traces | None = None
-        self._endpoint: tuple[WSGIServer, Thread] | None = None
+        self._endpoint: MetricsEndpoint | None = None
         self.registry.register(self._calls)
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=self.registry)
@@ -79,10 +78,10 @@ class Telemetry:
             traces = importlib.import_module("tenantmesh.runtime.telemetry.traces")
             self._traces = traces.Traces(self._settings, self._service)
 
-    def _serve_metrics(self, address: str) -> tuple[WSGIServer, Thread]:
+    def _serve_metrics(self, address: str) -> MetricsEndpoint:
         host, port = split_address(address)
         try:
-            return start_http_server(port, host, self.registry)
+            return MetricsEndpoint(host, port, self.registry)
         except OSError as error:
             raise OSError(
                 f"cannot serve metrics on {address}: {error.strerror}; "
@@ -92,10 +91,7 @@ class Telemetry:
     def close(self) -> None:
         """Stop the metrics endpoint and send the last spans, which takes a second and a half at most."""
         if self._endpoint is not None:
-            server, thread = self._endpoint
-            server.shutdown()
-            server.server_close()
-            thread.join()
+            self._endpoint.close()
             self._endpoint = None
         if self._traces is not None:
             self._traces.close()

@@ -48,6 +48,8 @@ class WorkerApp:
         self._database = Database(settings.database, schema=SCHEMA)
         # Without a store, units in it count as used: too careful, never too generous.
         redis = None if settings.redis.url is None else redis_client.connect(settings.redis)
+        if redis is not None:
+            telemetry.counters("tenantmesh_store", redis.stats)
         resources = TenantResources(
             database=self._database,
             doors=Doors(self._database, OUTAGE),

@@ -68,6 +68,7 @@ async def test_a_refused_connection_costs_almost_nothing_and_opens_the_breaker()
             await client.get("x")
     assert client.breaker.is_open
     assert time.monotonic() - began < 0.5
+    assert (client.stats.failed, client.stats.not_asked) == (3, 97), "metrics tell that the store is away"
     assert issubclass(RedisUnavailable, RedisError)
     await client.aclose()
 

@@ -21,7 +21,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from tenantmesh.runtime import tuning
 from tenantmesh.runtime.server import REFUSED
 from tests.integration.runtime.conftest import PACKAGE
-from tests.ports import STEP, free_port_for_workers
+from tests.ports import STEP, free_port, free_port_for_workers
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -199,9 +199,22 @@ async def test_workers_have_ports_and_metrics_of_their_own_and_come_back() -> No
         assert (code, told.count("closed")) == (0, 2)
 
 
-async def scraped(port: int) -> str:
+async def test_metrics_are_served_as_http_1_1_by_nobody_in_particular() -> None:
+    port = free_port()
+    async with started(TENANTMESH_TELEMETRY_METRICS_LISTEN=f"127.0.0.1:{port}") as service:
+        await service.until("serving")
+        head, _, page = (await scraped(port, "1.1")).partition("\r\n\r\n")
+    status, *headers = head.lower().split("\r\n")
+    assert status == "http/1.1 200 ok"
+    assert "server: tenantmesh" in headers
+    assert "connection: close" in headers
+    assert "python" not in head.lower()
+    assert "tenantmesh_rpc" in page
+
+
+async def scraped(port: int, version: str = "1.0") -> str:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(b"GET /metrics HTTP/1.0\r\n\r\n")
+    writer.write(f"GET /metrics HTTP/{version}\r\nHost: localhost\r\n\r\n".encode())
     page = await reader.read()
     writer.close()
     await writer.wait_closed()
