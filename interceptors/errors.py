@@ -26,6 +26,7 @@ the log. Both are joined by the request id.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -144,12 +145,32 @@ class MeshError(Exception):
         """Return the error as a caller without a credential gets it: without the tenant's plan, limits and levels."""
         if not self.to_strangers:
             return self
-        told = type(self).__new__(type(self))  # a subclass may take other arguments
-        told.__dict__.update(self.__dict__)
+        told = self._copied()
         told.message = self.to_strangers
         told.metadata = {name: self.metadata[name] for name in _NO_SECRETS if name in self.metadata}
         told.quota_violations = ()
         return told
+
+    def told_in_json(self) -> MeshError:
+        """Return the error as a caller over REST gets it: fields are named as in the JSON that it sends."""
+        if not self.violations:
+            return self
+        told = self._copied()
+        told.violations = tuple(FieldViolation(_json_path(each.field), each.description) for each in self.violations)
+        for before, after in zip(self.violations, told.violations, strict=True):
+            line, changed = (f"{each.field}: {each.description}" for each in (before, after))
+            told.message = told.message.replace(line, changed, 1)
+        return told
+
+    def _copied(self) -> MeshError:
+        copied = type(self).__new__(type(self))  # a subclass may take other arguments
+        copied.__dict__.update(self.__dict__)
+        return copied
+
+
+def _json_path(path: str) -> str:
+    """Return a path of fields in lowerCamelCase, as JSON of messages has it."""
+    return re.sub(r"_([a-z0-9])", lambda found: found[1].upper(), path)
 
 
 class InvalidArgument(MeshError):

@@ -10,7 +10,7 @@ import grpc
 from tenantmesh.interceptors.caller import CallerKind
 from tenantmesh.interceptors.errors import FailedPrecondition, Internal, InvalidArgument, MeshError, Unimplemented
 from tenantmesh.interceptors.link import CompiledChain
-from tenantmesh.interceptors.metadata import REQUEST_ID
+from tenantmesh.interceptors.metadata import REQUEST_ID, TRANSCODED
 from tenantmesh.interceptors.passage import Passage
 from tenantmesh.interceptors.servers.limit_headers import limit_headers
 from tenantmesh.interceptors.servers.status import Refusal, refusal
@@ -137,10 +137,12 @@ def _request_too_large(size: int, most: int) -> InvalidArgument:
 
 def refusal_of(chain: CompiledChain, call: Passage) -> Refusal:
     """Return the refusal of a call that failed: its error with the request id and the limits that it met. A caller
-    without a credential is told nothing of the tenant."""
+    without a credential is told nothing of the tenant, one over REST the fields as JSON has them."""
     error = call.error
     known = error if isinstance(error, MeshError) else Internal("INTERNAL", "a link failed outside the error boundary")
     if call.caller.kind is CallerKind.ANONYMOUS:
         known = known.told_to_strangers()
+    if TRANSCODED in call.headers:
+        known = known.told_in_json()
     code, message, details = refusal(known)
     return Refusal(code, message, ((REQUEST_ID, call.request_id), *limit_headers(chain, call), *details))

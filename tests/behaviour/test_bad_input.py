@@ -170,6 +170,19 @@ async def test_unknown_methods(mesh: Mesh) -> None:
         assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
 
 
+async def test_health_at_the_edge_is_that_of_the_service_before_all_others(mesh: Mesh) -> None:
+    """A proxy does not read which service a request names: each other one is asked at its own port, or by /healthz."""
+    auth = health_pb2.HealthCheckRequest(service="tenantmesh.auth.v1.AuthService").SerializeToString()
+    serving = health_pb2.HealthCheckResponse(status=health_pb2.HealthCheckResponse.SERVING).SerializeToString()
+    method = "/grpc.health.v1.Health/Check"
+    async with grpc.aio.insecure_channel(mesh.edge_target) as edge, grpc.aio.insecure_channel(mesh.auth_target) as own:
+        assert await raw(edge, method, b"") == serving
+        assert await raw(own, method, auth) == serving
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await raw(edge, method, auth)
+    assert caught.value.code() is grpc.StatusCode.NOT_FOUND
+
+
 async def test_the_health_of_all_services_is_listed_without_a_credential(mesh: Mesh) -> None:
     untyped: Any = health_pb2  # its type stubs are older than the method
     for target in (mesh.tenant_target, mesh.auth_target, mesh.edge_target):

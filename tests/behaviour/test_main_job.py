@@ -6,7 +6,7 @@ import asyncio
 import uuid
 
 from tests.fixtures.mesh import AUTH, PASSWORD, TENANTS, Mesh, World
-from tests.transports import Transport
+from tests.transports import RestTransport, Transport
 
 
 async def test_from_a_new_tenant_to_an_authorised_call(mesh: Mesh, transport: Transport) -> None:
@@ -200,4 +200,6 @@ async def test_fields_that_break_their_rules_are_all_named(mesh: Mesh, transport
     )
     assert (refused.code, refused.reason) == ("INVALID_ARGUMENT", "INVALID_FIELD")
     violations = next(each["fieldViolations"] for each in refused.details if "fieldViolations" in each)
-    assert {each["field"] for each in violations} == {"slug", "plan_id"}
+    plan = "planId" if isinstance(transport, RestTransport) else "plan_id"
+    assert {each["field"] for each in violations} == {"slug", plan}
+    assert all(f"{each['field']}: {each['description']}" in refused.message for each in violations)
