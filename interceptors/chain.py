@@ -139,7 +139,7 @@ LINKS: tuple[Row, ...] = (
     Row("tenant_limit", lambda p, s: TenantLimit(p.limiter, MemoryRateLimiter(), s.rates), "burst"),
     Row(
         "quota",
-        lambda p, _s: Quota(p.quotas, p.entitlements, MemoryRateLimiter()),
+        lambda p, _s: Quota(p.quotas, p.entitlements),
         "period allowance; last, because it consumes",
     ),
 )

@@ -8,6 +8,8 @@ from datetime import timedelta
 from types import MappingProxyType
 from typing import NamedTuple, Protocol, runtime_checkable
 
+from tenantmesh.interceptors.errors import MeshError
+
 __all__ = [
     "DEFAULT_RATES",
     "LEASE_SHARE",
@@ -21,6 +23,7 @@ __all__ = [
     "RateGrant",
     "RateLimiter",
     "RateStore",
+    "StoreAway",
     "StoreUnavailable",
     "Takers",
     "leasable",
@@ -31,7 +34,19 @@ __all__ = [
 
 
 class StoreUnavailable(Exception):
-    """The store behind a port can't be reached in time. The method's policy says what happens then."""
+    """The store behind a port did not answer a question in time. The method's policy says what happens then.
+
+    `refusal` is the error for the caller, where another one than the link's own says better what is wrong.
+    """
+
+    def __init__(self, message: str = "", refusal: MeshError | None = None) -> None:
+        super().__init__(message)
+        self.refusal = refusal
+
+
+class StoreAway(StoreUnavailable):
+    """The store answers nobody. Evidence that no single tenant can bring about must show that: no connection, a refused
+    key, or an unanswered question about nobody in particular."""
 
 
 @dataclass(frozen=True, slots=True)

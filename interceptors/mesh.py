@@ -12,7 +12,7 @@ from google.protobuf.descriptor import FileDescriptor, ServiceDescriptor
 from tenantmesh.auth.v1.token_service_pb2_grpc import TokenServiceStub
 from tenantmesh.interceptors.backends.grpc.credentials import GrpcApiKeyVerifier, GrpcKeySet
 from tenantmesh.interceptors.backends.grpc.entitlements import GrpcEntitlementSource
-from tenantmesh.interceptors.backends.grpc.quota_ledger import GrpcQuotaLedger
+from tenantmesh.interceptors.backends.grpc.quota_ledger import GrpcQuotaLedger, health_of
 from tenantmesh.interceptors.backends.grpc.tenants import GrpcTenantSource
 from tenantmesh.interceptors.backends.memory.rate_limiter import MemoryRateLimiter
 from tenantmesh.interceptors.chain import Chain, ChainPorts, ChainSettings
@@ -69,7 +69,7 @@ class Mesh:
         self._auth_svc: Final = _LazyChannel(lambda: channel(auth_target, credential=own, tls=tls, tracer=tracer))
         self.tenant_source = GrpcTenantSource(self._tenant_svc.stub(TenantServiceStub))
         self.entitlement_source = GrpcEntitlementSource(self._tenant_svc.stub(EntitlementServiceStub))
-        self.quota_ledger = GrpcQuotaLedger(self._tenant_svc.stub(QuotaServiceStub))
+        self.quota_ledger = GrpcQuotaLedger(self._tenant_svc.stub(QuotaServiceStub), self._tenant_svc.stub(health_of))
         # The key set is public. Asked with a key, it would be refused for a wrong key.
         self._public: Final = _LazyChannel(lambda: channel(auth_target, tls=tls))
         self.key_set = GrpcKeySet(self._public.stub(TokenServiceStub))

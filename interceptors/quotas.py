@@ -157,13 +157,18 @@ class Slice:
 class QuotaLedger(Protocol):
     """Gives out allowances. Adapters: PostgreSQL in tenant_svc, the same over gRPC, and memory."""
 
+    async def answers(self) -> bool:
+        """Must say within a second whether the ledger answers at all, by a question about no tenant, so that no
+        tenant's calls can make it look away. Must not raise."""
+        ...
+
     async def lease(self, tenant_id: TenantId, asks: Sequence[Ask]) -> Sequence[Slice]:
         """Must take from all meters or none: from each at least `need`, at most `want`; in the order of the asks.
 
         Where one has fewer than needed, every `granted` must be 0, and `left` the units left. Must raise NotFound
         `FEATURE_NOT_FOUND` for a meter that is no METERED feature, and another MeshError where it refuses. Must raise
         StoreUnavailable when the outcome is unknown: the caller must then treat every requested unit as spent and must
-        not retry.
+        not retry. Must raise StoreAway, a kind of it, only where it is known that the ledger answers nobody.
         """
         ...
 

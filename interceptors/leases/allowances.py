@@ -16,6 +16,7 @@ from typing import Any
 
 from tenantmesh.interceptors.leases.holding import UNLIMITED, Holding, Return
 from tenantmesh.interceptors.leases.refill import Refill
+from tenantmesh.interceptors.leases.reserves import Reserves
 from tenantmesh.interceptors.leases.sources import Sources
 from tenantmesh.interceptors.leases.tenant_holdings import ChargeOutcome, Receipt, TenantHoldings, Waiter, combined
 from tenantmesh.interceptors.quotas import Charge, QuotaLedger, QuotaPool, Shortage
@@ -29,9 +30,8 @@ CAPACITY = 20_000
 STEPS = 8
 """Tenants that one eviction looks at."""
 TICK_SECONDS = 0.2
-IDLE_TICKS = 5
-"""Ticks for which an idle holding is visited, until its pool must have become idle too."""
-POOL_IDLE = timedelta(seconds=0.5)
+RESERVE_SECONDS = 60.0
+"""Seconds for which a pool stays that nobody takes from. Tenants that were served within them have a reserve."""
 CLOSING_SECONDS = 5.0
 CONCURRENT_RETURNS = 32
 """Tenants whose units are returned at a time."""
@@ -42,6 +42,7 @@ class LeasedQuota:
 
     capacity: tenants that are cached without units.
     tick: seconds between ticks.
+    reserve: seconds for which the pool of an idle tenant stays, to be served from while the ledger is away.
     closing: seconds that `close` gives to refills under way, and again to returns.
     """
 
@@ -53,6 +54,7 @@ class LeasedQuota:
         clock: Callable[[], float] = time.perf_counter,
         capacity: int = CAPACITY,
         tick: float = TICK_SECONDS,
+        reserve: float = RESERVE_SECONDS,
         closing: float = CLOSING_SECONDS,
     ) -> None:
         self.clock = clock
@@ -66,7 +68,8 @@ class LeasedQuota:
         self._eviction_queue: deque[int] = deque()
         """The keys of `_tenants`, the next candidate first. An OrderedDict would cost each charge 30 ns."""
         self._lock = threading.Lock()
-        self._refill = Refill(self._sources, self._lock, clock, self._activate)
+        self._refill = Refill(self._sources, self._lock, clock, self._activate, reserve)
+        self._reserves = Reserves(reserve)
         self._active: dict[Holding, TenantHoldings] = {}
         """Holdings that ticks visit: those that may have units to return."""
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -157,18 +160,22 @@ class LeasedQuota:
         for tenant in filter(None, tenants):
             with self._lock:
                 tenant.invalidate()
-                active = [holding for holding in tenant.holdings.values() if holding in self._active]
-            if active or tenant.returns:
-                self._spawn(self._give_back(tenant, [holding.meter for holding in active]))
+                pooling = [
+                    holding
+                    for holding in tenant.holdings.values()
+                    if holding in self._active or holding in self._reserves
+                ]
+            if pooling or tenant.returns:
+                self._spawn(self._give_back(tenant, [holding.meter for holding in pooling]))
 
     async def start(self) -> None:
         """Bind the engine to the running loop."""
         self._loop = asyncio.get_running_loop()
-        self._closed = False
+        self._closed = self._refill.minimal = False
 
     async def close(self) -> None:
         """Return everything. Later charges take no more than they need."""
-        self._closed = True
+        self._closed = self._refill.minimal = True
         if self._ticker is not None:
             if self._between_ticks:
                 self._ticker.cancel()
@@ -182,10 +189,10 @@ class LeasedQuota:
             self.stats.forfeited += sum(tenant.forfeit() for tenant in self._tenants.values())
 
     def _release_all(self) -> dict[TenantHoldings, list[str]]:
-        """Release every holding to the ledger. Returns the meters by tenant."""
+        """Release every holding to the ledger. Returns the meters by tenant, those of idle tenants last."""
         released: dict[TenantHoldings, list[str]] = {}
         with self._lock:
-            for holding, tenant in self._active.items():
+            for holding, tenant in (self._active | self._reserves.take_all()).items():
                 released.setdefault(tenant, []).append(holding.meter)
                 tenant.add_return(holding.release(to_ledger=True))
             self._active.clear()
@@ -214,17 +221,18 @@ class LeasedQuota:
 
     def _start_refill(self, tenant: TenantHoldings) -> None:
         if tenant.refill is None:
-            tenant.refill = shared_task(self._refill.serve_all(tenant, minimal=self._closed))
+            tenant.refill = shared_task(self._refill.serve_all(tenant))
 
     def _activate(self, tenant: TenantHoldings, holding: Holding) -> None:
-        """Have ticks visit the holding."""
-        holding.idle_ticks_left = IDLE_TICKS
+        """Have ticks visit the holding, and its pool later."""
         self._active[holding] = tenant
+        if self._sources.pooling:
+            self._reserves.add(holding, tenant, self.clock())
         self._ensure_ticking()
 
     @property
     def ticking(self) -> bool:
-        """True while a holding may have units to return."""
+        """True while a holding or a pool may have units to return."""
         return self._ticker is not None and not self._ticker.done()
 
     def _ensure_ticking(self) -> None:
@@ -245,37 +253,41 @@ class LeasedQuota:
             self._ticker = asyncio.get_running_loop().create_task(self._run_ticks(), name="tenantmesh-quota")
             # A refund in another thread may come just when the last tick has ended.
             self._ticker.add_done_callback(
-                lambda _: self._ensure_ticking() if self._active and not self._closed else None
+                lambda _: self._ensure_ticking() if self._busy and not self._closed else None
             )
 
+    @property
+    def _busy(self) -> bool:
+        return bool(self._active or self._reserves)
+
     async def _run_ticks(self) -> None:
-        while self._active and not self._closed:
+        while self._busy and not self._closed:
             self._between_ticks = True
             await asyncio.sleep(self._tick_seconds)
             self._between_ticks = False
             await self.tick()
 
     async def tick(self) -> None:
-        """Measure demand, and return what is idle: slices at once, pools after POOL_IDLE."""
+        """Measure demand, and return what is idle: slices at once, pools later."""
         now, returns = self.clock(), []
         for holding, tenant in list(self._active.items()):
             with self._lock:
                 self._visit(holding, tenant, now)
-            idle = holding.pooled and holding.idle_ticks_left < IDLE_TICKS - 1
-            if idle or tenant.returns:
-                returns.append(self._give_back(tenant, [holding.meter] if idle else [], POOL_IDLE))
+            if tenant.returns:
+                returns.append(self._give_back(tenant, []))
+        due = self._reserves.due(now, self._active)
+        returns += [self._give_back(pool.tenant, [pool.holding.meter], pool.idle_for) for pool in due]
         await run_all(returns)
 
     def _visit(self, holding: Holding, tenant: TenantHoldings, now: float) -> None:
-        """Release what the holding has too much. Ends the visits to one that is idle for good."""
+        """Release what the holding has too much. Ends the visits to one that is idle."""
         holding.measure(now)
         released = holding.release(keep=holding.units_to_keep())
         if released is not None:
             holding.pooled += released.amount  # it is returned to the pool
         tenant.add_return(released)
-        busy = holding.used or holding.waiting
-        holding.used, holding.idle_ticks_left = False, IDLE_TICKS if busy else holding.idle_ticks_left - 1
-        if not busy and (holding.idle_ticks_left <= 0 or not holding.pooled) and not tenant.returns:
+        busy, holding.used = holding.used or holding.waiting, False
+        if not busy and not tenant.returns:
             del self._active[holding]
 
     async def _give_back(

@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 from tenantmesh.interceptors.errors import MeshError
 from tenantmesh.interceptors.limits import StoreUnavailable
 
-__all__ = ["KeyedBreaker"]
+__all__ = ["CAPACITY", "KeyedBreaker"]
 
 K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
@@ -22,18 +22,26 @@ CAPACITY = 20_000
 class KeyedBreaker(Generic[K]):
     """After a failure, stops asking about the same key for a moment. Other keys may be another server's.
 
-    A single failure does not tell a locked row from lost contact. With `lost_after`, failures for so many keys, and no
-    answer in between, count as lost contact: then the breaker opens for all keys.
+    A failure does not tell a locked row from lost contact. Who knows that contact is lost says so by `lose`: then the
+    breaker opens for all keys.
     """
 
-    def __init__(self, clock: Callable[[], float], *, lost_after: int | None = None) -> None:
+    def __init__(self, clock: Callable[[], float], *, capacity: int = CAPACITY) -> None:
         self._clock = clock
-        self._lost_after = lost_after
+        self._capacity = capacity
         self._failed_at: dict[K, float] = {}
         """The oldest failure stands first."""
-        self._unanswered: set[K] = set()
-        """Keys that failed since the last answer."""
         self._lost_at: float | None = None
+
+    @property
+    def lost(self) -> bool:
+        """True while the breaker is open for all keys."""
+        return self._lost_at is not None and self._clock() < self._lost_at + OPEN_SECONDS
+
+    @property
+    def remembered(self) -> int:
+        """The keys whose failure is remembered."""
+        return len(self._failed_at)
 
     def closed(self, key: K, *, after: float = OPEN_SECONDS) -> bool:
         """Return whether the store may be asked about the key: the last failure is at least `after` seconds ago."""
@@ -59,17 +67,15 @@ class KeyedBreaker(Generic[K]):
     def answered(self, key: K) -> None:
         """Count an answer to a question that was not asked by `ask`."""
         self._failed_at.pop(key, None)
-        self._unanswered.clear()
+        self._lost_at = None
 
     def failed(self, key: K) -> None:
         """Count a failure of a question that was not asked by `ask`."""
-        now = self._clock()
         self._failed_at.pop(key, None)
-        self._failed_at[key] = now
-        if len(self._failed_at) > CAPACITY:
+        self._failed_at[key] = self._clock()
+        if len(self._failed_at) > self._capacity:
             del self._failed_at[next(iter(self._failed_at))]
-        if self._lost_after is not None:
-            if len(self._unanswered) < self._lost_after:
-                self._unanswered.add(key)
-            if len(self._unanswered) >= self._lost_after:
-                self._lost_at = now
+
+    def lose(self) -> None:
+        """Open for all keys: contact with the store is lost."""
+        self._lost_at = self._clock()

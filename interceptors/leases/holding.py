@@ -25,6 +25,9 @@ SLICE_SHARE = 8
 """A slice is at most one part in so many of what pool and ledger have left, unless a call needs more."""
 DEMAND_SECONDS = 0.5
 """Time constant of the average that measures demand."""
+RESERVE_SHARE = 100
+"""A lease adds one part in so many of the limit for the pool: the reserve, on which all processes serve while the
+ledger is away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,6 @@ class Holding:
     __slots__ = (
         "demand",
         "ends_at",
-        "idle_ticks_left",
         "left",
         "limit",
         "measured_at",
@@ -79,8 +81,6 @@ class Holding:
         self.demand = 0.0
         self.used = False
         """True when a call took units since the last tick."""
-        self.idle_ticks_left = 0
-        """Ticks until an idle holding is no longer visited. Until then its pool is drained when that is idle too."""
         self.receipts: dict[int, tuple[Any, ...]] = {}
         """The receipts of this period and generation by amount. Nearly all calls share one."""
 
@@ -95,10 +95,11 @@ class Holding:
         """Units to ask of the pool."""
         return max(need, int(self.demand * SLICE_SECONDS))
 
-    def lease_size(self, need: int, *, pooling: bool) -> int:
+    def lease_size(self, need: int, *, pooling: bool, reserving: bool) -> int:
         """Units to ask of the ledger. Fewer without a pool that takes the surplus."""
         seconds = LEASE_SECONDS if pooling else SLICE_SECONDS
-        return max(need, min(int(self.demand * seconds), self.left // LEASE_SHARE))
+        reserve = (self.limit or 0) // RESERVE_SHARE if pooling and reserving else 0
+        return max(need, min(int(self.demand * seconds) + reserve, self.left // LEASE_SHARE))
 
     def share_of_lease(self, need: int, granted: int, left: int) -> int:
         """Units of a lease to hold here. The surplus is for the pool."""
@@ -113,6 +114,10 @@ class Holding:
     def remaining(self) -> int:
         """An estimate of what is left over all processes."""
         return int(min(self.units, LARGEST_AMOUNT)) + self.left + self.pooled
+
+    def spent(self, cost: int, now: float) -> bool:
+        """Return whether pool and ledger have said of this period that fewer units are left than the cost."""
+        return self.limit is not None and now < self.ends_at and self.remaining < cost
 
     def update_stock(self, limit: int, left: int, pooled: int) -> None:
         """Store what ledger and pool said of themselves."""

@@ -55,24 +55,30 @@ class Refill:
         lock: threading.Lock,
         clock: Callable[[], float],
         on_refilled: Callable[[TenantHoldings, Holding], None],
+        reserve_seconds: float,
     ) -> None:
         self._sources = sources
+        self._reserve_seconds = reserve_seconds
+        self.minimal = False
+        """True to take no more than calls need, since the engine is closed."""
         self._lock = lock
         self._clock = clock
         self._on_refilled = on_refilled
 
-    async def serve_all(self, tenant: TenantHoldings, *, minimal: bool) -> None:
-        """Refill until no call of the tenant waits. `minimal` takes no more than the calls need."""
+    async def serve_all(self, tenant: TenantHoldings) -> None:
+        """Refill until no call of the tenant waits."""
         try:
             while True:
                 with self._lock:
                     tenant.serve(self._clock())
                     if not tenant.waiters:
                         return
-                    shortfalls = self._shortfalls(tenant, minimal=minimal)
+                    shortfalls = self._shortfalls(tenant)
                 try:
                     await self._refill(tenant, shortfalls)
                 except StoreUnavailable as error:
+                    with self._lock:
+                        tenant.refuse_spent(self._clock())
                     tenant.fail(error, everybody=True)
                 except MeshError as error:
                     tenant.fail(error, everybody=False)
@@ -83,12 +89,12 @@ class Refill:
         finally:
             tenant.refill = None
 
-    def _shortfalls(self, tenant: TenantHoldings, *, minimal: bool) -> list[Shortfall]:
+    def _shortfalls(self, tenant: TenantHoldings) -> list[Shortfall]:
         """Return what the first waiting call lacks. Never empty: a call that lacks nothing has been served."""
         now, found = self._clock(), []
         for charge in tenant.waiters[0].charges:
             holding = tenant.holdings[charge.meter]
-            if minimal:
+            if self.minimal:
                 holding.demand, holding.requested = 0.0, 0
             units = holding.units if now < holding.ends_at else 0
             if units < charge.cost:
@@ -158,7 +164,10 @@ class Refill:
         """Lease from the ledger, and put the surplus into the pool. Returns the shortfalls that it can't meet."""
         sent, generation = self._clock(), tenant.generation
         pooling = pool_clock is not None
-        asks = [Ask(holding.meter, holding.lease_size(need, pooling=pooling), need) for holding, need in shortfalls]
+        asks = [
+            Ask(holding.meter, self._lease_size(holding, need, sent, pooling=pooling), need)
+            for holding, need in shortfalls
+        ]
         slices = await self._sources.lease(tenant.id, asks)
         surpluses = []
         with self._lock:
@@ -172,6 +181,11 @@ class Refill:
             until = None if pool_clock is None else pool_clock.time + ends_at - pool_clock.read_at
             self._keep(tenant, await self._sources.add(tenant.id, units, amount, until))
         return _unmet(shortfalls, slices)
+
+    def _lease_size(self, holding: Holding, need: int, now: float, *, pooling: bool) -> int:
+        """Return the units to ask of the ledger. No reserve is made for a period that ends before it would be idle."""
+        reserving = not self.minimal and now + self._reserve_seconds < holding.ends_at
+        return holding.lease_size(need, pooling=pooling, reserving=reserving)
 
     def _receive_lease(
         self,

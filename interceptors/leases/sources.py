@@ -14,16 +14,15 @@ from datetime import timedelta
 from tenantmesh.interceptors.errors import Internal, MeshError, NotFound
 from tenantmesh.interceptors.leases.breaker import KeyedBreaker
 from tenantmesh.interceptors.leases.holding import Return
-from tenantmesh.interceptors.limits import StoreUnavailable
+from tenantmesh.interceptors.limits import StoreAway, StoreUnavailable
 from tenantmesh.interceptors.quotas import Ask, Drained, PoolAnswer, QuotaLedger, QuotaPool, Slice
+from tenantmesh.interceptors.tasks import SingleFlight
 from tenantmesh.interceptors.tenants import TenantId
 
-__all__ = ["LOST_AFTER", "Sources"]
+__all__ = ["Sources"]
 
 _log = logging.getLogger("tenantmesh.quota")
 
-LOST_AFTER = 3
-"""Tenants in a row without an answer, after which the ledger counts as away for all tenants."""
 RETURN_PAUSE = 5.0
 """Seconds without returns after the ledger did not answer. A failed return forfeits units, so that it must not be what
 finds out whether the ledger is back; leases are."""
@@ -50,8 +49,16 @@ class Sources:
         self._pool = pool
         self._ledger = ledger
         self._pool_breaker = KeyedBreaker[TenantId](clock)
-        self._ledger_breaker = KeyedBreaker[TenantId](clock, lost_after=LOST_AFTER)
+        self._ledger_breaker = KeyedBreaker[TenantId](clock)
+        self._away: StoreAway | None = None
+        """What showed last that the ledger answers nobody."""
+        self._probe = SingleFlight[None, bool](lambda _: ledger.answers())
         self.stats = QuotaStats()
+
+    @property
+    def pooling(self) -> bool:
+        """True where there is a pool, whether or not it answers."""
+        return self._pool is not None
 
     async def take(self, tenant_id: TenantId, asks: Sequence[Ask], limits: Sequence[int]) -> PoolAnswer | None:
         """As `QuotaPool.take`; None where no pool answers."""
@@ -66,12 +73,15 @@ class Sources:
             return None
 
     async def lease(self, tenant_id: TenantId, asks: Sequence[Ask]) -> Sequence[Slice]:
-        """As `QuotaLedger.lease`. Raises Internal for a name that is no meter, since a policy or a handler wrote it."""
+        """As `QuotaLedger.lease`. Raises StoreAway only when the ledger answers nobody, and Internal for a name that is
+        no meter, since a policy or a handler wrote it."""
         if not self._ledger_breaker.closed(tenant_id):
-            raise StoreUnavailable("the ledger of allowances did not answer a moment ago")
+            raise self._not_asked()
         self.stats.ledger_calls += 1
         try:
             return await self._ledger_breaker.ask(tenant_id, self._ledger.lease(tenant_id, asks))
+        except StoreUnavailable as error:
+            raise await self._judged(error) from error
         except NotFound as error:
             if error.reason != "FEATURE_NOT_FOUND":
                 raise
@@ -124,6 +134,27 @@ class Sources:
             return
         if drained is not None:
             await self._give_to_ledger(tenant_id, Return(meter, drained.amount, drained.period_start))
+
+    def _not_asked(self) -> StoreUnavailable:
+        """Return the error of a question that is not put, because the last one had no answer."""
+        told = "the ledger of allowances did not answer a moment ago"
+        if self._away is not None and self._ledger_breaker.lost:
+            return StoreAway(told, self._away.refusal)
+        return StoreUnavailable(told)
+
+    async def _judged(self, error: StoreUnavailable) -> StoreUnavailable:
+        """Return the error, as StoreAway where the ledger does not answer a question about no tenant either.
+
+        One tenant's question may be late because of that tenant: a locked row, a flood of calls. Only a ledger that
+        answers nobody is away.
+        """
+        if not isinstance(error, StoreAway):
+            if await self._probe.result(None):
+                return error
+            error = StoreAway(str(error), error.refusal)
+        self._ledger_breaker.lose()
+        self._away = error
+        return error
 
     def _pool_for(self, tenant_id: TenantId) -> QuotaPool | None:
         """Return the pool if its breaker is closed for the tenant. In a cluster one server may be down alone."""

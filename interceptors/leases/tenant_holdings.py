@@ -130,6 +130,14 @@ class TenantHoldings:
                 return Shortage(charge.meter, holding.limit or 0, max(0.0, holding.ends_at - now))
         return None
 
+    def spent(self, charges: Sequence[Charge], now: float) -> Shortage | None:
+        """Return the meter that is known to be used up for the rest of its period; None where nothing shows that."""
+        for charge in charges:
+            holding = self.holdings[charge.meter]
+            if holding.spent(charge.cost, now):
+                return Shortage(charge.meter, holding.limit or 0, holding.ends_at - now)
+        return None
+
     def enqueue(self, waiter: Waiter) -> None:
         """Append the call to the queue."""
         self.waiters.append(waiter)
@@ -158,6 +166,17 @@ class TenantHoldings:
             self._dequeued(waiter)
             if not waiter.answer.done():
                 waiter.answer.set_exception(error)
+
+    def refuse_spent(self, now: float) -> None:
+        """Refuse the waiting calls whose meters are known to be used up."""
+        for _ in range(len(self.waiters)):
+            waiter = self.waiters.popleft()
+            short = None if waiter.answer.done() else self.spent(waiter.charges, now)
+            if short is None:
+                self.waiters.append(waiter)
+                continue
+            self._dequeued(waiter)
+            waiter.answer.set_result(short)
 
     def _dequeued(self, waiter: Waiter) -> None:
         for charge in waiter.charges:

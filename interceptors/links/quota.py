@@ -12,7 +12,7 @@ import grpc
 from tenantmesh.interceptors.caller import CallerKind
 from tenantmesh.interceptors.entitlements import EntitlementLookup, Entitlements
 from tenantmesh.interceptors.errors import QuotaViolation, ResourceExhausted, Unavailable
-from tenantmesh.interceptors.limits import LOCAL_SHARE, SHORT, Limited, LocalRateLimiter, Rate, StoreUnavailable
+from tenantmesh.interceptors.limits import SHORT, Limited, StoreAway, StoreUnavailable
 from tenantmesh.interceptors.link import Moments
 from tenantmesh.interceptors.links.outcome import Outcome, outcome_of
 from tenantmesh.interceptors.passage import Passage, StreamMetering, Waiting
@@ -21,8 +21,6 @@ from tenantmesh.interceptors.quotas import Allowances, Charge, ChargePer, Charge
 
 __all__ = ["Quota"]
 
-DAY = 86_400.0
-"""Seconds over which a local share of an allowance is spread."""
 _ANONYMOUS = CallerKind.ANONYMOUS
 _OK = grpc.StatusCode.OK
 _Found: TypeAlias = tuple[ChargeReceipt, ...] | Shortage
@@ -32,12 +30,9 @@ class Quota:
     """Charges the meters of a method's policy, all or nothing, and refunds calls that are not counted. Lets handlers
     charge by `call.charge`."""
 
-    def __init__(
-        self, quotas: Allowances[Any] | None, entitlements: EntitlementLookup | None, local: LocalRateLimiter
-    ) -> None:
+    def __init__(self, quotas: Allowances[Any] | None, entitlements: EntitlementLookup | None) -> None:
         self._quotas = quotas
         self._entitlements = entitlements
-        self._local = local
         if quotas is not None and entitlements is not None:
             entitlements.on_forgotten(quotas.forget)
 
@@ -48,22 +43,15 @@ class Quota:
             raise PolicyError(f"{policy.method} charges {policy.meters[0].meter}: give the chain {missing}")
         if self._quotas is None or policy.tenant_scope is TenantScope.NONE:
             return None
-        return _BoundQuota(self._quotas, self._entitlements, self._local, policy).moments()
+        return _BoundQuota(self._quotas, self._entitlements, policy).moments()
 
 
 class _BoundQuota:
     """The link for one policy. Policies without meters need it too, since their handlers may charge."""
 
-    def __init__(
-        self,
-        quotas: Allowances[Any],
-        entitlements: EntitlementLookup | None,
-        local: LocalRateLimiter,
-        policy: MethodPolicy,
-    ) -> None:
+    def __init__(self, quotas: Allowances[Any], entitlements: EntitlementLookup | None, policy: MethodPolicy) -> None:
         self._quotas = quotas
         self._entitlements = entitlements
-        self._local = local
         self._policy = policy
         self._counted = policy.counted
         self._by_call, self._by_request, self._by_response = (
@@ -188,29 +176,17 @@ class _BoundQuota:
         return refusal
 
     def _do_without(self, call: Passage, charges: Sequence[Charge], error: StoreUnavailable) -> None:
-        """Follow the policy while neither pool nor ledger answers."""
-        call.degraded = True
-        if self._policy.store_down is StoreDown.ALLOW:
-            return
-        limited = [charge for charge in charges if not _unlimited(call.entitled, charge)]
-        if not limited or (self._policy.store_down is StoreDown.LOCAL and self._from_local_share(call, limited)):
-            return
-        raise Unavailable(
-            "QUOTA_UNAVAILABLE", "The rest of the tenant's allowance can't be read at the moment. Retry with backoff."
-        ) from error
+        """Follow the policy where neither pool nor ledger gave the units.
 
-    def _from_local_share(self, call: Passage, charges: Sequence[Charge]) -> bool:
-        """Take all charges or none."""
-        taken: list[tuple[str, Rate, int]] = []
-        for charge in charges:
-            share = _local_share(call.entitled, charge)
-            key = f"{call.tenant_id}:{charge.meter}"
-            if share is None or not self._local.take_now(key, share, charge.cost).allowed:
-                for entry in taken:
-                    self._local.give_back(*entry)
-                return False
-            taken.append((key, share, charge.cost))
-        return True
+        LOCAL serves what process and pool had taken in advance, as DENY does: by now that is used up. ALLOW admits only
+        while the ledger is away for all tenants, since a tenant may see to it that its own questions are late.
+        """
+        call.degraded = True
+        if self._policy.store_down is StoreDown.ALLOW and isinstance(error, StoreAway):
+            return
+        if all(_unlimited(call.entitled, charge) for charge in charges):
+            return
+        raise error.refusal or _unavailable() from error
 
 
 def _stream_of(call: Passage) -> StreamMetering:
@@ -224,10 +200,10 @@ def _unlimited(entitled: Entitlements | None, charge: Charge) -> bool:
     return entitled is not None and charge.meter in entitled.features and entitled.limit(charge.meter) is None
 
 
-def _local_share(entitled: Entitlements | None, charge: Charge) -> Rate | None:
-    """Return what one process serves of a limited meter by itself, spread over the day."""
-    limit = None if entitled is None else entitled.limit(charge.meter)
-    return Rate(limit * LOCAL_SHARE / DAY, max(1, int(limit * LOCAL_SHARE / 24))) if limit else None
+def _unavailable() -> Unavailable:
+    return Unavailable(
+        "QUOTA_UNAVAILABLE", "The rest of the tenant's allowance can't be read at the moment. Retry with backoff."
+    )
 
 
 def _exhausted(call: Passage, short: Shortage) -> ResourceExhausted:

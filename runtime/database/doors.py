@@ -34,6 +34,14 @@ class DatabaseDoors:
         """Return a transaction that sees this tenant and nothing else."""
         return _Translated(self._database.tenant_transaction(tenant_id, read_only=read_only), self._told)
 
+    async def answers(self) -> bool:
+        """Return whether the database answers, on a connection of its own: a pool that is busy does not count."""
+        try:
+            await self._database.check()
+        except DatabaseError:
+            return False
+        return True
+
     async def read(self, tenant_id: UUID, function: str) -> list[Record]:
         """Return what a reading function of the schema gives for this tenant, in one message."""
         try:

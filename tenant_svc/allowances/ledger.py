@@ -52,6 +52,10 @@ class Ledger:
         meters = [ask.meter for ask in asks]
         return await self.run(tenant_id, meters, lambda connection: self._lease(connection, tenant_id, asks))
 
+    async def answers(self) -> bool:
+        """As `QuotaLedger.answers`."""
+        return await self._doors.answers()
+
     async def give_back(self, tenant_id: TenantId, meter: str, amount: int, period_start: datetime) -> None:
         """Return units to the period from which they were leased, at most those given out in it and not reserved.
 
@@ -134,6 +138,10 @@ class PostgresLedger:
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
+
+    async def answers(self) -> bool:
+        """See QuotaLedger."""
+        return await self._ledger.answers()
 
     async def lease(self, tenant_id: TenantId, asks: Sequence[Ask]) -> Sequence[Slice]:
         """See QuotaLedger."""

@@ -10,7 +10,7 @@ from google.rpc import error_details_pb2, status_pb2
 
 from tenantmesh.interceptors.errors import MeshError, OutOfRange, Unavailable
 
-__all__ = ["TIMEOUT", "log_refused_key", "no_answer", "reason_of", "unreachable", "watch_failure"]
+__all__ = ["TIMEOUT", "key_refused", "log_refused_key", "no_answer", "reason_of", "unreachable", "watch_failure"]
 
 _log = logging.getLogger("tenantmesh.mesh")
 
@@ -42,8 +42,13 @@ def unreachable(service: str) -> str:
 
 def no_answer(error: grpc.aio.AioRpcError, service: str, otherwise: Unavailable) -> Unavailable:
     """Return the error for a question that a service did not answer: `otherwise`, unless it refuses our own key."""
+    return key_refused(error, service) or otherwise
+
+
+def key_refused(error: grpc.aio.AioRpcError, service: str) -> Unavailable | None:
+    """Return the error for a service that refuses our own key, and log it; None for another error."""
     if not log_refused_key(error, service):
-        return otherwise
+        return None
     return Unavailable(
         _KEY_REFUSED,
         f"{service} refuses the key of the service that was called. Its operator must replace the key; retrying does"

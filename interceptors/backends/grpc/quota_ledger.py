@@ -8,17 +8,24 @@ from typing import Any
 
 import grpc
 
-from tenantmesh.interceptors.backends.grpc.answers import log_refused_key, reason_of
+from tenantmesh.interceptors.backends.grpc.answers import key_refused, reason_of
 from tenantmesh.interceptors.errors import FailedPrecondition, Internal, MeshError, NotFound, PermissionDenied
-from tenantmesh.interceptors.limits import StoreUnavailable
+from tenantmesh.interceptors.limits import StoreAway, StoreUnavailable
 from tenantmesh.interceptors.quotas import Ask, Slice
 from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.tenant.v1 import quota_service_pb2 as quotas_pb2
 
-__all__ = ["GrpcQuotaLedger"]
+__all__ = ["GrpcQuotaLedger", "health_of"]
 
 LEASE_TIMEOUT = 1.0
 """Seconds that a lease may take. It is not repeated: units without an answer are forfeited."""
+HEALTH_TIMEOUT = 1.0
+
+_HEALTH = "/grpc.health.v1.Health/Check"
+_SERVICE = quotas_pb2.DESCRIPTOR.services_by_name["QuotaService"].full_name.encode()
+_OF_LEDGER = bytes((10, len(_SERVICE))) + _SERVICE
+"""A HealthCheckRequest with the service's name, whose package the library does not need otherwise."""
+_SERVING = b"\x08\x01"
 
 _NO_ANSWER = {
     grpc.StatusCode.UNAVAILABLE,
@@ -35,11 +42,25 @@ _REFUSALS: dict[grpc.StatusCode, type[MeshError]] = {
 }
 
 
-class GrpcQuotaLedger:
-    """QuotaLedger over tenant_svc. `stub` returns a stub of QuotaService on the running loop."""
+def health_of(channel: grpc.aio.Channel) -> Any:
+    """Return the method of the channel that asks for the health of a service: bytes in, bytes out."""
+    return channel.unary_unary(_HEALTH)
 
-    def __init__(self, stub: Callable[[], Any]) -> None:
+
+class GrpcQuotaLedger:
+    """QuotaLedger over tenant_svc. `stub` returns a stub of QuotaService on the running loop, `health` what
+    `health_of` returns for its channel."""
+
+    def __init__(self, stub: Callable[[], Any], health: Callable[[], Any]) -> None:
         self._stub = stub
+        self._health = health
+
+    async def answers(self) -> bool:
+        """As `QuotaLedger.answers`: ask tenant_svc for the health of its ledger."""
+        try:
+            return bool(await self._health()(_OF_LEDGER, timeout=HEALTH_TIMEOUT) == _SERVING)
+        except grpc.aio.AioRpcError as error:
+            return error.code() not in _NO_ANSWER
 
     async def lease(self, tenant_id: TenantId, asks: Sequence[Ask]) -> Sequence[Slice]:
         """As `QuotaLedger.lease`."""
@@ -75,13 +96,18 @@ def _slice(message: quotas_pb2.LeaseSlice) -> Slice:
 
 
 def _failure(error: grpc.aio.AioRpcError) -> Exception:
-    """Return StoreUnavailable for a missing answer, and the refusal itself if it concerns the tenant or the meter. Any
-    other answer is Internal, a mistake of this process, such as a key without the permission to lease."""
+    """Return StoreUnavailable for a missing answer, and the refusal itself if it concerns the tenant or the meter.
+
+    A refused key is StoreAway: nobody's units can be leased with it. Any other answer is Internal, a mistake of this
+    process.
+    """
     code, reason = error.code(), reason_of(error)
     if code in _NO_ANSWER or reason == _BUSY:
         return StoreUnavailable(f"the ledger of allowances answered {code.name}")
     refusal = _REFUSALS.get(code)
     if refusal is not None and reason.startswith(("TENANT_", "FEATURE_")):
         return refusal(reason, error.details() or "")
-    log_refused_key(error, "tenant_svc")
+    told = key_refused(error, "tenant_svc")
+    if told is not None:
+        return StoreAway(f"the ledger of allowances refuses this service's key: {reason}", told)
     return Internal("INTERNAL", f"the ledger of allowances answered {code.name} {reason}: {error.details()}")

@@ -118,6 +118,10 @@ class MemoryQuotaLedger:
         """Return the units of the running period that are given out: used, or in a pool or a process."""
         return self._given.get((tenant_id, meter, self._started()), 0)
 
+    async def answers(self) -> bool:
+        """As `QuotaLedger.answers`."""
+        return True
+
     async def lease(self, tenant_id: TenantId, asks: Sequence[Ask]) -> Sequence[Slice]:
         """As `QuotaLedger.lease`; never unavailable."""
         found = [self._slice(tenant_id, ask.meter) for ask in asks]

@@ -16,14 +16,13 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc import error_details_pb2, status_pb2
 
 from tenantmesh.chassis.servicers import JoinedServicer
-from tenantmesh.interceptors.backends.grpc.quota_ledger import GrpcQuotaLedger
+from tenantmesh.interceptors.backends.grpc.quota_ledger import GrpcQuotaLedger, health_of
 from tenantmesh.interceptors.caller import CallerKind
 from tenantmesh.interceptors.client import Credential, channel, thread_channel
 from tenantmesh.interceptors.entitlements import Entitlements
 from tenantmesh.interceptors.errors import Internal, NotFound, Unavailable
 from tenantmesh.interceptors.leases.allowances import LeasedQuota
-from tenantmesh.interceptors.leases.sources import LOST_AFTER
-from tenantmesh.interceptors.limits import StoreUnavailable
+from tenantmesh.interceptors.limits import StoreAway, StoreUnavailable
 from tenantmesh.interceptors.quotas import Ask, Charge
 from tenantmesh.interceptors.tenants import TenantId, TenantRecord, TenantState
 from tenantmesh.interceptors.testing import TestMesh
@@ -50,6 +49,7 @@ class Quotas:
     mesh: TestMesh
     target: str
     stub: Any
+    health: Any
 
     def caller(self, kind: CallerKind, *permissions: str) -> Any:
         """Another caller's stub, good until the test run ends."""
@@ -70,7 +70,7 @@ async def quotas(ledger: Ledger, allocations: Allocations, gauges: Gauges) -> As
         servicer = quota_service(ledger, AllocationServicer(allocations), gauges)
         target = await mesh.serve(add_QuotaServiceServicer_to_server, servicer, pb.DESCRIPTOR)
         async with mesh.client(target, token=mesh.key(CallerKind.SERVICE)) as channel:
-            yield Quotas(mesh, target, QuotaServiceStub(channel))
+            yield Quotas(mesh, target, QuotaServiceStub(channel), health_of(channel))
 
 
 async def refused(call: Any) -> tuple[grpc.StatusCode, status_pb2.Status]:
@@ -126,10 +126,10 @@ async def test_what_is_answered_about_one_tenant_concerns_nobody_else(quotas: Qu
     stuck, other = await allowances.tenant(api_requests=1000), await allowances.tenant(api_requests=1000)
     for tenant in (stuck, other):
         quotas.knows(tenant)
-    process = LeasedQuota(GrpcQuotaLedger(lambda: quotas.stub))
+    process = LeasedQuota(GrpcQuotaLedger(lambda: quotas.stub, lambda: quotas.health))
     await process.start()
     assert isinstance(await process.charge(stuck, (Charge("api_requests"),)), tuple)
-    for _ in range(LOST_AFTER):
+    for _ in range(3):
         with pytest.raises(NotFound):
             await process.charge(TenantId(uuid.uuid4()), (Charge("api_requests"),))
     with pytest.raises(Internal, match="INVALID_ARGUMENT"):
@@ -147,8 +147,8 @@ async def test_what_is_answered_about_one_tenant_concerns_nobody_else(quotas: Qu
 async def test_a_process_that_may_not_lease_is_told_so(quotas: Quotas, allowances: Allowances) -> None:
     quotas.knows(tenant := await allowances.tenant(api_requests=1000))
     powerless = quotas.caller(CallerKind.SERVICE, "tenants.read")
-    with pytest.raises(Internal, match="PERMISSION_MISSING"):
-        await GrpcQuotaLedger(lambda: powerless).lease(tenant, [Ask("api_requests", 1, 1)])
+    with pytest.raises(StoreAway, match="PERMISSION_MISSING"):
+        await GrpcQuotaLedger(lambda: powerless, lambda: quotas.health).lease(tenant, [Ask("api_requests", 1, 1)])
 
 
 async def test_reserving(quotas: Quotas, allowances: Allowances) -> None:

@@ -11,7 +11,7 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from tenantmesh.interceptors.backends.grpc.entitlements import GrpcEntitlementSource
-from tenantmesh.interceptors.backends.grpc.quota_ledger import GrpcQuotaLedger
+from tenantmesh.interceptors.backends.grpc.quota_ledger import GrpcQuotaLedger, health_of
 from tenantmesh.interceptors.quotas import Ask
 from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.policy.v1 import policy_pb2
@@ -71,7 +71,8 @@ async def test_other_services_learn_what_a_suspended_tenant_may_still_do(service
     tenant = await service.operator.CreateTenant(request())
     await service.operator.SuspendTenant(pb.SuspendTenantRequest(id=tenant.id, reason="unpaid"))
     channel = service.channel(service.service_key("entitlements.read", "quota.lease"))
-    tenant_id, ledger = TenantId(uuid.UUID(tenant.id)), GrpcQuotaLedger(lambda: QuotaServiceStub(channel))
+    tenant_id = TenantId(uuid.UUID(tenant.id))
+    ledger = GrpcQuotaLedger(lambda: QuotaServiceStub(channel), lambda: health_of(channel))
     found = await GrpcEntitlementSource(lambda: EntitlementServiceStub(channel)).find(tenant_id)
     assert found is not None
     assert found.has("core")

@@ -13,7 +13,7 @@ from tenantmesh.interceptors.backends.grpc.entitlements import read_entitlements
 from tenantmesh.interceptors.backends.grpc.quota_ledger import GrpcQuotaLedger
 from tenantmesh.interceptors.entitlements import Feature, FeatureType
 from tenantmesh.interceptors.errors import FailedPrecondition, Internal, NotFound, PermissionDenied
-from tenantmesh.interceptors.limits import StoreUnavailable
+from tenantmesh.interceptors.limits import StoreAway, StoreUnavailable
 from tenantmesh.interceptors.quotas import Ask
 from tenantmesh.tenant.v1 import entitlement_pb2, plan_pb2
 from tests.unit.interceptors.plan_calls import ACME
@@ -46,8 +46,8 @@ def rpc_error(code: grpc.StatusCode, reason: str) -> grpc.aio.AioRpcError:
         (grpc.StatusCode.NOT_FOUND, "FEATURE_NOT_FOUND", NotFound),
         (grpc.StatusCode.PERMISSION_DENIED, "TENANT_SUSPENDED", PermissionDenied),
         (grpc.StatusCode.FAILED_PRECONDITION, "TENANT_DELETED", FailedPrecondition),
-        (grpc.StatusCode.PERMISSION_DENIED, "PERMISSION_MISSING", Internal),
-        (grpc.StatusCode.UNAUTHENTICATED, "CREDENTIALS_INVALID", Internal),
+        (grpc.StatusCode.PERMISSION_DENIED, "PERMISSION_MISSING", StoreAway),
+        (grpc.StatusCode.UNAUTHENTICATED, "CREDENTIALS_INVALID", StoreAway),
         (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_FIELD", Internal),
         (grpc.StatusCode.UNIMPLEMENTED, "", Internal),
     ],
@@ -59,12 +59,13 @@ async def test_only_a_missing_answer_is_silence(code: grpc.StatusCode, reason: s
 
         Return = Lease
 
-    ledger = GrpcQuotaLedger(Stub)
+    ledger = GrpcQuotaLedger(Stub, Stub)
     for question in (
         ledger.lease(ACME.id, [Ask("reads", 1, 1)]),
         ledger.give_back(ACME.id, "reads", 1, datetime.now(UTC)),
     ):
         with pytest.raises(error) as caught:
             await question
+        assert type(caught.value) is error, "a code alone does not show that the ledger answers nobody"
         if isinstance(caught.value, NotFound | PermissionDenied | FailedPrecondition):
             assert (caught.value.reason, caught.value.message) == (reason, "what to do")

@@ -18,7 +18,8 @@ from tenantmesh.interceptors.backends.grpc.entitlements import GrpcEntitlementSo
 from tenantmesh.interceptors.backends.grpc.quota_ledger import GrpcQuotaLedger
 from tenantmesh.interceptors.backends.grpc.tenants import GrpcTenantSource
 from tenantmesh.interceptors.directories.tenants import TenantDirectory
-from tenantmesh.interceptors.errors import Internal, MeshError, Unavailable
+from tenantmesh.interceptors.errors import MeshError, Unavailable
+from tenantmesh.interceptors.limits import StoreAway
 from tenantmesh.interceptors.mesh import Mesh
 from tenantmesh.interceptors.quotas import Ask
 from tests.unit.interceptors.plan_calls import ACME
@@ -111,10 +112,16 @@ async def test_an_outage_stays_one(ask: Callable[[Refusal], Any], caplog: pytest
     assert not [record for record in caplog.records if record.levelno == logging.ERROR]
 
 
-async def test_a_key_that_may_not_lease_is_logged(caplog: pytest.LogCaptureFixture) -> None:
-    with pytest.raises(Internal):
-        await GrpcQuotaLedger(lambda: Refusing(WEAK)).lease(ACME.id, [Ask("reads", 1, 1)])
-    assert "lacks the permission" in caplog.text
+@pytest.mark.parametrize("refusal", [UNKNOWN, WEAK, OTHER_KIND], ids=lambda refusal: refusal[1])
+async def test_a_key_that_may_not_lease_is_an_outage_with_its_cause(
+    refusal: Refusal, caplog: pytest.LogCaptureFixture
+) -> None:
+    ledger = GrpcQuotaLedger(lambda: Refusing(refusal), lambda: Refusing(refusal))
+    with pytest.raises(StoreAway) as caught:
+        await ledger.lease(ACME.id, [Ask("reads", 1, 1)])
+    assert caught.value.refusal is not None
+    assert caught.value.refusal.reason == "MESH_KEY_REFUSED"
+    assert refusal[2] in caplog.text
 
 
 @pytest.mark.parametrize("credential", ["", " "])

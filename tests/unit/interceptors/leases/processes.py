@@ -14,6 +14,8 @@ from tenantmesh.interceptors.limits import StoreUnavailable
 from tenantmesh.interceptors.quotas import Charge, QuotaLedger, QuotaPool, Shortage
 from tenantmesh.interceptors.tenants import TenantId
 
+RESERVE = 0.5
+"""Seconds for which idle pools stay in tests."""
 READS = (Charge("reads"),)
 BOTH = (Charge("reads"), Charge("writes", 2))
 
@@ -36,7 +38,7 @@ class Mesh:
     async def process(
         self, *, pool: QuotaPool | None = None, ledger: QuotaLedger | None = None, **options: Any
     ) -> LeasedQuota:
-        made = LeasedQuota(ledger or self.ledger, pool or self.pool, **options)
+        made = LeasedQuota(ledger or self.ledger, pool or self.pool, **{"reserve": RESERVE, **options})
         await made.start()
         self.processes.append(made)
         return made
@@ -65,6 +67,8 @@ class Away:
 
     def __getattr__(self, name: str) -> Any:
         async def asked(*args: Any) -> Any:
+            if name == "answers":
+                return not (self.before or self.after)
             if self.before:
                 raise StoreUnavailable("away")
             answer = await getattr(self.store, name)(*args)

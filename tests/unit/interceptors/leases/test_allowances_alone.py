@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import uuid
 from typing import Any
 
@@ -11,9 +12,8 @@ import pytest
 from tenantmesh.interceptors.backends.memory.quotas import MemoryQuotaLedger
 from tenantmesh.interceptors.errors import PermissionDenied
 from tenantmesh.interceptors.leases.allowances import LeasedQuota
-from tenantmesh.interceptors.leases.sources import LOST_AFTER
-from tenantmesh.interceptors.limits import StoreUnavailable
-from tenantmesh.interceptors.quotas import Charge
+from tenantmesh.interceptors.limits import StoreAway, StoreUnavailable
+from tenantmesh.interceptors.quotas import Charge, Shortage
 from tenantmesh.interceptors.tenants import TenantId
 from tests.unit.interceptors.leases.processes import BOTH, READS, Away, Mesh, taken_of
 
@@ -45,6 +45,8 @@ class Particular(Away):
 
     def __getattr__(self, name: str) -> Any:
         asked = super().__getattr__(name)
+        if name == "answers":
+            return asked
 
         async def particular(tenant: TenantId, *args: Any) -> Any:
             if tenant in self.refused:
@@ -56,42 +58,123 @@ class Particular(Away):
         return particular
 
 
-async def test_silence_about_one_tenant_is_no_lost_contact(mesh: Mesh) -> None:
+@pytest.mark.parametrize("tenants", [1, 20])
+async def test_silence_about_tenants_is_no_lost_contact(mesh: Mesh, tenants: int) -> None:
+    """However many: one stranger may have many tenants, and an installation may have one."""
     ledger = Particular(mesh.ledger)
     process = await mesh.process(ledger=ledger)
-    locked = [TenantId(uuid.uuid4()) for _ in range(LOST_AFTER - 1)]
-    ledger.silent = set(locked)
-    for tenant in locked:
-        with pytest.raises(StoreUnavailable):
-            await process.charge(tenant, READS)
+    ledger.silent = {TenantId(uuid.uuid4()) for _ in range(tenants)}
+    for told in ("a locked row", "a moment ago"):
+        for tenant in ledger.silent:
+            with pytest.raises(StoreUnavailable, match=told) as caught:
+                await process.charge(tenant, READS)
+            assert type(caught.value) is StoreUnavailable
     assert await mesh.charge(process)
-    with pytest.raises(StoreUnavailable, match="a moment ago"):
-        await process.charge(locked[0], READS)
-    for tenant in (TenantId(uuid.uuid4()), mesh.tenant):
-        assert await process.charge(tenant, (Charge("much", 10),)), "it has answered in between"
-        ledger.silent.add(tenant)
-        with pytest.raises(StoreUnavailable):
-            await process.charge(tenant, (Charge("much", 100_000),))
 
 
-async def test_silence_about_several_tenants_is_lost_contact(mesh: Mesh) -> None:
+async def test_silence_about_nobody_in_particular_is_lost_contact(mesh: Mesh) -> None:
     ledger = Particular(mesh.ledger)
     process = await mesh.process(ledger=ledger)
     ledger.before = True
-    for _ in range(LOST_AFTER):
-        with pytest.raises(StoreUnavailable, match="away"):
-            await process.charge(TenantId(uuid.uuid4()), READS)
+    with pytest.raises(StoreAway, match="away"):
+        await process.charge(TenantId(uuid.uuid4()), READS)
     ledger.before = False
-    with pytest.raises(StoreUnavailable, match="a moment ago"):
+    with pytest.raises(StoreAway, match="a moment ago"):
         await process.charge(mesh.tenant, READS)
     await asyncio.sleep(1)
     assert await mesh.charge(process)
 
 
+async def test_an_outage_is_found_out_once_however_many_ask(mesh: Mesh) -> None:
+    asked = 0
+
+    class Counting(MemoryQuotaLedger):
+        async def answers(self) -> bool:
+            nonlocal asked
+            asked += 1
+            await asyncio.sleep(0.01)
+            return False
+
+        async def lease(self, *_: Any) -> Any:
+            raise StoreUnavailable("away")
+
+    process = await mesh.process(ledger=Counting(mesh._limit))
+    tenants = [TenantId(uuid.uuid4()) for _ in range(50)]
+    found = await asyncio.gather(*(process.charge(tenant, READS) for tenant in tenants), return_exceptions=True)
+    assert {type(error) for error in found} == {StoreAway}
+    assert asked == 1
+
+
+async def test_a_meter_that_is_used_up_stays_so_while_nobody_answers(mesh: Mesh) -> None:
+    """Until its period ends or the entitlements change; a meter of which units are left is unknown."""
+    pool, ledger = Away(mesh.pool), Away(mesh.ledger)
+    process, fresh = await mesh.process(pool=pool, ledger=ledger), await mesh.process(pool=pool, ledger=ledger)
+    dry, left = (Charge("writes"),), (Charge("reads", 50),)
+    assert [await mesh.charge(process, dry) for _ in range(10)] == [True] * 10, "and was not yet refused"
+    assert await mesh.charge(process)
+    pool.before = ledger.before = True
+    for _ in range(2):
+        short = await process.charge(mesh.tenant, dry)
+        assert isinstance(short, Shortage)
+        assert (short.meter, short.limit) == ("writes", 10)
+        with pytest.raises(StoreAway):
+            await process.charge(mesh.tenant, left)
+        await asyncio.sleep(1.1)  # longer than a refusal is remembered
+    with pytest.raises(StoreAway):
+        await fresh.charge(mesh.tenant, dry)
+    process.forget(mesh.tenant)
+    with pytest.raises(StoreAway):
+        await process.charge(mesh.tenant, dry)
+
+
+async def test_the_pool_is_a_reserve_of_units_that_were_given_out(mesh: Mesh) -> None:
+    ledger = Away(mesh.ledger)
+    processes = [await mesh.process(ledger=ledger, reserve=60) for _ in range(4)]
+    served = sum([await mesh.charge(process, (Charge("much"),)) for process in processes for _ in range(3)])
+    ledger.before = True
+    await asyncio.sleep(1)
+    assert mesh.pool.held(mesh.tenant, "much") > 9_900, "a hundredth of the limit, for all of them"
+    given = mesh.given("much")
+    for process in processes:
+        with contextlib.suppress(StoreUnavailable):
+            while await mesh.charge(process, (Charge("much", 100),)):
+                served += 100
+    assert given - 400 <= served <= given == mesh.given("much")
+
+
+async def test_a_reserve_goes_back_when_its_tenant_is_idle(mesh: Mesh) -> None:
+    processes = [await mesh.process() for _ in range(2)]
+    for process in processes:
+        for _ in range(3):
+            assert await mesh.charge(process, (Charge("much"),))
+    assert mesh.given("much") > 10_000
+    await mesh.until(lambda: mesh.given("much") == 6)
+    await mesh.until(lambda: not any(process.ticking for process in processes))
+
+
+async def test_a_reserve_is_given_back_at_the_end(mesh: Mesh) -> None:
+    process = await mesh.process(reserve=60)
+    for _ in range(3):
+        assert await mesh.charge(process, (Charge("much"),))
+    await asyncio.sleep(0.5)
+    assert mesh.given("much") > 10_000, "its tenant is idle"
+    await process.close()
+    assert mesh.given("much") == 3
+
+
+async def test_a_reserve_is_given_back_when_the_entitlements_change(mesh: Mesh) -> None:
+    process = await mesh.process(reserve=60)
+    for _ in range(3):
+        assert await mesh.charge(process, (Charge("much"),))
+    await asyncio.sleep(0.5)
+    process.forget(mesh.tenant)
+    await mesh.until(lambda: mesh.given("much") == 3)
+
+
 async def test_a_refusal_concerns_whoever_is_refused(mesh: Mesh) -> None:
     ledger = Particular(mesh.ledger)
     process = await mesh.process(ledger=ledger)
-    for _ in range(2 * LOST_AFTER):
+    for _ in range(6):
         suspended = TenantId(uuid.uuid4())
         ledger.refused.add(suspended)
         with pytest.raises(PermissionDenied, match="suspended"):

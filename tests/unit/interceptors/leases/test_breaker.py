@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from tenantmesh.interceptors.errors import NotFound
-from tenantmesh.interceptors.leases.breaker import KeyedBreaker
+from tenantmesh.interceptors.leases import allowances
+from tenantmesh.interceptors.leases.breaker import CAPACITY, KeyedBreaker
 from tenantmesh.interceptors.limits import StoreUnavailable
 
 
@@ -41,15 +42,32 @@ async def test_a_failure_concerns_its_key_for_a_second() -> None:
     assert breaker.closed("a", after=5.0)
 
 
-async def test_failures_of_several_keys_in_a_row_concern_all() -> None:
+async def test_lost_contact_concerns_all_keys_until_one_is_answered() -> None:
     clock = Clock()
-    breaker = KeyedBreaker[str](clock, lost_after=2)
-    await ask(breaker, "a", StoreUnavailable("away"))
+    breaker = KeyedBreaker[str](clock)
+    for key in "abcdef":
+        await ask(breaker, key, StoreUnavailable("away"))
+    assert breaker.closed("z"), "however many keys have failed"
+    breaker.lose()
+    assert (breaker.closed("z"), breaker.lost) == (False, True)
+    clock.seconds = 1.0
+    assert (breaker.closed("z"), breaker.lost) == (True, False)
+    assert not breaker.closed("z", after=5.0)
     with pytest.raises(NotFound):
         await ask(breaker, "b", NotFound("X", "a refusal is an answer"))
-    await ask(breaker, "c", StoreUnavailable("away"))
-    assert breaker.closed("z")
-    await ask(breaker, "d", StoreUnavailable("away"))
-    assert not breaker.closed("z")
-    clock.seconds = 1.0
-    assert breaker.closed("z")
+    assert breaker.closed("z", after=5.0)
+
+
+async def test_the_memory_of_failures_is_bounded_and_keeps_the_newest() -> None:
+    breaker = KeyedBreaker[str](Clock(), capacity=3)
+    for key in "abcad":
+        await ask(breaker, key, StoreUnavailable("away"))
+    assert breaker.remembered == 3
+    assert [breaker.closed(key) for key in "abcd"] == [False, True, False, False]
+
+
+async def test_as_many_failures_are_remembered_as_tenants_are_cached() -> None:
+    breaker = KeyedBreaker[int](Clock())
+    for key in range(CAPACITY + 100):
+        breaker.failed(key)
+    assert breaker.remembered == CAPACITY == allowances.CAPACITY

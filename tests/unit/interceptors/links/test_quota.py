@@ -12,12 +12,11 @@ import pytest
 
 from tenantmesh.interceptors import CallerKind
 from tenantmesh.interceptors.backends.memory.quotas import MemoryQuotaLedger, MemoryQuotaPool
-from tenantmesh.interceptors.backends.memory.rate_limiter import MemoryRateLimiter
 from tenantmesh.interceptors.caller import Caller
 from tenantmesh.interceptors.directories.entitlements import EntitlementDirectory
 from tenantmesh.interceptors.errors import Internal, ResourceExhausted, Unavailable
 from tenantmesh.interceptors.leases.allowances import LeasedQuota
-from tenantmesh.interceptors.limits import StoreUnavailable
+from tenantmesh.interceptors.limits import StoreAway, StoreUnavailable
 from tenantmesh.interceptors.links.entitlement import Entitlement
 from tenantmesh.interceptors.links.quota import Quota
 from tenantmesh.interceptors.passage import Passage
@@ -27,14 +26,25 @@ from tests.unit.interceptors.plan_calls import ACME, UNLIMITED, Source, bound_to
 
 
 class AwayLedger(MemoryQuotaLedger):
+    """A ledger that answers no question about a tenant, and others as long as it is not `dead`."""
+
+    def __init__(self, *, dead: bool = True, refusal: Unavailable | None = None) -> None:
+        super().__init__(lambda *_: None)
+        self._dead = dead
+        self._refusal = refusal
+
+    async def answers(self) -> bool:
+        return not self._dead
+
     async def lease(self, *_: Any) -> Any:
-        raise StoreUnavailable("away")
+        kind = StoreUnavailable if self._refusal is None else StoreAway
+        raise kind("away", self._refusal)
 
 
 async def test_what_is_charged_after_the_call_is_over_is_given_back() -> None:
     of = policy(meters=(Charge("reads", 5),))
     quotas = LeasedQuota(MemoryQuotaLedger(lambda *_: 100), MemoryQuotaPool())
-    bound = bound_to(Quota(quotas, EntitlementDirectory(Source()), MemoryRateLimiter()), of)
+    bound = bound_to(Quota(quotas, EntitlementDirectory(Source())), of)
     made = call(of)
     pending = bound.admit(made)
     assert pending is not None
@@ -51,7 +61,7 @@ async def test_a_stream_that_began_unlimited_is_charged_when_that_is_over() -> N
     directory, quotas = EntitlementDirectory(source), LeasedQuota(MemoryQuotaLedger(source.limit))
     source.set(replace(entitlements(reads=0), features={"reads": UNLIMITED}, valid_for=timedelta(seconds=0.1)))
     await directory.find(ACME.id)
-    bound = bound_to(Quota(quotas, directory, MemoryRateLimiter()), of)
+    bound = bound_to(Quota(quotas, directory), of)
     gate = bound_to(Entitlement(directory), of)
     made = call(of)
     gate.admit(made)
@@ -65,30 +75,77 @@ async def test_a_stream_that_began_unlimited_is_charged_when_that_is_over() -> N
         await pending
 
 
-async def test_several_meters_are_taken_from_the_local_share_all_or_nothing() -> None:
-    reads, writes = Charge("reads"), Charge("writes")
-    quota = Quota(LeasedQuota(AwayLedger(lambda *_: None)), EntitlementDirectory(Source()), MemoryRateLimiter())
+KEY_REFUSED = Unavailable("MESH_KEY_REFUSED", "tenant_svc refuses the key of the service that was called.")
+AWAY = AwayLedger()
+LATE = AwayLedger(dead=False)
+REFUSING = AwayLedger(refusal=KEY_REFUSED)
 
-    async def served(*charges: Charge) -> bool:
-        of = policy(meters=charges, store_down=StoreDown.LOCAL)
-        made, bound = call(of), bound_to(quota, of)
-        made.entitled = entitlements(reads=200, writes=1)
+
+@pytest.mark.parametrize(
+    ("store_down", "ledger", "outcome"),
+    [
+        (StoreDown.DENY, AWAY, "QUOTA_UNAVAILABLE"),
+        (StoreDown.LOCAL, AWAY, "QUOTA_UNAVAILABLE"),
+        (StoreDown.ALLOW, AWAY, "served"),
+        (StoreDown.DENY, LATE, "QUOTA_UNAVAILABLE"),
+        (StoreDown.LOCAL, LATE, "QUOTA_UNAVAILABLE"),
+        (StoreDown.ALLOW, LATE, "QUOTA_UNAVAILABLE"),
+        (StoreDown.DENY, REFUSING, "MESH_KEY_REFUSED"),
+        (StoreDown.LOCAL, REFUSING, "MESH_KEY_REFUSED"),
+        (StoreDown.ALLOW, REFUSING, "served"),
+    ],
+    ids=lambda each: (
+        {AWAY: "away", LATE: "late for the tenant", REFUSING: "key refused"}.get(each)
+        if isinstance(each, AwayLedger)
+        else getattr(each, "name", each)
+    ),
+)
+async def test_without_units_a_method_does_what_its_policy_says(
+    store_down: StoreDown, ledger: AwayLedger, outcome: str
+) -> None:
+    """Only ALLOW admits without units, and only where no tenant can have brought that about."""
+    of = policy(meters=(Charge("reads"),), store_down=store_down)
+    bound = bound_to(Quota(LeasedQuota(ledger), EntitlementDirectory(Source())), of)
+    for _ in range(3):
+        made = call(of)
+        made.entitled = entitlements(reads=1_000_000)
         pending = bound.admit(made)
         assert pending is not None
         try:
             await pending
-        except Unavailable:
-            return False
-        return True
+            found = "served"
+        except Unavailable as error:
+            found = error.reason
+        assert (found, made.degraded) == (outcome, True)
 
-    assert [await served(reads, writes) for _ in range(3)] == [True, False, False]
-    assert [await served(reads) for _ in range(2)] == [True, False], "the refused ones took nothing"
+
+@pytest.mark.parametrize("store_down", list(StoreDown))
+async def test_a_meter_that_is_used_up_is_refused_as_that_in_an_outage(
+    store_down: StoreDown, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of = policy(meters=(Charge("reads"),), store_down=store_down)
+    quotas = LeasedQuota(MemoryQuotaLedger(lambda *_: 5), MemoryQuotaPool())
+    bound = bound_to(Quota(quotas, EntitlementDirectory(Source())), of)
+
+    async def admitted() -> None:
+        pending = bound.admit(call(of))
+        if pending is not None:
+            await pending
+
+    for _ in range(5):
+        await admitted()
+    monkeypatch.setattr(MemoryQuotaLedger, "lease", AWAY.lease)
+    monkeypatch.setattr(MemoryQuotaLedger, "answers", AWAY.answers)
+    for _ in range(3):
+        with pytest.raises(ResourceExhausted, match="used up"):
+            await admitted()
+    await quotas.close()
 
 
 async def test_what_was_unlimited_stays_so_while_nobody_can_be_asked() -> None:
     of = policy(meters=(Charge("reads"),))
-    quotas = LeasedQuota(AwayLedger(lambda *_: None))
-    bound = bound_to(Quota(quotas, EntitlementDirectory(Source()), MemoryRateLimiter()), of)
+    quotas = LeasedQuota(AwayLedger())
+    bound = bound_to(Quota(quotas, EntitlementDirectory(Source())), of)
     made = call(of)
     made.entitled = replace(entitlements(reads=0), features={"reads": UNLIMITED})
     pending = bound.admit(made)
@@ -100,7 +157,7 @@ async def test_what_was_unlimited_stays_so_while_nobody_can_be_asked() -> None:
 async def test_operators_and_calls_without_a_tenant_are_not_charged() -> None:
     of = policy(meters=(Charge("reads", 5),), tenant_scope=TenantScope.OPTIONAL)
     quotas = LeasedQuota(MemoryQuotaLedger(lambda *_: 100))
-    bound = bound_to(Quota(quotas, EntitlementDirectory(Source()), MemoryRateLimiter()), of)
+    bound = bound_to(Quota(quotas, EntitlementDirectory(Source())), of)
     for made in (call(of, Caller(CallerKind.OPERATOR, "root")), call(of, tenant=None)):
         assert bound.admit(made) is None
         bound.leave(made)
@@ -141,7 +198,7 @@ def test_a_handler_is_told_which_amounts_can_be_charged() -> None:
 async def test_a_refused_call_leaves_no_work_behind() -> None:
     of = policy(meters=(Charge("reads"),))
     quotas = LeasedQuota(MemoryQuotaLedger(lambda *_: 0))
-    bound = bound_to(Quota(quotas, EntitlementDirectory(Source()), MemoryRateLimiter()), of)
+    bound = bound_to(Quota(quotas, EntitlementDirectory(Source())), of)
     made = call(of)
     made.entitled = entitlements(reads=0)
     pending = bound.admit(made)

@@ -11,7 +11,6 @@ from google.rpc import status_pb2
 
 from tenantmesh.chassis.refusals import limit_reached
 from tenantmesh.interceptors.backends.memory.quotas import MemoryQuotaLedger
-from tenantmesh.interceptors.backends.memory.rate_limiter import MemoryRateLimiter
 from tenantmesh.interceptors.caller import ANONYMOUS, Caller
 from tenantmesh.interceptors.directories.entitlements import EntitlementDirectory
 from tenantmesh.interceptors.errors import MeshError, ResourceExhausted
@@ -82,7 +81,7 @@ async def test_a_stranger_who_meets_an_allowance_learns_when_to_come_back_and_no
     directory = EntitlementDirectory(source)
     await directory.find(ACME.id)
     quotas = LeasedQuota(MemoryQuotaLedger(source.limit))
-    quota = Quota(quotas, directory, MemoryRateLimiter())
+    quota = Quota(quotas, directory)
     chain = compile_chain([quota], of)
     for caller, secret in ((USER, True), (ANONYMOUS, False)):
         made = call(of, caller)
@@ -103,7 +102,7 @@ async def test_a_stranger_who_is_served_does_not_read_what_is_left_of_an_allowan
     await directory.find(ACME.id)
     for caller, shown in ((USER, True), (ANONYMOUS, False)):
         quotas = LeasedQuota(MemoryQuotaLedger(source.limit))
-        chain = compile_chain([Quota(quotas, directory, MemoryRateLimiter())], of)
+        chain = compile_chain([Quota(quotas, directory)], of)
         made = call(of, caller)
         await entered(chain, made)
         assert (bool(list(chain.limits[0](made))), chain.run_short[0](made)) == (shown, shown)
