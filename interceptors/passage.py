@@ -82,9 +82,13 @@ class Recheck:
 class OpenWatch:
     """The state of an endless stream whose end its caller is told: see `streams.until_ended`."""
 
-    __slots__ = ("began", "resting", "share")
+    __slots__ = ("began", "last", "resting", "share", "to_last")
 
-    def __init__(self) -> None:
+    def __init__(self, to_last: Callable[[MeshError], Any]) -> None:
+        self.to_last = to_last
+        """Makes the message that tells a caller over REST of the error that ends the stream."""
+        self.last = False
+        """True once that message is being sent."""
         self.began = monotonic()
         self.share = 1 - secrets.randbelow(100) / 1000
         """The part of the longest time for which this one lasts, so that not all of them end at once."""

@@ -21,9 +21,11 @@ async def until_ended(
 ) -> AsyncGenerator[_M, None]:
     """Yield the messages of an endless stream, and see that its caller learns why it ends.
 
-    The chain ends the stream when its credential is no longer valid, before its connection is closed for its age, and
-    when the server stops. A caller over REST then gets `to_last(error)` as the last message; a caller over gRPC gets
-    the error as the status. For handlers on `grpc.aio`; outside of a call the messages are yielded as they are.
+    The chain ends the stream when its credential is no longer valid, before its connection is closed for its age, when
+    the server stops, and when an allowance that its messages are charged to is used up. `messages` may raise a
+    MeshError. A caller over REST then gets `to_last(error)` as the last message; a caller over gRPC gets the error as
+    the status, and so does one over REST who has had no message yet. For handlers on `grpc.aio`; outside of a call the
+    messages are yielded as they are.
     """
     call = current.get(None)
     async with aclosing(messages):
@@ -31,13 +33,19 @@ async def until_ended(
             async for message in messages:
                 yield message
             return
-        call.watch = watch = OpenWatch()
+        call.watch = watch = OpenWatch(to_last)
         sent = False
         while call.ended_by is None:
             watch.resting = True
             try:
                 message = await anext(messages)
             except StopAsyncIteration:
+                return
+            except MeshError as error:
+                if not sent or TRANSCODED not in call.headers:
+                    raise
+                watch.last = True
+                yield to_last(error)
                 return
             except asyncio.CancelledError:
                 if call.ended_by is None:
