@@ -106,7 +106,13 @@ def make_ports(
 
     Registers the counters of the leases.
     """
-    quotas, limiter = LeasedQuota(ledger, RedisQuotaPool(redis)), LeasedRateLimiter(RedisRateStore(redis))
+    quotas = LeasedQuota(
+        ledger,
+        RedisQuotaPool(redis),
+        reserve_share=settings.mesh.reserve_share,
+        reserve_seconds=settings.mesh.reserve_time.total_seconds(),
+    )
+    limiter = LeasedRateLimiter(RedisRateStore(redis))
     telemetry.counters("tenantmesh_allowance", quotas.stats)
     telemetry.counters("tenantmesh_burst", limiter.stats)
     return ChainPorts(

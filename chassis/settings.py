@@ -11,8 +11,9 @@ from pydantic import AfterValidator, Field, SecretStr
 
 from tenantmesh.interceptors.concurrency import parse_concurrency
 from tenantmesh.interceptors.credentials import API_KEY_PREFIX, parse_identities
+from tenantmesh.interceptors.leases.reserves import RESERVE_SECONDS, RESERVE_SHARE
 from tenantmesh.interceptors.limits import parse_rates
-from tenantmesh.runtime.settings import Duration, Group, Networks, ProcessSettings
+from tenantmesh.runtime.settings import Duration, Group, Networks, ProcessSettings, Ratio
 
 __all__ = ["EventSettings", "MeshSettings", "ServiceSettings", "TokenSettings"]
 
@@ -56,6 +57,8 @@ class MeshSettings(Group):
     trusted_proxies: Networks = ()
     rates: Annotated[str, AfterValidator(_checked_rates)] = ""
     concurrency: Annotated[str, AfterValidator(_checked_concurrency)] = ""
+    reserve_share: Ratio = RESERVE_SHARE
+    reserve_time: Duration = timedelta(seconds=RESERVE_SECONDS)
     tls_ca: Path | None = None
     identities: Annotated[str, AfterValidator(_checked_identities)] = ""
 

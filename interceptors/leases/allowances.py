@@ -16,7 +16,7 @@ from typing import Any
 
 from tenantmesh.interceptors.leases.holding import UNLIMITED, Holding, Return
 from tenantmesh.interceptors.leases.refill import Refill
-from tenantmesh.interceptors.leases.reserves import Reserves
+from tenantmesh.interceptors.leases.reserves import RESERVE_SECONDS, RESERVE_SHARE, Reserves
 from tenantmesh.interceptors.leases.sources import Sources
 from tenantmesh.interceptors.leases.tenant_holdings import ChargeOutcome, Receipt, TenantHoldings, Waiter, combined
 from tenantmesh.interceptors.quotas import Charge, QuotaLedger, QuotaPool, Shortage
@@ -30,8 +30,6 @@ CAPACITY = 20_000
 STEPS = 8
 """Tenants that one eviction looks at."""
 TICK_SECONDS = 0.2
-RESERVE_SECONDS = 60.0
-"""Seconds for which a pool stays that nobody takes from. Tenants that were served within them have a reserve."""
 CLOSING_SECONDS = 5.0
 CONCURRENT_RETURNS = 32
 """Tenants whose units are returned at a time."""
@@ -42,7 +40,8 @@ class LeasedQuota:
 
     capacity: tenants that are cached without units.
     tick: seconds between ticks.
-    reserve: seconds for which the pool of an idle tenant stays, to be served from while the ledger is away.
+    reserve_share: the part of each limit that leases add to the pool, to be served from while the ledger is away.
+    reserve_seconds: how long the pool of an idle tenant stays.
     closing: seconds that `close` gives to refills under way, and again to returns.
     """
 
@@ -54,7 +53,8 @@ class LeasedQuota:
         clock: Callable[[], float] = time.perf_counter,
         capacity: int = CAPACITY,
         tick: float = TICK_SECONDS,
-        reserve: float = RESERVE_SECONDS,
+        reserve_share: float = RESERVE_SHARE,
+        reserve_seconds: float = RESERVE_SECONDS,
         closing: float = CLOSING_SECONDS,
     ) -> None:
         self.clock = clock
@@ -68,8 +68,8 @@ class LeasedQuota:
         self._eviction_queue: deque[int] = deque()
         """The keys of `_tenants`, the next candidate first. An OrderedDict would cost each charge 30 ns."""
         self._lock = threading.Lock()
-        self._refill = Refill(self._sources, self._lock, clock, self._activate, reserve)
-        self._reserves = Reserves(reserve)
+        self._reserves = Reserves(reserve_share, reserve_seconds)
+        self._refill = Refill(self._sources, self._lock, clock, self._activate, self._reserves)
         self._active: dict[Holding, TenantHoldings] = {}
         """Holdings that ticks visit: those that may have units to return."""
         self._loop: asyncio.AbstractEventLoop | None = None

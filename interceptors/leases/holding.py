@@ -25,9 +25,6 @@ SLICE_SHARE = 8
 """A slice is at most one part in so many of what pool and ledger have left, unless a call needs more."""
 DEMAND_SECONDS = 0.5
 """Time constant of the average that measures demand."""
-RESERVE_SHARE = 100
-"""A lease adds one part in so many of the limit for the pool: the reserve, on which all processes serve while the
-ledger is away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +92,10 @@ class Holding:
         """Units to ask of the pool."""
         return max(need, int(self.demand * SLICE_SECONDS))
 
-    def lease_size(self, need: int, *, pooling: bool, reserving: bool) -> int:
-        """Units to ask of the ledger. Fewer without a pool that takes the surplus."""
-        seconds = LEASE_SECONDS if pooling else SLICE_SECONDS
-        reserve = (self.limit or 0) // RESERVE_SHARE if pooling and reserving else 0
-        return max(need, min(int(self.demand * seconds) + reserve, self.left // LEASE_SHARE))
+    def lease_size(self, need: int, reserve: int, *, pooling: bool) -> int:
+        """Units to ask of the ledger. Fewer without a pool that takes the surplus and the reserve."""
+        wanted = int(self.demand * LEASE_SECONDS) + reserve if pooling else int(self.demand * SLICE_SECONDS)
+        return max(need, min(wanted, self.left // LEASE_SHARE))
 
     def share_of_lease(self, need: int, granted: int, left: int) -> int:
         """Units of a lease to hold here. The surplus is for the pool."""

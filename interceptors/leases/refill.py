@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from tenantmesh.interceptors.errors import MeshError
 from tenantmesh.interceptors.leases.holding import Holding, Return
+from tenantmesh.interceptors.leases.reserves import Reserves
 from tenantmesh.interceptors.leases.sources import Sources
 from tenantmesh.interceptors.leases.tenant_holdings import TenantHoldings
 from tenantmesh.interceptors.limits import StoreUnavailable
@@ -55,10 +56,10 @@ class Refill:
         lock: threading.Lock,
         clock: Callable[[], float],
         on_refilled: Callable[[TenantHoldings, Holding], None],
-        reserve_seconds: float,
+        reserves: Reserves,
     ) -> None:
         self._sources = sources
-        self._reserve_seconds = reserve_seconds
+        self._reserves = reserves
         self.minimal = False
         """True to take no more than calls need, since the engine is closed."""
         self._lock = lock
@@ -183,9 +184,8 @@ class Refill:
         return _unmet(shortfalls, slices)
 
     def _lease_size(self, holding: Holding, need: int, now: float, *, pooling: bool) -> int:
-        """Return the units to ask of the ledger. No reserve is made for a period that ends before it would be idle."""
-        reserving = not self.minimal and now + self._reserve_seconds < holding.ends_at
-        return holding.lease_size(need, pooling=pooling, reserving=reserving)
+        reserve = 0 if self.minimal else self._reserves.size(holding, now)
+        return holding.lease_size(need, reserve, pooling=pooling)
 
     def _receive_lease(
         self,

@@ -1,7 +1,8 @@
-"""When to look at pools that nobody takes from any more.
+"""The reserves of tenants: how large they are, and when they go back.
 
-A pool stays for a while after its tenant's last call. It is the reserve on which every process serves the tenant while
-the ledger is away: units that the ledger has given out, so that nothing past the limit is served.
+A lease adds a reserve to the pool, and the pool stays for a while after its tenant's last call. Every process serves
+the tenant from it while the ledger is away. Its units were given out by the ledger, so that nothing past the limit is
+served; and whoever needs units takes from the pool first, so that none lie idle near the limit.
 """
 
 from __future__ import annotations
@@ -15,7 +16,12 @@ from typing import NamedTuple
 from tenantmesh.interceptors.leases.holding import Holding
 from tenantmesh.interceptors.leases.tenant_holdings import TenantHoldings
 
-__all__ = ["DueReserve", "Reserves"]
+__all__ = ["RESERVE_SECONDS", "RESERVE_SHARE", "DueReserve", "Reserves"]
+
+RESERVE_SHARE = 0.01
+"""The part of a limit that is the reserve of all processes together."""
+RESERVE_SECONDS = 60.0
+"""Seconds for which a pool stays that nobody takes from. Tenants that were served within them have a reserve."""
 
 LAST_SECONDS = 2.0
 """Seconds before the end of a period in which its pools are drained, idle or not: units left in one would count as
@@ -33,7 +39,8 @@ class DueReserve(NamedTuple):
 class Reserves:
     """The pools that this process has put units into or taken from, in the order in which it looks at them."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, share: float, seconds: float) -> None:
+        self._share = share
         self._seconds = seconds
         self._queue: list[tuple[float, int, Holding]] = []
         self._tenants: dict[Holding, TenantHoldings] = {}
@@ -44,6 +51,10 @@ class Reserves:
 
     def __len__(self) -> int:
         return len(self._tenants)
+
+    def size(self, holding: Holding, now: float) -> int:
+        """Return the units of the holding's reserve; none for a period that ends before the pool would be idle."""
+        return int((holding.limit or 0) * self._share) if now + self._seconds < holding.ends_at else 0
 
     def add(self, holding: Holding, tenant: TenantHoldings, now: float) -> None:
         """Look at the holding's pool when it may be idle, or its period ends."""

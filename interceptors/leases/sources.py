@@ -40,6 +40,10 @@ class QuotaStats:
     ledger_calls: int = 0
     forfeited: int = 0
     """Units that this process took and lost."""
+    unanswered: int = 0
+    """Leases that the ledger did not answer."""
+    away: int = 0
+    """Times that the ledger was found to answer nobody, or to refuse this process's key."""
 
 
 class Sources:
@@ -148,10 +152,12 @@ class Sources:
         One tenant's question may be late because of that tenant: a locked row, a flood of calls. Only a ledger that
         answers nobody is away.
         """
+        self.stats.unanswered += 1
         if not isinstance(error, StoreAway):
             if await self._probe.result(None):
                 return error
             error = StoreAway(str(error), error.refusal)
+        self.stats.away += 1
         self._ledger_breaker.lose()
         self._away = error
         return error

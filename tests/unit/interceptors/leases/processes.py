@@ -38,7 +38,7 @@ class Mesh:
     async def process(
         self, *, pool: QuotaPool | None = None, ledger: QuotaLedger | None = None, **options: Any
     ) -> LeasedQuota:
-        made = LeasedQuota(ledger or self.ledger, pool or self.pool, **{"reserve": RESERVE, **options})
+        made = LeasedQuota(ledger or self.ledger, pool or self.pool, **{"reserve_seconds": RESERVE, **options})
         await made.start()
         self.processes.append(made)
         return made

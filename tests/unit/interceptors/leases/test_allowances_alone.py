@@ -129,7 +129,7 @@ async def test_a_meter_that_is_used_up_stays_so_while_nobody_answers(mesh: Mesh)
 
 async def test_the_pool_is_a_reserve_of_units_that_were_given_out(mesh: Mesh) -> None:
     ledger = Away(mesh.ledger)
-    processes = [await mesh.process(ledger=ledger, reserve=60) for _ in range(4)]
+    processes = [await mesh.process(ledger=ledger, reserve_seconds=60) for _ in range(4)]
     served = sum([await mesh.charge(process, (Charge("much"),)) for process in processes for _ in range(3)])
     ledger.before = True
     await asyncio.sleep(1)
@@ -153,7 +153,7 @@ async def test_a_reserve_goes_back_when_its_tenant_is_idle(mesh: Mesh) -> None:
 
 
 async def test_a_reserve_is_given_back_at_the_end(mesh: Mesh) -> None:
-    process = await mesh.process(reserve=60)
+    process = await mesh.process(reserve_seconds=60)
     for _ in range(3):
         assert await mesh.charge(process, (Charge("much"),))
     await asyncio.sleep(0.5)
@@ -163,7 +163,7 @@ async def test_a_reserve_is_given_back_at_the_end(mesh: Mesh) -> None:
 
 
 async def test_a_reserve_is_given_back_when_the_entitlements_change(mesh: Mesh) -> None:
-    process = await mesh.process(reserve=60)
+    process = await mesh.process(reserve_seconds=60)
     for _ in range(3):
         assert await mesh.charge(process, (Charge("much"),))
     await asyncio.sleep(0.5)
