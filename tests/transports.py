@@ -70,10 +70,11 @@ def with_token(token: str | None, metadata: Headers) -> Headers:
 
 
 class GrpcTransport:
-    """Native gRPC."""
+    """Native gRPC. Methods between processes are not at the edge: they have a target of their own."""
 
-    def __init__(self, tenant_target: str, auth_target: str) -> None:
+    def __init__(self, tenant_target: str, auth_target: str, *, between_processes: str = "") -> None:
         self._targets = {"tenantmesh.tenant": tenant_target, "tenantmesh.auth": auth_target}
+        self._between_processes = between_processes
         self._channels: dict[str, grpc.aio.Channel] = {}
 
     async def __aenter__(self) -> Self:
@@ -88,6 +89,8 @@ class GrpcTransport:
     def channel(self, method: str) -> grpc.aio.Channel:
         """The channel to the method's service."""
         target = next(target for package, target in self._targets.items() if method.startswith(package))
+        if self._between_processes and not descriptor(method).GetOptions().HasExtension(annotations_pb2.http):
+            target = self._between_processes
         if target not in self._channels:
             self._channels[target] = grpc.aio.insecure_channel(target)
         return self._channels[target]
@@ -141,12 +144,12 @@ def _text(metadata: Any) -> dict[str, str]:
 
 
 class RestTransport:
-    """REST at the edge, the call made from the method's `google.api.http` annotation. What has no REST path is called
-    by gRPC at the edge."""
+    """REST at the edge, the call made from the method's `google.api.http` annotation. A method without a REST path is
+    called by gRPC."""
 
-    def __init__(self, target: str) -> None:
+    def __init__(self, target: str, *, between_processes: str = "") -> None:
         self._target = target
-        self._without_path = GrpcTransport(target, target)
+        self._without_path = GrpcTransport(target, target, between_processes=between_processes)
 
     async def __aenter__(self) -> Self:
         return self

@@ -9,7 +9,7 @@ import grpc
 import grpc.aio
 import pytest
 
-from tenantmesh.deploy.envoy import DownstreamTls, EdgeSettings, UpstreamTls, validate, write
+from tenantmesh.deploy.envoy import DownstreamTls, EdgeLimits, EdgeSettings, UpstreamTls, validate, write
 from tenantmesh.tenant.v1 import tenant_service_pb2, tenant_service_pb2_grpc
 from tests.authority import Authority, Identity
 from tests.edge.conftest import require_envoy, serving
@@ -25,6 +25,7 @@ def settings_of(authority: Authority, expected: str, tenant_port: int, auth_port
     return EdgeSettings(
         port=free_port(),
         admin_port=None,
+        limits=EdgeLimits(address_groups=1),
         tenant=(f"127.0.0.1:{tenant_port}",),
         auth=(f"127.0.0.1:{auth_port}",),
         downstream_tls=DownstreamTls(certificate=edge.certificate, key=edge.key, client_ca=authority.certificate),
