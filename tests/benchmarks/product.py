@@ -28,6 +28,7 @@ from tenantmesh.runtime.redis_client import connect
 from tenantmesh.runtime.settings import RedisSettings
 from tenantmesh.tenant.v1 import entitlement_service_pb2, quota_service_pb2, tenant_service_pb2
 from tests.benchmarks.load import LAST_CORE, Endpoint, Headers, Load, Target, framed, pin
+from tests.fixtures.stack import MANY_CALLS
 
 SERVICES = "/tenantmesh.tenant.v1"
 TOKEN_AGE = 200.0
@@ -173,7 +174,7 @@ def product() -> Iterator[list[Target]]:
     """The targets, verified by the calls that prepared them."""
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as environment:
         environment.setenv("TENANTMESH_MESH_RATES", "credential=1000/1000")
-        with Stack(Path(folder) / "state", ports=any_ports(), temporary=True) as stack:
+        with Stack(Path(folder) / "state", ports=any_ports(), temporary=True, edge_limits=MANY_CALLS) as stack:
             # The service on its core, as every variant; the database, in production elsewhere, beside the load.
             record = json.loads((stack.places.state / "run.json").read_text())
             for child in record["children"]:
