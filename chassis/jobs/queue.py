@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractContextManager
 from datetime import timedelta
 from functools import partial
 from typing import Protocol
@@ -22,12 +23,13 @@ from pgqueuer.domain.types import Channel
 
 from tenantmesh.chassis.jobs.settings import JobSettings
 from tenantmesh.interceptors.errors import Unavailable
+from tenantmesh.interceptors.records import TraceContext
 from tenantmesh.interceptors.tasks import cancel, wait_for_event
 from tenantmesh.runtime.database import DatabaseUnavailable, TransactionConflict
 from tenantmesh.runtime.database.lifetimes import lifetime
 from tenantmesh.runtime.database.pool import RawConnection
 
-__all__ = ["SETTINGS", "JobHandler", "JobQueue"]
+__all__ = ["SETTINGS", "JobHandler", "JobQueue", "JobTracer"]
 
 # Every field is set: the library reads missing ones from environment variables such as CHANNEL or TRIGGER.
 SETTINGS = DBSettings(
@@ -66,13 +68,28 @@ class JobHandler(Protocol):
         earlier call still runs. Any error means that the job is tried again later."""
         ...
 
+    async def cause(self, subject: str) -> TraceContext | None:
+        """Must return the trace of the call that asked for the job, or None. Asked only where traces are exported."""
+        ...
+
     async def give_up(self, subject: str) -> None:
         """Must move the subject to a final state: the job has failed too often and is dropped."""
         ...
 
 
+class JobTracer(Protocol):
+    """Makes the spans of jobs. Adapter: `runtime.telemetry.spans.JobSpans`."""
+
+    def around(self, kind: str, cause: TraceContext | None) -> AbstractContextManager[None]:
+        """Must make a span of the block, a child of the cause."""
+        ...
+
+
 class JobQueue:
-    """Takes jobs between `start` and `stop`, then finishes the running ones. `close` cancels them."""
+    """Takes jobs between `start` and `stop`, then finishes the running ones. `close` cancels them.
+
+    age: how long its connection serves. tracer: returns the tracer of jobs, or None where no traces are exported.
+    """
 
     def __init__(
         self,
@@ -80,8 +97,10 @@ class JobQueue:
         handlers: Mapping[str, JobHandler],
         settings: JobSettings,
         age: timedelta,
+        tracer: Callable[[], JobTracer | None] = lambda: None,
     ) -> None:
         self._age = age
+        self._tracer = tracer
         self._connect = connect
         self._handlers = handlers
         self._settings = settings
@@ -183,7 +202,7 @@ class JobQueue:
         subject = (job.payload or b"").decode(errors="replace")
         self.running += 1
         try:
-            await handler.work(subject)
+            await self._attempt(handler, job.entrypoint, subject)
             self.outcomes[job.entrypoint, "done"] += 1
         except asyncio.CancelledError:
             raise RetryRequested from None  # else the library marks the job itself as cancelled
@@ -191,6 +210,15 @@ class JobQueue:
             await self._retry_or_give_up(error, handler, job, subject)
         finally:
             self.running -= 1
+
+    async def _attempt(self, handler: JobHandler, kind: str, subject: str) -> None:
+        """Do the job, in a span of the trace of the call that asked for it."""
+        tracer = self._tracer()
+        if tracer is None:
+            await handler.work(subject)
+            return
+        with tracer.around(kind, await handler.cause(subject)):
+            await handler.work(subject)
 
     async def _retry_or_give_up(self, error: Exception, handler: JobHandler, job: Job, subject: str) -> None:
         known = {"job": job.entrypoint, "subject": subject, "attempt": job.attempts + 1}

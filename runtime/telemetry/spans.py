@@ -1,4 +1,4 @@
-"""Spans of calls and of transactions, by OpenTelemetry's semantic conventions for RPC and databases.
+"""Spans of calls, of transactions and of jobs, by OpenTelemetry's semantic conventions for RPC and databases.
 
 Our own attributes are in the namespace `tenantmesh.`. W3C Trace Context connects them.
 """
@@ -10,11 +10,11 @@ from contextlib import contextmanager
 from typing import Any, TypeAlias
 
 import grpc
-from opentelemetry.context import Context, attach
+from opentelemetry.context import Context, attach, detach
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer, get_current_span, set_span_in_context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-__all__ = ["CallSpans", "TransactionSpans"]
+__all__ = ["CallSpans", "JobSpans", "TransactionSpans"]
 
 _TraceContext: TypeAlias = tuple[str, str]  # traceparent and tracestate
 
@@ -101,6 +101,29 @@ class TransactionSpans:
             self.finish(span, error)
             raise
         self.finish(span, None)
+
+
+class JobSpans:
+    """Makes the spans of attempts at jobs: CONSUMER spans, children of the calls that asked for the jobs."""
+
+    def __init__(self, tracer: Tracer) -> None:
+        self._tracer = tracer
+
+    @contextmanager
+    def around(self, kind: str, cause: _TraceContext | None) -> Iterator[None]:
+        """Make a span of the block, which is current in it."""
+        above = _context_of(cause)
+        span = self._tracer.start_span(f"{kind} process", above, SpanKind.CONSUMER, {"tenantmesh.job": kind})
+        token = attach(set_span_in_context(span, above))
+        try:
+            yield
+        except BaseException as error:
+            span.set_attribute("error.type", type(error).__qualname__)
+            span.set_status(Status(StatusCode.ERROR))
+            raise
+        finally:
+            detach(token)
+            span.end()
 
 
 def _context_of(trace: _TraceContext | None) -> Context:

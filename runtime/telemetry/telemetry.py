@@ -17,7 +17,7 @@ from tenantmesh.runtime.telemetry.metrics import CallableCollector, CallMetrics,
 if TYPE_CHECKING:
     from opentelemetry.trace import Tracer
 
-    from tenantmesh.runtime.telemetry.spans import TransactionSpans
+    from tenantmesh.runtime.telemetry.spans import JobSpans, TransactionSpans
     from tenantmesh.runtime.telemetry.traces import Traces
 
 __all__ = ["Telemetry", "setup"]
@@ -54,6 +54,13 @@ class Telemetry:
             return None
         spans = importlib.import_module("tenantmesh.runtime.telemetry.spans")
         made: TransactionSpans = spans.TransactionSpans(self._traces.tracer, cause)
+        return made
+
+    def jobs(self) -> JobSpans | None:
+        """Return the tracer of jobs, or None as above."""
+        if self._traces is None:
+            return None
+        made: JobSpans = importlib.import_module("tenantmesh.runtime.telemetry.spans").JobSpans(self._traces.tracer)
         return made
 
     def collector(self, collect: Callable[[], Iterable[Metric]]) -> None:

@@ -10,6 +10,7 @@ from enum import Enum
 from typing import Any
 
 from tenantmesh.interceptors.errors import MeshError
+from tenantmesh.interceptors.records import TraceContext
 from tenantmesh.interceptors.tenants import TenantId
 
 __all__ = ["CANCELLED", "FAILED_BY_US", "Failure", "Operation", "OperationState", "operation_name", "parse_name"]
@@ -69,6 +70,7 @@ class Operation:
     result: the result of a successful operation. Of a dry run, the result it would have.
     actor, cancelled_by: the credentials that started and cancelled it; empty where none did.
     effective_time: when it is to begin.
+    cause: the trace of the call that asked for it; None without one.
     """
 
     tenant_id: TenantId
@@ -84,6 +86,7 @@ class Operation:
     error: Failure | None = None
     result: Mapping[str, Any] | None = None
     cancelled_by: str = ""
+    cause: TraceContext | None = None
 
     @property
     def name(self) -> str:

@@ -33,7 +33,11 @@ __all__ = [
 OPERATIONS_CHANNEL = "operations"
 """Notified with the operation's id by every transaction that ends one."""
 
-_RESULT, _CANCELLED_BY = "result", "cancelled_by"  # in the column `progress`, beside the type's own keys
+_RESULT, _CANCELLED_BY, _CAUSE = (
+    "result",
+    "cancelled_by",
+    "cause",
+)  # in the column `progress`, beside the type's own keys
 _of_tenant: ColumnElement[bool] = operations.c.tenant_id == bindparam("tenant_id", type_=operations.c.tenant_id.type)
 _this = (_of_tenant, operations.c.operation_id == bindparam("operation_id", type_=operations.c.operation_id.type))
 _of_type = operations.c.type == bindparam("type", type_=operations.c.type.type)
@@ -93,6 +97,7 @@ _END = compiled(
 def _operation_of(row: Record) -> Operation:
     progress = json.loads(row["progress"])
     result, cancelled_by = progress.pop(_RESULT, None), progress.pop(_CANCELLED_BY, "")
+    cause = progress.pop(_CAUSE, None)
     return Operation(
         tenant_id=TenantId(row["tenant_id"]),
         id=row["operation_id"],
@@ -107,6 +112,7 @@ def _operation_of(row: Record) -> Operation:
         error=None if row["error"] is None else Failure(**json.loads(row["error"])),
         result=result,
         cancelled_by=cancelled_by,
+        cause=cause and (cause[0], cause[1]),
     )
 
 
@@ -116,6 +122,8 @@ def _progress_of(operation: Operation) -> dict[str, Any]:
         progress[_RESULT] = operation.result
     if operation.cancelled_by:
         progress[_CANCELLED_BY] = operation.cancelled_by
+    if operation.cause is not None:
+        progress[_CAUSE] = operation.cause
     return progress
 
 

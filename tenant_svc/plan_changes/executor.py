@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from tenantmesh.chassis.doors import Doors
 from tenantmesh.interceptors.errors import MeshError
+from tenantmesh.interceptors.records import TraceContext
 from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.runtime.database import Connection
 from tenantmesh.tenant_svc.entitlements.entitlement import OverLimitPolicy, TenantEntitlements
@@ -51,6 +52,12 @@ class PlanChangeExecutor:
             if operation is None or operation.done:
                 return operation
         return operation
+
+    async def cause(self, tenant_id: TenantId, operation_id: uuid.UUID) -> TraceContext | None:
+        """Return the trace of the call that asked for the operation."""
+        async with self._doors.tenant(tenant_id, read_only=True) as connection:
+            operation = await repository.get(connection, tenant_id, operation_id)
+        return None if operation is None else operation.cause
 
     async def begin(self, tenant_id: TenantId, operation_id: uuid.UUID) -> Operation | None:
         """Store that the check has begun."""

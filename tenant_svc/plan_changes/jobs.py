@@ -5,6 +5,7 @@ from __future__ import annotations
 import structlog
 
 from tenantmesh.chassis.jobs.queue import JobHandler
+from tenantmesh.interceptors.records import TraceContext
 from tenantmesh.tenant_svc.operations.operation import Operation, parse_name
 from tenantmesh.tenant_svc.plan_changes.executor import PlanChangeExecutor
 
@@ -18,6 +19,13 @@ class PlanChangeJobs(JobHandler):
 
     def __init__(self, executor: PlanChangeExecutor) -> None:
         self._executor = executor
+
+    async def cause(self, subject: str) -> TraceContext | None:
+        """Return the trace of the call that asked for the operation. Raises Unavailable."""
+        try:
+            return await self._executor.cause(*parse_name(subject))
+        except ValueError:  # `work` reports it
+            return None
 
     async def work(self, subject: str) -> None:
         """Carry the operation on to its end. Raises Unavailable."""

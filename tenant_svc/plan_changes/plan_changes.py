@@ -11,6 +11,7 @@ from datetime import datetime
 from tenantmesh.chassis.doors import Doors
 from tenantmesh.chassis.jobs.enqueue import enqueue
 from tenantmesh.chassis.requests import RequestKey, stale
+from tenantmesh.interceptors import trace_context
 from tenantmesh.interceptors.entitlements import FeatureType
 from tenantmesh.interceptors.errors import AlreadyExists
 from tenantmesh.interceptors.limits import StoreUnavailable
@@ -112,6 +113,7 @@ class PlanChanges:
             if made is not None:
                 return made
             operation, _, _ = await self._draft(connection, tenant_id, request)
+            operation = replace(operation, cause=trace_context())
             await repository.create(connection, operation, request.key, request.change.digest)
             await enqueue(connection, PLAN_CHANGE_JOB, operation.name, operation.effective_time)
         return operation

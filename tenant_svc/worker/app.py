@@ -60,7 +60,7 @@ class WorkerApp:
         )
         built = capabilities(resources)
         age = settings.database.max_connection_age
-        self.queue = JobQueue(self._connect_queue, jobs_of(built), settings.worker, age)
+        self.queue = JobQueue(self._connect_queue, jobs_of(built), settings.worker, age, telemetry.jobs)
         telemetry.collector(self._metrics)
         telemetry.collector(self._database.metrics)
         life = Lifecycle(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 import uuid
 from collections.abc import Iterator
@@ -21,8 +22,8 @@ SLUG = f"traced-{uuid.uuid4().hex[:8]}"
 
 @pytest.fixture(scope="module")
 def spans(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Sent]]:
-    """The spans of a stack in which two calls were made with a new key: one with a trace of its caller's, one
-    without."""
+    """The spans of a stack in which calls were made with a new key: one with a trace of its caller's, others without,
+    one of which asked for a job."""
     with collecting() as collector, pytest.MonkeyPatch.context() as environment:
         environment.setenv("TENANTMESH_SERVER_DRAIN_WAIT", "0")
         for name, value in {"OTLP_ENDPOINT": collector.target, "OTLP_INSECURE": "true", "TRACE_RATIO": "1"}.items():
@@ -36,14 +37,24 @@ def spans(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Sent]]:
             assert rest.send("GET", "/api/v1/tenants", [*headers, *known])[0] == 200
             body = f'{{"slug": "{SLUG}"}}'.encode()
             assert rest.send("POST", "/api/v1/tenants/create", headers, body)[0] == 200
+            change_plan(rest, headers)
             wait_for_the_edge(collector)
         yield collector.spans
+
+
+def change_plan(rest: RestTransport, headers: list[tuple[str, str]]) -> None:
+    """Has the worker change the tenant's plan, and waits until it has."""
+    status, _, answer = rest.send("POST", f"/api/v1/tenants/{SLUG}/migrate", headers, b'{"planId": "premium"}')
+    assert status == 200, answer
+    name = json.loads(answer)["name"]
+    status, _, answer = rest.send("GET", f"/api/v1/{name}:wait?timeout=30s", headers)
+    assert json.loads(answer)["done"], answer
 
 
 def wait_for_the_edge(collector: Collector) -> None:
     """The edge sends its spans every second, and none when it is stopped."""
     ends = time.monotonic() + 10
-    while sum(span.service == "edge" and span.kind == "SERVER" for span in collector.spans) < 2:
+    while sum(span.service == "edge" and span.kind == "SERVER" for span in collector.spans) < 4:
         assert time.monotonic() < ends, "the edge has sent no spans"
         time.sleep(0.05)
 
@@ -85,6 +96,18 @@ def test_the_edge_begins_the_trace_of_a_call_without_one(spans: list[Sent]) -> N
     assert root.service == "edge"
     assert created.attributes["rpc.grpc.status_code"] == 0
     assert created.attributes["tenantmesh.caller"] == "OPERATOR"
+
+
+def test_a_job_is_part_of_the_trace_of_the_call_that_asked_for_it(spans: list[Sent]) -> None:
+    known = by_id(spans)
+    (job,) = [span for span in spans if span.service == "tenant_worker"]
+    path = path_of(job, known)
+    assert path[0].startswith("edge SERVER")
+    assert path[-2:] == [
+        "tenant_svc SERVER MigrateTenantPlan",
+        "tenant_worker CONSUMER migrate_tenant_plan process",
+    ]
+    assert (job.attributes["tenantmesh.job"], job.failed) == ("migrate_tenant_plan", False)
 
 
 def test_client_and_server_spans_join_across_services(spans: list[Sent]) -> None:

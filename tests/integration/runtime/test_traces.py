@@ -106,6 +106,17 @@ def test_a_transaction_is_a_child_of_its_cause_and_polls_have_no_span(
     assert sent.attributes["db.system.name"] == "postgresql"
 
 
+def test_an_attempt_at_a_job_that_fails_marks_its_span(telemetry: Telemetry, collector: Collector) -> None:
+    jobs = telemetry.jobs()
+    assert jobs is not None
+    with pytest.raises(ValueError, match="no"), jobs.around("tidy", (TRACEPARENT, "")):
+        raise ValueError("no")
+    telemetry.close()
+    (sent,) = collector.spans
+    assert (sent.name, sent.kind, sent.trace, sent.parent) == ("tidy process", "CONSUMER", TRACE, PARENT)
+    assert (sent.failed, sent.attributes["error.type"]) == (True, "ValueError")
+
+
 def test_a_collector_that_is_away_delays_the_end_of_a_process_by_two_seconds_at_most() -> None:
     settings = TelemetrySettings(otlp_endpoint=f"127.0.0.1:{free_port()}", otlp_insecure=True, trace_ratio=1)
     telemetry = Telemetry(settings, "notes")
