@@ -34,7 +34,7 @@ async def until_ended(
                 yield message
             return
         call.watch = watch = OpenWatch(to_last)
-        sent = False
+        sent, failed = False, None
         while call.ended_by is None:
             watch.resting = True
             try:
@@ -42,11 +42,8 @@ async def until_ended(
             except StopAsyncIteration:
                 return
             except MeshError as error:
-                if not sent or TRANSCODED not in call.headers:
-                    raise
-                watch.last = True
-                yield to_last(error)
-                return
+                failed = error
+                break
             except asyncio.CancelledError:
                 if call.ended_by is None:
                     raise
@@ -55,9 +52,11 @@ async def until_ended(
                 watch.resting = False
             yield message
             sent = True
+        why = failed or _end_of(call)
         if not sent or TRANSCODED not in call.headers:
-            raise _end_of(call)
-        yield to_last(_end_of(call))
+            raise why
+        watch.last = True
+        yield to_last(why)
 
 
 def _end_of(call: Passage) -> MeshError:

@@ -160,13 +160,9 @@ class LeasedQuota:
         for tenant in filter(None, tenants):
             with self._lock:
                 tenant.invalidate()
-                pooling = [
-                    holding
-                    for holding in tenant.holdings.values()
-                    if holding in self._active or holding in self._reserves
-                ]
+                pooling = [each for each in tenant.holdings.values() if each in self._active or each in self._reserves]
             if pooling or tenant.returns:
-                self._spawn(self._give_back(tenant, [holding.meter for holding in pooling]))
+                self._spawn(self._give_back(tenant, [each.meter for each in pooling]))
 
     async def start(self) -> None:
         """Bind the engine to the running loop."""
@@ -253,15 +249,11 @@ class LeasedQuota:
             self._ticker = asyncio.get_running_loop().create_task(self._run_ticks(), name="tenantmesh-quota")
             # A refund in another thread may come just when the last tick has ended.
             self._ticker.add_done_callback(
-                lambda _: self._ensure_ticking() if self._busy and not self._closed else None
+                lambda _: self._ensure_ticking() if self._active and not self._closed else None
             )
 
-    @property
-    def _busy(self) -> bool:
-        return bool(self._active or self._reserves)
-
     async def _run_ticks(self) -> None:
-        while self._busy and not self._closed:
+        while (self._active or self._reserves) and not self._closed:
             self._between_ticks = True
             await asyncio.sleep(self._tick_seconds)
             self._between_ticks = False

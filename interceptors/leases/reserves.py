@@ -2,7 +2,7 @@
 
 A lease adds a reserve to the pool, and the pool stays for a while after its tenant's last call. Every process serves
 the tenant from it while the ledger is away. Its units were given out by the ledger, so that nothing past the limit is
-served; and whoever needs units takes from the pool first, so that none lie idle near the limit.
+served; and calls take from the pool before the ledger, so that none lie idle near the limit.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import NamedTuple
 from tenantmesh.interceptors.leases.holding import Holding
 from tenantmesh.interceptors.leases.tenant_holdings import TenantHoldings
 
-__all__ = ["RESERVE_SECONDS", "RESERVE_SHARE", "DueReserve", "Reserves"]
+__all__ = ["RESERVE_SECONDS", "RESERVE_SHARE", "Reserves"]
 
 RESERVE_SHARE = 0.01
 """The part of a limit that is the reserve of all processes together."""

@@ -55,7 +55,7 @@ class Sources:
         self._pool_breaker = KeyedBreaker[TenantId](clock)
         self._ledger_breaker = KeyedBreaker[TenantId](clock)
         self._away: StoreAway | None = None
-        """What showed last that the ledger answers nobody."""
+        """The last evidence that the ledger answers nobody."""
         self._probe = SingleFlight[None, bool](lambda _: ledger.answers())
         self.stats = QuotaStats()
 

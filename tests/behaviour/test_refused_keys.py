@@ -12,6 +12,8 @@ from tenantmesh.deploy.stack import keys
 from tenantmesh.interceptors import mesh as library
 from tenantmesh.interceptors.backends.grpc import answers
 from tenantmesh.interceptors.errors import Unavailable
+from tenantmesh.interceptors.limits import StoreAway
+from tenantmesh.interceptors.quotas import Ask
 from tenantmesh.interceptors.tenants import parse_tenant_id
 from tests.fixtures.mesh import Mesh, World
 
@@ -56,8 +58,13 @@ async def test_a_weak_key_is_told_by_the_permission_that_it_lacks(
     with pytest.raises(Unavailable) as caught:
         await connected.entitlement_source.find(tenant_id)
     assert caught.value.reason == "MESH_KEY_REFUSED"
+    with pytest.raises(StoreAway) as away:
+        await connected.quota_ledger.lease(tenant_id, [Ask("api_requests", 1, 1)])
+    assert away.value.refusal is not None
+    assert away.value.refusal.reason == "MESH_KEY_REFUSED"
+    assert await connected.quota_ledger.answers(), "it is there"
     with pytest.raises(Unavailable):
         async for _ in connected.tenant_source.watch(None):
             pass
-    for permission in ("entitlements.read", "tenants.watch"):
+    for permission in ("entitlements.read", "tenants.watch", "quota.lease"):
         assert f"lacks the permission {permission}" in caplog.text

@@ -10,7 +10,7 @@ from google.rpc import error_details_pb2, status_pb2
 
 from tenantmesh.interceptors.errors import MeshError, OutOfRange, Unavailable
 
-__all__ = ["TIMEOUT", "key_refused", "log_refused_key", "no_answer", "reason_of", "unreachable", "watch_failure"]
+__all__ = ["TIMEOUT", "key_refused", "no_answer", "reason_of", "unreachable", "watch_failure"]
 
 _log = logging.getLogger("tenantmesh.mesh")
 
@@ -47,7 +47,7 @@ def no_answer(error: grpc.aio.AioRpcError, service: str, otherwise: Unavailable)
 
 def key_refused(error: grpc.aio.AioRpcError, service: str) -> Unavailable | None:
     """Return the error for a service that refuses our own key, and log it; None for another error."""
-    if not log_refused_key(error, service):
+    if not _log_refused_key(error, service):
         return None
     return Unavailable(
         _KEY_REFUSED,
@@ -57,7 +57,7 @@ def key_refused(error: grpc.aio.AioRpcError, service: str) -> Unavailable | None
     )
 
 
-def log_refused_key(error: grpc.aio.AioRpcError, service: str) -> bool:
+def _log_refused_key(error: grpc.aio.AioRpcError, service: str) -> bool:
     """Return whether the service refuses our own key. Log it then, at most once a minute with the same words."""
     code, reason = error.code(), reason_of(error)
     denied = code is grpc.StatusCode.PERMISSION_DENIED and reason in _OF_THE_KEY

@@ -118,7 +118,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Retry.
     """
     ERROR_REASON_QUOTA_UNAVAILABLE: _ErrorReason.ValueType  # 45
-    """ERROR_REASON_QUOTA_UNAVAILABLE: neither the store nor the ledger of allowances can be reached. Retry."""
+    """ERROR_REASON_QUOTA_UNAVAILABLE: the units leased before are used up, and the ledger of allowances did not answer, at
+    all or about this tenant. Retry.
+    """
     ERROR_REASON_ANSWER_TOO_LARGE: _ErrorReason.ValueType  # 50
     """ERROR_REASON_ANSWER_TOO_LARGE: the answer is larger than one message may be; metadata `bytes` and `limit` say by how
     much. Ask for less at once, such as a smaller page. Waiting does not help.
@@ -222,7 +224,9 @@ ERROR_REASON_ENTITLEMENTS_UNAVAILABLE: ErrorReason.ValueType  # 44
 Retry.
 """
 ERROR_REASON_QUOTA_UNAVAILABLE: ErrorReason.ValueType  # 45
-"""ERROR_REASON_QUOTA_UNAVAILABLE: neither the store nor the ledger of allowances can be reached. Retry."""
+"""ERROR_REASON_QUOTA_UNAVAILABLE: the units leased before are used up, and the ledger of allowances did not answer, at
+all or about this tenant. Retry.
+"""
 ERROR_REASON_ANSWER_TOO_LARGE: ErrorReason.ValueType  # 50
 """ERROR_REASON_ANSWER_TOO_LARGE: the answer is larger than one message may be; metadata `bytes` and `limit` say by how
 much. Ask for less at once, such as a smaller page. Waiting does not help.

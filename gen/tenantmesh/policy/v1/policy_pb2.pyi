@@ -125,9 +125,11 @@ class _StoreDownEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_StoreDown.V
     STORE_DOWN_DENY: _StoreDown.ValueType  # 1
     """STORE_DOWN_DENY refuses with UNAVAILABLE. Use it for credentials and money."""
     STORE_DOWN_LOCAL: _StoreDown.ValueType  # 2
-    """STORE_DOWN_LOCAL counts in this process with a conservative share and marks the answer degraded."""
+    """STORE_DOWN_LOCAL counts bursts in this process, with a conservative share of the rate, and marks the answer degraded.
+    Allowances are served from units that were leased before, and then refused as with DENY.
+    """
     STORE_DOWN_ALLOW: _StoreDown.ValueType  # 3
-    """STORE_DOWN_ALLOW admits the call uncounted. Use it for health and key sets."""
+    """STORE_DOWN_ALLOW admits the call uncounted while the store answers nobody. Use it for health and key sets."""
 
 class StoreDown(_StoreDown, metaclass=_StoreDownEnumTypeWrapper):
     """StoreDown says what a limiter does when its store can't be reached."""
@@ -137,9 +139,11 @@ STORE_DOWN_UNSPECIFIED: StoreDown.ValueType  # 0
 STORE_DOWN_DENY: StoreDown.ValueType  # 1
 """STORE_DOWN_DENY refuses with UNAVAILABLE. Use it for credentials and money."""
 STORE_DOWN_LOCAL: StoreDown.ValueType  # 2
-"""STORE_DOWN_LOCAL counts in this process with a conservative share and marks the answer degraded."""
+"""STORE_DOWN_LOCAL counts bursts in this process, with a conservative share of the rate, and marks the answer degraded.
+Allowances are served from units that were leased before, and then refused as with DENY.
+"""
 STORE_DOWN_ALLOW: StoreDown.ValueType  # 3
-"""STORE_DOWN_ALLOW admits the call uncounted. Use it for health and key sets."""
+"""STORE_DOWN_ALLOW admits the call uncounted while the store answers nobody. Use it for health and key sets."""
 Global___StoreDown: _TypeAlias = StoreDown  # noqa: Y015
 
 class _AuditClass:

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from tenantmesh.interceptors.errors import NotFound
-from tenantmesh.interceptors.leases import allowances
 from tenantmesh.interceptors.leases.breaker import CAPACITY, KeyedBreaker
 from tenantmesh.interceptors.limits import StoreUnavailable
 
@@ -66,8 +65,8 @@ async def test_the_memory_of_failures_is_bounded_and_keeps_the_newest() -> None:
     assert [breaker.closed(key) for key in "abcd"] == [False, True, False, False]
 
 
-async def test_as_many_failures_are_remembered_as_tenants_are_cached() -> None:
+async def test_without_another_bound_twenty_thousand_failures_are_remembered() -> None:
     breaker = KeyedBreaker[int](Clock())
     for key in range(CAPACITY + 100):
         breaker.failed(key)
-    assert breaker.remembered == CAPACITY == allowances.CAPACITY
+    assert breaker.remembered == CAPACITY == 20_000

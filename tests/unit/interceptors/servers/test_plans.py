@@ -15,6 +15,8 @@ from notes.v1 import notes_service_pb2 as pb
 
 from tenantmesh.interceptors import CallerKind, Rate, StoreUnavailable
 from tenantmesh.interceptors.entitlements import Feature, FeatureType
+from tenantmesh.interceptors.errors import Unavailable
+from tenantmesh.interceptors.limits import StoreAway
 from tenantmesh.interceptors.tenants import TenantRecord
 from tests.transports import rich_status
 from tests.unit.interceptors.conftest import Running
@@ -371,6 +373,24 @@ async def no_answer(*_: Any) -> Any:
 
 async def nobody() -> bool:
     return False
+
+
+async def test_a_service_whose_key_is_refused_says_so_where_it_refuses(
+    generous: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    acme = entitled(generous, "summaries", requests=1000, words=None, notes=1000)
+    cause = Unavailable("MESH_KEY_REFUSED", "tenant_svc refuses the key.", metadata={"service": "tenant_svc"})
+
+    async def refused(*_: Any) -> Any:
+        raise StoreAway("refused", cause)
+
+    monkeypatch.setattr(generous.mesh.ledger, "lease", refused)
+    stub = stub_of(generous, acme)
+    for call in (stub.AddNote(pb.AddNoteRequest()), stub.SummarizeNotes(summary(acme, "a"))):
+        error = await failed(call)
+        assert reason(error) == ("UNAVAILABLE", "MESH_KEY_REFUSED")
+        assert dict(told(error, error_details_pb2.ErrorInfo()).metadata) == {"service": "tenant_svc"}
+    assert await received(stub.UploadNotes(notes("a"))) == (1, None), "ALLOW"
 
 
 async def test_without_the_ledger_each_method_does_what_its_policy_says(
