@@ -3,7 +3,7 @@
     ledger      PostgreSQL: what is left of each allowance. It never gives more than plan and grants allow
      │  ▲
      │  return  units that nobody charged
-    lease       about a second of demand
+    lease       about a second of demand, and a reserve
      ▼  │
     pool        Redis or Valkey: units that are leased and that no process has taken
      │  ▲
@@ -28,8 +28,11 @@ units can be lost, and none is given twice. `docs/decisions/0018` says why, and 
   one tenant's state: its holdings, its waiting calls, and the units to return.
 * *tick*: five times a second `allowances` measures demand, returns what a holding has too much, and *drains* idle pools
   to the ledger. It also *evicts* tenants without units when it caches too many.
+* *reserve* (`reserves`): units in the pool to serve from while the ledger is away. Nothing is served beyond them:
+  `docs/decisions/0045`.
 * *generation*: a change of a tenant's entitlements begins a new one. Units of an older one go back to the ledger.
-* *breaker* (`breaker`): keeps `sources`, which asks pool and ledger, from waiting for a store that did not answer.
+* *breaker* (`breaker`): keeps `sources`, which asks pool and ledger, from waiting for a store that did not answer. A
+  question without an answer concerns its tenant; the ledger is *away* when it answers nobody.
 
 `rates` leases burst limits in the same way, from a RateStore that stays exact: `docs/decisions/0019`.
 """
