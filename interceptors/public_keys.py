@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from tenantmesh.interceptors import base64url
 
-__all__ = ["AT_MOST", "BadKey", "PublishedKey", "check_point", "readable_keys"]
+__all__ = ["AT_MOST", "BadKey", "check_point", "readable_keys"]
 
 _FITTING: Mapping[str, tuple[str, ...]] = {
     "kty": ("OKP",),
@@ -22,7 +22,7 @@ _FITTING: Mapping[str, tuple[str, ...]] = {
     "alg": ("EdDSA", ""),
     "use": ("sig", ""),
 }
-"""What the members of a key may say. `alg` and `use` may be absent (RFC 7517)."""
+"""The values that members of a key may have. `alg` and `use` may be absent (RFC 7517)."""
 AT_MOST = 100
 """The most keys of a set that are read. Ours has two or three."""
 _SIZE = 32

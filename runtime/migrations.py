@@ -28,6 +28,7 @@ from tenantmesh.runtime import locks
 from tenantmesh.runtime.database import DatabaseUnavailable, InternalDatabaseError, connect, translated
 
 __all__ = [
+    "VERSION_POLICY",
     "VERSION_TABLE",
     "MigrationRefused",
     "Revisions",
@@ -39,8 +40,11 @@ __all__ = [
 ]
 
 VERSION_TABLE = "alembic_version"
+VERSION_POLICY = "version_read"
+"""The policy on that table: the service's role reads it. Its owner is bound by none, so that migrations can write."""
 
 _DDL_LOCK_TIMEOUT = "5s"  # a migration that waits for a lock makes every later query wait behind it
+_IS_ENABLED = text("SELECT relrowsecurity FROM pg_catalog.pg_class WHERE oid = to_regclass(:versions)")
 _ENVIRONMENT = "tenantmesh.runtime.migration_environment"
 
 
@@ -152,8 +156,16 @@ def _upgrade(connection: Connection, package: str, schema: str) -> Revisions:
     config = _config(package)
     config.attributes["options"] = {"connection": connection, **_options(schema)}
     command.upgrade(config, "head")
-    connection.execute(text(f"GRANT SELECT ON {schema}.{VERSION_TABLE} TO {schema}_app"))
+    _let_the_service_read(connection, f"{schema}.{VERSION_TABLE}", f"{schema}_app")
     return Revisions(before, head(package))
+
+
+def _let_the_service_read(connection: Connection, versions: str, app: str) -> None:
+    """Grant the table of versions to the service, under row-level security as every table. Changes nothing again."""
+    connection.execute(text(f"GRANT SELECT ON {versions} TO {app}"))
+    if not connection.scalar(_IS_ENABLED, {"versions": versions}):
+        connection.execute(text(f"ALTER TABLE {versions} ENABLE ROW LEVEL SECURITY"))
+        connection.execute(text(f"CREATE POLICY {VERSION_POLICY} ON {versions} FOR SELECT TO {app} USING (true)"))
 
 
 def _context(connection: Connection, schema: str) -> MigrationContext:

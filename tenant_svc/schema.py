@@ -6,11 +6,12 @@ from sqlalchemy import MetaData
 
 from tenantmesh.chassis.doors import Outage
 
-__all__ = ["APP_ROLE", "DIRECTORY_ROLE", "OUTAGE", "SCHEMA", "metadata"]
+__all__ = ["APP_ROLE", "DIRECTORY_ROLE", "OUTAGE", "SCHEMA", "WORKER_ROLE", "metadata"]
 
 SCHEMA = "tenant"
 APP_ROLE = "tenant_app"
 DIRECTORY_ROLE = "tenant_directory"
+WORKER_ROLE = "tenant_worker"
 
 metadata = MetaData(schema=SCHEMA)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from tenantmesh.chassis.jobs.schema import job_schema
+from tenantmesh.runtime.row_security import uses_library_schema
 from tenantmesh.tenant_svc import followers
 from tenantmesh.tenant_svc.allocations import tables as allocations
 from tenantmesh.tenant_svc.balances import tables as balances
@@ -12,7 +14,7 @@ from tenantmesh.tenant_svc.gauges import tables as gauges
 from tenantmesh.tenant_svc.history import tables as history
 from tenantmesh.tenant_svc.operations import tables as operations
 from tenantmesh.tenant_svc.plans import tables as plans
-from tenantmesh.tenant_svc.schema import metadata
+from tenantmesh.tenant_svc.schema import APP_ROLE, WORKER_ROLE, metadata
 from tenantmesh.tenant_svc.tenants import tables as tenants
 
 __all__ = ["MODULES", "metadata"]
@@ -20,3 +22,5 @@ __all__ = ["MODULES", "metadata"]
 MODULES = (
     allocations, balances, catalog_log, entitlements, features, followers, gauges, history, operations, plans, tenants,
 )  # fmt: skip
+
+uses_library_schema(metadata, job_schema(APP_ROLE, WORKER_ROLE))

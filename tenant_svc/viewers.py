@@ -14,7 +14,8 @@ __all__ = ["Viewer"]
 class Viewer:
     """The viewer of an answer, by what the answer may show.
 
-    notes: operators' reasons and credentials, for operators and services. Users see none.
+    notes: operators' reasons and credentials, and places in the log of all tenants, for operators and services. Users
+        see none: places would tell them how much happens in other tenants.
     every_plan: the names of plans that are neither listed nor the tenant's own, for operators alone.
     """
 
@@ -29,3 +30,7 @@ class Viewer:
     def note(self, text: str) -> str:
         """Return an operator's note, or the empty text where the viewer may not see it."""
         return text if self.notes else ""
+
+    def position(self, position: int) -> int:
+        """Return a place in the log of all tenants, or 0 where the viewer may not see it."""
+        return position if self.notes else 0

@@ -10,23 +10,34 @@ from __future__ import annotations
 
 from tenantmesh.runtime.row_security.declaration import (
     Catalog,
+    Confined,
+    LibrarySchema,
     TableGrant,
     TenantOwned,
     catalog,
     ddl,
     declaration_of,
+    open_policies,
     tenant_owned,
+    uses_library_schema,
 )
 from tenantmesh.runtime.row_security.gate import InsecureDatabase, verify
+from tenantmesh.runtime.row_security.repairs import fix_search_paths, renew_open_policies
 
 __all__ = [
     "Catalog",
+    "Confined",
     "InsecureDatabase",
+    "LibrarySchema",
     "TableGrant",
     "TenantOwned",
     "catalog",
     "ddl",
     "declaration_of",
+    "fix_search_paths",
+    "open_policies",
+    "renew_open_policies",
     "tenant_owned",
+    "uses_library_schema",
     "verify",
 ]

@@ -6,29 +6,44 @@ forgotten tenant is an alarm and never an empty page.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy import Table, Uuid
+from sqlalchemy import MetaData, Table, Uuid
 
 __all__ = [
     "FLOOR",
+    "OPEN_ROWS",
     "ROWS",
     "Catalog",
+    "Confined",
+    "LibrarySchema",
     "TableGrant",
     "TenantOwned",
     "catalog",
     "cross_tenant_policy",
     "ddl",
     "declaration_of",
+    "library_schemas",
+    "open_commands",
+    "open_policies",
     "predicate",
     "tenant_owned",
+    "uses_library_schema",
 ]
 
 _INFO_KEY = "row_security"
 _PRIVILEGES = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE"})
 _NIL = "00000000-0000-0000-0000-000000000000"
 
+_INFO_LIBRARIES = "library_schemas"
+OPEN_ROWS = {
+    "SELECT": "USING (true)",
+    "INSERT": "WITH CHECK (true)",
+    "UPDATE": "USING (true) WITH CHECK (true)",
+    "DELETE": "USING (true)",
+}
+"""Command → the condition of a policy for every row."""
 FLOOR = "tenant_floor"
 ROWS = "tenant_rows"
 
@@ -74,6 +89,39 @@ class Catalog:
     reason: str
     grants: tuple[TableGrant, ...]
     secret: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Confined:
+    """A grant whose rows a policy bounds by a condition of its own, as PostgreSQL prints it back."""
+
+    grant: TableGrant
+    policy: str
+    with_check: str
+
+
+@dataclass(frozen=True, slots=True)
+class LibrarySchema:
+    """A schema whose tables a library makes and works on, and the reason why it is not the service's own.
+
+    tables: the grants by table; the grantees see every row, as far as their grants go.
+    confined: further grants by table, each with its policy.
+    """
+
+    name: str
+    reason: str
+    tables: Mapping[str, Sequence[TableGrant]]
+    confined: Mapping[str, Confined] = field(default_factory=dict)
+
+
+def uses_library_schema(metadata: MetaData, schema: LibrarySchema) -> None:
+    """Declare that the service works on the schema too. `verify` then compares it with the declaration."""
+    metadata.info.setdefault(_INFO_LIBRARIES, []).append(schema)
+
+
+def library_schemas(metadata: MetaData) -> Sequence[LibrarySchema]:
+    """Return the schemas of libraries that the service works on."""
+    return tuple(metadata.info.get(_INFO_LIBRARIES, ()))
 
 
 def tenant_owned(
@@ -126,7 +174,7 @@ def ddl(table: Table) -> list[str]:
     if isinstance(declared, TenantOwned):
         statements = [*_policies(table, declared), *statements]
     elif declared.secret:
-        statements = [*_enforced(name), *_open_policies(name, declared.grants), *statements]
+        statements = [*_enforced(name), *open_policies(name, declared.grants), *statements]
     return statements
 
 
@@ -142,7 +190,7 @@ def _policies(table: Table, declared: TenantOwned) -> list[str]:
         *_enforced(name),
         f"CREATE POLICY {FLOOR} ON {name} AS RESTRICTIVE FOR ALL TO {role} USING ({rule}) WITH CHECK ({rule})",
         f"CREATE POLICY {ROWS} ON {name} AS PERMISSIVE FOR ALL TO {role} USING ({rule}) WITH CHECK ({rule})",
-        *_open_policies(name, declared.cross_tenant),
+        *open_policies(name, declared.cross_tenant),
     ]
 
 
@@ -150,18 +198,23 @@ def _enforced(name: str) -> list[str]:
     return [f"ALTER TABLE {name} ENABLE ROW LEVEL SECURITY", f"ALTER TABLE {name} FORCE ROW LEVEL SECURITY"]
 
 
-def _open_policies(name: str, grants: Sequence[TableGrant]) -> list[str]:
-    """Yield the policies by which the grantees see every row, as far as their grants go."""
+def open_policies(name: str, grants: Iterable[TableGrant]) -> list[str]:
+    """Return the statements for the policies by which the grantees see every row, as far as their grants go."""
     return [
-        f"CREATE POLICY {cross_tenant_policy(role)} ON {name} AS PERMISSIVE FOR ALL TO {role} "
-        "USING (true) WITH CHECK (true)"
-        for role in dict.fromkeys(grant.role for grant in grants)
+        f"CREATE POLICY {cross_tenant_policy(role, command)} ON {name} AS PERMISSIVE FOR {command} TO {role} {rows}"
+        for role, command, rows in ((*opened, OPEN_ROWS[opened[1]]) for opened in open_commands(grants))
     ]
 
 
-def cross_tenant_policy(role: str) -> str:
-    """Return the name of the policy that lets a role see the rows of all tenants."""
-    return f"cross_tenant_{role}"
+def open_commands(grants: Iterable[TableGrant]) -> list[tuple[str, str]]:
+    """Return each role and each command that it is granted: one policy each, so that a stray grant of another command
+    reaches no row."""
+    return list(dict.fromkeys((grant.role, privilege) for grant in grants for privilege in grant.privileges))
+
+
+def cross_tenant_policy(role: str, command: str) -> str:
+    """Return the name of the policy that lets a role use the command on the rows of all tenants."""
+    return f"cross_tenant_{role}_{command.lower()}"
 
 
 def _grant(table: str, grant: TableGrant) -> str:

@@ -10,15 +10,18 @@ from typing import Any, Protocol
 
 from sqlalchemy import Table
 
-from tenantmesh.runtime.migrations import VERSION_TABLE
+from tenantmesh.runtime.migrations import VERSION_POLICY, VERSION_TABLE
 from tenantmesh.runtime.row_security.declaration import (
     FLOOR,
+    OPEN_ROWS,
     ROWS,
     Catalog,
+    LibrarySchema,
     TableGrant,
     TenantOwned,
     cross_tenant_policy,
     declaration_of,
+    open_commands,
 )
 
 __all__ = [
@@ -26,6 +29,7 @@ __all__ = [
     "function_problems",
     "grant_problems",
     "key_problems",
+    "library_problems",
     "policy_problems",
     "revision_problems",
     "role_problems",
@@ -33,6 +37,10 @@ __all__ = [
 ]
 
 Tables = Mapping[str, Table]
+_Shape = tuple[object, ...]
+"""A policy: permissive or restrictive, command, roles, condition for rows that exist, condition for new rows."""
+_Acl = tuple[str, str | None, str, str]
+"""A privilege: table, column or None, role, command."""
 
 
 class CatalogRow(Protocol):
@@ -79,6 +87,9 @@ def revision_problems(stored: str | None, head: str | None) -> Iterator[str]:
 
 def table_problems(tables: Tables, found: Iterable[CatalogRow]) -> Iterator[str]:
     """Yield missing and undeclared tables, and those whose row-level security is off."""
+    found = list(found)
+    if any(row["name"] == VERSION_TABLE and not row["enabled"] for row in found):
+        yield f"{VERSION_TABLE}: row-level security is not enabled: {_MIGRATE}"
     rows = {row["name"]: row for row in found if row["name"] != VERSION_TABLE and not row["partition"]}
     for name in tables.keys() - rows.keys():
         yield f"{name}: the table is missing: {_MIGRATE}"
@@ -91,35 +102,76 @@ def table_problems(tables: Tables, found: Iterable[CatalogRow]) -> Iterator[str]
             yield f"{name}: row-level security is not enabled and forced: {_restore(tables[name])}"
 
 
-def policy_problems(tables: Tables, found: Iterable[CatalogRow]) -> Iterator[str]:
-    """Yield policies that are missing, different or not declared."""
-    actual = {(row["table"], row["name"]): _shape(row) for row in found}
+def policy_problems(tables: Tables, found: Iterable[CatalogRow], app: str) -> Iterator[str]:
+    """Yield policies that are missing, different or not declared. `app` is the role of the tenant door."""
     expected = {
         (name, policy): shape for name, table in tables.items() for policy, shape in _policies(declaration_of(table))
     }
+    expected[VERSION_TABLE, VERSION_POLICY] = ("PERMISSIVE", "SELECT", (app,), "true", None)
+    remedies = {name: _restore(table) for name, table in tables.items()}
+    yield from _policy_differences(expected, found, {**remedies, VERSION_TABLE: _MIGRATE})
+
+
+def library_problems(
+    schema: LibrarySchema,
+    found: Iterable[CatalogRow],
+    policies: Iterable[CatalogRow],
+    grants: Iterable[CatalogRow],
+    functions: Iterable[CatalogRow],
+) -> Iterator[str]:
+    """Yield every difference between the schema of a library and its declaration."""
+    for row in found:
+        if row["name"] in schema.tables and not (row["enabled"] and row["forced"]):
+            yield f"{schema.name}.{row['name']}: row-level security is not enabled and forced: {_MIGRATE}"
+    open_to = {
+        (table, policy): shape for table, granted in schema.tables.items() for policy, shape in _open_policies(granted)
+    }
+    confined = {
+        (table, each.policy): ("PERMISSIVE", *each.grant.privileges, (each.grant.role,), None, each.with_check)
+        for table, each in schema.confined.items()
+    }
+    remedies = dict.fromkeys(schema.tables, _MIGRATE)
+    wrong = [
+        *_policy_differences({**open_to, **confined}, policies, remedies),
+        *_grant_differences(_acl_of(schema), grants),
+        *function_problems(functions),
+    ]
+    yield from (f"{schema.name}: {problem}" for problem in wrong)
+
+
+def _acl_of(schema: LibrarySchema) -> set[_Acl]:
+    granted = {(table, *entry) for table, grants in schema.tables.items() for each in grants for entry in _acl(each)}
+    return granted | {(table, *entry) for table, each in schema.confined.items() for entry in _acl(each.grant)}
+
+
+def _policy_differences(
+    expected: Mapping[tuple[str, str], _Shape], found: Iterable[CatalogRow], remedies: Mapping[str, str]
+) -> Iterator[str]:
+    actual = {(row["table"], row["name"]): _shape(row) for row in found}
     for table, policy in sorted(expected.keys() | actual.keys()):
         key = (table, policy)
         if key not in actual:
-            yield f"{table}: policy {policy} is missing: {_restore(tables[table])}"
+            yield f"{table}: policy {policy} is missing: {remedies[table]}"
         elif key not in expected:
             yield f"{table}: policy {policy} is not declared: drop it"
         elif actual[key] != expected[key]:
-            yield f"{table}: policy {policy} is not as declared: drop it; {_restore(tables[table])}"
+            yield f"{table}: policy {policy} is not as declared: drop it; {remedies[table]}"
 
 
 def grant_problems(tables: Tables, found: Iterable[CatalogRow]) -> Iterator[str]:
     """Yield privileges that are missing, and those that nobody declared."""
-    actual = {
-        (row["table"], row["column"], row["role"], row["privilege"])
-        for row in found
-        if not (row["table"] == VERSION_TABLE and row["privilege"] == "SELECT")
-    }
     expected = {
         (name, *entry)
         for name, table in tables.items()
         for grant in declaration_of(table).grants
         for entry in _acl(grant)
     }
+    others = (row for row in found if not (row["table"] == VERSION_TABLE and row["privilege"] == "SELECT"))
+    yield from _grant_differences(expected, others)
+
+
+def _grant_differences(expected: set[_Acl], found: Iterable[CatalogRow]) -> Iterator[str]:
+    actual = {(row["table"], row["column"], row["role"], row["privilege"]) for row in found}
     for table, column, role, privilege in sorted(expected - actual, key=str):
         yield f"{_place(table, column)}: {role} lacks {privilege}: {_MIGRATE}"
     for table, column, role, privilege in sorted(actual - expected, key=str):
@@ -140,10 +192,14 @@ def key_problems(tables: Tables, found: Iterable[CatalogRow]) -> Iterator[str]:
 
 
 def function_problems(found: Iterable[CatalogRow]) -> Iterator[str]:
-    """Yield functions that run as their owner, or that are declared not to leak."""
+    """Yield functions that run as their owner, that are declared not to leak, or that look for names where their caller
+    says."""
     for row in found:
-        trait = "SECURITY DEFINER" if row["definer"] else "LEAKPROOF"
-        yield f"function {row['name']} is {trait} and looks past row-level security: drop it"
+        if row["definer"] or row["leakproof"]:
+            trait = "SECURITY DEFINER" if row["definer"] else "LEAKPROOF"
+            yield f"function {row['name']} is {trait} and looks past row-level security: drop it"
+        if not row["fixed_path"]:
+            yield f"function {row['name']} looks for names in its caller's search_path: {_MIGRATE}"
 
 
 def _tenant_owned(tables: Tables) -> Iterator[tuple[str, TenantOwned]]:
@@ -158,7 +214,7 @@ def _enforced(table: Table) -> bool:
     return isinstance(declared, TenantOwned) or declared.secret
 
 
-def _policies(declared: TenantOwned | Catalog) -> Iterator[tuple[str, tuple[object, ...]]]:
+def _policies(declared: TenantOwned | Catalog) -> Iterator[tuple[str, _Shape]]:
     if isinstance(declared, Catalog):
         yield from _open_policies(declared.grants if declared.secret else ())
         return
@@ -169,12 +225,14 @@ def _policies(declared: TenantOwned | Catalog) -> Iterator[tuple[str, tuple[obje
     yield from _open_policies(declared.cross_tenant)
 
 
-def _open_policies(grants: Iterable[TableGrant]) -> Iterator[tuple[str, tuple[object, ...]]]:
-    for grant in grants:
-        yield cross_tenant_policy(grant.role), ("PERMISSIVE", "ALL", (grant.role,), "true", "true")
+def _open_policies(grants: Iterable[TableGrant]) -> Iterator[tuple[str, _Shape]]:
+    for role, command in open_commands(grants):
+        using = "true" if "USING" in OPEN_ROWS[command] else None
+        with_check = "true" if "WITH CHECK" in OPEN_ROWS[command] else None
+        yield cross_tenant_policy(role, command), ("PERMISSIVE", command, (role,), using, with_check)
 
 
-def _shape(row: CatalogRow) -> tuple[object, ...]:
+def _shape(row: CatalogRow) -> _Shape:
     return row["permissive"], row["command"], tuple(row["roles"]), row["using"], row["with_check"]
 
 

@@ -14,7 +14,7 @@ from sqlalchemy import MetaData, column, select, table, text
 from tenantmesh.runtime.database import Connection, Database, InternalDatabaseError, Record, Statement, compiled
 from tenantmesh.runtime.migrations import VERSION_TABLE, head
 from tenantmesh.runtime.row_security import findings
-from tenantmesh.runtime.row_security.declaration import declaration_of
+from tenantmesh.runtime.row_security.declaration import declaration_of, library_schemas
 
 __all__ = ["InsecureDatabase", "verify"]
 
@@ -36,6 +36,7 @@ def _query(name: str) -> Statement:
 
 _TABLES, _POLICIES, _GRANTS = _query("tables"), _query("policies"), _query("grants")
 _KEYS, _ROLE, _FUNCTIONS = _query("keys"), _query("role"), _query("functions")
+_OF_A_LIBRARY = (_TABLES, _POLICIES, _GRANTS, _FUNCTIONS)
 _REVISION = compiled(select(column("version_num").label("revision")).select_from(table(VERSION_TABLE)))
 
 
@@ -58,11 +59,14 @@ async def verify(database: Database, metadata: MetaData, *, package: str) -> Non
             *findings.app_role_problems(tables, role["name"]),
             *findings.revision_problems(await _revision(connection, found), head(package)),
             *findings.table_problems(tables, found),
-            *findings.policy_problems(tables, await connection.fetch(_POLICIES, schema=schema)),
+            *findings.policy_problems(tables, await connection.fetch(_POLICIES, schema=schema), role["name"]),
             *findings.grant_problems(tables, await connection.fetch(_GRANTS, schema=schema)),
             *findings.key_problems(tables, await connection.fetch(_KEYS, schema=schema)),
             *findings.function_problems(await connection.fetch(_FUNCTIONS, schema=schema)),
         ]
+        for library in library_schemas(metadata):
+            rows = [await connection.fetch(query, schema=library.name) for query in _OF_A_LIBRARY]
+            problems += findings.library_problems(library, *rows)
     if database.has_system_door:
         async with database.system_transaction("verify the role of the system door", read_only=True) as connection:
             problems += findings.role_problems(await _role(connection, schema), "system door")

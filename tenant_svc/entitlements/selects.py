@@ -66,6 +66,10 @@ def _part(name: str, part: Select[Any]) -> Label[Any]:
     return part.correlate(tenants).scalar_subquery().label(name)
 
 
+def _or_zero(number: Select[Any]) -> ColumnElement[Any]:
+    return func.coalesce(number.scalar_subquery(), literal_column("0"))
+
+
 def _plan(plan_id: ColumnElement[Any], version: ColumnElement[Any]) -> ScalarSelect[Any]:
     this = (plan_versions.c.plan_id == plan_id, plan_versions.c.version == version)
     return select(_object(*plan_versions.c)).where(*this).scalar_subquery()
@@ -87,8 +91,9 @@ _catalog: list[ColumnElement[Any]] = [
     _list(*_newest.c, order=_newest.c.plan_id).scalar_subquery().label("published"),
     _listed.scalar_subquery().label("listed"),
 ]
-_last_change = select(func.max(entitlement_events.c.position)).where(_its(entitlement_events)).correlate(tenants)
-_last_of_catalog = select(func.max(catalog_events.c.position))
+# Two counters that only this tenant's changes and those of the catalog move. Positions count everybody's changes.
+_own_changes = select(func.max(entitlement_events.c.number)).where(_its(entitlement_events)).correlate(tenants)
+_catalog_changes = select(func.max(catalog_events.c.number))
 _unexpired = overrides.c.expire_time.is_(None) | (overrides.c.expire_time > _now)
 _usable = grants.c.void_time.is_(None) & (grants.c.expire_time.is_(None) | (grants.c.expire_time > _now))
 _promised = (
@@ -112,9 +117,7 @@ _own: list[ColumnElement[Any]] = [
     tenants.c.tenant_id,
     tenants.c.state,
     _plan(tenants.c.plan_id, tenants.c.plan_version).label("plan"),
-    func.greatest(_last_change.scalar_subquery(), _last_of_catalog.scalar_subquery(), literal_column("0")).label(
-        "revision"
-    ),
+    (_or_zero(_own_changes) + _or_zero(_catalog_changes)).label("revision"),
     _part("overrides", _list(*OVERRIDE, order=overrides.c.feature_id).where(_its(overrides), _unexpired)),
     _part("grants", _list(*GRANT, order=grants.c.grant_id).where(_its(grants), _usable)),
     _part("terms", select(_terms).where(_its(plan_terms))),

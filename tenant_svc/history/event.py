@@ -7,11 +7,12 @@ from collections.abc import Container
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
+from typing import NamedTuple
 
 from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.tenant_svc.features.state import naming_only
 
-__all__ = ["ChangeType", "EntitlementEvent", "NewChange"]
+__all__ = ["ChangeType", "EntitlementEvent", "HistoryPlace", "NewChange"]
 
 _NOBODY = uuid.UUID(int=0)
 
@@ -47,11 +48,25 @@ class NewChange:
     after: str = ""
 
 
+class HistoryPlace(NamedTuple):
+    """A place in the history of one tenant: how many changes of its own, and of the catalog, there are up to it."""
+
+    own: int
+    catalog: int
+
+    @property
+    def revision(self) -> int:
+        """The revision of the tenant's entitlements at this place. It orders the tenant's history."""
+        return self.own + self.catalog
+
+
 @dataclass(frozen=True, slots=True)
 class EntitlementEvent:
     """A stored change, of one tenant's entitlements or (tenant_id None) of the catalog. The fields are NewChange's.
 
+    position: its place in the log of all tenants.
     plan_id, plan_version: the tenant's plan after the change; empty and 0 for changes of the catalog.
+    place: its place in one tenant's history, where the event was read for that tenant.
     """
 
     position: int
@@ -65,6 +80,7 @@ class EntitlementEvent:
     after: str = ""
     plan_id: str = ""
     plan_version: int = 0
+    place: HistoryPlace | None = None
 
     def naming_only(self, plans: Container[str]) -> EntitlementEvent:
         """Return the event for a reader who may see the names of these plans only. A tenant's own changes are

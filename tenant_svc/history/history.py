@@ -6,26 +6,28 @@ import struct
 
 from tenantmesh.chassis.doors import Doors
 from tenantmesh.chassis.pages import Page, PageTokens, page_size
+from tenantmesh.chassis.requests import required
 from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.runtime.database import Connection
 from tenantmesh.tenant_svc.history import repository
-from tenantmesh.tenant_svc.history.event import ChangeType, EntitlementEvent, NewChange
+from tenantmesh.tenant_svc.history.event import ChangeType, EntitlementEvent, HistoryPlace, NewChange
+from tenantmesh.tenant_svc.history.places import END
 from tenantmesh.tenant_svc.tenants.tenant import Tenant
 
 __all__ = ["History", "record_first_plan"]
 
-_POSITION = struct.Struct(">Q")
-_END = 2**63 - 1
+_PLACE = struct.Struct(">QQ")
+_FIRST = HistoryPlace(END, END)
 
 
-def _position_in(payload: bytes) -> int:
-    if len(payload) != _POSITION.size:
-        raise ValueError("no position")
-    (position,) = _POSITION.unpack(payload)
-    return min(int(position), _END)
+def _place_in(payload: bytes) -> HistoryPlace:
+    if len(payload) != _PLACE.size:
+        raise ValueError("no place in a history")
+    own, catalog = _PLACE.unpack(payload)
+    return HistoryPlace(min(own, END), min(catalog, END))
 
 
-_TOKENS = PageTokens(b"tm.ehist", _END, _POSITION.pack, _position_in)
+_TOKENS = PageTokens(b"tm.ehist", _FIRST, lambda place: _PLACE.pack(*place), _place_in)
 
 
 async def record_first_plan(connection: Connection, tenant: Tenant, actor: str) -> None:
@@ -44,7 +46,7 @@ class History:
         self, tenant_id: TenantId, size: int, token: str, *, every_plan: bool = False
     ) -> Page[EntitlementEvent]:
         """Return a page of the tenant's changes and those of all tenants' features, newest first, from the token's
-        position.
+        place.
 
         The entries name the tenant's plan and the listed ones, or every plan. Raises InvalidArgument for another list's
         token.
@@ -56,4 +58,4 @@ class History:
             if not every_plan:
                 nameable = await repository.nameable_plans(connection, tenant_id)
                 found = [event.naming_only(nameable) for event in found]
-        return tokens.page(found, size, lambda event: event.position)
+        return tokens.page(found, size, lambda event: required(event.place))

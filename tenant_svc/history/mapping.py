@@ -22,7 +22,8 @@ _CHANGES = {
 def change_message(event: EntitlementEvent, viewer: Viewer) -> entitlement_pb2.EntitlementChange:
     """Return an entry of the history, for the viewer."""
     return entitlement_pb2.EntitlementChange(
-        position=event.position,
+        position=viewer.position(event.position),
+        revision=0 if event.place is None else event.place.revision,
         type=_CHANGES[event.type],
         feature=event.feature,
         actor=viewer.note(event.actor),

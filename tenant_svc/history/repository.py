@@ -4,6 +4,7 @@ the log as a whole is read through the system door."""
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import (
@@ -20,7 +21,6 @@ from sqlalchemy import (
     insert,
     literal_column,
     null,
-    or_,
     select,
     union_all,
 )
@@ -29,7 +29,8 @@ from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.runtime.database import Connection, Record, compiled
 from tenantmesh.tenant_svc.catalog_log.repository import ENTITLEMENTS_CHANNEL
 from tenantmesh.tenant_svc.catalog_log.tables import catalog_events
-from tenantmesh.tenant_svc.history.event import ChangeType, EntitlementEvent, NewChange
+from tenantmesh.tenant_svc.history.event import ChangeType, EntitlementEvent, HistoryPlace, NewChange
+from tenantmesh.tenant_svc.history.places import BEFORE_PLACE, OF_CATALOG, OF_OWN
 from tenantmesh.tenant_svc.history.tables import entitlement_events
 from tenantmesh.tenant_svc.plans.tables import plan_versions
 from tenantmesh.tenant_svc.positions import positions
@@ -85,6 +86,11 @@ def event_of(row: Record) -> EntitlementEvent:
     )
 
 
+def _placed(row: Record) -> EntitlementEvent:
+    """Return the event in a row that was read for one tenant."""
+    return replace(event_of(row), place=HistoryPlace(row["own"], row["catalog"]))
+
+
 def _both(of_tenants: Select[Any], of_catalog: Select[Any], *, newest_first: bool) -> CompoundSelect[Any]:
     """Return a select of the first `size` events of both logs. Each part has its own limit, so that neither is read to
     its end."""
@@ -102,15 +108,14 @@ def _both(of_tenants: Select[Any], of_catalog: Select[Any], *, newest_first: boo
 
 _tenant_id = bindparam("tenant_id", type_=Uuid)
 _own = _log.tenant_id == _tenant_id
-_before = bindparam("before_position", type_=BigInteger)
 _born = select(tenants.c.create_time).where(tenants.c.tenant_id == _tenant_id).scalar_subquery()
 # Of the catalog, only changes of features. A new version of a plan changes nothing for tenants on an older one, and its
 # name may be another customer's.
 _HISTORY = compiled(
     _both(
-        _of_tenants.where(_own, _log.position < _before),
-        _of_catalog.where(
-            catalog_events.c.position < _before,
+        _of_tenants.add_columns(*OF_OWN).where(_own, _log.position < BEFORE_PLACE),
+        _of_catalog.add_columns(*OF_CATALOG).where(
+            catalog_events.c.position < BEFORE_PLACE,
             catalog_events.c.feature_id != _nothing,
             catalog_events.c.create_time >= _born,
         ),
@@ -118,10 +123,11 @@ _HISTORY = compiled(
     )
 )
 _feature = bindparam("feature_id", type_=Text)
+_changes_the_plan = _log.type == literal_column("'PLAN_CHANGED'")
 _CONCERNING = compiled(
     _both(
-        _of_tenants.where(_own, or_(_log.feature_id == _feature, _log.type == literal_column("'PLAN_CHANGED'"))),
-        _of_catalog.where(catalog_events.c.feature_id == _feature),
+        _of_tenants.add_columns(*OF_OWN).where(_own, (_log.feature_id == _feature) | _changes_the_plan),
+        _of_catalog.add_columns(*OF_CATALOG).where(catalog_events.c.feature_id == _feature),
         newest_first=True,
     )
 )
@@ -188,11 +194,13 @@ async def record(connection: Connection, tenant_id: TenantId, change: NewChange)
     return int(row["position"])
 
 
-async def history(connection: Connection, tenant_id: TenantId, before: int, size: int) -> list[EntitlementEvent]:
-    """Return the events before the position, newest first: the tenant's own, and changes of features since its
+async def history(
+    connection: Connection, tenant_id: TenantId, before: HistoryPlace, size: int
+) -> list[EntitlementEvent]:
+    """Return the events before the place, newest first: the tenant's own, and changes of features since its
     creation."""
-    rows = await connection.fetch(_HISTORY, tenant_id=tenant_id, before_position=before, size=size)
-    return [event_of(row) for row in rows]
+    rows = await connection.fetch(_HISTORY, tenant_id=tenant_id, own=before.own, catalog=before.catalog, size=size)
+    return [_placed(row) for row in rows]
 
 
 async def nameable_plans(connection: Connection, tenant_id: TenantId) -> frozenset[str]:
@@ -203,7 +211,7 @@ async def nameable_plans(connection: Connection, tenant_id: TenantId) -> frozens
 async def concerning(connection: Connection, tenant_id: TenantId, feature: str, size: int) -> list[EntitlementEvent]:
     """Return the newest events of the tenant's feature or plan, and of the feature in the catalog, newest first."""
     rows = await connection.fetch(_CONCERNING, tenant_id=tenant_id, feature_id=feature, size=size)
-    return [event_of(row) for row in rows]
+    return [_placed(row) for row in rows]
 
 
 # Through the system door, across tenants

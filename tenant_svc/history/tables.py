@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, ForeignKey, Index, Integer, Table, Text, Uuid
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    Table,
+    Text,
+    UniqueConstraint,
+    Uuid,
+)
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 
 from tenantmesh.runtime.row_security import TableGrant, tenant_owned
@@ -23,6 +34,8 @@ entitlement_events = tenant_owned(
         metadata,
         Column("tenant_id", Uuid, ForeignKey(tenants.c.tenant_id), primary_key=True),
         Column("position", BigInteger, primary_key=True, autoincrement=False),
+        # Counts the tenant's own events; a trigger sets it. Positions count everybody's, so no user sees one.
+        Column("number", BigInteger, nullable=False),
         Column("type", Text, nullable=False),
         Column("feature_id", Text, nullable=False),
         Column("actor", Text, nullable=False),
@@ -32,6 +45,7 @@ entitlement_events = tenant_owned(
         Column("plan_id", Text, nullable=False),
         Column("plan_version", Integer, nullable=False),
         Column("create_time", TIMESTAMP(timezone=True), nullable=False),
+        UniqueConstraint("tenant_id", "number", name="entitlement_events_number_key"),
         CheckConstraint(_EVENT_TYPES, name="entitlement_events_type_check"),
         Index("entitlement_events_position_idx", "position"),
     ),

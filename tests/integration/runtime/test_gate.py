@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 from collections.abc import AsyncIterator
 
 import asyncpg
@@ -19,6 +20,10 @@ from tests.integration.runtime.conftest import PACKAGE, WORKER, DemoDatabase
 from tests.integration.runtime.demo_service.tables import METADATA
 
 OWNER = "tenant_owner"
+OPENED = """
+DROP POLICY cross_tenant_tenant_directory_select ON tenant.notes;
+CREATE POLICY cross_tenant_tenant_directory_select ON tenant.notes FOR {commands} TO tenant_directory USING (true)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +92,26 @@ async def test_a_migrated_database_passes(spoilt: DemoDatabase) -> None:
             "DROP FUNCTION tenant.peek()",
             "SECURITY DEFINER",
         ),
+        (
+            "ALTER FUNCTION tenant.shout() RESET search_path",
+            "ALTER FUNCTION tenant.shout() SET search_path = pg_catalog, pg_temp",
+            "function shout looks for names in its caller's search_path",
+        ),
+        (
+            "ALTER FUNCTION tenant.shout() SET search_path = tenant",
+            "ALTER FUNCTION tenant.shout() SET search_path = pg_catalog, pg_temp",
+            "function shout looks for names in its caller's search_path",
+        ),
+        (
+            OPENED.format(commands="ALL"),
+            OPENED.format(commands="SELECT"),
+            "policy cross_tenant_tenant_directory_select is not as declared",
+        ),
+        (
+            "ALTER TABLE tenant.alembic_version DISABLE ROW LEVEL SECURITY",
+            "ALTER TABLE tenant.alembic_version ENABLE ROW LEVEL SECURITY",
+            "alembic_version: row-level security is not enabled",
+        ),
         ("ALTER ROLE tenant_app BYPASSRLS", "ALTER ROLE tenant_app NOBYPASSRLS", "has BYPASSRLS"),
         ("ALTER ROLE tenant_directory CREATEDB", "ALTER ROLE tenant_directory NOCREATEDB", "system door's role"),
         ("GRANT tenant_owner TO tenant_app", "REVOKE tenant_owner FROM tenant_app", "member of another role"),
@@ -107,6 +132,23 @@ async def test_the_gate_names_each_defect(spoilt: DemoDatabase, spoil: str, undo
     await spoilt.as_superuser(undo)
     assert any(named in problem for problem in found), found
     assert await problems(spoilt) == []
+
+
+async def test_a_stray_grant_to_a_role_that_sees_all_tenants_reaches_no_row(spoilt: DemoDatabase) -> None:
+    await spoilt.as_superuser("GRANT UPDATE, DELETE ON tenant.notes TO tenant_directory")
+    connection = await asyncpg.connect(spoilt.url("tenant_directory").get_secret_value())
+    try:
+        await spoilt.as_superuser(
+            f"INSERT INTO tenant.notes (tenant_id, id, title) VALUES ('{uuid.uuid4()}', '{uuid.uuid4()}', 'x')"
+        )
+        assert await connection.fetchval("SELECT count(*) FROM tenant.notes") > 0
+        assert await connection.execute("UPDATE tenant.notes SET title = 'x'") == "UPDATE 0"
+        assert await connection.execute("DELETE FROM tenant.notes") == "DELETE 0"
+    finally:
+        await connection.close()
+        await spoilt.as_superuser(
+            "DELETE FROM tenant.notes; REVOKE UPDATE, DELETE ON tenant.notes FROM tenant_directory"
+        )
 
 
 async def test_a_superuser_does_not_get_through_either_door(spoilt: DemoDatabase) -> None:

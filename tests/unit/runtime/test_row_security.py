@@ -39,18 +39,19 @@ TABLES = {"notes": NOTES, "plans": PLANS}
 RULE = "(tenant_id = ( SELECT (current_setting('app.tenant_id'::text))::uuid AS current_setting))"
 HEALTHY_POLICIES = [
     {
-        "table": "notes",
+        "table": table,
         "name": name,
         "permissive": permissive,
-        "command": "ALL",
+        "command": command,
         "roles": [role],
-        "using": rule,
-        "with_check": rule,
+        "using": using,
+        "with_check": with_check,
     }
-    for name, permissive, role, rule in [
-        ("tenant_floor", "RESTRICTIVE", "demo_app", RULE),
-        ("tenant_rows", "PERMISSIVE", "demo_app", RULE),
-        ("cross_tenant_demo_directory", "PERMISSIVE", "demo_directory", "true"),
+    for table, name, permissive, command, role, using, with_check in [
+        ("notes", "tenant_floor", "RESTRICTIVE", "ALL", "demo_app", RULE, RULE),
+        ("notes", "tenant_rows", "PERMISSIVE", "ALL", "demo_app", RULE, RULE),
+        ("notes", "cross_tenant_demo_directory_select", "PERMISSIVE", "SELECT", "demo_directory", "true", None),
+        ("alembic_version", "version_read", "PERMISSIVE", "SELECT", "demo_app", "true", None),
     ]
 ]
 HEALTHY_GRANTS = [
@@ -65,7 +66,7 @@ HEALTHY_GRANTS = [
     ]
 ]
 HEALTHY_TABLES = [
-    {"name": name, "kind": "r", "enabled": name == "notes", "forced": name == "notes", "partition": False}
+    {"name": name, "kind": "r", "enabled": name != "plans", "forced": name == "notes", "partition": False}
     for name in ("notes", "plans", "alembic_version")
 ]
 HEALTHY_ROLE = dict.fromkeys(
@@ -84,6 +85,40 @@ def test_ddl_enables_forces_and_restricts() -> None:
         floor
     )
     assert "WITH CHECK" in floor
+
+
+def test_who_sees_all_tenants_has_a_policy_for_each_granted_command_and_for_no_other() -> None:
+    table = catalog(
+        Table("keys", MetaData(schema="demo"), Column("id", Text, primary_key=True)),
+        "the mesh's",
+        [TableGrant("demo_directory", ["SELECT", "INSERT"]), TableGrant("demo_directory", ["UPDATE"], ["id"])],
+        secret=True,
+    )
+    opened = "CREATE POLICY cross_tenant_demo_directory_{} ON demo.keys AS PERMISSIVE FOR {} TO demo_directory {}"
+    assert [statement for statement in ddl(table) if "POLICY" in statement] == [
+        opened.format("select", "SELECT", "USING (true)"),
+        opened.format("insert", "INSERT", "WITH CHECK (true)"),
+        opened.format("update", "UPDATE", "USING (true) WITH CHECK (true)"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"command": "ALL", "with_check": "true"}, {"command": "UPDATE", "with_check": "true"}, {"roles": ["public"]}],
+)
+def test_a_policy_for_more_than_the_granted_command_is_a_problem(change: dict[str, object]) -> None:
+    opened = "cross_tenant_demo_directory_select"
+    found = [{**row, **change} if row["name"] == opened else row for row in HEALTHY_POLICIES]
+    (problem,) = policy_problems(TABLES, found, "demo_app")
+    assert f"{opened} is not as declared" in problem
+
+
+def test_the_table_of_versions_is_under_row_level_security_too() -> None:
+    found = [{**row, "enabled": row["name"] == "notes"} for row in HEALTHY_TABLES]
+    (problem,) = table_problems(TABLES, found)
+    assert "alembic_version: row-level security is not enabled" in problem
+    (missing,) = policy_problems(TABLES, HEALTHY_POLICIES[:-1], "demo_app")
+    assert "version_read is missing" in missing
 
 
 def test_a_catalog_has_grants_only() -> None:
@@ -125,7 +160,7 @@ def test_a_database_as_declared_has_no_problems() -> None:
         *app_role_problems(TABLES, "demo_app"),
         *revision_problems("0001", "0001"),
         *table_problems(TABLES, HEALTHY_TABLES),
-        *policy_problems(TABLES, HEALTHY_POLICIES),
+        *policy_problems(TABLES, HEALTHY_POLICIES, "demo_app"),
         *grant_problems(TABLES, HEALTHY_GRANTS),
         *key_problems(TABLES, []),
         *function_problems([]),
@@ -176,14 +211,14 @@ def test_missing_tables_views_and_strangers_are_problems() -> None:
 )
 def test_a_changed_policy_is_a_problem(change: dict[str, object]) -> None:
     found = [{**row, **change} if row["name"] == "tenant_floor" else row for row in HEALTHY_POLICIES]
-    (problem,) = policy_problems(TABLES, found)
+    (problem,) = policy_problems(TABLES, found, "demo_app")
     assert "tenant_floor is not as declared" in problem
 
 
 def test_missing_and_extra_policies_are_problems() -> None:
-    (missing,) = policy_problems(TABLES, HEALTHY_POLICIES[1:])
+    (missing,) = policy_problems(TABLES, HEALTHY_POLICIES[1:], "demo_app")
     assert "tenant_floor is missing" in missing
-    (extra,) = policy_problems(TABLES, [*HEALTHY_POLICIES, {**HEALTHY_POLICIES[0], "name": "sneaky"}])
+    (extra,) = policy_problems(TABLES, [*HEALTHY_POLICIES, {**HEALTHY_POLICIES[0], "name": "sneaky"}], "demo_app")
     assert "sneaky is not declared" in extra
 
 
@@ -209,9 +244,11 @@ def test_functions_with_more_rights_are_problems() -> None:
     problems = list(
         function_problems(
             [
-                {"name": "peek", "definer": True, "leakproof": False},
-                {"name": "leak", "definer": False, "leakproof": True},
+                {"name": "peek", "definer": True, "leakproof": False, "fixed_path": True},
+                {"name": "leak", "definer": False, "leakproof": True, "fixed_path": True},
+                {"name": "look", "definer": False, "leakproof": False, "fixed_path": False},
             ]
         )
     )
-    assert ["SECURITY DEFINER" in problems[0], "LEAKPROOF" in problems[1]] == [True, True]
+    named = ("SECURITY DEFINER", "LEAKPROOF", "search_path")
+    assert [name in problem for name, problem in zip(named, problems, strict=True)] == [True, True, True]

@@ -128,7 +128,9 @@ class Entitlements(_message.Message):
     plan_version: _builtins.int
     """plan_version is the version of it that the tenant pins."""
     revision: _builtins.int
-    """revision grows with every change of this tenant's entitlements or of the catalog."""
+    """revision counts the changes of this tenant's entitlements and of the catalog, so it grows with each of them. What
+    happens in other tenants does not move it. The value itself has no further meaning.
+    """
     read_only: _builtins.bool
     """read_only says that the tenant is over a limit under the policy READ_ONLY: methods that change something are refused
     until its levels are within the limits.
@@ -448,8 +450,11 @@ class EntitlementChange(_message.Message):
     BEFORE_FIELD_NUMBER: _builtins.int
     AFTER_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
     position: _builtins.int
-    """position orders the history of all tenants, in commit order."""
+    """position orders the changes of all tenants, in commit order. Zero when a user reads it; `revision` orders what users
+    read.
+    """
     type: Global___EntitlementChangeType.ValueType
     """type is the kind of change."""
     feature: _builtins.str
@@ -464,6 +469,10 @@ class EntitlementChange(_message.Message):
     """
     after: _builtins.str
     """after describes the state after the change, as `before` does."""
+    revision: _builtins.int
+    """revision is that of the tenant's entitlements after the change (see Entitlements). It orders the tenant's history
+    and identifies the change in it. Zero in watches, whose changes are of all tenants.
+    """
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """create_time is when it happened."""
@@ -479,10 +488,11 @@ class EntitlementChange(_message.Message):
         before: _builtins.str = ...,
         after: _builtins.str = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
+        revision: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "after", b"after", "before", b"before", "create_time", b"create_time", "feature", b"feature", "position", b"position", "reason", b"reason", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "after", b"after", "before", b"before", "create_time", b"create_time", "feature", b"feature", "position", b"position", "reason", b"reason", "revision", b"revision", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
