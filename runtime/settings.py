@@ -36,6 +36,7 @@ __all__ = [
     "Group",
     "Networks",
     "ProcessSettings",
+    "Ratio",
     "RedisSettings",
     "ServerSettings",
     "TelemetrySettings",

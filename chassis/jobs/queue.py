@@ -29,7 +29,7 @@ from tenantmesh.runtime.database import DatabaseUnavailable, TransactionConflict
 from tenantmesh.runtime.database.lifetimes import lifetime
 from tenantmesh.runtime.database.pool import RawConnection
 
-__all__ = ["SETTINGS", "JobHandler", "JobQueue", "JobTracer"]
+__all__ = ["SETTINGS", "JobHandler", "JobQueue"]
 
 # Every field is set: the library reads missing ones from environment variables such as CHANNEL or TRIGGER.
 SETTINGS = DBSettings(
