@@ -3,7 +3,7 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .PHONY: help run demo doctor reset setup setup-dev check fmt fmt-check lint types imports gen gen-check proto-check \
         openapi openapi-check docs shell test test-cluster test-exactness test-spellings \
-        test-fast bench tools lock baseline clean
+        test-fast bench bench-registration tools lock baseline clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -108,6 +108,9 @@ shell: setup-dev
 ##@ Measure it
 bench: setup-dev ## Print the chain's cost as ratios to a bare server, from alternating pairs in one run
 	PYTHONPATH=tests/example/gen $(BIN)/python -m tests.benchmarks
+
+bench-registration: setup-dev ## Print how well the time of a registration tells a known address from a new one
+	$(BIN)/python -m tests.benchmarks.registration
 
 ##@ Set up
 setup: $(VENV)/run.stamp

@@ -8,6 +8,7 @@ again. The recipient must therefore recognise a repetition, by a version or an i
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Generic, Protocol, TypeVar
@@ -22,6 +23,7 @@ __all__ = ["Outbox", "Recipient", "Relay"]
 _log = structlog.get_logger("tenantmesh.outbox")
 _BATCH = 16
 """Rows of a page. They are sent concurrently."""
+_LOTS = 1_000
 _R = TypeVar("_R")
 _R_contra = TypeVar("_R_contra", contravariant=True)
 
@@ -54,8 +56,20 @@ class Relay(Generic[_R]):
     on with the other rows, and sends a refused row again in the next round.
     """
 
-    def __init__(self, name: str, outbox: Outbox[_R], recipient: Recipient[_R], *, interval: timedelta) -> None:
+    def __init__(
+        self,
+        name: str,
+        outbox: Outbox[_R],
+        recipient: Recipient[_R],
+        *,
+        interval: timedelta,
+        delay: timedelta = timedelta(),
+    ) -> None:
+        """`delay` is the time from being woken to the round, on average: it lasts between a half of it and one and a
+        half, by lot, so that the round's work tells nobody by its time of the call that woke it."""
         self._name = name
+        self._delay = delay.total_seconds()
+        self._alarm: asyncio.TimerHandle | None = None
         self._outbox = outbox
         self._recipient = recipient
         self._after: _R | None = None
@@ -63,10 +77,23 @@ class Relay(Generic[_R]):
         self._refused: set[str] = set()
         self._loop = Repeating(name, self._send_page, interval)
         self.start = self._loop.start
-        self.close = self._loop.close
+
+    async def close(self) -> None:
+        """Stop sending. Rows that are left are sent by other processes, or after the next start."""
+        if self._alarm is not None:
+            self._alarm.cancel()
+        await self._loop.close()
 
     def wake(self) -> None:
-        """Start a round now, or another one after the round that is under way."""
+        """Start a round after the delay, or another one after the round that is under way then."""
+        if not self._delay:
+            self._begin()
+        elif self._alarm is None:
+            delay = self._delay * (1 + secrets.randbelow(_LOTS) / _LOTS - 0.5)
+            self._alarm = asyncio.get_running_loop().call_later(delay, self._begin)
+
+    def _begin(self) -> None:
+        self._alarm = None
         self._woken = True
         self._loop.wake()
 

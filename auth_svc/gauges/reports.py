@@ -8,7 +8,7 @@ import grpc
 
 from tenantmesh.auth_svc.gauges.gauge import GaugeLevel
 from tenantmesh.interceptors.backends.grpc.answers import reason_of
-from tenantmesh.interceptors.errors import PermissionDenied, Unavailable
+from tenantmesh.interceptors.errors import PermissionDenied, ResourceExhausted, Unavailable
 from tenantmesh.tenant.v1 import quota_service_pb2 as pb
 from tenantmesh.tenant.v1.quota_service_pb2_grpc import QuotaServiceStub
 
@@ -35,6 +35,8 @@ class GrpcGaugeReports:
             reason = reason_of(error)
             if reason == _LATER:
                 raise PermissionDenied(_LATER, "The tenant is suspended.") from error
+            if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED:  # of this tenant: the others' levels go on
+                raise ResourceExhausted(reason, "tenant_svc has too much to do for the tenant.") from error
             if reason != _GONE:
                 raise Unavailable(
                     "QUOTA_UNAVAILABLE", f"tenant_svc refused to store a level: {error.code().name} {reason}"

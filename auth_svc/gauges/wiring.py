@@ -20,6 +20,9 @@ __all__ = ["PART", "build"]
 
 REPORT_INTERVAL = timedelta(seconds=5)
 """The interval at which a process looks for levels that other processes left unreported."""
+REPORT_DELAY = timedelta(milliseconds=100)
+"""From a registration to its report, on average. Only a new address changes a level: a report beside the answer would
+tell by its work that the address was new."""
 PART = TenantPart(
     tables=(tables.gauges,), not_exported={"gauges": "an import counts the levels of the rows that it brings"}
 )
@@ -40,7 +43,7 @@ def build(resources: AuthResources) -> GaugesCapability:
         settings.mesh.tenant_target, credential=credential, tls=mesh_tls(settings), tracer=resources.tracer
     )
     reports = GrpcGaugeReports(target)
-    relay = Relay("gauge-reports", GaugeOutbox(resources.doors), reports, interval=REPORT_INTERVAL)
+    relay = Relay("gauge-reports", GaugeOutbox(resources.doors), reports, interval=REPORT_INTERVAL, delay=REPORT_DELAY)
     return GaugesCapability(
         name="gauges", background=[Part(close=reports.close), relay], part=PART, level_changed=relay.wake
     )

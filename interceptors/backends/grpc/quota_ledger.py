@@ -32,9 +32,8 @@ _NO_ANSWER = {
     grpc.StatusCode.DEADLINE_EXCEEDED,
     grpc.StatusCode.CANCELLED,
     grpc.StatusCode.UNKNOWN,
+    grpc.StatusCode.RESOURCE_EXHAUSTED,  # tenant_svc has no place or no connection for the question
 }
-_BUSY = "DATABASE_BUSY"
-"""tenant_svc has no connection for the tenant: nothing was leased, and it may be in a moment."""
 _REFUSALS: dict[grpc.StatusCode, type[MeshError]] = {
     grpc.StatusCode.NOT_FOUND: NotFound,
     grpc.StatusCode.PERMISSION_DENIED: PermissionDenied,
@@ -102,7 +101,7 @@ def _failure(error: grpc.aio.AioRpcError) -> Exception:
     process.
     """
     code, reason = error.code(), reason_of(error)
-    if code in _NO_ANSWER or reason == _BUSY:
+    if code in _NO_ANSWER:
         return StoreUnavailable(f"the ledger of allowances answered {code.name}")
     refusal = _REFUSALS.get(code)
     if refusal is not None and reason.startswith(("TENANT_", "FEATURE_")):

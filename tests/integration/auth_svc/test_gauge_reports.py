@@ -23,7 +23,7 @@ from tenantmesh.chassis.doors import Doors
 from tenantmesh.chassis.outbox import Relay
 from tenantmesh.deploy.stack.engines.valkey import Store
 from tenantmesh.interceptors.client import channel
-from tenantmesh.interceptors.errors import FailedPrecondition, NotFound, Unavailable
+from tenantmesh.interceptors.errors import FailedPrecondition, NotFound, ResourceExhausted, Unavailable
 from tenantmesh.interceptors.tenants import TenantRecord
 from tests.fixtures.engines import WorkerDatabase
 from tests.integration.auth_svc.calls import register
@@ -34,6 +34,7 @@ from tests.ports import free_port
 
 AWAY = Unavailable("QUOTA_UNAVAILABLE", "tenant_svc is away")
 SUSPENDED = FailedPrecondition("TENANT_SUSPENDED", "The tenant is suspended.")
+BUSY = ResourceExhausted("DATABASE_BUSY", "Too many calls of this tenant are waiting for the database.")
 GONE = NotFound("TENANT_NOT_FOUND", "No such tenant.")
 
 
@@ -65,19 +66,19 @@ async def reporter(postgres: WorkerDatabase, standing_in: StandIn) -> AsyncItera
 
 
 async def test_levels_are_told_once_tenant_svc_is_back_and_none_waits_for_another(postgres: WorkerDatabase) -> None:
-    plain, suspended, gone = new_tenant(), new_tenant(), new_tenant()
+    plain, suspended, gone, busy = (new_tenant() for _ in range(4))
     async with stand_in() as standing_in:
         quotas = standing_in.quotas
-        quotas.refusals = {"": AWAY, str(suspended.id): SUSPENDED, str(gone.id): GONE}
+        quotas.refusals = {"": AWAY, str(suspended.id): SUSPENDED, str(gone.id): GONE, str(busy.id): BUSY}
         with a_copy(postgres) as own:
             async with reporter(own, standing_in) as accounts:
-                for tenant in (plain, suspended, gone):
+                for tenant in (plain, suspended, gone, busy):
                     await add(accounts, tenant, "alice@example.com", None)
                 await quotas.until(lambda: quotas.refused > 3)
                 del quotas.refusals[""]
                 await quotas.until(lambda: quotas.level(plain.id) == 1)
-                del quotas.refusals[str(suspended.id)]
-                await quotas.until(lambda: quotas.level(suspended.id) == 1)
+                del quotas.refusals[str(suspended.id)], quotas.refusals[str(busy.id)]
+                await quotas.until(lambda: quotas.level(suspended.id) == 1 and quotas.level(busy.id) == 1)
                 await until_nothing_is_unreported(own)
         assert quotas.level(gone.id) == -1
 

@@ -50,7 +50,9 @@ async def migrated(postgres: WorkerDatabase) -> WorkerDatabase:
 
 @pytest.fixture(scope="session")
 async def database(migrated: WorkerDatabase) -> AsyncIterator[Database]:
-    settings = DatabaseSettings(url=migrated.url("tenant_app"), system_url=migrated.url("tenant_directory"))
+    urls = {"url": migrated.url("tenant_app"), "system_url": migrated.url("tenant_directory")}
+    # Patient: fifty calls at once wait their turn on a loaded machine too.
+    settings = DatabaseSettings.model_validate({**urls, "acquire_timeout": "60s"})
     database = Database(settings, schema="tenant")
     await database.open()
     yield database

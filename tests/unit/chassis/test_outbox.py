@@ -75,8 +75,10 @@ class MemoryOutbox(Outbox[Row], Recipient[Row]):
 
 
 @asynccontextmanager
-async def relaying(outbox: MemoryOutbox, interval: timedelta) -> AsyncIterator[Relay[Row]]:
-    relay = Relay("a test", outbox, outbox, interval=interval)
+async def relaying(
+    outbox: MemoryOutbox, interval: timedelta, delay: timedelta = timedelta()
+) -> AsyncIterator[Relay[Row]]:
+    relay = Relay("a test", outbox, outbox, interval=interval, delay=delay)
     await relay.start()
     yield relay
     await relay.close()
@@ -99,6 +101,24 @@ async def test_a_change_is_sent_when_woken_and_only_the_newest() -> None:
             relay.wake()
         await outbox.until(outbox.all_told)
     assert [row.version for row in outbox.sent if row.number == 0] == [1, 6]
+
+
+async def test_with_a_delay_nothing_is_sent_beside_the_call_that_woke_the_relay() -> None:
+    outbox = MemoryOutbox(1)
+    async with relaying(outbox, LATER, delay=timedelta(milliseconds=100)) as relay:
+        await outbox.until(outbox.all_told)
+        outbox.change(0)
+        relay.wake()
+        relay.wake()
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert not outbox.all_told()
+        await outbox.until(outbox.all_told)
+        assert [row.version for row in outbox.sent] == [1, 2]
+        outbox.change(0)
+        relay.wake()
+    await asyncio.sleep(0.2)
+    assert not outbox.all_told(), "a relay that was closed sends nothing"
 
 
 async def test_what_changes_while_others_are_sent_is_not_forgotten() -> None:

@@ -42,6 +42,8 @@ def rpc_error(code: grpc.StatusCode, reason: str) -> grpc.aio.AioRpcError:
         (grpc.StatusCode.DEADLINE_EXCEEDED, "", StoreUnavailable),
         (grpc.StatusCode.CANCELLED, "", StoreUnavailable),
         (grpc.StatusCode.UNKNOWN, "", StoreUnavailable),
+        (grpc.StatusCode.RESOURCE_EXHAUSTED, "DATABASE_BUSY", StoreUnavailable),
+        (grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_IN_FLIGHT", StoreUnavailable),
         (grpc.StatusCode.NOT_FOUND, "TENANT_NOT_FOUND", NotFound),
         (grpc.StatusCode.NOT_FOUND, "FEATURE_NOT_FOUND", NotFound),
         (grpc.StatusCode.PERMISSION_DENIED, "TENANT_SUSPENDED", PermissionDenied),
