@@ -47,12 +47,12 @@ class EdgeLimits:
     """Calls under way on one connection to a service, at half of what the service takes: it counts a cancelled call
     until it has ended it."""
 
-    address_rate: int = 500
-    address_burst: int = 1_000
+    address_rate: int = 300
+    address_burst: int = 500
     """Calls of one address (of IPv6: one /64), refused ones included."""
 
-    credential_rate: int = 500
-    credential_burst: int = 1_000
+    credential_rate: int = 300
+    credential_burst: int = 500
     """Calls with one `authorization` header, from any address."""
 
     counted_callers: int = 20_000

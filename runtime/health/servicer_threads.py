@@ -15,6 +15,7 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from tenantmesh.runtime.health.checks import NOT_SERVING, SERVICE_UNKNOWN, Health, Status
+from tenantmesh.runtime.health.places import WatchPlaces
 from tenantmesh.runtime.health.pulse import Pulse
 
 __all__ = ["ThreadedHealthServicer"]
@@ -27,13 +28,13 @@ _untyped: Any = health_pb2
 
 
 class ThreadedHealthServicer(health_pb2_grpc.HealthServicer):
-    """Check, List and Watch. A watch holds a thread: the next after `max_watchers` is RESOURCE_EXHAUSTED."""
+    """Check, List and Watch. A watch holds a thread; one for which there is no place is RESOURCE_EXHAUSTED."""
 
-    def __init__(self, health: Health, pulse: Pulse, *, stuck_after: timedelta, max_watchers: int) -> None:
+    def __init__(self, health: Health, pulse: Pulse, places: WatchPlaces, *, stuck_after: timedelta) -> None:
         self._health = health
         self._pulse = pulse
         self._stuck_after = stuck_after
-        self._free = threading.Semaphore(max_watchers)
+        self._places = places
         self._changed = threading.Condition()
         health.on_change(self._wake)
 
@@ -56,14 +57,15 @@ class ThreadedHealthServicer(health_pb2_grpc.HealthServicer):
         self, request: health_pb2.HealthCheckRequest, context: grpc.ServicerContext
     ) -> Iterator[health_pb2.HealthCheckResponse]:
         """Answer the status now and after each change; SERVICE_UNKNOWN for a name that this process does not serve."""
-        if not self._free.acquire(blocking=False):
+        peer = context.peer()
+        if not self._places.take(peer):
             context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many health watches; poll Check instead")
         try:
             context.add_callback(self._wake)  # a watch whose caller has left looks up, and ends
             for status in self._changes(request.service, context):
                 yield health_pb2.HealthCheckResponse(status=status)
         finally:
-            self._free.release()
+            self._places.give_back(peer)
 
     def _changes(self, service: str, context: grpc.ServicerContext) -> Iterator[Status]:
         last: Status | None = None

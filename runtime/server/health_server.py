@@ -8,7 +8,7 @@ import grpc
 from grpc_health.v1 import health_pb2_grpc
 from prometheus_client.core import GaugeMetricFamily
 
-from tenantmesh.runtime.health import Pulse, ThreadedHealthServicer
+from tenantmesh.runtime.health import Pulse, ThreadedHealthServicer, WatchPlaces
 from tenantmesh.runtime.server.application import Application
 from tenantmesh.runtime.server.grpc_server import bind
 from tenantmesh.runtime.settings import ServerSettings
@@ -34,12 +34,10 @@ def make_health_server(address: str, application: Application, pulse: Pulse, set
 
     Without TLS, since probes of schedulers have no certificate: it tells whether services serve, and nothing else.
     """
-    watchers = settings.max_health_watchers
-    pool = futures.ThreadPoolExecutor(ANSWERING_THREADS + watchers, thread_name_prefix="health")
+    pool = futures.ThreadPoolExecutor(ANSWERING_THREADS + settings.max_health_watchers, thread_name_prefix="health")
+    places = WatchPlaces(settings.max_health_watchers, settings.max_health_watchers_per_address)
     server = grpc.server(pool, options=OPTIONS)
-    servicer = ThreadedHealthServicer(
-        application.health, pulse, stuck_after=settings.health_stuck_after, max_watchers=watchers
-    )
+    servicer = ThreadedHealthServicer(application.health, pulse, places, stuck_after=settings.health_stuck_after)
     health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
     bind(server, address, None, "TENANTMESH_SERVER_HEALTH_LISTEN")
     return server

@@ -23,7 +23,7 @@ from tests.edge.upstream import Upstream, running
 
 SOON = timedelta(seconds=1)
 GROUP = 30
-STREAMS = 20
+STREAMS = 40
 ATTACKER, OTHER = ("x-forwarded-for", "198.51.100.1"), ("x-forwarded-for", "198.51.100.2")
 PROBE = b"GET /healthz HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n"
 
@@ -123,7 +123,7 @@ async def test_calls_that_one_caller_gives_up_fail_no_call_of_another(tmp_path: 
     """The service refuses streams while it still counts those that were given up; the edge sends the call again."""
     stop = asyncio.Event()
     async with running(streams=STREAMS) as upstream:
-        limits = EdgeLimits(address_groups=1, address_rate=400, address_burst=100, upstream_streams=STREAMS // 2)
+        limits = EdgeLimits(address_groups=1, address_rate=200, address_burst=50, upstream_streams=STREAMS // 2)
         settings = settings_for(upstream, limits=limits, trusted_hops=1)
         async with serving(settings, tmp_path) as process:
             await until_healthy(Rest(settings.port), process)

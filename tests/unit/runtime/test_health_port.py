@@ -25,6 +25,7 @@ from tenantmesh.runtime.health import (
     Health,
     Pulse,
     ThreadedHealthServicer,
+    WatchPlaces,
 )
 from tenantmesh.runtime.server import Application
 from tenantmesh.runtime.server.health_server import loop_stillness, make_health_server
@@ -126,7 +127,7 @@ async def test_a_loop_that_stands_still_does_not_serve() -> None:
     health, pulse = Health({SERVICE: []}), Pulse(timedelta(milliseconds=5))
     await health.start()
     pulse.start()
-    servicer = ThreadedHealthServicer(health, pulse, stuck_after=timedelta(milliseconds=100), max_watchers=1)
+    servicer = ThreadedHealthServicer(health, pulse, WatchPlaces(1, 1), stuck_after=timedelta(milliseconds=100))
     request = health_pb2.HealthCheckRequest(service=SERVICE)
     work(0.2)
     assert servicer.Check(request, NO_CONTEXT).status == NOT_SERVING
