@@ -174,6 +174,7 @@ def product() -> Iterator[list[Target]]:
     """The targets, verified by the calls that prepared them."""
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as environment:
         environment.setenv("TENANTMESH_MESH_RATES", "credential=1000/1000")
+        environment.setenv("TENANTMESH_MESH_CONCURRENCY", "calls=1000/2000/100")  # one user has all calls in flight
         with Stack(Path(folder) / "state", ports=any_ports(), temporary=True, edge_limits=MANY_CALLS) as stack:
             # The service on its core, as every variant; the database, in production elsewhere, beside the load.
             record = json.loads((stack.places.state / "run.json").read_text())

@@ -23,6 +23,7 @@ from notes.v1.notes_service_pb2_grpc import add_NotesServiceServicer_to_server
 
 from tenantmesh.interceptors import Chain, ChainPorts, ChainSettings, chain
 from tenantmesh.interceptors.backends.memory.rate_store import MemoryRateStore
+from tenantmesh.interceptors.concurrency import parse_concurrency
 from tenantmesh.interceptors.leases.rates import LeasedRateLimiter
 from tenantmesh.interceptors.limits import Rate
 from tenantmesh.interceptors.testing import TestMesh
@@ -31,7 +32,8 @@ from tenantmesh.runtime.server.handlers import collected
 from tests.example.notes import Notes, ThreadNotes
 
 OPTIONS = [("grpc.so_reuseport", 0)]
-SETTINGS = ChainSettings(roles={"owner": frozenset({"*"})})
+SETTINGS = ChainSettings(roles={"owner": frozenset({"*"})}, concurrency=parse_concurrency("calls=1000/2000/100"))
+"""One user has all calls in flight here, and none of them is refused."""
 SERVICES = tuple(pb.DESCRIPTOR.services_by_name.values())
 
 
