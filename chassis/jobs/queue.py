@@ -16,12 +16,13 @@ from datetime import timedelta
 from functools import partial
 from typing import Protocol
 
-from pgqueuer import AsyncpgDriver, Job, Queries, QueueManager, RetryRequested
+from pgqueuer import Job, Queries, QueueManager, RetryRequested
 from pgqueuer.adapters.persistence.qb import QueryBuilderEnvironment, QueryQueueBuilder, QuerySchedulerBuilder
 from pgqueuer.domain.settings import DBSettings
 from pgqueuer.domain.types import Channel
 
 from tenantmesh.chassis.jobs.settings import JobSettings
+from tenantmesh.chassis.jobs.wakeups import WakingDriver
 from tenantmesh.interceptors.errors import Unavailable
 from tenantmesh.interceptors.records import TraceContext
 from tenantmesh.interceptors.tasks import cancel, wait_for_event
@@ -187,7 +188,7 @@ class JobQueue:
 
     def _make_manager(self, connection: RawConnection) -> QueueManager:
         queries = Queries(
-            AsyncpgDriver(connection),
+            WakingDriver(connection),
             qbe=QueryBuilderEnvironment(SETTINGS),
             qbq=QueryQueueBuilder(SETTINGS),
             qbs=QuerySchedulerBuilder(SETTINGS),

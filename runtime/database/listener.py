@@ -1,7 +1,8 @@
 """LISTEN on a connection of its own, reopened for as long as somebody listens: when it is lost, and when it is old.
 
-A notification is a reason to look, never the news itself: those sent while the connection was down are lost. So the
-callback also runs after each (re)connection, with an empty payload.
+A notification is a reason to look, never the news itself: those sent while the connection was down are lost, and any
+role of the database can send one. So the callback also runs after each (re)connection, with an empty payload, and
+repeated payloads are coalesced (`notifications`).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any, Self
 
 from tenantmesh.runtime.database.errors import DatabaseUnavailable
 from tenantmesh.runtime.database.lifetimes import lifetime
+from tenantmesh.runtime.database.notifications import Coalesced
 from tenantmesh.runtime.database.pool import RawConnection
 
 __all__ = ["Listener"]
@@ -41,6 +43,7 @@ class Listener:
         self._connect = connect
         self._channel = channel
         self._callback = callback
+        self._coalesced = Coalesced(callback)
         self._lost = asyncio.Event()
 
     async def __aenter__(self) -> Self:
@@ -93,4 +96,4 @@ class Listener:
         self._lost.set()
 
     def _on_notification(self, _connection: Any, _pid: int, _channel: str, payload: object) -> None:
-        self._callback(str(payload))
+        self._coalesced(str(payload))
