@@ -2,7 +2,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .PHONY: help run demo doctor reset setup setup-dev check fmt fmt-check lint types imports gen gen-check proto-check \
-        openapi openapi-check docs shell test test-cluster test-exactness test-spellings \
+        openapi openapi-check docs shell test test-cluster test-exactness test-spellings lint-policies \
         test-fast bench bench-registration tools lock baseline clean
 
 PYTHON ?= python3
@@ -57,6 +57,9 @@ test-exactness: setup-dev ## Spend the whole allowance of every plan, call by ca
 
 test-spellings: setup-dev ## Try 40,000 mutations of each kind of token, key and cursor (about 30 seconds)
 	TENANTMESH_TEST_MUTATIONS=40000 $(BIN)/pytest -q tests/unit/test_spellings.py --timeout 600
+
+lint-policies: setup-dev ## Have pgrls look for holes in the row-level security of a migrated database
+	$(BIN)/pytest -q tests/isolation/test_policy_lint.py
 
 test-fast: setup-dev ## Run the tests that need no engine
 	$(BIN)/pytest -q tests/unit tests/architecture
