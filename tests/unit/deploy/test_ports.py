@@ -15,7 +15,7 @@ import pytest
 from tenantmesh.deploy.stack.errors import PortTakenError
 from tenantmesh.deploy.stack.ports import PortNumbers, is_free
 from tenantmesh.deploy.stack.programs import table
-from tests.ports import stack_ports
+from tests.ports import STEP, free_port_for_workers, stack_ports
 from tests.unit.deploy.commands import run
 
 
@@ -79,31 +79,30 @@ def test_a_wrong_port_is_refused_by_its_variables(monkeypatch: pytest.MonkeyPatc
 
 @pytest.fixture
 def taken_by_a_worker(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
-    """A port such that the one of a second worker, beyond it, is in use."""
-    with socket.create_server(("127.0.0.1", 0)) as second:
-        step = 7
-        monkeypatch.setenv("TENANTMESH_SERVER_WORKERS", "2")
-        monkeypatch.setenv("TENANTMESH_SERVER_WORKER_PORT_STEP", str(step))
-        yield second.getsockname()[1] - step
+    """A free port such that the one of a second worker, beyond it, is in use."""
+    port = free_port_for_workers(STEP)
+    monkeypatch.setenv("TENANTMESH_SERVER_WORKERS", "2")
+    with socket.create_server(("127.0.0.1", port + STEP)):
+        yield port
 
 
 @pytest.mark.parametrize("name", ["tenant", "auth_metrics"])
 def test_the_ports_of_further_workers_are_examined_too(taken_by_a_worker: int, name: str) -> None:
     with pytest.raises(PortTakenError) as caught:
-        table.check_ports(PortNumbers({**stack_ports(), name: taken_by_a_worker}))
+        table.check_ports(PortNumbers({**stack_ports(2), name: taken_by_a_worker}))
     option = f"--{name.replace('_', '-')}-port"
-    assert f"port {taken_by_a_worker + 7} is in use by pid {os.getpid()}" in caught.value.message
+    assert f"port {taken_by_a_worker + STEP} is in use by pid {os.getpid()}" in caught.value.message
     assert f"where worker 1 of {option} listens" in caught.value.message
     chosen = int(caught.value.remedy.partition(f"tenantmesh dev {option} ")[2].removesuffix(")"))
     assert is_free(chosen)
-    assert is_free(chosen + 7)
+    assert is_free(chosen + STEP)
 
 
 def test_doctor_examines_the_ports_of_further_workers(
     taken_by_a_worker: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("TENANTMESH_STATE", str(tmp_path / "state"))
-    ports = {**stack_ports(), "tenant": taken_by_a_worker}
+    ports = {**stack_ports(2), "tenant": taken_by_a_worker}
     options = [part for name, number in ports.items() for part in (f"--{name.replace('_', '-')}-port", str(number))]
     findings = {finding["what"]: finding for finding in json.loads(run("doctor", "--json", *options).printed)}
     assert "worker 1 of --tenant-port" in findings["ports"]["text"]
@@ -112,14 +111,13 @@ def test_doctor_examines_the_ports_of_further_workers(
 
 def test_the_port_of_a_worker_that_is_another_programs_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TENANTMESH_SERVER_WORKERS", "2")
-    monkeypatch.setenv("TENANTMESH_SERVER_WORKER_PORT_STEP", "1")
-    ports = stack_ports()
+    ports = stack_ports(2)
     with pytest.raises(PortTakenError, match="both --tenant-port and --auth-port, where worker 1 of --tenant-port"):
-        table.check_ports(PortNumbers({**ports, "auth": ports["tenant"] + 1}))
+        table.check_ports(PortNumbers({**ports, "auth": ports["tenant"] + STEP}))
 
 
 def test_a_worker_beyond_the_last_port_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TENANTMESH_SERVER_WORKERS", "2")
     with pytest.raises(PortTakenError, match="port 65600 does not exist") as caught:
-        table.check_ports(PortNumbers({**stack_ports(), "tenant": 65500}))
+        table.check_ports(PortNumbers({**stack_ports(2), "tenant": 65500}))
     assert int(caught.value.remedy.rpartition(" ")[2].removesuffix(")")) <= 65435

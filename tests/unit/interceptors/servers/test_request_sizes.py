@@ -89,10 +89,13 @@ async def test_a_request_beyond_the_limit_of_grpc_itself_is_not_counted_as_malfo
 
 async def test_a_client_that_goes_away_before_its_message_has_cancelled(small: Running) -> None:
     channel: Any = small.channel(small.mesh.token(small.mesh.add_tenant("gone"), ("owner",)))
-    call = channel.stream_unary("/notes.v1.NotesService/GetNote")(_never())
-    await asyncio.sleep(0.1)  # until the server has begun to read
-    call.cancel()
-    assert await code_of(small) == "CANCELLED"
+    async with asyncio.timeout(20):
+        while not small.mesh.observed:  # a call that is cancelled before it reaches the server is none
+            call = channel.stream_unary("/notes.v1.NotesService/GetNote")(_never())
+            await asyncio.sleep(0.1)
+            call.cancel()
+            await asyncio.sleep(0.4)
+    assert {code for _, code in small.mesh.observed} == {"CANCELLED"}
 
 
 async def _never() -> AsyncIterator[bytes]:
