@@ -50,8 +50,8 @@ def declared(metadata: MetaData) -> Iterator[Finding]:
         if isinstance(declaration, TenantOwned):
             yield from (("SEC035", f"{table.fullname} ({key})") for key in declaration.unique_across_tenants)
     for library in library_schemas(metadata):
-        for name, grants in library.tables.items():
-            opened += [(f"{library.name}.{name}", cross_tenant_policy(*each)) for each in open_commands(grants)]
+        for name, granted in library.tables.items():
+            opened += [(f"{library.name}.{name}", cross_tenant_policy(*each)) for each in open_commands(granted)]
     for place, policy in opened:
         yield from ((rule, f"{place}.{policy}") for rule in OF_OPEN_POLICIES)
 
