@@ -16,6 +16,7 @@ import pytest_asyncio
 from tenantmesh.deploy.envoy import EdgeLimits, EdgeSettings, binary, command, write
 from tests.edge.client import Rest
 from tests.edge.upstream import Upstream, running
+from tests.fixtures.stack import MANY_CALLS
 from tests.ports import free_port
 
 READY_SECONDS = 20
@@ -82,7 +83,7 @@ async def started_edge(upstream: Upstream, tmp_path_factory: pytest.TempPathFact
         reflection=True,
         access_log=True,
         cors_origins=(ORIGIN,),
-        limits=EdgeLimits(address_groups=1),
+        limits=EdgeLimits(address_groups=1).changed(MANY_CALLS),
     )
     async with serving(settings, tmp_path_factory.mktemp("edge")) as process:
         rest = Rest(settings.port)
