@@ -95,6 +95,18 @@ async def test_a_service_that_says_not_serving_is_out_at_once_and_comes_back(tmp
         assert (await asyncio.to_thread(rest.get, "/api/v1/tenants/acme")).status == 200
 
 
+async def test_health_is_asked_at_its_own_port(tmp_path: Path) -> None:
+    async with running() as upstream, running() as healths:
+        ports = {"tenant_health_port": healths.tenant_port, "auth_health_port": healths.auth_port}
+        async with lonely_edge(tmp_path, settings_for(upstream, **ports)) as rest:
+            await until(rest, 200)
+            await healths.serving(False)
+            await until(rest, 503)
+            await healths.serving(True)
+            await upstream.serving(False)
+            await until(rest, 200)
+
+
 async def test_one_healthy_process_of_many_is_enough(tmp_path: Path) -> None:
     async with running() as upstream:
         tenants = (f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}", f"127.0.0.1:{upstream.tenant_port}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import grpc
@@ -62,8 +63,10 @@ async def test_a_caller_is_told_by_its_certificate(tmp_path: Path) -> None:
     authority = Authority(tmp_path)
     service, caller = authority.identity(SERVICE), authority.identity(CALLER)
     trusted = grpc.ssl_server_credentials([service.pair], authority.certificate.read_bytes(), require_client_auth=True)
-    async with running(trusted) as upstream:
+    async with running(trusted) as upstream, running() as healths:
         settings = settings_of(authority, SERVICE, upstream.tenant_port, upstream.auth_port)
+        # The ports of health have no TLS.
+        settings = replace(settings, tenant_health_port=healths.tenant_port, auth_health_port=healths.auth_port)
         async with serving(settings, tmp_path):
             assert await answer(settings, authority, caller) is grpc.StatusCode.OK
             told = str(upstream.last.one("x-forwarded-client-cert"))
