@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.fixtures.mesh import METER, PLANS, World, spend, usage_of
+from tests.fixtures.mesh import METER, PLANS, World, answering, spend, usage_of
 from tests.fixtures.processes import Four, made, ways_of
 from tests.hammer import Tally, exhaust, outcome
 
@@ -112,6 +112,7 @@ async def test_no_harm_serves_one_unit_too_many(
                 await asyncio.sleep(0.01)
             await harm(doomed)
             await spending
+        await answering(world)
         used = int((await usage_of(world, tenant))["used"])
     with capsys.disabled():
         print(f"\n{harm.__name__}: {tally.units} of {HARMED} served, {used} used, {dict(tally.refused)}")

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager, contextmanager
 
 import pytest
 
-from tests.fixtures.mesh import METER, PLANS, Tenant, World, spend, usage_of
+from tests.fixtures.mesh import METER, Tenant, World, answering, spend, usage_of
 from tests.fixtures.processes import Four, made, ways_of
 from tests.hammer import Way, exhaust, outcome
 
@@ -75,14 +75,6 @@ def stopped(four: Four) -> Iterator[None]:
     finally:
         for process in processes:
             process.resume()
-
-
-async def answering(world: World) -> None:
-    """Wait until tenant_svc serves."""
-    read = {"id": "basic"}, world.mesh.operator_key
-    async with asyncio.timeout(30):
-        while (await world.transport.call(f"{PLANS}/GetPlan", read[0], token=read[1])).code != "OK":
-            await asyncio.sleep(0.2)
 
 
 async def units(way: Way, least: int) -> int:
