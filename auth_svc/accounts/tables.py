@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, PrimaryKeyConstraint, Table, Text, UniqueConstraint, Uuid
+from sqlalchemy import BigInteger, CheckConstraint, Column, PrimaryKeyConstraint, Table, Text, UniqueConstraint, Uuid
 from sqlalchemy.dialects.postgresql import ARRAY, TIMESTAMP
 
 from tenantmesh.auth_svc.schema import APP_ROLE, metadata
@@ -25,6 +25,9 @@ users = tenant_owned(
         Column("create_time", TIMESTAMP(timezone=True), nullable=False),
         PrimaryKeyConstraint("tenant_id", "user_id", name="users_pkey"),
         UniqueConstraint("tenant_id", "email_normalised", name="users_email_key"),
+        CheckConstraint("char_length(email) between 1 and 254", name="users_email_check"),
+        CheckConstraint("octet_length(email_normalised) between 1 and 254", name="users_email_normalised_check"),
+        CheckConstraint("char_length(display_name) between 1 and 254", name="users_display_name_check"),
     ),
     APP_ROLE,
     ("SELECT", "INSERT", "UPDATE"),

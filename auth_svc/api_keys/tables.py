@@ -24,6 +24,8 @@ system_keys = catalog(
         Column("expire_time", TIMESTAMP(timezone=True)),
         Column("revoke_time", TIMESTAMP(timezone=True)),
         accepted_time("system_keys", "expire_time"),
+        CheckConstraint("expire_time > create_time", name="system_keys_lifetime_check"),
+        CheckConstraint("char_length(name) between 2 and 63", name="system_keys_name_check"),
         CheckConstraint("audience in ('OPERATOR', 'SERVICE')", name="system_keys_audience_check"),
     ),
     reason="operators and services act on the mesh as a whole; their keys are verified before any tenant is known",

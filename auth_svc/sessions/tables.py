@@ -7,6 +7,7 @@ from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
 
 from tenantmesh.auth_svc.accounts.tables import users
 from tenantmesh.auth_svc.schema import APP_ROLE, metadata
+from tenantmesh.chassis.moments import accepted_time
 from tenantmesh.runtime.row_security import tenant_owned
 
 __all__ = ["sessions"]
@@ -32,6 +33,7 @@ sessions = tenant_owned(
             name="sessions_user_fkey",
             ondelete="CASCADE",
         ),
+        *(accepted_time("sessions", column) for column in ("begin_time", "use_time", "expire_time", "revoke_time")),
         Index("sessions_user_idx", "tenant_id", "user_id"),
     ),
     APP_ROLE,

@@ -149,3 +149,38 @@ async def test_the_gate_names_what_was_damaged(postgres: WorkerDatabase, damage:
             await row_security.verify(database, metadata, package="tenantmesh.auth_svc")
         await database.close()
     assert any(named in problem for problem in refused.value.problems)
+
+
+USER = "INSERT INTO auth.users VALUES ($1, $1, {email}, {email_normalised}, {display_name}, 'x', '{{}}', 0, now())"
+KEY = "INSERT INTO auth.system_keys VALUES ($1, {name}, 'OPERATOR', '{{}}', 'x', now(), {expire_time})"
+SESSION = "INSERT INTO auth.sessions VALUES ($1, $1, $1, 'x', '{{}}', {begin_time}, {use_time}, {expire_time}, now())"
+SOUND = {
+    "email": "'a@b.example'", "email_normalised": "'a@b.example'", "display_name": "'A'", "name": "'ops'",
+    "begin_time": "now()", "use_time": "now()", "expire_time": "now() + interval '1 day'",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("statement", "field", "value", "constraint"),
+    [
+        (USER, "email", "''", "users_email_check"),
+        (USER, "email", "repeat('x', 255)", "users_email_check"),
+        (USER, "email_normalised", "''", "users_email_normalised_check"),
+        (USER, "email_normalised", "repeat('é', 128)", "users_email_normalised_check"),
+        (USER, "display_name", "''", "users_display_name_check"),
+        (USER, "display_name", "repeat('x', 255)", "users_display_name_check"),
+        (KEY, "name", "'x'", "system_keys_name_check"),
+        (KEY, "name", "repeat('x', 64)", "system_keys_name_check"),
+        (KEY, "expire_time", "now()", "system_keys_lifetime_check"),
+        (KEY, "expire_time", "'infinity'", "system_keys_expire_time_check"),
+        (SESSION, "begin_time", "'-infinity'", "sessions_begin_time_check"),
+        (SESSION, "use_time", "'infinity'", "sessions_use_time_check"),
+        (SESSION, "expire_time", "'infinity'", "sessions_expire_time_check"),
+    ],
+)
+async def test_what_the_rules_refuse_the_tables_refuse(
+    postgres: WorkerDatabase, statement: str, field: str, value: str, constraint: str
+) -> None:
+    with pytest.raises(asyncpg.CheckViolationError) as caught:
+        await as_superuser(postgres, statement.format(**{**SOUND, field: value}), uuid.uuid4())
+    assert caught.value.constraint_name == constraint
