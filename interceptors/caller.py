@@ -7,7 +7,7 @@ from enum import Enum
 
 from tenantmesh.interceptors.tenants import TenantId
 
-__all__ = ["ANONYMOUS", "Caller", "CallerKind"]
+__all__ = ["ALL_USAGE", "ANONYMOUS", "NO_USAGE", "Caller", "CallerKind", "UsageScope"]
 
 
 class CallerKind(Enum):
@@ -17,6 +17,32 @@ class CallerKind(Enum):
     USER = "USER"
     SERVICE = "SERVICE"
     OPERATOR = "OPERATOR"
+
+
+_ALL = frozenset({"*"})
+
+
+@dataclass(frozen=True, slots=True)
+class UsageScope:
+    """The features whose usage a credential may count, by id; `*` stands for all.
+
+    meters: METERED features, to lease, return and reserve. gauges: GAUGE features, whose levels it may set.
+    """
+
+    meters: frozenset[str] = _ALL
+    gauges: frozenset[str] = _ALL
+
+    def has_meter(self, meter: str) -> bool:
+        """Return whether it names the METERED feature."""
+        return meter in self.meters or "*" in self.meters
+
+    def has_gauge(self, gauge: str) -> bool:
+        """Return whether it names the GAUGE feature."""
+        return gauge in self.gauges or "*" in self.gauges
+
+
+ALL_USAGE = UsageScope()
+NO_USAGE = UsageScope(frozenset(), frozenset())
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +62,8 @@ class Caller:
     session_id: str | None = None
     expires_at: float | None = None
     """When the credential expires, in seconds since the epoch. None: it does not."""
+    usage: UsageScope = ALL_USAGE
+    """The features that an API key names. Other credentials limit none."""
 
 
 ANONYMOUS = Caller(CallerKind.ANONYMOUS, "anonymous")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Protocol
 
-from tenantmesh.interceptors.caller import Caller, CallerKind
+from tenantmesh.interceptors.caller import Caller, CallerKind, UsageScope
 
 __all__ = ["API_KEY_PREFIX", "ApiKeyVerifier", "TokenVerifier", "UnknownKey", "parse_identities"]
 
 API_KEY_PREFIX = "tmk_"
+_METER, _GAUGE = "meter:", "gauge:"
 
 
 class UnknownKey(Exception):
@@ -43,13 +45,26 @@ class ApiKeyVerifier(Protocol):
 
 def parse_identities(text: str) -> dict[str, Caller]:
     """Parse services by the SPIFFE identity in their client certificate: `spiffe://mesh/billing=tenants.read
-    notes.read`, separated by semicolons, each with the permissions granted to it. Raises ValueError that says what is
-    wrong."""
+    quota.lease meter:notes`, separated by semicolons, each with the permissions granted to it.
+
+    `meter:` and `gauge:` name the features whose usage it may count. Without any of a kind it may count all of them.
+    Raises ValueError that says what is wrong.
+    """
     callers = {}
     for entry in filter(None, (part.strip() for part in text.split(";"))):
         identity, equals, permissions = entry.partition("=")
         if not identity.startswith("spiffe://") or not equals:
             raise ValueError(f"write an identity as spiffe://domain/path=permission permission; got {entry!r}")
-        granted = frozenset(permissions.split())
-        callers[identity] = Caller(CallerKind.SERVICE, identity, permissions=granted, credential_id=identity)
+        words = permissions.split()
+        callers[identity] = Caller(
+            CallerKind.SERVICE,
+            identity,
+            permissions=frozenset(word for word in words if not word.startswith((_METER, _GAUGE))),
+            credential_id=identity,
+            usage=UsageScope(_named(words, _METER), _named(words, _GAUGE)),
+        )
     return callers
+
+
+def _named(words: Iterable[str], prefix: str) -> frozenset[str]:
+    return frozenset(word.removeprefix(prefix) for word in words if word.startswith(prefix)) or frozenset({"*"})

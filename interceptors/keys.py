@@ -6,6 +6,7 @@
 | `tm:{<tenant uuid>}:quota:<meter>` | the pool of a tenant's allowance |
 | `tm:{<tenant uuid>}:login:<sha256 of the address>` | attempts to sign in to one account of a tenant |
 | `tm:{<tenant uuid>}:login:failed`, with `:<sha256 of a network>` | failures to sign in to a tenant, of one network |
+| `tm:quota:account` | the account under which units of the pools are leased; a secret |
 | `tm:peer:{<network>}:<rate class>` | the burst limit of one network, for public methods |
 
 The braces are a hash tag: in a Redis Cluster all keys of a tenant lie in one slot, so that a script may touch several.
@@ -17,7 +18,7 @@ from typing import Literal
 
 from tenantmesh.interceptors.tenants import TenantId
 
-__all__ = ["peer_key", "tenant_key"]
+__all__ = ["peer_key", "pool_account_key", "tenant_key"]
 
 _Kind = Literal["burst", "quota", "login"]
 
@@ -30,3 +31,8 @@ def tenant_key(tenant_id: TenantId, kind: _Kind, name: str) -> str:
 def peer_key(network: str, rate_class: str) -> str:
     """Return the key of one network's burst limit: `tm:peer:{<network>}:<rate class>`."""
     return f"tm:peer:{{{network}}}:{rate_class}"
+
+
+def pool_account_key() -> str:
+    """Return the key of the account of all pools: `tm:quota:account`. It is of no tenant."""
+    return "tm:quota:account"

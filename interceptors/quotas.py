@@ -3,7 +3,8 @@
 The ledger (tenant_svc's PostgreSQL) is the truth: it never gives out more than the tenant's allowance. The pool (Redis
 or Valkey) holds units that the ledger gave out and no process has taken yet. A process takes slices from the pool and
 charges calls to its slice. So every unit is given out once: losing the pool or a process can only forfeit units, never
-double them. Decision 0018 explains the words.
+double them. What is leased is booked under an account, and only who knows the account can return it. Decisions 0018 and
+0046 explain the words.
 """
 
 from __future__ import annotations
@@ -162,8 +163,11 @@ class QuotaLedger(Protocol):
         tenant's calls can make it look away. Must not raise."""
         ...
 
-    async def lease(self, tenant_id: TenantId, asks: Sequence[Ask]) -> Sequence[Slice]:
+    async def lease(self, tenant_id: TenantId, asks: Sequence[Ask], account: str = "") -> Sequence[Slice]:
         """Must take from all meters or none: from each at least `need`, at most `want`; in the order of the asks.
+
+        Must book them under the account, a random name that only those know who may return them; the empty one is that
+        of the caller's name.
 
         Where one has fewer than needed, every `granted` must be 0, and `left` the units left. Must raise NotFound
         `FEATURE_NOT_FOUND` for a meter that is no METERED feature, and another MeshError where it refuses. Must raise
@@ -172,9 +176,12 @@ class QuotaLedger(Protocol):
         """
         ...
 
-    async def give_back(self, tenant_id: TenantId, meter: str, amount: int, period_start: datetime) -> None:
-        """Must take back units that were leased and not used. When it raises StoreUnavailable, the units are forfeited:
-        the caller must not retry."""
+    async def give_back(
+        self, tenant_id: TenantId, meter: str, amount: int, period_start: datetime, accounts: Sequence[str] = ("",)
+    ) -> int:
+        """Must take back units that were leased under the accounts and not used, and return how many: at most those
+        that are out under them. Must raise NotFound `LEASE_NOT_FOUND` where none are. When it raises StoreUnavailable,
+        the units are forfeited: the caller must not retry."""
         ...
 
 
@@ -214,6 +221,11 @@ class Drained:
 class QuotaPool(Protocol):
     """Holds units for all processes. Adapters: Redis and memory. All methods raise StoreUnavailable when the outcome is
     unknown; then the caller must treat the units concerned as spent."""
+
+    async def accounts(self) -> Sequence[str]:
+        """Must return the accounts of the ledger under which its units were leased, the one to lease under first: the
+        same for all who share it. Must raise StoreUnavailable while they are unknown, and not later."""
+        ...
 
     async def take(self, tenant_id: TenantId, asks: Sequence[Ask], limits: Sequence[int]) -> PoolAnswer:
         """Must take from all meters or none, at once.

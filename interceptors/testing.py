@@ -28,7 +28,7 @@ from google.protobuf.descriptor import FileDescriptor
 from tenantmesh.interceptors.backends.memory.quotas import MemoryQuotaLedger, MemoryQuotaPool
 from tenantmesh.interceptors.backends.memory.rate_limiter import MemoryRateLimiter
 from tenantmesh.interceptors.backends.memory.sources import MemoryEntitlementSource, MemoryTenantSource
-from tenantmesh.interceptors.caller import Caller, CallerKind
+from tenantmesh.interceptors.caller import ALL_USAGE, Caller, CallerKind, UsageScope
 from tenantmesh.interceptors.chain import Chain, ChainPorts, ChainSettings
 from tenantmesh.interceptors.client import Credential, channel
 from tenantmesh.interceptors.directories.entitlements import EntitlementDirectory
@@ -220,12 +220,18 @@ class TestMesh:
         """Return an access token of a new user of the tenant."""
         return self.signer.sign(self.signer.claims(tenant.id, roles))
 
-    def key(self, kind: CallerKind = CallerKind.OPERATOR, permissions: frozenset[str] = frozenset({"*"})) -> str:
-        """Make an API key and return it."""
+    def key(
+        self,
+        kind: CallerKind = CallerKind.OPERATOR,
+        permissions: frozenset[str] = frozenset({"*"}),
+        *,
+        name: str = "",
+        usage: UsageScope = ALL_USAGE,
+    ) -> str:
+        """Make an API key and return it. `name` is its holder's, and `usage` the meters and gauges that it names."""
         key = f"tmk_{uuid.uuid4().hex}"
-        self.api_keys.keys[key] = Caller(
-            kind, f"test-{kind.value.lower()}", permissions=permissions, credential_id=key[4:12]
-        )
+        holder = name or f"test-{kind.value.lower()}"
+        self.api_keys.keys[key] = Caller(kind, holder, permissions=permissions, credential_id=key[4:12], usage=usage)
         return key
 
     def ports(self) -> ChainPorts:

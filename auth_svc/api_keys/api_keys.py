@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
 from tenantmesh.auth_svc.api_keys import repository
-from tenantmesh.auth_svc.api_keys.system_key import KeyAudience, SystemKey, check_new_key
+from tenantmesh.auth_svc.api_keys.system_key import KeyAudience, SystemKey, check_new_key, usage_of_new
 from tenantmesh.chassis.doors import Doors
 from tenantmesh.interceptors.caller import Caller
 from tenantmesh.interceptors.credentials import API_KEY_PREFIX
@@ -32,14 +32,24 @@ class SystemKeys:
         self._clock = clock
 
     async def create(
-        self, name: str, audience: KeyAudience, permissions: Iterable[str], lifetime: timedelta | None = None
+        self,
+        name: str,
+        audience: KeyAudience,
+        permissions: Iterable[str],
+        lifetime: timedelta | None = None,
+        *,
+        meters: Iterable[str] | None = None,
+        gauges: Iterable[str] | None = None,
     ) -> str:
-        """Create a key and return its text, which can't be read again. Raises InvalidArgument."""
-        granted = tuple(sorted(set(permissions)))
-        check_new_key(name, granted, lifetime)
+        """Create a key and return its text, which can't be read again. Raises InvalidArgument.
+
+        meters, gauges: the features whose usage it may count; `*` is all. None: all for operators, none for services.
+        """
+        granted, usage = tuple(sorted(set(permissions))), usage_of_new(audience, meters, gauges)
+        check_new_key(name, granted, lifetime, usage)
         key_id, secret, now = uuid7(), secrets.token_hex(_SECRET_BYTES), self._clock()
         expire_time = now + lifetime if lifetime is not None else None
-        key = SystemKey(key_id, name, audience, granted, _hash(secret), now, expire_time)
+        key = SystemKey(key_id, name, audience, granted, _hash(secret), now, expire_time, usage=usage)
         async with self._doors.system(_REASON) as connection:
             await repository.add(connection, key)
         return f"{API_KEY_PREFIX}{key_id.hex}_{secret}"

@@ -11,10 +11,11 @@ from tenantmesh.auth_svc.api_keys.api_keys import SystemKeys
 from tenantmesh.auth_svc.api_keys.system_key import KeyAudience, SystemKey
 from tenantmesh.auth_svc.schema import OUTAGE, SCHEMA
 from tenantmesh.chassis.doors import Doors
+from tenantmesh.interceptors.caller import Caller
 from tenantmesh.runtime.database import Database
 from tenantmesh.runtime.settings import DatabaseSettings
 
-__all__ = ["create_key", "list_keys", "permissions_of", "revoke_key"]
+__all__ = ["caller_of", "create_key", "list_keys", "revoke_key"]
 
 
 async def create_key(
@@ -23,14 +24,19 @@ async def create_key(
     audience: str,
     permissions: Iterable[str],
     lifetime: timedelta | None = None,
+    *,
+    meters: Iterable[str] | None = None,
+    gauges: Iterable[str] | None = None,
 ) -> str:
     """Create a key and return its text (`tmk_…`), which can't be read again.
 
-    `settings` need `system_url`. `audience` is OPERATOR or SERVICE. A key without a lifetime never expires. Raises
-    ValueError for another audience, InvalidArgument for a bad name or permission, and Unavailable.
+    `settings` need `system_url`. `audience` is OPERATOR or SERVICE. A key without a lifetime never expires. `meters`
+    and `gauges` are as in `SystemKeys.create`. Raises ValueError for another audience, InvalidArgument for a bad name,
+    permission or feature, and Unavailable.
     """
     async with _keys(settings) as keys:
-        return await keys.create(name, KeyAudience(audience), permissions, lifetime)
+        made_for = KeyAudience(audience)
+        return await keys.create(name, made_for, permissions, lifetime, meters=meters, gauges=gauges)
 
 
 async def list_keys(settings: DatabaseSettings) -> list[SystemKey]:
@@ -48,11 +54,10 @@ async def revoke_key(settings: DatabaseSettings, key_id: uuid.UUID) -> bool:
         return await keys.revoke(key_id)
 
 
-async def permissions_of(settings: DatabaseSettings, key: str) -> frozenset[str] | None:
-    """Return what the key with this text may do; None for one that services refuse. Raises Unavailable."""
+async def caller_of(settings: DatabaseSettings, key: str) -> Caller | None:
+    """Return the caller that the key with this text makes; None for one that services refuse. Raises Unavailable."""
     async with _keys(settings) as keys:
-        caller = await keys.verify(key)
-        return None if caller is None else caller.permissions
+        return await keys.verify(key)
 
 
 @asynccontextmanager

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable
 from datetime import datetime
 
 from sqlalchemy import bindparam, insert, select, update
 
 from tenantmesh.auth_svc.api_keys.system_key import KeyAudience, SystemKey
 from tenantmesh.auth_svc.api_keys.tables import system_keys
+from tenantmesh.interceptors.caller import UsageScope
 from tenantmesh.runtime.database import Connection, Record, compiled
 
 __all__ = ["add", "all_keys", "by_id", "revoke"]
@@ -35,6 +37,8 @@ async def add(connection: Connection, key: SystemKey) -> None:
         create_time=key.create_time,
         expire_time=key.expire_time,
         revoke_time=key.revoke_time,
+        meters=sorted(key.usage.meters),
+        gauges=sorted(key.usage.gauges),
     )
 
 
@@ -64,4 +68,10 @@ def _system_key(row: Record) -> SystemKey:
         create_time=row["create_time"],
         expire_time=row["expire_time"],
         revoke_time=row["revoke_time"],
+        usage=UsageScope(_named(row["meters"]), _named(row["gauges"])),
     )
+
+
+def _named(features: Iterable[str] | None) -> frozenset[str]:
+    """Return the features that a key names. Keys of before they named any have none stored, and may use all."""
+    return frozenset({"*"} if features is None else features)

@@ -23,6 +23,8 @@ system_keys = catalog(
         Column("create_time", TIMESTAMP(timezone=True), nullable=False),
         Column("expire_time", TIMESTAMP(timezone=True)),
         Column("revoke_time", TIMESTAMP(timezone=True)),
+        Column("meters", ARRAY(Text), comment="the METERED features that it may use; * is all, and so is null"),
+        Column("gauges", ARRAY(Text), comment="the GAUGE features whose levels it may set; * is all, and so is null"),
         accepted_time("system_keys", "expire_time"),
         CheckConstraint("expire_time > create_time", name="system_keys_lifetime_check"),
         CheckConstraint("char_length(name) between 2 and 63", name="system_keys_name_check"),

@@ -7,7 +7,7 @@ from typing import Any
 import grpc
 
 from tenantmesh.auth_svc.gauges.gauge import GaugeLevel
-from tenantmesh.interceptors.backends.grpc.answers import reason_of
+from tenantmesh.interceptors.backends.grpc.answers import no_answer, reason_of
 from tenantmesh.interceptors.errors import PermissionDenied, ResourceExhausted, Unavailable
 from tenantmesh.tenant.v1 import quota_service_pb2 as pb
 from tenantmesh.tenant.v1.quota_service_pb2_grpc import QuotaServiceStub
@@ -38,9 +38,8 @@ class GrpcGaugeReports:
             if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED:  # of this tenant: the others' levels go on
                 raise ResourceExhausted(reason, "tenant_svc has too much to do for the tenant.") from error
             if reason != _GONE:
-                raise Unavailable(
-                    "QUOTA_UNAVAILABLE", f"tenant_svc refused to store a level: {error.code().name} {reason}"
-                ) from error
+                refused = f"tenant_svc refused to store a level: {error.code().name} {reason}"
+                raise no_answer(error, "tenant_svc", Unavailable("QUOTA_UNAVAILABLE", refused)) from error
 
     async def close(self) -> None:
         """Close the channel."""

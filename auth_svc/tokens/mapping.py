@@ -8,7 +8,7 @@ from tenantmesh.auth.v1 import token_service_pb2 as pb
 from tenantmesh.auth_svc.tokens.signing_key import SigningKey
 from tenantmesh.auth_svc.tokens.tokens import Discovery
 from tenantmesh.interceptors import base64url
-from tenantmesh.interceptors.caller import Caller, CallerKind
+from tenantmesh.interceptors.caller import Caller, CallerKind, UsageScope
 from tenantmesh.interceptors.tokens import ALGORITHM
 from tenantmesh.policy.v1 import policy_pb2
 
@@ -52,7 +52,12 @@ def introspection(caller: Caller | None) -> pb.IntrospectTokenResponse:
         roles=caller.roles,
         permissions=sorted(caller.permissions),
         credential_id=caller.credential_id,
+        usage=None if caller.kind is CallerKind.USER else _usage(caller.usage),
     )
     if caller.expires_at is not None:
         answer.expire_time.FromDatetime(datetime.fromtimestamp(caller.expires_at, UTC))
     return answer
+
+
+def _usage(usage: UsageScope) -> pb.UsageScope:
+    return pb.UsageScope(meters=sorted(usage.meters), gauges=sorted(usage.gauges))

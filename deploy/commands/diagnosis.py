@@ -29,6 +29,7 @@ from tenantmesh.deploy.stack.programs import table
 from tenantmesh.deploy.stack.programs.python_program import PythonProgram
 from tenantmesh.deploy.stack.state_folder import is_state_folder
 from tenantmesh.deploy.stack.supervision.record import Holder, left_running, running
+from tenantmesh.interceptors.caller import UsageScope
 from tenantmesh.runtime.database import Database, DatabaseError
 from tenantmesh.runtime.row_security import InsecureDatabase, verify
 from tenantmesh.runtime.settings import DatabaseSettings
@@ -171,7 +172,16 @@ def _key(engines: Engines, key: Key) -> str:
     if wrong := problem(engines.places, engines.postgres, key):
         remedy = "Stop the stack and start it again: it replaces the key."
         raise StackError(f"{engines.places.key(key.name)}: {wrong}.", remedy=remedy)
-    return f"valid, with {len(key.permissions)} permissions" if key.permissions != ("*",) else "valid, for everything"
+    if key.permissions == ("*",):
+        return "valid, for everything"
+    count = len(key.permissions)
+    return f"valid, with {count} permission{'' if count == 1 else 's'}{_usage(key.usage)}"
+
+
+def _usage(usage: UsageScope) -> str:
+    """Return what a key names, to stand behind its permissions."""
+    named = (("meter", usage.meters), ("gauge", usage.gauges))
+    return "".join(f", {kind} {', '.join(sorted(names))}" for kind, names in named if names)
 
 
 def _valkey(engines: Engines) -> str:

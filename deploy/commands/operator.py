@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import uuid
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from operator import attrgetter
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +15,7 @@ import typer
 from pydantic import SecretStr
 
 from tenantmesh.auth_svc.api_keys.bootstrap import create_key, list_keys, revoke_key
-from tenantmesh.auth_svc.api_keys.system_key import LONGEST_LIFETIME, SystemKey
+from tenantmesh.auth_svc.api_keys.system_key import LONGEST_LIFETIME, SystemKey, counting
 from tenantmesh.deploy.commands.console import Console
 from tenantmesh.deploy.commands.options import DEFAULT_STATE, JsonOption, StateOption
 from tenantmesh.deploy.stack import keys
@@ -22,6 +24,7 @@ from tenantmesh.deploy.stack.engines.engines import Engines
 from tenantmesh.deploy.stack.errors import StackError
 from tenantmesh.deploy.stack.programs.table import LIBRARY_PERMISSIONS, python_programs
 from tenantmesh.deploy.stack.supervision.record import running
+from tenantmesh.interceptors.caller import UsageScope
 from tenantmesh.runtime.settings import DatabaseSettings
 
 __all__ = ["app"]
@@ -30,13 +33,24 @@ app = typer.Typer(no_args_is_help=True, help="Keys of operators and services.")
 URL_VARIABLE = "TENANTMESH_DATABASE_SYSTEM_URL"
 _LONGEST = LONGEST_LIFETIME.days
 _ABOUT_PERMISSIONS = "Such as tenants.read, or '*' for all; repeat it."
+_ABOUT_METERS = "A METERED feature that the key may lease and reserve, or '*' for all; repeat it."
+_ABOUT_GAUGES = "A GAUGE feature whose levels the key may set, or '*' for all; repeat it."
+_UNNAMED = "Operators' keys may use all unless told."
 
 
 def _needs() -> str:
     """Return the permissions that the key of each service must have."""
-    programs = {program.name: program.permissions for program in python_programs() if program.permissions}
-    needed = {**programs, "A service of yours": LIBRARY_PERMISSIONS}
-    return " ".join(f"{name} needs {', '.join(permissions)}." for name, permissions in needed.items())
+    programs = {program.name: program.permissions or () for program in python_programs()}
+    return _in_words({**programs, "A service of yours": LIBRARY_PERMISSIONS})
+
+
+def _needed_usage(kind: Callable[[UsageScope], Collection[str]]) -> str:
+    """Return the meters or the gauges that the key of each service must name."""
+    return _in_words({program.name: sorted(kind(program.usage)) for program in python_programs()})
+
+
+def _in_words(needed: Mapping[str, Sequence[str]]) -> str:
+    return " ".join(f"{name} needs {', '.join(names)}." for name, names in needed.items() if names)
 
 
 class Audience(StrEnum):
@@ -50,6 +64,12 @@ class Audience(StrEnum):
 def create(
     name: Annotated[str, typer.Argument(help="The holder of the key. Keys of one name share its request ids.")],
     permission: Annotated[list[str] | None, typer.Option(help=f"{_ABOUT_PERMISSIONS} {_needs()}")] = None,
+    meter: Annotated[
+        list[str] | None, typer.Option(help=f"{_ABOUT_METERS} {_UNNAMED} {_needed_usage(attrgetter('meters'))}")
+    ] = None,
+    gauge: Annotated[
+        list[str] | None, typer.Option(help=f"{_ABOUT_GAUGES} {_UNNAMED} {_needed_usage(attrgetter('gauges'))}")
+    ] = None,
     audience: Annotated[Audience, typer.Option(help="The kind of caller.")] = Audience.OPERATOR,
     days: Annotated[int | None, typer.Option(help="Days until the key expires.", min=1, max=_LONGEST)] = None,
     forever: Annotated[bool, typer.Option("--forever", help="Let the key never expire.")] = False,
@@ -64,7 +84,11 @@ def create(
         raise StackError("how long is the key valid?", remedy="Give it an end (--days 90), or none (--forever).")
     lifetime = timedelta(days=days) if days else None
     console = Console()
-    key = run_blocking(create_key(_settings(state), name, audience.value.upper(), permission, lifetime))
+    made_for = audience.value.upper()
+    made = create_key(
+        _settings(state), name, made_for, permission, lifetime, meters=meter or None, gauges=gauge or None
+    )
+    key = run_blocking(made)
     until = f"valid for {days} days" if days else "valid until it is revoked"
     console.aside(f"made {keys.id_of(key)} for {name}, {until}; this is the only time that the key is shown")
     console.plain(key)
@@ -72,13 +96,13 @@ def create(
 
 @app.command("list")
 def list_all(state: StateOption = DEFAULT_STATE, as_json: JsonOption = False) -> None:
-    """Print every key without its secret: id, kind, name, permissions, state."""
+    """Print every key without its secret: id, kind, name, permissions, meters and gauges, state."""
     console, found = Console(), run_blocking(list_keys(_settings(state)))
     if as_json:
         console.json([_encoded(key) for key in found])
         return
     for key in found:
-        console.plain(f"{key.id}  {key.audience.value:<9} {key.name:<20} {','.join(key.permissions):<30} {_state(key)}")
+        console.plain(f"{key.id}  {key.audience.value:<9} {key.name:<20} {_grants(key):<30} {_state(key)}")
 
 
 @app.command()
@@ -98,11 +122,22 @@ def _encoded(key: SystemKey) -> dict[str, object]:
         "audience": key.audience.value,
         "name": key.name,
         "permissions": list(key.permissions),
+        "meters": sorted(key.usage.meters),
+        "gauges": sorted(key.usage.gauges),
         "valid": key.is_valid(datetime.now(UTC)),
         "createTime": key.create_time.isoformat(),
         "expireTime": key.expire_time.isoformat() if key.expire_time else None,
         "revokeTime": key.revoke_time.isoformat() if key.revoke_time else None,
     }
+
+
+def _grants(key: SystemKey) -> str:
+    """Return what the key may do. Meters and gauges stand behind the permissions that need them."""
+    parts = [",".join(key.permissions)]
+    for kind, named in (("meter", key.usage.meters), ("gauge", key.usage.gauges)):
+        if counting(kind, key.permissions) and key.permissions != ("*",):
+            parts.append(f"{kind}s={','.join(sorted(named))}")
+    return " ".join(parts)
 
 
 def _state(key: SystemKey) -> str:

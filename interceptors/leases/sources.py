@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -58,6 +59,8 @@ class Sources:
         """The last evidence that the ledger answers nobody."""
         self._probe = SingleFlight[None, bool](lambda _: ledger.answers())
         self.stats = QuotaStats()
+        self._own_account = str(uuid.uuid4())
+        self._pool_accounts: tuple[str, ...] = ()
 
     @property
     def pooling(self) -> bool:
@@ -81,9 +84,10 @@ class Sources:
         no meter, since a policy or a handler wrote it."""
         if not self._ledger_breaker.closed(tenant_id):
             raise self._not_asked()
+        account = (await self._accounts(tenant_id))[0]
         self.stats.ledger_calls += 1
         try:
-            return await self._ledger_breaker.ask(tenant_id, self._ledger.lease(tenant_id, asks))
+            return await self._ledger_breaker.ask(tenant_id, self._ledger.lease(tenant_id, asks, account))
         except StoreUnavailable as error:
             raise await self._judged(error) from error
         except NotFound as error:
@@ -166,12 +170,23 @@ class Sources:
         """Return the pool if its breaker is closed for the tenant. In a cluster one server may be down alone."""
         return self._pool if self._pool_breaker.closed(tenant_id) else None
 
+    async def _accounts(self, tenant_id: TenantId) -> tuple[str, ...]:
+        """Return the accounts of what this process holds: those of the pool, and its own. It leases under the first, so
+        that every process that takes units from the pool can return them."""
+        pool = self._pool_for(tenant_id)
+        if pool is not None:
+            with contextlib.suppress(StoreUnavailable):
+                self._pool_accounts = tuple(await pool.accounts())
+        return (*self._pool_accounts, self._own_account)
+
     async def _give_to_ledger(self, tenant_id: TenantId, units: Return) -> None:
         self.stats.ledger_calls += 1
-        question = self._ledger.give_back(tenant_id, units.meter, units.amount, units.period_start)
         try:
             with self._forfeiting(units.amount):
-                await self._ledger_breaker.ask(tenant_id, question)
+                accounts = await self._accounts(tenant_id)
+                question = self._ledger.give_back(tenant_id, units.meter, units.amount, units.period_start, accounts)
+                returned = await self._ledger_breaker.ask(tenant_id, question)
+            self.stats.forfeited += units.amount - returned
         except (StoreUnavailable, MeshError) as error:
             where = {"tenant_id": str(tenant_id), "meter": units.meter}
             _log.warning("units could not be given back: %s", error, extra=where)

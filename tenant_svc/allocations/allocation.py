@@ -68,6 +68,7 @@ class Allocation:
     """An allocation as it is stored. For CHECK_ONLY, the possible allocation, without id and times.
 
     overdue: whether it had expired when it was read.
+    holder: the name of the caller that reserved it; None for one of before holders were stored.
     """
 
     id: uuid.UUID | None
@@ -76,6 +77,7 @@ class Allocation:
     expire_time: datetime | None = None
     create_time: datetime | None = None
     overdue: bool = False
+    holder: str | None = None
 
     @property
     def is_open(self) -> bool:

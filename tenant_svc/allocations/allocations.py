@@ -17,7 +17,12 @@ from tenantmesh.runtime.database import Connection
 from tenantmesh.tenant_svc.allocations import repository
 from tenantmesh.tenant_svc.allocations.allocation import Allocation, AllocationState, Item, Mode, NewAllocation
 from tenantmesh.tenant_svc.allocations.expiry import release_expired, reserved_units
-from tenantmesh.tenant_svc.allocations.refusals import allocation_closed, allocation_not_found, request_reused
+from tenantmesh.tenant_svc.allocations.refusals import (
+    allocation_closed,
+    allocation_not_found,
+    allocation_not_held,
+    request_reused,
+)
 from tenantmesh.tenant_svc.allowances import accounts
 from tenantmesh.tenant_svc.allowances.ledger import Ledger
 from tenantmesh.tenant_svc.allowances.refusals import exhausted
@@ -63,26 +68,31 @@ class Allocations:
     def _moment(self) -> datetime | None:
         return self._ledger.moment
 
-    async def allocate(self, tenant_id: TenantId, new: NewAllocation, key: RequestKey | None) -> Allocation:
-        """Reserve the amounts, once for a repeated request. CHECK_ONLY takes no units and stores nothing.
+    async def allocate(
+        self, tenant_id: TenantId, new: NewAllocation, key: RequestKey | None, holder: str = ""
+    ) -> Allocation:
+        """Reserve the amounts for the holder, once for a repeated request. CHECK_ONLY takes and stores nothing.
 
         Raises ResourceExhausted `QUOTA_EXHAUSTED` unless the mode is BEST_EFFORT, NotFound `FEATURE_NOT_FOUND`,
         `TENANT_NOT_FOUND`, AlreadyExists `REQUEST_ID_REUSED`.
         """
         try:
-            return await self._allocate(tenant_id, new, key, drained=False)
+            return await self._allocate(tenant_id, new, key, holder, drained=False)
         except _Short as short:
             await self._drain(tenant_id, short.meters)
-        return await self._allocate(tenant_id, new, key, drained=True)
+        return await self._allocate(tenant_id, new, key, holder, drained=True)
 
-    async def commit(self, tenant_id: TenantId, allocation_id: uuid.UUID, amounts: Mapping[str, int]) -> Allocation:
-        """Charge the amounts, or everything without amounts, and return the rest.
+    async def commit(
+        self, tenant_id: TenantId, allocation_id: uuid.UUID, amounts: Mapping[str, int], holder: str | None = None
+    ) -> Allocation:
+        """Charge the amounts, or everything without amounts, and return the rest. A holder ends its own only; None ends
+        any.
 
-        Raises NotFound `ALLOCATION_NOT_FOUND`, FailedPrecondition `ALLOCATION_CLOSED`, InvalidArgument for more than
-        was allocated.
+        Raises NotFound `ALLOCATION_NOT_FOUND`, PermissionDenied `ALLOCATION_NOT_HELD`, FailedPrecondition
+        `ALLOCATION_CLOSED`, InvalidArgument for more than was allocated.
         """
         async with self._doors.tenant(tenant_id) as connection:
-            found = await self._locked(connection, tenant_id, allocation_id)
+            found = await self._locked(connection, tenant_id, allocation_id, holder)
             used = found.used(amounts)
             if found.state is AllocationState.COMMITTED and found.committed == used:
                 return found
@@ -94,13 +104,14 @@ class Allocations:
             await repository.end_all(connection, tenant_id, [allocation_id], AllocationState.COMMITTED)
         return found.ended(AllocationState.COMMITTED, used)
 
-    async def release(self, tenant_id: TenantId, allocation_id: uuid.UUID) -> Allocation:
-        """Return all units. An allocation that has been released already stays as it is.
+    async def release(self, tenant_id: TenantId, allocation_id: uuid.UUID, holder: str | None = None) -> Allocation:
+        """Return all units. An allocation that has been released already stays as it is. `holder` is as in `commit`.
 
-        Raises NotFound `ALLOCATION_NOT_FOUND`, FailedPrecondition `ALLOCATION_CLOSED` for one that was committed.
+        Raises NotFound `ALLOCATION_NOT_FOUND`, PermissionDenied `ALLOCATION_NOT_HELD`, FailedPrecondition
+        `ALLOCATION_CLOSED` for one that was committed.
         """
         async with self._doors.tenant(tenant_id) as connection:
-            found = await self._locked(connection, tenant_id, allocation_id)
+            found = await self._locked(connection, tenant_id, allocation_id, holder)
             if found.state is AllocationState.COMMITTED:
                 raise allocation_closed(found)
             if found.state is not AllocationState.RESERVED:
@@ -128,7 +139,7 @@ class Allocations:
         return ended
 
     async def _allocate(
-        self, tenant_id: TenantId, new: NewAllocation, key: RequestKey | None, *, drained: bool
+        self, tenant_id: TenantId, new: NewAllocation, key: RequestKey | None, holder: str, *, drained: bool
     ) -> Allocation:
         """Reserve the amounts as `allocate` does. Raises _Short where the ledger has fewer units, unless the pool was
         drained."""
@@ -141,7 +152,7 @@ class Allocations:
         return await self._ledger.run(
             tenant_id,
             meters,
-            lambda connection: self._reserve(connection, tenant_id, allocation_id, new, key, drained=drained),
+            lambda connection: self._reserve(connection, tenant_id, allocation_id, new, key, holder, drained=drained),
         )
 
     async def _check(
@@ -157,17 +168,18 @@ class Allocations:
         allocation_id: uuid.UUID,
         new: NewAllocation,
         key: RequestKey | None,
+        holder: str,
         *,
         drained: bool,
     ) -> Allocation:
         # Before any lock: a repeated request then waits for this one without holding locks that this one needs.
-        times = await repository.create(connection, tenant_id, allocation_id, new, key, self._moment)
+        times = await repository.create(connection, tenant_id, allocation_id, new, key, holder, self._moment)
         if times is None:
             return await self._repeated(connection, tenant_id, new, key)
         items, found = await self._reservable(connection, tenant_id, new, drained=drained)
         await accounts.take(connection, tenant_id, found, {item.meter: item.allocated for item in items})
         await repository.add_items(connection, tenant_id, allocation_id, items)
-        return Allocation(allocation_id, AllocationState.RESERVED, items, *times)
+        return Allocation(allocation_id, AllocationState.RESERVED, items, *times, holder=holder)
 
     async def _reservable(
         self, connection: Connection, tenant_id: TenantId, new: NewAllocation, *, drained: bool
@@ -197,8 +209,12 @@ class Allocations:
             raise request_reused()
         return made[1]
 
-    async def _locked(self, connection: Connection, tenant_id: TenantId, allocation_id: uuid.UUID) -> Allocation:
+    async def _locked(
+        self, connection: Connection, tenant_id: TenantId, allocation_id: uuid.UUID, holder: str | None
+    ) -> Allocation:
         found = await repository.lock(connection, tenant_id, allocation_id, self._moment)
         if found is None:
             raise allocation_not_found()
+        if None not in (holder, found.holder) and holder != found.holder:
+            raise allocation_not_held()
         return found

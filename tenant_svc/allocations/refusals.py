@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from tenantmesh.interceptors.errors import AlreadyExists, FailedPrecondition, NotFound
+from tenantmesh.interceptors.errors import AlreadyExists, FailedPrecondition, NotFound, PermissionDenied
 from tenantmesh.tenant_svc.allocations.allocation import Allocation, AllocationState
 
-__all__ = ["allocation_closed", "allocation_not_found", "request_reused"]
+__all__ = ["allocation_closed", "allocation_not_found", "allocation_not_held", "request_reused"]
 
 
 def allocation_not_found() -> NotFound:
@@ -18,6 +18,14 @@ def allocation_closed(allocation: Allocation) -> FailedPrecondition:
     state = (AllocationState.EXPIRED if allocation.overdue else allocation.state).value
     return FailedPrecondition(
         "ALLOCATION_CLOSED", f"The allocation has ended as {state}. Allocate again.", metadata={"state": state}
+    )
+
+
+def allocation_not_held() -> PermissionDenied:
+    """Return the refusal to end an allocation that another service has reserved."""
+    return PermissionDenied(
+        "ALLOCATION_NOT_HELD",
+        "Another service has reserved the allocation. Call with a key of that service, or let the allocation expire.",
     )
 
 

@@ -59,6 +59,7 @@ _row = (
     allocations.c.expire_time,
     allocations.c.create_time,
     allocations.c.digest,
+    allocations.c.holder,
     _overdue.label("overdue"),
 )
 _items = (
@@ -87,6 +88,7 @@ _new: dict[str, ColumnElement[Any]] = {
     "requester": bindparam("requester", type_=allocations.c.requester.type),
     "request_id": bindparam("request_id", type_=allocations.c.request_id.type),
     "digest": bindparam("digest", type_=allocations.c.digest.type),
+    "holder": bindparam("holder", type_=allocations.c.holder.type),
 }
 _CREATE = compiled(
     insert(allocations)
@@ -150,10 +152,11 @@ async def create(
     allocation_id: uuid.UUID,
     new: NewAllocation,
     key: RequestKey | None,
+    holder: str,
     moment: datetime | None,
 ) -> tuple[datetime, datetime] | None:
-    """Store an allocation without items, and return its expiry and creation times; None where the request has made one
-    already.
+    """Store the holder's allocation without items, and return its expiry and creation times; None where the request
+    has made one already.
 
     Waits for a transaction that is making one for the same request.
     """
@@ -164,6 +167,7 @@ async def create(
         time_to_live=new.time_to_live,
         **request_parameters(key),
         digest=new.digest,
+        holder=holder,
         moment=moment,
     )
     return None if row is None else (row["expire_time"], row["create_time"])
@@ -266,6 +270,7 @@ def _allocation(rows: Sequence[Record]) -> Allocation:
         first["expire_time"],
         first["create_time"],
         first["overdue"],
+        first["holder"],
     )
 
 

@@ -7,12 +7,14 @@ from typing import Any
 
 from tenantmesh.chassis.requests import RequestKey
 from tenantmesh.interceptors import current_call
+from tenantmesh.interceptors.caller import Caller, CallerKind
 from tenantmesh.interceptors.tenants import parse_uuid
 from tenantmesh.tenant.v1 import quota_service_pb2 as pb
 from tenantmesh.tenant_svc.allocations.allocations import Allocations
 from tenantmesh.tenant_svc.allocations.mapping import allocation_message, amounts_of, mode_of, time_to_live_of
 from tenantmesh.tenant_svc.allocations.refusals import allocation_not_found
 from tenantmesh.tenant_svc.allocations.rules import checked_new, checked_used
+from tenantmesh.tenant_svc.key_usage import require_meters
 
 __all__ = ["AllocationServicer"]
 
@@ -32,18 +34,26 @@ class AllocationServicer:
         amounts = amounts_of(request.amounts)
         new = checked_new(amounts, mode_of(request), time_to_live_of(request))
         key = RequestKey.checked(call.caller, request.request_id)
-        return allocation_message(await self._allocations.allocate(call.tenant_id, new, key))
+        require_meters(call.caller, new.amounts)
+        return allocation_message(await self._allocations.allocate(call.tenant_id, new, key, call.caller.subject))
 
     async def Commit(self, request: pb.CommitRequest, _context: _Context) -> pb.Allocation:
         """Charge the units used of an allocation."""
-        used = checked_used(amounts_of(request.amounts))
+        call, used = current_call(), checked_used(amounts_of(request.amounts))
         allocation_id = _allocation_id(request.allocation_id)
-        return allocation_message(await self._allocations.commit(current_call().tenant_id, allocation_id, used))
+        ended = await self._allocations.commit(call.tenant_id, allocation_id, used, _holder(call.caller))
+        return allocation_message(ended)
 
     async def Release(self, request: pb.ReleaseRequest, _context: _Context) -> pb.Allocation:
         """Return a whole allocation."""
-        allocation_id = _allocation_id(request.allocation_id)
-        return allocation_message(await self._allocations.release(current_call().tenant_id, allocation_id))
+        call, allocation_id = current_call(), _allocation_id(request.allocation_id)
+        ended = await self._allocations.release(call.tenant_id, allocation_id, _holder(call.caller))
+        return allocation_message(ended)
+
+
+def _holder(caller: Caller) -> str | None:
+    """Return the name whose allocations the caller may end; None for an operator, who may end any."""
+    return None if caller.kind is CallerKind.OPERATOR else caller.subject
 
 
 def _allocation_id(text: str) -> uuid.UUID:

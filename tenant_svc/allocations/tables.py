@@ -37,6 +37,9 @@ allocations = tenant_owned(
         Column("requester", Text),
         Column("request_id", Uuid),
         Column("digest", Text),
+        Column(
+            "holder", Text, comment="who may commit and release it; null for any service, as before there were holders"
+        ),
         UniqueConstraint("tenant_id", "requester", "request_id", name="allocations_request_key"),
         CheckConstraint("state in ('RESERVED', 'COMMITTED', 'RELEASED', 'EXPIRED')", name="allocations_state_check"),
         Index("allocations_expiry_idx", "expire_time", postgresql_where="state = 'RESERVED'"),

@@ -17,8 +17,10 @@ from tenantmesh.interceptors.limits import StoreUnavailable
 from tenantmesh.interceptors.quotas import Ask, Slice
 from tenantmesh.interceptors.tenants import TenantId, no_such_tenant
 from tenantmesh.runtime.database import Connection, ForeignKeyViolation, TransactionConflict
-from tenantmesh.tenant_svc.allowances import accounts, repository
+from tenantmesh.tenant_svc.allowances import accounts, leases_repository, repository
 from tenantmesh.tenant_svc.allowances.accounts import LockedAccounts, NotOpened
+from tenantmesh.tenant_svc.allowances.holder import SHARED, LeaseHolder, divided
+from tenantmesh.tenant_svc.allowances.refusals import lease_not_found
 from tenantmesh.tenant_svc.allowances.repository import LedgerKey
 from tenantmesh.tenant_svc.allowances.reservations import Reservations
 from tenantmesh.tenant_svc.balances.account import Account
@@ -27,6 +29,8 @@ from tenantmesh.tenant_svc.features.refusals import feature_not_found
 __all__ = ["Ledger", "PostgresLedger"]
 
 _Done = TypeVar("_Done")
+_ITSELF = LeaseHolder()
+"""This process, without accounts of its own."""
 
 
 class Reclaimable(Exception):
@@ -44,30 +48,40 @@ class Ledger:
         self._reservations = reservations
         self.moment = moment
 
-    async def lease(self, tenant_id: TenantId, asks: Sequence[Ask]) -> list[Slice]:
+    async def lease(self, tenant_id: TenantId, asks: Sequence[Ask], holder: LeaseHolder = _ITSELF) -> list[Slice]:
         """Take units from all meters or none, as `QuotaLedger.lease` says; each meter may be asked once.
 
-        Raises NotFound `FEATURE_NOT_FOUND`, `TENANT_NOT_FOUND`.
+        They are booked under the holder's first account. Raises NotFound `FEATURE_NOT_FOUND`, `TENANT_NOT_FOUND`.
         """
         meters = [ask.meter for ask in asks]
-        return await self.run(tenant_id, meters, lambda connection: self._lease(connection, tenant_id, asks))
+        return await self.run(tenant_id, meters, lambda connection: self._lease(connection, tenant_id, asks, holder))
 
     async def answers(self) -> bool:
         """As `QuotaLedger.answers`."""
         return await self._doors.answers()
 
-    async def give_back(self, tenant_id: TenantId, meter: str, amount: int, period_start: datetime) -> None:
-        """Return units to the period from which they were leased, at most those given out in it and not reserved.
+    async def give_back(
+        self, tenant_id: TenantId, meter: str, amount: int, period_start: datetime, holder: LeaseHolder = _ITSELF
+    ) -> int:
+        """Return units to the period from which they were leased, and return how many: at most those that the holder
+        has out there, and those given out and not reserved.
 
         This also corrects a period that is over, and grants that were not used since. Raises NotFound
-        `FEATURE_NOT_FOUND`.
+        `FEATURE_NOT_FOUND`, and `LEASE_NOT_FOUND` where the holder has nothing out.
         """
+        account = (meter, period_start)
         async with self._doors.tenant(tenant_id) as connection:
-            account = (meter, period_start)
-            leased = await self._leased(connection, tenant_id, account)
-            if leased is None and not await repository.has_meter(connection, meter):
+            unreserved = await self._unreserved(connection, tenant_id, account)
+            if unreserved is None and not await repository.has_meter(connection, meter):
                 raise feature_not_found(meter, FeatureType.METERED)
-            await accounts.put_back(connection, tenant_id, {account: min(amount, leased or 0)})
+            leased = await leases_repository.leased(connection, tenant_id, account, holder)
+            if not leased:
+                raise lease_not_found(meter)
+            parts = divided(min(amount, unreserved or 0), leased, holder)
+            back = sum(part.amount for part in parts)
+            await leases_repository.unbook(connection, tenant_id, account, parts)
+            await accounts.put_back(connection, tenant_id, {account: back})
+        return back
 
     async def run(
         self, tenant_id: TenantId, meters: Sequence[str], work: Callable[[Connection], Awaitable[_Done]]
@@ -103,7 +117,7 @@ class Ledger:
             raise Reclaimable
         return found, enough
 
-    async def _leased(self, connection: Connection, tenant_id: TenantId, key: LedgerKey) -> int | None:
+    async def _unreserved(self, connection: Connection, tenant_id: TenantId, key: LedgerKey) -> int | None:
         """Lock the account of a meter in a period and return its units given out and not reserved; None without an
         account.
 
@@ -114,13 +128,17 @@ class Ledger:
             return None
         return max(0, given - await self._reservations.reserved(connection, tenant_id, key))
 
-    async def _lease(self, connection: Connection, tenant_id: TenantId, asks: Sequence[Ask]) -> list[Slice]:
+    async def _lease(
+        self, connection: Connection, tenant_id: TenantId, asks: Sequence[Ask], holder: LeaseHolder
+    ) -> list[Slice]:
         meters = [ask.meter for ask in asks]
         found = await accounts.lock(connection, tenant_id, meters, self.moment, open_all=False)
         limited = [ask for ask in asks if found.by_meter[ask.meter].allowance is not None]
         found, enough = await self.availability(connection, tenant_id, found, limited)
         amounts = {ask.meter: min(ask.want, found.left(ask.meter)) for ask in limited} if enough else {}
         after = await accounts.take(connection, tenant_id, found, amounts)
+        booked = [(meter, found.by_meter[meter].period_start, amount) for meter, amount in amounts.items() if amount]
+        await leases_repository.book(connection, tenant_id, holder, booked)
         granted = {ask.meter: amounts.get(ask.meter, ask.want if enough else 0) for ask in asks}
         return [_slice(after.by_meter[meter], amount, found.valid_for) for meter, amount in granted.items()]
 
@@ -134,25 +152,29 @@ def _slice(account: Account, granted: int, valid_for: timedelta | None) -> Slice
 
 
 class PostgresLedger:
-    """The `QuotaLedger` of the chain in the process that has the ledger itself."""
+    """The `QuotaLedger` of the chain in the process that has the ledger itself. `name` is the holder's."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, name: str = "") -> None:
         self._ledger = ledger
+        self._name = name
 
     async def answers(self) -> bool:
         """See QuotaLedger."""
         return await self._ledger.answers()
 
-    async def lease(self, tenant_id: TenantId, asks: Sequence[Ask]) -> Sequence[Slice]:
+    async def lease(self, tenant_id: TenantId, asks: Sequence[Ask], account: str = SHARED) -> Sequence[Slice]:
         """See QuotaLedger."""
         try:
-            return await self._ledger.lease(tenant_id, asks)
+            return await self._ledger.lease(tenant_id, asks, LeaseHolder(self._name, (account,)))
         except (Unavailable, TransactionConflict) as error:
             raise StoreUnavailable("the ledger of allowances can't be reached") from error
 
-    async def give_back(self, tenant_id: TenantId, meter: str, amount: int, period_start: datetime) -> None:
+    async def give_back(
+        self, tenant_id: TenantId, meter: str, amount: int, period_start: datetime, accounts: Sequence[str] = (SHARED,)
+    ) -> int:
         """See QuotaLedger."""
+        holder = LeaseHolder(self._name, tuple(accounts))
         try:
-            await self._ledger.give_back(tenant_id, meter, amount, period_start)
+            return await self._ledger.give_back(tenant_id, meter, amount, period_start, holder)
         except (Unavailable, TransactionConflict) as error:
             raise StoreUnavailable("the ledger of allowances can't be reached") from error

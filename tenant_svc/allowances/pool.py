@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import structlog
+
+from tenantmesh.interceptors.errors import NotFound
 from tenantmesh.interceptors.limits import StoreUnavailable
-from tenantmesh.interceptors.quotas import Ask, QuotaPool
+from tenantmesh.interceptors.quotas import Ask, Drained, QuotaPool
 from tenantmesh.interceptors.tenants import TenantId
+from tenantmesh.tenant_svc.allowances.holder import LeaseHolder
 from tenantmesh.tenant_svc.allowances.ledger import Ledger
 
 __all__ = ["PoolDrain", "PoolReader"]
+
+_log = structlog.get_logger()
 
 _ANY_LIMIT = 2**53
 """A pool needs a limit only for taking units; reading passes any."""
@@ -49,8 +55,15 @@ class PoolDrain:
         """Empty the meters' pools. Units are lost where the ledger is Unavailable after that."""
         for meter in meters:
             try:
+                accounts = tuple(await self._pool.accounts())
                 found = await self._pool.drain(tenant_id, meter)
             except StoreUnavailable:
                 return
             if found is not None:
-                await self._ledger.give_back(tenant_id, meter, found.amount, found.period_start)
+                await self._give_back(tenant_id, meter, found, LeaseHolder(accounts=accounts))
+
+    async def _give_back(self, tenant_id: TenantId, meter: str, found: Drained, holder: LeaseHolder) -> None:
+        try:
+            await self._ledger.give_back(tenant_id, meter, found.amount, found.period_start, holder)
+        except NotFound as error:  # the account of a store that has forgotten it: the units count as used
+            _log.warning("units of a pool could not be returned", tenant=str(tenant_id), meter=meter, error=str(error))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from tenantmesh.interceptors.errors import QuotaViolation, ResourceExhausted
+from tenantmesh.interceptors.errors import NotFound, QuotaViolation, ResourceExhausted
 from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.tenant_svc.balances.account import Account
 from tenantmesh.tenant_svc.features.wording import moment_words
 
-__all__ = ["exhausted"]
+__all__ = ["exhausted", "lease_not_found"]
 
 
 def exhausted(account: Account, asked: int, tenant_id: TenantId, plan_id: str) -> ResourceExhausted:
@@ -28,4 +28,14 @@ def exhausted(account: Account, asked: int, tenant_id: TenantId, plan_id: str) -
         },
         quota_violations=[QuotaViolation.of_allowance(tenant_id, account.meter, limit)],
         retry_after=account.ends_in,
+    )
+
+
+def lease_not_found(meter: str) -> NotFound:
+    """Return the refusal of a return by who has nothing of the meter out in that period."""
+    return NotFound(
+        "LEASE_NOT_FOUND",
+        f"No units of {meter} are out under these accounts in that period. Return each unit once, under the account "
+        "that leased it.",
+        metadata={"meter": meter},
     )

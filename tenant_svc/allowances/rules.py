@@ -7,10 +7,13 @@ from datetime import datetime
 
 from tenantmesh.chassis.requests import id_problem, refuse, required
 from tenantmesh.interceptors.quotas import LARGEST_AMOUNT, Ask
+from tenantmesh.interceptors.tenants import parse_uuid
+from tenantmesh.tenant_svc.allowances.holder import SHARED
 
-__all__ = ["amount_problem", "checked_asks", "checked_return", "meters_problems"]
+__all__ = ["amount_problem", "checked_accounts", "checked_asks", "checked_return", "meters_problems"]
 
 _MOST_METERS = 16
+_MOST_ACCOUNTS = 8
 
 
 def checked_asks(asks: Sequence[Ask]) -> Sequence[Ask]:
@@ -21,6 +24,18 @@ def checked_asks(asks: Sequence[Ask]) -> Sequence[Ask]:
         problems[f"asks[{place}].want"] = amount_problem(ask.want, least=ask.need, called="need")
     refuse(problems)
     return asks
+
+
+def checked_accounts(field: str, accounts: Sequence[str]) -> tuple[str, ...]:
+    """Return the accounts of a lease or a return, each once; that of the caller's name where none is given.
+
+    Raises InvalidArgument unless each is a UUID or empty, and they are few.
+    """
+    parsed = {account: SHARED if not account else parse_uuid(account) for account in accounts}
+    wrong = any(account is None for account in parsed.values())
+    problem = "must be a UUID, and not the nil one; or empty, for the account of the caller's name" if wrong else None
+    refuse({field: problem if len(accounts) <= _MOST_ACCOUNTS else f"must be at most {_MOST_ACCOUNTS}"})
+    return tuple(dict.fromkeys(str(account) for account in parsed.values())) or (SHARED,)
 
 
 def checked_return(meter: str, amount: int, period_start: datetime | None) -> datetime:

@@ -24,7 +24,7 @@ from tenantmesh.tenant_svc.balances.account import MOST_GIVEN
 from tenantmesh.tenant_svc.schema import APP_ROLE, DIRECTORY_ROLE, metadata
 from tenantmesh.tenant_svc.tenants.tables import tenants
 
-__all__ = ["gauges", "grant_burns", "grants", "ledger"]
+__all__ = ["gauges", "grant_burns", "grants", "leases", "ledger"]
 
 _READ = (TableGrant(DIRECTORY_ROLE, ("SELECT",)),)
 _FORGET = (TableGrant(DIRECTORY_ROLE, ("SELECT", "DELETE")),)  # rows older than the retention
@@ -106,6 +106,30 @@ grant_burns = tenant_owned(
     cross_tenant=_FORGET,
 )
 
+# The units that each holder has leased and not returned. An account is a secret between those who may return its units;
+# the empty one belongs to all keys of the holder's name.
+leases = tenant_owned(
+    Table(
+        "quota_leases",
+        metadata,
+        Column("tenant_id", Uuid, primary_key=True),
+        Column("feature_id", Text(collation="C"), primary_key=True),
+        Column("period_start", TIMESTAMP(timezone=True), primary_key=True),
+        Column("holder", Text(collation="C"), primary_key=True),
+        Column("account", Text(collation="C"), primary_key=True),
+        Column("amount", BigInteger, nullable=False),
+        ForeignKeyConstraint(
+            ["tenant_id", "feature_id", "period_start"],
+            [ledger.c.tenant_id, ledger.c.feature_id, ledger.c.period_start],
+            name="quota_leases_ledger_fkey",
+            ondelete="CASCADE",
+        ),
+        CheckConstraint("amount > 0", name="quota_leases_amount_check"),
+    ),
+    APP_ROLE,
+    ("SELECT", "INSERT", "UPDATE", "DELETE"),
+)
+
 # `reported` levels belong to another service, which limits them in its own transactions; `version` is that service's.
 gauges = tenant_owned(
     Table(
@@ -115,6 +139,7 @@ gauges = tenant_owned(
         Column("feature_id", Text(collation="C"), primary_key=True),
         Column("level", BigInteger, nullable=False),
         Column("reported_version", BigInteger),
+        Column("reporter", Text, comment="who reports it; null also where that was before reporters had a name here"),
         Column("update_time", TIMESTAMP(timezone=True), nullable=False),
         CheckConstraint("level >= 0", name="gauges_level_check"),
         CheckConstraint(f"level <= {LARGEST_AMOUNT}", name="gauges_range_check"),

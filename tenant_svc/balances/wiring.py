@@ -7,7 +7,10 @@ from tenantmesh.tenant_svc.balances import tables
 
 __all__ = ["PART", "build"]
 
-PART = TenantPart(tables=(tables.grants, tables.ledger, tables.grant_burns, tables.gauges))
+PART = TenantPart(
+    tables=(tables.grants, tables.ledger, tables.grant_burns, tables.gauges, tables.leases),
+    not_exported={"quota_leases": "leased units return to the process that leased them, which is here"},
+)
 
 
 def build() -> Capability:

@@ -139,7 +139,10 @@ def _bucket(feature_id: str, tenant_id: TenantId) -> int:
 
 @dataclass(frozen=True, slots=True)
 class FeatureDef:
-    """A feature of the catalog. `version` counts its changes from 1. `period` is set for METERED features only."""
+    """A feature of the catalog. `version` counts its changes from 1. `period` is set for METERED features only.
+
+    owner: the service that sets the levels of a GAUGE feature; empty for any that may.
+    """
 
     id: str
     type: FeatureType
@@ -150,6 +153,7 @@ class FeatureDef:
     create_time: datetime
     update_time: datetime
     version: int
+    owner: str = ""
 
     @property
     def etag(self) -> str:

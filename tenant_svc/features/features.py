@@ -20,19 +20,20 @@ from tenantmesh.tenant_svc.features.rules import (
     FeatureDraft,
     check_feature,
     display_name_problem,
+    owner_problem,
     rollout_problems,
     unit_problem,
 )
 from tenantmesh.tenant_svc.features.state import feature_state
 from tenantmesh.tenant_svc.positions import lock_log
 
-__all__ = ["FeatureChange", "Features", "feature_named", "known_feature"]
+__all__ = ["FeatureChange", "Features", "claim_gauge", "feature_named", "known_feature"]
 
 PlanIds = Callable[[Connection], Awaitable[Container[str]]]
 """Reads the ids of all plans. Rollouts name plans, but features may not depend on plans, so this is passed in."""
 
 _TOKENS = id_tokens(b"tm.feats")
-_CHANGEABLE = ("display_name", "unit", "rollout")
+_CHANGEABLE = ("display_name", "unit", "rollout", "owner")
 _PATHS = {*_CHANGEABLE, "rollout.basis_points", "rollout.plan_ids", "*"}
 _KEPT = {"id", "type", "period", "etag", "create_time", "update_time"}
 """Paths that change nothing. A gateway that makes the mask from a body names them too, when a feature is sent back as
@@ -59,6 +60,7 @@ class FeatureChange:
             display_name=draft.display_name if "display_name" in paths else feature.display_name,
             unit=draft.unit if "unit" in paths else feature.unit,
             rollout=draft.rollout if "rollout" in paths else self._rollout(feature.rollout, paths),
+            owner=draft.owner if "owner" in paths else feature.owner,
         )
 
     def check(self, feature: FeatureDef, plans: Container[str]) -> None:
@@ -73,6 +75,7 @@ class FeatureChange:
                 "feature.period": None if draft.period in {None, feature.period} else "never changes",
                 "feature.display_name": display_name_problem(wanted.display_name),
                 "feature.unit": unit_problem(wanted.unit, counted=counted),
+                "feature.owner": owner_problem(wanted.owner, feature.type),
                 **rollout_problems(wanted.rollout, feature.type, plans),
             }
         )
@@ -144,19 +147,28 @@ class Features:
             if change.etag and change.etag != feature.etag:
                 raise stale("feature")
             change.check(feature, await self._plan_ids(connection))
-            wanted = change.of(feature)
-            if wanted == feature:
-                return feature
-            await lock_log(connection)
-            changed = await repository.change(connection, wanted)
-            await record_catalog(
-                connection,
-                feature=feature_id,
-                actor=actor,
-                before=feature_state(feature),
-                after=feature_state(changed),
-            )
-        return changed
+            return await _changed(connection, feature, change.of(feature), actor)
+
+
+async def claim_gauge(connection: Connection, feature_id: str, owner: str, actor: str) -> None:
+    """Make the service the owner of a GAUGE feature that has none. Call this in a transaction of the system's door.
+
+    Raises NotFound `FEATURE_NOT_FOUND`.
+    """
+    feature = _found(feature_id, await repository.locked(connection, feature_id))
+    if not feature.owner:
+        await _changed(connection, feature, replace(feature, owner=owner), actor)
+
+
+async def _changed(connection: Connection, feature: FeatureDef, wanted: FeatureDef, actor: str) -> FeatureDef:
+    """Store the change of a locked feature, and record it. A change to the same values stores nothing."""
+    if wanted == feature:
+        return feature
+    await lock_log(connection)
+    changed = await repository.change(connection, wanted)
+    before, after = feature_state(feature), feature_state(changed)
+    await record_catalog(connection, feature=feature.id, actor=actor, before=before, after=after)
+    return changed
 
 
 async def feature_named(connection: Connection, feature_id: str) -> FeatureDef | None:

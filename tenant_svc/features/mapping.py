@@ -84,6 +84,7 @@ def feature_message(feature: FeatureDef) -> plan_pb2.Feature:
         period=period_message(feature.period),
         rollout=None if feature.rollout is None else _rollout_message(feature.rollout),
         etag=feature.etag,
+        owner=feature.owner,
     )
     message.create_time.FromDatetime(feature.create_time)
     message.update_time.FromDatetime(feature.update_time)
@@ -103,6 +104,7 @@ def feature_draft(message: plan_pb2.Feature) -> FeatureDraft:
         unit=message.unit,
         period=period_of(message.period),
         rollout=_rollout_of(message.rollout) if message.HasField("rollout") else None,
+        owner=message.owner,
     )
 
 

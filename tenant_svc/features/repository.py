@@ -29,6 +29,7 @@ def feature_of(row: Record) -> FeatureDef:
         row["create_time"],
         row["update_time"],
         row["version"],
+        row["owner"],
     )
 
 
@@ -56,7 +57,8 @@ _PAGE = compiled(
     .limit(bindparam("size"))
 )
 _content: dict[str, BindParameter[Any]] = {
-    name: bindparam(f"new_{name}") for name in ("display_name", "unit", "rollout_basis_points", "rollout_plan_ids")
+    name: bindparam(f"new_{name}")
+    for name in ("display_name", "unit", "rollout_basis_points", "rollout_plan_ids", "owner")
 }
 _INSERT = compiled(
     insert(features)
@@ -107,15 +109,14 @@ async def create(connection: Connection, draft: FeatureDraft, feature_type: Feat
         feature_id=draft.id,
         type=feature_type.value,
         period="" if draft.period is None else draft.period.value,
-        **_stored_content(draft.display_name, draft.unit, draft.rollout),
+        **_stored_content(draft),
     )
     return _stored(row)
 
 
 async def change(connection: Connection, wanted: FeatureDef) -> FeatureDef:
     """Store the fields of the feature that may change. Call after `locked`."""
-    content = _stored_content(wanted.display_name, wanted.unit, wanted.rollout)
-    return _stored(await connection.fetch_row(_UPDATE, feature_id=wanted.id, **content))
+    return _stored(await connection.fetch_row(_UPDATE, feature_id=wanted.id, **_stored_content(wanted)))
 
 
 def _maybe(row: Record | None) -> FeatureDef | None:
@@ -128,10 +129,12 @@ def _stored(row: Record | None) -> FeatureDef:
     return feature_of(row)
 
 
-def _stored_content(display_name: str, unit: str, rollout: Rollout | None) -> dict[str, Any]:
+def _stored_content(wanted: FeatureDraft | FeatureDef) -> dict[str, Any]:
+    rollout = wanted.rollout
     return {
-        "new_display_name": display_name,
-        "new_unit": unit,
+        "new_display_name": wanted.display_name,
+        "new_unit": wanted.unit,
+        "new_owner": wanted.owner,
         "new_rollout_basis_points": None if rollout is None else rollout.basis_points,
         "new_rollout_plan_ids": [] if rollout is None else list(rollout.plan_ids),
     }

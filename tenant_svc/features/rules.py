@@ -23,6 +23,7 @@ __all__ = [
     "check_feature",
     "display_name_problem",
     "listed_problem",
+    "owner_problem",
     "rollout_problems",
     "static_bytes",
     "unit_problem",
@@ -31,6 +32,7 @@ __all__ = [
 
 _MAX_DISPLAY_NAME = 200
 _MAX_UNIT = 40
+_MAX_OWNER = 200
 _MAX_PLANS = 50
 _MAX_STATIC = 4096
 _DEEPEST_STATIC = 20
@@ -59,6 +61,7 @@ class FeatureDraft:
     unit: str
     period: Period | None
     rollout: Rollout | None
+    owner: str = ""
 
 
 def value_problem(value: FeatureValue | None, feature_type: FeatureType) -> str | None:
@@ -108,6 +111,7 @@ def check_feature(draft: FeatureDraft, plans: Container[str]) -> FeatureType:
             "feature.display_name": display_name_problem(draft.display_name),
             "feature.unit": unit_problem(draft.unit, counted=counted),
             "feature.period": _period_problem(draft),
+            "feature.owner": owner_problem(draft.owner, draft.type),
             **rollout_problems(draft.rollout, draft.type, plans),
         }
     )
@@ -124,6 +128,13 @@ def unit_problem(unit: str, *, counted: bool) -> str | None:
     if counted:
         return text_problem(unit, _MAX_UNIT)
     return "is for METERED and GAUGE features only" if unit else None
+
+
+def owner_problem(owner: str, feature_type: FeatureType | None) -> str | None:
+    """Return the rule that the owner breaks, or None. A feature may have none."""
+    if not owner:
+        return None
+    return text_problem(owner, _MAX_OWNER) if feature_type is FeatureType.GAUGE else "is for GAUGE features only"
 
 
 def _period_problem(draft: FeatureDraft) -> str | None:

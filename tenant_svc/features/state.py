@@ -13,7 +13,8 @@ __all__ = ["feature_state", "naming_only"]
 def feature_state(feature: FeatureDef) -> str:
     """Return the feature's state."""
     rollout = None if feature.rollout is None else feature.rollout.to_json()
-    return json.dumps({"display_name": feature.display_name, "unit": feature.unit, "rollout": rollout})
+    state = {"display_name": feature.display_name, "unit": feature.unit, "rollout": rollout}
+    return json.dumps(state | {"owner": feature.owner} if feature.owner else state)
 
 
 def naming_only(plans: Container[str], state: str) -> str:

@@ -24,6 +24,7 @@ features = catalog(
         Column("create_time", TIMESTAMP(timezone=True), nullable=False),
         Column("update_time", TIMESTAMP(timezone=True), nullable=False),
         Column("version", BigInteger, nullable=False),
+        Column("owner", Text, nullable=False, server_default="", comment="the service that sets the levels of a GAUGE"),
         CheckConstraint("type in ('BOOLEAN', 'STATIC', 'METERED', 'GAUGE')", name="features_type_check"),
         CheckConstraint("period in ('', 'HOUR', 'DAY', 'MONTH')", name="features_period_check"),
         CheckConstraint("rollout_basis_points between 0 and 10000", name="features_rollout_check"),

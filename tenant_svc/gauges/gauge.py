@@ -26,18 +26,20 @@ class Gauge:
 
 @dataclass(frozen=True, slots=True)
 class Adjustment:
-    """A change of a level by `delta`. `key` identifies it among the requester's."""
+    """A change of a level by `delta`. `key` identifies it among the requester's. An operator `overrules` the owner."""
 
     gauge: str
     delta: int
     key: str
     requester: str
+    overrules: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A level as the service that keeps it reports it. `version` counts that service's changes of it."""
+    """A level as the service that keeps it, `reporter`, reports it. `version` counts that service's changes of it."""
 
     gauge: str
     level: int
     version: int
+    reporter: str

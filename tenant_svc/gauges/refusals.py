@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from tenantmesh.chassis.refusals import limit_reached
-from tenantmesh.interceptors.errors import AlreadyExists, FailedPrecondition, ResourceExhausted
+from tenantmesh.interceptors.errors import AlreadyExists, FailedPrecondition, PermissionDenied, ResourceExhausted
 from tenantmesh.interceptors.quotas import LARGEST_AMOUNT
 from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.tenant_svc.gauges.gauge import Gauge
 
-__all__ = ["gauge_reported", "key_reused", "level_at_limit"]
+__all__ = ["gauge_owned", "gauge_reported", "key_reused", "level_at_limit"]
 
 
 def level_at_limit(gauge: Gauge, tenant_id: TenantId, plan_id: str) -> ResourceExhausted:
@@ -30,6 +30,15 @@ def gauge_reported(gauge: str) -> FailedPrecondition:
         "GAUGE_REPORTED",
         f"Another service keeps the level of {gauge} and reports it. Change the rows there.",
         metadata={"gauge": gauge},
+    )
+
+
+def gauge_owned(gauge: str, owner: str) -> PermissionDenied:
+    """Return the refusal to set a level that belongs to another service."""
+    return PermissionDenied(
+        "GAUGE_OWNED",
+        f"The service {owner} sets the level of {gauge}. Call with its key, or change the feature's owner.",
+        metadata={"gauge": gauge, "owner": owner},
     )
 
 

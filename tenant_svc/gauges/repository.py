@@ -10,17 +10,19 @@ from sqlalchemy.dialects.postgresql import insert
 from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.runtime.database import Connection, Record, compiled
 from tenantmesh.tenant_svc.balances.tables import gauges
-from tenantmesh.tenant_svc.gauges.gauge import Adjustment
+from tenantmesh.tenant_svc.gauges.gauge import Adjustment, Report
 from tenantmesh.tenant_svc.gauges.tables import gauge_adjustments
 
-__all__ = ["adjusted_by", "forget", "lock", "remember", "set_level"]
+__all__ = ["adjusted_by", "forget", "lock", "remember", "set_level", "store_report"]
 
 _own = gauges.c.tenant_id == bindparam("tenant_id", type_=gauges.c.tenant_id.type)
 _this = gauges.c.feature_id == bindparam("gauge", type_=gauges.c.feature_id.type)
 
 # Through the tenant's door
 
-_LOCK = compiled(select(gauges.c.level, gauges.c.reported_version).where(_own, _this).with_for_update())
+_LOCK = compiled(
+    select(gauges.c.level, gauges.c.reported_version, gauges.c.reporter).where(_own, _this).with_for_update()
+)
 _OPEN = compiled(
     insert(gauges)
     .values(
@@ -31,10 +33,16 @@ _OPEN = compiled(
     )
     .on_conflict_do_nothing()
 )
-_SET_LEVEL = compiled(
+_SET_LEVEL = compiled(update(gauges).where(_own, _this).values(level=bindparam("new_level"), update_time=func.now()))
+_STORE_REPORT = compiled(
     update(gauges)
     .where(_own, _this)
-    .values(level=bindparam("new_level"), reported_version=bindparam("new_version"), update_time=func.now())
+    .values(
+        level=bindparam("new_level"),
+        reported_version=bindparam("new_version"),
+        reporter=bindparam("new_reporter"),
+        update_time=func.now(),
+    )
 )
 _ADJUSTED_BY = compiled(
     select(gauge_adjustments.c.delta, gauge_adjustments.c.level)
@@ -56,7 +64,8 @@ _REMEMBER = compiled(
 
 
 async def lock(connection: Connection, tenant_id: TenantId, gauge: str) -> Record:
-    """Lock and return the level and the version of its last report, None without a report. A new gauge begins at 0."""
+    """Lock and return the level, with the version and the reporter of its last report, None without one. A new gauge
+    begins at 0."""
     row = await connection.fetch_row(_LOCK, tenant_id=tenant_id, gauge=gauge)
     if row is None:
         await connection.execute(_OPEN, tenant_id=tenant_id, gauge=gauge)
@@ -66,9 +75,21 @@ async def lock(connection: Connection, tenant_id: TenantId, gauge: str) -> Recor
     return row
 
 
-async def set_level(connection: Connection, tenant_id: TenantId, gauge: str, level: int, version: int | None) -> None:
-    """Store the level, and the version of the report that it comes from."""
-    await connection.execute(_SET_LEVEL, tenant_id=tenant_id, gauge=gauge, new_level=level, new_version=version)
+async def set_level(connection: Connection, tenant_id: TenantId, gauge: str, level: int) -> None:
+    """Store the level of a gauge that nobody reports."""
+    await connection.execute(_SET_LEVEL, tenant_id=tenant_id, gauge=gauge, new_level=level)
+
+
+async def store_report(connection: Connection, tenant_id: TenantId, report: Report) -> None:
+    """Store the level that the report says, its version and who reports."""
+    await connection.execute(
+        _STORE_REPORT,
+        tenant_id=tenant_id,
+        gauge=report.gauge,
+        new_level=report.level,
+        new_version=report.version,
+        new_reporter=report.reporter,
+    )
 
 
 async def adjusted_by(connection: Connection, tenant_id: TenantId, adjustment: Adjustment) -> tuple[int, int] | None:

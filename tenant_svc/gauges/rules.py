@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tenantmesh.chassis.requests import id_problem, refuse, text_problem
+from tenantmesh.interceptors.caller import Caller, CallerKind
 from tenantmesh.interceptors.quotas import LARGEST_AMOUNT
 from tenantmesh.tenant_svc.allowances.rules import amount_problem
 from tenantmesh.tenant_svc.gauges.gauge import Adjustment, Report
@@ -12,7 +13,7 @@ __all__ = ["checked_adjustment", "checked_report"]
 _LONGEST_KEY = 200
 
 
-def checked_adjustment(gauge: str, delta: int, key: str, requester: str) -> Adjustment:
+def checked_adjustment(gauge: str, delta: int, key: str, caller: Caller) -> Adjustment:
     """Return the adjustment. Raises InvalidArgument unless it changes the level and has a key."""
     within = 1 <= abs(delta) <= LARGEST_AMOUNT
     refuse(
@@ -22,10 +23,10 @@ def checked_adjustment(gauge: str, delta: int, key: str, requester: str) -> Adju
             "key": text_problem(key, _LONGEST_KEY),
         }
     )
-    return Adjustment(gauge, delta, key, requester)
+    return Adjustment(gauge, delta, key, caller.subject, overrules=caller.kind is CallerKind.OPERATOR)
 
 
-def checked_report(gauge: str, level: int, version: int) -> Report:
+def checked_report(gauge: str, level: int, version: int, caller: Caller) -> Report:
     """Return the report. Raises InvalidArgument unless the level is zero or more and the version at least 1."""
     refuse(
         {
@@ -34,4 +35,4 @@ def checked_report(gauge: str, level: int, version: int) -> Report:
             "version": None if version >= 1 else "must be at least 1",
         }
     )
-    return Report(gauge, level, version)
+    return Report(gauge, level, version, caller.subject)

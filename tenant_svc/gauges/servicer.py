@@ -9,6 +9,7 @@ from tenantmesh.tenant.v1 import quota_service_pb2 as pb
 from tenantmesh.tenant_svc.gauges.gauges import Gauges
 from tenantmesh.tenant_svc.gauges.mapping import gauge_message
 from tenantmesh.tenant_svc.gauges.rules import checked_adjustment, checked_report
+from tenantmesh.tenant_svc.key_usage import require_gauge
 
 __all__ = ["GaugeServicer"]
 
@@ -26,12 +27,14 @@ class GaugeServicer:
         """Raise or lower a level, once per key."""
         call = current_call()
         # The subject, not the credential: keys are kept for days, and credentials change meanwhile.
-        adjustment = checked_adjustment(request.gauge, request.delta, request.key, call.caller.subject)
+        adjustment = checked_adjustment(request.gauge, request.delta, request.key, call.caller)
+        require_gauge(call.caller, adjustment.gauge)
         made = await self._gauges.adjust(call.tenant_id, adjustment, call.caller.credential_id)
         return gauge_message(made)
 
     async def ReportGauge(self, request: pb.ReportGaugeRequest, _context: _Context) -> pb.Gauge:
         """Store a level that the service that keeps it reports."""
         call = current_call()
-        report = checked_report(request.gauge, request.level, request.version)
+        report = checked_report(request.gauge, request.level, request.version, call.caller)
+        require_gauge(call.caller, report.gauge)
         return gauge_message(await self._gauges.report(call.tenant_id, report, call.caller.credential_id))

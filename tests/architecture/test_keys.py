@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tenantmesh.interceptors.keys import peer_key, tenant_key
+from tenantmesh.interceptors.keys import peer_key, pool_account_key, tenant_key
 from tenantmesh.interceptors.tenants import TenantId
 from tests.architecture.test_layout import PACKAGES, ROOT
 
@@ -35,11 +35,12 @@ def test_no_other_module_builds_keys(package: str) -> None:
 
 
 def test_the_builder_is_seen() -> None:
-    assert len(list(keys_in(BUILDER))) == 2
+    assert len(list(keys_in(BUILDER))) == 3
 
 
 def test_keys_are_what_running_stores_hold() -> None:
     assert tenant_key(TENANT, "burst", "api") == "tm:{0199c0de-0000-7000-8000-000000000001}:burst:api"
     assert tenant_key(TENANT, "quota", "reads") == "tm:{0199c0de-0000-7000-8000-000000000001}:quota:reads"
     assert tenant_key(TENANT, "login", "ab12") == "tm:{0199c0de-0000-7000-8000-000000000001}:login:ab12"
+    assert pool_account_key() == "tm:quota:account"
     assert peer_key("203.0.113.7", "public") == "tm:peer:{203.0.113.7}:public"

@@ -26,6 +26,7 @@ ROOT = Path(__file__).resolve().parents[2]
 GRANTS = (
     "tenants.resolve", "tenants.watch", "entitlements.read", "entitlements.watch", "quota.lease", "tokens.introspect",
 )  # fmt: skip
+METERS = ("notes", "exported_notes", "requests")
 PROGRAM = ("-m", "tests.example.serve")
 
 
@@ -57,7 +58,7 @@ async def program(mesh: Mesh, key: str, ends_by: signal.Signals = signal.SIGTERM
 
 @pytest.fixture(scope="module")
 async def key(mesh: Mesh) -> str:
-    return await create_key(keys.settings(mesh.stack.engines.postgres), "notes", "SERVICE", GRANTS)
+    return await create_key(keys.settings(mesh.stack.engines.postgres), "notes", "SERVICE", GRANTS, meters=METERS)
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 import time
 import uuid
@@ -39,7 +40,8 @@ async def main(database_url: str, store_url: str, tenant: str, meter: str) -> No
     await database.open()
     client = connect(RedisSettings(url=SecretStr(store_url), timeout=timedelta(seconds=5)))
     doors = Doors(database, OUTAGE)
-    ledger = PostgresLedger(Ledger(doors, StoredReservations(doors)))
+    # Each is a service of its own: what one leases for the pool, others take and return.
+    ledger = PostgresLedger(Ledger(doors, StoredReservations(doors)), name=f"service-{os.getpid()}")
     quotas = LeasedQuota(ledger, RedisQuotaPool(client))
     await quotas.start()
     tenant_id, charges, served = TenantId(uuid.UUID(tenant)), (Charge(meter),), 0

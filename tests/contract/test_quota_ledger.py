@@ -126,17 +126,34 @@ async def test_the_unlimited_says_so(made: Made) -> None:
 async def test_what_is_given_back_can_be_given_again(made: Made) -> None:
     tenant = await made.tenant(api_requests=10)
     given = await made.lease(tenant, READS, 10)
-    await made.ledger.give_back(tenant, READS, 4, given.period_start)
+    assert await made.ledger.give_back(tenant, READS, 4, given.period_start) == 4
     assert (await made.lease(tenant, READS, 10)).granted == 4
-    await made.ledger.give_back(tenant, READS, 1000, given.period_start)
+    assert await made.ledger.give_back(tenant, READS, 1000, given.period_start) == 10
     assert (await made.lease(tenant, READS, 1000)).granted == 10, "never more than was given"
 
 
 async def test_units_of_another_period_are_not_of_this_one(made: Made) -> None:
     tenant = await made.tenant(api_requests=10)
     given = await made.lease(tenant, READS, 10)
-    await made.ledger.give_back(tenant, READS, 10, given.period_start - timedelta(days=1))
+    with pytest.raises(NotFound) as caught:
+        await made.ledger.give_back(tenant, READS, 10, given.period_start - timedelta(days=1))
+    assert caught.value.reason == "LEASE_NOT_FOUND"
     assert (await made.lease(tenant, READS, 1)).granted == 0
+
+
+async def test_units_come_back_to_the_accounts_under_which_they_were_leased(made: Made) -> None:
+    tenant, (mine, other) = await made.tenant(api_requests=10), ("a" * 36, "b" * 36)
+    (given,) = await made.ledger.lease(tenant, [Ask(READS, 6, 6)], mine)
+    await made.ledger.lease(tenant, [Ask(READS, 1, 1)], other)
+    start = given.period_start
+    for accounts in (("",), ("c" * 36,)):
+        with pytest.raises(NotFound) as caught:
+            await made.ledger.give_back(tenant, READS, 6, start, accounts)
+        assert caught.value.reason == "LEASE_NOT_FOUND"
+    assert await made.ledger.give_back(tenant, READS, 6, start, (other,)) == 1, "never what others have out"
+    assert await made.ledger.give_back(tenant, READS, 4, start, (other, mine, "")) == 4
+    assert await made.ledger.give_back(tenant, READS, 4, start, (mine,)) == 2
+    assert (await made.lease(tenant, READS, 100)).granted == 10
 
 
 async def test_tenants_are_apart(made: Made) -> None:

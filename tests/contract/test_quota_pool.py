@@ -170,6 +170,24 @@ async def test_amounts_and_periods_are_exact(pool: QuotaPool, tenant: TenantId) 
     assert await pool.drain(tenant, "reads") == Drained(most - 1, start)
 
 
+async def test_all_who_share_a_pool_lease_under_one_account(store: Store) -> None:
+    store.flush()
+    client = connect(RedisSettings(url=store.url, cluster=store.cluster, timeout=timedelta(seconds=10)))
+    pools = [RedisQuotaPool(client) for _ in range(3)]
+    (account,) = {each for found in await asyncio.gather(*(pool.accounts() for pool in pools)) for each in found}
+    assert uuid.UUID(account).version == 4, "at random: nobody without the store can guess it"
+    store.flush()
+    pools[0]._look_at = 0.0
+    assert await pools[0].accounts() == (account,), "an emptied store gets it back"
+    assert await RedisQuotaPool(client).accounts() == (account,)
+    store.flush()
+    newcomer = RedisQuotaPool(client)
+    (other,) = await newcomer.accounts()
+    pools[0]._look_at = 0.0
+    assert await pools[0].accounts() == (other, account), "what it leased before can be returned still"
+    await client.aclose()
+
+
 async def test_what_a_restarted_server_remembers_counts_for_nothing(valkey: Store, tenant: TenantId) -> None:
     """As when a replica is promoted, or an old dump is loaded: units that were taken since would be there again."""
     client = connect(RedisSettings(url=valkey.url, timeout=timedelta(seconds=10)))
@@ -197,6 +215,7 @@ async def test_a_store_that_is_away_is_said_to_be_so(tenant: TenantId) -> None:
         pool.add(tenant, UNITS, 1, 1.0),
         pool.give_back(tenant, "reads", 1, TODAY, 1000),
         pool.drain(tenant, "reads"),
+        pool.accounts(),
     ):
         with pytest.raises(StoreUnavailable):
             await question

@@ -29,6 +29,9 @@ async def test_four_processes_serve_exactly_the_allowance(postgres: WorkerDataba
     urls = [each.get_secret_value() for each in (postgres.url("tenant_app"), valkey.url)]
     found = await taken_by("tests.contract.quota_taker", *urls, str(tenant), METER)
     given = await allowances.given(tenant, METER)
+    out = await allowances.superuser.fetchval(
+        "select sum(amount)::bigint from tenant.quota_leases where tenant_id = $1 and feature_id = $2", tenant, METER
+    )
     await superuser.close()
     await database.close()
     served = sum(each["served"] for each in found)
@@ -38,3 +41,4 @@ async def test_four_processes_serve_exactly_the_allowance(postgres: WorkerDataba
     assert served + lost <= limit, "never one too many"
     assert served + lost == limit, "and never one too few but for what was lost"
     assert [total for total, _ in given] == [limit]
+    assert out == limit, "each unit that is given out is booked to who leased it"

@@ -198,15 +198,21 @@ def test_a_bad_permission_is_explained_without_a_traceback(dev: Dev) -> None:
 
 
 def test_doctor_names_a_key_that_services_refuse(dev: Dev) -> None:
-    file = dev.state / "tenant_svc.key"
+    file = dev.state / "auth_svc.key"
     kept = file.read_text()
     less = dev.run(
-        "operator", "create", "less", "--audience", "service", "--permission", "tokens.introspect", "--days", "1"
-    )
+        "operator", "create", "less", "--audience", "service", "--days", "1", "--permission", "tenants.read",
+        "--permission", "quota.gauges", "--permission", "quota.lease", "--meter", "reports", "--gauge", "seats",
+    )  # fmt: skip
+    listed = next(line for line in dev.run("operator", "list").stdout.splitlines() if " less " in line)
+    assert "quota.gauges,quota.lease,tenants.read meters=reports gauges=seats" in listed
+    assert " meters=api_requests gauges=users " in dev.run("operator", "list").stdout
+    assert "valid, with 8 permissions, meter api_requests, gauge users" in dev.run("doctor").stdout
     try:
         for text, wrong in (
             ("tmk_nonsense", "unknown, expired or revoked"),
-            (less.stdout, "lacks entitlements.read, entitlements.watch, quota.lease"),
+            (less.stdout, "lacks entitlements.read, entitlements.watch, tenants.list, tenants.resolve, tenants.watch"),
+            (less.stdout, "tenants.watch, the meter api_requests, the gauge users"),
         ):
             file.write_text(text)
             done = dev.run("doctor")

@@ -24,6 +24,7 @@ from tenantmesh.deploy.stack.programs.service import serving
 from tenantmesh.deploy.stack.programs.worker import working
 from tenantmesh.deploy.stack.stack import Stack
 from tenantmesh.deploy.stack.supervision.record import running
+from tenantmesh.interceptors.caller import UsageScope
 from tests.ports import stack_ports
 
 WATCH_SECONDS = 60
@@ -142,6 +143,21 @@ def test_lost_keys_are_replaced_and_the_new_ones_work(stack: Stack) -> None:
     keys.ensure(stack.places, stack.engines.postgres, renew=False)
     assert operator.read_text() != before
     assert operator.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("named", [["reports"], ["*"]], ids=["too few", "too many"])
+def test_a_key_that_names_other_meters_than_its_service_needs_is_replaced(stack: Stack, named: list[str]) -> None:
+    postgres = stack.engines.postgres
+    (needed,) = [key for key in keys.api_keys() if key.name == "auth_svc"]
+    database, permissions = keys.settings(postgres), needed.permissions
+    old = run_blocking(create_key(database, "auth_svc", "SERVICE", permissions, meters=named, gauges=named))
+    stack.places.key("auth_svc").write_text(old)
+    keys.ensure(stack.places, postgres, renew=False)
+    now = stack.places.key("auth_svc").read_text()
+    stored = {key.id.hex: key for key in run_blocking(list_keys(keys.settings(postgres)))}
+    assert needed.usage == UsageScope(frozenset({"api_requests"}), frozenset({"users"}))
+    assert stored[now.split("_")[1]].usage == needed.usage
+    assert keys.problem(stack.places, postgres, needed) == ""
 
 
 def test_a_key_that_may_do_less_than_its_service_needs_is_replaced_and_no_other(stack: Stack) -> None:

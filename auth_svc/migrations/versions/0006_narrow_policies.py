@@ -1,7 +1,7 @@
 """Policies for rows of all tenants name the commands that are granted; functions look for names in one place only.
 
 Revision ID: 0006
-Revises: 0004
+Revises: 0005
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from tenantmesh.runtime.migrations import script
 from tenantmesh.runtime.row_security import fix_search_paths, renew_open_policies
 
 revision = "0006"
-down_revision = "0004"
+down_revision = "0005"
 branch_labels = None
 depends_on = None
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from tenantmesh.deploy.stack.ports import LOOPBACK, Port
 from tenantmesh.deploy.stack.programs.program import Program, Surroundings
 from tenantmesh.deploy.stack.supervision.command import Command
+from tenantmesh.interceptors.caller import NO_USAGE, UsageScope
 from tenantmesh.runtime import tuning
 from tenantmesh.runtime.settings import ProcessSettings, variables
 
@@ -48,6 +49,9 @@ class PythonProgram(Program):
 
     permissions: tuple[str, ...] | None = None
     """The permissions of its own API key in the mesh. None: it has no key."""
+
+    usage: UsageScope = NO_USAGE
+    """The meters and gauges that its key names."""
 
     settings: tuple[Settings, ...] = ()
     """The settings that follow from the stack. They win over the user's environment."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from tenantmesh.auth_svc.gauges.gauge import USERS
 from tenantmesh.auth_svc.settings import AuthSettings
 from tenantmesh.chassis.jobs.settings import WorkerSettings
 from tenantmesh.deploy.stack.ports import Port, PortNumbers, variables_of
@@ -26,6 +27,7 @@ from tenantmesh.deploy.stack.programs.python_program import PythonProgram
 from tenantmesh.deploy.stack.programs.service import ServiceProgram, worker_steps
 from tenantmesh.deploy.stack.programs.worker import WorkerProgram
 from tenantmesh.deploy.stack.state_folder import STATE_VARIABLE
+from tenantmesh.interceptors.caller import UsageScope
 from tenantmesh.runtime.settings import variables
 from tenantmesh.tenant_svc.settings import TenantSettings
 
@@ -67,7 +69,7 @@ PROGRAMS: tuple[Program, ...] = (
         metrics=Port("tenant_metrics", 9464, "tenant_svc, metrics."),
         role="tenant",
         migrates=True,
-        permissions=("tokens.introspect", *_LIMITS),
+        permissions=("tokens.introspect",),  # the tenants, entitlements and allowances are its own
         settings=(database, directory, redis, mesh, tokens),
     ),
     ServiceProgram(
@@ -81,6 +83,7 @@ PROGRAMS: tuple[Program, ...] = (
         role="auth",
         migrates=True,
         permissions=(*_TENANTS, *_LIMITS, "quota.gauges"),
+        usage=UsageScope(meters=frozenset({"api_requests"}), gauges=frozenset({USERS})),
         settings=(database, directory, redis, mesh, tokens, signing_key),
     ),
     WorkerProgram(

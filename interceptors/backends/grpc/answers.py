@@ -19,7 +19,7 @@ TIMEOUT = 2.0
 
 _DETAILS = "grpc-status-details-bin"
 _KEY_REFUSED = "MESH_KEY_REFUSED"
-_OF_THE_KEY = {"PERMISSION_MISSING", "AUDIENCE_NOT_ALLOWED"}
+_OF_THE_KEY = {"PERMISSION_MISSING", "AUDIENCE_NOT_ALLOWED", "METER_NOT_ALLOWED", "GAUGE_NOT_ALLOWED", "GAUGE_OWNED"}
 _LOG_PAUSE = 60.0
 _logged: dict[str, float] = {}
 """Messages about the key that were logged, and when."""

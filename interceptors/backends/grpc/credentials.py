@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from tenantmesh.auth.v1 import token_service_pb2 as tokens_pb2
 from tenantmesh.interceptors.backends.grpc.answers import TIMEOUT, no_answer, unreachable
-from tenantmesh.interceptors.caller import Caller, CallerKind
+from tenantmesh.interceptors.caller import ALL_USAGE, Caller, CallerKind, UsageScope
 from tenantmesh.interceptors.errors import Unavailable
 from tenantmesh.interceptors.logs import security_event
 from tenantmesh.interceptors.public_keys import readable_keys
@@ -109,7 +109,15 @@ def _caller(answer: tokens_pb2.IntrospectTokenResponse) -> Caller | None:
         permissions=frozenset(answer.permissions),
         credential_id=answer.credential_id,
         expires_at=answer.expire_time.seconds if answer.HasField("expire_time") else None,
+        usage=_usage(answer),
     )
+
+
+def _usage(answer: tokens_pb2.IntrospectTokenResponse) -> UsageScope:
+    """Return what the key names. An auth_svc of before keys named features limits none, as it did."""
+    if not answer.HasField("usage"):
+        return ALL_USAGE
+    return UsageScope(frozenset(answer.usage.meters), frozenset(answer.usage.gauges))
 
 
 def _unavailable() -> Unavailable:

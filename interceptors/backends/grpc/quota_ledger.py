@@ -34,6 +34,7 @@ _NO_ANSWER = {
     grpc.StatusCode.UNKNOWN,
     grpc.StatusCode.RESOURCE_EXHAUSTED,  # tenant_svc has no place or no connection for the question
 }
+_OTHER_METER = "METER_NOT_ALLOWED"
 _REFUSALS: dict[grpc.StatusCode, type[MeshError]] = {
     grpc.StatusCode.NOT_FOUND: NotFound,
     grpc.StatusCode.PERMISSION_DENIED: PermissionDenied,
@@ -61,11 +62,12 @@ class GrpcQuotaLedger:
         except grpc.aio.AioRpcError as error:
             return error.code() not in _NO_ANSWER
 
-    async def lease(self, tenant_id: TenantId, asks: Sequence[Ask]) -> Sequence[Slice]:
+    async def lease(self, tenant_id: TenantId, asks: Sequence[Ask], account: str = "") -> Sequence[Slice]:
         """As `QuotaLedger.lease`."""
         request = quotas_pb2.LeaseRequest(
             id=str(tenant_id),
             asks=[quotas_pb2.LeaseAsk(meter=ask.meter, want=ask.want, need=ask.need) for ask in asks],
+            account=account,
         )
         try:
             answer = await self._stub().Lease(request, timeout=LEASE_TIMEOUT)
@@ -73,14 +75,17 @@ class GrpcQuotaLedger:
             raise _failure(error) from error
         return [_slice(message) for message in answer.slices]
 
-    async def give_back(self, tenant_id: TenantId, meter: str, amount: int, period_start: datetime) -> None:
+    async def give_back(
+        self, tenant_id: TenantId, meter: str, amount: int, period_start: datetime, accounts: Sequence[str] = ("",)
+    ) -> int:
         """As `QuotaLedger.give_back`."""
-        request = quotas_pb2.ReturnRequest(id=str(tenant_id), meter=meter, amount=amount)
+        request = quotas_pb2.ReturnRequest(id=str(tenant_id), meter=meter, amount=amount, accounts=accounts)
         request.period_start.FromDatetime(period_start)
         try:
-            await self._stub().Return(request, timeout=LEASE_TIMEOUT)
+            answer = await self._stub().Return(request, timeout=LEASE_TIMEOUT)
         except grpc.aio.AioRpcError as error:
             raise _failure(error) from error
+        return int(answer.returned)
 
 
 def _slice(message: quotas_pb2.LeaseSlice) -> Slice:
@@ -95,18 +100,21 @@ def _slice(message: quotas_pb2.LeaseSlice) -> Slice:
 
 
 def _failure(error: grpc.aio.AioRpcError) -> Exception:
-    """Return StoreUnavailable for a missing answer, and the refusal itself if it concerns the tenant or the meter.
+    """Return StoreUnavailable for a missing answer, and the refusal itself if it concerns the tenant, the meter or the
+    lease.
 
-    A refused key is StoreAway: nobody's units can be leased with it. Any other answer is Internal, a mistake of this
-    process.
+    A refused key is StoreAway: nobody's units can be leased with it. One that does not name the meter is refused for
+    that meter only. Any other answer is Internal, a mistake of this process.
     """
     code, reason = error.code(), reason_of(error)
     if code in _NO_ANSWER:
         return StoreUnavailable(f"the ledger of allowances answered {code.name}")
     refusal = _REFUSALS.get(code)
-    if refusal is not None and reason.startswith(("TENANT_", "FEATURE_")):
+    if refusal is not None and reason.startswith(("TENANT_", "FEATURE_", "LEASE_")):
         return refusal(reason, error.details() or "")
     told = key_refused(error, "tenant_svc")
+    if told is not None and reason == _OTHER_METER:
+        return told
     if told is not None:
         return StoreAway(f"the ledger of allowances refuses this service's key: {reason}", told)
     return Internal("INTERNAL", f"the ledger of allowances answered {code.name} {reason}: {error.details()}")

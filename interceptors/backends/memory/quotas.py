@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
+from tenantmesh.interceptors.errors import NotFound
 from tenantmesh.interceptors.quotas import Ask, Drained, PoolAnswer, PoolSlice, Slice
 from tenantmesh.interceptors.tenants import TenantId
 
@@ -34,7 +36,12 @@ class MemoryQuotaPool:
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._pools: dict[tuple[TenantId, str], _Pool] = {}
+        self._account = str(uuid.uuid4())
         self._clock = clock
+
+    async def accounts(self) -> Sequence[str]:
+        """As `QuotaPool.accounts`."""
+        return (self._account,)
 
     async def take(self, tenant_id: TenantId, asks: Sequence[Ask], limits: Sequence[int]) -> PoolAnswer:
         """As `QuotaPool.take`; never unavailable."""
@@ -113,6 +120,7 @@ class MemoryQuotaLedger:
         self._period = period
         self._now = now
         self._given: dict[tuple[TenantId, str, datetime], int] = {}
+        self._out: dict[tuple[TenantId, str, datetime, str], int] = {}
 
     def given(self, tenant_id: TenantId, meter: str) -> int:
         """Return the units of the running period that are given out: used, or in a pool or a process."""
@@ -122,24 +130,36 @@ class MemoryQuotaLedger:
         """As `QuotaLedger.answers`."""
         return True
 
-    async def lease(self, tenant_id: TenantId, asks: Sequence[Ask]) -> Sequence[Slice]:
+    async def lease(self, tenant_id: TenantId, asks: Sequence[Ask], account: str = "") -> Sequence[Slice]:
         """As `QuotaLedger.lease`; never unavailable."""
         found = [self._slice(tenant_id, ask.meter) for ask in asks]
         enough = all(each.limit is None or each.left >= ask.need for ask, each in zip(asks, found, strict=True))
-        return [self._taken(tenant_id, ask, each) if enough else each for ask, each in zip(asks, found, strict=True)]
+        if not enough:
+            return found
+        return [self._taken(tenant_id, ask, each, account) for ask, each in zip(asks, found, strict=True)]
 
-    async def give_back(self, tenant_id: TenantId, meter: str, amount: int, period_start: datetime) -> None:
+    async def give_back(
+        self, tenant_id: TenantId, meter: str, amount: int, period_start: datetime, accounts: Sequence[str] = ("",)
+    ) -> int:
         """As `QuotaLedger.give_back`."""
         self._limits(tenant_id, meter)
-        account = (tenant_id, meter, period_start)
-        self._given[account] = max(0, self._given.get(account, 0) - amount)
+        row, back = (tenant_id, meter, period_start), 0
+        if not any(self._out.get((*row, account)) for account in accounts):
+            raise NotFound("LEASE_NOT_FOUND", f"No units of {meter} are out under these accounts in that period.")
+        for account in accounts:
+            part = min(amount - back, self._out.get((*row, account), 0))
+            self._out[*row, account] = self._out.get((*row, account), 0) - part
+            back += part
+        self._given[row] -= back
+        return back
 
-    def _taken(self, tenant_id: TenantId, ask: Ask, found: Slice) -> Slice:
+    def _taken(self, tenant_id: TenantId, ask: Ask, found: Slice, account: str) -> Slice:
         if found.limit is None:
             return replace(found, granted=ask.want)
         granted = min(ask.want, found.left)
-        account = (tenant_id, ask.meter, found.period_start)
-        self._given[account] = self._given.get(account, 0) + granted
+        row = (tenant_id, ask.meter, found.period_start)
+        self._given[row] = self._given.get(row, 0) + granted
+        self._out[*row, account] = self._out.get((*row, account), 0) + granted
         return replace(found, granted=granted, left=found.left - granted)
 
     def _slice(self, tenant_id: TenantId, meter: str) -> Slice:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+import uuid
 from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime, timedelta
 from importlib import resources
@@ -10,7 +12,7 @@ from typing import Any
 from redis.exceptions import RedisError
 
 from tenantmesh.interceptors.backends.redis.client import ScriptClient
-from tenantmesh.interceptors.keys import tenant_key
+from tenantmesh.interceptors.keys import pool_account_key, tenant_key
 from tenantmesh.interceptors.limits import StoreUnavailable
 from tenantmesh.interceptors.quotas import Ask, Drained, PoolAnswer, PoolSlice, Slice
 from tenantmesh.interceptors.tenants import TenantId
@@ -19,6 +21,10 @@ __all__ = ["RedisQuotaPool"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_ACCOUNT_FRESH = 60.0
+"""Seconds after which the account is looked for again."""
+_MOST_ACCOUNTS = 4
+"""Accounts of before that are remembered, so that units leased under them can be returned."""
 
 
 class RedisQuotaPool:
@@ -37,6 +43,27 @@ class RedisQuotaPool:
 
         self._take, self._add = script("take"), script("add")
         self._give_back, self._drain = script("give_back"), script("drain")
+        self._account = client.register_script(resources.files(__package__).joinpath("quota_account.lua").read_text())
+        self._accounts: tuple[str, ...] = ()
+        self._look_at = 0.0
+
+    async def accounts(self) -> Sequence[str]:
+        """As `QuotaPool.accounts`. Looks again each minute: an emptied store gets its account back from the first that
+        looks."""
+        if not self._accounts or time.monotonic() >= self._look_at:
+            self._look_at = time.monotonic() + _ACCOUNT_FRESH
+            try:
+                await self._find_account()
+            except StoreUnavailable:
+                if not self._accounts:
+                    raise
+        return self._accounts
+
+    async def _find_account(self) -> None:
+        suggested = self._accounts[0] if self._accounts else str(uuid.uuid4())
+        found = await _asked(self._account(keys=[pool_account_key()], args=[suggested]))
+        account = found.decode() if isinstance(found, bytes) else str(found)
+        self._accounts = tuple(dict.fromkeys((account, *self._accounts)))[:_MOST_ACCOUNTS]
 
     async def take(self, tenant_id: TenantId, asks: Sequence[Ask], limits: Sequence[int]) -> PoolAnswer:
         """As `QuotaPool.take`."""

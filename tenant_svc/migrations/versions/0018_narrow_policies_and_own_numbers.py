@@ -2,7 +2,7 @@
 a tenant's changes have numbers of its own.
 
 Revision ID: 0018
-Revises: 0016
+Revises: 0017
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from tenantmesh.runtime.migrations import script
 from tenantmesh.runtime.row_security import TableGrant, fix_search_paths, open_policies, renew_open_policies
 
 revision = "0018"
-down_revision = "0016"
+down_revision = "0017"
 branch_labels = None
 depends_on = None
 

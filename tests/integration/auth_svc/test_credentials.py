@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from tenantmesh.auth.v1 import auth_service_pb2 as auth
 from tenantmesh.auth.v1 import token_service_pb2 as tokens
 from tenantmesh.auth_svc.api_keys.bootstrap import create_key, list_keys, revoke_key
+from tenantmesh.interceptors.caller import ALL_USAGE, UsageScope
 from tenantmesh.interceptors.mesh import Mesh
 from tenantmesh.interceptors.tenants import TenantRecord
 from tenantmesh.interceptors.tokens import JwtVerifier, StaticKeySet
@@ -48,7 +49,9 @@ async def test_introspection_says_whose_a_credential_is(service: Service, acme: 
         assert await introspect(worthless) == tokens.IntrospectTokenResponse(active=False)
 
 
-async def test_other_services_verify_by_the_mesh(service: Service, acme: TenantRecord) -> None:
+async def test_other_services_verify_by_the_mesh(
+    service: Service, acme: TenantRecord, postgres: WorkerDatabase
+) -> None:
     mesh = Mesh(
         tenant_target="127.0.0.1:1",
         auth_target=service.target,
@@ -63,6 +66,13 @@ async def test_other_services_verify_by_the_mesh(service: Service, acme: TenantR
     caller = await mesh.api_keys.verify(service.operator_key)
     assert caller is not None
     assert (caller.subject, caller.permissions) == ("operator", frozenset({"*"}))
+    assert caller.usage == ALL_USAGE
+    database, named = database_settings(postgres), UsageScope(frozenset({"api_requests"}), frozenset({"seats"}))
+    counts = ["quota.lease"]
+    narrow = await create_key(database, "narrow", "SERVICE", counts, meters=named.meters, gauges=named.gauges)
+    caller = await mesh.api_keys.verify(narrow)
+    assert caller is not None
+    assert caller.usage == named
     assert await mesh.api_keys.verify("tmk_nonsense") is None
     await mesh.close()
 

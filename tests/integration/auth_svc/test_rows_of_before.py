@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import uuid
 
+from tenantmesh.auth_svc.api_keys.bootstrap import list_keys
+from tenantmesh.interceptors.caller import ALL_USAGE
 from tenantmesh.runtime import migrations
 from tests.fixtures.engines import WorkerDatabase
-from tests.integration.auth_svc.conftest import a_copy, as_superuser
+from tests.integration.auth_svc.conftest import a_copy, as_superuser, database_settings
 
 HERE, THERE = uuid.uuid4(), uuid.uuid4()
 
@@ -23,6 +25,7 @@ async def test_addresses_of_before_show_every_character(postgres: WorkerDatabase
     with a_copy(postgres) as own:
         for statement in (
             "ALTER TABLE auth.system_keys DROP CONSTRAINT system_keys_expire_time_check",
+            "ALTER TABLE auth.system_keys DROP COLUMN meters, DROP COLUMN gauges",
             "UPDATE auth.alembic_version SET version_num = '0003'",
             """INSERT INTO auth.system_keys VALUES (gen_random_uuid(), 'for-ever', 'OPERATOR', '{}', 'x', now(),
                 'infinity')""",
@@ -36,6 +39,7 @@ async def test_addresses_of_before_show_every_character(postgres: WorkerDatabase
         await migrations.upgrade("tenantmesh.auth_svc", own.url("tenantmesh_migrate"), "auth_owner")
         stored = await as_superuser(own, "SELECT tenant_id, email, email_normalised FROM auth.users")
         keys = await as_superuser(own, "SELECT expire_time FROM auth.system_keys WHERE name = 'for-ever'")
+        of_before = await list_keys(database_settings(own))
     assert sorted(tuple(row.values()) for row in stored) == sorted(
         [
             (HERE, "A@example.com", "a@example.com"),
@@ -46,3 +50,4 @@ async def test_addresses_of_before_show_every_character(postgres: WorkerDatabase
         ]
     )
     assert [row["expire_time"] for row in keys] == [None]
+    assert [key.usage for key in of_before if key.name == "for-ever"] == [ALL_USAGE], "it may use what it could"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from tenantmesh.auth_svc.api_keys.permissions import CATALOGUE
-from tenantmesh.auth_svc.api_keys.system_key import check_new_key
+from tenantmesh.auth_svc.api_keys.system_key import KeyAudience, check_new_key, usage_of_new
+from tenantmesh.interceptors.caller import ALL_USAGE, NO_USAGE, UsageScope
 from tenantmesh.interceptors.errors import InvalidArgument
 
 
@@ -63,3 +65,30 @@ def test_a_misspelt_permission_is_refused_with_the_nearest_name(written: str, me
 @pytest.mark.parametrize("permission", ["invoices.read", "notes.write", *sorted(CATALOGUE)])
 def test_permissions_of_ours_and_of_other_services_are_taken(permission: str) -> None:
     assert broken(permissions=[permission]) == []
+
+
+@pytest.mark.parametrize(
+    ("permission", "field"),
+    [("quota.lease", "meters"), ("quota.allocate", "meters"), ("quota.gauges", "gauges")],
+)
+def test_a_key_that_counts_names_what_it_counts(permission: str, field: str) -> None:
+    def wrong(usage: UsageScope) -> list[tuple[str, str]]:
+        with pytest.raises(InvalidArgument) as refused:
+            check_new_key("ops", [permission], None, usage)
+        return [(each.field, each.description) for each in refused.value.violations]
+
+    kind = field.removesuffix("s")
+    assert wrong(NO_USAGE) == [
+        (field, f"must be named with {permission}: each (--{kind}), or all (--{kind} '*')"),
+    ]
+    assert wrong(replace(ALL_USAGE, **{field: frozenset({"Api Requests", "x"})}))[0][0] == field
+    check_new_key("ops", [permission], None, replace(NO_USAGE, **{field: frozenset({"api_requests"})}))
+    check_new_key("ops", ["tenants.read"], None, NO_USAGE)
+
+
+def test_a_service_counts_what_it_names_and_an_operator_everything_unless_told() -> None:
+    assert usage_of_new(KeyAudience.SERVICE, None, None) == NO_USAGE
+    assert usage_of_new(KeyAudience.OPERATOR, None, None) == ALL_USAGE
+    named = usage_of_new(KeyAudience.OPERATOR, ["reads"], None)
+    assert named == UsageScope(frozenset({"reads"}), frozenset({"*"}))
+    assert (named.has_meter("reads"), named.has_meter("writes"), named.has_gauge("seats")) == (True, False, True)

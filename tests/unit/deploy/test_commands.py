@@ -188,7 +188,9 @@ def test_a_key_needs_permissions_and_an_end_or_none(
 
 
 def test_the_help_says_which_permissions_a_service_needs() -> None:
-    told = " ".join(run("operator", "create", "--help").output.split())
+    told = " ".join(run("operator", "create", "--help").output.replace("│", " ").split())
     for program in table.python_programs():
         assert all(permission in told for permission in program.permissions or ())
     assert "A service of yours needs tenants.resolve" in told
+    assert "auth_svc needs api_requests." in told
+    assert "auth_svc needs users." in told

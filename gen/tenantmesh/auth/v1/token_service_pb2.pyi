@@ -215,6 +215,7 @@ class IntrospectTokenResponse(_message.Message):
     PERMISSIONS_FIELD_NUMBER: _builtins.int
     CREDENTIAL_ID_FIELD_NUMBER: _builtins.int
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    USAGE_FIELD_NUMBER: _builtins.int
     active: _builtins.bool
     """active says whether the credential is valid now."""
     audience: _policy_pb2.Audience.ValueType
@@ -237,6 +238,10 @@ class IntrospectTokenResponse(_message.Message):
     def expire_time(self) -> _timestamp_pb2.Timestamp:
         """expire_time is when the credential runs out. Unset: never."""
 
+    @_builtins.property
+    def usage(self) -> Global___UsageScope:
+        """usage says which meters and gauges the API key may use. Unset: it limits none."""
+
     def __init__(
         self,
         *,
@@ -248,11 +253,42 @@ class IntrospectTokenResponse(_message.Message):
         permissions: _abc.Iterable[_builtins.str] | None = ...,
         credential_id: _builtins.str = ...,
         expire_time: _timestamp_pb2.Timestamp | None = ...,
+        usage: Global___UsageScope | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["active", b"active", "audience", b"audience", "credential_id", b"credential_id", "expire_time", b"expire_time", "permissions", b"permissions", "roles", b"roles", "sub", b"sub", "tenant_id", b"tenant_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active", b"active", "audience", b"audience", "credential_id", b"credential_id", "expire_time", b"expire_time", "permissions", b"permissions", "roles", b"roles", "sub", b"sub", "tenant_id", b"tenant_id", "usage", b"usage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___IntrospectTokenResponse: _TypeAlias = IntrospectTokenResponse  # noqa: Y015
+
+@_typing.final
+class UsageScope(_message.Message):
+    """UsageScope names the features whose usage a key may count."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    METERS_FIELD_NUMBER: _builtins.int
+    GAUGES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def meters(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """meters are METERED features that the key may lease, return, allocate, commit and release; `*` is all."""
+
+    @_builtins.property
+    def gauges(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """gauges are GAUGE features whose levels the key may set; `*` is all."""
+
+    def __init__(
+        self,
+        *,
+        meters: _abc.Iterable[_builtins.str] | None = ...,
+        gauges: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["gauges", b"gauges", "meters", b"meters"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UsageScope: _TypeAlias = UsageScope  # noqa: Y015

@@ -86,6 +86,26 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """ERROR_REASON_PLAN_HAS_NO_DRAFT: the plan has no draft to publish or to compare with. Update the plan to begin one, or
     name a version; metadata `version` is the newest.
     """
+    ERROR_REASON_METER_NOT_ALLOWED: _ErrorReason.ValueType  # 40
+    """ERROR_REASON_METER_NOT_ALLOWED: the caller's key does not name the METERED feature in metadata `meter`. Make a key that
+    does: `tenantmesh operator create` with `--meter`.
+    """
+    ERROR_REASON_GAUGE_NOT_ALLOWED: _ErrorReason.ValueType  # 41
+    """ERROR_REASON_GAUGE_NOT_ALLOWED: the caller's key does not name the GAUGE feature in metadata `gauge`. Make a key that
+    does: `tenantmesh operator create` with `--gauge`.
+    """
+    ERROR_REASON_GAUGE_OWNED: _ErrorReason.ValueType  # 42
+    """ERROR_REASON_GAUGE_OWNED: the service in metadata `owner` sets this level. Call with its key, or name another `owner`
+    in the feature.
+    """
+    ERROR_REASON_LEASE_NOT_FOUND: _ErrorReason.ValueType  # 43
+    """ERROR_REASON_LEASE_NOT_FOUND: nothing of the meter in metadata `meter` is out under the accounts of the return, in that
+    period. Return units under the account that leased them, once.
+    """
+    ERROR_REASON_ALLOCATION_NOT_HELD: _ErrorReason.ValueType  # 44
+    """ERROR_REASON_ALLOCATION_NOT_HELD: another service has reserved the allocation. Commit or release it with a key of that
+    service, or let it expire.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason says why tenant_svc refused a call."""
@@ -153,5 +173,25 @@ Publish another version of it, or make another plan the default.
 ERROR_REASON_PLAN_HAS_NO_DRAFT: ErrorReason.ValueType  # 34
 """ERROR_REASON_PLAN_HAS_NO_DRAFT: the plan has no draft to publish or to compare with. Update the plan to begin one, or
 name a version; metadata `version` is the newest.
+"""
+ERROR_REASON_METER_NOT_ALLOWED: ErrorReason.ValueType  # 40
+"""ERROR_REASON_METER_NOT_ALLOWED: the caller's key does not name the METERED feature in metadata `meter`. Make a key that
+does: `tenantmesh operator create` with `--meter`.
+"""
+ERROR_REASON_GAUGE_NOT_ALLOWED: ErrorReason.ValueType  # 41
+"""ERROR_REASON_GAUGE_NOT_ALLOWED: the caller's key does not name the GAUGE feature in metadata `gauge`. Make a key that
+does: `tenantmesh operator create` with `--gauge`.
+"""
+ERROR_REASON_GAUGE_OWNED: ErrorReason.ValueType  # 42
+"""ERROR_REASON_GAUGE_OWNED: the service in metadata `owner` sets this level. Call with its key, or name another `owner`
+in the feature.
+"""
+ERROR_REASON_LEASE_NOT_FOUND: ErrorReason.ValueType  # 43
+"""ERROR_REASON_LEASE_NOT_FOUND: nothing of the meter in metadata `meter` is out under the accounts of the return, in that
+period. Return units under the account that leased them, once.
+"""
+ERROR_REASON_ALLOCATION_NOT_HELD: ErrorReason.ValueType  # 44
+"""ERROR_REASON_ALLOCATION_NOT_HELD: another service has reserved the allocation. Commit or release it with a key of that
+service, or let it expire.
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -26,7 +26,7 @@ from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ftenantmesh/tenant/v1/plan.proto\x12\x14tenantmesh.tenant.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb8\x02\n\x07\x46\x65\x61ture\x12\n\n\x02id\x18\x01 \x01(\t\x12/\n\x04type\x18\x02 \x01(\x0e\x32!.tenantmesh.tenant.v1.FeatureType\x12\x14\n\x0c\x64isplay_name\x18\x03 \x01(\t\x12\x0c\n\x04unit\x18\x04 \x01(\t\x12,\n\x06period\x18\x05 \x01(\x0e\x32\x1c.tenantmesh.tenant.v1.Period\x12.\n\x07rollout\x18\x06 \x01(\x0b\x32\x1d.tenantmesh.tenant.v1.Rollout\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04\x65tag\x18\t \x01(\t\"1\n\x07Rollout\x12\x14\n\x0c\x62\x61sis_points\x18\x01 \x01(\x05\x12\x10\n\x08plan_ids\x18\x02 \x03(\t\"\x81\x04\n\x04Plan\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x05\x12.\n\x05state\x18\x03 \x01(\x0e\x32\x1f.tenantmesh.tenant.v1.PlanState\x12\x14\n\x0c\x64isplay_name\x18\x04 \x01(\t\x12\x33\n\x08\x66\x65\x61tures\x18\x05 \x03(\x0b\x32!.tenantmesh.tenant.v1.PlanFeature\x12\x14\n\x0c\x61ll_features\x18\x06 \x01(\x08\x12-\n\x05rates\x18\x07 \x03(\x0b\x32\x1e.tenantmesh.tenant.v1.PlanRate\x12\x34\n\x0e\x62illing_period\x18\x08 \x01(\x0e\x32\x1c.tenantmesh.tenant.v1.Period\x12/\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0cpublish_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0c\x61rchive_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04\x65tag\x18\x0c \x01(\t\x12\x0e\n\x06listed\x18\r \x01(\x08\x12\x33\n\x08warnings\x18\x0e \x03(\x0b\x32!.tenantmesh.tenant.v1.PlanWarning\"d\n\x0bPlanWarning\x12\x33\n\x04type\x18\x01 \x01(\x0e\x32%.tenantmesh.tenant.v1.PlanWarningType\x12\x0f\n\x07\x66\x65\x61ture\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\"Q\n\x0bPlanFeature\x12\x0f\n\x07\x66\x65\x61ture\x18\x01 \x01(\t\x12\x31\n\x05value\x18\x02 \x01(\x0b\x32\".tenantmesh.tenant.v1.FeatureValue\"z\n\x0c\x46\x65\x61tureValue\x12\x11\n\x07\x65nabled\x18\x01 \x01(\x08H\x00\x12(\n\x06static\x18\x02 \x01(\x0b\x32\x16.google.protobuf.ValueH\x00\x12\x0f\n\x05limit\x18\x03 \x01(\x03H\x00\x12\x13\n\tunlimited\x18\x04 \x01(\x08H\x00\x42\x07\n\x05value\"A\n\x08PlanRate\x12\x12\n\nrate_class\x18\x01 \x01(\t\x12\x12\n\nper_second\x18\x02 \x01(\x01\x12\r\n\x05\x62urst\x18\x03 \x01(\x05*\x90\x01\n\x0b\x46\x65\x61tureType\x12\x1c\n\x18\x46\x45\x41TURE_TYPE_UNSPECIFIED\x10\x00\x12\x18\n\x14\x46\x45\x41TURE_TYPE_BOOLEAN\x10\x01\x12\x17\n\x13\x46\x45\x41TURE_TYPE_STATIC\x10\x02\x12\x18\n\x14\x46\x45\x41TURE_TYPE_METERED\x10\x03\x12\x16\n\x12\x46\x45\x41TURE_TYPE_GAUGE\x10\x04*S\n\x06Period\x12\x16\n\x12PERIOD_UNSPECIFIED\x10\x00\x12\x0f\n\x0bPERIOD_HOUR\x10\x01\x12\x0e\n\nPERIOD_DAY\x10\x02\x12\x10\n\x0cPERIOD_MONTH\x10\x03*T\n\x0fPlanWarningType\x12!\n\x1dPLAN_WARNING_TYPE_UNSPECIFIED\x10\x00\x12\x1e\n\x1aPLAN_WARNING_TYPE_NO_LIMIT\x10\x01*p\n\tPlanState\x12\x1a\n\x16PLAN_STATE_UNSPECIFIED\x10\x00\x12\x14\n\x10PLAN_STATE_DRAFT\x10\x01\x12\x18\n\x14PLAN_STATE_PUBLISHED\x10\x02\x12\x17\n\x13PLAN_STATE_ARCHIVED\x10\x03\x42\x46\n\x18\x63om.tenantmesh.tenant.v1B\tPlanProtoP\x01Z\x1dtenantmesh/tenant/v1;tenantv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ftenantmesh/tenant/v1/plan.proto\x12\x14tenantmesh.tenant.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc7\x02\n\x07\x46\x65\x61ture\x12\n\n\x02id\x18\x01 \x01(\t\x12/\n\x04type\x18\x02 \x01(\x0e\x32!.tenantmesh.tenant.v1.FeatureType\x12\x14\n\x0c\x64isplay_name\x18\x03 \x01(\t\x12\x0c\n\x04unit\x18\x04 \x01(\t\x12,\n\x06period\x18\x05 \x01(\x0e\x32\x1c.tenantmesh.tenant.v1.Period\x12.\n\x07rollout\x18\x06 \x01(\x0b\x32\x1d.tenantmesh.tenant.v1.Rollout\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04\x65tag\x18\t \x01(\t\x12\r\n\x05owner\x18\n \x01(\t\"1\n\x07Rollout\x12\x14\n\x0c\x62\x61sis_points\x18\x01 \x01(\x05\x12\x10\n\x08plan_ids\x18\x02 \x03(\t\"\x81\x04\n\x04Plan\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x05\x12.\n\x05state\x18\x03 \x01(\x0e\x32\x1f.tenantmesh.tenant.v1.PlanState\x12\x14\n\x0c\x64isplay_name\x18\x04 \x01(\t\x12\x33\n\x08\x66\x65\x61tures\x18\x05 \x03(\x0b\x32!.tenantmesh.tenant.v1.PlanFeature\x12\x14\n\x0c\x61ll_features\x18\x06 \x01(\x08\x12-\n\x05rates\x18\x07 \x03(\x0b\x32\x1e.tenantmesh.tenant.v1.PlanRate\x12\x34\n\x0e\x62illing_period\x18\x08 \x01(\x0e\x32\x1c.tenantmesh.tenant.v1.Period\x12/\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0cpublish_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0c\x61rchive_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04\x65tag\x18\x0c \x01(\t\x12\x0e\n\x06listed\x18\r \x01(\x08\x12\x33\n\x08warnings\x18\x0e \x03(\x0b\x32!.tenantmesh.tenant.v1.PlanWarning\"d\n\x0bPlanWarning\x12\x33\n\x04type\x18\x01 \x01(\x0e\x32%.tenantmesh.tenant.v1.PlanWarningType\x12\x0f\n\x07\x66\x65\x61ture\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\"Q\n\x0bPlanFeature\x12\x0f\n\x07\x66\x65\x61ture\x18\x01 \x01(\t\x12\x31\n\x05value\x18\x02 \x01(\x0b\x32\".tenantmesh.tenant.v1.FeatureValue\"z\n\x0c\x46\x65\x61tureValue\x12\x11\n\x07\x65nabled\x18\x01 \x01(\x08H\x00\x12(\n\x06static\x18\x02 \x01(\x0b\x32\x16.google.protobuf.ValueH\x00\x12\x0f\n\x05limit\x18\x03 \x01(\x03H\x00\x12\x13\n\tunlimited\x18\x04 \x01(\x08H\x00\x42\x07\n\x05value\"A\n\x08PlanRate\x12\x12\n\nrate_class\x18\x01 \x01(\t\x12\x12\n\nper_second\x18\x02 \x01(\x01\x12\r\n\x05\x62urst\x18\x03 \x01(\x05*\x90\x01\n\x0b\x46\x65\x61tureType\x12\x1c\n\x18\x46\x45\x41TURE_TYPE_UNSPECIFIED\x10\x00\x12\x18\n\x14\x46\x45\x41TURE_TYPE_BOOLEAN\x10\x01\x12\x17\n\x13\x46\x45\x41TURE_TYPE_STATIC\x10\x02\x12\x18\n\x14\x46\x45\x41TURE_TYPE_METERED\x10\x03\x12\x16\n\x12\x46\x45\x41TURE_TYPE_GAUGE\x10\x04*S\n\x06Period\x12\x16\n\x12PERIOD_UNSPECIFIED\x10\x00\x12\x0f\n\x0bPERIOD_HOUR\x10\x01\x12\x0e\n\nPERIOD_DAY\x10\x02\x12\x10\n\x0cPERIOD_MONTH\x10\x03*T\n\x0fPlanWarningType\x12!\n\x1dPLAN_WARNING_TYPE_UNSPECIFIED\x10\x00\x12\x1e\n\x1aPLAN_WARNING_TYPE_NO_LIMIT\x10\x01*p\n\tPlanState\x12\x1a\n\x16PLAN_STATE_UNSPECIFIED\x10\x00\x12\x14\n\x10PLAN_STATE_DRAFT\x10\x01\x12\x18\n\x14PLAN_STATE_PUBLISHED\x10\x02\x12\x17\n\x13PLAN_STATE_ARCHIVED\x10\x03\x42\x46\n\x18\x63om.tenantmesh.tenant.v1B\tPlanProtoP\x01Z\x1dtenantmesh/tenant/v1;tenantv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,26 +34,26 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tenantmesh.tenant.v1.plan_p
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\030com.tenantmesh.tenant.v1B\tPlanProtoP\001Z\035tenantmesh/tenant/v1;tenantv1'
-  _globals['_FEATURETYPE']._serialized_start=1379
-  _globals['_FEATURETYPE']._serialized_end=1523
-  _globals['_PERIOD']._serialized_start=1525
-  _globals['_PERIOD']._serialized_end=1608
-  _globals['_PLANWARNINGTYPE']._serialized_start=1610
-  _globals['_PLANWARNINGTYPE']._serialized_end=1694
-  _globals['_PLANSTATE']._serialized_start=1696
-  _globals['_PLANSTATE']._serialized_end=1808
+  _globals['_FEATURETYPE']._serialized_start=1394
+  _globals['_FEATURETYPE']._serialized_end=1538
+  _globals['_PERIOD']._serialized_start=1540
+  _globals['_PERIOD']._serialized_end=1623
+  _globals['_PLANWARNINGTYPE']._serialized_start=1625
+  _globals['_PLANWARNINGTYPE']._serialized_end=1709
+  _globals['_PLANSTATE']._serialized_start=1711
+  _globals['_PLANSTATE']._serialized_end=1823
   _globals['_FEATURE']._serialized_start=121
-  _globals['_FEATURE']._serialized_end=433
-  _globals['_ROLLOUT']._serialized_start=435
-  _globals['_ROLLOUT']._serialized_end=484
-  _globals['_PLAN']._serialized_start=487
-  _globals['_PLAN']._serialized_end=1000
-  _globals['_PLANWARNING']._serialized_start=1002
-  _globals['_PLANWARNING']._serialized_end=1102
-  _globals['_PLANFEATURE']._serialized_start=1104
-  _globals['_PLANFEATURE']._serialized_end=1185
-  _globals['_FEATUREVALUE']._serialized_start=1187
-  _globals['_FEATUREVALUE']._serialized_end=1309
-  _globals['_PLANRATE']._serialized_start=1311
-  _globals['_PLANRATE']._serialized_end=1376
+  _globals['_FEATURE']._serialized_end=448
+  _globals['_ROLLOUT']._serialized_start=450
+  _globals['_ROLLOUT']._serialized_end=499
+  _globals['_PLAN']._serialized_start=502
+  _globals['_PLAN']._serialized_end=1015
+  _globals['_PLANWARNING']._serialized_start=1017
+  _globals['_PLANWARNING']._serialized_end=1117
+  _globals['_PLANFEATURE']._serialized_start=1119
+  _globals['_PLANFEATURE']._serialized_end=1200
+  _globals['_FEATUREVALUE']._serialized_start=1202
+  _globals['_FEATUREVALUE']._serialized_end=1324
+  _globals['_PLANRATE']._serialized_start=1326
+  _globals['_PLANRATE']._serialized_end=1391
 # @@protoc_insertion_point(module_scope)

@@ -148,6 +148,7 @@ class Feature(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
+    OWNER_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """id is the feature's name in policies and plans: 2 to 64 of a-z, 0-9 and underscores, starting with a letter."""
     type: Global___FeatureType.ValueType
@@ -160,6 +161,11 @@ class Feature(_message.Message):
     """period is how long an allowance lasts, in the UTC calendar. METERED features only."""
     etag: _builtins.str
     """etag identifies this version of the feature (AIP-154)."""
+    owner: _builtins.str
+    """owner is the service that sets the levels, 1 to 200 characters: the name of its key, or the identity in its
+    certificate. Other services are refused with `GAUGE_OWNED`; operators are not. GAUGE features only. Empty: each
+    service whose key names the gauge, until one reports a level and becomes the owner.
+    """
     @_builtins.property
     def rollout(self) -> Global___Rollout:
         """rollout gives a BOOLEAN feature to a share of the tenants, whatever their plan. Unset: plans alone decide."""
@@ -184,10 +190,11 @@ class Feature(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
         etag: _builtins.str = ...,
+        owner: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "rollout", b"rollout", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "display_name", b"display_name", "etag", b"etag", "id", b"id", "period", b"period", "rollout", b"rollout", "type", b"type", "unit", b"unit", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "display_name", b"display_name", "etag", b"etag", "id", b"id", "owner", b"owner", "period", b"period", "rollout", b"rollout", "type", b"type", "unit", b"unit", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

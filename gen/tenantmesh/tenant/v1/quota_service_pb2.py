@@ -29,7 +29,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from tenantmesh.policy.v1 import policy_pb2 as tenantmesh_dot_policy_dot_v1_dot_policy__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(tenantmesh/tenant/v1/quota_service.proto\x12\x14tenantmesh.tenant.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!tenantmesh/policy/v1/policy.proto\"N\n\x0cLeaseRequest\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12,\n\x04\x61sks\x18\x02 \x03(\x0b\x32\x1e.tenantmesh.tenant.v1.LeaseAsk\"5\n\x08LeaseAsk\x12\r\n\x05meter\x18\x01 \x01(\t\x12\x0c\n\x04want\x18\x02 \x01(\x03\x12\x0c\n\x04need\x18\x03 \x01(\x03\"A\n\rLeaseResponse\x12\x30\n\x06slices\x18\x01 \x03(\x0b\x32 .tenantmesh.tenant.v1.LeaseSlice\"\xba\x01\n\nLeaseSlice\x12\r\n\x05meter\x18\x01 \x01(\t\x12\x0f\n\x07granted\x18\x02 \x01(\x03\x12\x0c\n\x04left\x18\x03 \x01(\x03\x12\r\n\x05limit\x18\x04 \x01(\x03\x12\x11\n\tunlimited\x18\x05 \x01(\x08\x12\x30\n\x0cperiod_start\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\x07\x65nds_in\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\"r\n\rReturnRequest\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\r\n\x05meter\x18\x02 \x01(\t\x12\x0e\n\x06\x61mount\x18\x03 \x01(\x03\x12\x30\n\x0cperiod_start\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x10\n\x0eReturnResponse\"\'\n\x06\x41mount\x12\r\n\x05meter\x18\x01 \x01(\t\x12\x0e\n\x06\x61mount\x18\x02 \x01(\x03\"\xd1\x01\n\x0f\x41llocateRequest\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x33\n\x07\x61mounts\x18\x02 \x03(\x0b\x32\x1c.tenantmesh.tenant.v1.AmountB\x04\xe2\x41\x01\x02\x12\x32\n\x04mode\x18\x03 \x01(\x0e\x32$.tenantmesh.tenant.v1.AllocationMode\x12/\n\x0ctime_to_live\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x12\n\nrequest_id\x18\x05 \x01(\t\"\x92\x02\n\nAllocation\x12\n\n\x02id\x18\x01 \x01(\t\x12\x34\n\x05state\x18\x02 \x01(\x0e\x32%.tenantmesh.tenant.v1.AllocationState\x12/\n\tallocated\x18\x03 \x03(\x0b\x32\x1c.tenantmesh.tenant.v1.Amount\x12/\n\tcommitted\x18\x04 \x03(\x0b\x32\x1c.tenantmesh.tenant.v1.Amount\x12/\n\x0b\x65xpire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"m\n\rCommitRequest\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1b\n\rallocation_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12-\n\x07\x61mounts\x18\x03 \x03(\x0b\x32\x1c.tenantmesh.tenant.v1.Amount\"?\n\x0eReleaseRequest\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1b\n\rallocation_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\"]\n\x12\x41\x64justGaugeRequest\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x13\n\x05gauge\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\r\n\x05\x64\x65lta\x18\x03 \x01(\x03\x12\x11\n\x03key\x18\x04 \x01(\tB\x04\xe2\x41\x01\x02\"G\n\x05Gauge\x12\r\n\x05gauge\x18\x01 \x01(\t\x12\r\n\x05level\x18\x02 \x01(\x03\x12\r\n\x05limit\x18\x03 \x01(\x03\x12\x11\n\tunlimited\x18\x04 \x01(\x08\"[\n\x12ReportGaugeRequest\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x13\n\x05gauge\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\r\n\x05level\x18\x03 \x01(\x03\x12\x0f\n\x07version\x18\x04 \x01(\x03*\x8e\x01\n\x0e\x41llocationMode\x12\x1f\n\x1b\x41LLOCATION_MODE_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x41LLOCATION_MODE_NORMAL\x10\x01\x12\x1f\n\x1b\x41LLOCATION_MODE_BEST_EFFORT\x10\x02\x12\x1e\n\x1a\x41LLOCATION_MODE_CHECK_ONLY\x10\x03*\xaf\x01\n\x0f\x41llocationState\x12 \n\x1c\x41LLOCATION_STATE_UNSPECIFIED\x10\x00\x12\x1d\n\x19\x41LLOCATION_STATE_RESERVED\x10\x01\x12\x1e\n\x1a\x41LLOCATION_STATE_COMMITTED\x10\x02\x12\x1d\n\x19\x41LLOCATION_STATE_RELEASED\x10\x03\x12\x1c\n\x18\x41LLOCATION_STATE_EXPIRED\x10\x04\x32\xd2\n\n\x0cQuotaService\x12\xc7\x01\n\x05Lease\x12\".tenantmesh.tenant.v1.LeaseRequest\x1a#.tenantmesh.tenant.v1.LeaseResponse\"u\xaa\xed\x18q\n\x01\x03\x12\x0bquota.lease\x18\x01\"\x02id@\x02H\x01P\x01jQpart of the protocol between processes of the mesh: what is leased counts as usedp\x01\x12\xab\x01\n\x06Return\x12#.tenantmesh.tenant.v1.ReturnRequest\x1a$.tenantmesh.tenant.v1.ReturnResponse\"V\xaa\xed\x18R\n\x01\x03\x12\x0bquota.lease\x18\x01\"\x02id@\x02H\x01P\x01j2part of the protocol between processes of the meshp\x01\x12\xa7\x01\n\x08\x41llocate\x12%.tenantmesh.tenant.v1.AllocateRequest\x1a .tenantmesh.tenant.v1.Allocation\"R\xaa\xed\x18 \n\x02\x03\x04\x12\x0equota.allocate\x18\x01\"\x02id@\x02H\x01P\x03\x82\xd3\xe4\x93\x02(\"#/api/v1/tenants/{id}/quota:allocate:\x01*\x12\xbf\x01\n\x06\x43ommit\x12#.tenantmesh.tenant.v1.CommitRequest\x1a .tenantmesh.tenant.v1.Allocation\"n\xaa\xed\x18\"\n\x02\x03\x04\x12\x0equota.allocate\x18\x01\"\x02id@\x02H\x01P\x02p\x01\x82\xd3\xe4\x93\x02\x42\"=/api/v1/tenants/{id}/quota/allocations/{allocation_id}:commit:\x01*\x12\xc2\x01\n\x07Release\x12$.tenantmesh.tenant.v1.ReleaseRequest\x1a .tenantmesh.tenant.v1.Allocation\"o\xaa\xed\x18\"\n\x02\x03\x04\x12\x0equota.allocate\x18\x01\"\x02id@\x02H\x01P\x02p\x01\x82\xd3\xe4\x93\x02\x43\">/api/v1/tenants/{id}/quota/allocations/{allocation_id}:release:\x01*\x12\xad\x01\n\x0b\x41\x64justGauge\x12(.tenantmesh.tenant.v1.AdjustGaugeRequest\x1a\x1b.tenantmesh.tenant.v1.Gauge\"W\xaa\xed\x18\x1e\n\x02\x03\x04\x12\x0cquota.gauges\x18\x01\"\x02id@\x02H\x01P\x02\x82\xd3\xe4\x93\x02/\"*/api/v1/tenants/{id}/gauges/{gauge}:adjust:\x01*\x12\xe8\x01\n\x0bReportGauge\x12(.tenantmesh.tenant.v1.ReportGaugeRequest\x1a\x1b.tenantmesh.tenant.v1.Gauge\"\x91\x01\xaa\xed\x18\x8c\x01\n\x01\x03\x12\x0cquota.gauges\x18\x01\"\x02id@\x02H\x01P\x02jkpart of the protocol between processes of the mesh: the service that owns the rows says what their level isp\x01\x42N\n\x18\x63om.tenantmesh.tenant.v1B\x11QuotaServiceProtoP\x01Z\x1dtenantmesh/tenant/v1;tenantv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(tenantmesh/tenant/v1/quota_service.proto\x12\x14tenantmesh.tenant.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!tenantmesh/policy/v1/policy.proto\"_\n\x0cLeaseRequest\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12,\n\x04\x61sks\x18\x02 \x03(\x0b\x32\x1e.tenantmesh.tenant.v1.LeaseAsk\x12\x0f\n\x07\x61\x63\x63ount\x18\x03 \x01(\t\"5\n\x08LeaseAsk\x12\r\n\x05meter\x18\x01 \x01(\t\x12\x0c\n\x04want\x18\x02 \x01(\x03\x12\x0c\n\x04need\x18\x03 \x01(\x03\"A\n\rLeaseResponse\x12\x30\n\x06slices\x18\x01 \x03(\x0b\x32 .tenantmesh.tenant.v1.LeaseSlice\"\xba\x01\n\nLeaseSlice\x12\r\n\x05meter\x18\x01 \x01(\t\x12\x0f\n\x07granted\x18\x02 \x01(\x03\x12\x0c\n\x04left\x18\x03 \x01(\x03\x12\r\n\x05limit\x18\x04 \x01(\x03\x12\x11\n\tunlimited\x18\x05 \x01(\x08\x12\x30\n\x0cperiod_start\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\x07\x65nds_in\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\"\x84\x01\n\rReturnRequest\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\r\n\x05meter\x18\x02 \x01(\t\x12\x0e\n\x06\x61mount\x18\x03 \x01(\x03\x12\x30\n\x0cperiod_start\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x61\x63\x63ounts\x18\x05 \x03(\t\"\"\n\x0eReturnResponse\x12\x10\n\x08returned\x18\x01 \x01(\x03\"\'\n\x06\x41mount\x12\r\n\x05meter\x18\x01 \x01(\t\x12\x0e\n\x06\x61mount\x18\x02 \x01(\x03\"\xd1\x01\n\x0f\x41llocateRequest\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x33\n\x07\x61mounts\x18\x02 \x03(\x0b\x32\x1c.tenantmesh.tenant.v1.AmountB\x04\xe2\x41\x01\x02\x12\x32\n\x04mode\x18\x03 \x01(\x0e\x32$.tenantmesh.tenant.v1.AllocationMode\x12/\n\x0ctime_to_live\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x12\n\nrequest_id\x18\x05 \x01(\t\"\x92\x02\n\nAllocation\x12\n\n\x02id\x18\x01 \x01(\t\x12\x34\n\x05state\x18\x02 \x01(\x0e\x32%.tenantmesh.tenant.v1.AllocationState\x12/\n\tallocated\x18\x03 \x03(\x0b\x32\x1c.tenantmesh.tenant.v1.Amount\x12/\n\tcommitted\x18\x04 \x03(\x0b\x32\x1c.tenantmesh.tenant.v1.Amount\x12/\n\x0b\x65xpire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"m\n\rCommitRequest\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1b\n\rallocation_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12-\n\x07\x61mounts\x18\x03 \x03(\x0b\x32\x1c.tenantmesh.tenant.v1.Amount\"?\n\x0eReleaseRequest\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1b\n\rallocation_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\"]\n\x12\x41\x64justGaugeRequest\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x13\n\x05gauge\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\r\n\x05\x64\x65lta\x18\x03 \x01(\x03\x12\x11\n\x03key\x18\x04 \x01(\tB\x04\xe2\x41\x01\x02\"G\n\x05Gauge\x12\r\n\x05gauge\x18\x01 \x01(\t\x12\r\n\x05level\x18\x02 \x01(\x03\x12\r\n\x05limit\x18\x03 \x01(\x03\x12\x11\n\tunlimited\x18\x04 \x01(\x08\"[\n\x12ReportGaugeRequest\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x13\n\x05gauge\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\r\n\x05level\x18\x03 \x01(\x03\x12\x0f\n\x07version\x18\x04 \x01(\x03*\x8e\x01\n\x0e\x41llocationMode\x12\x1f\n\x1b\x41LLOCATION_MODE_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x41LLOCATION_MODE_NORMAL\x10\x01\x12\x1f\n\x1b\x41LLOCATION_MODE_BEST_EFFORT\x10\x02\x12\x1e\n\x1a\x41LLOCATION_MODE_CHECK_ONLY\x10\x03*\xaf\x01\n\x0f\x41llocationState\x12 \n\x1c\x41LLOCATION_STATE_UNSPECIFIED\x10\x00\x12\x1d\n\x19\x41LLOCATION_STATE_RESERVED\x10\x01\x12\x1e\n\x1a\x41LLOCATION_STATE_COMMITTED\x10\x02\x12\x1d\n\x19\x41LLOCATION_STATE_RELEASED\x10\x03\x12\x1c\n\x18\x41LLOCATION_STATE_EXPIRED\x10\x04\x32\xd2\n\n\x0cQuotaService\x12\xc7\x01\n\x05Lease\x12\".tenantmesh.tenant.v1.LeaseRequest\x1a#.tenantmesh.tenant.v1.LeaseResponse\"u\xaa\xed\x18q\n\x01\x03\x12\x0bquota.lease\x18\x01\"\x02id@\x02H\x01P\x01jQpart of the protocol between processes of the mesh: what is leased counts as usedp\x01\x12\xab\x01\n\x06Return\x12#.tenantmesh.tenant.v1.ReturnRequest\x1a$.tenantmesh.tenant.v1.ReturnResponse\"V\xaa\xed\x18R\n\x01\x03\x12\x0bquota.lease\x18\x01\"\x02id@\x02H\x01P\x01j2part of the protocol between processes of the meshp\x01\x12\xa7\x01\n\x08\x41llocate\x12%.tenantmesh.tenant.v1.AllocateRequest\x1a .tenantmesh.tenant.v1.Allocation\"R\xaa\xed\x18 \n\x02\x03\x04\x12\x0equota.allocate\x18\x01\"\x02id@\x02H\x01P\x03\x82\xd3\xe4\x93\x02(\"#/api/v1/tenants/{id}/quota:allocate:\x01*\x12\xbf\x01\n\x06\x43ommit\x12#.tenantmesh.tenant.v1.CommitRequest\x1a .tenantmesh.tenant.v1.Allocation\"n\xaa\xed\x18\"\n\x02\x03\x04\x12\x0equota.allocate\x18\x01\"\x02id@\x02H\x01P\x02p\x01\x82\xd3\xe4\x93\x02\x42\"=/api/v1/tenants/{id}/quota/allocations/{allocation_id}:commit:\x01*\x12\xc2\x01\n\x07Release\x12$.tenantmesh.tenant.v1.ReleaseRequest\x1a .tenantmesh.tenant.v1.Allocation\"o\xaa\xed\x18\"\n\x02\x03\x04\x12\x0equota.allocate\x18\x01\"\x02id@\x02H\x01P\x02p\x01\x82\xd3\xe4\x93\x02\x43\">/api/v1/tenants/{id}/quota/allocations/{allocation_id}:release:\x01*\x12\xad\x01\n\x0b\x41\x64justGauge\x12(.tenantmesh.tenant.v1.AdjustGaugeRequest\x1a\x1b.tenantmesh.tenant.v1.Gauge\"W\xaa\xed\x18\x1e\n\x02\x03\x04\x12\x0cquota.gauges\x18\x01\"\x02id@\x02H\x01P\x02\x82\xd3\xe4\x93\x02/\"*/api/v1/tenants/{id}/gauges/{gauge}:adjust:\x01*\x12\xe8\x01\n\x0bReportGauge\x12(.tenantmesh.tenant.v1.ReportGaugeRequest\x1a\x1b.tenantmesh.tenant.v1.Gauge\"\x91\x01\xaa\xed\x18\x8c\x01\n\x01\x03\x12\x0cquota.gauges\x18\x01\"\x02id@\x02H\x01P\x02jkpart of the protocol between processes of the mesh: the service that owns the rows says what their level isp\x01\x42N\n\x18\x63om.tenantmesh.tenant.v1B\x11QuotaServiceProtoP\x01Z\x1dtenantmesh/tenant/v1;tenantv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -77,38 +77,38 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_QUOTASERVICE'].methods_by_name['AdjustGauge']._serialized_options = b'\252\355\030\036\n\002\003\004\022\014quota.gauges\030\001\"\002id@\002H\001P\002\202\323\344\223\002/\"*/api/v1/tenants/{id}/gauges/{gauge}:adjust:\001*'
   _globals['_QUOTASERVICE'].methods_by_name['ReportGauge']._loaded_options = None
   _globals['_QUOTASERVICE'].methods_by_name['ReportGauge']._serialized_options = b'\252\355\030\214\001\n\001\003\022\014quota.gauges\030\001\"\002id@\002H\001P\002jkpart of the protocol between processes of the mesh: the service that owns the rows says what their level isp\001'
-  _globals['_ALLOCATIONMODE']._serialized_start=1722
-  _globals['_ALLOCATIONMODE']._serialized_end=1864
-  _globals['_ALLOCATIONSTATE']._serialized_start=1867
-  _globals['_ALLOCATIONSTATE']._serialized_end=2042
+  _globals['_ALLOCATIONMODE']._serialized_start=1776
+  _globals['_ALLOCATIONMODE']._serialized_end=1918
+  _globals['_ALLOCATIONSTATE']._serialized_start=1921
+  _globals['_ALLOCATIONSTATE']._serialized_end=2096
   _globals['_LEASEREQUEST']._serialized_start=229
-  _globals['_LEASEREQUEST']._serialized_end=307
-  _globals['_LEASEASK']._serialized_start=309
-  _globals['_LEASEASK']._serialized_end=362
-  _globals['_LEASERESPONSE']._serialized_start=364
-  _globals['_LEASERESPONSE']._serialized_end=429
-  _globals['_LEASESLICE']._serialized_start=432
-  _globals['_LEASESLICE']._serialized_end=618
-  _globals['_RETURNREQUEST']._serialized_start=620
-  _globals['_RETURNREQUEST']._serialized_end=734
-  _globals['_RETURNRESPONSE']._serialized_start=736
-  _globals['_RETURNRESPONSE']._serialized_end=752
-  _globals['_AMOUNT']._serialized_start=754
-  _globals['_AMOUNT']._serialized_end=793
-  _globals['_ALLOCATEREQUEST']._serialized_start=796
-  _globals['_ALLOCATEREQUEST']._serialized_end=1005
-  _globals['_ALLOCATION']._serialized_start=1008
-  _globals['_ALLOCATION']._serialized_end=1282
-  _globals['_COMMITREQUEST']._serialized_start=1284
-  _globals['_COMMITREQUEST']._serialized_end=1393
-  _globals['_RELEASEREQUEST']._serialized_start=1395
-  _globals['_RELEASEREQUEST']._serialized_end=1458
-  _globals['_ADJUSTGAUGEREQUEST']._serialized_start=1460
-  _globals['_ADJUSTGAUGEREQUEST']._serialized_end=1553
-  _globals['_GAUGE']._serialized_start=1555
-  _globals['_GAUGE']._serialized_end=1626
-  _globals['_REPORTGAUGEREQUEST']._serialized_start=1628
-  _globals['_REPORTGAUGEREQUEST']._serialized_end=1719
-  _globals['_QUOTASERVICE']._serialized_start=2045
-  _globals['_QUOTASERVICE']._serialized_end=3407
+  _globals['_LEASEREQUEST']._serialized_end=324
+  _globals['_LEASEASK']._serialized_start=326
+  _globals['_LEASEASK']._serialized_end=379
+  _globals['_LEASERESPONSE']._serialized_start=381
+  _globals['_LEASERESPONSE']._serialized_end=446
+  _globals['_LEASESLICE']._serialized_start=449
+  _globals['_LEASESLICE']._serialized_end=635
+  _globals['_RETURNREQUEST']._serialized_start=638
+  _globals['_RETURNREQUEST']._serialized_end=770
+  _globals['_RETURNRESPONSE']._serialized_start=772
+  _globals['_RETURNRESPONSE']._serialized_end=806
+  _globals['_AMOUNT']._serialized_start=808
+  _globals['_AMOUNT']._serialized_end=847
+  _globals['_ALLOCATEREQUEST']._serialized_start=850
+  _globals['_ALLOCATEREQUEST']._serialized_end=1059
+  _globals['_ALLOCATION']._serialized_start=1062
+  _globals['_ALLOCATION']._serialized_end=1336
+  _globals['_COMMITREQUEST']._serialized_start=1338
+  _globals['_COMMITREQUEST']._serialized_end=1447
+  _globals['_RELEASEREQUEST']._serialized_start=1449
+  _globals['_RELEASEREQUEST']._serialized_end=1512
+  _globals['_ADJUSTGAUGEREQUEST']._serialized_start=1514
+  _globals['_ADJUSTGAUGEREQUEST']._serialized_end=1607
+  _globals['_GAUGE']._serialized_start=1609
+  _globals['_GAUGE']._serialized_end=1680
+  _globals['_REPORTGAUGEREQUEST']._serialized_start=1682
+  _globals['_REPORTGAUGEREQUEST']._serialized_end=1773
+  _globals['_QUOTASERVICE']._serialized_start=2099
+  _globals['_QUOTASERVICE']._serialized_end=3461
 # @@protoc_insertion_point(module_scope)

@@ -89,8 +89,13 @@ class LeaseRequest(_message.Message):
 
     ID_FIELD_NUMBER: _builtins.int
     ASKS_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """id is the tenant's UUID or slug. Required."""
+    account: _builtins.str
+    """account names what the units are booked under: a random UUID that the caller keeps to itself. Only who knows it can
+    return them. Empty: the account of the caller's name, which all keys of that name share.
+    """
     @_builtins.property
     def asks(self) -> _containers.RepeatedCompositeFieldContainer[Global___LeaseAsk]:
         """asks are 1 to 16 meters, each once."""
@@ -100,10 +105,11 @@ class LeaseRequest(_message.Message):
         *,
         id: _builtins.str = ...,
         asks: _abc.Iterable[Global___LeaseAsk] | None = ...,
+        account: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["asks", b"asks", "id", b"id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "asks", b"asks", "id", b"id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -225,6 +231,7 @@ class ReturnRequest(_message.Message):
     METER_FIELD_NUMBER: _builtins.int
     AMOUNT_FIELD_NUMBER: _builtins.int
     PERIOD_START_FIELD_NUMBER: _builtins.int
+    ACCOUNTS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """id is the tenant's UUID or slug. Required."""
     meter: _builtins.str
@@ -235,6 +242,12 @@ class ReturnRequest(_message.Message):
     def period_start(self) -> _timestamp_pb2.Timestamp:
         """period_start is the period that the units were leased from."""
 
+    @_builtins.property
+    def accounts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """accounts are those that the units may have been leased under, at most 8. The first that have units out get them back.
+        Empty: the account of the caller's name.
+        """
+
     def __init__(
         self,
         *,
@@ -242,10 +255,11 @@ class ReturnRequest(_message.Message):
         meter: _builtins.str = ...,
         amount: _builtins.int = ...,
         period_start: _timestamp_pb2.Timestamp | None = ...,
+        accounts: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["period_start", b"period_start"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "id", b"id", "meter", b"meter", "period_start", b"period_start"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts", "amount", b"amount", "id", b"id", "meter", b"meter", "period_start", b"period_start"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -253,16 +267,21 @@ Global___ReturnRequest: _TypeAlias = ReturnRequest  # noqa: Y015
 
 @_typing.final
 class ReturnResponse(_message.Message):
-    """ReturnResponse has no fields."""
+    """ReturnResponse says what came back."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    RETURNED_FIELD_NUMBER: _builtins.int
+    returned: _builtins.int
+    """returned is the number of units that count as unused again. It is less than the amount when fewer were out."""
     def __init__(
         self,
+        *,
+        returned: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["returned", b"returned"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

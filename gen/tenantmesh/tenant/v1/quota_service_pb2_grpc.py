@@ -79,14 +79,16 @@ class QuotaServiceServicer:
     def Lease(self, request, context):
         """Lease gives units of allowances to a process that charges calls itself: of each meter `want`, or what is left. It
         gives nothing when one meter has less than its `need`. Units count as used until they are returned. Fails with
-        NOT_FOUND `TENANT_NOT_FOUND`, `FEATURE_NOT_FOUND`.
+        NOT_FOUND `TENANT_NOT_FOUND`, `FEATURE_NOT_FOUND`, PERMISSION_DENIED `METER_NOT_ALLOWED`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Return(self, request, context):
-        """Return returns leased units. Do not repeat it: units of a return whose answer was lost are forfeited.
+        """Return returns units that were leased under one of the accounts, at most those that are out there, and not those
+        that reservations hold. Do not repeat it: units of a return whose answer was lost are forfeited. Fails with NOT_FOUND
+        `FEATURE_NOT_FOUND`, `LEASE_NOT_FOUND` when nothing is out under the accounts, PERMISSION_DENIED `METER_NOT_ALLOWED`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -96,7 +98,7 @@ class QuotaServiceServicer:
         """Allocate reserves amounts of allowances whose final cost is known only later, all or nothing. The reservation ends
         at `expire_time`. With the same `request_id` it returns the allocation of the first call. Fails with
         RESOURCE_EXHAUSTED `QUOTA_EXHAUSTED`, NOT_FOUND `TENANT_NOT_FOUND`, `FEATURE_NOT_FOUND`, ALREADY_EXISTS
-        `REQUEST_ID_REUSED`.
+        `REQUEST_ID_REUSED`, PERMISSION_DENIED `METER_NOT_ALLOWED`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -106,7 +108,8 @@ class QuotaServiceServicer:
         """Commit charges the used amounts of an allocation, at most the allocated ones, and returns the rest. A second commit
         with the same amounts changes nothing. It serves suspended tenants too, because the work was admitted earlier.
         Fails with NOT_FOUND `ALLOCATION_NOT_FOUND`, FAILED_PRECONDITION `ALLOCATION_CLOSED` for one that was released, has
-        expired, or was committed with other amounts.
+        expired, or was committed with other amounts, PERMISSION_DENIED `ALLOCATION_NOT_HELD` for one that another service
+        has reserved.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -114,7 +117,8 @@ class QuotaServiceServicer:
 
     def Release(self, request, context):
         """Release returns a whole allocation. A second release changes nothing. It serves suspended tenants too. Fails with
-        NOT_FOUND `ALLOCATION_NOT_FOUND`, FAILED_PRECONDITION `ALLOCATION_CLOSED` for one that was committed.
+        NOT_FOUND `ALLOCATION_NOT_FOUND`, FAILED_PRECONDITION `ALLOCATION_CLOSED` for one that was committed,
+        PERMISSION_DENIED `ALLOCATION_NOT_HELD` for one that another service has reserved.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -123,7 +127,8 @@ class QuotaServiceServicer:
     def AdjustGauge(self, request, context):
         """AdjustGauge raises or lowers a level, once per key. Lowering is always possible. Fails with RESOURCE_EXHAUSTED
         `LIMIT_REACHED`, NOT_FOUND `TENANT_NOT_FOUND`, `FEATURE_NOT_FOUND`, ALREADY_EXISTS `REQUEST_ID_REUSED` for a key that
-        was used with another amount, FAILED_PRECONDITION `GAUGE_REPORTED` for a level that its owner reports.
+        was used with another amount, FAILED_PRECONDITION `GAUGE_REPORTED` for a level that its owner reports,
+        PERMISSION_DENIED `GAUGE_NOT_ALLOWED`, `GAUGE_OWNED` for a gauge of another service.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -131,7 +136,9 @@ class QuotaServiceServicer:
 
     def ReportGauge(self, request, context):
         """ReportGauge reports a level that another service owns and limits in its own transactions. A report that is not
-        newer than the last one changes nothing. Fails with NOT_FOUND `TENANT_NOT_FOUND`, `FEATURE_NOT_FOUND`.
+        newer than the last one changes nothing. The first service that reports a gauge without an `owner` becomes its owner.
+        Fails with NOT_FOUND `TENANT_NOT_FOUND`, `FEATURE_NOT_FOUND`, PERMISSION_DENIED `GAUGE_NOT_ALLOWED`,
+        `GAUGE_OWNED`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -36,34 +36,42 @@ class QuotaServiceStub:
     Lease: _grpc.UnaryUnaryMultiCallable[_quota_service_pb2.LeaseRequest, _quota_service_pb2.LeaseResponse]
     """Lease gives units of allowances to a process that charges calls itself: of each meter `want`, or what is left. It
     gives nothing when one meter has less than its `need`. Units count as used until they are returned. Fails with
-    NOT_FOUND `TENANT_NOT_FOUND`, `FEATURE_NOT_FOUND`.
+    NOT_FOUND `TENANT_NOT_FOUND`, `FEATURE_NOT_FOUND`, PERMISSION_DENIED `METER_NOT_ALLOWED`.
     """
     Return: _grpc.UnaryUnaryMultiCallable[_quota_service_pb2.ReturnRequest, _quota_service_pb2.ReturnResponse]
-    """Return returns leased units. Do not repeat it: units of a return whose answer was lost are forfeited."""
+    """Return returns units that were leased under one of the accounts, at most those that are out there, and not those
+    that reservations hold. Do not repeat it: units of a return whose answer was lost are forfeited. Fails with NOT_FOUND
+    `FEATURE_NOT_FOUND`, `LEASE_NOT_FOUND` when nothing is out under the accounts, PERMISSION_DENIED `METER_NOT_ALLOWED`.
+    """
     Allocate: _grpc.UnaryUnaryMultiCallable[_quota_service_pb2.AllocateRequest, _quota_service_pb2.Allocation]
     """Allocate reserves amounts of allowances whose final cost is known only later, all or nothing. The reservation ends
     at `expire_time`. With the same `request_id` it returns the allocation of the first call. Fails with
     RESOURCE_EXHAUSTED `QUOTA_EXHAUSTED`, NOT_FOUND `TENANT_NOT_FOUND`, `FEATURE_NOT_FOUND`, ALREADY_EXISTS
-    `REQUEST_ID_REUSED`.
+    `REQUEST_ID_REUSED`, PERMISSION_DENIED `METER_NOT_ALLOWED`.
     """
     Commit: _grpc.UnaryUnaryMultiCallable[_quota_service_pb2.CommitRequest, _quota_service_pb2.Allocation]
     """Commit charges the used amounts of an allocation, at most the allocated ones, and returns the rest. A second commit
     with the same amounts changes nothing. It serves suspended tenants too, because the work was admitted earlier.
     Fails with NOT_FOUND `ALLOCATION_NOT_FOUND`, FAILED_PRECONDITION `ALLOCATION_CLOSED` for one that was released, has
-    expired, or was committed with other amounts.
+    expired, or was committed with other amounts, PERMISSION_DENIED `ALLOCATION_NOT_HELD` for one that another service
+    has reserved.
     """
     Release: _grpc.UnaryUnaryMultiCallable[_quota_service_pb2.ReleaseRequest, _quota_service_pb2.Allocation]
     """Release returns a whole allocation. A second release changes nothing. It serves suspended tenants too. Fails with
-    NOT_FOUND `ALLOCATION_NOT_FOUND`, FAILED_PRECONDITION `ALLOCATION_CLOSED` for one that was committed.
+    NOT_FOUND `ALLOCATION_NOT_FOUND`, FAILED_PRECONDITION `ALLOCATION_CLOSED` for one that was committed,
+    PERMISSION_DENIED `ALLOCATION_NOT_HELD` for one that another service has reserved.
     """
     AdjustGauge: _grpc.UnaryUnaryMultiCallable[_quota_service_pb2.AdjustGaugeRequest, _quota_service_pb2.Gauge]
     """AdjustGauge raises or lowers a level, once per key. Lowering is always possible. Fails with RESOURCE_EXHAUSTED
     `LIMIT_REACHED`, NOT_FOUND `TENANT_NOT_FOUND`, `FEATURE_NOT_FOUND`, ALREADY_EXISTS `REQUEST_ID_REUSED` for a key that
-    was used with another amount, FAILED_PRECONDITION `GAUGE_REPORTED` for a level that its owner reports.
+    was used with another amount, FAILED_PRECONDITION `GAUGE_REPORTED` for a level that its owner reports,
+    PERMISSION_DENIED `GAUGE_NOT_ALLOWED`, `GAUGE_OWNED` for a gauge of another service.
     """
     ReportGauge: _grpc.UnaryUnaryMultiCallable[_quota_service_pb2.ReportGaugeRequest, _quota_service_pb2.Gauge]
     """ReportGauge reports a level that another service owns and limits in its own transactions. A report that is not
-    newer than the last one changes nothing. Fails with NOT_FOUND `TENANT_NOT_FOUND`, `FEATURE_NOT_FOUND`.
+    newer than the last one changes nothing. The first service that reports a gauge without an `owner` becomes its owner.
+    Fails with NOT_FOUND `TENANT_NOT_FOUND`, `FEATURE_NOT_FOUND`, PERMISSION_DENIED `GAUGE_NOT_ALLOWED`,
+    `GAUGE_OWNED`.
     """
 
 @_typing.type_check_only
@@ -74,34 +82,42 @@ class QuotaServiceAsyncStub(QuotaServiceStub):
     Lease: _aio.UnaryUnaryMultiCallable[_quota_service_pb2.LeaseRequest, _quota_service_pb2.LeaseResponse]  # type: ignore[assignment]
     """Lease gives units of allowances to a process that charges calls itself: of each meter `want`, or what is left. It
     gives nothing when one meter has less than its `need`. Units count as used until they are returned. Fails with
-    NOT_FOUND `TENANT_NOT_FOUND`, `FEATURE_NOT_FOUND`.
+    NOT_FOUND `TENANT_NOT_FOUND`, `FEATURE_NOT_FOUND`, PERMISSION_DENIED `METER_NOT_ALLOWED`.
     """
     Return: _aio.UnaryUnaryMultiCallable[_quota_service_pb2.ReturnRequest, _quota_service_pb2.ReturnResponse]  # type: ignore[assignment]
-    """Return returns leased units. Do not repeat it: units of a return whose answer was lost are forfeited."""
+    """Return returns units that were leased under one of the accounts, at most those that are out there, and not those
+    that reservations hold. Do not repeat it: units of a return whose answer was lost are forfeited. Fails with NOT_FOUND
+    `FEATURE_NOT_FOUND`, `LEASE_NOT_FOUND` when nothing is out under the accounts, PERMISSION_DENIED `METER_NOT_ALLOWED`.
+    """
     Allocate: _aio.UnaryUnaryMultiCallable[_quota_service_pb2.AllocateRequest, _quota_service_pb2.Allocation]  # type: ignore[assignment]
     """Allocate reserves amounts of allowances whose final cost is known only later, all or nothing. The reservation ends
     at `expire_time`. With the same `request_id` it returns the allocation of the first call. Fails with
     RESOURCE_EXHAUSTED `QUOTA_EXHAUSTED`, NOT_FOUND `TENANT_NOT_FOUND`, `FEATURE_NOT_FOUND`, ALREADY_EXISTS
-    `REQUEST_ID_REUSED`.
+    `REQUEST_ID_REUSED`, PERMISSION_DENIED `METER_NOT_ALLOWED`.
     """
     Commit: _aio.UnaryUnaryMultiCallable[_quota_service_pb2.CommitRequest, _quota_service_pb2.Allocation]  # type: ignore[assignment]
     """Commit charges the used amounts of an allocation, at most the allocated ones, and returns the rest. A second commit
     with the same amounts changes nothing. It serves suspended tenants too, because the work was admitted earlier.
     Fails with NOT_FOUND `ALLOCATION_NOT_FOUND`, FAILED_PRECONDITION `ALLOCATION_CLOSED` for one that was released, has
-    expired, or was committed with other amounts.
+    expired, or was committed with other amounts, PERMISSION_DENIED `ALLOCATION_NOT_HELD` for one that another service
+    has reserved.
     """
     Release: _aio.UnaryUnaryMultiCallable[_quota_service_pb2.ReleaseRequest, _quota_service_pb2.Allocation]  # type: ignore[assignment]
     """Release returns a whole allocation. A second release changes nothing. It serves suspended tenants too. Fails with
-    NOT_FOUND `ALLOCATION_NOT_FOUND`, FAILED_PRECONDITION `ALLOCATION_CLOSED` for one that was committed.
+    NOT_FOUND `ALLOCATION_NOT_FOUND`, FAILED_PRECONDITION `ALLOCATION_CLOSED` for one that was committed,
+    PERMISSION_DENIED `ALLOCATION_NOT_HELD` for one that another service has reserved.
     """
     AdjustGauge: _aio.UnaryUnaryMultiCallable[_quota_service_pb2.AdjustGaugeRequest, _quota_service_pb2.Gauge]  # type: ignore[assignment]
     """AdjustGauge raises or lowers a level, once per key. Lowering is always possible. Fails with RESOURCE_EXHAUSTED
     `LIMIT_REACHED`, NOT_FOUND `TENANT_NOT_FOUND`, `FEATURE_NOT_FOUND`, ALREADY_EXISTS `REQUEST_ID_REUSED` for a key that
-    was used with another amount, FAILED_PRECONDITION `GAUGE_REPORTED` for a level that its owner reports.
+    was used with another amount, FAILED_PRECONDITION `GAUGE_REPORTED` for a level that its owner reports,
+    PERMISSION_DENIED `GAUGE_NOT_ALLOWED`, `GAUGE_OWNED` for a gauge of another service.
     """
     ReportGauge: _aio.UnaryUnaryMultiCallable[_quota_service_pb2.ReportGaugeRequest, _quota_service_pb2.Gauge]  # type: ignore[assignment]
     """ReportGauge reports a level that another service owns and limits in its own transactions. A report that is not
-    newer than the last one changes nothing. Fails with NOT_FOUND `TENANT_NOT_FOUND`, `FEATURE_NOT_FOUND`.
+    newer than the last one changes nothing. The first service that reports a gauge without an `owner` becomes its owner.
+    Fails with NOT_FOUND `TENANT_NOT_FOUND`, `FEATURE_NOT_FOUND`, PERMISSION_DENIED `GAUGE_NOT_ALLOWED`,
+    `GAUGE_OWNED`.
     """
 
 class QuotaServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -115,7 +131,7 @@ class QuotaServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_quota_service_pb2.LeaseResponse, _abc.Awaitable[_quota_service_pb2.LeaseResponse]]:
         """Lease gives units of allowances to a process that charges calls itself: of each meter `want`, or what is left. It
         gives nothing when one meter has less than its `need`. Units count as used until they are returned. Fails with
-        NOT_FOUND `TENANT_NOT_FOUND`, `FEATURE_NOT_FOUND`.
+        NOT_FOUND `TENANT_NOT_FOUND`, `FEATURE_NOT_FOUND`, PERMISSION_DENIED `METER_NOT_ALLOWED`.
         """
 
     @_abc_1.abstractmethod
@@ -124,7 +140,10 @@ class QuotaServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _quota_service_pb2.ReturnRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_quota_service_pb2.ReturnResponse, _abc.Awaitable[_quota_service_pb2.ReturnResponse]]:
-        """Return returns leased units. Do not repeat it: units of a return whose answer was lost are forfeited."""
+        """Return returns units that were leased under one of the accounts, at most those that are out there, and not those
+        that reservations hold. Do not repeat it: units of a return whose answer was lost are forfeited. Fails with NOT_FOUND
+        `FEATURE_NOT_FOUND`, `LEASE_NOT_FOUND` when nothing is out under the accounts, PERMISSION_DENIED `METER_NOT_ALLOWED`.
+        """
 
     @_abc_1.abstractmethod
     def Allocate(
@@ -135,7 +154,7 @@ class QuotaServiceServicer(metaclass=_abc_1.ABCMeta):
         """Allocate reserves amounts of allowances whose final cost is known only later, all or nothing. The reservation ends
         at `expire_time`. With the same `request_id` it returns the allocation of the first call. Fails with
         RESOURCE_EXHAUSTED `QUOTA_EXHAUSTED`, NOT_FOUND `TENANT_NOT_FOUND`, `FEATURE_NOT_FOUND`, ALREADY_EXISTS
-        `REQUEST_ID_REUSED`.
+        `REQUEST_ID_REUSED`, PERMISSION_DENIED `METER_NOT_ALLOWED`.
         """
 
     @_abc_1.abstractmethod
@@ -147,7 +166,8 @@ class QuotaServiceServicer(metaclass=_abc_1.ABCMeta):
         """Commit charges the used amounts of an allocation, at most the allocated ones, and returns the rest. A second commit
         with the same amounts changes nothing. It serves suspended tenants too, because the work was admitted earlier.
         Fails with NOT_FOUND `ALLOCATION_NOT_FOUND`, FAILED_PRECONDITION `ALLOCATION_CLOSED` for one that was released, has
-        expired, or was committed with other amounts.
+        expired, or was committed with other amounts, PERMISSION_DENIED `ALLOCATION_NOT_HELD` for one that another service
+        has reserved.
         """
 
     @_abc_1.abstractmethod
@@ -157,7 +177,8 @@ class QuotaServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_quota_service_pb2.Allocation, _abc.Awaitable[_quota_service_pb2.Allocation]]:
         """Release returns a whole allocation. A second release changes nothing. It serves suspended tenants too. Fails with
-        NOT_FOUND `ALLOCATION_NOT_FOUND`, FAILED_PRECONDITION `ALLOCATION_CLOSED` for one that was committed.
+        NOT_FOUND `ALLOCATION_NOT_FOUND`, FAILED_PRECONDITION `ALLOCATION_CLOSED` for one that was committed,
+        PERMISSION_DENIED `ALLOCATION_NOT_HELD` for one that another service has reserved.
         """
 
     @_abc_1.abstractmethod
@@ -168,7 +189,8 @@ class QuotaServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_quota_service_pb2.Gauge, _abc.Awaitable[_quota_service_pb2.Gauge]]:
         """AdjustGauge raises or lowers a level, once per key. Lowering is always possible. Fails with RESOURCE_EXHAUSTED
         `LIMIT_REACHED`, NOT_FOUND `TENANT_NOT_FOUND`, `FEATURE_NOT_FOUND`, ALREADY_EXISTS `REQUEST_ID_REUSED` for a key that
-        was used with another amount, FAILED_PRECONDITION `GAUGE_REPORTED` for a level that its owner reports.
+        was used with another amount, FAILED_PRECONDITION `GAUGE_REPORTED` for a level that its owner reports,
+        PERMISSION_DENIED `GAUGE_NOT_ALLOWED`, `GAUGE_OWNED` for a gauge of another service.
         """
 
     @_abc_1.abstractmethod
@@ -178,7 +200,9 @@ class QuotaServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_quota_service_pb2.Gauge, _abc.Awaitable[_quota_service_pb2.Gauge]]:
         """ReportGauge reports a level that another service owns and limits in its own transactions. A report that is not
-        newer than the last one changes nothing. Fails with NOT_FOUND `TENANT_NOT_FOUND`, `FEATURE_NOT_FOUND`.
+        newer than the last one changes nothing. The first service that reports a gauge without an `owner` becomes its owner.
+        Fails with NOT_FOUND `TENANT_NOT_FOUND`, `FEATURE_NOT_FOUND`, PERMISSION_DENIED `GAUGE_NOT_ALLOWED`,
+        `GAUGE_OWNED`.
         """
 
 def add_QuotaServiceServicer_to_server(servicer: QuotaServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

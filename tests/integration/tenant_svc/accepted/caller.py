@@ -42,7 +42,8 @@ class Caller:
     def __init__(self, service: Service, executor: PlanChangeExecutor) -> None:
         self._executor = executor
         self._operator = service.channel(service.auth.key(policy_pb2.AUDIENCE_OPERATOR, "*"))
-        self._service = service.channel(service.service_key("*"))
+        owner = service.auth.key(policy_pb2.AUDIENCE_SERVICE, "*", name="auth_svc")  # who reports users in every test
+        self._service = service.channel(owner)
         self.features = {kind: unique(kind.lower()) for kind in ("BOOLEAN", "STATIC", "METERED", "GAUGE")}
         self.meter, self.gauge, self.static = (self.features[kind] for kind in ("METERED", "GAUGE", "STATIC"))
         self.plan, self.archived, self.slug = unique("plan"), unique("plan"), f"t-{uuid.uuid4().hex[:20]}"

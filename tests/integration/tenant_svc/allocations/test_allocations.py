@@ -22,10 +22,11 @@ from tenantmesh.interceptors.errors import (
     FailedPrecondition,
     InvalidArgument,
     NotFound,
+    PermissionDenied,
     ResourceExhausted,
 )
 from tenantmesh.interceptors.limits import StoreUnavailable
-from tenantmesh.interceptors.quotas import Drained, Slice
+from tenantmesh.interceptors.quotas import Ask, Drained, Slice
 from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.runtime.ids import uuid7
 from tenantmesh.runtime.redis_client import connect
@@ -34,6 +35,7 @@ from tenantmesh.tenant.v1.quota_service_pb2_grpc import QuotaServiceStub
 from tenantmesh.tenant_svc.allocations import repository as allocation_repository
 from tenantmesh.tenant_svc.allocations.allocation import Allocation, AllocationState, Mode, NewAllocation
 from tenantmesh.tenant_svc.allocations.allocations import Allocations
+from tenantmesh.tenant_svc.allowances.holder import LeaseHolder
 from tenantmesh.tenant_svc.allowances.ledger import Ledger
 from tenantmesh.tenant_svc.allowances.pool import PoolDrain
 from tests.fixtures.engines import WorkerDatabase
@@ -304,7 +306,8 @@ async def test_units_that_nobody_takes_from_the_pool_can_be_reserved(
     """Whoever put them there was killed, and nobody else serves the tenant."""
     other = await allowances.feature()
     tenant, pool = await allowances.tenant(api_requests=100, **{other: 100}), MemoryQuotaPool()
-    leased = await lease_one(ledger, tenant, "api_requests", 40)
+    holder = LeaseHolder("a service that was killed", tuple(await pool.accounts()))
+    (leased,) = await ledger.lease(tenant, [Ask("api_requests", 40, 1)], holder)
     assert await pool.add(tenant, leased, 30, time.monotonic() + 60)
     allocations = Allocations(doors, ledger, uuid7, PoolDrain(pool, ledger))
     within = await allocations.allocate(tenant, new(mode, api_requests=60, **{other: 1}), None)
@@ -326,11 +329,29 @@ async def test_a_return_that_is_repeated_leaves_what_is_reserved(
     leased = await lease_one(ledger, tenant, "api_requests", 4)
     made = await allocations.allocate(tenant, new(api_requests=5), None)
     await allocations.release(tenant, id_of(await allocations.allocate(tenant, new(api_requests=1), None)))
-    for _ in range(3):
+    assert [await ledger.give_back(tenant, "api_requests", 3, leased.period_start) for _ in range(2)] == [3, 1]
+    with pytest.raises(NotFound):
         await ledger.give_back(tenant, "api_requests", 3, leased.period_start)
     assert await allowances.given(tenant, "api_requests") == [(5, 5)]
     await allocations.commit(tenant, id_of(made), {})
     assert (await lease_one(ledger, tenant, "api_requests", 100)).granted == 5
+
+
+async def test_a_reservation_is_ended_by_its_holder(allocations: Allocations, allowances: Allowances) -> None:
+    tenant = await allowances.tenant(api_requests=10)
+    made = await allocations.allocate(tenant, new(api_requests=5), None, "billing")
+    for ending in (
+        allocations.commit(tenant, id_of(made), {}, "files"),
+        allocations.release(tenant, id_of(made), "files"),
+    ):
+        with pytest.raises(PermissionDenied) as caught:
+            await ending
+        assert caught.value.reason == "ALLOCATION_NOT_HELD"
+    assert (await allocations.commit(tenant, id_of(made), {}, "billing")).state is AllocationState.COMMITTED
+    of_before = await allocations.allocate(tenant, new(api_requests=5), None, "billing")
+    await allowances.superuser.execute("update tenant.allocations set holder = null where tenant_id = $1", tenant)
+    released = await allocations.release(tenant, id_of(of_before), "files")
+    assert released.state is AllocationState.RELEASED, "as all were before they had a holder"
 
 
 class Gone(MemoryQuotaPool):
@@ -354,12 +375,13 @@ async def test_without_a_pool_what_the_ledger_has_can_be_reserved(
 async def test_the_service_looks_for_units_in_its_own_pool(service: Service) -> None:
     made = await service.operator.CreateTenant(request())
     caller = QuotaServiceStub(service.channel(service.service_key("quota.lease", "quota.allocate")))
-    asked = pb.LeaseRequest(id=made.id, asks=[pb.LeaseAsk(meter="api_requests", want=900, need=900)])
-    (leased,) = (await caller.Lease(asked)).slices
+    client = connect(service.settings.redis.model_copy(update={"timeout": timedelta(seconds=10)}))
+    pool = RedisQuotaPool(client)
+    asks, (account,) = [pb.LeaseAsk(meter="api_requests", want=900, need=900)], await pool.accounts()
+    (leased,) = (await caller.Lease(pb.LeaseRequest(id=made.id, asks=asks, account=account))).slices
     start = leased.period_start.ToDatetime(UTC)
     units = Slice("api_requests", leased.granted, leased.left, leased.limit, start, leased.ends_in.ToTimedelta())
-    client = connect(service.settings.redis.model_copy(update={"timeout": timedelta(seconds=10)}))
-    assert await RedisQuotaPool(client).add(TenantId(uuid.UUID(made.id)), units, 900, time.time() + 3600)
+    assert await pool.add(TenantId(uuid.UUID(made.id)), units, 900, time.time() + 3600)
     await client.aclose()
     everything = [pb.Amount(meter="api_requests", amount=leased.limit)]
     reserved = await caller.Allocate(pb.AllocateRequest(id=made.id, amounts=everything))

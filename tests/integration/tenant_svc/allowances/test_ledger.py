@@ -109,7 +109,7 @@ async def test_a_tenant_gets_only_its_own(ledger: Ledger, allowances: Allowances
     await allowances.grant(other, "api_requests", 100)
     assert (await lease_one(ledger, one, "api_requests", 50)).granted == 5
     assert (await lease_one(ledger, other, "api_requests", 50)).granted == 50
-    await ledger.give_back(other, "api_requests", 50, Period.DAY.start_of(datetime.now(UTC)))
+    assert await ledger.give_back(other, "api_requests", 50, Period.DAY.start_of(datetime.now(UTC))) == 50
     assert await allowances.given(one, "api_requests") == [(5, 5)]
 
 
@@ -123,9 +123,12 @@ async def test_what_is_given_back_can_be_given_again(ledger: Ledger, allowances:
 async def test_never_more_comes_back_than_was_given(ledger: Ledger, allowances: Allowances) -> None:
     tenant = await allowances.tenant(api_requests=10)
     slice_ = await lease_one(ledger, tenant, "api_requests", 3)
-    await ledger.give_back(tenant, "api_requests", 10**15, slice_.period_start)
+    assert await ledger.give_back(tenant, "api_requests", 10**15, slice_.period_start) == 3
     assert await allowances.given(tenant, "api_requests") == [(0, 0)]
-    await ledger.give_back(tenant, "api_requests", 1, slice_.period_start - timedelta(days=30))
+    for start in (slice_.period_start, slice_.period_start - timedelta(days=30)):
+        with pytest.raises(NotFound) as caught:
+            await ledger.give_back(tenant, "api_requests", 1, start)
+        assert caught.value.reason == "LEASE_NOT_FOUND"
     assert await allowances.given(tenant, "api_requests") == [(0, 0)]
     assert (await lease_one(ledger, tenant, "api_requests", 50)).granted == 10
 

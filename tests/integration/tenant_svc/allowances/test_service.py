@@ -116,7 +116,7 @@ async def test_leasing_and_returning(quotas: Quotas, allowances: Allowances) -> 
     assert start == start.replace(hour=0, minute=0, second=0, microsecond=0)
     assert timedelta(0) < limited.ends_in.ToTimedelta() <= DAY
     back = pb.ReturnRequest(id=id_, meter="api_requests", amount=4, period_start=limited.period_start)
-    assert await quotas.stub.Return(back) == pb.ReturnResponse()
+    assert await quotas.stub.Return(back) == pb.ReturnResponse(returned=4)
     answer = await quotas.stub.Lease(pb.LeaseRequest(id=id_, asks=asks(("api_requests", 100, 1))))
     assert answer.slices[0].granted == 7
 
@@ -273,7 +273,8 @@ async def test_a_level_that_may_not_rise_says_by_which_limit_and_not_to_wait(
 
 
 async def test_levels(quotas: Quotas, allowances: Allowances) -> None:
-    id_ = quotas.knows(await allowances.tenant(storage_bytes=10, users=None))
+    reported = await allowances.feature("GAUGE")
+    id_ = quotas.knows(await allowances.tenant(storage_bytes=10, **{reported: None}))
     up = pb.AdjustGaugeRequest(id=id_, gauge="storage_bytes", delta=8, key="object 1")
     assert await quotas.stub.AdjustGauge(up) == pb.Gauge(gauge="storage_bytes", level=8, limit=10)
     assert await quotas.stub.AdjustGauge(up) == pb.Gauge(gauge="storage_bytes", level=8, limit=10)
@@ -281,9 +282,9 @@ async def test_levels(quotas: Quotas, allowances: Allowances) -> None:
     assert await reason(quotas.stub.AdjustGauge(up)) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "LIMIT_REACHED")
     up.delta, up.key = 7, "object 1"
     assert await reason(quotas.stub.AdjustGauge(up)) == (grpc.StatusCode.ALREADY_EXISTS, "REQUEST_ID_REUSED")
-    told = pb.ReportGaugeRequest(id=id_, gauge="users", level=3, version=1)
-    assert await quotas.stub.ReportGauge(told) == pb.Gauge(gauge="users", level=3, unlimited=True)
-    up.gauge = "users"
+    told = pb.ReportGaugeRequest(id=id_, gauge=reported, level=3, version=1)
+    assert await quotas.stub.ReportGauge(told) == pb.Gauge(gauge=reported, level=3, unlimited=True)
+    up.gauge = reported
     assert await reason(quotas.stub.AdjustGauge(up)) == (grpc.StatusCode.FAILED_PRECONDITION, "GAUGE_REPORTED")
 
 
@@ -333,7 +334,7 @@ async def test_a_return_of_any_time_that_can_be_written_is_answered(quotas: Quot
         start = Timestamp(seconds=seconds, nanos=nanos)
         request = pb.ReturnRequest(id=id_, meter="api_requests", amount=1, period_start=start)
         if accepted:
-            assert await quotas.stub.Return(request) == pb.ReturnResponse()
+            assert await reason(quotas.stub.Return(request)) == (grpc.StatusCode.NOT_FOUND, "LEASE_NOT_FOUND")
         else:
             assert await fields(quotas.stub.Return(request)) == ["period_start"]
 

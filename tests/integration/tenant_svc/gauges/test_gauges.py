@@ -9,7 +9,14 @@ import pytest
 
 from tenantmesh.chassis.background import Repeating
 from tenantmesh.chassis.doors import Doors
-from tenantmesh.interceptors.errors import AlreadyExists, FailedPrecondition, NotFound, ResourceExhausted, Unavailable
+from tenantmesh.interceptors.errors import (
+    AlreadyExists,
+    FailedPrecondition,
+    NotFound,
+    PermissionDenied,
+    ResourceExhausted,
+    Unavailable,
+)
 from tenantmesh.interceptors.quotas import LARGEST_AMOUNT
 from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.runtime.ids import uuid7
@@ -20,21 +27,30 @@ from tests.integration.tenant_svc.metering import Allowances
 from tests.integration.tenant_svc.stage import eventually
 
 ACTOR = "the-key"
+OWNER = "auth_svc"
+"""Who reports users, in all tests of this database."""
 
 
 async def adjust(
-    gauges: Gauges, tenant: TenantId, delta: int, key: str, gauge: str = "storage_bytes", requester: str = "files"
+    gauges: Gauges,
+    tenant: TenantId,
+    delta: int,
+    key: str,
+    gauge: str = "storage_bytes",
+    requester: str = "files",
+    *,
+    overrules: bool = False,
 ) -> Gauge:
     """The gauge after the call, however busy the database is: a key may simply be repeated."""
     while True:
         try:
-            return await gauges.adjust(tenant, Adjustment(gauge, delta, key, requester), ACTOR)
+            return await gauges.adjust(tenant, Adjustment(gauge, delta, key, requester, overrules), ACTOR)
         except Unavailable:
             continue
 
 
 async def report(gauges: Gauges, tenant: TenantId, level: int, version: int, gauge: str = "storage_bytes") -> Gauge:
-    return await gauges.report(tenant, Report(gauge, level, version), ACTOR)
+    return await gauges.report(tenant, Report(gauge, level, version, OWNER), ACTOR)
 
 
 async def level(allowances: Allowances, tenant: TenantId, gauge: str = "storage_bytes") -> int | None:
@@ -158,9 +174,41 @@ async def test_a_reported_level_is_its_owners_and_newer_reports_win(gauges: Gaug
     assert await report(gauges, tenant, 8, 4, "users") == Gauge("users", 8, 10)
     for delta in (1, -1):
         with pytest.raises(FailedPrecondition) as caught:
-            await adjust(gauges, tenant, delta, "key", "users")
+            await adjust(gauges, tenant, delta, "key", "users", OWNER)
         assert caught.value.reason == "GAUGE_REPORTED"
     assert await level(allowances, tenant, "users") == 8
+
+
+async def test_the_first_who_reports_a_gauge_owns_it_in_all_tenants(gauges: Gauges, allowances: Allowances) -> None:
+    gauge = await allowances.feature("GAUGE")
+    one, other = await allowances.tenant(**{gauge: 10}), await allowances.tenant(**{gauge: 10})
+    await adjust(gauges, other, 1, "before", gauge, "anybody")
+    with pytest.raises(NotFound):
+        await gauges.report(TenantId(uuid7()), Report(gauge, 1, 1, "nobody's"), ACTOR)
+    await asyncio.gather(*(gauges.report(one, Report(gauge, n, n, "rooms"), ACTOR) for n in (1, 2, 3)))
+    assert await level(allowances, one, gauge) == 3
+    for tenant in (one, other):
+        for change in (
+            gauges.report(tenant, Report(gauge, 9, 99, "another"), ACTOR),
+            gauges.adjust(tenant, Adjustment(gauge, 1, "after", "another"), ACTOR),
+        ):
+            with pytest.raises(PermissionDenied) as caught:
+                await change
+            assert (caught.value.reason, caught.value.metadata["owner"]) == ("GAUGE_OWNED", "rooms")
+    assert (await adjust(gauges, other, 1, "mended", gauge, "an operator", overrules=True)).level == 2
+
+
+async def test_a_new_owner_counts_its_versions_anew(gauges: Gauges, allowances: Allowances) -> None:
+    gauge = await allowances.feature("GAUGE")
+    tenant, untold = await allowances.tenant(**{gauge: 10}), await allowances.tenant(**{gauge: 10})
+    for each in (tenant, untold):
+        await gauges.report(each, Report(gauge, 5, 7, "old"), ACTOR)
+    await allowances.superuser.execute("update tenant.gauges set reporter = null where tenant_id = $1", untold)
+    await allowances.superuser.execute("update tenant.features set owner = 'new' where feature_id = $1", gauge)
+    assert (await gauges.report(tenant, Report(gauge, 6, 1, "new"), ACTOR)).level == 6
+    assert (await gauges.report(tenant, Report(gauge, 1, 1, "new"), ACTOR)).level == 6
+    assert (await gauges.report(untold, Report(gauge, 6, 1, "new"), ACTOR)).level == 5, "of before: perhaps its own"
+    assert (await gauges.report(untold, Report(gauge, 6, 8, "new"), ACTOR)).level == 6
 
 
 async def test_of_parallel_reports_the_newest_stays(gauges: Gauges, allowances: Allowances) -> None:

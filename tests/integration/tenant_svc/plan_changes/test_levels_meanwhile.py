@@ -29,11 +29,11 @@ Change = Callable[[Gauges, TenantId, int], Awaitable[Gauge]]
 
 
 async def raised_by(levels: Gauges, tenant_id: TenantId, delta: int) -> Gauge:
-    return await levels.adjust(tenant_id, Adjustment("users", delta, uuid.uuid4().hex, "a service"), ACTOR)
+    return await levels.adjust(tenant_id, Adjustment("users", delta, uuid.uuid4().hex, "auth_svc"), ACTOR)
 
 
 async def reported_as(levels: Gauges, tenant_id: TenantId, level: int) -> Gauge:
-    return await levels.report(tenant_id, Report("users", level, 1), ACTOR)
+    return await levels.report(tenant_id, Report("users", level, 1, "auth_svc"), ACTOR)
 
 
 class Meanwhile:

@@ -43,7 +43,7 @@ async def limit(world: World, tenant_id: TenantId, users: int) -> None:
 
 async def lower(world: World, tenant_id: TenantId, gauge: str, by: int) -> None:
     key = uuid.uuid4().hex
-    await patient(lambda: Gauges(world.doors).adjust(tenant_id, Adjustment(gauge, -by, key, "a service"), ACTOR))
+    await patient(lambda: Gauges(world.doors).adjust(tenant_id, Adjustment(gauge, -by, key, "auth_svc"), ACTOR))
 
 
 async def standing(world: World, tenant_id: TenantId) -> tuple[bool, bool]:
@@ -128,4 +128,4 @@ async def limited(world: World, tenant_id: TenantId) -> None:
 
 
 async def reported(world: World, tenant_id: TenantId) -> None:
-    await Gauges(world.doors).report(tenant_id, Report("users", 11, 1), ACTOR)
+    await Gauges(world.doors).report(tenant_id, Report("users", 11, 1, "auth_svc"), ACTOR)

@@ -145,7 +145,8 @@ async def test_units_of_a_period_that_is_forgotten_come_back_to_nobody(
     tenant, grant, moment = await used(doors, allowances, LONG_AGO + LONGEST_PERIOD + timedelta(days=1))
     await everything(retention)
     start = moment.replace(hour=0, minute=0, second=0, microsecond=0)
-    await ledger.give_back(tenant, "api_requests", 7, start)
+    with pytest.raises(NotFound):
+        await ledger.give_back(tenant, "api_requests", 7, start)
     assert (await allowances.given(tenant, "api_requests"), await allowances.balance(grant)) == ([], 8)
 
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import grpc
 import pytest
 from google.rpc import error_details_pb2, status_pb2
 
+from tenantmesh.auth_svc.gauges.gauge import GaugeLevel
+from tenantmesh.auth_svc.gauges.reports import GrpcGaugeReports
 from tenantmesh.interceptors import mesh as library
 from tenantmesh.interceptors.backends.grpc import answers
 from tenantmesh.interceptors.backends.grpc.credentials import GrpcApiKeyVerifier
@@ -26,6 +29,9 @@ from tests.unit.interceptors.plan_calls import ACME
 
 UNKNOWN = (grpc.StatusCode.UNAUTHENTICATED, "CREDENTIALS_INVALID", "The API key is unknown.")
 WEAK = (grpc.StatusCode.PERMISSION_DENIED, "PERMISSION_MISSING", "The credential lacks the permission tenants.watch.")
+OTHER_METER = (grpc.StatusCode.PERMISSION_DENIED, "METER_NOT_ALLOWED", "The key of x does not name the meter reads.")
+OTHER_GAUGE = (grpc.StatusCode.PERMISSION_DENIED, "GAUGE_NOT_ALLOWED", "The key of x does not name the gauge users.")
+OWNED = (grpc.StatusCode.PERMISSION_DENIED, "GAUGE_OWNED", "The service y sets the level of users.")
 OTHER_KIND = (grpc.StatusCode.PERMISSION_DENIED, "AUDIENCE_NOT_ALLOWED", "Not for operators.")
 AWAY = (grpc.StatusCode.UNAVAILABLE, "", "connection refused")
 Refusal = tuple[grpc.StatusCode, str, str]
@@ -83,11 +89,30 @@ async def through_the_directory(refusal: Refusal) -> None:
     await TenantDirectory(GrpcTenantSource(lambda: Refusing(refusal))).find(ACME.id)
 
 
-QUESTIONS = [find_tenant, watch_tenants, find_entitlements, watch_entitlements, verify_key, through_the_directory]
+async def report_level(refusal: Refusal) -> None:
+    reports = GrpcGaugeReports(grpc.aio.insecure_channel("127.0.0.1:1"))
+    reports._stub = Refusing(refusal)
+    try:
+        await reports.send(GaugeLevel(ACME.id, "users", 3, 1))
+    finally:
+        await reports.close()
+
+
+QUESTIONS = [
+    find_tenant,
+    watch_tenants,
+    find_entitlements,
+    watch_entitlements,
+    verify_key,
+    through_the_directory,
+    report_level,
+]
 
 
 @pytest.mark.parametrize("ask", QUESTIONS)
-@pytest.mark.parametrize("refusal", [UNKNOWN, WEAK, OTHER_KIND], ids=lambda refusal: refusal[1])
+@pytest.mark.parametrize(
+    "refusal", [UNKNOWN, WEAK, OTHER_KIND, OTHER_METER, OTHER_GAUGE, OWNED], ids=lambda refusal: refusal[1]
+)
 async def test_a_refused_key_is_told_as_one_and_logged_once(
     ask: Callable[[Refusal], Any], refusal: Refusal, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -122,6 +147,21 @@ async def test_a_key_that_may_not_lease_is_an_outage_with_its_cause(
     assert caught.value.refusal is not None
     assert caught.value.refusal.reason == "MESH_KEY_REFUSED"
     assert refusal[2] in caplog.text
+
+
+async def test_a_key_that_does_not_name_a_meter_is_refused_for_that_meter_only(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    ledger = GrpcQuotaLedger(lambda: Refusing(OTHER_METER), lambda: Refusing(OTHER_METER))
+    for question in (
+        ledger.lease(ACME.id, [Ask("reads", 1, 1)]),
+        ledger.give_back(ACME.id, "reads", 1, datetime.now(UTC)),
+    ):
+        with pytest.raises(Unavailable) as caught:
+            await question
+        assert caught.value.reason == "MESH_KEY_REFUSED"
+    (logged,) = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
+    assert OTHER_METER[2] in logged
 
 
 @pytest.mark.parametrize("credential", ["", " "])

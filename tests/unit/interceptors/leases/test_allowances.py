@@ -84,7 +84,7 @@ async def test_a_smaller_charge_fits_where_a_larger_one_does_not(mesh: Mesh) -> 
 
 async def test_pool_and_ledger_together_have_enough(mesh: Mesh) -> None:
     process = await mesh.process()
-    (units,) = await mesh.ledger.lease(mesh.tenant, [Ask("writes", 5, 5)])
+    (units,) = await mesh.ledger.lease(mesh.tenant, [Ask("writes", 5, 5)], *await mesh.pool.accounts())
     assert await mesh.pool.add(mesh.tenant, units, 5, time.monotonic() + 100)
     assert await mesh.charge(process, (Charge("writes", 7),))
     assert not await mesh.charge(process, (Charge("writes", 4),))
@@ -158,12 +158,13 @@ class Busy(MemoryQuotaLedger):
 
     talking = most = 0
 
-    async def give_back(self, *arguments: Any) -> None:
+    async def give_back(self, *arguments: Any) -> int:
         self.talking += 1
         self.most = max(self.most, self.talking)
         await asyncio.sleep(0.001)
-        await super().give_back(*arguments)
+        returned = await super().give_back(*arguments)
         self.talking -= 1
+        return returned
 
 
 @pytest.mark.parametrize("at_once", [True, False], ids=["everybody", "one by one"])
@@ -229,11 +230,11 @@ class Cancelling(MemoryQuotaLedger):
 
     task: asyncio.Task[bool] | None = None
 
-    async def lease(self, tenant_id: TenantId, asks: Sequence[Ask]) -> Sequence[Slice]:
+    async def lease(self, tenant_id: TenantId, asks: Sequence[Ask], account: str = "") -> Sequence[Slice]:
         if self.task is not None:
             asyncio.get_running_loop().call_soon(self.task.cancel)  # comes before the waiter hears that it was served
             self.task = None
-        return await super().lease(tenant_id, asks)
+        return await super().lease(tenant_id, asks, account)
 
 
 async def test_whoever_gives_up_as_it_is_served_gives_it_back(mesh: Mesh) -> None:
@@ -264,8 +265,8 @@ class Slow(MemoryQuotaLedger):
         self.may_answer = asyncio.Event()
         self.asked = 0
 
-    async def lease(self, tenant_id: TenantId, asks: Sequence[Ask]) -> Sequence[Slice]:
-        answer = await super().lease(tenant_id, asks)
+    async def lease(self, tenant_id: TenantId, asks: Sequence[Ask], account: str = "") -> Sequence[Slice]:
+        answer = await super().lease(tenant_id, asks, account)
         self.asked += 1
         await self.may_answer.wait()
         return answer
@@ -296,7 +297,7 @@ async def test_without_answers_nothing_is_given_twice(mesh: Mesh) -> None:
     """The pool has what it was given, and says nothing."""
     pool = Away(mesh.pool)
     pool.after = True
-    (units,) = await mesh.ledger.lease(mesh.tenant, [Ask("reads", 9, 9)])
+    (units,) = await mesh.ledger.lease(mesh.tenant, [Ask("reads", 9, 9)], *await mesh.pool.accounts())
     sources = Sources(pool, mesh.ledger, time.monotonic)
     assert await sources.add(mesh.tenant, units, 9, time.monotonic() + 100) is None
     sources = Sources(pool, mesh.ledger, time.monotonic)

@@ -199,8 +199,9 @@ async def test_what_is_kept_until_the_end_is_counted_as_forfeited(mesh: Mesh) ->
 class Stuck(MemoryQuotaLedger):
     """A ledger that takes units back, and never says so."""
 
-    async def give_back(self, *_: Any) -> None:
+    async def give_back(self, *_: Any) -> int:
         await asyncio.Event().wait()
+        return 0
 
 
 async def test_returns_that_are_cut_off_are_counted_as_forfeited(mesh: Mesh) -> None:

@@ -209,7 +209,7 @@ async def test_a_process_whose_calls_come_evenly_gives_nothing_back(ticking: Tic
 class Promising(MemoryQuotaLedger):
     """A ledger that breaks its word: there is enough left, and it gives nothing."""
 
-    async def lease(self, tenant_id: TenantId, asks: Sequence[Ask]) -> Sequence[Slice]:
+    async def lease(self, tenant_id: TenantId, asks: Sequence[Ask], account: str = "") -> Sequence[Slice]:
         return [self._slice(tenant_id, ask.meter) for ask in asks]
 
 
@@ -223,7 +223,7 @@ async def test_a_pool_of_an_earlier_period_is_not_charged(mesh: Mesh) -> None:
     """As when a pool's clock was set back across the end of a period."""
     ledger = Clocked(mesh._limit)
     process = await mesh.process(ledger=ledger)
-    (yesterday,) = await ledger.lease(mesh.tenant, [Ask("reads", 40, 40)])
+    (yesterday,) = await ledger.lease(mesh.tenant, [Ask("reads", 40, 40)], *await mesh.pool.accounts())
     ledger.time += timedelta(days=1)
     assert await mesh.charge(process), "now the process knows the period"
     assert await mesh.pool.add(mesh.tenant, yesterday, 40, time.monotonic() + 100)

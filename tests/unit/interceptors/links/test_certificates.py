@@ -10,6 +10,7 @@ from notes.v1 import notes_service_pb2 as pb
 from notes.v1.notes_service_pb2_grpc import NotesServiceStub, add_NotesServiceServicer_to_server
 
 from tenantmesh.interceptors import Chain, ChainSettings
+from tenantmesh.interceptors.caller import ALL_USAGE, UsageScope
 from tenantmesh.interceptors.client import channel, tls_credentials
 from tenantmesh.interceptors.credentials import parse_identities
 from tenantmesh.interceptors.testing import TestMesh
@@ -52,3 +53,14 @@ async def test_a_known_identity_is_a_service_and_another_is_nobody(tmp_path: Pat
 def test_what_is_no_identity_is_refused_with_how_to_write_one(text: str) -> None:
     with pytest.raises(ValueError, match="spiffe://domain/path"):
         parse_identities(text)
+
+
+def test_an_identity_names_the_meters_and_gauges_that_it_may_use() -> None:
+    text = (
+        f"{BILLING}=quota.lease meter:reads meter:writes; {STRANGER}=quota.lease quota.gauges gauge:seats; {BILLING}2="
+    )
+    named, other, unnamed = parse_identities(text).values()
+    assert named.permissions == {"quota.lease"}
+    assert named.usage == UsageScope(meters=frozenset({"reads", "writes"}))
+    assert other.usage == UsageScope(gauges=frozenset({"seats"}))
+    assert unnamed.usage == ALL_USAGE, "as before they could name any"
