@@ -180,7 +180,7 @@ class Chain:
         self._compiled = {method: compile_chain(links.values(), policy) for method, policy in policies.items()}
         self._denying = (*(link for name, link in links.items() if name in DENYING), _Deny())
         counting = CallTelemetry(ports.observer, ports.tracer, AccessLog.OFF)  # the lines of strangers are bounded
-        unknown = (links["request_id"], counting, links["error_boundary"], _RefuseUnknown())
+        unknown = (RequestId(), counting, ErrorBoundary(self.lines), _RefuseUnknown())
         self._unknown = UnknownMethods(compile_chain(unknown, MethodPolicy(OTHER, frozenset())), self.lines)
         self._interceptors: list[AioInterceptor] = []
         link = links.get("in_flight")
