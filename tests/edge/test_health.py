@@ -104,7 +104,7 @@ async def test_health_is_asked_at_its_own_port(tmp_path: Path) -> None:
             await until(rest, 503)
             await healths.serving(True)
             await upstream.serving(False)
-            await until(rest, 200)
+            assert (await until(rest, 200)).status == 200
 
 
 async def test_one_healthy_process_of_many_is_enough(tmp_path: Path) -> None:
