@@ -41,7 +41,7 @@ class HashingSettings(Group):
     """How many callers may wait for their turn to hash a password."""
 
     places: Count = 256
-    tenant_places: Count = 32
+    tenant_places: Count = 16
 
 
 class LoginSettings(Group):

@@ -55,7 +55,7 @@ class Hashing:
     """
 
     def __init__(
-        self, hasher: PasswordHasher, *, places: int = 256, tenant_places: int = 32, cores: int | None = None
+        self, hasher: PasswordHasher, *, places: int = 256, tenant_places: int = 16, cores: int | None = None
     ) -> None:
         """`places` callers may wait in all, `tenant_places` of one tenant."""
         threads = max(1, (cores or os.cpu_count() or 1) - 1)
