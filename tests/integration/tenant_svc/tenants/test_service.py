@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from typing import Any
 
@@ -88,6 +89,10 @@ async def test_users_of_a_suspended_tenant_read_what_it_is_entitled_to_and_nothi
     entitlements = EntitlementServiceStub(service.channel(token))
     found = await entitlements.GetEntitlements(entitlements_pb2.GetEntitlementsRequest(id=tenant.id))
     assert found.plan_id == "basic"
+    with pytest.raises(grpc.aio.AioRpcError):
+        async with asyncio.timeout(2):  # the chain follows the log: what comes on another's heels waits for 50 ms
+            while True:
+                await service.stub(token).GetTenant(pb.GetTenantRequest(id=tenant.id))
     for refused in (
         entitlements.ListGrants(entitlements_pb2.ListGrantsRequest(id=tenant.id)),
         entitlements.CheckEntitlement(entitlements_pb2.CheckEntitlementRequest(id=tenant.id, feature="core")),
