@@ -39,6 +39,9 @@ END_STREAM = ACK = 1
 END_HEADERS = 4
 FLOODING_CONNECTIONS, IN_FLIGHT = 30, 90
 SILENT_CONNECTIONS = 3_400
+REOPEN_SECONDS = 5
+BOMBS_A_SECOND = 80
+"""Of each connection that sends them."""
 HALF_SENT = 400
 CANCELLED_IN_FLIGHT = 64
 ADDRESSES = 40
@@ -113,7 +116,7 @@ async def cancelled_calls(scene: Scene) -> None:
 
 
 async def silent_connections(scene: Scene) -> None:
-    """Open connections and say nothing; open one anew when the other side closes it."""
+    """Open connections and say nothing; open one anew some seconds after the other side has closed it."""
     _allow_many_files()
     await _each(SILENT_CONNECTIONS, lambda number: _hold(scene, number, b""))
 
@@ -204,7 +207,7 @@ async def settings_flood(scene: Scene) -> None:
 
 async def header_references(scene: Scene) -> None:
     """Send small header blocks that refer to one large header thousands of times (HPACK)."""
-    await _each(4, lambda number: _repeat(scene.edge, number, b"", stream_frames=True))
+    await _each(8, lambda number: _repeat(scene.edge, number, b"", stream_frames=True))
 
 
 async def references_at_the_service(scene: Scene) -> None:
@@ -241,6 +244,8 @@ async def _repeat(place: tuple[str, int], number: int, frames: bytes, *, stream_
                 await writer.drain()
                 if draining.done():
                     break
+                if stream_frames:
+                    await asyncio.sleep(1 / BOMBS_A_SECOND)
         await asyncio.sleep(0.01)
 
 
@@ -259,8 +264,8 @@ async def _hold(scene: Scene, number: int, first: bytes) -> None:
             await reader.read()
             writer.close()
         except OSError:
-            await asyncio.sleep(1)
-        await asyncio.sleep(number % 100 / 100)
+            pass
+        await asyncio.sleep(REOPEN_SECONDS + number % 100 / 100)
 
 
 async def _each(number: int, attack: Callable[[int], Coroutine[Any, Any, None]]) -> None:

@@ -97,6 +97,6 @@ SHAPES = (
     Shape("guessed_passwords", "sign-ins of unknown people from 40 addresses"),
     Shape("registrations", "sign-ups from 40 addresses"),
     Shape("settings_flood", "connections that send settings only"),
-    Shape("header_references", "headers that refer to a large one 12,000 times"),
-    Shape("references_at_the_service", "the same at the service's port", promised=False),
+    Shape("header_references", "640 headers a second that refer to a large one 12,000 times"),
+    Shape("references_at_the_service", "160 of them a second at the service's port", promised=False),
 )

@@ -12,9 +12,9 @@ from tests.fairness.healthy import live
 from tests.fairness.scene import Scene, running, sign_in
 from tests.fairness.shapes import SHAPES, Shape
 
-SECONDS = 2.0
-EXPENSIVE = {"unread_answers", "registrations", "checks", "limited_reads"}
-"""Shapes that resemble others, and are left to the long form."""
+SECONDS = 1.5
+LONG_FORM = {"unread_answers", "registrations", "checks", "limited_reads", "silent_connections"}
+"""Shapes that resemble others, or are tested at the edge alone (tests/edge/test_connections.py)."""
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,7 @@ def scene() -> Iterator[Scene]:
         yield scene
 
 
-@pytest.mark.parametrize("shape", [each for each in SHAPES if each.promised and each.name not in EXPENSIVE], ids=str)
+@pytest.mark.parametrize("shape", [each for each in SHAPES if each.promised and each.name not in LONG_FORM], ids=str)
 def test_a_healthy_tenant_is_served_beside_an_attack(scene: Scene, shape: Shape) -> None:
     asyncio.run(sign_in(scene))
     with shape.under_way(scene):
