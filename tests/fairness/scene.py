@@ -58,7 +58,9 @@ def running() -> Iterator[tuple[Scene, Stack]]:
     """Start the product with its default limits, and prepare both tenants."""
     with (
         tempfile.TemporaryDirectory() as folder,
-        Stack(Path(folder) / "state", ports=stack_ports(), durable=False, temporary=True) as stack,
+        Stack(
+            Path(folder) / "state", ports=stack_ports(), durable=False, temporary=True, edge_limits=EDGE_LIMITS
+        ) as stack,
     ):
         yield asyncio.run(prepared(stack)), stack
 
