@@ -29,5 +29,5 @@ class Pulse:
 
     @property
     def still_for(self) -> timedelta:
-        """How much longer than an interval ago the last beat was: zero in a loop that keeps up. For any thread."""
+        """The time since the next beat was due: zero while the loop keeps up. Any thread may read it."""
         return timedelta(seconds=max(0.0, time.monotonic() - self._last - self._interval))

@@ -1,4 +1,4 @@
-"""What a tenant that floods takes from another: nothing. Over gRPC and over REST, with two tenants."""
+"""A tenant that floods takes nothing from another. Over gRPC and over REST, with two tenants."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a service's key may do to allowances, reservations and levels, over every transport: no more than its own."""
+"""A service's key changes its own allowances, reservations and levels only, over every transport."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a user reads says nothing about how much happens in other tenants: twins read the same numbers."""
+"""Users learn nothing about the activity of other tenants: two tenants with the same history read the same numbers."""
 
 from __future__ import annotations
 
