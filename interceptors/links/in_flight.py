@@ -76,6 +76,8 @@ class _BoundInFlight:
 
     def receive(self, call: Passage, _request: object) -> Waiting:
         """Count the call in the lane of the tenant that its request names, where nothing named it before."""
+        if call.caller.tenant_id is not None:
+            return None  # its only lane is its own tenant's
         lanes = _lanes_of(call)
         if (more := lanes[len(call.lanes) :]) and (full := self._counted.join(more)) is not None:
             raise self._refusal(call, full, self._for_others)
