@@ -7,7 +7,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Literal, TypeAlias
+from typing import Literal, Protocol, TypeAlias
 
 __all__ = [
     "CALLS",
@@ -76,6 +76,12 @@ LaneScope = Literal["tenant", "service", "peer", "process"]
 """The owner of the bound that refused a call."""
 
 
+class InLanes(Protocol):
+    """A call that counts as in flight."""
+
+    lanes: tuple[Lane, ...]
+
+
 class CallsInFlight:
     """Counts the calls in flight of one class. Holds an entry per lane with calls, so memory is bounded by them.
 
@@ -116,13 +122,13 @@ class CallsInFlight:
         """Count a call that was taken in more lanes. Returns None, or the lane that is full: then it is in none."""
         return self.take(lanes, sys.maxsize, 0)
 
-    def leave(self, lanes: tuple[Lane, ...]) -> None:
+    def leave(self, call: InLanes) -> None:
         """Count a call no longer."""
         held = self._lanes
         self._acquire()
         try:
             self.number -= 1
-            for lane in lanes:
+            for lane in call.lanes:
                 left = held[lane] - 1
                 if left:
                     held[lane] = left

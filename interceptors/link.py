@@ -9,13 +9,12 @@ to the moments at which it has something to do:
     receive(call, request)  once the one request message is there; in the order of the list
     read(call, message)     before the handler gets a message of a request stream
     write(call, message)    before a message of a response stream is sent
-    runs_short(call)        before the answer: True when a limit is nearly used up
     limits(call)            the limits that the call met, for the `ratelimit` headers
     leave(call)             when the call is over, however it ended; in reverse, for each link that was entered
 
 The first five are synchronous where they can decide at once, and nearly always they can. Otherwise they return a
 coroutine, which the asyncio server awaits and the thread-pool server runs on the chain's loop. Raising a MeshError
-refuses the call, or ends it. The last three never wait and never raise.
+refuses the call, or ends it. The last two never wait and never raise.
 """
 
 from __future__ import annotations
@@ -48,7 +47,6 @@ class Moments:
     receive: MessageGate | None = None
     read: MessageGate | None = None
     write: MessageGate | None = None
-    runs_short: Callable[[Passage], bool] | None = None
     limits: Callable[[Passage], Iterable[Limited]] | None = None
     leave: Leave | None = None
 
@@ -71,7 +69,6 @@ class CompiledChain:
     receives: tuple[MessageGate, ...]
     reads: tuple[MessageGate, ...]
     writes: tuple[MessageGate, ...]
-    run_short: tuple[Callable[[Passage], bool], ...]
     limits: tuple[Callable[[Passage], Iterable[Limited]], ...]
     unwind: tuple[tuple[Leave, ...], ...]
     """`unwind[n]`: what to leave, in order, when n of `enters` have completed."""
@@ -97,7 +94,6 @@ def compile_chain(links: Iterable[Link], policy: MethodPolicy) -> CompiledChain:
         receives=tuple(receive for moments in bound for receive in _receiving(moments, policy)),
         reads=tuple(moments.read for moments in bound if moments.read is not None),
         writes=tuple(moments.write for moments in bound if moments.write is not None),
-        run_short=tuple(moments.runs_short for moments in bound if moments.runs_short is not None),
         limits=tuple(moments.limits for moments in bound if moments.limits is not None),
         unwind=tuple(unwind),
     )

@@ -159,6 +159,8 @@ class Passage:
     """Kept by `quota` as well, where it is needed: making one costs more than a charge does."""
     limited: Limited | None = None
     """The limit that refused the call or a charge of its handler."""
+    runs_short: bool = False
+    """True where less than a quarter is left of a limit that the call met. Kept by `tenant_limit` and `quota`."""
     left: bool = False
     """True once the chain has left the call: a charge that completes later must refund itself."""
 

@@ -79,6 +79,11 @@ class Balance(Protocol):
         """An estimate of the units left over all processes."""
         ...
 
+    @property
+    def runs_short(self) -> bool:
+        """True when less than a quarter of the allowance is left; see `limits.SHORT`."""
+        ...
+
 
 class ChargeReceipt(Protocol):
     """Units of one meter that a call took, and that `Allowances.refund` gives back."""

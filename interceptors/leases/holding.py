@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from tenantmesh.interceptors.limits import SHORT
 from tenantmesh.interceptors.quotas import LARGEST_AMOUNT
 
 __all__ = ["UNLIMITED", "Holding", "Return"]
@@ -110,6 +111,12 @@ class Holding:
     def remaining(self) -> int:
         """An estimate of what is left over all processes."""
         return int(min(self.units, LARGEST_AMOUNT)) + self.left + self.pooled
+
+    @property
+    def runs_short(self) -> bool:
+        """True when less than a quarter of the allowance is left; see `limits.SHORT`."""
+        limit = self.limit
+        return limit is not None and (self.units + self.left + self.pooled) * SHORT < limit
 
     def spent(self, cost: int, now: float) -> bool:
         """Return whether pool and ledger have said of this period that fewer units are left than the cost."""

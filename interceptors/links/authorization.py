@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tenantmesh.interceptors.caller import Caller, CallerKind
+from tenantmesh.interceptors.caller import CallerKind
 from tenantmesh.interceptors.errors import PermissionDenied
 from tenantmesh.interceptors.link import Moments
 from tenantmesh.interceptors.passage import Passage, Waiting
@@ -53,15 +53,14 @@ class _BoundAuthorization:
                 f"This method cannot be called by {_IN_WORDS[caller.kind]}. Allowed: {self._allowed}.",
                 metadata={"audiences": ",".join(sorted(audience.value for audience in self._audiences))},
             )
-        if self._permission and not self._holds(caller):
+        if self._permission and (
+            self._granting.isdisjoint(caller.roles)
+            if caller.kind is _USER
+            else not permits(caller.permissions, self._permission)
+        ):
             raise PermissionDenied(
                 "PERMISSION_MISSING",
                 f"The credential lacks the permission {self._permission}. Ask an administrator for a role that has it.",
                 metadata={"permission": self._permission},
             )
         return None
-
-    def _holds(self, caller: Caller) -> bool:
-        if caller.kind is _USER:
-            return not self._granting.isdisjoint(caller.roles)
-        return permits(caller.permissions, self._permission)

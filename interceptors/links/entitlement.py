@@ -43,7 +43,10 @@ class _BoundEntitlement:
         known = self._directory.peek(call.tenant.id)
         if type(known) is not Entitlements:
             return self._find_and_decide(call, call.tenant.id)
-        self._decide(call, known)
+        if self._feature or known.read_only or not self._directory.live:
+            self._decide(call, known)
+        else:
+            call.entitled = known
         return None
 
     async def _find_and_decide(self, call: Passage, tenant_id: TenantId) -> None:

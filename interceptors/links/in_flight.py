@@ -23,7 +23,7 @@ from tenantmesh.interceptors.policy import MethodPolicy, PolicyError
 __all__ = ["InFlight"]
 
 _OPERATOR, _SERVICE = CallerKind.OPERATOR, CallerKind.SERVICE
-_ANONYMOUS = CallerKind.ANONYMOUS
+_ANONYMOUS, _USER = CallerKind.ANONYMOUS, CallerKind.USER
 _STRANGERS = ""
 """In place of a service's name: the callers without a credential."""
 RETRY_AFTER = timedelta(seconds=1)
@@ -52,23 +52,25 @@ class InFlight:
                 f"{policy.method}: concurrency_class {policy.concurrency_class!r} is not among {sorted(self.classes)}"
             )
         bound = _BoundInFlight(counted)
-        return Moments(enter=bound.enter, receive=bound.receive if policy.tenant_field else None, leave=bound.leave)
+        return Moments(enter=bound.enter, receive=bound.receive if policy.tenant_field else None, leave=counted.leave)
 
 
 class _BoundInFlight:
     def __init__(self, counted: CallsInFlight) -> None:
         bound = counted.bound
         self._counted = counted
-        self._take, self._leave = counted.take, counted.leave
+        self._take = counted.take
         self._for_operators = bound.overall
         self._for_services = bound.overall - bound.reserve // 2
         self._for_others = bound.overall - bound.reserve
 
     def enter(self, call: Passage) -> Waiting:
-        kind, most = call.caller.kind, self._for_others
-        if kind is _SERVICE or kind is _OPERATOR:
-            most = self._for_services if kind is _SERVICE else self._for_operators
-        lanes = _lanes_of(call)
+        caller = call.caller
+        if caller.kind is _USER and caller.tenant_id is not None:  # as below, without another call
+            most = self._for_others
+            lanes: tuple[Lane, ...] = (caller.tenant_id.int,)
+        else:
+            most, lanes = self._most_for(caller.kind), _lanes_of(call)
         if (full := self._take(lanes, most)) is not None:
             raise self._refusal(call, full, most)
         call.lanes = lanes
@@ -84,8 +86,10 @@ class _BoundInFlight:
         call.lanes = lanes
         return None
 
-    def leave(self, call: Passage) -> None:
-        self._leave(call.lanes)
+    def _most_for(self, kind: CallerKind) -> int:
+        if kind is _OPERATOR:
+            return self._for_operators
+        return self._for_services if kind is _SERVICE else self._for_others
 
     def _refusal(self, call: Passage, full: Lane, most: int) -> ResourceExhausted:
         scope = _scope(full)

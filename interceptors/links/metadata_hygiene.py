@@ -33,23 +33,22 @@ class MetadataHygiene:
     def enter(self, call: Passage) -> Waiting:
         """Raise InvalidArgument or ResourceExhausted for metadata that a well-behaved client does not send. Remove what
         nothing in the mesh reads and what can't be text: browsers and proxies send such headers."""
-        if not _plainly_harmless(call.headers, len(call.metadata)):
-            for key in _examine(call.metadata):
-                call.headers.pop(key, None)
+        headers, metadata = call.headers, call.metadata
+        if len(headers) == len(metadata) <= MAX_ENTRIES:  # nothing is repeated
+            try:
+                text = "".join((*headers, *headers.values()))
+            except TypeError:
+                text = ""  # something is binary
+            if (
+                0 < len(text) <= MAX_BYTES
+                and text.isascii()
+                and INTERNAL_PREFIX not in text
+                and not text.encode().translate(None, _PRINTABLE)  # as `_is_printable_ascii`, without another call
+            ):
+                return None  # plainly harmless
+        for key in _examine(metadata):
+            headers.pop(key, None)
         return None
-
-
-def _plainly_harmless(headers: dict[str, str], entries: int) -> bool:
-    """Return True when nothing is repeated, binary, overlong, unprintable or internal; False decides nothing."""
-    if len(headers) != entries or entries > MAX_ENTRIES:
-        return False
-    try:
-        text = "".join((*headers, *headers.values()))
-    except TypeError:
-        return False
-    if len(text) > MAX_BYTES or INTERNAL_PREFIX in text:
-        return False
-    return text.isascii() and not text.encode().translate(None, _PRINTABLE)  # as below, without another call
 
 
 def _is_printable_ascii(text: str) -> bool:

@@ -12,7 +12,7 @@ import grpc
 from tenantmesh.interceptors.caller import CallerKind
 from tenantmesh.interceptors.entitlements import EntitlementLookup, Entitlements
 from tenantmesh.interceptors.errors import QuotaViolation, ResourceExhausted, Unavailable
-from tenantmesh.interceptors.limits import SHORT, Limited, StoreAway, StoreUnavailable
+from tenantmesh.interceptors.limits import Limited, StoreAway, StoreUnavailable
 from tenantmesh.interceptors.link import Moments
 from tenantmesh.interceptors.links.outcome import Outcome, outcome_of
 from tenantmesh.interceptors.passage import Passage, StreamMetering, Waiting
@@ -63,7 +63,6 @@ class _BoundQuota:
             admit=self.admit,
             read=self.read if self._by_request else None,
             write=self.write if self._by_response else None,
-            runs_short=self.runs_short,
             limits=self.limits,
             leave=self.leave,
         )
@@ -76,6 +75,7 @@ class _BoundQuota:
         found = self._quotas.charge_now(tenant.id, self._by_call, call.started)
         if type(found) is tuple:
             call.taken = found
+            _note_shortage(call, found)
             return None
         return self._conclude(call, self._by_call, found, ChargePer.CALL)
 
@@ -91,13 +91,6 @@ class _BoundQuota:
         if tenant is None or call.caller.kind not in self._counted:
             return None
         return self._conclude(call, charges, self._quotas.charge_now(tenant.id, charges, now), per)
-
-    def runs_short(self, call: Passage) -> bool:
-        for taken in call.taken:
-            balance = taken.holding
-            if balance.limit is not None and balance.remaining * SHORT < balance.limit:
-                return call.caller.kind is not _ANONYMOUS
-        return False
 
     def limits(self, call: Passage) -> Iterator[Limited]:
         if call.caller.kind is _ANONYMOUS:
@@ -161,6 +154,7 @@ class _BoundQuota:
             raise self._refusal(call, found, per)
         if per is ChargePer.CALL:
             call.taken = self._quotas.combined(call.taken, found) if call.taken else found
+            _note_shortage(call, found)
         elif per is ChargePer.REQUEST_MESSAGE:
             stream = _stream_of(call)
             stream.taken = self._quotas.combined(stream.taken, found)
@@ -187,6 +181,12 @@ class _BoundQuota:
         if all(_unlimited(call.entitled, charge) for charge in charges):
             return
         raise error.refusal or _unavailable() from error
+
+
+def _note_shortage(call: Passage, taken: Sequence[ChargeReceipt]) -> None:
+    for receipt in taken:
+        if receipt.holding.runs_short and call.caller.kind is not _ANONYMOUS:
+            call.runs_short = True
 
 
 def _stream_of(call: Passage) -> StreamMetering:

@@ -90,6 +90,9 @@ class _BoundTenancy:
         if bound_to is None:
             return self._select(call, sources)
         tenant = self._directory.peek(bound_to)
+        if not sources and type(tenant) is TenantRecord and tenant.state is _ACTIVE and self._directory.live:
+            call.tenant = tenant  # what the steps below come to for nearly every call of a user
+            return None
         if tenant is None or isinstance(tenant, TenantRecord):
             self._confirm(call, tenant, sources)
             return None

@@ -41,7 +41,7 @@ class TenantLimit:
         if policy.rate_class not in self._rates:
             raise PolicyError(f"{policy.method}: rate_class {policy.rate_class!r} is not among {sorted(self._rates)}")
         bound = _BoundTenantLimit(self._limiter, self._local, policy, self._rates[policy.rate_class])
-        return Moments(admit=bound.admit, runs_short=bound.runs_short, limits=bound.limits)
+        return Moments(admit=bound.admit, limits=bound.limits)
 
 
 class _BoundTenantLimit(RateGate):
@@ -62,6 +62,8 @@ class _BoundTenantLimit(RateGate):
         decision = None if self._instant is None else self._instant.take_now(key, rate)
         if decision is not None and decision.allowed:
             call.burst = decision
+            if decision.remaining * SHORT < decision.limit:
+                call.runs_short = True
             return None
         return self._take(call, key, rate, decision)
 
@@ -75,12 +77,9 @@ class _BoundTenantLimit(RateGate):
     def _conclude(self, call: Passage, rate: Rate, decision: RateDecision) -> None:
         # What is left of a local share is compared with the whole limit.
         call.burst = decision._replace(limit=rate.burst)
+        call.runs_short = call.runs_short or decision.remaining * SHORT < rate.burst
         if not decision.allowed:
             raise self._limited(call, rate, decision)
-
-    def runs_short(self, call: Passage) -> bool:
-        burst = call.burst
-        return burst is not None and burst.remaining * SHORT < burst.limit
 
     def limits(self, call: Passage) -> Iterable[Limited]:
         burst, entitled = call.burst, call.entitled

@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 
 import grpc
 
-from tenantmesh.interceptors.link import CompiledChain, leave_all
+from tenantmesh.interceptors.link import CompiledChain, MessageGate, leave_all
 from tenantmesh.interceptors.metadata import TRANSCODED
 from tenantmesh.interceptors.passage import HandlerAborted, Passage, Waiting, current
 from tenantmesh.interceptors.servers.aio_messages import watching_messages
@@ -26,8 +26,6 @@ from tenantmesh.interceptors.servers.handlers import (
     FindChain,
     Handler,
     Parse,
-    Serialize,
-    answered,
     bounded,
     malformed,
     refusal_of,
@@ -44,7 +42,7 @@ Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 Behavior: TypeAlias = Callable[[Any, Context], Awaitable[Any]]
 """A handler, as a coroutine function of gRPC's two arguments."""
 _EOF: Any = grpc.aio.EOF
-Finish: TypeAlias = Callable[[Passage, Any], Any]
+Finish: TypeAlias = Callable[[Any], Any]
 """Turns what a handler returned into what gRPC sends."""
 
 
@@ -104,7 +102,7 @@ class AioInterceptor(grpc.aio.ServerInterceptor):
     def _wrap(self, chain: CompiledChain, handler: Handler) -> Handler:
         """Return the handler with the links around it."""
         parse = request_reader(handler.request_deserializer, self._max_request_bytes)
-        serialize = bounded(handler.response_serializer, self._max_answer_bytes)
+        serialize = bounded(chain.policy.method, handler.response_serializer, self._max_answer_bytes)
         behavior: Any
         # Where the handler reads the request stream itself, gRPC parses each message for it.
         own, grpcs = (None, parse) if handler.request_streaming else (parse, None)
@@ -117,22 +115,18 @@ class AioInterceptor(grpc.aio.ServerInterceptor):
         behavior = handler.stream_unary if handler.request_streaming else handler.unary_unary
         if chain.reads:
             behavior = watching_messages(chain, behavior)
-        return grpc.stream_unary_rpc_method_handler(
-            self._around(chain, own, behavior, _serialized(serialize)), grpcs, None
-        )
+        return grpc.stream_unary_rpc_method_handler(self._around(chain, own, behavior, serialize), grpcs, None)
 
     def _around(self, chain: CompiledChain, parse: Parse | None, behavior: Behavior, finish: Finish) -> Any:
         """Return what grpc.aio calls for a method: the gates, the handler, and the way out. One coroutine on purpose:
         one per step would cost more than the steps. Without `parse` the handler reads the requests itself."""
         enters, receives, unwind = chain.enters, chain.receives, chain.unwind
-        calls, wake, read_timeout = self._watchdog.calls, self._watchdog.wake, self._read_timeout
+        watch, calls, read_timeout = self._watchdog.watch, self._watchdog.calls, self._read_timeout
 
         async def handle(request: Any, context: Context) -> Any:
             call = current.get()
             call.context = context
-            task: Any = asyncio.current_task()  # gRPC runs every RPC in one
-            calls[call] = task.cancel
-            wake()
+            watch(call)
             entered = 0
             try:
                 for enter in enters:
@@ -140,11 +134,15 @@ class AioInterceptor(grpc.aio.ServerInterceptor):
                         await waiting
                     entered += 1
                 if parse is not None:
-                    request = parse(await _one_message(call, context, read_timeout))
-                    for receive in receives:
-                        if (waiting := receive(call, request)) is not None:
-                            await waiting
-                answer = finish(call, await behavior(request, context))
+                    limit, call.cancel_at = call.cancel_at, min(call.cancel_at, monotonic() + read_timeout)
+                    body = await context.read()
+                    call.cancel_at = limit
+                    if body is _EOF:
+                        await _without_request()
+                    request = parse(body)
+                    if receives:
+                        await _receive(receives, call, request)
+                answer = finish(await behavior(request, context))
                 if (waiting := _answering(chain, call, context)) is not None:
                     await waiting
             except (Exception, asyncio.CancelledError) as error:  # the error boundary decides
@@ -176,33 +174,24 @@ def _stream(behavior: Any) -> Behavior:
     return write_all
 
 
-def _serialized(serialize: Serialize) -> Finish:
-    """Return the step that serializes a handler's one answer."""
-
-    def finish(call: Passage, answer: Any) -> bytes:
-        return serialize(answered(call, answer) if answer is None else answer)
-
-    return finish
-
-
-def _written(_call: Passage, _answer: Any) -> None:
+def _written(_answer: Any) -> None:
     """Send nothing more: the handler has written its answers."""
 
 
-async def _one_message(call: Passage, context: Context, read_timeout: float) -> Any:
-    """Return the body of a unary request, which has `read_timeout` seconds to arrive.
+async def _without_request() -> None:
+    """Raise InvalidArgument for a call that ended before its request.
 
     Where gRPC ended the call, because the client went away or the message is beyond gRPC's own limit, it cancels this
-    task a moment after the end of the request: then the call counts as cancelled, not as malformed.
+    task a moment later: then the call counts as cancelled, not as malformed.
     """
-    limit = call.cancel_at
-    call.cancel_at = min(limit, monotonic() + read_timeout)
-    body = await context.read()
-    call.cancel_at = limit
-    if body is _EOF:
-        await asyncio.sleep(UNTIL_ENDED)
-        raise malformed()
-    return body
+    await asyncio.sleep(UNTIL_ENDED)
+    raise malformed()
+
+
+async def _receive(gates: tuple[MessageGate, ...], call: Passage, request: Any) -> None:
+    for receive in gates:
+        if (waiting := receive(call, request)) is not None:
+            await waiting
 
 
 def _answering(chain: CompiledChain, call: Passage, context: Context) -> Waiting:
@@ -211,7 +200,8 @@ def _answering(chain: CompiledChain, call: Passage, context: Context) -> Waiting
         call.code = _code(context)
     if TRANSCODED in call.headers:
         return _send_rest_headers(chain, call, context)
-    send_short_limits(chain, call, context)
+    if call.runs_short or call.limited is not None:
+        send_short_limits(chain, call, context)
     return None
 
 

@@ -22,7 +22,6 @@ __all__ = [
     "Handler",
     "Parse",
     "Serialize",
-    "answered",
     "bounded",
     "each_bounded",
     "malformed",
@@ -69,10 +68,8 @@ def request_reader(parse: Parse | None, most: int) -> Parse:
     def read(body: bytes) -> Any:
         if len(body) > most:
             raise _request_too_large(len(body), most)
-        if parse is None:
-            return body
         try:
-            return parse(body)
+            return body if parse is None else parse(body)
         except Exception as error:
             raise malformed() from error
 
@@ -86,21 +83,17 @@ def malformed() -> InvalidArgument:
     )
 
 
-def answered(call: Passage, response: Any) -> Any:
-    """Return the response. Raises Internal for a handler that returned None."""
-    if response is None:
-        raise Internal("INTERNAL", f"the handler of {call.method} returned None instead of its response message")
-    return response
-
-
-def bounded(serialize: Serialize | None, most: int) -> Serialize:
-    """Return the serializer of answers that may have `most` bytes each. It raises FailedPrecondition for a larger one.
+def bounded(method: str, serialize: Serialize | None, most: int) -> Serialize:
+    """Return the serializer of a method's answers, which may have `most` bytes each. It raises FailedPrecondition for a
+    larger one, and Internal for None.
 
     gRPC itself checks the size after the links have ended: the call would count as served, and the caller would get a
     status without details. Without `serialize` the handler's answers are bytes.
     """
 
     def serialized(answer: Any) -> bytes:
+        if answer is None:
+            raise Internal("INTERNAL", f"the handler of {method} returned None instead of its response message")
         body: bytes = answer if serialize is None else serialize(answer)
         if len(body) > most:
             raise _answer_too_large(len(body), most)

@@ -41,13 +41,8 @@ def limit_headers(chain: CompiledChain, call: Passage) -> tuple[tuple[str, str],
 
 
 def send_short_limits(chain: CompiledChain, call: Passage, context: Any) -> None:
-    """Add the limits of which less than a quarter remains to an answer's trailing metadata."""
-    for runs_short in chain.run_short:  # not any(): nearly every call ends after this
-        if runs_short(call):
-            break
-    else:
-        if call.limited is None:
-            return
+    """Add the limits of which less than a quarter remains to an answer's trailing metadata. Call it where there are
+    some: `Passage.runs_short`, or a limit that refused a charge."""
     limits = _limits(chain, call)
     short = [limited for limited in limits if limited.remaining * SHORT < limited.limit or not limited.remaining]
     context.set_trailing_metadata((*(context.trailing_metadata() or ()), ("ratelimit", _fields(short))))

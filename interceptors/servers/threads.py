@@ -22,7 +22,6 @@ from tenantmesh.interceptors.servers.handlers import (
     Handler,
     Parse,
     Serialize,
-    answered,
     bounded,
     each_bounded,
     malformed,
@@ -102,7 +101,7 @@ class ThreadInterceptor(grpc.ServerInterceptor):
         it before the body is there. Messages are parsed here, because grpc.server loses a pool thread for good when it
         can't parse a message of a stream; and serialized here, because it takes every failure to do so for its own."""
         parse = request_reader(handler.request_deserializer, self._max_request_bytes)
-        serialize = bounded(handler.response_serializer, self._max_answer_bytes)
+        serialize = bounded(chain.policy.method, handler.response_serializer, self._max_answer_bytes)
         if handler.response_streaming:
             behavior = handler.stream_stream if handler.request_streaming else handler.unary_stream
             behavior = self._writing(chain, behavior)
@@ -117,7 +116,7 @@ class ThreadInterceptor(grpc.ServerInterceptor):
 
         def handle(request: Any, context: Any) -> Any:
             with _ThreadPassage(method, context) as call:
-                return serialize(answered(call, behavior(call.admit(request), context)))
+                return serialize(behavior(call.admit(request), context))
 
         return handle
 
@@ -202,7 +201,8 @@ class _ThreadPassage(Passage):
         chain, context = self._method.chain, self.context
         try:
             if error is None:
-                send_short_limits(chain, self, context)
+                if self.runs_short or self.limited is not None:
+                    send_short_limits(chain, self, context)
                 self.code = context.code() or grpc.StatusCode.OK
         except Exception as raised:
             error = raised

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import logging
 import math
 import threading
 import time
@@ -20,6 +21,7 @@ from tenantmesh.interceptors.passage import Passage, Recheck, caused_by
 
 __all__ = ["AioWatchdog", "ThreadWatchdog"]
 
+_log = logging.getLogger("tenantmesh.error")
 INTERVAL = 0.1
 LAST_MESSAGE = 2.0
 """Seconds in which a watch may send its last message before it is ended without."""
@@ -83,22 +85,31 @@ class AioWatchdog(_Watchdog):
 
     def __init__(self, longest_watch: float) -> None:
         super().__init__(longest_watch)
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._walking: asyncio.Task[None] | None = None
         self._checks: set[asyncio.Task[None]] = set()
 
-    def wake(self) -> None:
-        """Begin the patrol, unless it is under way."""
+    def watch(self, call: Passage) -> None:
+        """Add a call that this task serves: gRPC runs each in one of its own."""
+        if not self.calls:
+            self._begin_patrol()
+        task: Any = asyncio.current_task(self._loop)  # to find the loop again costs a system call
+        self.calls[call] = task.cancel
+
+    def _begin_patrol(self) -> None:
         if self._walking is None or self._walking.done():
-            # In a context of its own: the patrol outlives the call that wakes it.
+            self._loop = asyncio.get_running_loop()
+            # In a context of its own: the patrol outlives the call that begins it.
             context = contextvars.Context()
-            self._walking = asyncio.get_running_loop().create_task(
-                self._walk(), name="tenantmesh-watchdog", context=context
-            )
+            self._walking = self._loop.create_task(self._walk(), name="tenantmesh-watchdog", context=context)
 
     async def _walk(self) -> None:
         while self.calls:
             await asyncio.sleep(INTERVAL)
-            self.patrol()
+            try:
+                self.patrol()
+            except Exception:  # it goes on: nothing else ends the calls in progress
+                _log.exception("a patrol of the calls in progress failed")
 
     def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
         check = asyncio.get_running_loop().create_task(coroutine)

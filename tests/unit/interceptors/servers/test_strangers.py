@@ -105,5 +105,5 @@ async def test_a_stranger_who_is_served_does_not_read_what_is_left_of_an_allowan
         chain = compile_chain([Quota(quotas, directory)], of)
         made = call(of, caller)
         await entered(chain, made)
-        assert (bool(list(chain.limits[0](made))), chain.run_short[0](made)) == (shown, shown)
+        assert (bool(list(chain.limits[0](made))), made.runs_short) == (shown, shown)
         await quotas.close()
