@@ -9,6 +9,7 @@ process or its database to `runtime`, and what one service uses to that service.
     chain       assembly of a service's chain, and of its clients of the other services
     contract    the gRPC services of TenantMesh, for reflection
     doors       transactions that raise the service's own Unavailable while the database is away
+    emails      e-mail addresses: which are accepted, and which two are the same
     event_log   events in commit order, read by streams and by consumers inside the service
     jobs        work that outlives a call, in a queue of PostgreSQL
     lifecycle   the parts of a process, started in order and closed in reverse

@@ -15,10 +15,11 @@ from tenantmesh.chassis.jobs.queue import JobHandler
 from tenantmesh.runtime.database import Connection
 from tenantmesh.runtime.health import Check
 
-__all__ = ["Capability", "Created", "TenantPart", "jobs_of"]
+__all__ = ["Capability", "Step", "TenantPart", "jobs_of"]
 
-Created = Callable[[Connection, Any, str], Awaitable[None]]
-"""A step of the transaction that creates a tenant. It gets the new tenant, and the credential that asked for it."""
+Step = Callable[[Connection, Any, str], Awaitable[None]]
+"""A step of the transaction that creates, deletes or restores a tenant. It gets the tenant after it, and the credential
+that asked for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,12 +28,14 @@ class TenantPart:
 
     tables: its tenant-owned tables, parents before children: imported in this order, purged in reverse.
     not_exported: the tables that an export leaves out, by name, each with the reason. An import does not expect them.
-    created: its step of the transaction that creates a tenant.
+    created, deleted, undeleted: its steps of the transactions that create a tenant, delete it, and bring it back.
     """
 
     tables: Sequence[Table]
     not_exported: Mapping[str, str] = field(default_factory=dict)
-    created: Created | None = None
+    created: Step | None = None
+    deleted: Step | None = None
+    undeleted: Step | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

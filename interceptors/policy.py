@@ -72,6 +72,7 @@ class MethodPolicy:
     default_timeout: timedelta | None = DEFAULT_TIMEOUT
     max_timeout: timedelta | None = MAX_TIMEOUT
     while_suspended: bool = False
+    while_deleted: bool = False
     while_read_only: bool = False
 
     public: bool = field(init=False)
@@ -170,6 +171,7 @@ def _read(method: MethodDescriptor) -> MethodPolicy:
         default_timeout=_timeout(declared, "default_timeout", None if streams else DEFAULT_TIMEOUT),
         max_timeout=_timeout(declared, "max_timeout", None if streams else MAX_TIMEOUT),
         while_suspended=declared.while_suspended,
+        while_deleted=declared.while_deleted,
         while_read_only=declared.while_read_only,
     )
 

@@ -14,7 +14,12 @@ Roles: TypeAlias = Mapping[str, frozenset[str]]
 DEFAULT_ROLES: Roles = MappingProxyType(
     {
         "owner": frozenset({"*"}),
-        "admin": frozenset({"tenants.read", "entitlements.read", "operations.read", "users.read", "users.write"}),
+        "admin": frozenset(
+            {
+                *("tenants.read", "tenants.update", "entitlements.read", "operations.read"),
+                *("users.read", "users.write"),
+            }
+        ),
         "member": frozenset({"tenants.read", "entitlements.read", "operations.read"}),
     }
 )

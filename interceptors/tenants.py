@@ -30,7 +30,7 @@ __all__ = [
 
 TenantId = NewType("TenantId", uuid.UUID)
 TenantKey: TypeAlias = TenantId | str
-"""A tenant's id, or its slug."""
+"""A tenant's id, or a name that leads to it: a slug, or a login host, which has a dot."""
 
 SLUG = re.compile(r"[a-z](?:-?[a-z0-9]){2,39}", re.ASCII)
 """The form of a slug: 3 to 40 of a-z, 0-9 and single hyphens, starting with a letter. `is_slug` checks the length: a
@@ -50,12 +50,20 @@ class TenantState(Enum):
 
 @dataclass(frozen=True, slots=True)
 class TenantRecord:
-    """A tenant as the chain sees it."""
+    """A tenant as the chain sees it.
+
+    names: what leads to it besides its id and its slug: former slugs in their time, and verified login hosts.
+    """
 
     id: TenantId
     slug: str
     state: TenantState
     plan_id: str
+    names: frozenset[str] = frozenset()
+
+    def is_called(self, key: TenantKey | None) -> bool:
+        """Return whether the key leads to the tenant."""
+        return key in (self.id, self.slug) or key in self.names
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +83,8 @@ class TenantSource(Protocol):
         """Must return None for a tenant that does not exist, and raise Unavailable when that can't be found out."""
         ...
 
-    async def by_slug(self, slug: str) -> TenantRecord | None:
-        """As `by_id`."""
+    async def by_name(self, name: str) -> TenantRecord | None:
+        """As `by_id`, for a slug or a login host."""
         ...
 
     def watch(self, cursor: str | None) -> AsyncIterator[TenantChange]:
@@ -90,7 +98,7 @@ class TenantSource(Protocol):
 
 
 TenantLookup: TypeAlias = Lookup[TenantKey, TenantRecord]
-"""Finds tenants by id or slug. Adapter: `TenantDirectory`, a cache over a TenantSource."""
+"""Finds tenants by id, slug or login host. Adapter: `TenantDirectory`, a cache over a TenantSource."""
 
 
 def is_slug(text: str) -> bool:
@@ -121,14 +129,16 @@ def no_such_tenant() -> NotFound:
     return NotFound("TENANT_NOT_FOUND", "No such tenant. Check the id or slug.")
 
 
-def refuse_unless_active(tenant: TenantRecord | None, *, serve_suspended: bool = False) -> None:
+def refuse_unless_active(
+    tenant: TenantRecord | None, *, serve_suspended: bool = False, serve_deleted: bool = False
+) -> None:
     """Raise NotFound for a missing or deleted tenant, and PermissionDenied for a suspended one.
 
-    `serve_suspended` is for callers and methods that may use a suspended tenant.
+    `serve_suspended` and `serve_deleted` are for callers and methods that may use such a tenant.
     """
-    if tenant is None or tenant.state is TenantState.DELETED:
+    if tenant is None or (tenant.state is TenantState.DELETED and not serve_deleted):
         raise no_such_tenant()
-    if tenant.state is not TenantState.ACTIVE and not serve_suspended:
+    if tenant.state is TenantState.SUSPENDED and not serve_suspended:
         raise PermissionDenied(
             "TENANT_SUSPENDED", "The tenant is suspended. Ask the operator of this installation to resume it."
         )

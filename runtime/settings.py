@@ -40,6 +40,7 @@ __all__ = [
     "RedisSettings",
     "ServerSettings",
     "TelemetrySettings",
+    "listed",
     "moved_address",
     "no_such_setting",
     "split_address",
@@ -49,7 +50,6 @@ __all__ = [
 
 ENVIRONMENT_PREFIX = "TENANTMESH_"
 MEBIBYTE = 1024 * 1024
-
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, None: 1.0}
 _HIGHEST_PORT = 65535
@@ -88,11 +88,11 @@ Duration = Annotated[timedelta, BeforeValidator(_duration)]
 """A timedelta, written `250ms`, `5s`, `10m`, `1h`, `7d`, a bare number of seconds, or ISO 8601."""
 
 
-def _listed(value: object) -> object:
+def listed(text: object) -> object:
     """Parse several values: a JSON array, or text with commas."""
-    if not isinstance(value, str):
-        return value
-    return json.loads(value) if value.lstrip().startswith("[") else [item.strip() for item in value.split(",") if item]
+    if isinstance(text, str):
+        return json.loads(text) if text.lstrip().startswith("[") else [item.strip() for item in text.split(",") if item]
+    return text
 
 
 def _checked_network(text: str) -> str:
@@ -100,7 +100,7 @@ def _checked_network(text: str) -> str:
     return text
 
 
-Networks = Annotated[tuple[Annotated[str, AfterValidator(_checked_network)], ...], NoDecode, BeforeValidator(_listed)]
+Networks = Annotated[tuple[Annotated[str, AfterValidator(_checked_network)], ...], NoDecode, BeforeValidator(listed)]
 """Networks such as `10.0.0.0/8`, with commas between."""
 
 

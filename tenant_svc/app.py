@@ -41,18 +41,21 @@ SERVICES: dict[ServiceDescriptor, AddToServer] = {
 }
 
 
+def _resources(settings: TenantSettings, connections: Connections) -> TenantResources:
+    return TenantResources(
+        database=connections.database,
+        doors=Doors(connections.database, OUTAGE),
+        events=settings.events,
+        quotas=settings.quotas,
+        tenants=settings.tenants,
+        pool=RedisQuotaPool(connections.redis),
+    )
+
+
 async def build(settings: TenantSettings, telemetry: Telemetry) -> Application:
     """Make the service without starting it. Raises ValueError for settings that are missing."""
     connections = Connections(settings, SCHEMA, telemetry)
-    capabilities = TenantCapabilities(
-        TenantResources(
-            database=connections.database,
-            doors=Doors(connections.database, OUTAGE),
-            events=settings.events,
-            quotas=settings.quotas,
-            pool=RedisQuotaPool(connections.redis),
-        )
-    )
+    capabilities = TenantCapabilities(_resources(settings, connections))
     ports = make_ports(
         settings,
         telemetry,

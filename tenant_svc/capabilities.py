@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
-from tenantmesh.chassis.capability import Capability, Created, TenantPart
+from tenantmesh.chassis.capability import Capability, Step, TenantPart
 from tenantmesh.interceptors.entitlements import EntitlementSource
 from tenantmesh.interceptors.quotas import QuotaLedger
 from tenantmesh.interceptors.tenants import TenantSource
@@ -28,6 +28,7 @@ from tenantmesh.tenant_svc.quota_retention import wiring as quota_retention
 from tenantmesh.tenant_svc.resources import TenantResources
 from tenantmesh.tenant_svc.tenants import wiring as tenants
 from tenantmesh.tenant_svc.tenants.tenant import Tenant
+from tenantmesh.tenant_svc.tenants.tenants import TenantStep
 
 __all__ = ["CAPABILITIES", "PARTS", "TenantCapabilities"]
 
@@ -62,7 +63,12 @@ class TenantCapabilities:
     def __init__(self, resources: TenantResources) -> None:
         pooled = allowances.pooled_units(resources)
         changes = history.build(resources)
-        self._tenants = tenants.build(resources, _created(PARTS))
+        steps = tenants.TenantSteps(
+            created=_all_of(part.created for part in PARTS),
+            deleted=_all_of(part.deleted for part in PARTS),
+            undeleted=_all_of(part.undeleted for part in PARTS),
+        )
+        self._tenants = tenants.build(resources, steps)
         self._entitlements = entitlements.build(resources, pooled, changes.watch)
         self._allowances = allowances.build(resources, StoredReservations(resources.doors))
         self.all: tuple[Capability, ...] = (
@@ -99,12 +105,12 @@ class TenantCapabilities:
         return self._allowances.port
 
 
-def _created(parts: tuple[TenantPart, ...]) -> Created:
-    """Return one step that runs the `created` step of every part, in their order."""
+def _all_of(steps: Iterable[Step | None]) -> TenantStep:
+    """Return one step that runs each of them, in their order."""
+    present = [step for step in steps if step is not None]
 
-    async def created(connection: Connection, tenant: Tenant, actor: str) -> None:
-        for part in parts:
-            if part.created is not None:
-                await part.created(connection, tenant, actor)
+    async def run(connection: Connection, tenant: Tenant, actor: str) -> None:
+        for step in present:
+            await step(connection, tenant, actor)
 
-    return created
+    return run

@@ -8,7 +8,7 @@ from tenantmesh.chassis.doors import Doors
 from tenantmesh.chassis.settings import EventSettings
 from tenantmesh.interceptors.quotas import QuotaPool
 from tenantmesh.runtime.database import Database
-from tenantmesh.tenant_svc.settings import QuotaSettings
+from tenantmesh.tenant_svc.settings import LifeSettings, QuotaSettings
 
 __all__ = ["TenantResources"]
 
@@ -21,4 +21,5 @@ class TenantResources:
     doors: Doors
     events: EventSettings
     quotas: QuotaSettings
+    tenants: LifeSettings
     pool: QuotaPool | None

@@ -17,15 +17,18 @@ class Viewer:
     notes: operators' reasons and credentials, and places in the log of all tenants, for operators and services. Users
         see none: places would tell them how much happens in other tenants.
     every_plan: the names of plans that are neither listed nor the tenant's own, for operators alone.
+    deleted: deleted tenants, for operators alone.
     """
 
     notes: bool
     every_plan: bool
+    deleted: bool = False
 
     @classmethod
     def of(cls, caller: Caller) -> Viewer:
         """Return the caller as the viewer of the answer to its call."""
-        return cls(notes=caller.kind is not CallerKind.USER, every_plan=caller.kind is CallerKind.OPERATOR)
+        operator = caller.kind is CallerKind.OPERATOR
+        return cls(notes=caller.kind is not CallerKind.USER, every_plan=operator, deleted=operator)
 
     def note(self, text: str) -> str:
         """Return an operator's note, or the empty text where the viewer may not see it."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tenantmesh.auth_svc.accounts.emails import EmailAddress, EmailRefused, parse_email
 from tenantmesh.auth_svc.passwords.passwords import LENGTH, PasswordRules, normalise
+from tenantmesh.chassis.emails import EmailAddress, EmailRefused, parse_email
 from tenantmesh.chassis.requests import refuse, required, text_problem
 from tenantmesh.interceptors.tenants import TenantRecord
 

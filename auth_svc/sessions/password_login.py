@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from tenantmesh.auth_svc.accounts import repository as accounts
-from tenantmesh.auth_svc.accounts.emails import EmailRefused, parse_email
 from tenantmesh.auth_svc.accounts.user import PasswordCredential, User
 from tenantmesh.auth_svc.passwords.hashing import Hashing
 from tenantmesh.auth_svc.passwords.passwords import normalise
@@ -11,6 +10,7 @@ from tenantmesh.auth_svc.sessions.attempts import LoginAttempts
 from tenantmesh.auth_svc.sessions.failures import FailedLogins
 from tenantmesh.auth_svc.sessions.sessions import Sessions, SignedIn
 from tenantmesh.chassis.doors import Doors
+from tenantmesh.chassis.emails import EmailRefused, parse_email
 from tenantmesh.chassis.requests import refuse
 from tenantmesh.interceptors.errors import Unauthenticated
 from tenantmesh.interceptors.tenants import TenantId

@@ -176,13 +176,26 @@ def _bindings(rule: http_pb2.HttpRule, request: str, streams: bool) -> Iterator[
 
 
 def _refuse_tenant_parameter(files: Collection[descriptor_pb2.FileDescriptorProto]) -> None:
-    """Refuse a request with a field `tenant`: `?tenant=` names the call's tenant and is taken off the query."""
-    inputs = {method.input_type for file in files for service in file.service for method in service.method}
+    """Refuse a request with a field `tenant` that can stand in the query: `?tenant=` names the call's tenant, and is
+    taken off it."""
+    inputs = {
+        method.input_type
+        for file in files
+        for service in file.service
+        for method in service.method
+        if not _is_body(method, "tenant")
+    }
     for file in files:
         for message in file.message_type:
             named = any(field.name == "tenant" for field in message.field)
             if named and f".{file.package}.{message.name}" in inputs:
                 raise UnusableContract(f"{file.package}.{message.name}.tenant: the edge reads ?tenant=, rename it")
+
+
+def _is_body(method: descriptor_pb2.MethodDescriptorProto, field: str) -> bool:
+    """Return whether the field is the whole body of every binding, so that it is never in a query."""
+    rule = method.options.Extensions[annotations_pb2.http]
+    return all(binding.body == field for binding in (rule, *rule.additional_bindings))
 
 
 def _refuse_unusable_fields(binding: Binding, messages: Messages) -> None:

@@ -9,14 +9,14 @@ from datetime import timedelta
 
 from tenantmesh.interceptors.directories.watched import Freshness, Watched
 from tenantmesh.interceptors.errors import Unavailable
-from tenantmesh.interceptors.tenants import TenantChange, TenantKey, TenantRecord, TenantSource
+from tenantmesh.interceptors.tenants import TenantChange, TenantKey, TenantRecord, TenantSource, TenantState
 
 __all__ = ["TenantDirectory"]
 
 
 class TenantDirectory(Watched[TenantKey, TenantRecord, TenantChange]):
-    """Finds tenants by id or slug. Each id and each slug counts against the capacity. `watched` says how long answers
-    serve."""
+    """Finds tenants by id, slug or login host. Each id and each name counts against the capacity. `watched` says how
+    long answers serve."""
 
     def __init__(
         self,
@@ -32,13 +32,16 @@ class TenantDirectory(Watched[TenantKey, TenantRecord, TenantChange]):
         freshness = Freshness(capacity, missing_for, fresh_for, stale_for, silence)
         super().__init__("tenant-directory", freshness, clock)
         self._source = source
+        self._capacity_of_names = capacity
+        self._names: dict[int, set[str]] = {}
+        """The names under which a tenant was cached, by its id. What was evicted may still be among them."""
 
     def _slot(self, key: TenantKey) -> int | str:
         # The number of a UUID: hashing the UUID itself is a call of Python code.
         return key if isinstance(key, str) else key.int
 
     async def _ask(self, key: TenantKey) -> TenantRecord | None:
-        return await (self._source.by_id(key) if isinstance(key, uuid.UUID) else self._source.by_slug(key))
+        return await (self._source.by_id(key) if isinstance(key, uuid.UUID) else self._source.by_name(key))
 
     def _watch_from(self, cursor: str | None) -> AsyncIterator[TenantChange]:
         return self._source.watch(cursor)
@@ -48,14 +51,21 @@ class TenantDirectory(Watched[TenantKey, TenantRecord, TenantChange]):
 
     def _learn(self, key: TenantKey, record: TenantRecord | None, learnt: float) -> None:
         self._put(key, record, learnt)
-        if record is not None:
-            self._put(record.id, record, learnt)
+        if record is None:
+            return
+        self._put(record.id, record, learnt)
+        if record.state is not TenantState.DELETED:  # else its slug may be another tenant's by now
             self._put(record.slug, record, learnt)
+        self._names.setdefault(record.id.int, set()).update({record.slug, key if isinstance(key, str) else record.slug})
+        if len(self._names) > self._capacity_of_names:
+            self._names = {tenant: names for tenant, names in self._names.items() if self._cached(tenant, names)}
+
+    def _cached(self, tenant: int, names: set[str]) -> bool:
+        return tenant in self._entries or not names.isdisjoint(self._entries)
 
     def _apply(self, change: TenantChange) -> None:
         record = change.record
         if record is None:
             return
-        known = self._entries.get(record.id.int)
-        before = known.record if known is not None else None
-        self._forget(record.id, record.slug, *([before.slug] if before is not None else []))
+        # What leads to it now may be cached as leading nowhere; what led to it may still be cached.
+        self._forget(record.id, record.slug, *record.names, *self._names.pop(record.id.int, ()))

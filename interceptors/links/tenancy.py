@@ -135,7 +135,7 @@ class _BoundTenancy:
         if tenant is None:
             raise no_such_tenant()
         for source in sources:
-            if source.key not in (tenant.id, tenant.slug):
+            if not tenant.is_called(source.key):
                 raise _refused(
                     call,
                     PermissionDenied(
@@ -186,7 +186,11 @@ class _BoundTenancy:
         """Check the tenant's state and establish it as the call's."""
         if tenant.state is not _ACTIVE:
             operator = call.caller.kind is CallerKind.OPERATOR
-            refuse_unless_active(tenant, serve_suspended=operator or self._policy.while_suspended)
+            refuse_unless_active(
+                tenant,
+                serve_suspended=operator or self._policy.while_suspended,
+                serve_deleted=operator and self._policy.while_deleted,
+            )
         if not self._directory.live:
             call.degraded = True
         call.tenant = tenant
@@ -203,7 +207,7 @@ class _TenancyByField(_BoundTenancy):
         key = parse_tenant_id(text) or (text if is_slug(text) else None)
         if call.caller.tenant_id is not None:
             # `enter` has established the caller's own tenant; any other does not exist for it.
-            if call.tenant is None or key not in (call.tenant.id, call.tenant.slug):
+            if call.tenant is None or key is None or not call.tenant.is_called(key):
                 raise no_such_tenant()
             return None
         if key is None:

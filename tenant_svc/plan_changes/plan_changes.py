@@ -15,7 +15,7 @@ from tenantmesh.interceptors import trace_context
 from tenantmesh.interceptors.entitlements import FeatureType
 from tenantmesh.interceptors.errors import AlreadyExists
 from tenantmesh.interceptors.limits import StoreUnavailable
-from tenantmesh.interceptors.tenants import TenantId, no_such_tenant
+from tenantmesh.interceptors.tenants import TenantId, TenantState, no_such_tenant
 from tenantmesh.runtime.database import Connection, UniqueViolation
 from tenantmesh.tenant_svc.entitlements import reader
 from tenantmesh.tenant_svc.entitlements.entitlement import OverLimitPolicy
@@ -37,7 +37,7 @@ from tenantmesh.tenant_svc.plan_changes.refusals import over_limit, under_way
 from tenantmesh.tenant_svc.plans import repository as plans
 from tenantmesh.tenant_svc.plans.plan import PlanState, PlanVersion
 from tenantmesh.tenant_svc.plans.refusals import plan_not_found, plan_not_published
-from tenantmesh.tenant_svc.tenants import repository as tenants
+from tenantmesh.tenant_svc.tenants import directory_repository as tenant_directory
 from tenantmesh.tenant_svc.tenants.tenant import Tenant
 
 __all__ = ["PLAN_CHANGE_JOB", "PlanChanges", "Request", "pooled_units", "standing_of", "target_plan"]
@@ -122,8 +122,8 @@ class PlanChanges:
         self, connection: Connection, tenant_id: TenantId, request: Request
     ) -> tuple[Operation, Tenant, PlanVersion]:
         """Return the operation as it begins, the tenant, and its new plan."""
-        tenant = await tenants.by_id(connection, tenant_id)
-        if tenant is None:
+        tenant = await tenant_directory.by_id(connection, tenant_id)
+        if tenant is None or tenant.state is TenantState.DELETED:
             raise no_such_tenant()
         if request.etag and request.etag != tenant.etag:
             raise stale("tenant")

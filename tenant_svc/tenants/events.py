@@ -15,7 +15,8 @@ from tenantmesh.chassis.locks import try_hold
 from tenantmesh.interceptors.errors import Unavailable
 from tenantmesh.runtime import locks
 from tenantmesh.tenant_svc.followers import FOLLOWERS
-from tenantmesh.tenant_svc.tenants import events_repository, repository
+from tenantmesh.tenant_svc.tenants import directory_repository, events_repository
+from tenantmesh.tenant_svc.tenants.rows import tenant_of
 from tenantmesh.tenant_svc.tenants.tenant import Tenant
 
 __all__ = ["CURSORS", "EventType", "StoredTenantEvents", "TenantEvent"]
@@ -32,6 +33,7 @@ class EventType(Enum):
     SUSPENDED = "SUSPENDED"
     RESUMED = "RESUMED"
     DELETED = "DELETED"
+    UNDELETED = "UNDELETED"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +85,12 @@ class StoredTenantEvents(EventLog[TenantEvent]):
             # with a gap pass.
             if await events_repository.horizon(connection) > position:
                 raise cursor_expired()
-        return [TenantEvent(row["position"], EventType(row["type"]), repository.tenant_of(row)) for row in rows]
+        return [TenantEvent(row["position"], EventType(row["type"]), tenant_of(row)) for row in rows]
 
     async def snapshot(self, position: int, after: uuid.UUID, limit: int) -> Sequence[TenantEvent]:
         """See EventLog."""
         async with self._doors.system("read a snapshot of the tenants for a watch", read_only=True) as connection:
-            unchanged = await repository.unchanged_since(connection, position, after, limit)
+            unchanged = await directory_repository.unchanged_since(connection, position, after, limit)
         return [TenantEvent(position, EventType.SNAPSHOT, tenant) for tenant in unchanged]
 
     async def prune(self, keep: timedelta, limit: int) -> int:

@@ -7,7 +7,7 @@ from datetime import timedelta
 from sqlalchemy import Integer, Interval, bindparam, delete, func, select, update
 
 from tenantmesh.runtime.database import Connection, Record, compiled
-from tenantmesh.tenant_svc.tenants.repository import FIELDS
+from tenantmesh.tenant_svc.tenants.rows import FIELDS
 from tenantmesh.tenant_svc.tenants.tables import event_horizon, tenant_events
 
 __all__ = ["delete_through", "events_after", "head", "horizon", "last_older_than", "move_horizon"]

@@ -1,27 +1,47 @@
-"""Conversions between the tenants of the domain and the messages of the contract. No decisions are made here."""
+"""Conversions between the tenants of the domain and the messages of the contract. No decisions are made here, except
+what a viewer sees."""
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from tenantmesh.chassis.event_log.watch import Change
 from tenantmesh.chassis.moments import timestamp
+from tenantmesh.chassis.requests import reason_problem, refuse
 from tenantmesh.interceptors.errors import MeshError
 from tenantmesh.interceptors.servers.status import to_status
-from tenantmesh.interceptors.tenants import TenantState
+from tenantmesh.interceptors.tenants import TenantState, parse_tenant_id
 from tenantmesh.policy.v1.watch_pb2 import Checkpoint
 from tenantmesh.tenant.v1 import tenant_pb2, tenant_service_pb2
+from tenantmesh.tenant_svc.tenants.deletions import LONGEST_GRACE, DeletionRequest
+from tenantmesh.tenant_svc.tenants.edits import TenantEdit
 from tenantmesh.tenant_svc.tenants.events import EventType, TenantEvent
+from tenantmesh.tenant_svc.tenants.profile import Contact, ContactType, Profile
 from tenantmesh.tenant_svc.tenants.tenant import NewTenant, Suspension, Tenant
 from tenantmesh.tenant_svc.viewers import Viewer
 
-__all__ = ["draft_message", "error_message", "event_message", "tenant_message"]
+__all__ = [
+    "deletion_of",
+    "draft_message",
+    "edit_of",
+    "error_message",
+    "event_message",
+    "profile_of",
+    "tenant_message",
+]
 
 _STATES = {state: tenant_pb2.TenantState.Value(f"TENANT_STATE_{state.value}") for state in TenantState}
+_CONTACT_TYPES = {kind: tenant_pb2.ContactType.Value(f"CONTACT_TYPE_{kind.value}") for kind in ContactType}
+_TYPES_OF_CONTACTS = {
+    tenant_pb2.ContactType.CONTACT_TYPE_UNSPECIFIED: ContactType.GENERAL,
+    **{number: kind for kind, number in _CONTACT_TYPES.items()},
+}
 _TYPES = {kind: tenant_service_pb2.TenantEventType.Value(f"TENANT_EVENT_TYPE_{kind.value}") for kind in EventType}
 
 
 def tenant_message(tenant: Tenant, viewer: Viewer) -> tenant_pb2.Tenant:
-    """Return the tenant as the viewer sees it. Users see no reasons of operators."""
-    return tenant_pb2.Tenant(
+    """Return the tenant as the viewer sees it. Users see no reasons of operators, and nothing that is theirs."""
+    message = tenant_pb2.Tenant(
         id=str(tenant.id),
         slug=tenant.slug,
         display_name=tenant.display_name,
@@ -31,7 +51,105 @@ def tenant_message(tenant: Tenant, viewer: Viewer) -> tenant_pb2.Tenant:
         create_time=timestamp(tenant.create_time),
         update_time=timestamp(tenant.update_time),
         etag=tenant.etag,
-        suspension=_suspension(tenant.suspension) if viewer.notes and tenant.suspension is not None else None,
+        region=tenant.profile.region,
+        time_zone=tenant.profile.time_zone,
+        locale=tenant.profile.locale,
+        currency=tenant.profile.currency,
+        contacts=map(_contact, tenant.profile.contacts),
+        login_hosts=tenant.login_hosts,
+        primary_login_host=tenant.primary_login_host,
+    )
+    if viewer.notes:
+        _add_notes(message, tenant, viewer)
+    return message
+
+
+def _add_notes(message: tenant_pb2.Tenant, tenant: Tenant, viewer: Viewer) -> None:
+    """Add what operators keep of the tenant for themselves and for services."""
+    _add_profile(message, tenant.profile)
+    message.former_slugs.extend(
+        tenant_pb2.FormerSlug(slug=former.slug, resolve_until_time=timestamp(former.until))
+        for former in tenant.former_slugs
+    )
+    if tenant.suspension is not None:
+        message.suspension.CopyFrom(_suspension(tenant.suspension))
+    deletion = tenant.deletion
+    if deletion is not None:
+        message.delete_time.CopyFrom(timestamp(deletion.time))
+        message.purge_time.CopyFrom(timestamp(deletion.purge_time))
+        if viewer.deleted:
+            message.deletion.CopyFrom(tenant_pb2.Deletion(reason=deletion.reason, actor=deletion.actor))
+
+
+def _add_profile(message: tenant_pb2.Tenant, profile: Profile) -> None:
+    message.labels.update(profile.labels)
+    message.external_id = profile.external_id
+    message.parent_id = "" if profile.parent_id is None else str(profile.parent_id)
+    message.delete_protection = profile.delete_protection
+
+
+def _contact(contact: Contact) -> tenant_pb2.Contact:
+    return tenant_pb2.Contact(
+        type=_CONTACT_TYPES[contact.type],
+        display_name=contact.display_name,
+        email=contact.email,
+        phone=contact.phone,
+    )
+
+
+def profile_of(message: tenant_pb2.Tenant | tenant_service_pb2.CreateTenantRequest, within: str = "") -> Profile:
+    """Return the profile in a request. Raises InvalidArgument for a parent that is no UUID, and for a type of contact
+    that there is not. `within` is the path of the message."""
+    parent_id = parse_tenant_id(message.parent_id) if message.parent_id else None
+    unknown = [place for place, contact in enumerate(message.contacts) if contact.type not in _TYPES_OF_CONTACTS]
+    refuse(
+        {
+            f"{within}parent_id": "must be a tenant's UUID" if message.parent_id and parent_id is None else None,
+            **{f"{within}contacts[{place}].type": "must be one of ContactType" for place in unknown},
+        }
+    )
+    return Profile(
+        labels=dict(message.labels),
+        region=message.region,
+        external_id=message.external_id,
+        time_zone=message.time_zone,
+        locale=message.locale,
+        currency=message.currency,
+        contacts=tuple(
+            Contact(_TYPES_OF_CONTACTS[each.type], each.display_name, each.email, each.phone)
+            for each in message.contacts
+        ),
+        parent_id=parent_id,
+        delete_protection=message.delete_protection,
+    )
+
+
+def edit_of(request: tenant_service_pb2.UpdateTenantRequest, *, by_user: bool) -> TenantEdit:
+    """Return the edit in a request. Raises InvalidArgument, PermissionDenied `FIELD_NOT_ALLOWED`."""
+    tenant = request.tenant
+    refuse({"tenant": None if request.HasField("tenant") else "is required: send the tenant"})
+    return TenantEdit.checked(
+        slug=tenant.slug,
+        display_name=tenant.display_name,
+        profile=profile_of(tenant, "tenant."),
+        mask=request.update_mask.paths,
+        etag=tenant.etag,
+        by_user=by_user,
+    )
+
+
+def deletion_of(request: tenant_service_pb2.DeleteTenantRequest, actor: str) -> DeletionRequest:
+    """Return how to delete a tenant. Raises InvalidArgument."""
+    grace = request.grace_period.ToTimedelta() if request.HasField("grace_period") else None
+    wrong = grace is not None and not timedelta() <= grace <= LONGEST_GRACE
+    refuse(
+        {
+            "grace_period": f"must be 0 to {LONGEST_GRACE.days} days" if wrong else None,
+            "reason": reason_problem(request.reason),
+        }
+    )
+    return DeletionRequest(
+        reason=request.reason, actor=actor, etag=request.etag, grace=grace, release_slug=request.release_slug
     )
 
 
@@ -44,12 +162,19 @@ def _suspension(suspension: Suspension) -> tenant_pb2.Suspension:
 def draft_message(new: NewTenant) -> tenant_pb2.Tenant:
     """Return the tenant that would be created, without its id, plan version, times and etag: only creating sets
     those."""
-    return tenant_pb2.Tenant(
+    message = tenant_pb2.Tenant(
         slug=new.slug,
         display_name=new.display_name,
         plan_id=new.plan_id,
         state=tenant_pb2.TenantState.TENANT_STATE_ACTIVE,
+        region=new.profile.region,
+        time_zone=new.profile.time_zone,
+        locale=new.profile.locale,
+        currency=new.profile.currency,
+        contacts=map(_contact, new.profile.contacts),
     )
+    _add_profile(message, new.profile)
+    return message
 
 
 def event_message(change: Change[TenantEvent], viewer: Viewer) -> tenant_service_pb2.WatchTenantsResponse:

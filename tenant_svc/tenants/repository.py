@@ -1,75 +1,60 @@
-"""The SQL of tenants, and nothing else. Each group of statements names its door, which the caller opens.
+"""The SQL of one tenant. All of it goes through the tenant's door, which the caller opens.
 
-Queries of the tenant door name the tenant although row security does: two guards, and the index that serves both.
+Queries name the tenant although row security does: two guards, and the index that serves both.
 """
 
 from __future__ import annotations
 
-import uuid
+from datetime import timedelta
 
-from sqlalchemy import ColumnElement, Integer, bindparam, func, insert, literal, null, select, update
+from sqlalchemy import (
+    Interval,
+    bindparam,
+    case,
+    func,
+    insert,
+    literal_column,
+    null,
+    select,
+    update,
+)
 
 from tenantmesh.chassis.doors import Doors
 from tenantmesh.chassis.requests import RequestKey
 from tenantmesh.interceptors.tenants import TenantId, TenantState
 from tenantmesh.runtime.database import Connection, Record, compiled
 from tenantmesh.tenant_svc.positions import positions
-from tenantmesh.tenant_svc.request_rows import is_of_request, request_parameters
+from tenantmesh.tenant_svc.tenants.rows import (
+    EXISTS,
+    FIELDS,
+    ROW,
+    THIS_TENANT,
+    former_slug_values,
+    maybe_tenant,
+    profile_values,
+    tenant_of,
+)
 from tenantmesh.tenant_svc.tenants.tables import tenant_events, tenant_requests, tenants
-from tenantmesh.tenant_svc.tenants.tenant import NewTenant, Suspension, Tenant
+from tenantmesh.tenant_svc.tenants.tenant import FormerSlug, NewTenant, Tenant
 
 __all__ = [
     "EVENTS_CHANNEL",
-    "FIELDS",
-    "by_id",
-    "by_slug",
+    "change",
     "create",
     "get",
     "get_locked",
-    "made_by",
-    "page",
+    "get_locked_deleted",
+    "mark_deleted",
+    "mark_undeleted",
     "record_event",
     "remember_request",
     "resume",
     "set_plan",
-    "slug_taken",
     "suspend",
-    "tenant_of",
-    "unchanged_since",
 ]
 
 EVENTS_CHANNEL = "tenant_events"
 """Notified, without content, by every transaction that writes an event."""
-
-FIELDS = (
-    *("slug", "display_name", "plan_id", "plan_version", "state", "create_time", "update_time", "version"),
-    *("suspend_reason", "suspend_actor", "suspend_time"),
-)
-"""The columns of a tenant, which its events have too."""
-_row = (tenants.c.tenant_id, *(tenants.c[name] for name in FIELDS))
-_this_tenant = tenants.c.tenant_id == bindparam("tenant_id", type_=tenants.c.tenant_id.type)
-_exists: ColumnElement[bool] = tenants.c.state != literal("DELETED")
-
-
-def tenant_of(row: Record) -> Tenant:
-    """Return the tenant in a row of either table."""
-    suspended = row["state"] == TenantState.SUSPENDED.value and row["suspend_time"] is not None
-    return Tenant(
-        TenantId(row["tenant_id"]),
-        row["slug"],
-        row["display_name"],
-        row["plan_id"],
-        row["plan_version"],
-        TenantState(row["state"]),
-        row["create_time"],
-        row["update_time"],
-        row["version"],
-        Suspension(row["suspend_reason"], row["suspend_actor"], row["suspend_time"]) if suspended else None,
-    )
-
-
-def _maybe(row: Record | None) -> Tenant | None:
-    return None if row is None else tenant_of(row)
 
 
 def _stored(row: Record | None) -> Tenant:
@@ -78,9 +63,17 @@ def _stored(row: Record | None) -> Tenant:
     return tenant_of(row)
 
 
-# Through the tenant's door
-
-_GET_LOCKED = compiled(select(*_row).where(_this_tenant, _exists).with_for_update(key_share=True))
+_PROFILE = {
+    name: bindparam(f"new_{name}", type_=tenants.c[name].type)
+    for name in (
+        *("labels", "region", "external_id", "time_zone", "locale", "currency", "contacts", "parent_id"),
+        "delete_protection",
+    )
+}
+_GET_LOCKED = compiled(select(*ROW).where(THIS_TENANT, EXISTS).with_for_update(key_share=True))
+_GET_LOCKED_DELETED = compiled(
+    select(tenants.c.purge_start_time, *ROW).where(THIS_TENANT).with_for_update(key_share=True)
+)
 _INSERT = compiled(
     insert(tenants)
     .values(
@@ -94,8 +87,9 @@ _INSERT = compiled(
         update_time=func.statement_timestamp(),
         version=1,
         position=positions.next_value(),
+        **_PROFILE,
     )
-    .returning(*_row)
+    .returning(*ROW)
 )
 _INSERT_REQUEST = compiled(
     insert(tenant_requests).values(
@@ -108,9 +102,9 @@ _INSERT_REQUEST = compiled(
 )
 _change = (
     update(tenants)
-    .where(_this_tenant)
+    .where(THIS_TENANT)
     .values(update_time=func.statement_timestamp(), version=tenants.c.version + 1, position=positions.next_value())
-    .returning(*_row)
+    .returning(*ROW)
 )
 _SUSPEND = compiled(
     _change.values(
@@ -123,6 +117,36 @@ _SUSPEND = compiled(
 _RESUME = compiled(
     _change.values(state=TenantState.ACTIVE.value, suspend_reason=null(), suspend_actor=null(), suspend_time=null())
 )
+_UPDATE = compiled(
+    _change.values(
+        slug=bindparam("new_slug"),
+        display_name=bindparam("new_display_name"),
+        former_slugs=bindparam("new_former_slugs", type_=tenants.c.former_slugs.type),
+        **_PROFILE,
+    )
+)
+_DELETE = compiled(
+    _change.values(
+        state=TenantState.DELETED.value,
+        delete_reason=bindparam("new_reason"),
+        delete_actor=bindparam("new_actor"),
+        delete_time=func.coalesce(tenants.c.delete_time, func.statement_timestamp()),
+        purge_time=func.statement_timestamp() + bindparam("grace", type_=Interval),
+        login_hosts=literal_column("'{}'::text[]"),
+        primary_login_host="",
+    )
+)
+_UNDELETE = compiled(
+    _change.values(
+        state=case((tenants.c.suspend_time.is_not(None), TenantState.SUSPENDED.value), else_=TenantState.ACTIVE.value),
+        slug=bindparam("new_slug"),
+        former_slugs=bindparam("new_former_slugs", type_=tenants.c.former_slugs.type),
+        delete_reason=null(),
+        delete_actor=null(),
+        delete_time=null(),
+        purge_time=null(),
+    )
+)
 _SET_PLAN = compiled(_change.values(plan_id=bindparam("new_plan_id"), plan_version=bindparam("new_plan_version")))
 _RECORD_EVENT = compiled(
     insert(tenant_events)
@@ -134,26 +158,32 @@ _RECORD_EVENT = compiled(
             bindparam("type", type_=tenant_events.c.type.type),
             bindparam("reason", type_=tenant_events.c.reason.type),
             *(tenants.c[name] for name in FIELDS),
-        ).where(_this_tenant),
+        ).where(THIS_TENANT),
     )
     .returning(func.pg_notify(EVENTS_CHANNEL, ""))
 )
 
 
 async def get(doors: Doors, tenant_id: TenantId) -> Tenant | None:
-    """Return the tenant, in one message; None when it is deleted or never existed."""
-    rows = await doors.read(tenant_id, "read_tenant")
+    """Return the tenant, deleted or not, in one message; None when it never existed."""
+    rows = await doors.read(tenant_id, "tenant_row")
     return tenant_of(rows[0]) if rows else None
 
 
 async def get_locked(connection: Connection, tenant_id: TenantId) -> Tenant | None:
-    """Return the tenant as `get` does, and lock its row until this transaction ends."""
-    return _maybe(await connection.fetch_row(_GET_LOCKED, tenant_id=tenant_id))
+    """Return the tenant, and lock its row until this transaction ends; None when it is deleted or never existed."""
+    return maybe_tenant(await connection.fetch_row(_GET_LOCKED, tenant_id=tenant_id))
+
+
+async def get_locked_deleted(connection: Connection, tenant_id: TenantId) -> tuple[Tenant, bool] | None:
+    """Return the tenant as `get_locked` does, a deleted one too, and whether the destruction of its data has begun."""
+    row = await connection.fetch_row(_GET_LOCKED_DELETED, tenant_id=tenant_id)
+    return None if row is None else (tenant_of(row), row["purge_start_time"] is not None)
 
 
 async def create(connection: Connection, tenant_id: TenantId, new: NewTenant, plan_version: int) -> Tenant:
-    """Store the tenant, pinned to that version of its plan. Call after `lock_log`. Raises UniqueViolation when the slug
-    is taken."""
+    """Store the tenant, pinned to that version of its plan. Call after `lock_log`. Raises UniqueViolation when slug
+    or external id are taken. A trigger takes the slug in `tenant_slugs`."""
     row = await connection.fetch_row(
         _INSERT,
         tenant_id=tenant_id,
@@ -161,6 +191,40 @@ async def create(connection: Connection, tenant_id: TenantId, new: NewTenant, pl
         display_name=new.display_name,
         plan_id=new.plan_id,
         plan_version=plan_version,
+        **profile_values(new.profile),
+    )
+    return _stored(row)
+
+
+async def change(connection: Connection, changed: Tenant) -> Tenant:
+    """Store slug, display name, former slugs and profile, and return the changed tenant. Call after `lock_log`. Raises
+    UniqueViolation when the external id is taken."""
+    row = await connection.fetch_row(
+        _UPDATE,
+        tenant_id=changed.id,
+        new_slug=changed.slug,
+        new_display_name=changed.display_name,
+        new_former_slugs=former_slug_values(changed.former_slugs),
+        **profile_values(changed.profile),
+    )
+    return _stored(row)
+
+
+async def mark_deleted(
+    connection: Connection, tenant_id: TenantId, reason: str, actor: str, grace: timedelta
+) -> Tenant:
+    """Store that the tenant is deleted, to be purged after the grace. It keeps its first time of deletion. Call after
+    `lock_log`."""
+    row = await connection.fetch_row(_DELETE, tenant_id=tenant_id, new_reason=reason, new_actor=actor, grace=grace)
+    return _stored(row)
+
+
+async def mark_undeleted(
+    connection: Connection, tenant_id: TenantId, slug: str, former_slugs: tuple[FormerSlug, ...]
+) -> Tenant:
+    """Store that the tenant is back, suspended if it was. Call after `lock_log`."""
+    row = await connection.fetch_row(
+        _UNDELETE, tenant_id=tenant_id, new_slug=slug, new_former_slugs=former_slug_values(former_slugs)
     )
     return _stored(row)
 
@@ -192,58 +256,3 @@ async def record_event(connection: Connection, tenant_id: TenantId, kind: str, r
     """Append the tenant's current row to the log, at the position that the row has drawn. Listeners are notified when
     this transaction commits."""
     await connection.execute(_RECORD_EVENT, tenant_id=tenant_id, type=kind, reason=reason)
-
-
-# Through the system door, across tenants
-
-_BY_ID = compiled(select(*_row).where(_this_tenant, _exists))
-_BY_SLUG = compiled(select(*_row).where(tenants.c.slug == bindparam("slug"), _exists))
-_SLUG_TAKEN = compiled(select(tenants.c.slug).where(tenants.c.slug == bindparam("slug")))
-_after_tenant = tenants.c.tenant_id > bindparam("after", type_=tenants.c.tenant_id.type)
-_LIST = compiled(
-    select(*_row).where(_after_tenant, _exists).order_by(tenants.c.tenant_id).limit(bindparam("size", type_=Integer))
-)
-_UNCHANGED_SINCE = compiled(
-    select(*_row)
-    .where(_after_tenant, _exists, tenants.c.position <= bindparam("position"))
-    .order_by(tenants.c.tenant_id)
-    .limit(bindparam("size", type_=Integer))
-)
-_MADE_BY = compiled(
-    select(tenant_requests.c.digest, *_row)
-    .join(tenants, tenants.c.tenant_id == tenant_requests.c.tenant_id)
-    .where(is_of_request(tenant_requests))
-)
-
-
-async def by_id(connection: Connection, tenant_id: uuid.UUID) -> Tenant | None:
-    """Return the tenant as `get` does, for callers that are not bound to a tenant."""
-    return _maybe(await connection.fetch_row(_BY_ID, tenant_id=tenant_id))
-
-
-async def by_slug(connection: Connection, slug: str) -> Tenant | None:
-    """Return the tenant of that slug; None when it is deleted or never existed."""
-    return _maybe(await connection.fetch_row(_BY_SLUG, slug=slug))
-
-
-async def slug_taken(connection: Connection, slug: str) -> bool:
-    """Return whether a tenant has the slug. A deleted tenant keeps it until it is purged."""
-    return await connection.fetch_row(_SLUG_TAKEN, slug=slug) is not None
-
-
-async def page(connection: Connection, after: uuid.UUID, size: int) -> list[Tenant]:
-    """Return the tenants after that id, ordered by id. Ids are UUIDv7s, so the oldest come first."""
-    return [tenant_of(row) for row in await connection.fetch(_LIST, after=after, size=size)]
-
-
-async def unchanged_since(connection: Connection, position: int, after: uuid.UUID, size: int) -> list[Tenant]:
-    """Return tenants as `page` does, without those that have an event after the position."""
-    rows = await connection.fetch(_UNCHANGED_SINCE, position=position, after=after, size=size)
-    return [tenant_of(row) for row in rows]
-
-
-async def made_by(connection: Connection, key: RequestKey) -> tuple[bytes, Tenant] | None:
-    """Return the tenant that the request has made, with the digest of the request's fields; None when it has made
-    none."""
-    row = await connection.fetch_row(_MADE_BY, **request_parameters(key))
-    return None if row is None else (row["digest"], tenant_of(row))

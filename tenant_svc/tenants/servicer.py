@@ -9,16 +9,27 @@ from typing import Any
 
 from tenantmesh.chassis.event_log.streaming import start_of, streamed
 from tenantmesh.chassis.event_log.watch import Watch
-from tenantmesh.chassis.requests import RequestKey
-from tenantmesh.interceptors import current_call
+from tenantmesh.chassis.requests import RequestKey, refuse
+from tenantmesh.interceptors import CallerKind, current_call
 from tenantmesh.interceptors.errors import FieldViolation, InvalidArgument
-from tenantmesh.interceptors.tenants import no_such_tenant, parse_tenant_id
+from tenantmesh.interceptors.tenants import TenantState, is_slug, no_such_tenant, parse_tenant_id
 from tenantmesh.tenant.v1 import tenant_service_pb2 as pb
 from tenantmesh.tenant.v1.tenant_pb2 import Tenant as TenantMessage
+from tenantmesh.tenant_svc.tenants.deletions import TenantDeletions
 from tenantmesh.tenant_svc.tenants.events import TenantEvent
-from tenantmesh.tenant_svc.tenants.mapping import draft_message, error_message, event_message, tenant_message
+from tenantmesh.tenant_svc.tenants.mapping import (
+    deletion_of,
+    draft_message,
+    edit_of,
+    error_message,
+    event_message,
+    profile_of,
+    tenant_message,
+)
+from tenantmesh.tenant_svc.tenants.slugs import slug_problem
 from tenantmesh.tenant_svc.tenants.tenant import NewTenant, Tenant, checked_reason
 from tenantmesh.tenant_svc.tenants.tenants import Tenants
+from tenantmesh.tenant_svc.tenants.updates import TenantUpdates
 from tenantmesh.tenant_svc.viewers import Viewer
 
 __all__ = ["TenantServicer"]
@@ -29,13 +40,22 @@ _Context = Any  # handlers take what the call needs from current_call()
 class TenantServicer:
     """The methods of TenantService. The chain has established the caller and the tenant before any of these runs."""
 
-    def __init__(self, tenants: Tenants, watch: Watch[TenantEvent]) -> None:
+    def __init__(
+        self, tenants: Tenants, updates: TenantUpdates, deletions: TenantDeletions, watch: Watch[TenantEvent]
+    ) -> None:
         self._tenants = tenants
+        self._updates = updates
+        self._deletions = deletions
         self._watch = watch
 
     async def CreateTenant(self, request: pb.CreateTenantRequest, _context: _Context) -> TenantMessage:
         """Create a tenant, once per request id."""
-        new = NewTenant.checked(slug=request.slug, display_name=request.display_name, plan_id=request.plan_id)
+        new = NewTenant.checked(
+            slug=request.slug,
+            display_name=request.display_name,
+            plan_id=request.plan_id,
+            profile=profile_of(request),
+        )
         caller = current_call().caller
         actor, key = caller.credential_id, RequestKey.checked(caller, request.request_id)
         if not request.validate_only:
@@ -45,7 +65,39 @@ class TenantServicer:
 
     async def GetTenant(self, _request: pb.GetTenantRequest, _context: _Context) -> TenantMessage:
         """Return the tenant that the chain has resolved from the request's id."""
-        return _message(await self._tenants.get(current_call().tenant_id))
+        call = current_call()
+        tenant = await self._tenants.get(call.tenant_id)
+        if tenant.state is TenantState.DELETED and not Viewer.of(call.caller).deleted:
+            raise no_such_tenant()  # deleted since the chain has let the call pass
+        return _message(tenant)
+
+    async def UpdateTenant(self, request: pb.UpdateTenantRequest, _context: _Context) -> TenantMessage:
+        """Change the tenant's fields."""
+        call = current_call()
+        if request.tenant.id and parse_tenant_id(request.tenant.id) != call.tenant_id:
+            raise InvalidArgument.fields([FieldViolation("tenant.id", "must be that of the tenant in the path")])
+        edit = edit_of(request, by_user=call.caller.kind is CallerKind.USER)
+        return _message(await self._updates.update(call.tenant_id, edit, keep=not request.validate_only))
+
+    async def DeleteTenant(self, request: pb.DeleteTenantRequest, _context: _Context) -> pb.DeleteTenantResponse:
+        """Delete the tenant."""
+        call = current_call()
+        deletion = deletion_of(request, call.caller.credential_id)
+        if request.validate_only:
+            tenant = await self._deletions.validate(call.tenant_id, deletion.etag)
+        else:
+            tenant = await self._deletions.delete(call.tenant_id, deletion)
+        return pb.DeleteTenantResponse(tenant=_message(tenant))
+
+    async def UndeleteTenant(self, request: pb.UndeleteTenantRequest, _context: _Context) -> TenantMessage:
+        """Bring the tenant back."""
+        call = current_call()
+        refuse({"slug": slug_problem(request.slug) if request.slug else None})
+        return _message(
+            await self._deletions.undelete(
+                call.tenant_id, request.etag, request.slug, call.caller.credential_id, keep=not request.validate_only
+            )
+        )
 
     async def ListTenants(self, request: pb.ListTenantsRequest, _context: _Context) -> pb.ListTenantsResponse:
         """Return a page of tenants."""
@@ -56,18 +108,22 @@ class TenantServicer:
     async def ResolveTenant(self, request: pb.ResolveTenantRequest, _context: _Context) -> TenantMessage:
         """Return the tenant of an id or a slug."""
         tenant = await self._resolve(request)
-        if tenant is None:
+        if tenant is None or tenant.state is TenantState.DELETED:
             raise no_such_tenant()
         return _message(tenant)
 
     async def _resolve(self, request: pb.ResolveTenantRequest) -> Tenant | None:
         match request.WhichOneof("selector"):
             case "slug":
-                return await self._tenants.find_by_slug(request.slug)
+                return await self._tenants.find_by_name(request.slug) if is_slug(request.slug) else None
+            case "host":
+                return await self._tenants.find_by_name(request.host) if "." in request.host else None
             case "tenant_id":
                 tenant_id = parse_tenant_id(request.tenant_id)
                 return None if tenant_id is None else await self._tenants.find(tenant_id)
-        raise InvalidArgument.fields([FieldViolation("tenant_id", "either tenant_id or slug is required")])
+        raise InvalidArgument.fields(
+            [FieldViolation("tenant_id", "exactly one of tenant_id, slug and host is required")]
+        )
 
     async def SuspendTenant(self, request: pb.SuspendTenantRequest, _context: _Context) -> TenantMessage:
         """Stop serving the tenant."""

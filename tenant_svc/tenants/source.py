@@ -22,13 +22,13 @@ class PostgresTenantSource(TenantSource):
         self._watch = watch
 
     async def by_id(self, tenant_id: uuid.UUID) -> TenantRecord | None:
-        """Return the tenant's record, or None when it does not exist. Raises Unavailable."""
+        """Return the tenant's record, deleted or not, or None when it does not exist. Raises Unavailable."""
         tenant = await self._tenants.find(tenant_id)
         return None if tenant is None else tenant.record
 
-    async def by_slug(self, slug: str) -> TenantRecord | None:
-        """Return the record as `by_id` does."""
-        tenant = await self._tenants.find_by_slug(slug)
+    async def by_name(self, name: str) -> TenantRecord | None:
+        """Return the record as `by_id` does, by a slug or a login host."""
+        tenant = await self._tenants.find_by_name(name)
         return None if tenant is None else tenant.record
 
     async def watch(self, cursor: str | None) -> AsyncIterator[TenantChange]:

@@ -20,7 +20,7 @@ from sqlalchemy import (
     UniqueConstraint,
     Uuid,
 )
-from sqlalchemy.dialects.postgresql import TIMESTAMP
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TIMESTAMP
 
 from tenantmesh.runtime.row_security import TableGrant, catalog, tenant_owned
 from tenantmesh.tenant_svc.schema import APP_ROLE, DIRECTORY_ROLE, metadata
@@ -29,11 +29,12 @@ __all__ = [
     "event_horizon",
     "tenant_events",
     "tenant_requests",
+    "tenant_slugs",
     "tenants",
 ]
 
 _STATES = "state in ('ACTIVE', 'SUSPENDED', 'DELETED')"
-_TYPES = "type in ('CREATED', 'UPDATED', 'SUSPENDED', 'RESUMED', 'DELETED')"
+_TYPES = "type in ('CREATED', 'UPDATED', 'SUSPENDED', 'RESUMED', 'DELETED', 'UNDELETED')"
 
 
 def _tenant_columns() -> list[Column[object]]:
@@ -51,6 +52,36 @@ def _tenant_columns() -> list[Column[object]]:
         Column("suspend_reason", Text),
         Column("suspend_actor", Text),
         Column("suspend_time", TIMESTAMP(timezone=True)),
+        *_profile_columns(),
+        *_name_columns(),
+        # Why and by whom it is deleted, since when, and when its data is destroyed.
+        Column("delete_reason", Text),
+        Column("delete_actor", Text),
+        Column("delete_time", TIMESTAMP(timezone=True)),
+        Column("purge_time", TIMESTAMP(timezone=True)),
+    ]
+
+
+def _profile_columns() -> list[Column[object]]:
+    return [
+        Column("labels", JSONB, nullable=False, server_default="{}"),
+        Column("region", Text(collation="C"), nullable=False, server_default=""),
+        Column("external_id", Text(collation="C")),
+        Column("time_zone", Text, nullable=False, server_default=""),
+        Column("locale", Text, nullable=False, server_default=""),
+        Column("currency", Text, nullable=False, server_default=""),
+        Column("contacts", JSONB, nullable=False, server_default="[]"),
+        Column("parent_id", Uuid),
+        Column("delete_protection", Boolean, nullable=False, server_default="false"),
+    ]
+
+
+def _name_columns() -> list[Column[object]]:
+    """Return the columns of other names that lead to it: earlier slugs with their ends, and verified login hosts."""
+    return [
+        Column("former_slugs", JSONB, nullable=False, server_default="[]"),
+        Column("login_hosts", ARRAY(Text(collation="C")), nullable=False, server_default="{}"),
+        Column("primary_login_host", Text, nullable=False, server_default=""),
     ]
 
 
@@ -66,15 +97,38 @@ tenants = tenant_owned(
         *_tenant_columns(),
         # The position of the row's last event. A snapshot as of a position leaves out tenants that changed after it.
         Column("position", BigInteger, nullable=False),
-        UniqueConstraint("slug", name="tenants_slug_key"),
+        # When the destruction of its data began: then it can't be brought back.
+        Column("purge_start_time", TIMESTAMP(timezone=True)),
+        UniqueConstraint("external_id", name="tenants_external_id_key"),
         CheckConstraint(_STATES, name="tenants_state_check"),
+        Index("tenants_parent_idx", "parent_id", postgresql_where="parent_id is not null"),
+        Index("tenants_login_hosts_idx", "login_hosts", postgresql_using="gin"),
     ),
     APP_ROLE,
     ("SELECT", "INSERT", "UPDATE"),
     cross_tenant=_read_by_directory(),
     unique_across_tenants={
-        "tenants_slug_key": "a slug is the one global name, and its whole purpose is that no two tenants have it; who "
-        "may create a tenant learns that a slug is taken, never by whom"
+        "tenants_external_id_key": "the id is the operators' own, in a system that knows all tenants; who may set it "
+        "learns that it is taken, never by whom"
+    },
+)
+
+# Every slug that is taken: the current ones, and the former ones, whether they still lead to their tenant or not.
+tenant_slugs = tenant_owned(
+    Table(
+        "tenant_slugs",
+        metadata,
+        Column("tenant_id", Uuid, ForeignKey(tenants.c.tenant_id), primary_key=True),
+        Column("slug", Text(collation="C"), primary_key=True),
+        Column("resolve_until", TIMESTAMP(timezone=True), comment="null for the current one"),
+        UniqueConstraint("slug", name="tenant_slugs_slug_key"),
+    ),
+    APP_ROLE,
+    ("SELECT", "INSERT", "UPDATE", "DELETE"),
+    cross_tenant=_read_by_directory(),
+    unique_across_tenants={
+        "tenant_slugs_slug_key": "a slug is the one global name, and its whole purpose is that no two tenants have it; "
+        "who may name a tenant learns that a slug is taken, never by whom"
     },
 )
 

@@ -1,4 +1,7 @@
-"""The use cases of tenants: create, find, list, suspend, resume. They open the doors and use neither gRPC nor SQL."""
+"""The use cases of tenants: create, find, list, suspend, resume. They open the doors and use neither gRPC nor SQL.
+
+Changes of a tenant are in `updates`, its end is in `deletions`.
+"""
 
 from __future__ import annotations
 
@@ -8,20 +11,26 @@ from dataclasses import replace
 
 from tenantmesh.chassis.doors import Doors
 from tenantmesh.chassis.pages import Page, page_size, uuid_tokens
-from tenantmesh.chassis.requests import RequestKey, stale
+from tenantmesh.chassis.requests import RequestKey, refuse
 from tenantmesh.interceptors.errors import AlreadyExists, NotFound
 from tenantmesh.interceptors.tenants import TenantId, TenantState, is_slug, no_such_tenant
 from tenantmesh.runtime.database import Connection, UniqueViolation
 from tenantmesh.tenant_svc.plans.plans import plan_for_tenants
 from tenantmesh.tenant_svc.positions import lock_log
-from tenantmesh.tenant_svc.tenants import repository
+from tenantmesh.tenant_svc.settings import LifeSettings
+from tenantmesh.tenant_svc.tenants import directory_repository, repository
 from tenantmesh.tenant_svc.tenants.events import EventType
+from tenantmesh.tenant_svc.tenants.profile import region_problem
+from tenantmesh.tenant_svc.tenants.refusals import external_id_taken, locked, name_taken, slug_taken
 from tenantmesh.tenant_svc.tenants.tenant import NewTenant, Tenant
 
-__all__ = ["Tenants"]
+__all__ = ["TenantStep", "Tenants"]
 
-OnCreated = Callable[[Connection, Tenant, str], Awaitable[None]]
-"""Called in the transaction that creates a tenant, with the credential that asked for it."""
+TenantStep = Callable[[Connection, Tenant, str], Awaitable[None]]
+"""Called in the transaction that creates, deletes or restores a tenant, with the credential that asked for it."""
+MOST_LEVELS = 5
+"""Tenants that may be one below the other."""
+_LONGEST_HOST = 253
 
 _TOKENS = uuid_tokens(b"tm.list", uuid.UUID(int=0))
 
@@ -29,21 +38,26 @@ _TOKENS = uuid_tokens(b"tm.list", uuid.UUID(int=0))
 class Tenants:
     """The use cases. All raise Unavailable when the database can't be reached. `new_id` makes time-ordered UUIDs."""
 
-    def __init__(self, doors: Doors, new_id: Callable[[], uuid.UUID], on_created: OnCreated) -> None:
+    def __init__(
+        self, doors: Doors, new_id: Callable[[], uuid.UUID], on_created: TenantStep, settings: LifeSettings
+    ) -> None:
         self._doors = doors
         self._new_id = new_id
         self._on_created = on_created
+        self._regions = settings.regions
 
     async def create(self, new: NewTenant, key: RequestKey | None, actor: str = "") -> Tenant:
         """Create the tenant. A repeated request gets the tenant that it created the first time. `actor` is the
         credential that asks.
 
-        The tenant pins the newest published version of its plan. Raises AlreadyExists: `SLUG_TAKEN`, or
-        `REQUEST_ID_REUSED` for a key used with other fields; and NotFound `PLAN_NOT_FOUND`.
+        The tenant pins the newest published version of its plan. Raises AlreadyExists: `SLUG_TAKEN`,
+        `EXTERNAL_ID_TAKEN`, or `REQUEST_ID_REUSED` for a key used with other fields; NotFound: `PLAN_NOT_FOUND`,
+        `PARENT_NOT_FOUND`; and InvalidArgument for a region that there is not, or a parent too deep.
         """
         made = await self._made_by(new, key)
         if made is not None:
             return made
+        await self._check_place(new)
         try:
             return await self._store(TenantId(self._new_id()), new, key, actor)
         except (UniqueViolation, NotFound) as refusal:
@@ -53,7 +67,7 @@ class Tenants:
                 return made
             if isinstance(refusal, NotFound):
                 raise
-            raise _slug_taken() from refusal
+            raise name_taken(refusal) from refusal
 
     async def validate(self, new: NewTenant, key: RequestKey | None) -> Tenant | NewTenant:
         """Check everything that `create` checks, without creating. Return the tenant that the request has created
@@ -61,14 +75,18 @@ class Tenants:
         made = await self._made_by(new, key)
         if made is not None:
             return made
+        await self._check_place(new)
         async with self._doors.system("validate a new tenant", read_only=True) as connection:
             plan = await plan_for_tenants(connection, new.plan_id)
-            if await repository.slug_taken(connection, new.slug):
-                raise _slug_taken()
+            if await directory_repository.slug_taken(connection, new.slug):
+                raise slug_taken()
+            external_id = new.profile.external_id
+            if external_id and await directory_repository.holder_of(connection, external_id) is not None:
+                raise external_id_taken()
         return replace(new, plan_id=plan.id)
 
     async def get(self, tenant_id: TenantId) -> Tenant:
-        """Return the tenant. Raises NotFound."""
+        """Return the tenant, deleted or not. Raises NotFound."""
         tenant = await repository.get(self._doors, tenant_id)
         if tenant is None:
             raise no_such_tenant()
@@ -79,21 +97,24 @@ class Tenants:
         token."""
         size, after = page_size(size), _TOKENS.open(token)
         async with self._doors.system("list tenants", read_only=True) as connection:
-            found = await repository.page(connection, after, size + 1)
+            found = await directory_repository.page(connection, after, size + 1)
         return _TOKENS.page(found, size, lambda tenant: tenant.id)
 
     async def find(self, tenant_id: uuid.UUID) -> Tenant | None:
-        """Return the tenant with that id, or None, for callers that are not bound to one."""
+        """Return the tenant with that id, deleted or not, or None, for callers that are not bound to one."""
         reason = "resolve a tenant by id"
         async with self._doors.system(reason, on_behalf_of=tenant_id, read_only=True) as connection:
-            return await repository.by_id(connection, tenant_id)
+            return await directory_repository.by_id(connection, tenant_id)
 
-    async def find_by_slug(self, slug: str) -> Tenant | None:
-        """Return the tenant with that slug, or None. A text that can't be a slug costs no query."""
-        if not is_slug(slug):
+    async def find_by_name(self, name: str) -> Tenant | None:
+        """Return the tenant, deleted or not, to which a slug or a login host leads; None without one. A former slug
+        leads to its tenant in its time. A text that can be neither costs no query."""
+        host = "." in name and len(name) <= _LONGEST_HOST
+        if not host and not is_slug(name):
             return None
-        async with self._doors.system("resolve a tenant by slug", read_only=True) as connection:
-            return await repository.by_slug(connection, slug)
+        async with self._doors.system("resolve a tenant by name", read_only=True) as connection:
+            find = directory_repository.by_host if host else directory_repository.by_slug
+            return await find(connection, name)
 
     async def suspend(self, tenant_id: TenantId, reason: str, etag: str, actor: str = "") -> Tenant:
         """Stop serving the tenant, for the credential `actor`. A suspended tenant keeps its first reason.
@@ -101,7 +122,7 @@ class Tenants:
         Raises NotFound, Aborted `ETAG_MISMATCH`.
         """
         async with self._doors.tenant(tenant_id) as connection:
-            tenant = await _locked(connection, tenant_id, etag)
+            tenant = await locked(connection, tenant_id, etag)
             if tenant.state is TenantState.SUSPENDED:
                 return tenant
             await lock_log(connection)
@@ -112,13 +133,26 @@ class Tenants:
     async def resume(self, tenant_id: TenantId, etag: str) -> Tenant:
         """Serve the tenant again. An active tenant stays as it is. Raises NotFound, Aborted `ETAG_MISMATCH`."""
         async with self._doors.tenant(tenant_id) as connection:
-            tenant = await _locked(connection, tenant_id, etag)
+            tenant = await locked(connection, tenant_id, etag)
             if tenant.state is TenantState.ACTIVE:
                 return tenant
             await lock_log(connection)
             changed = await repository.resume(connection, tenant_id)
             await repository.record_event(connection, tenant_id, EventType.RESUMED.value)
         return changed
+
+    async def _check_place(self, new: NewTenant) -> None:
+        """Raise for a region that the installation does not have, and for a parent that is missing or too deep."""
+        refuse({"region": region_problem(new.profile.region, self._regions)})
+        parent = new.profile.parent_id
+        for level in range(1, MOST_LEVELS + 1):
+            if parent is None:
+                return
+            above = await self.find(parent)
+            if level == 1 and (above is None or above.state is TenantState.DELETED):
+                raise NotFound("PARENT_NOT_FOUND", "parent_id names no tenant. Send the id of one that exists.")
+            parent = None if above is None else above.profile.parent_id
+        refuse({"parent_id": f"must leave at most {MOST_LEVELS} tenants one below the other"})
 
     async def _store(self, tenant_id: TenantId, new: NewTenant, key: RequestKey | None, actor: str) -> Tenant:
         async with self._doors.tenant(tenant_id) as connection:
@@ -136,7 +170,7 @@ class Tenants:
         if key is None:
             return None
         async with self._doors.system("find the tenant of a repeated request", read_only=True) as connection:
-            made = await repository.made_by(connection, key)
+            made = await directory_repository.made_by(connection, key)
         if made is None:
             return None
         digest, tenant = made
@@ -146,17 +180,3 @@ class Tenants:
                 "This request_id has created another tenant, or one that was deleted. Send a new one.",
             )
         return tenant
-
-
-async def _locked(connection: Connection, tenant_id: TenantId, etag: str) -> Tenant:
-    """Lock the tenant's row and return the tenant. Raises NotFound, Aborted `ETAG_MISMATCH`."""
-    tenant = await repository.get_locked(connection, tenant_id)
-    if tenant is None:
-        raise no_such_tenant()
-    if etag and etag != tenant.etag:
-        raise stale("tenant")
-    return tenant
-
-
-def _slug_taken() -> AlreadyExists:
-    return AlreadyExists("SLUG_TAKEN", "Another tenant has this slug. Choose another.")

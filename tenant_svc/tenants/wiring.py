@@ -4,23 +4,26 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tenantmesh.chassis.capability import Capability, Created, TenantPart
+from tenantmesh.chassis.capability import Capability, TenantPart
 from tenantmesh.chassis.event_log.feed import Feed
 from tenantmesh.runtime.ids import uuid7
 from tenantmesh.tenant.v1 import tenant_service_pb2
 from tenantmesh.tenant_svc.resources import TenantResources
 from tenantmesh.tenant_svc.tenants import tables
+from tenantmesh.tenant_svc.tenants.deletions import TenantDeletions
 from tenantmesh.tenant_svc.tenants.events import StoredTenantEvents
+from tenantmesh.tenant_svc.tenants.jobs import FormerSlugJobs
 from tenantmesh.tenant_svc.tenants.repository import EVENTS_CHANNEL
 from tenantmesh.tenant_svc.tenants.servicer import TenantServicer
 from tenantmesh.tenant_svc.tenants.source import PostgresTenantSource
-from tenantmesh.tenant_svc.tenants.tenants import Tenants
+from tenantmesh.tenant_svc.tenants.tenants import Tenants, TenantStep
+from tenantmesh.tenant_svc.tenants.updates import FORMER_SLUG_JOB, TenantUpdates
 
-__all__ = ["PART", "build"]
+__all__ = ["PART", "TenantSteps", "build"]
 
 _SERVICE = tenant_service_pb2.DESCRIPTOR.services_by_name["TenantService"]
 PART = TenantPart(
-    tables=(tables.tenants, tables.tenant_events, tables.tenant_requests),
+    tables=(tables.tenants, tables.tenant_slugs, tables.tenant_events, tables.tenant_requests),
     not_exported={
         "tenant_events": "positions in the log of this mesh mean nothing in another",
         "tenant_requests": "a request id matters only to the caller that may repeat it here",
@@ -35,16 +38,28 @@ class TenantsCapability(Capability):
     source: PostgresTenantSource
 
 
-def build(resources: TenantResources, on_created: Created) -> TenantsCapability:
-    """Build the capability. `on_created` runs in the transaction that creates a tenant."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TenantSteps:
+    """The steps that run in the transaction that creates, deletes or restores a tenant."""
+
+    created: TenantStep
+    deleted: TenantStep
+    undeleted: TenantStep
+
+
+def build(resources: TenantResources, steps: TenantSteps) -> TenantsCapability:
+    """Build the capability."""
     stored = StoredTenantEvents(resources.doors)
     feed = Feed(stored, resources.events, resources.database, EVENTS_CHANNEL, prunable=stored)
-    tenants = Tenants(resources.doors, uuid7, on_created)
+    tenants = Tenants(resources.doors, uuid7, steps.created, resources.tenants)
+    updates = TenantUpdates(resources.doors, resources.tenants)
+    deletions = TenantDeletions(resources.doors, resources.tenants, steps.deleted, steps.undeleted)
     return TenantsCapability(
         name="tenants",
-        servicers={_SERVICE: TenantServicer(tenants, feed.watch)},
+        servicers={_SERVICE: TenantServicer(tenants, updates, deletions, feed.watch)},
         checks=[feed.check],
         background=[feed],
+        jobs={FORMER_SLUG_JOB: FormerSlugJobs(updates)},
         part=PART,
         source=PostgresTenantSource(tenants, feed.watch),
     )

@@ -21,7 +21,7 @@ from tenantmesh.runtime.telemetry import Telemetry
 from tenantmesh.tenant_svc.capabilities import TenantCapabilities
 from tenantmesh.tenant_svc.resources import TenantResources
 from tenantmesh.tenant_svc.schema import OUTAGE, SCHEMA
-from tenantmesh.tenant_svc.settings import QuotaSettings
+from tenantmesh.tenant_svc.settings import LifeSettings, QuotaSettings
 from tenantmesh.tenant_svc.tables import metadata
 
 __all__ = ["WorkerApp"]
@@ -56,6 +56,7 @@ class WorkerApp:
             # Servers alone follow the logs and delete old rows; a worker starts no background of a capability.
             events=EventSettings(),
             quotas=QuotaSettings(),
+            tenants=LifeSettings(),
             pool=None if redis is None else RedisQuotaPool(redis),
         )
         built = capabilities(resources)

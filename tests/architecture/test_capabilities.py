@@ -40,7 +40,7 @@ from tenantmesh.tenant_svc import capabilities as tenant
 from tenantmesh.tenant_svc import schema as tenant_schema
 from tenantmesh.tenant_svc import tables as tenant_tables
 from tenantmesh.tenant_svc.resources import TenantResources
-from tenantmesh.tenant_svc.settings import QuotaSettings
+from tenantmesh.tenant_svc.settings import LifeSettings, QuotaSettings
 
 ROOT = Path(__file__).resolve().parents[2]
 DESCRIPTORS = ROOT / "gen" / "descriptors.binpb"
@@ -56,7 +56,12 @@ def tenant_capabilities(_folder: Path) -> Sequence[Capability]:
     database = Database(NOWHERE, schema="tenant")
     doors = Doors(database, tenant_schema.OUTAGE)
     resources = TenantResources(
-        database=database, doors=doors, events=EventSettings(), quotas=QuotaSettings(), pool=None
+        database=database,
+        doors=doors,
+        events=EventSettings(),
+        quotas=QuotaSettings(),
+        tenants=LifeSettings(),
+        pool=None,
     )
     return tenant.TenantCapabilities(resources).all
 

@@ -21,7 +21,8 @@ METADATAS: tuple[MetaData, ...] = tuple(tables.metadata for tables in SERVICES.v
 EMPTY: set[tuple[str, ...]] = set()
 TABLES: tuple[Table, ...] = tuple(table for metadata in METADATAS for table in metadata.tables.values())
 GLOBAL_NAMES: dict[str, set[tuple[str, ...]]] = {
-    "tenant.tenants": {("slug",)},  # a slug is one tenant's in the whole mesh
+    "tenant.tenants": {("external_id",)},  # the operators' own id, in a system that knows all tenants
+    "tenant.tenant_slugs": {("slug",)},  # a slug is one tenant's in the whole mesh
     "tenant.tenant_requests": {("requester", "request_id")},  # an operator's request id, from before there is a tenant
 }
 """Unique constraints without the tenant, which by their meaning span tenants."""

@@ -35,7 +35,7 @@ async def test_an_unknown_key_is_told_as_one_and_tokens_are_verified_all_the_sam
 ) -> None:
     acme = await world.tenant("acme")
     with pytest.raises(Unavailable) as tenants:
-        await connected.tenant_source.by_slug(acme.slug)
+        await connected.tenant_source.by_name(acme.slug)
     with pytest.raises(Unavailable) as callers:
         await connected.api_keys.verify(world.mesh.operator_key)
     assert [caught.value.reason for caught in (tenants, callers)] == ["MESH_KEY_REFUSED"] * 2
@@ -52,7 +52,7 @@ async def test_a_weak_key_is_told_by_the_permission_that_it_lacks(
 ) -> None:
     monkeypatch.setattr(answers, "_logged", {})
     acme = await world.tenant("acme")
-    assert await connected.tenant_source.by_slug(acme.slug)
+    assert await connected.tenant_source.by_name(acme.slug)
     tenant_id = parse_tenant_id(acme.id)
     assert tenant_id is not None
     with pytest.raises(Unavailable) as caught:

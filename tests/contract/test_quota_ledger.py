@@ -21,6 +21,7 @@ from tenantmesh.tenant_svc.allocations.expiry import StoredReservations
 from tenantmesh.tenant_svc.allowances.ledger import Ledger, PostgresLedger
 from tenantmesh.tenant_svc.history.history import record_first_plan
 from tenantmesh.tenant_svc.schema import OUTAGE
+from tenantmesh.tenant_svc.settings import LifeSettings
 from tenantmesh.tenant_svc.tenants.tenants import Tenants
 from tests.fixtures.engines import WorkerDatabase
 from tests.integration.tenant_svc.metering import Allowances
@@ -70,7 +71,7 @@ async def made(request: pytest.FixtureRequest) -> AsyncIterator[Made]:
     superuser = await connect(worker.admin_url)
     await database.open()
     doors = Doors(database, OUTAGE)
-    allowances = Allowances(superuser, Tenants(doors, uuid7, record_first_plan))
+    allowances = Allowances(superuser, Tenants(doors, uuid7, record_first_plan, LifeSettings()))
     for feature in (WRITES, OPEN):
         await superuser.execute(
             """insert into tenant.features (feature_id, type, display_name, unit, period, rollout_plan_ids, create_time,

@@ -11,6 +11,7 @@ from tenantmesh.runtime.ids import uuid7
 from tenantmesh.runtime.settings import DatabaseSettings
 from tenantmesh.tenant_svc.history.history import record_first_plan
 from tenantmesh.tenant_svc.schema import OUTAGE
+from tenantmesh.tenant_svc.settings import LifeSettings
 from tenantmesh.tenant_svc.tenants.tenants import Tenants
 from tests.contract.takers import taken_by
 from tests.fixtures.engines import WorkerDatabase
@@ -24,7 +25,7 @@ async def test_four_processes_serve_exactly_the_allowance(postgres: WorkerDataba
     settings = DatabaseSettings(url=postgres.url("tenant_app"), system_url=postgres.url("tenant_directory"))
     database, superuser = Database(settings, schema="tenant"), await connect(postgres.admin_url)
     await database.open()
-    allowances = Allowances(superuser, Tenants(Doors(database, OUTAGE), uuid7, record_first_plan))
+    allowances = Allowances(superuser, Tenants(Doors(database, OUTAGE), uuid7, record_first_plan, LifeSettings()))
     tenant = await allowances.tenant(**{METER: limit})
     urls = [each.get_secret_value() for each in (postgres.url("tenant_app"), valkey.url)]
     found = await taken_by("tests.contract.quota_taker", *urls, str(tenant), METER)

@@ -30,9 +30,11 @@ class GrpcTenantSource:
         """As `TenantSource.by_id`."""
         return await self._resolve(tenants_pb2.ResolveTenantRequest(tenant_id=str(tenant_id)))
 
-    async def by_slug(self, slug: str) -> TenantRecord | None:
-        """As `TenantSource.by_slug`."""
-        return await self._resolve(tenants_pb2.ResolveTenantRequest(slug=slug))
+    async def by_name(self, name: str) -> TenantRecord | None:
+        """As `TenantSource.by_name`."""
+        host = "." in name
+        request = tenants_pb2.ResolveTenantRequest(host=name) if host else tenants_pb2.ResolveTenantRequest(slug=name)
+        return await self._resolve(request)
 
     async def _resolve(self, request: tenants_pb2.ResolveTenantRequest) -> TenantRecord | None:
         try:
@@ -68,4 +70,5 @@ def _record(tenant: tenant_pb2.Tenant) -> TenantRecord:
         raise Unavailable(_UNAVAILABLE, "tenant_svc returned a tenant that this version can't parse")
     # A state that this version does not know is at least not ACTIVE.
     state = _STATES.get(tenant.state, TenantState.SUSPENDED)
-    return TenantRecord(tenant_id, tenant.slug, state, tenant.plan_id)
+    names = frozenset((*(former.slug for former in tenant.former_slugs), *tenant.login_hosts))
+    return TenantRecord(tenant_id, tenant.slug, state, tenant.plan_id, names)

@@ -67,10 +67,10 @@ class MemoryTenantSource:
         self.lookups += 1
         return self._tenants.get(TenantId(tenant_id))
 
-    async def by_slug(self, slug: str) -> TenantRecord | None:
-        """As `TenantSource.by_slug`."""
+    async def by_name(self, name: str) -> TenantRecord | None:
+        """As `TenantSource.by_name`."""
         self.lookups += 1
-        return next((tenant for tenant in self._tenants.values() if tenant.slug == slug), None)
+        return next((tenant for tenant in self._tenants.values() if tenant.is_called(name)), None)
 
     async def watch(self, cursor: str | None) -> AsyncIterator[TenantChange]:
         """As `TenantSource.watch`."""

@@ -69,6 +69,7 @@ class StandInTenants(TenantServiceServicer):
         raise NotImplementedError
 
     GetTenant = ListTenants = SuspendTenant = ResumeTenant = MigrateTenantPlan = CreateTenant
+    UpdateTenant = DeleteTenant = UndeleteTenant = CreateTenant
 
 
 class StandInQuotas(QuotaServiceServicer):

@@ -13,10 +13,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tenantmesh.auth.v1 import auth_service_pb2 as auth
-from tenantmesh.auth_svc.accounts.emails import parse_email
 from tenantmesh.auth_svc.api_keys.api_keys import SystemKeys
 from tenantmesh.auth_svc.api_keys.system_key import LONGEST_LIFETIME, KeyAudience
 from tenantmesh.chassis.doors import Doors
+from tenantmesh.chassis.emails import parse_email
 from tenantmesh.deploy.stack.engines.valkey import Store
 from tenantmesh.interceptors.errors import InvalidArgument
 from tests.integration.auth_svc.calls import PASSWORD, login, reason_of, refresh, register

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tenantmesh.auth_svc.accounts.emails import EmailRefused, parse_email
+from tenantmesh.chassis.emails import EmailRefused, parse_email
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ from google.protobuf import descriptor_pb2 as google_dot_protobuf_dot_descriptor
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!tenantmesh/policy/v1/policy.proto\x12\x14tenantmesh.policy.v1\x1a google/protobuf/descriptor.proto\x1a\x1egoogle/protobuf/duration.proto\"\x99\x05\n\x0cMethodPolicy\x12\x31\n\taudiences\x18\x01 \x03(\x0e\x32\x1e.tenantmesh.policy.v1.Audience\x12\x12\n\npermission\x18\x02 \x01(\t\x12\x37\n\x0ctenant_scope\x18\x03 \x01(\x0e\x32!.tenantmesh.policy.v1.TenantScope\x12\x14\n\x0ctenant_field\x18\x04 \x01(\t\x12\x0f\n\x07\x66\x65\x61ture\x18\x05 \x01(\t\x12,\n\x06meters\x18\x06 \x03(\x0b\x32\x1c.tenantmesh.policy.v1.Charge\x12\x12\n\nrate_class\x18\x07 \x01(\t\x12\x33\n\nstore_down\x18\x08 \x01(\x0e\x32\x1f.tenantmesh.policy.v1.StoreDown\x12/\n\x05\x61udit\x18\t \x01(\x0e\x32 .tenantmesh.policy.v1.AuditClass\x12\x36\n\x0bidempotency\x18\n \x01(\x0e\x32!.tenantmesh.policy.v1.Idempotency\x12\x32\n\x0f\x64\x65\x66\x61ult_timeout\x18\x0b \x01(\x0b\x32\x19.google.protobuf.Duration\x12.\n\x0bmax_timeout\x18\x0c \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x16\n\x0eno_rest_reason\x18\r \x01(\t\x12\x17\n\x0fwhile_suspended\x18\x0e \x01(\x08\x12\x17\n\x0fwhile_read_only\x18\x0f \x01(\x08\x12\x19\n\x11\x63oncurrency_class\x18\x13 \x01(\t\x12\x39\n\x11\x63ounted_audiences\x18\x14 \x03(\x0e\x32\x1e.tenantmesh.policy.v1.Audience\"S\n\x06\x43harge\x12\r\n\x05meter\x18\x01 \x01(\t\x12\x0c\n\x04\x63ost\x18\x02 \x01(\x03\x12,\n\x03per\x18\x03 \x01(\x0e\x32\x1f.tenantmesh.policy.v1.ChargePer*}\n\tChargePer\x12\x1a\n\x16\x43HARGE_PER_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x43HARGE_PER_CALL\x10\x01\x12\x1e\n\x1a\x43HARGE_PER_REQUEST_MESSAGE\x10\x02\x12\x1f\n\x1b\x43HARGE_PER_RESPONSE_MESSAGE\x10\x03*y\n\x08\x41udience\x12\x18\n\x14\x41UDIENCE_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x41UDIENCE_PUBLIC\x10\x01\x12\x11\n\rAUDIENCE_USER\x10\x02\x12\x14\n\x10\x41UDIENCE_SERVICE\x10\x03\x12\x15\n\x11\x41UDIENCE_OPERATOR\x10\x04*x\n\x0bTenantScope\x12\x1c\n\x18TENANT_SCOPE_UNSPECIFIED\x10\x00\x12\x19\n\x15TENANT_SCOPE_REQUIRED\x10\x01\x12\x19\n\x15TENANT_SCOPE_OPTIONAL\x10\x02\x12\x15\n\x11TENANT_SCOPE_NONE\x10\x03*h\n\tStoreDown\x12\x1a\n\x16STORE_DOWN_UNSPECIFIED\x10\x00\x12\x13\n\x0fSTORE_DOWN_DENY\x10\x01\x12\x14\n\x10STORE_DOWN_LOCAL\x10\x02\x12\x14\n\x10STORE_DOWN_ALLOW\x10\x03*u\n\nAuditClass\x12\x1b\n\x17\x41UDIT_CLASS_UNSPECIFIED\x10\x00\x12\x18\n\x14\x41UDIT_CLASS_REFUSALS\x10\x01\x12\x18\n\x14\x41UDIT_CLASS_MUTATION\x10\x02\x12\x16\n\x12\x41UDIT_CLASS_ACCESS\x10\x03*w\n\x0bIdempotency\x12\x1b\n\x17IDEMPOTENCY_UNSPECIFIED\x10\x00\x12\x16\n\x12IDEMPOTENCY_UNSAFE\x10\x01\x12\x14\n\x10IDEMPOTENCY_SAFE\x10\x02\x12\x1d\n\x19IDEMPOTENCY_BY_REQUEST_ID\x10\x03:T\n\x06method\x12\x1e.google.protobuf.MethodOptions\x18\xd5\x8d\x03 \x01(\x0b\x32\".tenantmesh.policy.v1.MethodPolicyBH\n\x18\x63om.tenantmesh.policy.v1B\x0bPolicyProtoP\x01Z\x1dtenantmesh/policy/v1;policyv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!tenantmesh/policy/v1/policy.proto\x12\x14tenantmesh.policy.v1\x1a google/protobuf/descriptor.proto\x1a\x1egoogle/protobuf/duration.proto\"\xb0\x05\n\x0cMethodPolicy\x12\x31\n\taudiences\x18\x01 \x03(\x0e\x32\x1e.tenantmesh.policy.v1.Audience\x12\x12\n\npermission\x18\x02 \x01(\t\x12\x37\n\x0ctenant_scope\x18\x03 \x01(\x0e\x32!.tenantmesh.policy.v1.TenantScope\x12\x14\n\x0ctenant_field\x18\x04 \x01(\t\x12\x0f\n\x07\x66\x65\x61ture\x18\x05 \x01(\t\x12,\n\x06meters\x18\x06 \x03(\x0b\x32\x1c.tenantmesh.policy.v1.Charge\x12\x12\n\nrate_class\x18\x07 \x01(\t\x12\x33\n\nstore_down\x18\x08 \x01(\x0e\x32\x1f.tenantmesh.policy.v1.StoreDown\x12/\n\x05\x61udit\x18\t \x01(\x0e\x32 .tenantmesh.policy.v1.AuditClass\x12\x36\n\x0bidempotency\x18\n \x01(\x0e\x32!.tenantmesh.policy.v1.Idempotency\x12\x32\n\x0f\x64\x65\x66\x61ult_timeout\x18\x0b \x01(\x0b\x32\x19.google.protobuf.Duration\x12.\n\x0bmax_timeout\x18\x0c \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x16\n\x0eno_rest_reason\x18\r \x01(\t\x12\x17\n\x0fwhile_suspended\x18\x0e \x01(\x08\x12\x17\n\x0fwhile_read_only\x18\x0f \x01(\x08\x12\x19\n\x11\x63oncurrency_class\x18\x13 \x01(\t\x12\x39\n\x11\x63ounted_audiences\x18\x14 \x03(\x0e\x32\x1e.tenantmesh.policy.v1.Audience\x12\x15\n\rwhile_deleted\x18\x15 \x01(\x08\"S\n\x06\x43harge\x12\r\n\x05meter\x18\x01 \x01(\t\x12\x0c\n\x04\x63ost\x18\x02 \x01(\x03\x12,\n\x03per\x18\x03 \x01(\x0e\x32\x1f.tenantmesh.policy.v1.ChargePer*}\n\tChargePer\x12\x1a\n\x16\x43HARGE_PER_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x43HARGE_PER_CALL\x10\x01\x12\x1e\n\x1a\x43HARGE_PER_REQUEST_MESSAGE\x10\x02\x12\x1f\n\x1b\x43HARGE_PER_RESPONSE_MESSAGE\x10\x03*y\n\x08\x41udience\x12\x18\n\x14\x41UDIENCE_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x41UDIENCE_PUBLIC\x10\x01\x12\x11\n\rAUDIENCE_USER\x10\x02\x12\x14\n\x10\x41UDIENCE_SERVICE\x10\x03\x12\x15\n\x11\x41UDIENCE_OPERATOR\x10\x04*x\n\x0bTenantScope\x12\x1c\n\x18TENANT_SCOPE_UNSPECIFIED\x10\x00\x12\x19\n\x15TENANT_SCOPE_REQUIRED\x10\x01\x12\x19\n\x15TENANT_SCOPE_OPTIONAL\x10\x02\x12\x15\n\x11TENANT_SCOPE_NONE\x10\x03*h\n\tStoreDown\x12\x1a\n\x16STORE_DOWN_UNSPECIFIED\x10\x00\x12\x13\n\x0fSTORE_DOWN_DENY\x10\x01\x12\x14\n\x10STORE_DOWN_LOCAL\x10\x02\x12\x14\n\x10STORE_DOWN_ALLOW\x10\x03*u\n\nAuditClass\x12\x1b\n\x17\x41UDIT_CLASS_UNSPECIFIED\x10\x00\x12\x18\n\x14\x41UDIT_CLASS_REFUSALS\x10\x01\x12\x18\n\x14\x41UDIT_CLASS_MUTATION\x10\x02\x12\x16\n\x12\x41UDIT_CLASS_ACCESS\x10\x03*w\n\x0bIdempotency\x12\x1b\n\x17IDEMPOTENCY_UNSPECIFIED\x10\x00\x12\x16\n\x12IDEMPOTENCY_UNSAFE\x10\x01\x12\x14\n\x10IDEMPOTENCY_SAFE\x10\x02\x12\x1d\n\x19IDEMPOTENCY_BY_REQUEST_ID\x10\x03:T\n\x06method\x12\x1e.google.protobuf.MethodOptions\x18\xd5\x8d\x03 \x01(\x0b\x32\".tenantmesh.policy.v1.MethodPolicyBH\n\x18\x63om.tenantmesh.policy.v1B\x0bPolicyProtoP\x01Z\x1dtenantmesh/policy/v1;policyv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,20 +34,20 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tenantmesh.policy.v1.policy
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\030com.tenantmesh.policy.v1B\013PolicyProtoP\001Z\035tenantmesh/policy/v1;policyv1'
-  _globals['_CHARGEPER']._serialized_start=878
-  _globals['_CHARGEPER']._serialized_end=1003
-  _globals['_AUDIENCE']._serialized_start=1005
-  _globals['_AUDIENCE']._serialized_end=1126
-  _globals['_TENANTSCOPE']._serialized_start=1128
-  _globals['_TENANTSCOPE']._serialized_end=1248
-  _globals['_STOREDOWN']._serialized_start=1250
-  _globals['_STOREDOWN']._serialized_end=1354
-  _globals['_AUDITCLASS']._serialized_start=1356
-  _globals['_AUDITCLASS']._serialized_end=1473
-  _globals['_IDEMPOTENCY']._serialized_start=1475
-  _globals['_IDEMPOTENCY']._serialized_end=1594
+  _globals['_CHARGEPER']._serialized_start=901
+  _globals['_CHARGEPER']._serialized_end=1026
+  _globals['_AUDIENCE']._serialized_start=1028
+  _globals['_AUDIENCE']._serialized_end=1149
+  _globals['_TENANTSCOPE']._serialized_start=1151
+  _globals['_TENANTSCOPE']._serialized_end=1271
+  _globals['_STOREDOWN']._serialized_start=1273
+  _globals['_STOREDOWN']._serialized_end=1377
+  _globals['_AUDITCLASS']._serialized_start=1379
+  _globals['_AUDITCLASS']._serialized_end=1496
+  _globals['_IDEMPOTENCY']._serialized_start=1498
+  _globals['_IDEMPOTENCY']._serialized_end=1617
   _globals['_METHODPOLICY']._serialized_start=126
-  _globals['_METHODPOLICY']._serialized_end=791
-  _globals['_CHARGE']._serialized_start=793
-  _globals['_CHARGE']._serialized_end=876
+  _globals['_METHODPOLICY']._serialized_end=814
+  _globals['_CHARGE']._serialized_start=816
+  _globals['_CHARGE']._serialized_end=899
 # @@protoc_insertion_point(module_scope)

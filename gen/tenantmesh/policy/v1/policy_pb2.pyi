@@ -233,6 +233,7 @@ class MethodPolicy(_message.Message):
     WHILE_READ_ONLY_FIELD_NUMBER: _builtins.int
     CONCURRENCY_CLASS_FIELD_NUMBER: _builtins.int
     COUNTED_AUDIENCES_FIELD_NUMBER: _builtins.int
+    WHILE_DELETED_FIELD_NUMBER: _builtins.int
     permission: _builtins.str
     """permission is the permission that the caller must hold, such as `tenants.read`. A user holds those of its roles, a
     service or operator those of its key (`*` is all). Empty: the audience is enough.
@@ -272,6 +273,8 @@ class MethodPolicy(_message.Message):
     for methods that answer with a stream, `calls` for all others. Name `watches` for a method that mostly waits, and
     `calls` for a stream that ends by itself.
     """
+    while_deleted: _builtins.bool
+    """while_deleted serves operators for a tenant that is deleted and not purged yet. All others find no such tenant."""
     @_builtins.property
     def audiences(self) -> _containers.RepeatedScalarFieldContainer[Global___Audience.ValueType]:
         """audiences lists the kinds of caller the method serves. At least one; PUBLIC admits callers without a credential."""
@@ -314,10 +317,11 @@ class MethodPolicy(_message.Message):
         while_read_only: _builtins.bool = ...,
         concurrency_class: _builtins.str = ...,
         counted_audiences: _abc.Iterable[Global___Audience.ValueType] | None = ...,
+        while_deleted: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["default_timeout", b"default_timeout", "max_timeout", b"max_timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["audiences", b"audiences", "audit", b"audit", "concurrency_class", b"concurrency_class", "counted_audiences", b"counted_audiences", "default_timeout", b"default_timeout", "feature", b"feature", "idempotency", b"idempotency", "max_timeout", b"max_timeout", "meters", b"meters", "no_rest_reason", b"no_rest_reason", "permission", b"permission", "rate_class", b"rate_class", "store_down", b"store_down", "tenant_field", b"tenant_field", "tenant_scope", b"tenant_scope", "while_read_only", b"while_read_only", "while_suspended", b"while_suspended"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["audiences", b"audiences", "audit", b"audit", "concurrency_class", b"concurrency_class", "counted_audiences", b"counted_audiences", "default_timeout", b"default_timeout", "feature", b"feature", "idempotency", b"idempotency", "max_timeout", b"max_timeout", "meters", b"meters", "no_rest_reason", b"no_rest_reason", "permission", b"permission", "rate_class", b"rate_class", "store_down", b"store_down", "tenant_field", b"tenant_field", "tenant_scope", b"tenant_scope", "while_deleted", b"while_deleted", "while_read_only", b"while_read_only", "while_suspended", b"while_suspended"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -106,6 +106,22 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """ERROR_REASON_ALLOCATION_NOT_HELD: another service has reserved the allocation. Commit or release it with a key of that
     service, or let it expire.
     """
+    ERROR_REASON_EXTERNAL_ID_TAKEN: _ErrorReason.ValueType  # 50
+    """ERROR_REASON_EXTERNAL_ID_TAKEN: another tenant has the external id; it may be deleted and not purged yet. List tenants
+    to find it.
+    """
+    ERROR_REASON_PARENT_NOT_FOUND: _ErrorReason.ValueType  # 51
+    """ERROR_REASON_PARENT_NOT_FOUND: parent_id names no tenant. Send the id of one that exists."""
+    ERROR_REASON_FIELD_NOT_ALLOWED: _ErrorReason.ValueType  # 52
+    """ERROR_REASON_FIELD_NOT_ALLOWED: users can't set the fields in metadata `fields` of their tenant. Ask the operator."""
+    ERROR_REASON_DELETE_PROTECTED: _ErrorReason.ValueType  # 53
+    """ERROR_REASON_DELETE_PROTECTED: the tenant is protected. Clear delete_protection with UpdateTenant, then delete it."""
+    ERROR_REASON_TENANT_HAS_CHILDREN: _ErrorReason.ValueType  # 54
+    """ERROR_REASON_TENANT_HAS_CHILDREN: other tenants have this one as their parent. Delete those first."""
+    ERROR_REASON_PURGE_UNDER_WAY: _ErrorReason.ValueType  # 55
+    """ERROR_REASON_PURGE_UNDER_WAY: the tenant's data is being destroyed, so it can't be brought back. Create it anew."""
+    ERROR_REASON_TOO_MANY_SLUGS: _ErrorReason.ValueType  # 56
+    """ERROR_REASON_TOO_MANY_SLUGS: the tenant has had as many slugs as metadata `limit` allows. Give it back a former one."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason says why tenant_svc refused a call."""
@@ -194,4 +210,20 @@ ERROR_REASON_ALLOCATION_NOT_HELD: ErrorReason.ValueType  # 44
 """ERROR_REASON_ALLOCATION_NOT_HELD: another service has reserved the allocation. Commit or release it with a key of that
 service, or let it expire.
 """
+ERROR_REASON_EXTERNAL_ID_TAKEN: ErrorReason.ValueType  # 50
+"""ERROR_REASON_EXTERNAL_ID_TAKEN: another tenant has the external id; it may be deleted and not purged yet. List tenants
+to find it.
+"""
+ERROR_REASON_PARENT_NOT_FOUND: ErrorReason.ValueType  # 51
+"""ERROR_REASON_PARENT_NOT_FOUND: parent_id names no tenant. Send the id of one that exists."""
+ERROR_REASON_FIELD_NOT_ALLOWED: ErrorReason.ValueType  # 52
+"""ERROR_REASON_FIELD_NOT_ALLOWED: users can't set the fields in metadata `fields` of their tenant. Ask the operator."""
+ERROR_REASON_DELETE_PROTECTED: ErrorReason.ValueType  # 53
+"""ERROR_REASON_DELETE_PROTECTED: the tenant is protected. Clear delete_protection with UpdateTenant, then delete it."""
+ERROR_REASON_TENANT_HAS_CHILDREN: ErrorReason.ValueType  # 54
+"""ERROR_REASON_TENANT_HAS_CHILDREN: other tenants have this one as their parent. Delete those first."""
+ERROR_REASON_PURGE_UNDER_WAY: ErrorReason.ValueType  # 55
+"""ERROR_REASON_PURGE_UNDER_WAY: the tenant's data is being destroyed, so it can't be brought back. Create it anew."""
+ERROR_REASON_TOO_MANY_SLUGS: ErrorReason.ValueType  # 56
+"""ERROR_REASON_TOO_MANY_SLUGS: the tenant has had as many slugs as metadata `limit` allows. Give it back a former one."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

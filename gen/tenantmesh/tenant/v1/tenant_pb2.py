@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!tenantmesh/tenant/v1/tenant.proto\x12\x14tenantmesh.tenant.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb7\x02\n\x06Tenant\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04slug\x18\x02 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x03 \x01(\t\x12\x0f\n\x07plan_id\x18\x04 \x01(\t\x12\x30\n\x05state\x18\x05 \x01(\x0e\x32!.tenantmesh.tenant.v1.TenantState\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04\x65tag\x18\x08 \x01(\t\x12\x14\n\x0cplan_version\x18\t \x01(\x05\x12\x34\n\nsuspension\x18\n \x01(\x0b\x32 .tenantmesh.tenant.v1.Suspension\"]\n\nSuspension\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x02 \x01(\t\x12\x30\n\x0csuspend_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*z\n\x0bTenantState\x12\x1c\n\x18TENANT_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13TENANT_STATE_ACTIVE\x10\x01\x12\x1a\n\x16TENANT_STATE_SUSPENDED\x10\x02\x12\x18\n\x14TENANT_STATE_DELETED\x10\x03\x42H\n\x18\x63om.tenantmesh.tenant.v1B\x0bTenantProtoP\x01Z\x1dtenantmesh/tenant/v1;tenantv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!tenantmesh/tenant/v1/tenant.proto\x12\x14tenantmesh.tenant.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd5\x06\n\x06Tenant\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04slug\x18\x02 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x03 \x01(\t\x12\x0f\n\x07plan_id\x18\x04 \x01(\t\x12\x30\n\x05state\x18\x05 \x01(\x0e\x32!.tenantmesh.tenant.v1.TenantState\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04\x65tag\x18\x08 \x01(\t\x12\x14\n\x0cplan_version\x18\t \x01(\x05\x12\x34\n\nsuspension\x18\n \x01(\x0b\x32 .tenantmesh.tenant.v1.Suspension\x12\x38\n\x06labels\x18\x0b \x03(\x0b\x32(.tenantmesh.tenant.v1.Tenant.LabelsEntry\x12\x0e\n\x06region\x18\x0c \x01(\t\x12\x13\n\x0b\x65xternal_id\x18\r \x01(\t\x12\x11\n\ttime_zone\x18\x0e \x01(\t\x12\x0e\n\x06locale\x18\x0f \x01(\t\x12\x10\n\x08\x63urrency\x18\x10 \x01(\t\x12/\n\x08\x63ontacts\x18\x11 \x03(\x0b\x32\x1d.tenantmesh.tenant.v1.Contact\x12\x11\n\tparent_id\x18\x12 \x01(\t\x12\x19\n\x11\x64\x65lete_protection\x18\x13 \x01(\x08\x12/\n\x0b\x64\x65lete_time\x18\x14 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\npurge_time\x18\x15 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x36\n\x0c\x66ormer_slugs\x18\x16 \x03(\x0b\x32 .tenantmesh.tenant.v1.FormerSlug\x12\x13\n\x0blogin_hosts\x18\x17 \x03(\t\x12\x1a\n\x12primary_login_host\x18\x18 \x01(\t\x12\x30\n\x08\x64\x65letion\x18\x19 \x01(\x0b\x32\x1e.tenantmesh.tenant.v1.Deletion\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"n\n\x07\x43ontact\x12/\n\x04type\x18\x01 \x01(\x0e\x32!.tenantmesh.tenant.v1.ContactType\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\r\n\x05\x65mail\x18\x03 \x01(\t\x12\r\n\x05phone\x18\x04 \x01(\t\"R\n\nFormerSlug\x12\x0c\n\x04slug\x18\x01 \x01(\t\x12\x36\n\x12resolve_until_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\")\n\x08\x44\x65letion\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x02 \x01(\t\"]\n\nSuspension\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x02 \x01(\t\x12\x30\n\x0csuspend_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*\xae\x01\n\x0b\x43ontactType\x12\x1c\n\x18\x43ONTACT_TYPE_UNSPECIFIED\x10\x00\x12\x18\n\x14\x43ONTACT_TYPE_GENERAL\x10\x01\x12\x18\n\x14\x43ONTACT_TYPE_BILLING\x10\x02\x12\x1a\n\x16\x43ONTACT_TYPE_TECHNICAL\x10\x03\x12\x19\n\x15\x43ONTACT_TYPE_SECURITY\x10\x04\x12\x16\n\x12\x43ONTACT_TYPE_LEGAL\x10\x05*z\n\x0bTenantState\x12\x1c\n\x18TENANT_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13TENANT_STATE_ACTIVE\x10\x01\x12\x1a\n\x16TENANT_STATE_SUSPENDED\x10\x02\x12\x18\n\x14TENANT_STATE_DELETED\x10\x03\x42H\n\x18\x63om.tenantmesh.tenant.v1B\x0bTenantProtoP\x01Z\x1dtenantmesh/tenant/v1;tenantv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,10 +33,22 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tenantmesh.tenant.v1.tenant
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\030com.tenantmesh.tenant.v1B\013TenantProtoP\001Z\035tenantmesh/tenant/v1;tenantv1'
-  _globals['_TENANTSTATE']._serialized_start=501
-  _globals['_TENANTSTATE']._serialized_end=623
+  _globals['_TENANT_LABELSENTRY']._loaded_options = None
+  _globals['_TENANT_LABELSENTRY']._serialized_options = b'8\001'
+  _globals['_CONTACTTYPE']._serialized_start=1283
+  _globals['_CONTACTTYPE']._serialized_end=1457
+  _globals['_TENANTSTATE']._serialized_start=1459
+  _globals['_TENANTSTATE']._serialized_end=1581
   _globals['_TENANT']._serialized_start=93
-  _globals['_TENANT']._serialized_end=404
-  _globals['_SUSPENSION']._serialized_start=406
-  _globals['_SUSPENSION']._serialized_end=499
+  _globals['_TENANT']._serialized_end=946
+  _globals['_TENANT_LABELSENTRY']._serialized_start=901
+  _globals['_TENANT_LABELSENTRY']._serialized_end=946
+  _globals['_CONTACT']._serialized_start=948
+  _globals['_CONTACT']._serialized_end=1058
+  _globals['_FORMERSLUG']._serialized_start=1060
+  _globals['_FORMERSLUG']._serialized_end=1142
+  _globals['_DELETION']._serialized_start=1144
+  _globals['_DELETION']._serialized_end=1185
+  _globals['_SUSPENSION']._serialized_start=1187
+  _globals['_SUSPENSION']._serialized_end=1280
 # @@protoc_insertion_point(module_scope)

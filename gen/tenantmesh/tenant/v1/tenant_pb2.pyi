@@ -3,9 +3,11 @@
 isort:skip_file
 The tenant: a customer of the products that the mesh serves."""
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
@@ -17,6 +19,42 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _ContactType:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ContactTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ContactType.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CONTACT_TYPE_UNSPECIFIED: _ContactType.ValueType  # 0
+    """CONTACT_TYPE_UNSPECIFIED is GENERAL."""
+    CONTACT_TYPE_GENERAL: _ContactType.ValueType  # 1
+    """CONTACT_TYPE_GENERAL is anything."""
+    CONTACT_TYPE_BILLING: _ContactType.ValueType  # 2
+    """CONTACT_TYPE_BILLING is invoices."""
+    CONTACT_TYPE_TECHNICAL: _ContactType.ValueType  # 3
+    """CONTACT_TYPE_TECHNICAL is outages and changes."""
+    CONTACT_TYPE_SECURITY: _ContactType.ValueType  # 4
+    """CONTACT_TYPE_SECURITY is incidents."""
+    CONTACT_TYPE_LEGAL: _ContactType.ValueType  # 5
+    """CONTACT_TYPE_LEGAL is contracts and personal data."""
+
+class ContactType(_ContactType, metaclass=_ContactTypeEnumTypeWrapper):
+    """ContactType says what a person is asked about."""
+
+CONTACT_TYPE_UNSPECIFIED: ContactType.ValueType  # 0
+"""CONTACT_TYPE_UNSPECIFIED is GENERAL."""
+CONTACT_TYPE_GENERAL: ContactType.ValueType  # 1
+"""CONTACT_TYPE_GENERAL is anything."""
+CONTACT_TYPE_BILLING: ContactType.ValueType  # 2
+"""CONTACT_TYPE_BILLING is invoices."""
+CONTACT_TYPE_TECHNICAL: ContactType.ValueType  # 3
+"""CONTACT_TYPE_TECHNICAL is outages and changes."""
+CONTACT_TYPE_SECURITY: ContactType.ValueType  # 4
+"""CONTACT_TYPE_SECURITY is incidents."""
+CONTACT_TYPE_LEGAL: ContactType.ValueType  # 5
+"""CONTACT_TYPE_LEGAL is contracts and personal data."""
+Global___ContactType: _TypeAlias = ContactType  # noqa: Y015
 
 class _TenantState:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -31,7 +69,7 @@ class _TenantStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TenantSta
     TENANT_STATE_SUSPENDED: _TenantState.ValueType  # 2
     """TENANT_STATE_SUSPENDED is not served, except to operators and by methods with `while_suspended`."""
     TENANT_STATE_DELETED: _TenantState.ValueType  # 3
-    """TENANT_STATE_DELETED is reported as missing."""
+    """TENANT_STATE_DELETED is reported as missing to all but operators, until it is restored or purged."""
 
 class TenantState(_TenantState, metaclass=_TenantStateEnumTypeWrapper):
     """TenantState says whether a tenant is served."""
@@ -43,7 +81,7 @@ TENANT_STATE_ACTIVE: TenantState.ValueType  # 1
 TENANT_STATE_SUSPENDED: TenantState.ValueType  # 2
 """TENANT_STATE_SUSPENDED is not served, except to operators and by methods with `while_suspended`."""
 TENANT_STATE_DELETED: TenantState.ValueType  # 3
-"""TENANT_STATE_DELETED is reported as missing."""
+"""TENANT_STATE_DELETED is reported as missing to all but operators, until it is restored or purged."""
 Global___TenantState: _TypeAlias = TenantState  # noqa: Y015
 
 @_typing.final
@@ -51,6 +89,26 @@ class Tenant(_message.Message):
     """Tenant is one customer, isolated from every other."""
 
     DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class LabelsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
 
     ID_FIELD_NUMBER: _builtins.int
     SLUG_FIELD_NUMBER: _builtins.int
@@ -62,6 +120,21 @@ class Tenant(_message.Message):
     ETAG_FIELD_NUMBER: _builtins.int
     PLAN_VERSION_FIELD_NUMBER: _builtins.int
     SUSPENSION_FIELD_NUMBER: _builtins.int
+    LABELS_FIELD_NUMBER: _builtins.int
+    REGION_FIELD_NUMBER: _builtins.int
+    EXTERNAL_ID_FIELD_NUMBER: _builtins.int
+    TIME_ZONE_FIELD_NUMBER: _builtins.int
+    LOCALE_FIELD_NUMBER: _builtins.int
+    CURRENCY_FIELD_NUMBER: _builtins.int
+    CONTACTS_FIELD_NUMBER: _builtins.int
+    PARENT_ID_FIELD_NUMBER: _builtins.int
+    DELETE_PROTECTION_FIELD_NUMBER: _builtins.int
+    DELETE_TIME_FIELD_NUMBER: _builtins.int
+    PURGE_TIME_FIELD_NUMBER: _builtins.int
+    FORMER_SLUGS_FIELD_NUMBER: _builtins.int
+    LOGIN_HOSTS_FIELD_NUMBER: _builtins.int
+    PRIMARY_LOGIN_HOST_FIELD_NUMBER: _builtins.int
+    DELETION_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """id is the tenant's UUID (version 7), made by the service."""
     slug: _builtins.str
@@ -76,6 +149,26 @@ class Tenant(_message.Message):
     """etag identifies this version of the tenant (AIP-154)."""
     plan_version: _builtins.int
     """plan_version is the version of the plan that the tenant pins."""
+    region: _builtins.str
+    """region says where the tenant's data lives: one of the installation's configured regions. Immutable once it is set."""
+    external_id: _builtins.str
+    """external_id is the tenant's id in a system of the operators', such as billing or CRM: 1 to 200 visible characters of
+    ASCII. No two tenants have the same. Users do not see it.
+    """
+    time_zone: _builtins.str
+    """time_zone is a name of the IANA time zone database, such as "Europe/Berlin". Empty: UTC."""
+    locale: _builtins.str
+    """locale is the language of mails and reports, a BCP 47 tag such as "de-CH". Empty: "en"."""
+    currency: _builtins.str
+    """currency is an ISO 4217 code, such as "EUR". Empty: none was chosen."""
+    parent_id: _builtins.str
+    """parent_id is the id of the tenant that this one belongs to, such as the subsidiary of a group. Set when the tenant is
+    created, and immutable. At most five tenants are one below the other. Nothing is inherited. Users do not see it.
+    """
+    delete_protection: _builtins.bool
+    """delete_protection refuses to delete the tenant until it is cleared. Users do not see it."""
+    primary_login_host: _builtins.str
+    """primary_login_host is the one of `login_hosts` that links lead to. Empty without one."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """create_time is when the tenant was created."""
@@ -90,6 +183,36 @@ class Tenant(_message.Message):
         tenant, and in the results of operations.
         """
 
+    @_builtins.property
+    def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """labels are operators' own names and values, such as {"team": "emea"}: up to 64. A key has 1 to 63 of a-z, 0-9, `_`
+        and `-` and starts with a letter; a value has up to 63 of the same characters, in any order. Users see none.
+        """
+
+    @_builtins.property
+    def contacts(self) -> _containers.RepeatedCompositeFieldContainer[Global___Contact]:
+        """contacts are the people to reach about the tenant: up to 20."""
+
+    @_builtins.property
+    def delete_time(self) -> _timestamp_pb2.Timestamp:
+        """delete_time is when the tenant was deleted. Unset unless it is."""
+
+    @_builtins.property
+    def purge_time(self) -> _timestamp_pb2.Timestamp:
+        """purge_time is when the deleted tenant's data is destroyed. Unset unless it is deleted."""
+
+    @_builtins.property
+    def former_slugs(self) -> _containers.RepeatedCompositeFieldContainer[Global___FormerSlug]:
+        """former_slugs are earlier slugs that still lead to the tenant. Users do not see them."""
+
+    @_builtins.property
+    def login_hosts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """login_hosts are the verified hosts where the tenant is served."""
+
+    @_builtins.property
+    def deletion(self) -> Global___Deletion:
+        """deletion says why and by whom the tenant was deleted. Operators alone see it."""
+
     def __init__(
         self,
         *,
@@ -103,14 +226,117 @@ class Tenant(_message.Message):
         etag: _builtins.str = ...,
         plan_version: _builtins.int = ...,
         suspension: Global___Suspension | None = ...,
+        labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        region: _builtins.str = ...,
+        external_id: _builtins.str = ...,
+        time_zone: _builtins.str = ...,
+        locale: _builtins.str = ...,
+        currency: _builtins.str = ...,
+        contacts: _abc.Iterable[Global___Contact] | None = ...,
+        parent_id: _builtins.str = ...,
+        delete_protection: _builtins.bool = ...,
+        delete_time: _timestamp_pb2.Timestamp | None = ...,
+        purge_time: _timestamp_pb2.Timestamp | None = ...,
+        former_slugs: _abc.Iterable[Global___FormerSlug] | None = ...,
+        login_hosts: _abc.Iterable[_builtins.str] | None = ...,
+        primary_login_host: _builtins.str = ...,
+        deletion: Global___Deletion | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "suspension", b"suspension", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "delete_time", b"delete_time", "deletion", b"deletion", "purge_time", b"purge_time", "suspension", b"suspension", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "display_name", b"display_name", "etag", b"etag", "id", b"id", "plan_id", b"plan_id", "plan_version", b"plan_version", "slug", b"slug", "state", b"state", "suspension", b"suspension", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["contacts", b"contacts", "create_time", b"create_time", "currency", b"currency", "delete_protection", b"delete_protection", "delete_time", b"delete_time", "deletion", b"deletion", "display_name", b"display_name", "etag", b"etag", "external_id", b"external_id", "former_slugs", b"former_slugs", "id", b"id", "labels", b"labels", "locale", b"locale", "login_hosts", b"login_hosts", "parent_id", b"parent_id", "plan_id", b"plan_id", "plan_version", b"plan_version", "primary_login_host", b"primary_login_host", "purge_time", b"purge_time", "region", b"region", "slug", b"slug", "state", b"state", "suspension", b"suspension", "time_zone", b"time_zone", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Tenant: _TypeAlias = Tenant  # noqa: Y015
+
+@_typing.final
+class Contact(_message.Message):
+    """Contact is a person to reach about a tenant."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TYPE_FIELD_NUMBER: _builtins.int
+    DISPLAY_NAME_FIELD_NUMBER: _builtins.int
+    EMAIL_FIELD_NUMBER: _builtins.int
+    PHONE_FIELD_NUMBER: _builtins.int
+    type: Global___ContactType.ValueType
+    """type says what the person is asked about."""
+    display_name: _builtins.str
+    """display_name is the person's name, 1 to 200 characters."""
+    email: _builtins.str
+    """email is the person's address. A contact has one."""
+    phone: _builtins.str
+    """phone is a number of E.164, such as "+41446681800". Optional."""
+    def __init__(
+        self,
+        *,
+        type: Global___ContactType.ValueType = ...,
+        display_name: _builtins.str = ...,
+        email: _builtins.str = ...,
+        phone: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["display_name", b"display_name", "email", b"email", "phone", b"phone", "type", b"type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Contact: _TypeAlias = Contact  # noqa: Y015
+
+@_typing.final
+class FormerSlug(_message.Message):
+    """FormerSlug is an earlier slug of a tenant."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SLUG_FIELD_NUMBER: _builtins.int
+    RESOLVE_UNTIL_TIME_FIELD_NUMBER: _builtins.int
+    slug: _builtins.str
+    """slug is the slug."""
+    @_builtins.property
+    def resolve_until_time(self) -> _timestamp_pb2.Timestamp:
+        """resolve_until_time is when the slug ceases to lead to the tenant. No other tenant gets it afterwards either."""
+
+    def __init__(
+        self,
+        *,
+        slug: _builtins.str = ...,
+        resolve_until_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["resolve_until_time", b"resolve_until_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["resolve_until_time", b"resolve_until_time", "slug", b"slug"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FormerSlug: _TypeAlias = FormerSlug  # noqa: Y015
+
+@_typing.final
+class Deletion(_message.Message):
+    """Deletion is the reason for a tenant's deletion."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REASON_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    reason: _builtins.str
+    """reason is the reason that the actor gave. May be empty."""
+    actor: _builtins.str
+    """actor is the credential that deleted the tenant."""
+    def __init__(
+        self,
+        *,
+        reason: _builtins.str = ...,
+        actor: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Deletion: _TypeAlias = Deletion  # noqa: Y015
 
 @_typing.final
 class Suspension(_message.Message):

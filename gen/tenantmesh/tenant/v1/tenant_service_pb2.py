@@ -25,6 +25,8 @@ _sym_db = _symbol_database.Default()
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from google.longrunning import operations_pb2 as google_dot_longrunning_dot_operations__pb2
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
+from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 from tenantmesh.policy.v1 import policy_pb2 as tenantmesh_dot_policy_dot_v1_dot_policy__pb2
@@ -33,7 +35,7 @@ from tenantmesh.tenant.v1 import operation_pb2 as tenantmesh_dot_tenant_dot_v1_d
 from tenantmesh.tenant.v1 import tenant_pb2 as tenantmesh_dot_tenant_dot_v1_dot_tenant__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)tenantmesh/tenant/v1/tenant_service.proto\x12\x14tenantmesh.tenant.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a#google/longrunning/operations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a!tenantmesh/policy/v1/policy.proto\x1a tenantmesh/policy/v1/watch.proto\x1a$tenantmesh/tenant/v1/operation.proto\x1a!tenantmesh/tenant/v1/tenant.proto\"{\n\x13\x43reateTenantRequest\x12\x12\n\x04slug\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\x0f\n\x07plan_id\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\x12\x15\n\rvalidate_only\x18\x05 \x01(\x08\"$\n\x10GetTenantRequest\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\";\n\x12ListTenantsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"]\n\x13ListTenantsResponse\x12-\n\x07tenants\x18\x01 \x03(\x0b\x32\x1c.tenantmesh.tenant.v1.Tenant\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"G\n\x14ResolveTenantRequest\x12\x13\n\ttenant_id\x18\x01 \x01(\tH\x00\x12\x0e\n\x04slug\x18\x02 \x01(\tH\x00\x42\n\n\x08selector\"L\n\x14SuspendTenantRequest\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x14\n\x06reason\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\"5\n\x13ResumeTenantRequest\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\"\xcc\x02\n\x18MigrateTenantPlanRequest\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x15\n\x07plan_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x14\n\x0cplan_version\x18\x03 \x01(\x05\x12\x35\n\x06timing\x18\x04 \x01(\x0e\x32%.tenantmesh.tenant.v1.MigrationTiming\x12@\n\x11over_limit_policy\x18\x05 \x01(\x0e\x32%.tenantmesh.tenant.v1.OverLimitPolicy\x12/\n\x0bgrace_until\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nrequest_id\x18\x07 \x01(\t\x12\x15\n\rvalidate_only\x18\x08 \x01(\x08\x12\x0c\n\x04\x65tag\x18\t \x01(\t\x12\x0e\n\x06reason\x18\n \x01(\t\"\xa7\x03\n\x19MigrateTenantPlanMetadata\x12\x33\n\x05state\x18\x01 \x01(\x0e\x32$.tenantmesh.tenant.v1.OperationState\x12\x18\n\x10progress_percent\x18\x02 \x01(\x05\x12\x14\n\x0c\x66rom_plan_id\x18\x03 \x01(\t\x12\x19\n\x11\x66rom_plan_version\x18\x04 \x01(\x05\x12\x12\n\nto_plan_id\x18\x05 \x01(\t\x12\x17\n\x0fto_plan_version\x18\x06 \x01(\x05\x12\x32\n\x0e\x65\x66\x66\x65\x63tive_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x34\n\x0bover_limits\x18\x08 \x03(\x0b\x32\x1f.tenantmesh.tenant.v1.OverLimit\x12/\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0c\x63\x61ncelled_by\x18\x0b \x01(\t\"9\n\tOverLimit\x12\x0f\n\x07\x66\x65\x61ture\x18\x01 \x01(\t\x12\x0c\n\x04used\x18\x02 \x01(\x03\x12\r\n\x05limit\x18\x03 \x01(\x03\"X\n\x13WatchTenantsRequest\x12\x10\n\x06\x63ursor\x18\x01 \x01(\tH\x00\x12\x12\n\x08snapshot\x18\x02 \x01(\x08H\x00\x12\x12\n\x08\x65\x61rliest\x18\x03 \x01(\x08H\x00\x42\x07\n\x05start\"\xc1\x01\n\x14WatchTenantsResponse\x12\x33\n\x06result\x18\x01 \x01(\x0b\x32!.tenantmesh.tenant.v1.TenantEventH\x00\x12\x36\n\ncheckpoint\x18\x02 \x01(\x0b\x32 .tenantmesh.policy.v1.CheckpointH\x00\x12#\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x12\x0e\n\x06\x63ursor\x18\x04 \x01(\tB\x07\n\x05\x65vent\"p\n\x0bTenantEvent\x12\x33\n\x04type\x18\x01 \x01(\x0e\x32%.tenantmesh.tenant.v1.TenantEventType\x12,\n\x06tenant\x18\x02 \x01(\x0b\x32\x1c.tenantmesh.tenant.v1.Tenant*u\n\x0fMigrationTiming\x12 \n\x1cMIGRATION_TIMING_UNSPECIFIED\x10\x00\x12\x1e\n\x1aMIGRATION_TIMING_IMMEDIATE\x10\x01\x12 \n\x1cMIGRATION_TIMING_NEXT_PERIOD\x10\x02*\x90\x01\n\x0fOverLimitPolicy\x12!\n\x1dOVER_LIMIT_POLICY_UNSPECIFIED\x10\x00\x12\x1c\n\x18OVER_LIMIT_POLICY_REJECT\x10\x01\x12\x1b\n\x17OVER_LIMIT_POLICY_GRACE\x10\x02\x12\x1f\n\x1bOVER_LIMIT_POLICY_READ_ONLY\x10\x03*\xf1\x01\n\x0fTenantEventType\x12!\n\x1dTENANT_EVENT_TYPE_UNSPECIFIED\x10\x00\x12\x1e\n\x1aTENANT_EVENT_TYPE_SNAPSHOT\x10\x01\x12\x1d\n\x19TENANT_EVENT_TYPE_CREATED\x10\x02\x12\x1d\n\x19TENANT_EVENT_TYPE_UPDATED\x10\x03\x12\x1f\n\x1bTENANT_EVENT_TYPE_SUSPENDED\x10\x04\x12\x1d\n\x19TENANT_EVENT_TYPE_RESUMED\x10\x05\x12\x1d\n\x19TENANT_EVENT_TYPE_DELETED\x10\x06\x32\xce\n\n\rTenantService\x12\xaf\x01\n\x0c\x43reateTenant\x12).tenantmesh.tenant.v1.CreateTenantRequest\x1a\x1c.tenantmesh.tenant.v1.Tenant\"V\xaa\xed\x18\x1b\n\x01\x04\x12\x0etenants.create\x18\x03@\x01H\x02P\x03\x82\xd3\xe4\x93\x02\x31\"\x16/api/v1/tenants/create:\x01*Z\x14\"\x0f/api/v1/tenants:\x01*\x12\xa7\x01\n\tGetTenant\x12&.tenantmesh.tenant.v1.GetTenantRequest\x1a\x1c.tenantmesh.tenant.v1.Tenant\"T\xaa\xed\x18\x34\n\x03\x02\x03\x04\x12\x0ctenants.read\x18\x01\"\x02id2\x0e\n\x0c\x61pi_requests:\x03\x61pi@\x02H\x01P\x02\x82\xd3\xe4\x93\x02\x16\x12\x14/api/v1/tenants/{id}\x12\x99\x01\n\x0bListTenants\x12(.tenantmesh.tenant.v1.ListTenantsRequest\x1a).tenantmesh.tenant.v1.ListTenantsResponse\"5\xaa\xed\x18\x1a\n\x02\x03\x04\x12\x0ctenants.list\x18\x03@\x02H\x01P\x02\x82\xd3\xe4\x93\x02\x11\x12\x0f/api/v1/tenants\x12\x9b\x01\n\rResolveTenant\x12*.tenantmesh.tenant.v1.ResolveTenantRequest\x1a\x1c.tenantmesh.tenant.v1.Tenant\"@\xaa\xed\x18\x1d\n\x02\x03\x04\x12\x0ftenants.resolve\x18\x03@\x03H\x01P\x02\x82\xd3\xe4\x93\x02\x19\x12\x17/api/v1/tenants:resolve\x12\xa6\x01\n\rSuspendTenant\x12*.tenantmesh.tenant.v1.SuspendTenantRequest\x1a\x1c.tenantmesh.tenant.v1.Tenant\"K\xaa\xed\x18 \n\x01\x04\x12\x0ftenants.suspend\x18\x01\"\x02id@\x01H\x02P\x01\x82\xd3\xe4\x93\x02!\"\x1c/api/v1/tenants/{id}:suspend:\x01*\x12\xa3\x01\n\x0cResumeTenant\x12).tenantmesh.tenant.v1.ResumeTenantRequest\x1a\x1c.tenantmesh.tenant.v1.Tenant\"J\xaa\xed\x18 \n\x01\x04\x12\x0ftenants.suspend\x18\x01\"\x02id@\x01H\x02P\x01\x82\xd3\xe4\x93\x02 \"\x1b/api/v1/tenants/{id}:resume:\x01*\x12\xaf\x01\n\x11MigrateTenantPlan\x12..tenantmesh.tenant.v1.MigrateTenantPlanRequest\x1a\x1d.google.longrunning.Operation\"K\xaa\xed\x18 \n\x01\x04\x12\x0ftenants.migrate\x18\x01\"\x02id@\x01H\x02P\x03\x82\xd3\xe4\x93\x02!\"\x1c/api/v1/tenants/{id}/migrate:\x01*\x12\xa5\x01\n\x0cWatchTenants\x12).tenantmesh.tenant.v1.WatchTenantsRequest\x1a*.tenantmesh.tenant.v1.WatchTenantsResponse\"<\xaa\xed\x18\x1b\n\x02\x03\x04\x12\rtenants.watch\x18\x03@\x03H\x01P\x02\x82\xd3\xe4\x93\x02\x17\x12\x15/api/v1/tenants:watch0\x01\x42O\n\x18\x63om.tenantmesh.tenant.v1B\x12TenantServiceProtoP\x01Z\x1dtenantmesh/tenant/v1;tenantv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)tenantmesh/tenant/v1/tenant_service.proto\x12\x14tenantmesh.tenant.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a#google/longrunning/operations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a!tenantmesh/policy/v1/policy.proto\x1a tenantmesh/policy/v1/watch.proto\x1a$tenantmesh/tenant/v1/operation.proto\x1a!tenantmesh/tenant/v1/tenant.proto\"\xaa\x03\n\x13\x43reateTenantRequest\x12\x12\n\x04slug\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\x0f\n\x07plan_id\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\x12\x15\n\rvalidate_only\x18\x05 \x01(\x08\x12\x45\n\x06labels\x18\x06 \x03(\x0b\x32\x35.tenantmesh.tenant.v1.CreateTenantRequest.LabelsEntry\x12\x0e\n\x06region\x18\x07 \x01(\t\x12\x13\n\x0b\x65xternal_id\x18\x08 \x01(\t\x12\x11\n\ttime_zone\x18\t \x01(\t\x12\x0e\n\x06locale\x18\n \x01(\t\x12\x10\n\x08\x63urrency\x18\x0b \x01(\t\x12/\n\x08\x63ontacts\x18\x0c \x03(\x0b\x32\x1d.tenantmesh.tenant.v1.Contact\x12\x11\n\tparent_id\x18\r \x01(\t\x12\x19\n\x11\x64\x65lete_protection\x18\x0e \x01(\x08\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xa3\x01\n\x13UpdateTenantRequest\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x32\n\x06tenant\x18\x02 \x01(\x0b\x32\x1c.tenantmesh.tenant.v1.TenantB\x04\xe2\x41\x01\x02\x12/\n\x0bupdate_mask\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\"\xa3\x01\n\x13\x44\x65leteTenantRequest\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\x12/\n\x0cgrace_period\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x14\n\x0crelease_slug\x18\x04 \x01(\x08\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x15\n\rvalidate_only\x18\x06 \x01(\x08\"D\n\x14\x44\x65leteTenantResponse\x12,\n\x06tenant\x18\x01 \x01(\x0b\x32\x1c.tenantmesh.tenant.v1.Tenant\"\\\n\x15UndeleteTenantRequest\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\x12\x0c\n\x04slug\x18\x03 \x01(\t\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\"$\n\x10GetTenantRequest\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\";\n\x12ListTenantsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"]\n\x13ListTenantsResponse\x12-\n\x07tenants\x18\x01 \x03(\x0b\x32\x1c.tenantmesh.tenant.v1.Tenant\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"W\n\x14ResolveTenantRequest\x12\x13\n\ttenant_id\x18\x01 \x01(\tH\x00\x12\x0e\n\x04slug\x18\x02 \x01(\tH\x00\x12\x0e\n\x04host\x18\x03 \x01(\tH\x00\x42\n\n\x08selector\"L\n\x14SuspendTenantRequest\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x14\n\x06reason\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\"5\n\x13ResumeTenantRequest\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\"\xcc\x02\n\x18MigrateTenantPlanRequest\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x15\n\x07plan_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x14\n\x0cplan_version\x18\x03 \x01(\x05\x12\x35\n\x06timing\x18\x04 \x01(\x0e\x32%.tenantmesh.tenant.v1.MigrationTiming\x12@\n\x11over_limit_policy\x18\x05 \x01(\x0e\x32%.tenantmesh.tenant.v1.OverLimitPolicy\x12/\n\x0bgrace_until\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nrequest_id\x18\x07 \x01(\t\x12\x15\n\rvalidate_only\x18\x08 \x01(\x08\x12\x0c\n\x04\x65tag\x18\t \x01(\t\x12\x0e\n\x06reason\x18\n \x01(\t\"\xa7\x03\n\x19MigrateTenantPlanMetadata\x12\x33\n\x05state\x18\x01 \x01(\x0e\x32$.tenantmesh.tenant.v1.OperationState\x12\x18\n\x10progress_percent\x18\x02 \x01(\x05\x12\x14\n\x0c\x66rom_plan_id\x18\x03 \x01(\t\x12\x19\n\x11\x66rom_plan_version\x18\x04 \x01(\x05\x12\x12\n\nto_plan_id\x18\x05 \x01(\t\x12\x17\n\x0fto_plan_version\x18\x06 \x01(\x05\x12\x32\n\x0e\x65\x66\x66\x65\x63tive_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x34\n\x0bover_limits\x18\x08 \x03(\x0b\x32\x1f.tenantmesh.tenant.v1.OverLimit\x12/\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0c\x63\x61ncelled_by\x18\x0b \x01(\t\"9\n\tOverLimit\x12\x0f\n\x07\x66\x65\x61ture\x18\x01 \x01(\t\x12\x0c\n\x04used\x18\x02 \x01(\x03\x12\r\n\x05limit\x18\x03 \x01(\x03\"X\n\x13WatchTenantsRequest\x12\x10\n\x06\x63ursor\x18\x01 \x01(\tH\x00\x12\x12\n\x08snapshot\x18\x02 \x01(\x08H\x00\x12\x12\n\x08\x65\x61rliest\x18\x03 \x01(\x08H\x00\x42\x07\n\x05start\"\xc1\x01\n\x14WatchTenantsResponse\x12\x33\n\x06result\x18\x01 \x01(\x0b\x32!.tenantmesh.tenant.v1.TenantEventH\x00\x12\x36\n\ncheckpoint\x18\x02 \x01(\x0b\x32 .tenantmesh.policy.v1.CheckpointH\x00\x12#\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x12\x0e\n\x06\x63ursor\x18\x04 \x01(\tB\x07\n\x05\x65vent\"p\n\x0bTenantEvent\x12\x33\n\x04type\x18\x01 \x01(\x0e\x32%.tenantmesh.tenant.v1.TenantEventType\x12,\n\x06tenant\x18\x02 \x01(\x0b\x32\x1c.tenantmesh.tenant.v1.Tenant*u\n\x0fMigrationTiming\x12 \n\x1cMIGRATION_TIMING_UNSPECIFIED\x10\x00\x12\x1e\n\x1aMIGRATION_TIMING_IMMEDIATE\x10\x01\x12 \n\x1cMIGRATION_TIMING_NEXT_PERIOD\x10\x02*\x90\x01\n\x0fOverLimitPolicy\x12!\n\x1dOVER_LIMIT_POLICY_UNSPECIFIED\x10\x00\x12\x1c\n\x18OVER_LIMIT_POLICY_REJECT\x10\x01\x12\x1b\n\x17OVER_LIMIT_POLICY_GRACE\x10\x02\x12\x1f\n\x1bOVER_LIMIT_POLICY_READ_ONLY\x10\x03*\x92\x02\n\x0fTenantEventType\x12!\n\x1dTENANT_EVENT_TYPE_UNSPECIFIED\x10\x00\x12\x1e\n\x1aTENANT_EVENT_TYPE_SNAPSHOT\x10\x01\x12\x1d\n\x19TENANT_EVENT_TYPE_CREATED\x10\x02\x12\x1d\n\x19TENANT_EVENT_TYPE_UPDATED\x10\x03\x12\x1f\n\x1bTENANT_EVENT_TYPE_SUSPENDED\x10\x04\x12\x1d\n\x19TENANT_EVENT_TYPE_RESUMED\x10\x05\x12\x1d\n\x19TENANT_EVENT_TYPE_DELETED\x10\x06\x12\x1f\n\x1bTENANT_EVENT_TYPE_UNDELETED\x10\x07\x32\x84\x0f\n\rTenantService\x12\xaf\x01\n\x0c\x43reateTenant\x12).tenantmesh.tenant.v1.CreateTenantRequest\x1a\x1c.tenantmesh.tenant.v1.Tenant\"V\xaa\xed\x18\x1b\n\x01\x04\x12\x0etenants.create\x18\x03@\x01H\x02P\x03\x82\xd3\xe4\x93\x02\x31\"\x16/api/v1/tenants/create:\x01*Z\x14\"\x0f/api/v1/tenants:\x01*\x12\xaa\x01\n\tGetTenant\x12&.tenantmesh.tenant.v1.GetTenantRequest\x1a\x1c.tenantmesh.tenant.v1.Tenant\"W\xaa\xed\x18\x37\n\x03\x02\x03\x04\x12\x0ctenants.read\x18\x01\"\x02id2\x0e\n\x0c\x61pi_requests:\x03\x61pi@\x02H\x01P\x02\xa8\x01\x01\x82\xd3\xe4\x93\x02\x16\x12\x14/api/v1/tenants/{id}\x12\xd6\x01\n\x0cUpdateTenant\x12).tenantmesh.tenant.v1.UpdateTenantRequest\x1a\x1c.tenantmesh.tenant.v1.Tenant\"}\xaa\xed\x18\x35\n\x02\x02\x04\x12\x0etenants.update\x18\x01\"\x02id2\x0e\n\x0c\x61pi_requests:\x03\x61pi@\x02H\x02P\x01\x82\xd3\xe4\x93\x02>\x1a\x14/api/v1/tenants/{id}:\x06tenantZ\x1e\x32\x14/api/v1/tenants/{id}:\x06tenant\x12\xa9\x01\n\x0c\x44\x65leteTenant\x12).tenantmesh.tenant.v1.DeleteTenantRequest\x1a*.tenantmesh.tenant.v1.DeleteTenantResponse\"B\xaa\xed\x18\"\n\x01\x04\x12\x0etenants.delete\x18\x01\"\x02id@\x01H\x02P\x01\xa8\x01\x01\x82\xd3\xe4\x93\x02\x16*\x14/api/v1/tenants/{id}\x12\xab\x01\n\x0eUndeleteTenant\x12+.tenantmesh.tenant.v1.UndeleteTenantRequest\x1a\x1c.tenantmesh.tenant.v1.Tenant\"N\xaa\xed\x18\"\n\x01\x04\x12\x0etenants.delete\x18\x01\"\x02id@\x01H\x02P\x01\xa8\x01\x01\x82\xd3\xe4\x93\x02\"\"\x1d/api/v1/tenants/{id}:undelete:\x01*\x12\x99\x01\n\x0bListTenants\x12(.tenantmesh.tenant.v1.ListTenantsRequest\x1a).tenantmesh.tenant.v1.ListTenantsResponse\"5\xaa\xed\x18\x1a\n\x02\x03\x04\x12\x0ctenants.list\x18\x03@\x02H\x01P\x02\x82\xd3\xe4\x93\x02\x11\x12\x0f/api/v1/tenants\x12\x9b\x01\n\rResolveTenant\x12*.tenantmesh.tenant.v1.ResolveTenantRequest\x1a\x1c.tenantmesh.tenant.v1.Tenant\"@\xaa\xed\x18\x1d\n\x02\x03\x04\x12\x0ftenants.resolve\x18\x03@\x03H\x01P\x02\x82\xd3\xe4\x93\x02\x19\x12\x17/api/v1/tenants:resolve\x12\xa6\x01\n\rSuspendTenant\x12*.tenantmesh.tenant.v1.SuspendTenantRequest\x1a\x1c.tenantmesh.tenant.v1.Tenant\"K\xaa\xed\x18 \n\x01\x04\x12\x0ftenants.suspend\x18\x01\"\x02id@\x01H\x02P\x01\x82\xd3\xe4\x93\x02!\"\x1c/api/v1/tenants/{id}:suspend:\x01*\x12\xa3\x01\n\x0cResumeTenant\x12).tenantmesh.tenant.v1.ResumeTenantRequest\x1a\x1c.tenantmesh.tenant.v1.Tenant\"J\xaa\xed\x18 \n\x01\x04\x12\x0ftenants.suspend\x18\x01\"\x02id@\x01H\x02P\x01\x82\xd3\xe4\x93\x02 \"\x1b/api/v1/tenants/{id}:resume:\x01*\x12\xaf\x01\n\x11MigrateTenantPlan\x12..tenantmesh.tenant.v1.MigrateTenantPlanRequest\x1a\x1d.google.longrunning.Operation\"K\xaa\xed\x18 \n\x01\x04\x12\x0ftenants.migrate\x18\x01\"\x02id@\x01H\x02P\x03\x82\xd3\xe4\x93\x02!\"\x1c/api/v1/tenants/{id}/migrate:\x01*\x12\xa5\x01\n\x0cWatchTenants\x12).tenantmesh.tenant.v1.WatchTenantsRequest\x1a*.tenantmesh.tenant.v1.WatchTenantsResponse\"<\xaa\xed\x18\x1b\n\x02\x03\x04\x12\rtenants.watch\x18\x03@\x03H\x01P\x02\x82\xd3\xe4\x93\x02\x17\x12\x15/api/v1/tenants:watch0\x01\x42O\n\x18\x63om.tenantmesh.tenant.v1B\x12TenantServiceProtoP\x01Z\x1dtenantmesh/tenant/v1;tenantv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,8 +43,18 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tenantmesh.tenant.v1.tenant
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\030com.tenantmesh.tenant.v1B\022TenantServiceProtoP\001Z\035tenantmesh/tenant/v1;tenantv1'
+  _globals['_CREATETENANTREQUEST_LABELSENTRY']._loaded_options = None
+  _globals['_CREATETENANTREQUEST_LABELSENTRY']._serialized_options = b'8\001'
   _globals['_CREATETENANTREQUEST'].fields_by_name['slug']._loaded_options = None
   _globals['_CREATETENANTREQUEST'].fields_by_name['slug']._serialized_options = b'\342A\001\002'
+  _globals['_UPDATETENANTREQUEST'].fields_by_name['id']._loaded_options = None
+  _globals['_UPDATETENANTREQUEST'].fields_by_name['id']._serialized_options = b'\342A\001\002'
+  _globals['_UPDATETENANTREQUEST'].fields_by_name['tenant']._loaded_options = None
+  _globals['_UPDATETENANTREQUEST'].fields_by_name['tenant']._serialized_options = b'\342A\001\002'
+  _globals['_DELETETENANTREQUEST'].fields_by_name['id']._loaded_options = None
+  _globals['_DELETETENANTREQUEST'].fields_by_name['id']._serialized_options = b'\342A\001\002'
+  _globals['_UNDELETETENANTREQUEST'].fields_by_name['id']._loaded_options = None
+  _globals['_UNDELETETENANTREQUEST'].fields_by_name['id']._serialized_options = b'\342A\001\002'
   _globals['_GETTENANTREQUEST'].fields_by_name['id']._loaded_options = None
   _globals['_GETTENANTREQUEST'].fields_by_name['id']._serialized_options = b'\342A\001\002'
   _globals['_SUSPENDTENANTREQUEST'].fields_by_name['id']._loaded_options = None
@@ -58,7 +70,13 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TENANTSERVICE'].methods_by_name['CreateTenant']._loaded_options = None
   _globals['_TENANTSERVICE'].methods_by_name['CreateTenant']._serialized_options = b'\252\355\030\033\n\001\004\022\016tenants.create\030\003@\001H\002P\003\202\323\344\223\0021\"\026/api/v1/tenants/create:\001*Z\024\"\017/api/v1/tenants:\001*'
   _globals['_TENANTSERVICE'].methods_by_name['GetTenant']._loaded_options = None
-  _globals['_TENANTSERVICE'].methods_by_name['GetTenant']._serialized_options = b'\252\355\0304\n\003\002\003\004\022\014tenants.read\030\001\"\002id2\016\n\014api_requests:\003api@\002H\001P\002\202\323\344\223\002\026\022\024/api/v1/tenants/{id}'
+  _globals['_TENANTSERVICE'].methods_by_name['GetTenant']._serialized_options = b'\252\355\0307\n\003\002\003\004\022\014tenants.read\030\001\"\002id2\016\n\014api_requests:\003api@\002H\001P\002\250\001\001\202\323\344\223\002\026\022\024/api/v1/tenants/{id}'
+  _globals['_TENANTSERVICE'].methods_by_name['UpdateTenant']._loaded_options = None
+  _globals['_TENANTSERVICE'].methods_by_name['UpdateTenant']._serialized_options = b'\252\355\0305\n\002\002\004\022\016tenants.update\030\001\"\002id2\016\n\014api_requests:\003api@\002H\002P\001\202\323\344\223\002>\032\024/api/v1/tenants/{id}:\006tenantZ\0362\024/api/v1/tenants/{id}:\006tenant'
+  _globals['_TENANTSERVICE'].methods_by_name['DeleteTenant']._loaded_options = None
+  _globals['_TENANTSERVICE'].methods_by_name['DeleteTenant']._serialized_options = b'\252\355\030\"\n\001\004\022\016tenants.delete\030\001\"\002id@\001H\002P\001\250\001\001\202\323\344\223\002\026*\024/api/v1/tenants/{id}'
+  _globals['_TENANTSERVICE'].methods_by_name['UndeleteTenant']._loaded_options = None
+  _globals['_TENANTSERVICE'].methods_by_name['UndeleteTenant']._serialized_options = b'\252\355\030\"\n\001\004\022\016tenants.delete\030\001\"\002id@\001H\002P\001\250\001\001\202\323\344\223\002\"\"\035/api/v1/tenants/{id}:undelete:\001*'
   _globals['_TENANTSERVICE'].methods_by_name['ListTenants']._loaded_options = None
   _globals['_TENANTSERVICE'].methods_by_name['ListTenants']._serialized_options = b'\252\355\030\032\n\002\003\004\022\014tenants.list\030\003@\002H\001P\002\202\323\344\223\002\021\022\017/api/v1/tenants'
   _globals['_TENANTSERVICE'].methods_by_name['ResolveTenant']._loaded_options = None
@@ -71,38 +89,48 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TENANTSERVICE'].methods_by_name['MigrateTenantPlan']._serialized_options = b'\252\355\030 \n\001\004\022\017tenants.migrate\030\001\"\002id@\001H\002P\003\202\323\344\223\002!\"\034/api/v1/tenants/{id}/migrate:\001*'
   _globals['_TENANTSERVICE'].methods_by_name['WatchTenants']._loaded_options = None
   _globals['_TENANTSERVICE'].methods_by_name['WatchTenants']._serialized_options = b'\252\355\030\033\n\002\003\004\022\rtenants.watch\030\003@\003H\001P\002\202\323\344\223\002\027\022\025/api/v1/tenants:watch'
-  _globals['_MIGRATIONTIMING']._serialized_start=2112
-  _globals['_MIGRATIONTIMING']._serialized_end=2229
-  _globals['_OVERLIMITPOLICY']._serialized_start=2232
-  _globals['_OVERLIMITPOLICY']._serialized_end=2376
-  _globals['_TENANTEVENTTYPE']._serialized_start=2379
-  _globals['_TENANTEVENTTYPE']._serialized_end=2620
-  _globals['_CREATETENANTREQUEST']._serialized_start=367
-  _globals['_CREATETENANTREQUEST']._serialized_end=490
-  _globals['_GETTENANTREQUEST']._serialized_start=492
-  _globals['_GETTENANTREQUEST']._serialized_end=528
-  _globals['_LISTTENANTSREQUEST']._serialized_start=530
-  _globals['_LISTTENANTSREQUEST']._serialized_end=589
-  _globals['_LISTTENANTSRESPONSE']._serialized_start=591
-  _globals['_LISTTENANTSRESPONSE']._serialized_end=684
-  _globals['_RESOLVETENANTREQUEST']._serialized_start=686
-  _globals['_RESOLVETENANTREQUEST']._serialized_end=757
-  _globals['_SUSPENDTENANTREQUEST']._serialized_start=759
-  _globals['_SUSPENDTENANTREQUEST']._serialized_end=835
-  _globals['_RESUMETENANTREQUEST']._serialized_start=837
-  _globals['_RESUMETENANTREQUEST']._serialized_end=890
-  _globals['_MIGRATETENANTPLANREQUEST']._serialized_start=893
-  _globals['_MIGRATETENANTPLANREQUEST']._serialized_end=1225
-  _globals['_MIGRATETENANTPLANMETADATA']._serialized_start=1228
-  _globals['_MIGRATETENANTPLANMETADATA']._serialized_end=1651
-  _globals['_OVERLIMIT']._serialized_start=1653
-  _globals['_OVERLIMIT']._serialized_end=1710
-  _globals['_WATCHTENANTSREQUEST']._serialized_start=1712
-  _globals['_WATCHTENANTSREQUEST']._serialized_end=1800
-  _globals['_WATCHTENANTSRESPONSE']._serialized_start=1803
-  _globals['_WATCHTENANTSRESPONSE']._serialized_end=1996
-  _globals['_TENANTEVENT']._serialized_start=1998
-  _globals['_TENANTEVENT']._serialized_end=2110
-  _globals['_TENANTSERVICE']._serialized_start=2623
-  _globals['_TENANTSERVICE']._serialized_end=3981
+  _globals['_MIGRATIONTIMING']._serialized_start=2994
+  _globals['_MIGRATIONTIMING']._serialized_end=3111
+  _globals['_OVERLIMITPOLICY']._serialized_start=3114
+  _globals['_OVERLIMITPOLICY']._serialized_end=3258
+  _globals['_TENANTEVENTTYPE']._serialized_start=3261
+  _globals['_TENANTEVENTTYPE']._serialized_end=3535
+  _globals['_CREATETENANTREQUEST']._serialized_start=434
+  _globals['_CREATETENANTREQUEST']._serialized_end=860
+  _globals['_CREATETENANTREQUEST_LABELSENTRY']._serialized_start=815
+  _globals['_CREATETENANTREQUEST_LABELSENTRY']._serialized_end=860
+  _globals['_UPDATETENANTREQUEST']._serialized_start=863
+  _globals['_UPDATETENANTREQUEST']._serialized_end=1026
+  _globals['_DELETETENANTREQUEST']._serialized_start=1029
+  _globals['_DELETETENANTREQUEST']._serialized_end=1192
+  _globals['_DELETETENANTRESPONSE']._serialized_start=1194
+  _globals['_DELETETENANTRESPONSE']._serialized_end=1262
+  _globals['_UNDELETETENANTREQUEST']._serialized_start=1264
+  _globals['_UNDELETETENANTREQUEST']._serialized_end=1356
+  _globals['_GETTENANTREQUEST']._serialized_start=1358
+  _globals['_GETTENANTREQUEST']._serialized_end=1394
+  _globals['_LISTTENANTSREQUEST']._serialized_start=1396
+  _globals['_LISTTENANTSREQUEST']._serialized_end=1455
+  _globals['_LISTTENANTSRESPONSE']._serialized_start=1457
+  _globals['_LISTTENANTSRESPONSE']._serialized_end=1550
+  _globals['_RESOLVETENANTREQUEST']._serialized_start=1552
+  _globals['_RESOLVETENANTREQUEST']._serialized_end=1639
+  _globals['_SUSPENDTENANTREQUEST']._serialized_start=1641
+  _globals['_SUSPENDTENANTREQUEST']._serialized_end=1717
+  _globals['_RESUMETENANTREQUEST']._serialized_start=1719
+  _globals['_RESUMETENANTREQUEST']._serialized_end=1772
+  _globals['_MIGRATETENANTPLANREQUEST']._serialized_start=1775
+  _globals['_MIGRATETENANTPLANREQUEST']._serialized_end=2107
+  _globals['_MIGRATETENANTPLANMETADATA']._serialized_start=2110
+  _globals['_MIGRATETENANTPLANMETADATA']._serialized_end=2533
+  _globals['_OVERLIMIT']._serialized_start=2535
+  _globals['_OVERLIMIT']._serialized_end=2592
+  _globals['_WATCHTENANTSREQUEST']._serialized_start=2594
+  _globals['_WATCHTENANTSREQUEST']._serialized_end=2682
+  _globals['_WATCHTENANTSRESPONSE']._serialized_start=2685
+  _globals['_WATCHTENANTSRESPONSE']._serialized_end=2878
+  _globals['_TENANTEVENT']._serialized_start=2880
+  _globals['_TENANTEVENT']._serialized_end=2992
+  _globals['_TENANTSERVICE']._serialized_start=3538
+  _globals['_TENANTSERVICE']._serialized_end=5462
 # @@protoc_insertion_point(module_scope)

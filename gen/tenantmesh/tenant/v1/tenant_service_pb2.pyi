@@ -5,6 +5,8 @@ The service that owns tenants."""
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
+from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
@@ -106,6 +108,8 @@ class _TenantEventTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Tenan
     """TENANT_EVENT_TYPE_RESUMED is a tenant that is served again."""
     TENANT_EVENT_TYPE_DELETED: _TenantEventType.ValueType  # 6
     """TENANT_EVENT_TYPE_DELETED is a tenant that was deleted."""
+    TENANT_EVENT_TYPE_UNDELETED: _TenantEventType.ValueType  # 7
+    """TENANT_EVENT_TYPE_UNDELETED is a deleted tenant that was brought back."""
 
 class TenantEventType(_TenantEventType, metaclass=_TenantEventTypeEnumTypeWrapper):
     """TenantEventType is the kind of a change of a tenant."""
@@ -124,6 +128,8 @@ TENANT_EVENT_TYPE_RESUMED: TenantEventType.ValueType  # 5
 """TENANT_EVENT_TYPE_RESUMED is a tenant that is served again."""
 TENANT_EVENT_TYPE_DELETED: TenantEventType.ValueType  # 6
 """TENANT_EVENT_TYPE_DELETED is a tenant that was deleted."""
+TENANT_EVENT_TYPE_UNDELETED: TenantEventType.ValueType  # 7
+"""TENANT_EVENT_TYPE_UNDELETED is a deleted tenant that was brought back."""
 Global___TenantEventType: _TypeAlias = TenantEventType  # noqa: Y015
 
 @_typing.final
@@ -132,11 +138,40 @@ class CreateTenantRequest(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class LabelsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     SLUG_FIELD_NUMBER: _builtins.int
     DISPLAY_NAME_FIELD_NUMBER: _builtins.int
     PLAN_ID_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    LABELS_FIELD_NUMBER: _builtins.int
+    REGION_FIELD_NUMBER: _builtins.int
+    EXTERNAL_ID_FIELD_NUMBER: _builtins.int
+    TIME_ZONE_FIELD_NUMBER: _builtins.int
+    LOCALE_FIELD_NUMBER: _builtins.int
+    CURRENCY_FIELD_NUMBER: _builtins.int
+    CONTACTS_FIELD_NUMBER: _builtins.int
+    PARENT_ID_FIELD_NUMBER: _builtins.int
+    DELETE_PROTECTION_FIELD_NUMBER: _builtins.int
     slug: _builtins.str
     """slug is the tenant's name in hosts and headers, see Tenant.slug. Required, unique; `create` and a few more are
     reserved.
@@ -149,6 +184,28 @@ class CreateTenantRequest(_message.Message):
     """request_id makes the call repeatable (AIP-155): a UUID of the client's, with any key of the same name. Optional."""
     validate_only: _builtins.bool
     """validate_only checks everything and creates nothing (AIP-163)."""
+    region: _builtins.str
+    """region is where the tenant's data lives, see Tenant.region."""
+    external_id: _builtins.str
+    """external_id is the tenant's id in a system of the operators', see Tenant.external_id."""
+    time_zone: _builtins.str
+    """time_zone is a name of the IANA time zone database."""
+    locale: _builtins.str
+    """locale is a BCP 47 tag."""
+    currency: _builtins.str
+    """currency is an ISO 4217 code."""
+    parent_id: _builtins.str
+    """parent_id is the id of the tenant that this one belongs to."""
+    delete_protection: _builtins.bool
+    """delete_protection refuses to delete the tenant until it is cleared."""
+    @_builtins.property
+    def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """labels are those of the tenant, see Tenant.labels."""
+
+    @_builtins.property
+    def contacts(self) -> _containers.RepeatedCompositeFieldContainer[_tenant_pb2.Contact]:
+        """contacts are the people to reach, up to 20."""
+
     def __init__(
         self,
         *,
@@ -157,14 +214,169 @@ class CreateTenantRequest(_message.Message):
         plan_id: _builtins.str = ...,
         request_id: _builtins.str = ...,
         validate_only: _builtins.bool = ...,
+        labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        region: _builtins.str = ...,
+        external_id: _builtins.str = ...,
+        time_zone: _builtins.str = ...,
+        locale: _builtins.str = ...,
+        currency: _builtins.str = ...,
+        contacts: _abc.Iterable[_tenant_pb2.Contact] | None = ...,
+        parent_id: _builtins.str = ...,
+        delete_protection: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["display_name", b"display_name", "plan_id", b"plan_id", "request_id", b"request_id", "slug", b"slug", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["contacts", b"contacts", "currency", b"currency", "delete_protection", b"delete_protection", "display_name", b"display_name", "external_id", b"external_id", "labels", b"labels", "locale", b"locale", "parent_id", b"parent_id", "plan_id", b"plan_id", "region", b"region", "request_id", b"request_id", "slug", b"slug", "time_zone", b"time_zone", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CreateTenantRequest: _TypeAlias = CreateTenantRequest  # noqa: Y015
+
+@_typing.final
+class UpdateTenantRequest(_message.Message):
+    """UpdateTenantRequest holds the changed tenant."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    TENANT_FIELD_NUMBER: _builtins.int
+    UPDATE_MASK_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """id is the tenant's UUID or slug. Required."""
+    validate_only: _builtins.bool
+    """validate_only checks everything and changes nothing (AIP-163)."""
+    @_builtins.property
+    def tenant(self) -> _tenant_pb2.Tenant:
+        """tenant holds the new values. Its `etag`, if set, must be the tenant's current one. Its `id`, if set, must be the
+        tenant's. Required.
+        """
+
+    @_builtins.property
+    def update_mask(self) -> _field_mask_pb2.FieldMask:
+        """update_mask names the fields to change. Empty, or `*`: all that the caller may set. `labels` and `contacts` are
+        replaced as a whole.
+        """
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        tenant: _tenant_pb2.Tenant | None = ...,
+        update_mask: _field_mask_pb2.FieldMask | None = ...,
+        validate_only: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["tenant", b"tenant", "update_mask", b"update_mask"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "tenant", b"tenant", "update_mask", b"update_mask", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateTenantRequest: _TypeAlias = UpdateTenantRequest  # noqa: Y015
+
+@_typing.final
+class DeleteTenantRequest(_message.Message):
+    """DeleteTenantRequest names the tenant to delete."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    GRACE_PERIOD_FIELD_NUMBER: _builtins.int
+    RELEASE_SLUG_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """id is the tenant's UUID or slug. Required."""
+    etag: _builtins.str
+    """etag, if set, must be the tenant's current one."""
+    release_slug: _builtins.bool
+    """release_slug lets other tenants have the slug and the former slugs at once. Otherwise they are released by the purge."""
+    reason: _builtins.str
+    """reason says why, up to 500 characters. Optional."""
+    validate_only: _builtins.bool
+    """validate_only checks everything and deletes nothing (AIP-163)."""
+    @_builtins.property
+    def grace_period(self) -> _duration_pb2.Duration:
+        """grace_period is how long the tenant can be brought back, up to 10 years. Zero: its data is purged at once. Unset: the
+        installation's, 30 days unless it says otherwise.
+        """
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        etag: _builtins.str = ...,
+        grace_period: _duration_pb2.Duration | None = ...,
+        release_slug: _builtins.bool = ...,
+        reason: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["grace_period", b"grace_period"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "grace_period", b"grace_period", "id", b"id", "reason", b"reason", "release_slug", b"release_slug", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteTenantRequest: _TypeAlias = DeleteTenantRequest  # noqa: Y015
+
+@_typing.final
+class DeleteTenantResponse(_message.Message):
+    """DeleteTenantResponse is the deleted tenant."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def tenant(self) -> _tenant_pb2.Tenant:
+        """tenant is the tenant after the deletion; with `validate_only`, as it is."""
+
+    def __init__(
+        self,
+        *,
+        tenant: _tenant_pb2.Tenant | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["tenant", b"tenant"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["tenant", b"tenant"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteTenantResponse: _TypeAlias = DeleteTenantResponse  # noqa: Y015
+
+@_typing.final
+class UndeleteTenantRequest(_message.Message):
+    """UndeleteTenantRequest names the tenant to bring back."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    SLUG_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """id is the tenant's UUID; its slug too, unless the deletion released that. Required."""
+    etag: _builtins.str
+    """etag, if set, must be the tenant's current one."""
+    slug: _builtins.str
+    """slug is the slug to come back with. Empty: the one it had."""
+    validate_only: _builtins.bool
+    """validate_only checks everything and changes nothing (AIP-163)."""
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        etag: _builtins.str = ...,
+        slug: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "id", b"id", "slug", b"slug", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UndeleteTenantRequest: _TypeAlias = UndeleteTenantRequest  # noqa: Y015
 
 @_typing.final
 class GetTenantRequest(_message.Message):
@@ -250,21 +462,25 @@ class ResolveTenantRequest(_message.Message):
 
     TENANT_ID_FIELD_NUMBER: _builtins.int
     SLUG_FIELD_NUMBER: _builtins.int
+    HOST_FIELD_NUMBER: _builtins.int
     tenant_id: _builtins.str
     """tenant_id is the tenant's UUID."""
     slug: _builtins.str
-    """slug is the tenant's slug."""
+    """slug is the tenant's slug, or a former one."""
+    host: _builtins.str
+    """host is a verified login host of the tenant."""
     def __init__(
         self,
         *,
         tenant_id: _builtins.str = ...,
         slug: _builtins.str = ...,
+        host: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["selector", b"selector", "slug", b"slug", "tenant_id", b"tenant_id"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["host", b"host", "selector", b"selector", "slug", b"slug", "tenant_id", b"tenant_id"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["selector", b"selector", "slug", b"slug", "tenant_id", b"tenant_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["host", b"host", "selector", b"selector", "slug", b"slug", "tenant_id", b"tenant_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_selector: _TypeAlias = _typing.Literal["tenant_id", "slug"]  # noqa: Y015
+    _WhichOneofReturnType_selector: _TypeAlias = _typing.Literal["tenant_id", "slug", "host"]  # noqa: Y015
     _WhichOneofArgType_selector: _TypeAlias = _typing.Literal["selector", b"selector"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_selector) -> _WhichOneofReturnType_selector | None: ...
 

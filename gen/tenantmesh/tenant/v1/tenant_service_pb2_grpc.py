@@ -28,7 +28,7 @@ if _version_not_supported:
 
 
 class TenantServiceStub:
-    """TenantService creates, finds, suspends and moves tenants, and streams their changes to other processes.
+    """TenantService keeps tenants through their whole life, and streams their changes to other processes.
     """
 
     def __init__(self, channel):
@@ -45,6 +45,21 @@ class TenantServiceStub:
         self.GetTenant = channel.unary_unary(
                 '/tenantmesh.tenant.v1.TenantService/GetTenant',
                 request_serializer=tenantmesh_dot_tenant_dot_v1_dot_tenant__service__pb2.GetTenantRequest.SerializeToString,
+                response_deserializer=tenantmesh_dot_tenant_dot_v1_dot_tenant__pb2.Tenant.FromString,
+                _registered_method=True)
+        self.UpdateTenant = channel.unary_unary(
+                '/tenantmesh.tenant.v1.TenantService/UpdateTenant',
+                request_serializer=tenantmesh_dot_tenant_dot_v1_dot_tenant__service__pb2.UpdateTenantRequest.SerializeToString,
+                response_deserializer=tenantmesh_dot_tenant_dot_v1_dot_tenant__pb2.Tenant.FromString,
+                _registered_method=True)
+        self.DeleteTenant = channel.unary_unary(
+                '/tenantmesh.tenant.v1.TenantService/DeleteTenant',
+                request_serializer=tenantmesh_dot_tenant_dot_v1_dot_tenant__service__pb2.DeleteTenantRequest.SerializeToString,
+                response_deserializer=tenantmesh_dot_tenant_dot_v1_dot_tenant__service__pb2.DeleteTenantResponse.FromString,
+                _registered_method=True)
+        self.UndeleteTenant = channel.unary_unary(
+                '/tenantmesh.tenant.v1.TenantService/UndeleteTenant',
+                request_serializer=tenantmesh_dot_tenant_dot_v1_dot_tenant__service__pb2.UndeleteTenantRequest.SerializeToString,
                 response_deserializer=tenantmesh_dot_tenant_dot_v1_dot_tenant__pb2.Tenant.FromString,
                 _registered_method=True)
         self.ListTenants = channel.unary_unary(
@@ -80,12 +95,13 @@ class TenantServiceStub:
 
 
 class TenantServiceServicer:
-    """TenantService creates, finds, suspends and moves tenants, and streams their changes to other processes.
+    """TenantService keeps tenants through their whole life, and streams their changes to other processes.
     """
 
     def CreateTenant(self, request, context):
         """CreateTenant creates a tenant. With the same `request_id` it returns the tenant of the first call. Fails with
-        ALREADY_EXISTS `SLUG_TAKEN`, INVALID_ARGUMENT `INVALID_FIELD`, NOT_FOUND `PLAN_NOT_FOUND`.
+        ALREADY_EXISTS `SLUG_TAKEN`, `EXTERNAL_ID_TAKEN`, INVALID_ARGUMENT `INVALID_FIELD`, NOT_FOUND `PLAN_NOT_FOUND`,
+        `PARENT_NOT_FOUND`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -100,6 +116,39 @@ class TenantServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def UpdateTenant(self, request, context):
+        """UpdateTenant changes a tenant. Without `update_mask` it replaces every field that the caller may set by that of
+        `tenant`, which is the resource as GetTenant answers it; output-only fields in it are ignored. With `update_mask` it
+        changes the named fields (AIP-134). An `etag` in the resource must be the tenant's current one. A former slug leads
+        to the tenant for a time that the installation sets, 30 days unless it says otherwise, and stays reserved. Users may
+        set `display_name`, `time_zone`, `locale` and `contacts` of their own tenant. Fails with INVALID_ARGUMENT
+        `INVALID_FIELD`, ALREADY_EXISTS `SLUG_TAKEN`, `EXTERNAL_ID_TAKEN`, PERMISSION_DENIED `FIELD_NOT_ALLOWED`, NOT_FOUND
+        `TENANT_NOT_FOUND`, ABORTED `ETAG_MISMATCH`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteTenant(self, request, context):
+        """DeleteTenant deletes a tenant. It is missing to everybody but operators at once. Its data is kept for the grace
+        period and then purged; until then UndeleteTenant brings all of it back. Its login hosts and e-mail domains are
+        released. A deleted tenant stays deleted; a call with a grace period sets its purge time anew. Fails with NOT_FOUND
+        `TENANT_NOT_FOUND`, FAILED_PRECONDITION `DELETE_PROTECTED`, `TENANT_HAS_CHILDREN`, ABORTED `ETAG_MISMATCH`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UndeleteTenant(self, request, context):
+        """UndeleteTenant brings a deleted tenant back as it was, suspended if it was suspended. Its login hosts and e-mail
+        domains must be verified again. A tenant that is not deleted stays as it is. Fails with NOT_FOUND
+        `TENANT_NOT_FOUND`, ALREADY_EXISTS `SLUG_TAKEN` when its slug was released and is another tenant's now,
+        FAILED_PRECONDITION `PURGE_UNDER_WAY`, ABORTED `ETAG_MISMATCH`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListTenants(self, request, context):
         """ListTenants returns tenants, oldest first, a page at a time. Fails with INVALID_ARGUMENT `INVALID_FIELD` for a page
         token that this method did not give.
@@ -109,8 +158,8 @@ class TenantServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ResolveTenant(self, request, context):
-        """ResolveTenant returns the tenant with an id or slug. A process asks it on the first call for a tenant that it has
-        no record of. Fails with NOT_FOUND `TENANT_NOT_FOUND`.
+        """ResolveTenant returns the tenant with an id, a slug or a login host. A former slug leads to its tenant in its time. A
+        process asks it on the first call for a tenant that it has no record of. Fails with NOT_FOUND `TENANT_NOT_FOUND`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -173,6 +222,21 @@ def add_TenantServiceServicer_to_server(servicer, server):
                     request_deserializer=tenantmesh_dot_tenant_dot_v1_dot_tenant__service__pb2.GetTenantRequest.FromString,
                     response_serializer=tenantmesh_dot_tenant_dot_v1_dot_tenant__pb2.Tenant.SerializeToString,
             ),
+            'UpdateTenant': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateTenant,
+                    request_deserializer=tenantmesh_dot_tenant_dot_v1_dot_tenant__service__pb2.UpdateTenantRequest.FromString,
+                    response_serializer=tenantmesh_dot_tenant_dot_v1_dot_tenant__pb2.Tenant.SerializeToString,
+            ),
+            'DeleteTenant': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteTenant,
+                    request_deserializer=tenantmesh_dot_tenant_dot_v1_dot_tenant__service__pb2.DeleteTenantRequest.FromString,
+                    response_serializer=tenantmesh_dot_tenant_dot_v1_dot_tenant__service__pb2.DeleteTenantResponse.SerializeToString,
+            ),
+            'UndeleteTenant': grpc.unary_unary_rpc_method_handler(
+                    servicer.UndeleteTenant,
+                    request_deserializer=tenantmesh_dot_tenant_dot_v1_dot_tenant__service__pb2.UndeleteTenantRequest.FromString,
+                    response_serializer=tenantmesh_dot_tenant_dot_v1_dot_tenant__pb2.Tenant.SerializeToString,
+            ),
             'ListTenants': grpc.unary_unary_rpc_method_handler(
                     servicer.ListTenants,
                     request_deserializer=tenantmesh_dot_tenant_dot_v1_dot_tenant__service__pb2.ListTenantsRequest.FromString,
@@ -212,7 +276,7 @@ def add_TenantServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class TenantService:
-    """TenantService creates, finds, suspends and moves tenants, and streams their changes to other processes.
+    """TenantService keeps tenants through their whole life, and streams their changes to other processes.
     """
 
     @staticmethod
@@ -258,6 +322,87 @@ class TenantService:
             target,
             '/tenantmesh.tenant.v1.TenantService/GetTenant',
             tenantmesh_dot_tenant_dot_v1_dot_tenant__service__pb2.GetTenantRequest.SerializeToString,
+            tenantmesh_dot_tenant_dot_v1_dot_tenant__pb2.Tenant.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateTenant(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tenantmesh.tenant.v1.TenantService/UpdateTenant',
+            tenantmesh_dot_tenant_dot_v1_dot_tenant__service__pb2.UpdateTenantRequest.SerializeToString,
+            tenantmesh_dot_tenant_dot_v1_dot_tenant__pb2.Tenant.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteTenant(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tenantmesh.tenant.v1.TenantService/DeleteTenant',
+            tenantmesh_dot_tenant_dot_v1_dot_tenant__service__pb2.DeleteTenantRequest.SerializeToString,
+            tenantmesh_dot_tenant_dot_v1_dot_tenant__service__pb2.DeleteTenantResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UndeleteTenant(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tenantmesh.tenant.v1.TenantService/UndeleteTenant',
+            tenantmesh_dot_tenant_dot_v1_dot_tenant__service__pb2.UndeleteTenantRequest.SerializeToString,
             tenantmesh_dot_tenant_dot_v1_dot_tenant__pb2.Tenant.FromString,
             options,
             channel_credentials,

@@ -29,7 +29,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class TenantServiceStub:
-    """TenantService creates, finds, suspends and moves tenants, and streams their changes to other processes."""
+    """TenantService keeps tenants through their whole life, and streams their changes to other processes."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -37,20 +37,42 @@ class TenantServiceStub:
     def __new__(cls, channel: _aio.Channel) -> TenantServiceAsyncStub: ...
     CreateTenant: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.CreateTenantRequest, _tenant_pb2.Tenant]
     """CreateTenant creates a tenant. With the same `request_id` it returns the tenant of the first call. Fails with
-    ALREADY_EXISTS `SLUG_TAKEN`, INVALID_ARGUMENT `INVALID_FIELD`, NOT_FOUND `PLAN_NOT_FOUND`.
+    ALREADY_EXISTS `SLUG_TAKEN`, `EXTERNAL_ID_TAKEN`, INVALID_ARGUMENT `INVALID_FIELD`, NOT_FOUND `PLAN_NOT_FOUND`,
+    `PARENT_NOT_FOUND`.
     """
     GetTenant: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.GetTenantRequest, _tenant_pb2.Tenant]
     """GetTenant returns a tenant by id or slug. Operators read here why it is suspended, and by whom; services read that
     with ResolveTenant, which is served for suspended tenants too. A user can read its own tenant only; any other is
     NOT_FOUND `TENANT_NOT_FOUND`, as a missing one is.
     """
+    UpdateTenant: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.UpdateTenantRequest, _tenant_pb2.Tenant]
+    """UpdateTenant changes a tenant. Without `update_mask` it replaces every field that the caller may set by that of
+    `tenant`, which is the resource as GetTenant answers it; output-only fields in it are ignored. With `update_mask` it
+    changes the named fields (AIP-134). An `etag` in the resource must be the tenant's current one. A former slug leads
+    to the tenant for a time that the installation sets, 30 days unless it says otherwise, and stays reserved. Users may
+    set `display_name`, `time_zone`, `locale` and `contacts` of their own tenant. Fails with INVALID_ARGUMENT
+    `INVALID_FIELD`, ALREADY_EXISTS `SLUG_TAKEN`, `EXTERNAL_ID_TAKEN`, PERMISSION_DENIED `FIELD_NOT_ALLOWED`, NOT_FOUND
+    `TENANT_NOT_FOUND`, ABORTED `ETAG_MISMATCH`.
+    """
+    DeleteTenant: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.DeleteTenantRequest, _tenant_service_pb2.DeleteTenantResponse]
+    """DeleteTenant deletes a tenant. It is missing to everybody but operators at once. Its data is kept for the grace
+    period and then purged; until then UndeleteTenant brings all of it back. Its login hosts and e-mail domains are
+    released. A deleted tenant stays deleted; a call with a grace period sets its purge time anew. Fails with NOT_FOUND
+    `TENANT_NOT_FOUND`, FAILED_PRECONDITION `DELETE_PROTECTED`, `TENANT_HAS_CHILDREN`, ABORTED `ETAG_MISMATCH`.
+    """
+    UndeleteTenant: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.UndeleteTenantRequest, _tenant_pb2.Tenant]
+    """UndeleteTenant brings a deleted tenant back as it was, suspended if it was suspended. Its login hosts and e-mail
+    domains must be verified again. A tenant that is not deleted stays as it is. Fails with NOT_FOUND
+    `TENANT_NOT_FOUND`, ALREADY_EXISTS `SLUG_TAKEN` when its slug was released and is another tenant's now,
+    FAILED_PRECONDITION `PURGE_UNDER_WAY`, ABORTED `ETAG_MISMATCH`.
+    """
     ListTenants: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.ListTenantsRequest, _tenant_service_pb2.ListTenantsResponse]
     """ListTenants returns tenants, oldest first, a page at a time. Fails with INVALID_ARGUMENT `INVALID_FIELD` for a page
     token that this method did not give.
     """
     ResolveTenant: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.ResolveTenantRequest, _tenant_pb2.Tenant]
-    """ResolveTenant returns the tenant with an id or slug. A process asks it on the first call for a tenant that it has
-    no record of. Fails with NOT_FOUND `TENANT_NOT_FOUND`.
+    """ResolveTenant returns the tenant with an id, a slug or a login host. A former slug leads to its tenant in its time. A
+    process asks it on the first call for a tenant that it has no record of. Fails with NOT_FOUND `TENANT_NOT_FOUND`.
     """
     SuspendTenant: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.SuspendTenantRequest, _tenant_pb2.Tenant]
     """SuspendTenant stops serving a tenant. Every process follows within a second. A suspended tenant stays suspended.
@@ -83,25 +105,47 @@ class TenantServiceStub:
 
 @_typing.type_check_only
 class TenantServiceAsyncStub(TenantServiceStub):
-    """TenantService creates, finds, suspends and moves tenants, and streams their changes to other processes."""
+    """TenantService keeps tenants through their whole life, and streams their changes to other processes."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateTenant: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.CreateTenantRequest, _tenant_pb2.Tenant]  # type: ignore[assignment]
     """CreateTenant creates a tenant. With the same `request_id` it returns the tenant of the first call. Fails with
-    ALREADY_EXISTS `SLUG_TAKEN`, INVALID_ARGUMENT `INVALID_FIELD`, NOT_FOUND `PLAN_NOT_FOUND`.
+    ALREADY_EXISTS `SLUG_TAKEN`, `EXTERNAL_ID_TAKEN`, INVALID_ARGUMENT `INVALID_FIELD`, NOT_FOUND `PLAN_NOT_FOUND`,
+    `PARENT_NOT_FOUND`.
     """
     GetTenant: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.GetTenantRequest, _tenant_pb2.Tenant]  # type: ignore[assignment]
     """GetTenant returns a tenant by id or slug. Operators read here why it is suspended, and by whom; services read that
     with ResolveTenant, which is served for suspended tenants too. A user can read its own tenant only; any other is
     NOT_FOUND `TENANT_NOT_FOUND`, as a missing one is.
     """
+    UpdateTenant: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.UpdateTenantRequest, _tenant_pb2.Tenant]  # type: ignore[assignment]
+    """UpdateTenant changes a tenant. Without `update_mask` it replaces every field that the caller may set by that of
+    `tenant`, which is the resource as GetTenant answers it; output-only fields in it are ignored. With `update_mask` it
+    changes the named fields (AIP-134). An `etag` in the resource must be the tenant's current one. A former slug leads
+    to the tenant for a time that the installation sets, 30 days unless it says otherwise, and stays reserved. Users may
+    set `display_name`, `time_zone`, `locale` and `contacts` of their own tenant. Fails with INVALID_ARGUMENT
+    `INVALID_FIELD`, ALREADY_EXISTS `SLUG_TAKEN`, `EXTERNAL_ID_TAKEN`, PERMISSION_DENIED `FIELD_NOT_ALLOWED`, NOT_FOUND
+    `TENANT_NOT_FOUND`, ABORTED `ETAG_MISMATCH`.
+    """
+    DeleteTenant: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.DeleteTenantRequest, _tenant_service_pb2.DeleteTenantResponse]  # type: ignore[assignment]
+    """DeleteTenant deletes a tenant. It is missing to everybody but operators at once. Its data is kept for the grace
+    period and then purged; until then UndeleteTenant brings all of it back. Its login hosts and e-mail domains are
+    released. A deleted tenant stays deleted; a call with a grace period sets its purge time anew. Fails with NOT_FOUND
+    `TENANT_NOT_FOUND`, FAILED_PRECONDITION `DELETE_PROTECTED`, `TENANT_HAS_CHILDREN`, ABORTED `ETAG_MISMATCH`.
+    """
+    UndeleteTenant: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.UndeleteTenantRequest, _tenant_pb2.Tenant]  # type: ignore[assignment]
+    """UndeleteTenant brings a deleted tenant back as it was, suspended if it was suspended. Its login hosts and e-mail
+    domains must be verified again. A tenant that is not deleted stays as it is. Fails with NOT_FOUND
+    `TENANT_NOT_FOUND`, ALREADY_EXISTS `SLUG_TAKEN` when its slug was released and is another tenant's now,
+    FAILED_PRECONDITION `PURGE_UNDER_WAY`, ABORTED `ETAG_MISMATCH`.
+    """
     ListTenants: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.ListTenantsRequest, _tenant_service_pb2.ListTenantsResponse]  # type: ignore[assignment]
     """ListTenants returns tenants, oldest first, a page at a time. Fails with INVALID_ARGUMENT `INVALID_FIELD` for a page
     token that this method did not give.
     """
     ResolveTenant: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.ResolveTenantRequest, _tenant_pb2.Tenant]  # type: ignore[assignment]
-    """ResolveTenant returns the tenant with an id or slug. A process asks it on the first call for a tenant that it has
-    no record of. Fails with NOT_FOUND `TENANT_NOT_FOUND`.
+    """ResolveTenant returns the tenant with an id, a slug or a login host. A former slug leads to its tenant in its time. A
+    process asks it on the first call for a tenant that it has no record of. Fails with NOT_FOUND `TENANT_NOT_FOUND`.
     """
     SuspendTenant: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.SuspendTenantRequest, _tenant_pb2.Tenant]  # type: ignore[assignment]
     """SuspendTenant stops serving a tenant. Every process follows within a second. A suspended tenant stays suspended.
@@ -133,7 +177,7 @@ class TenantServiceAsyncStub(TenantServiceStub):
     """
 
 class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
-    """TenantService creates, finds, suspends and moves tenants, and streams their changes to other processes."""
+    """TenantService keeps tenants through their whole life, and streams their changes to other processes."""
 
     @_abc_1.abstractmethod
     def CreateTenant(
@@ -142,7 +186,8 @@ class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_tenant_pb2.Tenant, _abc.Awaitable[_tenant_pb2.Tenant]]:
         """CreateTenant creates a tenant. With the same `request_id` it returns the tenant of the first call. Fails with
-        ALREADY_EXISTS `SLUG_TAKEN`, INVALID_ARGUMENT `INVALID_FIELD`, NOT_FOUND `PLAN_NOT_FOUND`.
+        ALREADY_EXISTS `SLUG_TAKEN`, `EXTERNAL_ID_TAKEN`, INVALID_ARGUMENT `INVALID_FIELD`, NOT_FOUND `PLAN_NOT_FOUND`,
+        `PARENT_NOT_FOUND`.
         """
 
     @_abc_1.abstractmethod
@@ -154,6 +199,45 @@ class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
         """GetTenant returns a tenant by id or slug. Operators read here why it is suspended, and by whom; services read that
         with ResolveTenant, which is served for suspended tenants too. A user can read its own tenant only; any other is
         NOT_FOUND `TENANT_NOT_FOUND`, as a missing one is.
+        """
+
+    @_abc_1.abstractmethod
+    def UpdateTenant(
+        self,
+        request: _tenant_service_pb2.UpdateTenantRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_tenant_pb2.Tenant, _abc.Awaitable[_tenant_pb2.Tenant]]:
+        """UpdateTenant changes a tenant. Without `update_mask` it replaces every field that the caller may set by that of
+        `tenant`, which is the resource as GetTenant answers it; output-only fields in it are ignored. With `update_mask` it
+        changes the named fields (AIP-134). An `etag` in the resource must be the tenant's current one. A former slug leads
+        to the tenant for a time that the installation sets, 30 days unless it says otherwise, and stays reserved. Users may
+        set `display_name`, `time_zone`, `locale` and `contacts` of their own tenant. Fails with INVALID_ARGUMENT
+        `INVALID_FIELD`, ALREADY_EXISTS `SLUG_TAKEN`, `EXTERNAL_ID_TAKEN`, PERMISSION_DENIED `FIELD_NOT_ALLOWED`, NOT_FOUND
+        `TENANT_NOT_FOUND`, ABORTED `ETAG_MISMATCH`.
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteTenant(
+        self,
+        request: _tenant_service_pb2.DeleteTenantRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_tenant_service_pb2.DeleteTenantResponse, _abc.Awaitable[_tenant_service_pb2.DeleteTenantResponse]]:
+        """DeleteTenant deletes a tenant. It is missing to everybody but operators at once. Its data is kept for the grace
+        period and then purged; until then UndeleteTenant brings all of it back. Its login hosts and e-mail domains are
+        released. A deleted tenant stays deleted; a call with a grace period sets its purge time anew. Fails with NOT_FOUND
+        `TENANT_NOT_FOUND`, FAILED_PRECONDITION `DELETE_PROTECTED`, `TENANT_HAS_CHILDREN`, ABORTED `ETAG_MISMATCH`.
+        """
+
+    @_abc_1.abstractmethod
+    def UndeleteTenant(
+        self,
+        request: _tenant_service_pb2.UndeleteTenantRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_tenant_pb2.Tenant, _abc.Awaitable[_tenant_pb2.Tenant]]:
+        """UndeleteTenant brings a deleted tenant back as it was, suspended if it was suspended. Its login hosts and e-mail
+        domains must be verified again. A tenant that is not deleted stays as it is. Fails with NOT_FOUND
+        `TENANT_NOT_FOUND`, ALREADY_EXISTS `SLUG_TAKEN` when its slug was released and is another tenant's now,
+        FAILED_PRECONDITION `PURGE_UNDER_WAY`, ABORTED `ETAG_MISMATCH`.
         """
 
     @_abc_1.abstractmethod
@@ -172,8 +256,8 @@ class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _tenant_service_pb2.ResolveTenantRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_tenant_pb2.Tenant, _abc.Awaitable[_tenant_pb2.Tenant]]:
-        """ResolveTenant returns the tenant with an id or slug. A process asks it on the first call for a tenant that it has
-        no record of. Fails with NOT_FOUND `TENANT_NOT_FOUND`.
+        """ResolveTenant returns the tenant with an id, a slug or a login host. A former slug leads to its tenant in its time. A
+        process asks it on the first call for a tenant that it has no record of. Fails with NOT_FOUND `TENANT_NOT_FOUND`.
         """
 
     @_abc_1.abstractmethod

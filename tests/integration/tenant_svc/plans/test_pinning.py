@@ -20,6 +20,7 @@ from tenantmesh.tenant_svc.plans.plans import Plans, VersionRef, plan_for_tenant
 from tenantmesh.tenant_svc.plans.tables import plan_versions
 from tenantmesh.tenant_svc.positions import lock_log
 from tenantmesh.tenant_svc.tenants import events_repository, repository
+from tenantmesh.tenant_svc.tenants.rows import tenant_of
 from tenantmesh.tenant_svc.tenants.tenant import NewTenant
 from tenantmesh.tenant_svc.tenants.tenants import Tenants
 from tests.fixtures.engines import WorkerDatabase
@@ -56,7 +57,7 @@ async def test_an_event_remembers_the_version(plans: Plans, tenants: Tenants, do
     made = await tenants.create(new_tenant(plan_id), None)
     async with doors.system("the test of events", read_only=True) as connection:
         last = (await events_repository.events_after(connection, await events_repository.head(connection) - 1, 1))[0]
-    assert repository.tenant_of(last) == made
+    assert tenant_of(last) == made
 
 
 async def test_a_plan_that_is_not_published_takes_nobody(plans: Plans, tenants: Tenants) -> None:
@@ -71,7 +72,7 @@ async def test_a_plan_that_is_not_published_takes_nobody(plans: Plans, tenants: 
             there_are = caught.value.message.partition(": ")[2]
             assert {"basic", "custom", "enterprise"} <= set(there_are.rstrip(".").split(", "))
             assert draft.id not in there_are
-        assert await tenants.find_by_slug(new.slug) is None
+        assert await tenants.find_by_name(new.slug) is None
 
 
 async def test_of_very_many_plans_the_first_are_named_and_the_rest_counted(plans: Plans, tenants: Tenants) -> None:

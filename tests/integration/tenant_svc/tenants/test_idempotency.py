@@ -40,7 +40,7 @@ async def test_fifty_times_the_same_slug_make_one_tenant(tenants: Tenants) -> No
     made, refused = await all_at_once(*(creating(tenants, new, None) for _ in range(PARALLEL)))
     assert len(made) == 1
     assert {getattr(error, "reason", error) for error in refused} == {"SLUG_TAKEN"}
-    assert await tenants.find_by_slug(new.slug) == made[0]
+    assert await tenants.find_by_name(new.slug) == made[0]
 
 
 async def test_fifty_keys_for_one_slug_make_one_tenant(tenants: Tenants) -> None:
@@ -63,7 +63,7 @@ async def test_a_key_with_other_fields_is_refused_and_makes_nothing(tenants: Ten
         with pytest.raises(AlreadyExists) as caught:
             await tenants.create(other, key)
         assert caught.value.reason == "REQUEST_ID_REUSED"
-    assert await tenants.find_by_slug(others[0].slug) is None
+    assert await tenants.find_by_name(others[0].slug) is None
 
 
 async def test_parallel_requests_with_one_key_and_different_fields_make_one_tenant(tenants: Tenants) -> None:
@@ -72,7 +72,7 @@ async def test_parallel_requests_with_one_key_and_different_fields_make_one_tena
     made, refused = await all_at_once(*(creating(tenants, draft, key) for draft in drafts))
     assert len(made) == 1
     assert {getattr(error, "reason", error) for error in refused} == {"REQUEST_ID_REUSED"}
-    assert sum([await tenants.find_by_slug(draft.slug) is not None for draft in drafts]) == 1
+    assert sum([await tenants.find_by_name(draft.slug) is not None for draft in drafts]) == 1
 
 
 async def test_a_repetition_answers_with_the_tenant_as_it_is_now(tenants: Tenants) -> None:

@@ -16,6 +16,7 @@ from tenantmesh.runtime.ids import uuid7
 from tenantmesh.runtime.settings import DatabaseSettings
 from tenantmesh.tenant_svc.history.history import record_first_plan
 from tenantmesh.tenant_svc.schema import OUTAGE
+from tenantmesh.tenant_svc.settings import LifeSettings
 from tenantmesh.tenant_svc.tenants import repository
 from tenantmesh.tenant_svc.tenants.tenant import NewTenant
 from tenantmesh.tenant_svc.tenants.tenants import Tenants
@@ -32,7 +33,7 @@ async def test_a_tenant_is_created_and_found_by_every_way(tenants: Tenants) -> N
     assert made.create_time == made.update_time
     assert await tenants.get(made.id) == made
     assert await tenants.find(made.id) == made
-    assert await tenants.find_by_slug(made.slug) == made
+    assert await tenants.find_by_name(made.slug) == made
 
 
 async def test_a_slug_is_taken_once(tenants: Tenants) -> None:
@@ -50,7 +51,7 @@ async def test_what_is_missing_is_not_found(tenants: Tenants) -> None:
             await refused
     assert await tenants.find(nobody) is None
     for slug in ("never-made", "", "NOT A SLUG", "x\x00y", "'; drop table tenants; --", "é" * 10, "a" * 100_000):
-        assert await tenants.find_by_slug(slug) is None
+        assert await tenants.find_by_name(slug) is None
 
 
 async def test_suspending_and_resuming_change_state_version_and_etag_once(tenants: Tenants) -> None:
@@ -116,16 +117,17 @@ async def test_a_bad_page_request_names_its_field(tenants: Tenants, size: int, t
     assert [violation.field for violation in caught.value.violations] == [field]
 
 
-async def test_a_deleted_tenant_answers_as_missing_everywhere(tenants: Tenants, migrated: WorkerDatabase) -> None:
+async def test_a_deleted_tenant_is_neither_changed_nor_listed(tenants: Tenants, migrated: WorkerDatabase) -> None:
     key = RequestKey("ops", uuid.uuid4())
     new = new_tenant()
     made = await tenants.create(new, key)
     await as_superuser(migrated, "update tenant.tenants set state = 'DELETED' where tenant_id = $1", made.id)
-    for refused in (tenants.get(made.id), tenants.suspend(made.id, "why", ""), tenants.resume(made.id, "")):
+    for refused in (tenants.suspend(made.id, "why", ""), tenants.resume(made.id, "")):
         with pytest.raises(NotFound):
             await refused
-    assert await tenants.find(made.id) is None
-    assert await tenants.find_by_slug(made.slug) is None
+    for found in (await tenants.get(made.id), await tenants.find(made.id), await tenants.find_by_name(made.slug)):
+        assert found is not None
+        assert found.state is TenantState.DELETED, "operators and the chain see that it is deleted"
     assert made.id not in {tenant.id for tenant in (await tenants.page(1000, "")).items}
     with pytest.raises(AlreadyExists) as caught:
         await tenants.create(new_tenant(made.slug), None)
@@ -138,7 +140,7 @@ async def test_a_deleted_tenant_answers_as_missing_everywhere(tenants: Tenants, 
 async def test_validating_says_what_creating_would_and_creates_nothing(tenants: Tenants) -> None:
     new, key = new_tenant(), RequestKey("ops", uuid.uuid4())
     assert await tenants.validate(new, key) == new
-    assert await tenants.find_by_slug(new.slug) is None
+    assert await tenants.find_by_name(new.slug) is None
     made = await tenants.create(new, key)
     assert await tenants.validate(new, key) == made
     with pytest.raises(AlreadyExists) as caught:
@@ -159,7 +161,7 @@ async def test_without_a_database_every_use_case_is_unavailable() -> None:
     nowhere = DatabaseSettings.model_validate(
         {"url": "postgresql://x:y@127.0.0.1:1/x", "system_url": "postgresql://x:y@127.0.0.1:1/x"}
     )
-    tenants = Tenants(Doors(Database(nowhere, schema="tenant"), OUTAGE), uuid7, record_first_plan)
+    tenants = Tenants(Doors(Database(nowhere, schema="tenant"), OUTAGE), uuid7, record_first_plan, LifeSettings())
     for refused in (tenants.get(TenantId(uuid7())), tenants.create(new_tenant(), None), tenants.page(1, "")):
         with pytest.raises(Unavailable) as caught:
             await refused

@@ -43,7 +43,7 @@ async def test_a_key_of_a_kind_from_the_future_is_not_valid_here() -> None:
 
 async def test_a_tenant_in_a_state_from_the_future_is_not_served_and_breaks_no_watch() -> None:
     source = GrpcTenantSource(TenantsOfTomorrow)
-    found = await source.by_slug("acme")
+    found = await source.by_name("acme")
     assert found is not None
     assert found.state is TenantState.SUSPENDED
     (change,) = [change async for change in source.watch(None)]

@@ -64,7 +64,7 @@ def nothing_logged_yet(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def find_tenant(refusal: Refusal) -> None:
-    await GrpcTenantSource(lambda: Refusing(refusal)).by_slug("acme")
+    await GrpcTenantSource(lambda: Refusing(refusal)).by_name("acme")
 
 
 async def watch_tenants(refusal: Refusal) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import uuid
 from datetime import UTC, datetime
 
@@ -13,6 +14,7 @@ from tenantmesh.interceptors.caller import Caller, CallerKind
 from tenantmesh.interceptors.errors import InvalidArgument
 from tenantmesh.interceptors.tenants import TenantId, TenantState
 from tenantmesh.tenant_svc.tenants.mapping import tenant_message
+from tenantmesh.tenant_svc.tenants.profile import Contact, ContactType, Profile
 from tenantmesh.tenant_svc.tenants.tenant import NewTenant, Suspension, Tenant, checked_reason
 from tenantmesh.tenant_svc.viewers import Viewer
 from tests.unit.chassis.event_log.stored import tenant
@@ -49,9 +51,42 @@ def test_every_broken_rule_is_named_at_once() -> None:
     assert fields_of(caught.value) == ["slug", "display_name", "plan_id"]
 
 
+FIELDS = ("acme", "Acme", "basic")
+PROFILES = (
+    Profile(labels={"team": "emea"}),
+    Profile(region="eu"),
+    Profile(external_id="eu"),
+    Profile(time_zone="Europe/Berlin"),
+    Profile(locale="de-CH"),
+    Profile(currency="EUR"),
+    Profile(contacts=(Contact(ContactType.BILLING, "Ann", "ann@acme.example"),)),
+    Profile(parent_id=TenantId(uuid.UUID(int=7))),
+    Profile(delete_protection=True),
+)
+
+
+def test_every_field_of_the_profile_has_an_example() -> None:
+    differing = {
+        name for each in PROFILES for name, value in each.to_json().items() if value != Profile().to_json()[name]
+    }
+    assert differing == {field.name for field in dataclasses.fields(Profile)}
+
+
+@pytest.mark.parametrize(
+    "profile", PROFILES, ids=lambda each: next(name for name, value in each.to_json().items() if value)
+)
+def test_a_profile_survives_being_stored(profile: Profile) -> None:
+    assert Profile.from_json(json.loads(json.dumps(profile.to_json()))) == profile
+
+
 def test_the_digest_is_of_every_field_and_where_each_ends() -> None:
     base = NewTenant("acme", "Acme", "basic")
-    others = [dataclasses.replace(base, **{field.name: "other"}) for field in dataclasses.fields(base)]
+    others = [
+        NewTenant("other", "Acme", "basic"),
+        NewTenant("acme", "other", "basic"),
+        NewTenant("acme", "Acme", "other"),
+    ]
+    others += [dataclasses.replace(base, profile=profile) for profile in PROFILES]
     others.append(NewTenant("acmeA", "cme", "basic"))
     assert len({base.digest, *(other.digest for other in others)}) == 1 + len(others)
     assert base.digest == NewTenant("acme", "Acme", "basic").digest

@@ -1,0 +1,158 @@
+"""The use cases of deleting a tenant and of bringing it back. They open the doors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from tenantmesh.chassis.doors import Doors
+from tenantmesh.chassis.requests import stale
+from tenantmesh.interceptors.errors import FailedPrecondition
+from tenantmesh.interceptors.tenants import TenantId, TenantState, no_such_tenant
+from tenantmesh.runtime.database import Connection, UniqueViolation
+from tenantmesh.tenant_svc.positions import lock_log
+from tenantmesh.tenant_svc.settings import LifeSettings
+from tenantmesh.tenant_svc.tenants import directory_repository, repository, slugs_repository
+from tenantmesh.tenant_svc.tenants.events import EventType
+from tenantmesh.tenant_svc.tenants.refusals import slug_taken
+from tenantmesh.tenant_svc.tenants.tenant import FormerSlug, Tenant
+from tenantmesh.tenant_svc.tenants.tenants import TenantStep
+
+__all__ = ["LONGEST_GRACE", "DeletionRequest", "TenantDeletions"]
+
+LONGEST_GRACE = timedelta(days=3653)
+
+
+@dataclass(frozen=True, slots=True)
+class DeletionRequest:
+    """How to delete a tenant.
+
+    grace: how long it can be brought back; None for the installation's time.
+    release_slug: whether other tenants may have its slugs at once.
+    """
+
+    reason: str = ""
+    actor: str = ""
+    etag: str = ""
+    grace: timedelta | None = None
+    release_slug: bool = False
+
+
+class TenantDeletions:
+    """The use cases. All raise Unavailable when the database can't be reached.
+
+    on_deleted, on_undeleted: the steps of all parts of a tenant, in the transaction.
+    """
+
+    def __init__(self, doors: Doors, settings: LifeSettings, on_deleted: TenantStep, on_undeleted: TenantStep) -> None:
+        self._doors = doors
+        self._grace = settings.delete_grace
+        self._on_deleted = on_deleted
+        self._on_undeleted = on_undeleted
+
+    async def delete(self, tenant_id: TenantId, request: DeletionRequest) -> Tenant:
+        """Delete the tenant and return it. A deleted tenant stays deleted; a request with a grace sets its end anew.
+
+        Raises NotFound, Aborted `ETAG_MISMATCH`, FailedPrecondition: `DELETE_PROTECTED`, `TENANT_HAS_CHILDREN`.
+        """
+        await self._refuse_with_children(tenant_id)
+        async with self._doors.tenant(tenant_id) as connection:
+            return await self.delete_in(connection, tenant_id, request)
+
+    async def validate(self, tenant_id: TenantId, etag: str) -> Tenant:
+        """Check everything that `delete` checks, and return the tenant as it is. Raises as `delete`."""
+        await self._refuse_with_children(tenant_id)
+        async with self._doors.tenant(tenant_id) as connection:
+            return (await _deletable(connection, tenant_id, etag))[0]
+
+    async def delete_in(self, connection: Connection, tenant_id: TenantId, request: DeletionRequest) -> Tenant:
+        """Do what `delete` does, but for the check of children, in a transaction of the tenant's door."""
+        tenant, purging = await _deletable(connection, tenant_id, request.etag)
+        if tenant.deletion is not None and (purging or request.grace is None):
+            return tenant
+        grace = self._grace if request.grace is None else request.grace
+        await lock_log(connection)
+        deleted = await repository.mark_deleted(connection, tenant_id, request.reason, request.actor, grace)
+        if tenant.deletion is None:
+            await self._on_deleted(connection, deleted, request.actor)
+        if request.release_slug:
+            await slugs_repository.release_slugs(connection, tenant_id)
+        await repository.record_event(connection, tenant_id, EventType.DELETED.value, request.reason)
+        return deleted
+
+    async def undelete(self, tenant_id: TenantId, etag: str, slug: str, actor: str, *, keep: bool = True) -> Tenant:
+        """Bring the tenant back and return it, under another slug where one is given. A tenant that is not deleted
+        stays as it is. Without `keep` everything is checked and nothing stays changed.
+
+        Raises NotFound, Aborted `ETAG_MISMATCH`, FailedPrecondition `PURGE_UNDER_WAY`, AlreadyExists `SLUG_TAKEN`.
+        """
+        try:
+            async with self._doors.tenant(tenant_id) as connection:
+                restored = await self._restored(connection, tenant_id, etag, slug, actor)
+                if not keep:
+                    raise _Undone(restored)
+        except _Undone as undone:
+            return undone.tenant
+        except UniqueViolation as violation:
+            raise slug_taken() from violation
+        return restored
+
+    async def _restored(self, connection: Connection, tenant_id: TenantId, etag: str, slug: str, actor: str) -> Tenant:
+        tenant, purging = await _found(connection, tenant_id, etag)
+        if purging:
+            raise FailedPrecondition(
+                "PURGE_UNDER_WAY", "The tenant's data is being destroyed: it can't be brought back. Create it anew."
+            )
+        if tenant.state is not TenantState.DELETED:
+            return tenant
+        await lock_log(connection)
+        current = slug or tenant.slug
+        former = await _slugs_again(connection, tenant, current)
+        restored = await repository.mark_undeleted(connection, tenant_id, current, former)
+        await self._on_undeleted(connection, restored, actor)
+        await repository.record_event(connection, tenant_id, EventType.UNDELETED.value)
+        return restored
+
+    async def _refuse_with_children(self, tenant_id: TenantId) -> None:
+        reason = "look for tenants below one that is to be deleted"
+        async with self._doors.system(reason, on_behalf_of=tenant_id, read_only=True) as connection:
+            if await directory_repository.has_children(connection, tenant_id):
+                raise FailedPrecondition(
+                    "TENANT_HAS_CHILDREN", "Other tenants have this one as their parent. Delete those first."
+                )
+
+
+async def _found(connection: Connection, tenant_id: TenantId, etag: str) -> tuple[Tenant, bool]:
+    found = await repository.get_locked_deleted(connection, tenant_id)
+    if found is None:
+        raise no_such_tenant()
+    if etag and etag != found[0].etag:
+        raise stale("tenant")
+    return found
+
+
+async def _deletable(connection: Connection, tenant_id: TenantId, etag: str) -> tuple[Tenant, bool]:
+    tenant, purging = await _found(connection, tenant_id, etag)
+    if tenant.profile.delete_protection and tenant.deletion is None:
+        raise FailedPrecondition(
+            "DELETE_PROTECTED", "The tenant is protected. Clear delete_protection with UpdateTenant, then delete it."
+        )
+    return tenant, purging
+
+
+async def _slugs_again(connection: Connection, tenant: Tenant, slug: str) -> tuple[FormerSlug, ...]:
+    """Take the slug for the tenant, and return its former slugs that are still its own and lead to it."""
+    await slugs_repository.take_slug(connection, tenant.id, slug)
+    if slug != tenant.slug:
+        await slugs_repository.end_slug(connection, tenant.id, tenant.slug)
+    taken = {name for name, _ in await slugs_repository.slugs_of(connection, tenant.id)}
+    now = await slugs_repository.now(connection)
+    return tuple(each for each in tenant.former_slugs if each.slug in taken - {slug} and each.until > now)
+
+
+class _Undone(Exception):
+    """Ends the transaction of a dry run, so that nothing of it stays."""
+
+    def __init__(self, tenant: Tenant) -> None:
+        super().__init__()
+        self.tenant = tenant

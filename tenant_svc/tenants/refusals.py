@@ -1,0 +1,40 @@
+"""Refusals that several use cases of tenants share, and the lock that each of them begins with."""
+
+from __future__ import annotations
+
+from tenantmesh.chassis.requests import stale
+from tenantmesh.interceptors.errors import AlreadyExists
+from tenantmesh.interceptors.tenants import TenantId, no_such_tenant
+from tenantmesh.runtime.database import Connection, UniqueViolation
+from tenantmesh.tenant_svc.tenants import repository
+from tenantmesh.tenant_svc.tenants.tenant import Tenant
+
+__all__ = ["external_id_taken", "locked", "name_taken", "slug_taken"]
+
+
+async def locked(connection: Connection, tenant_id: TenantId, etag: str) -> Tenant:
+    """Lock the tenant's row and return the tenant. Raises NotFound, Aborted `ETAG_MISMATCH`."""
+    tenant = await repository.get_locked(connection, tenant_id)
+    if tenant is None:
+        raise no_such_tenant()
+    if etag and etag != tenant.etag:
+        raise stale("tenant")
+    return tenant
+
+
+def name_taken(violation: UniqueViolation) -> AlreadyExists:
+    """Return the refusal of the name that another tenant has."""
+    return external_id_taken() if violation.constraint == "tenants_external_id_key" else slug_taken()
+
+
+def slug_taken() -> AlreadyExists:
+    """Return the refusal of a slug."""
+    return AlreadyExists("SLUG_TAKEN", "Another tenant has this slug, or had it before. Choose another.")
+
+
+def external_id_taken() -> AlreadyExists:
+    """Return the refusal of an external id."""
+    return AlreadyExists(
+        "EXTERNAL_ID_TAKEN",
+        "Another tenant has this external_id, which may be deleted and not purged yet. List tenants to find it.",
+    )

@@ -1,0 +1,319 @@
+"""A tenant from its creation over its changes to its end, over gRPC and REST, with another tenant beside it."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from tests.fixtures.mesh import AUTH, PASSWORD, TENANTS, Mesh, World
+from tests.transports import Answer, Transport
+
+PROFILE: dict[str, Any] = {
+    "labels": {"team": "emea", "tier": ""},
+    "externalId": "crm:1",
+    "timeZone": "Europe/Zurich",
+    "locale": "de-CH",
+    "currency": "CHF",
+    "contacts": [
+        {"type": "CONTACT_TYPE_BILLING", "displayName": "Ann", "email": "ann@acme.example", "phone": "+41446681800"}
+    ],
+    "deleteProtection": True,
+}
+UNSEEN = ("labels", "externalId", "parentId", "deleteProtection", "formerSlugs", "suspension", "deletion")
+"""What users do not see of their tenant."""
+
+
+def slug() -> str:
+    return f"t-{uuid.uuid4().hex[:12]}"
+
+
+def profile() -> dict[str, Any]:
+    return {**PROFILE, "externalId": f"crm:{uuid.uuid4().hex}"}
+
+
+class Operator:
+    """Calls TenantService as an operator."""
+
+    def __init__(self, transport: Transport, mesh: Mesh) -> None:
+        self._transport = transport
+        self._key = mesh.operator_key
+
+    async def call(self, method: str, **request: Any) -> Answer:
+        return await self._transport.call(f"{TENANTS}/{method}", request, token=self._key)
+
+    async def done(self, method: str, **request: Any) -> dict[str, Any]:
+        answer = await self.call(method, **request)
+        assert answer.code == "OK", answer
+        return answer.body
+
+    async def refused(self, method: str, **request: Any) -> tuple[str, str]:
+        answer = await self.call(method, **request)
+        return answer.code, answer.reason
+
+
+@pytest.fixture
+def operator(transport: Transport, mesh: Mesh) -> Operator:
+    return Operator(transport, mesh)
+
+
+async def eventually(answer: Callable[[], Awaitable[Answer]], code: str) -> Answer:
+    """Calls until that is the outcome: every process follows within a second."""
+    async with asyncio.timeout(10):
+        while (last := await answer()).code != code:
+            await asyncio.sleep(0.02)
+        return last
+
+
+def login(transport: Transport, name: str, email: str) -> Callable[[], Awaitable[Answer]]:
+    request = {"email": email, "password": PASSWORD}
+    return lambda: transport.call(f"{AUTH}/Login", request, metadata=[("x-tenant-slug", name)])
+
+
+async def test_a_tenant_is_created_with_all_that_is_said_of_it(operator: Operator) -> None:
+    said = profile()
+    parent = await operator.done("CreateTenant", slug=slug())
+    wanted = {"slug": slug(), "displayName": "Acme", **said, "parentId": parent["id"]}
+    draft = await operator.done("CreateTenant", **wanted, validateOnly=True)
+    made = await operator.done("CreateTenant", **wanted)
+    assert {name: made.get(name) for name in wanted} == wanted
+    assert {name: draft.get(name) for name in wanted} == wanted
+    assert await operator.done("GetTenant", id=made["slug"]) == made
+    for taken in ({"slug": slug(), "externalId": said["externalId"]}, {**wanted, "slug": slug()}):
+        assert await operator.refused("CreateTenant", **taken) == ("ALREADY_EXISTS", "EXTERNAL_ID_TAKEN")
+        assert await operator.refused("CreateTenant", **taken, validateOnly=True) == (
+            "ALREADY_EXISTS",
+            "EXTERNAL_ID_TAKEN",
+        )
+
+
+async def test_what_was_read_can_be_put_back(operator: Operator) -> None:
+    made = await operator.done("CreateTenant", slug=slug(), **profile())
+    same = await operator.done("UpdateTenant", id=made["id"], tenant=made)
+    assert same == made, "what changes nothing makes no version"
+    changed = await operator.done("UpdateTenant", id=made["slug"], tenant={**made, "displayName": "New", "planId": "x"})
+    assert (changed["displayName"], changed["planId"]) == ("New", made["planId"])
+    assert changed["etag"] != made["etag"]
+    assert await operator.refused("UpdateTenant", id=made["id"], tenant={**made, "displayName": "Newer"}) == (
+        "ABORTED",
+        "ETAG_MISMATCH",
+    )
+    bare = await operator.done(
+        "UpdateTenant", id=made["id"], tenant={"slug": made["slug"], "displayName": "Bare", "etag": changed["etag"]}
+    )
+    assert not any(bare.get(name) for name in PROFILE), "what a whole tenant does not hold is cleared"
+
+
+async def test_a_mask_changes_what_it_names(operator: Operator) -> None:
+    made = await operator.done("CreateTenant", slug=slug(), **profile())
+    new = {"displayName": "Masked", "labels": {"only": "this"}, "locale": "fr"}
+    changed = await operator.done("UpdateTenant", id=made["id"], tenant=new, updateMask="displayName,labels")
+    assert (changed["displayName"], changed["labels"], changed["locale"]) == ("Masked", {"only": "this"}, "de-CH")
+    dry = await operator.done(
+        "UpdateTenant", id=made["id"], tenant={"locale": "it"}, updateMask="locale", validateOnly=True
+    )
+    assert dry["locale"] == "it"
+    assert (await operator.done("GetTenant", id=made["id"]))["locale"] == "de-CH"
+
+
+@pytest.mark.parametrize(
+    ("mask", "field"),
+    [
+        ("planId", "update_mask"),
+        ("state", "update_mask"),
+        ("labels.team", "update_mask"),
+        ("parentId", "update_mask"),
+        ("suspension.reason", "update_mask"),
+        ("noSuchField", "update_mask"),
+        ("displayName,etag", "update_mask"),
+        (",".join(f"f{number}" for number in range(200)), "update_mask"),
+    ],
+)
+async def test_a_mask_that_names_anything_else_is_refused(operator: Operator, mask: str, field: str) -> None:
+    made = await operator.done("CreateTenant", slug=slug())
+    answer = await operator.call("UpdateTenant", id=made["id"], tenant=made, updateMask=mask)
+    assert (answer.code, answer.reason) == ("INVALID_ARGUMENT", "INVALID_FIELD"), answer
+    assert (await operator.done("GetTenant", id=made["id"])) == made
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"slug": "A B"},
+        {"slug": "admin"},
+        {"displayName": ""},
+        {"displayName": "a\nb"},
+        {"labels": {"Team": "x"}},
+        {"labels": {f"k{number}": "" for number in range(65)}},
+        {"labels": {"team": "X"}},
+        {"region": "mars"},
+        {"externalId": "a b"},
+        {"externalId": "x" * 201},
+        {"timeZone": "Mars/Olympus"},
+        {"timeZone": "../../etc/passwd"},
+        {"locale": "english"},
+        {"currency": "eur"},
+        {"contacts": [{"displayName": "Ann", "email": "no address"}]},
+        {"contacts": [{"displayName": "Ann", "email": "a@b.example", "phone": "112"}]},
+        {"contacts": [{"displayName": "Ann", "email": "a@b.example"}] * 21},
+        {"parentId": "00000000-0000-7000-8000-000000000001"},
+        {"id": "00000000-0000-7000-8000-000000000001"},
+    ],
+    ids=str,
+)
+async def test_a_wrong_value_is_refused_and_changes_nothing(operator: Operator, wrong: dict[str, Any]) -> None:
+    made = await operator.done("CreateTenant", slug=slug(), displayName="Acme")
+    answer = await operator.call("UpdateTenant", id=made["id"], tenant={**made, **wrong})
+    assert (answer.code, answer.reason) == ("INVALID_ARGUMENT", "INVALID_FIELD"), answer
+    assert await operator.done("GetTenant", id=made["id"]) == made
+
+
+async def test_a_former_slug_leads_to_its_tenant_and_is_nobody_elses(
+    operator: Operator, transport: Transport, world: World
+) -> None:
+    tenant = await world.tenant()
+    user = await world.user(tenant)
+    new = slug()
+    changed = await operator.done("UpdateTenant", id=tenant.id, tenant={"slug": new}, updateMask="slug")
+    assert [each["slug"] for each in changed["formerSlugs"]] == [tenant.slug]
+    for name in (tenant.slug, new):
+        assert (await operator.done("GetTenant", id=name))["id"] == tenant.id
+        await eventually(login(transport, name, user.email), "OK")
+        mine = await transport.call(f"{TENANTS}/GetTenant", {"id": name}, token=user.token)
+        assert (mine.code, mine.body["slug"]) == ("OK", new)
+        agreeing = [("x-tenant-slug", name)]
+        read = await transport.call(f"{TENANTS}/GetTenant", {"id": new}, token=user.token, metadata=agreeing)
+        assert read.code == "OK", "a former slug agrees with the credential"
+    assert await operator.refused("CreateTenant", slug=tenant.slug) == ("ALREADY_EXISTS", "SLUG_TAKEN")
+    other = await world.tenant()
+    for taken in (tenant.slug, new):
+        answer = await operator.refused("UpdateTenant", id=other.id, tenant={"slug": taken}, updateMask="slug")
+        assert answer == ("ALREADY_EXISTS", "SLUG_TAKEN")
+    back = await operator.done("UpdateTenant", id=tenant.id, tenant={"slug": tenant.slug}, updateMask="slug")
+    assert [each["slug"] for each in back["formerSlugs"]] == [new], "its own former slug it can have again"
+
+
+async def test_members_change_nothing_of_their_tenant(transport: Transport, world: World) -> None:
+    tenant = await world.tenant()
+    user = await world.user(tenant)
+    request = {"id": tenant.id, "tenant": {"displayName": "Ours"}, "updateMask": "displayName"}
+    answer = await transport.call(f"{TENANTS}/UpdateTenant", request, token=user.token)
+    assert (answer.code, answer.reason) == ("PERMISSION_DENIED", "PERMISSION_MISSING")
+    read = (await transport.call(f"{TENANTS}/GetTenant", {"id": tenant.id}, token=user.token)).body
+    assert not set(UNSEEN) & {name for name, value in read.items() if value}
+
+
+async def test_a_deleted_tenant_is_missing_to_all_but_operators_and_comes_back_whole(
+    operator: Operator, transport: Transport, world: World
+) -> None:
+    tenant, other = await world.tenant(), await world.tenant()
+    user, neighbour = await world.user(tenant), await world.user(other)
+    before = await operator.done("GetTenant", id=tenant.id)
+    deleted = (await operator.done("DeleteTenant", id=tenant.slug, reason="closed", etag=before["etag"]))["tenant"]
+    assert (deleted["state"], deleted["deletion"]["reason"]) == ("TENANT_STATE_DELETED", "closed")
+    assert deleted["purgeTime"] > deleted["deleteTime"]
+    assert await operator.done("GetTenant", id=tenant.slug) == deleted
+
+    def read(token: str) -> Callable[[], Awaitable[Answer]]:
+        return lambda: transport.call(f"{TENANTS}/GetTenant", {"id": tenant.id}, token=token)
+
+    await eventually(read(user.token), "NOT_FOUND")
+    await eventually(login(transport, tenant.slug, user.email), "NOT_FOUND")
+    gone, foreign = await read(user.token)(), await read(neighbour.token)()
+    assert (gone.code, gone.reason, gone.message) == (foreign.code, foreign.reason, foreign.message)
+    assert await operator.refused("SuspendTenant", id=tenant.id, reason="x") == ("NOT_FOUND", "TENANT_NOT_FOUND")
+    assert await operator.refused("UpdateTenant", id=tenant.id, tenant=before) == ("NOT_FOUND", "TENANT_NOT_FOUND")
+    assert await operator.refused("ResolveTenant", slug=tenant.slug) == ("NOT_FOUND", "TENANT_NOT_FOUND")
+    assert await operator.refused("CreateTenant", slug=tenant.slug) == ("ALREADY_EXISTS", "SLUG_TAKEN")
+    again = (await operator.done("DeleteTenant", id=tenant.id))["tenant"]
+    assert again == deleted, "a deleted tenant stays as it is"
+    sooner = (await operator.done("DeleteTenant", id=tenant.id, gracePeriod="3600s"))["tenant"]
+    assert sooner["deleteTime"] == deleted["deleteTime"]
+    assert sooner["purgeTime"] < deleted["purgeTime"]
+
+    back = await operator.done("UndeleteTenant", id=tenant.id)
+    assert {**back, "etag": "", "updateTime": ""} == {**before, "etag": "", "updateTime": ""}
+    await eventually(read(user.token), "OK")
+    await eventually(login(transport, tenant.slug, user.email), "OK")
+    assert (await operator.done("UndeleteTenant", id=tenant.id)) == back
+
+
+async def test_a_suspended_tenant_comes_back_suspended(operator: Operator) -> None:
+    made = await operator.done("CreateTenant", slug=slug())
+    await operator.done("SuspendTenant", id=made["id"], reason="unpaid")
+    await operator.done("DeleteTenant", id=made["id"])
+    back = await operator.done("UndeleteTenant", id=made["id"])
+    assert (back["state"], back["suspension"]["reason"]) == ("TENANT_STATE_SUSPENDED", "unpaid")
+
+
+async def test_protection_children_and_old_versions_stop_a_deletion(operator: Operator) -> None:
+    parent = await operator.done("CreateTenant", slug=slug(), deleteProtection=True)
+    child = await operator.done("CreateTenant", slug=slug(), parentId=parent["id"])
+    precondition = "FAILED_PRECONDITION"
+    for dry in (False, True):
+        refused = await operator.refused("DeleteTenant", id=parent["id"], validateOnly=dry)
+        assert refused == (precondition, "TENANT_HAS_CHILDREN")
+    await operator.done("DeleteTenant", id=child["id"])
+    assert await operator.refused("DeleteTenant", id=parent["id"]) == (precondition, "DELETE_PROTECTED")
+    free = await operator.done(
+        "UpdateTenant", id=parent["id"], tenant={"deleteProtection": False}, updateMask="deleteProtection"
+    )
+    assert await operator.refused("DeleteTenant", id=parent["id"], etag=parent["etag"]) == ("ABORTED", "ETAG_MISMATCH")
+    dry = (await operator.done("DeleteTenant", id=parent["id"], validateOnly=True))["tenant"]
+    assert dry == free == await operator.done("GetTenant", id=parent["id"])
+    for grace in ("-1s", "400000000s"):
+        answer = await operator.refused("DeleteTenant", id=parent["id"], gracePeriod=grace)
+        assert answer == ("INVALID_ARGUMENT", "INVALID_FIELD")
+    await operator.done("DeleteTenant", id=parent["id"], etag=free["etag"])
+
+
+async def test_tenants_below_each_other_are_five_at_most(operator: Operator) -> None:
+    parent = ""
+    for _ in range(5):
+        made = await operator.done("CreateTenant", slug=slug(), **({"parentId": parent} if parent else {}))
+        parent = made["id"]
+    assert await operator.refused("CreateTenant", slug=slug(), parentId=parent) == ("INVALID_ARGUMENT", "INVALID_FIELD")
+    unknown = str(uuid.uuid4())
+    assert await operator.refused("CreateTenant", slug=slug(), parentId=unknown) == ("NOT_FOUND", "PARENT_NOT_FOUND")
+
+
+async def test_a_released_slug_is_anybodys(operator: Operator) -> None:
+    made = await operator.done("CreateTenant", slug=slug())
+    await operator.done("DeleteTenant", id=made["id"], releaseSlug=True)
+    heir = await operator.done("CreateTenant", slug=made["slug"])
+    async with asyncio.timeout(10):
+        while (await operator.done("GetTenant", id=made["slug"]))["id"] != heir["id"]:
+            await asyncio.sleep(0.02)
+    assert await operator.refused("UndeleteTenant", id=made["id"]) == ("ALREADY_EXISTS", "SLUG_TAKEN")
+    new = slug()
+    dry = await operator.done("UndeleteTenant", id=made["id"], slug=new, validateOnly=True)
+    assert (dry["slug"], (await operator.done("GetTenant", id=made["id"]))["state"]) == (new, "TENANT_STATE_DELETED")
+    back = await operator.done("UndeleteTenant", id=made["id"], slug=new)
+    assert (back["slug"], back["state"]) == (new, "TENANT_STATE_ACTIVE")
+    assert (await operator.done("GetTenant", id=new))["id"] == made["id"]
+
+
+async def test_of_two_writers_at_once_one_wins(operator: Operator) -> None:
+    made = await operator.done("CreateTenant", slug=slug())
+    answers = await asyncio.gather(
+        *(
+            operator.call("UpdateTenant", id=made["id"], tenant={**made, "displayName": f"Writer {number}"})
+            for number in range(8)
+        )
+    )
+    codes = sorted(answer.code for answer in answers)
+    assert codes == ["ABORTED"] * 7 + ["OK"]
+    won = next(answer.body for answer in answers if answer.code == "OK")
+    assert await operator.done("GetTenant", id=made["id"]) == won
+
+
+async def test_of_many_that_want_a_slug_one_has_it(operator: Operator) -> None:
+    wanted = slug()
+    ids = [(await operator.done("CreateTenant", slug=slug()))["id"] for _ in range(4)]
+    changes = [operator.call("UpdateTenant", id=each, tenant={"slug": wanted}, updateMask="slug") for each in ids]
+    creates = [operator.call("CreateTenant", slug=wanted) for _ in range(4)]
+    answers = await asyncio.gather(*changes, *creates)
+    assert sorted(answer.code for answer in answers) == ["ALREADY_EXISTS"] * 7 + ["OK"]
