@@ -197,8 +197,8 @@ def _check(name: str, declared: policy_pb2.MethodPolicy, method: MethodDescripto
     if declared.tenant_field:
         if not _has_text(method, declared.tenant_field):
             raise PolicyError(f"{name}: tenant_field must name a string field of a single request message")
-        if declared.tenant_scope != policy_pb2.TENANT_SCOPE_REQUIRED:
-            raise PolicyError(f"{name}: a method with a tenant_field has tenant_scope REQUIRED")
+        if declared.tenant_scope == policy_pb2.TENANT_SCOPE_NONE:
+            raise PolicyError(f"{name}: a method with a tenant_field has tenant_scope REQUIRED or OPTIONAL")
     if declared.idempotency == policy_pb2.IDEMPOTENCY_BY_REQUEST_ID and not _has_text(method, "request_id"):
         raise PolicyError(f"{name}: a single request message needs the string field request_id to be idempotent by it")
     if declared.counted_audiences:

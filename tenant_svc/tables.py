@@ -14,7 +14,7 @@ from tenantmesh.tenant_svc.gauges import tables as gauges
 from tenantmesh.tenant_svc.history import tables as history
 from tenantmesh.tenant_svc.operations import tables as operations
 from tenantmesh.tenant_svc.plans import tables as plans
-from tenantmesh.tenant_svc.schema import APP_ROLE, WORKER_ROLE, metadata
+from tenantmesh.tenant_svc.schema import APP_ROLE, DIRECTORY_ROLE, WORKER_ROLE, metadata
 from tenantmesh.tenant_svc.tenants import tables as tenants
 
 __all__ = ["MODULES", "metadata"]
@@ -23,4 +23,4 @@ MODULES = (
     allocations, balances, catalog_log, entitlements, features, followers, gauges, history, operations, plans, tenants,
 )  # fmt: skip
 
-uses_library_schema(metadata, job_schema(APP_ROLE, WORKER_ROLE))
+uses_library_schema(metadata, job_schema(APP_ROLE, DIRECTORY_ROLE, WORKER_ROLE))

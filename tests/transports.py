@@ -195,8 +195,11 @@ class RestTransport:
 
 
 def rest_call(method: MethodDescriptor, request: dict[str, Any]) -> tuple[str, str, dict[str, Any] | None]:
-    """Verb, path with query, and body of the method's first binding."""
-    rule = method.GetOptions().Extensions[annotations_pb2.http]
+    """Verb, path with query, and body of the method's first binding whose path the request can fill; else of its
+    first."""
+    main = method.GetOptions().Extensions[annotations_pb2.http]
+    bindings = (main, *main.additional_bindings)
+    rule = next((each for each in bindings if _fills(method, request, each)), main)
     verb = rule.WhichOneof("pattern")
     template = getattr(rule, verb)
     rest = dict(request)
@@ -209,3 +212,9 @@ def rest_call(method: MethodDescriptor, request: dict[str, Any]) -> tuple[str, s
         body = rest.pop(method.input_type.fields_by_name[rule.body].json_name, {})
     query = {key: str(value).lower() if isinstance(value, bool) else value for key, value in rest.items()}
     return verb.upper(), f"{path}?{urlencode(query)}" if query else path, body
+
+
+def _fills(method: MethodDescriptor, request: dict[str, Any], rule: Any) -> bool:
+    """Whether the request has a value for each field in the binding's path."""
+    fields = re.findall(r"\{(\w+)\}", getattr(rule, rule.WhichOneof("pattern")))
+    return all(request.get(method.input_type.fields_by_name[field].json_name) for field in fields)

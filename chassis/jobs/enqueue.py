@@ -38,5 +38,6 @@ _ENQUEUE = compiled(
 
 async def enqueue(connection: Connection, kind: str, subject: str, not_before: datetime) -> None:
     """Enqueue a job about the subject of that name, to be done from `not_before` on. The job exists if and only if this
-    transaction commits. The tenant in the name must be the transaction's."""
+    transaction commits. The tenant in the name must be the transaction's; an operation of the mesh, which has none, is
+    enqueued through the system door."""
     await connection.execute(_ENQUEUE, kind=kind, subject=subject.encode(), not_before=not_before)

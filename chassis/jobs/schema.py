@@ -13,18 +13,28 @@ _OWN_TENANT = (
     "(( SELECT (current_setting('app.tenant_id'::text))::uuid AS current_setting))::text) || '/'::text), "
     "'UTF8'::name)) AND (length(payload) <= 512))"
 )
+_OF_MESH = (
+    "((status = 'queued'::jobs.pgqueuer_status) AND (substr(payload, 1, 11) = convert_to('operations/'::text, "
+    "'UTF8'::name)) AND (length(payload) = 47))"
+)
 
 
-def job_schema(app_role: str, worker_role: str) -> LibrarySchema:
-    """Return the declaration: the worker works on every job, and a tenant's transaction adds jobs about its tenant."""
+def job_schema(app_role: str, directory_role: str, worker_role: str) -> LibrarySchema:
+    """Return the declaration: the worker works on every job, a tenant's transaction adds jobs about its tenant, and one
+    of the system door jobs about operations of the mesh."""
     return LibrarySchema(
         "jobs",
-        "A worker takes the jobs of all tenants, and a job names nothing but a subject of its tenant.",
+        "A worker takes the jobs of all tenants, and a job names nothing but its subject.",
         {
             "pgqueuer": [TableGrant(worker_role, ("SELECT", "UPDATE", "DELETE"))],
             "pgqueuer_log": [TableGrant(worker_role, ("SELECT", "INSERT", "DELETE"))],
             "pgqueuer_schedules": [TableGrant(worker_role, ("SELECT",))],
             "pgqueuer_statistics": [TableGrant(worker_role, ("SELECT",))],
         },
-        {"pgqueuer": Confined(TableGrant(app_role, ("INSERT",), _ENQUEUED), "own_jobs", _OWN_TENANT)},
+        {
+            "pgqueuer": [
+                Confined(TableGrant(app_role, ("INSERT",), _ENQUEUED), "own_jobs", _OWN_TENANT),
+                Confined(TableGrant(directory_role, ("INSERT",), _ENQUEUED), "mesh_jobs", _OF_MESH),
+            ]
+        },
     )

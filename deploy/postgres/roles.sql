@@ -68,7 +68,7 @@ REVOKE ALL ON SCHEMA tenant, jobs, auth, public FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION
     pg_catalog.lo_create(oid), pg_catalog.lo_creat(integer), pg_catalog.lo_from_bytea(oid, bytea) FROM PUBLIC;
 GRANT USAGE ON SCHEMA tenant TO tenant_app, tenant_directory;
-GRANT USAGE ON SCHEMA jobs TO tenant_app, tenant_worker;
+GRANT USAGE ON SCHEMA jobs TO tenant_app, tenant_directory, tenant_worker;
 GRANT USAGE ON SCHEMA auth TO auth_app, auth_directory;
 
 -- PostgreSQL lets everyone execute new functions and use new types; here each is granted by name.

@@ -79,7 +79,8 @@ class _BoundTenancy:
         self._directory = directory
         self._suffix = suffix
         self._policy = policy
-        self._required = policy.tenant_scope is TenantScope.REQUIRED and not policy.tenant_field
+        self._optional = policy.tenant_scope is TenantScope.OPTIONAL
+        self._required = not self._optional and not policy.tenant_field
 
     def enter(self, call: Passage) -> Waiting:
         headers = call.headers
@@ -203,6 +204,8 @@ class _TenancyByField(_BoundTenancy):
         field = self._policy.tenant_field
         text = getattr(request, field)
         if not text:
+            if self._optional:  # the other sources have decided
+                return None
             raise InvalidArgument.fields([FieldViolation(field, "must be the tenant's UUID or slug")])
         key = parse_tenant_id(text) or (text if is_slug(text) else None)
         if call.caller.tenant_id is not None:

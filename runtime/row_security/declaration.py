@@ -105,13 +105,13 @@ class LibrarySchema:
     """A schema whose tables a library makes and works on, and the reason why it is not the service's own.
 
     tables: the grants by table; the grantees see every row, as far as their grants go.
-    confined: further grants by table, each with its policy.
+    confined: further grants by table, each with its policy. A role has one of them at most.
     """
 
     name: str
     reason: str
     tables: Mapping[str, Sequence[TableGrant]]
-    confined: Mapping[str, Confined] = field(default_factory=dict)
+    confined: Mapping[str, Sequence[Confined]] = field(default_factory=dict)
 
 
 def uses_library_schema(metadata: MetaData, schema: LibrarySchema) -> None:

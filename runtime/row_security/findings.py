@@ -128,7 +128,8 @@ def library_problems(
     }
     confined = {
         (table, each.policy): ("PERMISSIVE", *each.grant.privileges, (each.grant.role,), None, each.with_check)
-        for table, each in schema.confined.items()
+        for table, several in schema.confined.items()
+        for each in several
     }
     remedies = dict.fromkeys(schema.tables, _MIGRATE)
     wrong = [
@@ -141,7 +142,8 @@ def library_problems(
 
 def _acl_of(schema: LibrarySchema) -> set[_Acl]:
     granted = {(table, *entry) for table, grants in schema.tables.items() for each in grants for entry in _acl(each)}
-    return granted | {(table, *entry) for table, each in schema.confined.items() for entry in _acl(each.grant)}
+    confined = [(table, each.grant) for table, several in schema.confined.items() for each in several]
+    return granted | {(table, *entry) for table, grant in confined for entry in _acl(grant)}
 
 
 def _policy_differences(

@@ -13,7 +13,17 @@ from tenantmesh.interceptors.errors import MeshError
 from tenantmesh.interceptors.records import TraceContext
 from tenantmesh.interceptors.tenants import TenantId
 
-__all__ = ["CANCELLED", "FAILED_BY_US", "Failure", "Operation", "OperationState", "operation_name", "parse_name"]
+__all__ = [
+    "BROKEN_OFF",
+    "CANCELLED",
+    "FAILED_BY_US",
+    "Failure",
+    "Operation",
+    "OperationState",
+    "operation_name",
+    "parse_mesh_name",
+    "parse_name",
+]
 
 
 class OperationState(Enum):
@@ -53,6 +63,13 @@ class Failure:
 
 CANCELLED = Failure("CANCELLED", "OPERATION_CANCELLED", "The operation was cancelled before it changed anything.")
 
+BROKEN_OFF = Failure(
+    "CANCELLED",
+    "OPERATION_CANCELLED",
+    "The operation was cancelled. What it had done until then stays; its metadata says how far it came.",
+)
+"""The outcome of an operation with several steps that was cancelled between two of them."""
+
 FAILED_BY_US = Failure(
     "INTERNAL", "INTERNAL", "The operation failed on our side and has changed nothing. Start it again."
 )
@@ -61,7 +78,7 @@ FAILED_BY_US = Failure(
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """An operation of a tenant.
+    """An operation of a tenant, or of the mesh as a whole, whose `tenant_id` is None.
 
     type: the type, which decides the capability that carries it out. Only that capability reads `request`, `progress`
     and `result`, which are JSON.
@@ -71,9 +88,11 @@ class Operation:
     actor, cancelled_by: the credentials that started and cancelled it; empty where none did.
     effective_time: when it is to begin.
     cause: the trace of the call that asked for it; None without one.
+    subject: what an operation of the mesh is about, such as a tenant's name. No two of a type and subject are under way
+        at once. Empty: any number may be.
     """
 
-    tenant_id: TenantId
+    tenant_id: TenantId | None
     id: uuid.UUID
     type: str
     state: OperationState
@@ -87,6 +106,14 @@ class Operation:
     result: Mapping[str, Any] | None = None
     cancelled_by: str = ""
     cause: TraceContext | None = None
+    subject: str = ""
+
+    @property
+    def owner(self) -> TenantId:
+        """The tenant of an operation that has one."""
+        if self.tenant_id is None:
+            raise ValueError(f"{self.name} is an operation of the mesh")
+        return self.tenant_id
 
     @property
     def name(self) -> str:
@@ -99,14 +126,24 @@ class Operation:
         return self.end_time is not None
 
 
-def operation_name(tenant_id: TenantId, operation_id: uuid.UUID) -> str:
-    """Return the name of a tenant's operation."""
-    return f"tenants/{tenant_id}/operations/{operation_id}"
+def operation_name(tenant_id: TenantId | None, operation_id: uuid.UUID) -> str:
+    """Return the name of a tenant's operation, or of one of the mesh."""
+    name = f"operations/{operation_id}"
+    return name if tenant_id is None else f"tenants/{tenant_id}/{name}"
 
 
 def parse_name(name: str) -> tuple[TenantId, uuid.UUID]:
-    """Return the tenant and the operation of a name. Raises ValueError unless `operation_name` made it."""
+    """Return the tenant and the operation of a name. Raises ValueError unless it is the name of a tenant's
+    operation."""
     match name.split("/"):
         case ["tenants", tenant, "operations", operation]:
             return TenantId(uuid.UUID(tenant)), uuid.UUID(operation)
-    raise ValueError("not the name of an operation")
+    raise ValueError("not the name of a tenant's operation")
+
+
+def parse_mesh_name(name: str) -> uuid.UUID:
+    """Return the operation of a name. Raises ValueError unless it is the name of an operation of the mesh."""
+    match name.split("/"):
+        case ["operations", operation]:
+            return uuid.UUID(operation)
+    raise ValueError("not the name of an operation of the mesh")

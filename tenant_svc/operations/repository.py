@@ -1,4 +1,8 @@
-"""The SQL of operations, and nothing else. All of it goes through the tenant's door, which the caller opens."""
+"""The SQL of operations, and nothing else.
+
+Operations of a tenant go through its door, those of the mesh (with None as the tenant) through the system door. The
+caller opens it.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +12,26 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Integer, Text, bindparam, cast, func, insert, literal_column, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Integer,
+    Table,
+    Text,
+    bindparam,
+    cast,
+    func,
+    insert,
+    literal_column,
+    or_,
+    select,
+    update,
+)
 
 from tenantmesh.chassis.requests import RequestKey
 from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.runtime.database import Connection, Record, compiled
 from tenantmesh.tenant_svc.operations.operation import Failure, Operation, OperationState
-from tenantmesh.tenant_svc.operations.tables import operations
+from tenantmesh.tenant_svc.operations.tables import mesh_operations, operations
 from tenantmesh.tenant_svc.request_rows import is_of_request, request_parameters
 
 __all__ = [
@@ -38,68 +55,74 @@ _RESULT, _CANCELLED_BY, _CAUSE = (
     "cancelled_by",
     "cause",
 )  # in the column `progress`, beside the type's own keys
-_of_tenant: ColumnElement[bool] = operations.c.tenant_id == bindparam("tenant_id", type_=operations.c.tenant_id.type)
-_this = (_of_tenant, operations.c.operation_id == bindparam("operation_id", type_=operations.c.operation_id.type))
-_of_type = operations.c.type == bindparam("type", type_=operations.c.type.type)
+_FILLED = (
+    *("operation_id", "type", "state", "request", "progress", "actor", "effective_time", "create_time"),
+    *("requester", "request_id", "digest"),
+)
+"""The columns that a new operation fills, in either table."""
 
 _NOW = compiled(select(func.statement_timestamp().label("now")))
-_INSERT = compiled(
-    insert(operations).values(
-        {
-            **{
-                name: bindparam(name)
-                for name in (
-                    "tenant_id",
-                    "operation_id",
-                    "type",
-                    "state",
-                    "request",
-                    "progress",
-                    "actor",
-                    "effective_time",
-                    "create_time",
-                    "requester",
-                    "request_id",
-                    "digest",
-                )
-            },
-            "cancel_requested": literal_column("false"),
-        }
-    )
-)
-_GET = compiled(select(operations).where(*_this))
-_GET_LOCKED = compiled(select(operations).where(*_this).with_for_update(key_share=True))
-_MADE_BY = compiled(select(operations).where(_of_tenant, is_of_request(operations)))
-_UNDER_WAY = compiled(select(operations.c.operation_id).where(_of_tenant, _of_type, operations.c.end_time.is_(None)))
-_LIST = compiled(
-    select(operations)
-    .where(_of_tenant, operations.c.operation_id < bindparam("before", type_=operations.c.operation_id.type))
-    .order_by(operations.c.operation_id.desc())
-    .limit(bindparam("size", type_=Integer))
-)
-_ADVANCE = compiled(
-    update(operations).where(*_this).values(state=bindparam("new_state"), progress=bindparam("new_progress"))
-)
-_END = compiled(
-    update(operations)
-    .where(*_this)
-    .values(
-        state=bindparam("new_state"),
-        progress=bindparam("new_progress"),
-        error=bindparam("new_error"),
-        cancel_requested=bindparam("cancelled"),
-        end_time=func.statement_timestamp(),
-    )
-    .returning(*operations.c, func.pg_notify(OPERATIONS_CHANNEL, cast(operations.c.operation_id, Text)))
-)
 
 
-def _operation_of(row: Record) -> Operation:
+def _every_type(table: Table) -> ColumnElement[bool]:
+    """Return the condition for operations of the type of that name; for all, when the name is empty."""
+    asked = bindparam("type", type_=table.c.type.type)
+    return or_(asked == literal_column("''"), table.c.type == asked)
+
+
+class _Statements:
+    """The statements on one of the two tables. `owner` are the conditions that keep its tenants apart; `own` the
+    columns that only this table has."""
+
+    def __init__(self, table: Table, owner: tuple[ColumnElement[bool], ...], own: tuple[str, ...]) -> None:
+        this = (*owner, table.c.operation_id == bindparam("operation_id", type_=table.c.operation_id.type))
+        of_type = table.c.type == bindparam("type", type_=table.c.type.type)
+        change = update(table).where(*this).values(state=bindparam("new_state"), progress=bindparam("new_progress"))
+        filled: dict[str, object] = {name: bindparam(name) for name in (*own, *_FILLED)}
+        self.insert = compiled(insert(table).values({**filled, "cancel_requested": literal_column("false")}))
+        self.get = compiled(select(table).where(*this))
+        self.get_locked = compiled(select(table).where(*this).with_for_update(key_share=True))
+        self.made_by = compiled(select(table).where(*owner, is_of_request(table)))
+        subject = () if "subject" not in own else (table.c.subject == bindparam("subject", type_=table.c.subject.type),)
+        self.under_way = compiled(
+            select(table.c.operation_id).where(*owner, of_type, *subject, table.c.end_time.is_(None))
+        )
+        self.page = compiled(
+            select(table)
+            .where(*owner, table.c.operation_id < bindparam("before", type_=table.c.operation_id.type))
+            .where(_every_type(table))
+            .order_by(table.c.operation_id.desc())
+            .limit(bindparam("size", type_=Integer))
+        )
+        self.advance = compiled(change)
+        self.end = compiled(
+            change.values(
+                error=bindparam("new_error"),
+                cancel_requested=bindparam("cancelled"),
+                end_time=func.statement_timestamp(),
+            ).returning(*table.c, func.pg_notify(OPERATIONS_CHANNEL, cast(table.c.operation_id, Text)))
+        )
+
+
+_OF_TENANTS = _Statements(
+    operations,
+    (operations.c.tenant_id == bindparam("tenant_id", type_=operations.c.tenant_id.type),),
+    ("tenant_id",),
+)
+_OF_MESH = _Statements(mesh_operations, (), ("subject",))
+
+
+def _of(tenant_id: TenantId | None) -> tuple[_Statements, dict[str, object]]:
+    """Return the statements, and the parameters that name the tenant."""
+    return (_OF_MESH, {}) if tenant_id is None else (_OF_TENANTS, {"tenant_id": tenant_id})
+
+
+def _operation_of(row: Record, tenant_id: TenantId | None) -> Operation:
     progress = json.loads(row["progress"])
     result, cancelled_by = progress.pop(_RESULT, None), progress.pop(_CANCELLED_BY, "")
     cause = progress.pop(_CAUSE, None)
     return Operation(
-        tenant_id=TenantId(row["tenant_id"]),
+        tenant_id=tenant_id,
         id=row["operation_id"],
         type=row["type"],
         state=OperationState(row["state"]),
@@ -113,6 +136,7 @@ def _operation_of(row: Record) -> Operation:
         result=result,
         cancelled_by=cancelled_by,
         cause=cause and (cause[0], cause[1]),
+        subject=row["subject"] if tenant_id is None else "",
     )
 
 
@@ -127,8 +151,8 @@ def _progress_of(operation: Operation) -> dict[str, Any]:
     return progress
 
 
-def _maybe(row: Record | None) -> Operation | None:
-    return None if row is None else _operation_of(row)
+def _maybe(row: Record | None, tenant_id: TenantId | None) -> Operation | None:
+    return None if row is None else _operation_of(row, tenant_id)
 
 
 async def now(connection: Connection) -> datetime:
@@ -143,11 +167,13 @@ async def now(connection: Connection) -> datetime:
 async def create(connection: Connection, operation: Operation, key: RequestKey | None, digest: str) -> None:
     """Store the operation, with the digest of the request's fields.
 
-    Raises UniqueViolation when the tenant has an open operation of the type, or the request has made one before.
+    Raises UniqueViolation when the tenant has an open operation of the type, when the mesh has one of the type and
+    subject, or when the request has made one before.
     """
+    statements, owner = _of(operation.tenant_id)
     await connection.execute(
-        _INSERT,
-        tenant_id=operation.tenant_id,
+        statements.insert,
+        **(owner or {"subject": operation.subject}),
         operation_id=operation.id,
         type=operation.type,
         state=operation.state.value,
@@ -162,40 +188,52 @@ async def create(connection: Connection, operation: Operation, key: RequestKey |
     )
 
 
-async def get(connection: Connection, tenant_id: TenantId, operation_id: uuid.UUID) -> Operation | None:
-    """Return the operation, or None when the tenant does not have it."""
-    return _maybe(await connection.fetch_row(_GET, tenant_id=tenant_id, operation_id=operation_id))
+async def get(connection: Connection, tenant_id: TenantId | None, operation_id: uuid.UUID) -> Operation | None:
+    """Return the operation, or None when the tenant, or the mesh, does not have it."""
+    statements, owner = _of(tenant_id)
+    return _maybe(await connection.fetch_row(statements.get, **owner, operation_id=operation_id), tenant_id)
 
 
-async def get_locked(connection: Connection, tenant_id: TenantId, operation_id: uuid.UUID) -> Operation | None:
+async def get_locked(connection: Connection, tenant_id: TenantId | None, operation_id: uuid.UUID) -> Operation | None:
     """Return the operation as `get` does, and lock its row until this transaction ends."""
-    return _maybe(await connection.fetch_row(_GET_LOCKED, tenant_id=tenant_id, operation_id=operation_id))
+    statements, owner = _of(tenant_id)
+    return _maybe(await connection.fetch_row(statements.get_locked, **owner, operation_id=operation_id), tenant_id)
 
 
-async def made_by(connection: Connection, tenant_id: TenantId, key: RequestKey) -> tuple[str, Operation] | None:
+async def made_by(connection: Connection, tenant_id: TenantId | None, key: RequestKey) -> tuple[str, Operation] | None:
     """Return the operation that the request has made, with the digest of the request's fields; None when it has made
     none."""
-    row = await connection.fetch_row(_MADE_BY, tenant_id=tenant_id, **request_parameters(key))
-    return None if row is None else (row["digest"], _operation_of(row))
+    statements, owner = _of(tenant_id)
+    row = await connection.fetch_row(statements.made_by, **owner, **request_parameters(key))
+    return None if row is None else (row["digest"], _operation_of(row, tenant_id))
 
 
-async def id_under_way(connection: Connection, tenant_id: TenantId, operation_type: str) -> uuid.UUID | None:
-    """Return the id of the tenant's operation of the type that has not ended; None when all have."""
-    row = await connection.fetch_row(_UNDER_WAY, tenant_id=tenant_id, type=operation_type)
+async def id_under_way(
+    connection: Connection, tenant_id: TenantId | None, operation_type: str, subject: str = ""
+) -> uuid.UUID | None:
+    """Return the id of the tenant's operation of the type that has not ended; None when all have. An operation of the
+    mesh is named by its subject too."""
+    statements, owner = _of(tenant_id)
+    row = await connection.fetch_row(statements.under_way, **(owner or {"subject": subject}), type=operation_type)
     return None if row is None else row["operation_id"]
 
 
-async def page(connection: Connection, tenant_id: TenantId, before: uuid.UUID, size: int) -> list[Operation]:
-    """Return the tenant's operations before that id, newest first. Ids are UUIDv7s."""
-    rows = await connection.fetch(_LIST, tenant_id=tenant_id, before=before, size=size)
-    return [_operation_of(row) for row in rows]
+async def page(
+    connection: Connection, tenant_id: TenantId | None, before: uuid.UUID, size: int, operation_type: str = ""
+) -> list[Operation]:
+    """Return the operations of the tenant, or of the mesh, before that id, newest first. Ids are UUIDv7s. With a type,
+    return those alone."""
+    statements, owner = _of(tenant_id)
+    rows = await connection.fetch(statements.page, **owner, before=before, size=size, type=operation_type)
+    return [_operation_of(row, tenant_id) for row in rows]
 
 
 async def advance(connection: Connection, operation: Operation) -> None:
     """Store the operation's state and progress."""
+    statements, owner = _of(operation.tenant_id)
     await connection.execute(
-        _ADVANCE,
-        tenant_id=operation.tenant_id,
+        statements.advance,
+        **owner,
         operation_id=operation.id,
         new_state=operation.state.value,
         new_progress=_progress_of(operation),
@@ -205,9 +243,10 @@ async def advance(connection: Connection, operation: Operation) -> None:
 async def end(connection: Connection, operation: Operation) -> Operation:
     """Store the end of the operation, and return it. The calls that wait for it are notified when this transaction
     commits."""
+    statements, owner = _of(operation.tenant_id)
     row = await connection.fetch_row(
-        _END,
-        tenant_id=operation.tenant_id,
+        statements.end,
+        **owner,
         operation_id=operation.id,
         new_state=operation.state.value,
         new_progress=_progress_of(operation),
@@ -216,4 +255,4 @@ async def end(connection: Connection, operation: Operation) -> Operation:
     )
     if row is None:
         raise LookupError("an operation that this transaction has locked is missing")
-    return _operation_of(row)
+    return _operation_of(row, operation.tenant_id)

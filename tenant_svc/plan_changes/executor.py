@@ -109,7 +109,7 @@ class PlanChangeExecutor:
 
     async def change(self, connection: Connection, operation: Operation, before: TenantEntitlements) -> Operation:
         """Make the change, within the transaction that has locked the tenant, the operation and the log."""
-        tenant_id, change = operation.tenant_id, PlanChange.of(operation)
+        tenant_id, change = operation.owner, PlanChange.of(operation)
         after = await tenants.set_plan(connection, tenant_id, change.to_plan.id, change.to_plan.version)
         await tenants.record_event(connection, tenant_id, EventType.UPDATED.value)
         await set_terms(connection, tenant_id, terms_after(change.request, before))
@@ -133,7 +133,7 @@ class PlanChangeExecutor:
         change = PlanChange.of(operation)
         try:
             plan = await target_plan(connection, change.to_plan.id, change.to_plan.version)
-            standing = await standing_of(connection, operation.tenant_id, pooled)
+            standing = await standing_of(connection, operation.owner, pooled)
         except MeshError as error:
             return _failed(operation, error), None
         over = over_limits(standing, plan)

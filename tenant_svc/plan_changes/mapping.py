@@ -61,7 +61,7 @@ class PlanChangeMessages(OperationMessages):
 
     def response(self, operation: Operation) -> Message:
         """See OperationMessages: the tenant on its new plan."""
-        tenant = Tenant.from_json(operation.tenant_id, operation.result or {})
+        tenant = Tenant.from_json(operation.owner, operation.result or {})
         return tenant_message(tenant, Viewer(notes=False, every_plan=False))  # a result has no notes
 
 

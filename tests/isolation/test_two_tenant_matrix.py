@@ -159,6 +159,32 @@ async def test_no_answer_to_a_user_holds_anything_of_another_tenant(
         assert not sees(answer, (pair.ada.token, pair.grace.token))
 
 
+OF_MESH_OR_TENANT = [
+    method
+    for method in UNARY
+    if declared(method).tenant_field and declared(method).tenant_scope == policy_pb2.TENANT_SCOPE_OPTIONAL
+]
+
+
+@pytest.mark.parametrize("method", OF_MESH_OR_TENANT, ids=by_name)
+async def test_without_a_tenant_only_operators_reach_the_meshs_own(
+    method: MethodDescriptor, transport: Transport, mesh: Mesh, pair: Pair
+) -> None:
+    request = own_request(method, pair)
+    del request[json_name(method, declared(method).tenant_field)]
+    of_operator = await transport.call(full_name(method), request, token=mesh.operator_key)
+    assert (of_operator.code, of_operator.reason) in {("OK", ""), ("NOT_FOUND", "OPERATION_NOT_FOUND")}
+    of_service = await transport.call(full_name(method), request, token=mesh.service_key)
+    assert of_service.code in {"NOT_FOUND", "PERMISSION_DENIED"}
+    of_user = await transport.call(full_name(method), request, token=pair.ada.token)
+    assert not sees(of_user, pair.foreign)
+    named = await transport.call(full_name(method), own_request(method, pair), token=pair.ada.token)
+    assert (of_user.code, of_user.body, of_user.details) == (named.code, named.body, named.details), "its own tenant's"
+    foreign = [("x-tenant-id", pair.globex.id)]
+    turned = await transport.call(full_name(method), request, token=pair.ada.token, metadata=foreign)
+    assert turned.reason in {"TENANT_MISMATCH", "AUDIENCE_NOT_ALLOWED"}
+
+
 def test_every_rpc_is_in_the_matrix() -> None:
     streaming = {full_name(method) for service in SERVICES for method in service.methods if method.server_streaming}
     tested = {full_name(method) for method in UNARY}

@@ -94,7 +94,7 @@ PROGRAMS: tuple[Program, ...] = (
         jobs="jobs such as plan changes",
         metrics=Port("worker_metrics", 9466, "The worker, metrics."),
         role="tenant",
-        settings=(database, job_queue, redis),
+        settings=(database, directory, job_queue, redis),
     ),
 )
 """Every program, in the order in which people read of them. `waits_for` decides the order of their start."""

@@ -243,7 +243,8 @@ class MethodPolicy(_message.Message):
     tenant_field: _builtins.str
     """tenant_field names the string field of the request that holds a tenant's id or slug, where the resource is the
     tenant itself. A caller bound to a tenant may name only that one; for any other it gets the answer for a missing
-    tenant.
+    tenant. With tenant_scope OPTIONAL the field may be empty: the call is then for the tenant that another source
+    names, or for none.
     """
     feature: _builtins.str
     """feature names the plan feature the tenant must have. Empty: every plan."""

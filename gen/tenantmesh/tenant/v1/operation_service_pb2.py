@@ -29,7 +29,7 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from tenantmesh.policy.v1 import policy_pb2 as tenantmesh_dot_policy_dot_v1_dot_policy__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,tenantmesh/tenant/v1/operation_service.proto\x12\x14tenantmesh.tenant.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a#google/longrunning/operations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a!tenantmesh/policy/v1/policy.proto\"C\n\x13GetOperationRequest\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1a\n\x0coperation_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\"P\n\x15ListOperationsRequest\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"d\n\x16ListOperationsResponse\x12\x31\n\noperations\x18\x01 \x03(\x0b\x32\x1d.google.longrunning.Operation\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"F\n\x16\x43\x61ncelOperationRequest\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1a\n\x0coperation_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\"p\n\x14WaitOperationRequest\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1a\n\x0coperation_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12*\n\x07timeout\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration2\xba\x06\n\x10OperationService\x12\xbf\x01\n\x0cGetOperation\x12).tenantmesh.tenant.v1.GetOperationRequest\x1a\x1d.google.longrunning.Operation\"e\xaa\xed\x18+\n\x03\x02\x03\x04\x12\x0foperations.read\x18\x01\"\x02id:\x03\x61pi@\x02H\x01P\x02\xa2\x01\x01\x02\x82\xd3\xe4\x93\x02\x30\x12./api/v1/tenants/{id}/operations/{operation_id}\x12\xc3\x01\n\x0eListOperations\x12+.tenantmesh.tenant.v1.ListOperationsRequest\x1a,.tenantmesh.tenant.v1.ListOperationsResponse\"V\xaa\xed\x18+\n\x03\x02\x03\x04\x12\x0foperations.read\x18\x01\"\x02id:\x03\x61pi@\x02H\x01P\x02\xa2\x01\x01\x02\x82\xd3\xe4\x93\x02!\x12\x1f/api/v1/tenants/{id}/operations\x12\xc6\x01\n\x0f\x43\x61ncelOperation\x12,.tenantmesh.tenant.v1.CancelOperationRequest\x1a\x1d.google.longrunning.Operation\"f\xaa\xed\x18\"\n\x01\x04\x12\x11operations.cancel\x18\x01\"\x02id@\x01H\x02P\x02\x82\xd3\xe4\x93\x02:\"5/api/v1/tenants/{id}/operations/{operation_id}:cancel:\x01*\x12\xd4\x01\n\rWaitOperation\x12*.tenantmesh.tenant.v1.WaitOperationRequest\x1a\x1d.google.longrunning.Operation\"x\xaa\xed\x18\x39\n\x03\x02\x03\x04\x12\x0foperations.read\x18\x01\"\x02id:\x03\x61pi@\x02H\x01P\x02Z\x02\x08<\x9a\x01\x07watches\xa2\x01\x01\x02\x82\xd3\xe4\x93\x02\x35\x12\x33/api/v1/tenants/{id}/operations/{operation_id}:waitBR\n\x18\x63om.tenantmesh.tenant.v1B\x15OperationServiceProtoP\x01Z\x1dtenantmesh/tenant/v1;tenantv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,tenantmesh/tenant/v1/operation_service.proto\x12\x14tenantmesh.tenant.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a#google/longrunning/operations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a!tenantmesh/policy/v1/policy.proto\"=\n\x13GetOperationRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x1a\n\x0coperation_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\"X\n\x15ListOperationsRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x0c\n\x04type\x18\x04 \x01(\t\"d\n\x16ListOperationsResponse\x12\x31\n\noperations\x18\x01 \x03(\x0b\x32\x1d.google.longrunning.Operation\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"@\n\x16\x43\x61ncelOperationRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x1a\n\x0coperation_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\"j\n\x14WaitOperationRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x1a\n\x0coperation_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12*\n\x07timeout\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration2\xd1\x07\n\x10OperationService\x12\xe5\x01\n\x0cGetOperation\x12).tenantmesh.tenant.v1.GetOperationRequest\x1a\x1d.google.longrunning.Operation\"\x8a\x01\xaa\xed\x18+\n\x03\x02\x03\x04\x12\x0foperations.read\x18\x02\"\x02id:\x03\x61pi@\x02H\x01P\x02\xa2\x01\x01\x02\x82\xd3\xe4\x93\x02U\x12./api/v1/tenants/{id}/operations/{operation_id}Z#\x12!/api/v1/operations/{operation_id}\x12\xd9\x01\n\x0eListOperations\x12+.tenantmesh.tenant.v1.ListOperationsRequest\x1a,.tenantmesh.tenant.v1.ListOperationsResponse\"l\xaa\xed\x18+\n\x03\x02\x03\x04\x12\x0foperations.read\x18\x02\"\x02id:\x03\x61pi@\x02H\x01P\x02\xa2\x01\x01\x02\x82\xd3\xe4\x93\x02\x37\x12\x1f/api/v1/tenants/{id}/operationsZ\x14\x12\x12/api/v1/operations\x12\xf6\x01\n\x0f\x43\x61ncelOperation\x12,.tenantmesh.tenant.v1.CancelOperationRequest\x1a\x1d.google.longrunning.Operation\"\x95\x01\xaa\xed\x18\"\n\x01\x04\x12\x11operations.cancel\x18\x02\"\x02id@\x01H\x02P\x02\x82\xd3\xe4\x93\x02i\"5/api/v1/tenants/{id}/operations/{operation_id}:cancel:\x01*Z-\"(/api/v1/operations/{operation_id}:cancel:\x01*\x12\xff\x01\n\rWaitOperation\x12*.tenantmesh.tenant.v1.WaitOperationRequest\x1a\x1d.google.longrunning.Operation\"\xa2\x01\xaa\xed\x18\x39\n\x03\x02\x03\x04\x12\x0foperations.read\x18\x02\"\x02id:\x03\x61pi@\x02H\x01P\x02Z\x02\x08<\x9a\x01\x07watches\xa2\x01\x01\x02\x82\xd3\xe4\x93\x02_\x12\x33/api/v1/tenants/{id}/operations/{operation_id}:waitZ(\x12&/api/v1/operations/{operation_id}:waitBR\n\x18\x63om.tenantmesh.tenant.v1B\x15OperationServiceProtoP\x01Z\x1dtenantmesh/tenant/v1;tenantv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,38 +37,30 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tenantmesh.tenant.v1.operat
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\030com.tenantmesh.tenant.v1B\025OperationServiceProtoP\001Z\035tenantmesh/tenant/v1;tenantv1'
-  _globals['_GETOPERATIONREQUEST'].fields_by_name['id']._loaded_options = None
-  _globals['_GETOPERATIONREQUEST'].fields_by_name['id']._serialized_options = b'\342A\001\002'
   _globals['_GETOPERATIONREQUEST'].fields_by_name['operation_id']._loaded_options = None
   _globals['_GETOPERATIONREQUEST'].fields_by_name['operation_id']._serialized_options = b'\342A\001\002'
-  _globals['_LISTOPERATIONSREQUEST'].fields_by_name['id']._loaded_options = None
-  _globals['_LISTOPERATIONSREQUEST'].fields_by_name['id']._serialized_options = b'\342A\001\002'
-  _globals['_CANCELOPERATIONREQUEST'].fields_by_name['id']._loaded_options = None
-  _globals['_CANCELOPERATIONREQUEST'].fields_by_name['id']._serialized_options = b'\342A\001\002'
   _globals['_CANCELOPERATIONREQUEST'].fields_by_name['operation_id']._loaded_options = None
   _globals['_CANCELOPERATIONREQUEST'].fields_by_name['operation_id']._serialized_options = b'\342A\001\002'
-  _globals['_WAITOPERATIONREQUEST'].fields_by_name['id']._loaded_options = None
-  _globals['_WAITOPERATIONREQUEST'].fields_by_name['id']._serialized_options = b'\342A\001\002'
   _globals['_WAITOPERATIONREQUEST'].fields_by_name['operation_id']._loaded_options = None
   _globals['_WAITOPERATIONREQUEST'].fields_by_name['operation_id']._serialized_options = b'\342A\001\002'
   _globals['_OPERATIONSERVICE'].methods_by_name['GetOperation']._loaded_options = None
-  _globals['_OPERATIONSERVICE'].methods_by_name['GetOperation']._serialized_options = b'\252\355\030+\n\003\002\003\004\022\017operations.read\030\001\"\002id:\003api@\002H\001P\002\242\001\001\002\202\323\344\223\0020\022./api/v1/tenants/{id}/operations/{operation_id}'
+  _globals['_OPERATIONSERVICE'].methods_by_name['GetOperation']._serialized_options = b'\252\355\030+\n\003\002\003\004\022\017operations.read\030\002\"\002id:\003api@\002H\001P\002\242\001\001\002\202\323\344\223\002U\022./api/v1/tenants/{id}/operations/{operation_id}Z#\022!/api/v1/operations/{operation_id}'
   _globals['_OPERATIONSERVICE'].methods_by_name['ListOperations']._loaded_options = None
-  _globals['_OPERATIONSERVICE'].methods_by_name['ListOperations']._serialized_options = b'\252\355\030+\n\003\002\003\004\022\017operations.read\030\001\"\002id:\003api@\002H\001P\002\242\001\001\002\202\323\344\223\002!\022\037/api/v1/tenants/{id}/operations'
+  _globals['_OPERATIONSERVICE'].methods_by_name['ListOperations']._serialized_options = b'\252\355\030+\n\003\002\003\004\022\017operations.read\030\002\"\002id:\003api@\002H\001P\002\242\001\001\002\202\323\344\223\0027\022\037/api/v1/tenants/{id}/operationsZ\024\022\022/api/v1/operations'
   _globals['_OPERATIONSERVICE'].methods_by_name['CancelOperation']._loaded_options = None
-  _globals['_OPERATIONSERVICE'].methods_by_name['CancelOperation']._serialized_options = b'\252\355\030\"\n\001\004\022\021operations.cancel\030\001\"\002id@\001H\002P\002\202\323\344\223\002:\"5/api/v1/tenants/{id}/operations/{operation_id}:cancel:\001*'
+  _globals['_OPERATIONSERVICE'].methods_by_name['CancelOperation']._serialized_options = b'\252\355\030\"\n\001\004\022\021operations.cancel\030\002\"\002id@\001H\002P\002\202\323\344\223\002i\"5/api/v1/tenants/{id}/operations/{operation_id}:cancel:\001*Z-\"(/api/v1/operations/{operation_id}:cancel:\001*'
   _globals['_OPERATIONSERVICE'].methods_by_name['WaitOperation']._loaded_options = None
-  _globals['_OPERATIONSERVICE'].methods_by_name['WaitOperation']._serialized_options = b'\252\355\0309\n\003\002\003\004\022\017operations.read\030\001\"\002id:\003api@\002H\001P\002Z\002\010<\232\001\007watches\242\001\001\002\202\323\344\223\0025\0223/api/v1/tenants/{id}/operations/{operation_id}:wait'
+  _globals['_OPERATIONSERVICE'].methods_by_name['WaitOperation']._serialized_options = b'\252\355\0309\n\003\002\003\004\022\017operations.read\030\002\"\002id:\003api@\002H\001P\002Z\002\010<\232\001\007watches\242\001\001\002\202\323\344\223\002_\0223/api/v1/tenants/{id}/operations/{operation_id}:waitZ(\022&/api/v1/operations/{operation_id}:wait'
   _globals['_GETOPERATIONREQUEST']._serialized_start=237
-  _globals['_GETOPERATIONREQUEST']._serialized_end=304
-  _globals['_LISTOPERATIONSREQUEST']._serialized_start=306
-  _globals['_LISTOPERATIONSREQUEST']._serialized_end=386
-  _globals['_LISTOPERATIONSRESPONSE']._serialized_start=388
-  _globals['_LISTOPERATIONSRESPONSE']._serialized_end=488
-  _globals['_CANCELOPERATIONREQUEST']._serialized_start=490
-  _globals['_CANCELOPERATIONREQUEST']._serialized_end=560
-  _globals['_WAITOPERATIONREQUEST']._serialized_start=562
-  _globals['_WAITOPERATIONREQUEST']._serialized_end=674
-  _globals['_OPERATIONSERVICE']._serialized_start=677
-  _globals['_OPERATIONSERVICE']._serialized_end=1503
+  _globals['_GETOPERATIONREQUEST']._serialized_end=298
+  _globals['_LISTOPERATIONSREQUEST']._serialized_start=300
+  _globals['_LISTOPERATIONSREQUEST']._serialized_end=388
+  _globals['_LISTOPERATIONSRESPONSE']._serialized_start=390
+  _globals['_LISTOPERATIONSRESPONSE']._serialized_end=490
+  _globals['_CANCELOPERATIONREQUEST']._serialized_start=492
+  _globals['_CANCELOPERATIONREQUEST']._serialized_end=556
+  _globals['_WAITOPERATIONREQUEST']._serialized_start=558
+  _globals['_WAITOPERATIONREQUEST']._serialized_end=664
+  _globals['_OPERATIONSERVICE']._serialized_start=667
+  _globals['_OPERATIONSERVICE']._serialized_end=1644
 # @@protoc_insertion_point(module_scope)

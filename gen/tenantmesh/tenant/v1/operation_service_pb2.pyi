@@ -29,7 +29,7 @@ class GetOperationRequest(_message.Message):
     ID_FIELD_NUMBER: _builtins.int
     OPERATION_ID_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """id is the tenant's UUID or slug. Required."""
+    """id is the tenant's UUID or slug. Empty: see OperationService."""
     operation_id: _builtins.str
     """operation_id is the operation's UUID. Required."""
     def __init__(
@@ -55,22 +55,28 @@ class ListOperationsRequest(_message.Message):
     ID_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    TYPE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """id is the tenant's UUID or slug. Required."""
+    """id is the tenant's UUID or slug. Empty: see OperationService."""
     page_size: _builtins.int
     """page_size is the most operations to return, 1 to 1000. Zero means 50. Fewer come where more would not fit."""
     page_token: _builtins.str
     """page_token is the `next_page_token` of the page before. Empty: the first page."""
+    type: _builtins.str
+    """type selects the operations that one method has started, by the method's name, such as `MigrateTenantPlan`. Empty:
+    all.
+    """
     def __init__(
         self,
         *,
         id: _builtins.str = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        type: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "page_size", b"page_size", "page_token", b"page_token", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -113,7 +119,7 @@ class CancelOperationRequest(_message.Message):
     ID_FIELD_NUMBER: _builtins.int
     OPERATION_ID_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """id is the tenant's UUID or slug. Required."""
+    """id is the tenant's UUID or slug. Empty: see OperationService."""
     operation_id: _builtins.str
     """operation_id is the operation's UUID. Required."""
     def __init__(
@@ -140,7 +146,7 @@ class WaitOperationRequest(_message.Message):
     OPERATION_ID_FIELD_NUMBER: _builtins.int
     TIMEOUT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """id is the tenant's UUID or slug. Required."""
+    """id is the tenant's UUID or slug. Empty: see OperationService."""
     operation_id: _builtins.str
     """operation_id is the operation's UUID. Required."""
     @_builtins.property

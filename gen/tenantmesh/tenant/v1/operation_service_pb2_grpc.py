@@ -27,8 +27,13 @@ if _version_not_supported:
 
 
 class OperationServiceStub:
-    """OperationService follows long-running operations (AIP-151), whatever method started them. An operation's name is
-    `tenants/{tenant}/operations/{operation}`.
+    """OperationService follows long-running operations (AIP-151), whatever method started them. The name of a tenant's
+    operation is `tenants/{tenant}/operations/{operation}`. An operation of the mesh as a whole, such as an import of
+    tenants, has the name `operations/{operation}`; only operators see those.
+
+    A request with an empty `id` is about the tenant that the call is for, as with any other method: a user's own, or the
+    one that an operator or service names by a header or host. An operator's call for no tenant is about the operations of
+    the mesh. For all others those do not exist: NOT_FOUND `OPERATION_NOT_FOUND`.
 
     `metadata` is a message per type of operation, named `<Method>Metadata` after the method that started it. Each has at
     least these fields: `OperationState state`, `int32 progress_percent` (0 to 100), `google.protobuf.Timestamp create_time`
@@ -65,8 +70,13 @@ class OperationServiceStub:
 
 
 class OperationServiceServicer:
-    """OperationService follows long-running operations (AIP-151), whatever method started them. An operation's name is
-    `tenants/{tenant}/operations/{operation}`.
+    """OperationService follows long-running operations (AIP-151), whatever method started them. The name of a tenant's
+    operation is `tenants/{tenant}/operations/{operation}`. An operation of the mesh as a whole, such as an import of
+    tenants, has the name `operations/{operation}`; only operators see those.
+
+    A request with an empty `id` is about the tenant that the call is for, as with any other method: a user's own, or the
+    one that an operator or service names by a header or host. An operator's call for no tenant is about the operations of
+    the mesh. For all others those do not exist: NOT_FOUND `OPERATION_NOT_FOUND`.
 
     `metadata` is a message per type of operation, named `<Method>Metadata` after the method that started it. Each has at
     least these fields: `OperationState state`, `int32 progress_percent` (0 to 100), `google.protobuf.Timestamp create_time`
@@ -82,7 +92,8 @@ class OperationServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListOperations(self, request, context):
-        """ListOperations returns a tenant's operations, newest first, a page at a time.
+        """ListOperations returns the operations of a tenant or of the mesh, newest first, a page at a time. Fails with
+        NOT_FOUND `TENANT_NOT_FOUND`, INVALID_ARGUMENT `INVALID_FIELD`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -135,8 +146,13 @@ def add_OperationServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class OperationService:
-    """OperationService follows long-running operations (AIP-151), whatever method started them. An operation's name is
-    `tenants/{tenant}/operations/{operation}`.
+    """OperationService follows long-running operations (AIP-151), whatever method started them. The name of a tenant's
+    operation is `tenants/{tenant}/operations/{operation}`. An operation of the mesh as a whole, such as an import of
+    tenants, has the name `operations/{operation}`; only operators see those.
+
+    A request with an empty `id` is about the tenant that the call is for, as with any other method: a user's own, or the
+    one that an operator or service names by a header or host. An operator's call for no tenant is about the operations of
+    the mesh. For all others those do not exist: NOT_FOUND `OPERATION_NOT_FOUND`.
 
     `metadata` is a message per type of operation, named `<Method>Metadata` after the method that started it. Each has at
     least these fields: `OperationState state`, `int32 progress_percent` (0 to 100), `google.protobuf.Timestamp create_time`

@@ -28,8 +28,13 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class OperationServiceStub:
-    """OperationService follows long-running operations (AIP-151), whatever method started them. An operation's name is
-    `tenants/{tenant}/operations/{operation}`.
+    """OperationService follows long-running operations (AIP-151), whatever method started them. The name of a tenant's
+    operation is `tenants/{tenant}/operations/{operation}`. An operation of the mesh as a whole, such as an import of
+    tenants, has the name `operations/{operation}`; only operators see those.
+
+    A request with an empty `id` is about the tenant that the call is for, as with any other method: a user's own, or the
+    one that an operator or service names by a header or host. An operator's call for no tenant is about the operations of
+    the mesh. For all others those do not exist: NOT_FOUND `OPERATION_NOT_FOUND`.
 
     `metadata` is a message per type of operation, named `<Method>Metadata` after the method that started it. Each has at
     least these fields: `OperationState state`, `int32 progress_percent` (0 to 100), `google.protobuf.Timestamp create_time`
@@ -44,7 +49,9 @@ class OperationServiceStub:
     GetOperation: _grpc.UnaryUnaryMultiCallable[_operation_service_pb2.GetOperationRequest, _operations_pb2.Operation]
     """GetOperation returns an operation with its progress. Fails with NOT_FOUND `TENANT_NOT_FOUND`, `OPERATION_NOT_FOUND`."""
     ListOperations: _grpc.UnaryUnaryMultiCallable[_operation_service_pb2.ListOperationsRequest, _operation_service_pb2.ListOperationsResponse]
-    """ListOperations returns a tenant's operations, newest first, a page at a time."""
+    """ListOperations returns the operations of a tenant or of the mesh, newest first, a page at a time. Fails with
+    NOT_FOUND `TENANT_NOT_FOUND`, INVALID_ARGUMENT `INVALID_FIELD`.
+    """
     CancelOperation: _grpc.UnaryUnaryMultiCallable[_operation_service_pb2.CancelOperationRequest, _operations_pb2.Operation]
     """CancelOperation asks an operation to stop before it takes effect. An operation that has ended stays as it is. Fails
     with NOT_FOUND `TENANT_NOT_FOUND`, `OPERATION_NOT_FOUND`.
@@ -54,8 +61,13 @@ class OperationServiceStub:
 
 @_typing.type_check_only
 class OperationServiceAsyncStub(OperationServiceStub):
-    """OperationService follows long-running operations (AIP-151), whatever method started them. An operation's name is
-    `tenants/{tenant}/operations/{operation}`.
+    """OperationService follows long-running operations (AIP-151), whatever method started them. The name of a tenant's
+    operation is `tenants/{tenant}/operations/{operation}`. An operation of the mesh as a whole, such as an import of
+    tenants, has the name `operations/{operation}`; only operators see those.
+
+    A request with an empty `id` is about the tenant that the call is for, as with any other method: a user's own, or the
+    one that an operator or service names by a header or host. An operator's call for no tenant is about the operations of
+    the mesh. For all others those do not exist: NOT_FOUND `OPERATION_NOT_FOUND`.
 
     `metadata` is a message per type of operation, named `<Method>Metadata` after the method that started it. Each has at
     least these fields: `OperationState state`, `int32 progress_percent` (0 to 100), `google.protobuf.Timestamp create_time`
@@ -67,7 +79,9 @@ class OperationServiceAsyncStub(OperationServiceStub):
     GetOperation: _aio.UnaryUnaryMultiCallable[_operation_service_pb2.GetOperationRequest, _operations_pb2.Operation]  # type: ignore[assignment]
     """GetOperation returns an operation with its progress. Fails with NOT_FOUND `TENANT_NOT_FOUND`, `OPERATION_NOT_FOUND`."""
     ListOperations: _aio.UnaryUnaryMultiCallable[_operation_service_pb2.ListOperationsRequest, _operation_service_pb2.ListOperationsResponse]  # type: ignore[assignment]
-    """ListOperations returns a tenant's operations, newest first, a page at a time."""
+    """ListOperations returns the operations of a tenant or of the mesh, newest first, a page at a time. Fails with
+    NOT_FOUND `TENANT_NOT_FOUND`, INVALID_ARGUMENT `INVALID_FIELD`.
+    """
     CancelOperation: _aio.UnaryUnaryMultiCallable[_operation_service_pb2.CancelOperationRequest, _operations_pb2.Operation]  # type: ignore[assignment]
     """CancelOperation asks an operation to stop before it takes effect. An operation that has ended stays as it is. Fails
     with NOT_FOUND `TENANT_NOT_FOUND`, `OPERATION_NOT_FOUND`.
@@ -76,8 +90,13 @@ class OperationServiceAsyncStub(OperationServiceStub):
     """WaitOperation returns the operation when it has ended, or its current state after `timeout`."""
 
 class OperationServiceServicer(metaclass=_abc_1.ABCMeta):
-    """OperationService follows long-running operations (AIP-151), whatever method started them. An operation's name is
-    `tenants/{tenant}/operations/{operation}`.
+    """OperationService follows long-running operations (AIP-151), whatever method started them. The name of a tenant's
+    operation is `tenants/{tenant}/operations/{operation}`. An operation of the mesh as a whole, such as an import of
+    tenants, has the name `operations/{operation}`; only operators see those.
+
+    A request with an empty `id` is about the tenant that the call is for, as with any other method: a user's own, or the
+    one that an operator or service names by a header or host. An operator's call for no tenant is about the operations of
+    the mesh. For all others those do not exist: NOT_FOUND `OPERATION_NOT_FOUND`.
 
     `metadata` is a message per type of operation, named `<Method>Metadata` after the method that started it. Each has at
     least these fields: `OperationState state`, `int32 progress_percent` (0 to 100), `google.protobuf.Timestamp create_time`
@@ -99,7 +118,9 @@ class OperationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _operation_service_pb2.ListOperationsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_operation_service_pb2.ListOperationsResponse, _abc.Awaitable[_operation_service_pb2.ListOperationsResponse]]:
-        """ListOperations returns a tenant's operations, newest first, a page at a time."""
+        """ListOperations returns the operations of a tenant or of the mesh, newest first, a page at a time. Fails with
+        NOT_FOUND `TENANT_NOT_FOUND`, INVALID_ARGUMENT `INVALID_FIELD`.
+        """
 
     @_abc_1.abstractmethod
     def CancelOperation(

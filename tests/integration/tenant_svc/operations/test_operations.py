@@ -78,7 +78,7 @@ async def test_a_wait_ends_with_the_operation_at_the_databases_word(
         await heard.wait()
         waiting = [group.create_task(operations.wait(operation.tenant_id, str(operation.id), 50)) for _ in range(3)]
         await asyncio.sleep(0)
-        await executor.run(operation.tenant_id, operation.id)
+        await executor.run(operation.owner, operation.id)
     assert all(each.result().done for each in waiting)
     assert endings._awaited == {}
 
@@ -90,7 +90,7 @@ async def test_a_wait_finds_out_by_itself_when_no_word_comes(
     operation = await world.started()
     async with asyncio.timeout(60), asyncio.TaskGroup() as group:
         waiting = group.create_task(operations.wait(operation.tenant_id, str(operation.id), 50))
-        await executor.run(operation.tenant_id, operation.id)
+        await executor.run(operation.owner, operation.id)
     assert waiting.result().done
 
 
@@ -131,12 +131,12 @@ _INSERT = "insert into jobs.pgqueuer (priority, entrypoint, payload, status) val
 async def test_a_tenants_transaction_may_only_put_jobs_about_that_tenant_into_the_queue(world: World) -> None:
     operation, other = await world.started(), await world.tenant()
     queued = _INSERT.format("'queued'")
-    assert await as_app(world.database, operation.tenant_id, queued, operation.name.encode()) == "INSERT 0 1"
+    assert await as_app(world.database, operation.owner, queued, operation.name.encode()) == "INSERT 0 1"
     for tenant_id, statement, payload in (
         (other.id, queued, operation.name.encode()),
-        (operation.tenant_id, queued, operation.name.encode() + b"/and-more"),
-        (operation.tenant_id, queued, None),
-        (operation.tenant_id, _INSERT.format("'picked'"), operation.name.encode()),
+        (operation.owner, queued, operation.name.encode() + b"/and-more"),
+        (operation.owner, queued, None),
+        (operation.owner, _INSERT.format("'picked'"), operation.name.encode()),
     ):
         with pytest.raises(asyncpg.InsufficientPrivilegeError, match="row-level security"):
             await as_app(world.database, tenant_id, statement, payload)
@@ -164,7 +164,7 @@ async def test_jobs_and_notifications_carry_ids_and_nothing_else(world: World, e
         for channel in (OPERATIONS_CHANNEL, "ch_pgqueuer", "tenant_events", "entitlement_events"):
             await connection.add_listener(channel, lambda _c, _p, channel, payload: heard.append((channel, payload)))
         operation = await world.started()
-        await executor.run(operation.tenant_id, operation.id)
+        await executor.run(operation.owner, operation.id)
 
         async def all_told() -> bool:
             return {channel for channel, _ in heard} == {

@@ -73,9 +73,9 @@ async def ended(world: World, operations: Operations, operation: Operation) -> O
 
 
 async def check_one_effect(world: World, operation: Operation) -> None:
-    assert await world.effects(operation.tenant_id) == [("premium@1", "enterprise@1")]
-    assert await world.updates(operation.tenant_id) == ["enterprise@1"]
-    tenant = await world.tenants.get(operation.tenant_id)
+    assert await world.effects(operation.owner) == [("premium@1", "enterprise@1")]
+    assert await world.updates(operation.owner) == ["enterprise@1"]
+    tenant = await world.tenants.get(operation.owner)
     assert (tenant.plan_id, tenant.version) == ("enterprise", 2)
 
 
@@ -89,7 +89,7 @@ async def test_killed_anywhere_the_next_worker_finishes_it_once(
         first.kill()
         await first.wait()
     assert len(await world.jobs(operation)) == 1
-    assert len(await world.effects(operation.tenant_id)) == (1 if place == "committed" else 0)
+    assert len(await world.effects(operation.owner)) == (1 if place == "committed" else 0)
     async with started(variables, *PRODUCT):
         after = await ended(world, operations, operation)
     assert after.state is OperationState.SUCCEEDED
@@ -134,7 +134,7 @@ async def test_cancelled_before_its_effect_a_job_that_goes_on_changes_nothing(
         process.stdin.write(b"go on\n")
         await until(process, "a change of a plan has ended")
         assert await ended(world, operations, operation) == cancelled
-    assert await world.effects(operation.tenant_id) == []
+    assert await world.effects(operation.owner) == []
 
 
 async def test_it_works_until_a_signal_and_finishes_what_it_has(world: World, operations: Operations) -> None:

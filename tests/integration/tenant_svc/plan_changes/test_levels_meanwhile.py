@@ -76,7 +76,7 @@ async def meanwhile(world: World, monkeypatch: pytest.MonkeyPatch) -> Meanwhile:
 
 
 async def ran(executor: PlanChangeExecutor, operation: Operation) -> Operation:
-    after = await executor.run(operation.tenant_id, operation.id)
+    after = await executor.run(operation.owner, operation.id)
     assert after is not None
     return after
 

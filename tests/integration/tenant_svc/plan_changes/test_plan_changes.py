@@ -34,7 +34,7 @@ def over(operation: Operation) -> tuple[OverLimit, ...]:
 
 
 async def ended(executor: PlanChangeExecutor, operation: Operation) -> Operation:
-    after = await executor.run(operation.tenant_id, operation.id)
+    after = await executor.run(operation.owner, operation.id)
     assert after is not None
     assert after.done
     return after
@@ -69,7 +69,7 @@ async def test_it_changes_the_plan_once_and_tells_both_logs(world: World, execut
         "select * from tenant.entitlement_events where tenant_id = $1 order by position", before.id
     )
     assert (event["actor"], event["feature_id"], event["plan_id"]) == (ACTOR, "", "enterprise")
-    assert (await world.entitlements(operation.tenant_id)).plan.id == "enterprise"
+    assert (await world.entitlements(operation.owner)).plan.id == "enterprise"
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ async def test_a_second_run_finds_it_done(world: World, executor: PlanChangeExec
     operation = await world.started()
     first = await ended(executor, operation)
     assert await ended(executor, operation) == first
-    assert len(await world.effects(operation.tenant_id)) == 1
+    assert len(await world.effects(operation.owner)) == 1
 
 
 async def test_a_level_over_the_new_limit_rejects_it(world: World, executor: PlanChangeExecutor) -> None:
@@ -181,7 +181,7 @@ async def test_grace_keeps_the_old_limits_for_a_while(world: World, executor: Pl
     assert over(after) == (OverLimit("users", 101, 100),)
     (terms,) = await world.rows("select * from tenant.plan_terms where tenant_id = $1", tenant.id)
     assert (json.loads(terms["grace_plans"]), terms["grace_until"]) == ([{"id": "premium", "version": 1}], until)
-    have = await world.entitlements(after.tenant_id)
+    have = await world.entitlements(after.owner)
     assert (have.plan.id, have.features["users"].limit, have.over_limit) == ("basic", 1000, ())
 
 
@@ -284,7 +284,7 @@ async def test_while_one_is_under_way_another_is_refused(world: World) -> None:
     operation = await world.started()
     for attempt in (world.plan_changes.start, world.plan_changes.validate):
         with pytest.raises(FailedPrecondition) as caught:
-            await attempt(operation.tenant_id, request("basic"))
+            await attempt(operation.owner, request("basic"))
         assert caught.value.reason == "MIGRATION_UNDER_WAY"
         assert caught.value.metadata == {"operation": operation.name}
 
@@ -311,15 +311,15 @@ async def test_only_a_published_version_can_be_moved_to(world: World, plan: str,
 async def test_a_version_that_was_archived_meanwhile_fails_it(world: World, executor: PlanChangeExecutor) -> None:
     plan = await world.plan()
     operation = await world.started(plan)
-    await executor.begin(operation.tenant_id, operation.id)
-    await executor.check(operation.tenant_id, operation.id)
+    await executor.begin(operation.owner, operation.id)
+    await executor.check(operation.owner, operation.id)
     await world.rows("update tenant.plan_versions set state = 'ARCHIVED' where plan_id = $1", plan)
-    after = await executor.apply(operation.tenant_id, operation.id)
+    after = await executor.apply(operation.owner, operation.id)
     assert after is not None
     assert after.state is OperationState.FAILED
     assert after.error is not None
     assert after.error.reason == "PLAN_NOT_PUBLISHED"
-    assert await world.effects(operation.tenant_id) == []
+    assert await world.effects(operation.owner) == []
 
 
 async def test_what_is_used_is_checked_again_when_the_plan_changes(world: World, executor: PlanChangeExecutor) -> None:
@@ -342,7 +342,7 @@ async def test_a_tenant_that_is_gone_fails_it(world: World, executor: PlanChange
     assert after.error is not None
     assert after.error.reason == "TENANT_NOT_FOUND"
     with pytest.raises(NotFound):
-        await world.plan_changes.start(operation.tenant_id, request())
+        await world.plan_changes.start(operation.owner, request())
 
 
 async def test_a_suspended_tenant_can_be_moved(world: World, executor: PlanChangeExecutor) -> None:

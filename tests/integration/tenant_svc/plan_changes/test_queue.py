@@ -123,7 +123,7 @@ async def test_jobs_are_done_as_they_come(world: World, operations: Operations) 
         assert app.queue.outcomes["migrate_tenant_plan", "done"] >= 20
     assert {each.state for each in after} == {OperationState.SUCCEEDED}
     for each in made:
-        assert len(await world.effects(each.tenant_id)) == 1
+        assert len(await world.effects(each.owner)) == 1
 
 
 @pytest.mark.parametrize("error", [AWAY, ZeroDivisionError()])
@@ -131,7 +131,7 @@ async def test_what_fails_is_tried_again(world: World, operations: Operations, e
     operation = await world.started()
     async with working(world, lambda doors, _: FailingExecutor(doors, operation, [error] * 3)):
         assert (await ended(operations, operation)).state is OperationState.SUCCEEDED
-    assert len(await world.effects(operation.tenant_id)) == 1
+    assert len(await world.effects(operation.owner)) == 1
 
 
 async def test_what_fails_too_often_is_given_up_and_says_so(world: World, operations: Operations) -> None:
@@ -232,7 +232,7 @@ async def test_a_job_that_is_broken_off_stays_in_the_queue(world: World, operati
     assert [job["status"] for job in await world.jobs(operation)] in (["queued"], ["picked"])
     async with working(world):
         assert (await ended(operations, operation)).state is OperationState.SUCCEEDED
-    assert len(await world.effects(operation.tenant_id)) == 1
+    assert len(await world.effects(operation.owner)) == 1
 
 
 async def test_a_job_that_says_nothing_is_dropped(world: World) -> None:

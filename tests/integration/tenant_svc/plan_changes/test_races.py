@@ -46,10 +46,10 @@ async def test_of_ten_with_one_request_id_all_get_the_same(world: World) -> None
 
 async def test_five_workers_on_one_operation_leave_one_effect(world: World, executor: PlanChangeExecutor) -> None:
     operation = await world.started()
-    ended = await asyncio.gather(*(executor.run(operation.tenant_id, operation.id) for _ in range(5)))
+    ended = await asyncio.gather(*(executor.run(operation.owner, operation.id) for _ in range(5)))
     assert {each.state for each in ended if each} == {OperationState.SUCCEEDED}
-    assert await world.effects(operation.tenant_id) == [("premium@1", "enterprise@1")]
-    assert await world.updates(operation.tenant_id) == ["enterprise@1"]
+    assert await world.effects(operation.owner) == [("premium@1", "enterprise@1")]
+    assert await world.updates(operation.owner) == ["enterprise@1"]
 
 
 async def test_a_cancel_is_before_the_effect_or_after_it(
@@ -59,14 +59,14 @@ async def test_a_cancel_is_before_the_effect_or_after_it(
     for round_ in range(ROUNDS):
         operation = await world.started()
         first, second = (
-            executor.run(operation.tenant_id, operation.id),
+            executor.run(operation.owner, operation.id),
             operations.cancel(operation.tenant_id, str(operation.id), ACTOR),
         )
         pair = (first, second) if round_ % 2 else (second, first)
         await asyncio.gather(*pair)
         after = await operations.get(operation.tenant_id, str(operation.id))
-        effects = await world.effects(operation.tenant_id)
-        plan = (await world.tenants.get(operation.tenant_id)).plan_id
+        effects = await world.effects(operation.owner)
+        plan = (await world.tenants.get(operation.owner)).plan_id
         told = (after.state, len(effects), plan)
         assert told in {(OperationState.SUCCEEDED, 1, "enterprise"), (OperationState.CANCELLED, 0, "premium")}, told
         seen.add(after.state)
@@ -79,15 +79,15 @@ async def test_a_cancel_between_the_steps_wins(
     for done in ((), (executor.begin,), (executor.begin, executor.check)):
         operation = await world.started()
         for step in done:
-            await step(operation.tenant_id, operation.id)
+            await step(operation.owner, operation.id)
         cancelled = await operations.cancel(operation.tenant_id, str(operation.id), ACTOR)
         assert cancelled.error is not None
         assert (cancelled.error.code, cancelled.error.reason) == ("CANCELLED", "OPERATION_CANCELLED")
         assert cancelled.cancelled_by == ACTOR
-        assert await executor.run(operation.tenant_id, operation.id) == cancelled
-        assert await world.effects(operation.tenant_id) == []
+        assert await executor.run(operation.owner, operation.id) == cancelled
+        assert await world.effects(operation.owner) == []
         assert await operations.cancel(operation.tenant_id, str(operation.id), "another") == cancelled
-        again = await world.plan_changes.start(operation.tenant_id, request())
+        again = await world.plan_changes.start(operation.owner, request())
         assert again.id != operation.id
 
 
@@ -95,7 +95,7 @@ async def test_what_has_ended_is_not_cancelled(
     world: World, executor: PlanChangeExecutor, operations: Operations
 ) -> None:
     operation = await world.started()
-    after = await executor.run(operation.tenant_id, operation.id)
+    after = await executor.run(operation.owner, operation.id)
     assert await operations.cancel(operation.tenant_id, str(operation.id), ACTOR) == after
 
 
@@ -118,7 +118,7 @@ async def test_a_cancel_waits_for_an_effect_that_is_about_to_be_and_then_is_too_
 ) -> None:
     executor, operation = HeldExecutor(world.doors), await world.started()
     async with asyncio.timeout(60), asyncio.TaskGroup() as group:
-        running = group.create_task(executor.run(operation.tenant_id, operation.id))
+        running = group.create_task(executor.run(operation.owner, operation.id))
         await executor.held.wait()
         cancelling = group.create_task(
             patient(lambda: operations.cancel(operation.tenant_id, str(operation.id), ACTOR))
@@ -127,7 +127,7 @@ async def test_a_cancel_waits_for_an_effect_that_is_about_to_be_and_then_is_too_
         executor.go.set()
     assert running.result() == cancelling.result()
     assert cancelling.result().state is OperationState.SUCCEEDED
-    assert await world.effects(operation.tenant_id) == [("premium@1", "enterprise@1")]
+    assert await world.effects(operation.owner) == [("premium@1", "enterprise@1")]
 
 
 async def test_who_waits_for_the_tenant_does_not_hold_up_the_log(world: World, executor: PlanChangeExecutor) -> None:
@@ -135,19 +135,19 @@ async def test_who_waits_for_the_tenant_does_not_hold_up_the_log(world: World, e
     operation = await world.started()
     async with world.superuser() as connection, connection.transaction():
         await connection.fetch("select from tenant.tenants where tenant_id = $1 for no key update", operation.tenant_id)
-        applying = asyncio.create_task(executor.apply(operation.tenant_id, operation.id))
+        applying = asyncio.create_task(executor.apply(operation.owner, operation.id))
         await blocked_or_done(world, applying)
         assert await connection.fetchval("select pg_try_advisory_xact_lock($1)", locks.EVENT_LOG)
     with suppress(Unavailable):  # it may have waited for too long
         await applying
-    assert (await executor.run(operation.tenant_id, operation.id) or operation).state is OperationState.SUCCEEDED
-    assert len(await world.effects(operation.tenant_id)) == 1
+    assert (await executor.run(operation.owner, operation.id) or operation).state is OperationState.SUCCEEDED
+    assert len(await world.effects(operation.owner)) == 1
 
 
 async def test_a_change_under_way_does_not_hold_up_what_only_points_to_the_tenant(world: World) -> None:
     executor, operation = HeldExecutor(world.doors), await world.started()
     async with asyncio.timeout(60), asyncio.TaskGroup() as group:
-        group.create_task(executor.run(operation.tenant_id, operation.id))
+        group.create_task(executor.run(operation.owner, operation.id))
         await executor.held.wait()
         await world.rows(
             "insert into tenant.overrides (tenant_id, feature_id, value, reason, create_time) "
@@ -162,7 +162,7 @@ async def test_plans_change_beside_suspensions(world: World, executor: PlanChang
     for _ in range(ROUNDS):
         operation = await world.started()
         await asyncio.gather(
-            executor.run(operation.tenant_id, operation.id), world.tenants.suspend(operation.tenant_id, "unpaid", "")
+            executor.run(operation.owner, operation.id), world.tenants.suspend(operation.owner, "unpaid", "")
         )
-        tenant = await world.tenants.get(operation.tenant_id)
+        tenant = await world.tenants.get(operation.owner)
         assert (tenant.plan_id, tenant.state.value, tenant.version) == ("enterprise", "SUSPENDED", 3)
