@@ -38,6 +38,12 @@ class Directory:
         found: TenantRecord | None = self.peek(key)
         return found
 
+    async def start(self) -> None:
+        pass
+
+    async def close(self) -> None:
+        pass
+
 
 def passed(policy: MethodPolicy, caller: Caller, field: str, *headers: tuple[str, str]) -> Passage:
     """The call once the link has seen its headers and its request."""
