@@ -19,7 +19,11 @@ from tenantmesh.interceptors.tenants import TenantId, TenantKey, TenantRecord, T
 from tests.unit.interceptors.calls import call
 from tests.unit.interceptors.plan_calls import bound_to
 
-ACME, GLOBEX = (TenantRecord(TenantId(uuid.uuid4()), slug, TenantState.ACTIVE, "basic") for slug in ("acme", "globex"))
+# Fixed ids: they are in the names of tests, which every process of a run must find alike.
+ACME, GLOBEX = (
+    TenantRecord(TenantId(uuid.UUID(int=number, version=4)), slug, TenantState.ACTIVE, "basic")
+    for number, slug in enumerate(("acme", "globex"), 1)
+)
 OPTIONAL = MethodPolicy("/x.Y/Z", frozenset(CallerKind), tenant_scope=TenantScope.OPTIONAL, tenant_field="id")
 REQUIRED = replace(OPTIONAL, tenant_scope=TenantScope.REQUIRED)
 OPERATOR = Caller(CallerKind.OPERATOR, "ada")
