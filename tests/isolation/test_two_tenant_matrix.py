@@ -87,10 +87,12 @@ def here(kind: str, pair: Pair) -> list[tuple[str, str]]:
 
 
 def own_request(method: MethodDescriptor, pair: Pair) -> dict[str, Any]:
-    """A request about ada's own tenant; what else is in its path names nothing that exists."""
+    """A request about ada's own tenant; what else is in its path names nothing that exists. Where it can be checked
+    without effect it is: the tenant is needed again."""
     field = declared(method).tenant_field
+    dry = {"validateOnly": True} if "validate_only" in method.input_type.fields_by_name else {}
     named = {json_name(method, each): NOTHING if each.endswith("_id") else "nothing_such" for each in in_path(method)}
-    return named | ({json_name(method, field): pair.acme.id} if field else {})
+    return named | dry | ({json_name(method, field): pair.acme.id} if field else {})
 
 
 def in_path(method: MethodDescriptor) -> list[str]:

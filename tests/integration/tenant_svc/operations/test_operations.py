@@ -134,7 +134,7 @@ async def test_a_tenants_transaction_may_only_put_jobs_about_that_tenant_into_th
     assert await as_app(world.database, operation.owner, queued, operation.name.encode()) == "INSERT 0 1"
     for tenant_id, statement, payload in (
         (other.id, queued, operation.name.encode()),
-        (operation.owner, queued, operation.name.encode() + b"/and-more"),
+        (operation.owner, queued, operation.name.encode().ljust(513, b"x")),
         (operation.owner, queued, None),
         (operation.owner, _INSERT.format("'picked'"), operation.name.encode()),
     ):
