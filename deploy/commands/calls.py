@@ -12,6 +12,7 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlencode
 
 import grpc
 from google.api import annotations_pb2
@@ -143,8 +144,10 @@ def transcode(call: DemoCall) -> tuple[str, str, str | None]:
         raise LookupError(f"{call.method.full_name} has no REST path")
     rest = dict(call.request)
     path = re.sub(r"\{(\w+)\}", lambda match: str(rest.pop(match[1])), getattr(rule, verb))
-    body = json.dumps(rest) if rule.body == "*" else None
-    return verb.upper(), path, body
+    if rule.body == "*":
+        return verb.upper(), path, json.dumps(rest)
+    body = json.dumps(rest.pop(rule.body)) if rule.body else None
+    return verb.upper(), f"{path}?{urlencode(rest)}" if rest else path, body
 
 
 def _status_of(error: Any) -> status_pb2.Status:

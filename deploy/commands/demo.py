@@ -37,7 +37,7 @@ def demo(
     edge: Annotated[str, typer.Option(help="The edge's address. Empty: that of the stack that runs here.")] = "",
     key_file: Annotated[Path | None, typer.Option(help="An operator's key. Default: that of the stack here.")] = None,
 ) -> None:
-    """Create two tenants, register, log in, read a tenant, be refused: over REST and over gRPC."""
+    """Create two tenants, register, log in, read, be refused, change and delete: over REST and over gRPC."""
     console = Console()
     host, port = _address(edge or _edge_of(state))
     key = key_file or state / "operator.key"
@@ -117,6 +117,8 @@ class Story:
         self._log_in(bob, self._grpc, "OK", "Bob logs in, over gRPC.")
         self._read_own(ada)
         self._be_refused(ada, bob)
+        self._change(ada)
+        self._delete_and_restore(bob)
         self._console.title("All answers were as they should be.")
 
     def _create(self, person: Person, way: Callable[[DemoCall], Answer], title: str) -> None:
@@ -153,6 +155,21 @@ class Story:
         _expect_refusal(self._rest(_as_user(bob, get, {"id": ada.slug})), "404")
         self._title("And over gRPC.")
         _expect_refusal(self._grpc(_as_user(bob, get, {"id": ada.slug})), "NOT_FOUND")
+
+    def _change(self, ada: Person) -> None:
+        self._title("An operator renames Ada's tenant, over REST.")
+        update = {"id": ada.slug, "tenant": {"displayName": "Acme International"}, "updateMask": "displayName"}
+        answer = self._rest(self._as_operator(_TENANTS["UpdateTenant"], update))
+        _expect(answer.body.get("displayName") == "Acme International", answer)
+
+    def _delete_and_restore(self, bob: Person) -> None:
+        named = {"id": bob.slug}
+        self._title("An operator deletes Bob's tenant, over gRPC. Its data is kept for thirty days.")
+        deleted = self._grpc(self._as_operator(_TENANTS["DeleteTenant"], named))
+        _expect(deleted.body.get("tenant", {}).get("state") == "TENANT_STATE_DELETED", deleted)
+        self._title("And brings it back, over REST.")
+        restored = self._rest(self._as_operator(_TENANTS["UndeleteTenant"], named))
+        _expect(restored.body.get("state") == "TENANT_STATE_ACTIVE", restored)
 
     def _as_operator(self, method: MethodDescriptor, request: dict[str, Any]) -> DemoCall:
         return DemoCall(

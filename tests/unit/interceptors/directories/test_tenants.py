@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -42,6 +43,57 @@ async def test_a_tenant_that_appears_is_seen_although_it_was_missed() -> None:
         assert await directory.find("acme") == acme
     finally:
         await directory.close()
+
+
+async def test_every_name_leads_to_its_tenant_for_as_long_as_it_is_its_name() -> None:
+    mesh = TestMesh()
+    directory = TenantDirectory(mesh.tenants)
+    await directory.start()
+    try:
+        await _until(lambda: directory.live)
+        host = "login.acme.example"
+        assert await directory.find(host) is None, "remembered as leading nowhere"
+        acme = mesh.add_tenant("acme")
+        named = replace(acme, slug="acme-int", names=frozenset({"acme", host}))
+        mesh.tenants.set(named)
+        await _until(lambda: directory.peek(host) is MISS)
+        for name in ("acme", "acme-int", host):
+            assert await directory.find(name) == named
+        mesh.tenants.set(replace(named, names=frozenset()))
+        await _until(lambda: directory.peek(host) is MISS)
+        assert await directory.find(host) is await directory.find("acme") is None
+        assert (await directory.find("acme-int")) == replace(named, names=frozenset())
+    finally:
+        await directory.close()
+
+
+async def test_a_name_is_forgotten_although_its_tenants_id_was_evicted() -> None:
+    mesh = TestMesh()
+    directory = TenantDirectory(mesh.tenants, capacity=4)
+    await directory.start()
+    try:
+        await _until(lambda: directory.live)
+        acme = replace(mesh.add_tenant("acme"), names=frozenset({"former"}))
+        mesh.tenants.set(acme)
+        await asyncio.sleep(0.05)
+        await directory.find(acme.id)
+        await directory.find("former")
+        await directory.find("nobody-1")
+        await directory.find("nobody-2")
+        directory._entries.pop(acme.id.int, None)
+        mesh.tenants.set(replace(acme, names=frozenset()))
+        await _until(lambda: directory.peek("former") is MISS)
+    finally:
+        await directory.close()
+
+
+async def test_what_is_remembered_of_names_is_bounded() -> None:
+    mesh = TestMesh()
+    directory = TenantDirectory(mesh.tenants, capacity=10)
+    for number in range(50):
+        mesh.add_tenant(f"tenant-{number}")
+        await directory.find(f"tenant-{number}")
+    assert len(directory._names) <= 11
 
 
 class Breakable(MemoryTenantSource):
