@@ -9,6 +9,7 @@ SQLAlchemy describes tables and builds statements (`compiled`); asyncpg runs the
 
 from __future__ import annotations
 
+from tenantmesh.runtime.database.batches import batch_of, in_batch
 from tenantmesh.runtime.database.database import Database, connect
 from tenantmesh.runtime.database.doors import DatabaseDoors
 from tenantmesh.runtime.database.errors import (
@@ -24,7 +25,7 @@ from tenantmesh.runtime.database.errors import (
     UniqueViolation,
     translated,
 )
-from tenantmesh.runtime.database.statement import Statement, compiled
+from tenantmesh.runtime.database.statement import Statement, compiled, compiled_statements
 from tenantmesh.runtime.database.transaction import Connection, Record
 
 __all__ = [
@@ -43,7 +44,10 @@ __all__ = [
     "Statement",
     "TransactionConflict",
     "UniqueViolation",
+    "batch_of",
     "compiled",
+    "compiled_statements",
     "connect",
+    "in_batch",
     "translated",
 ]

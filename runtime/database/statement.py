@@ -16,7 +16,7 @@ from sqlalchemy import Executable, make_url
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.elements import BindParameter, ClauseElement
 
-__all__ = ["Statement", "compiled"]
+__all__ = ["Statement", "compiled", "compiled_statements"]
 
 _DIALECT = make_url("postgresql+asyncpg://").get_dialect()()
 
@@ -27,6 +27,8 @@ _FORBIDDEN = re.compile(
 )
 
 _Processor = Callable[[Any], Any]
+
+_COMPILED: list[Statement] = []
 
 
 class Statement:
@@ -79,7 +81,14 @@ def compiled(executable: Executable) -> Statement:
     names = tuple(result.positiontup or ())
     binds = {name: result.binds[name] for name in names}
     fixed = {name: bind.effective_value for name, bind in binds.items() if not bind.required}
-    return Statement(sql, names, fixed, _processors(binds))
+    statement = Statement(sql, names, fixed, _processors(binds))
+    _COMPILED.append(statement)
+    return statement
+
+
+def compiled_statements() -> tuple[Statement, ...]:
+    """Return every statement that the imported modules have compiled, for tests of the plans that PostgreSQL makes."""
+    return tuple(_COMPILED)
 
 
 def _refuse_what_varies(result: SQLCompiler) -> None:

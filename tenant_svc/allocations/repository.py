@@ -17,6 +17,7 @@ from sqlalchemy import (
     ColumnElement,
     Integer,
     Interval,
+    Text,
     Uuid,
     and_,
     any_,
@@ -24,6 +25,7 @@ from sqlalchemy import (
     exists,
     func,
     literal,
+    literal_column,
     select,
     update,
 )
@@ -51,7 +53,8 @@ __all__ = [
 ]
 
 _own = allocations.c.tenant_id == bindparam("tenant_id", type_=allocations.c.tenant_id.type)
-_reserved: ColumnElement[bool] = allocations.c.state == literal("RESERVED")
+# A literal: a plan for any value can't use the indexes of reserved rows alone.
+_reserved: ColumnElement[bool] = allocations.c.state == literal_column("'RESERVED'", Text)
 _overdue = and_(_reserved, allocations.c.expire_time <= moment_or_now())
 _row = (
     allocations.c.allocation_id,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from sqlalchemy import Integer, Interval, bindparam, delete, func, literal, select, tuple_, update
+from sqlalchemy import Integer, Interval, bindparam, delete, func, literal, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from tenantmesh.interceptors.tenants import TenantId
-from tenantmesh.runtime.database import Connection, Record, compiled
+from tenantmesh.runtime.database import Connection, Record, batch_of, compiled, in_batch
 from tenantmesh.tenant_svc.balances.tables import gauges
 from tenantmesh.tenant_svc.gauges.gauge import Adjustment, Report
 from tenantmesh.tenant_svc.gauges.tables import gauge_adjustments
@@ -120,14 +120,13 @@ async def remember(connection: Connection, tenant_id: TenantId, adjustment: Adju
 
 # Through the system door, across tenants
 
-_identity = gauge_adjustments.primary_key.columns
 _older = (
-    select(*_identity)
+    batch_of(gauge_adjustments)
     .where(gauge_adjustments.c.create_time < func.now() - bindparam("keep", type_=Interval))
     .order_by(gauge_adjustments.c.create_time)
     .limit(bindparam("size", type_=Integer))
 )
-_FORGET = compiled(delete(gauge_adjustments).where(tuple_(*_identity).in_(_older)))
+_FORGET = compiled(delete(gauge_adjustments).where(in_batch(gauge_adjustments, _older)))
 
 
 async def forget(connection: Connection, keep: timedelta, size: int) -> int:

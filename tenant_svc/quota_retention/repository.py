@@ -5,9 +5,22 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from sqlalchemy import ColumnElement, Integer, Interval, bindparam, delete, exists, func, literal_column, select, tuple_
+from sqlalchemy import (
+    ColumnElement,
+    Integer,
+    Interval,
+    Uuid,
+    bindparam,
+    column,
+    delete,
+    exists,
+    func,
+    literal_column,
+    select,
+    tuple_,
+)
 
-from tenantmesh.runtime.database import Connection, compiled
+from tenantmesh.runtime.database import Connection, batch_of, compiled, in_batch
 from tenantmesh.tenant_svc.allocations.tables import allocation_items, allocations
 from tenantmesh.tenant_svc.balances.tables import grant_burns, grants, ledger
 
@@ -26,14 +39,22 @@ _closed = (
     .limit(_size)
     .cte("closed")
 )
+# As arrays, as in `runtime.database.batches`: the planner then looks each up, however many it expects.
+_ids = (
+    func.unnest(
+        *(func.array(select(column).scalar_subquery()) for column in (_closed.c.tenant_id, _closed.c.allocation_id))
+    )
+    .table_valued(column("tenant_id", Uuid), column("allocation_id", Uuid), name="ids")
+    .render_derived()
+)
 _items_of_closed = (
     delete(allocation_items)
-    .where(tuple_(allocation_items.c.tenant_id, allocation_items.c.allocation_id).in_(select(_closed)))
+    .where(tuple_(allocation_items.c.tenant_id, allocation_items.c.allocation_id).in_(select(_ids)))
     .cte("items_of_closed")
 )
 _FORGET_ALLOCATIONS = compiled(
     delete(allocations)
-    .where(tuple_(allocations.c.tenant_id, allocations.c.allocation_id).in_(select(_closed)))
+    .where(tuple_(allocations.c.tenant_id, allocations.c.allocation_id).in_(select(_ids)))
     .add_cte(_items_of_closed)
 )
 
@@ -46,11 +67,10 @@ _reserved = exists().where(
     allocation_items.c.feature_id == ledger.c.feature_id,
     allocation_items.c.period_start == ledger.c.period_start,
 )
-_row = (ledger.c.tenant_id, ledger.c.feature_id, ledger.c.period_start)
 _old_rows = (
-    select(*_row).where(ledger.c.period_start < _before, ~_reserved).order_by(ledger.c.period_start).limit(_size)
+    batch_of(ledger).where(ledger.c.period_start < _before, ~_reserved).order_by(ledger.c.period_start).limit(_size)
 )
-_FORGET_ROWS = compiled(delete(ledger).where(tuple_(*_row).in_(_old_rows)))
+_FORGET_ROWS = compiled(delete(ledger).where(in_batch(ledger, _old_rows)))
 _its_row = exists().where(
     grants.c.tenant_id == grant_burns.c.tenant_id,
     grants.c.grant_id == grant_burns.c.grant_id,
@@ -58,14 +78,13 @@ _its_row = exists().where(
     ledger.c.feature_id == grants.c.feature_id,
     ledger.c.period_start == grant_burns.c.period_start,
 )
-_burn = (grant_burns.c.tenant_id, grant_burns.c.grant_id, grant_burns.c.period_start)
 _old_burns = (
-    select(*_burn)
+    batch_of(grant_burns)
     .where(grant_burns.c.period_start < _before, ~_its_row)
     .order_by(grant_burns.c.period_start)
     .limit(_size)
 )
-_FORGET_BURNS = compiled(delete(grant_burns).where(tuple_(*_burn).in_(_old_burns)))
+_FORGET_BURNS = compiled(delete(grant_burns).where(in_batch(grant_burns, _old_burns)))
 
 
 async def forget_allocations(connection: Connection, keep: timedelta, size: int) -> int:
