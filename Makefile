@@ -3,7 +3,7 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .PHONY: help run demo doctor reset setup setup-dev check fmt fmt-check lint types imports gen gen-check proto-check \
         openapi openapi-check docs shell test test-cluster test-exactness test-spellings lint-policies \
-        test-fast bench bench-registration fairness tools lock baseline clean
+        test-fast bench bench-registration fairness scale tools lock baseline clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -117,6 +117,9 @@ bench-registration: setup-dev ## Print how well the time of a registration tells
 
 fairness: setup-dev ## Attack the product beside a healthy tenant, and print what the tenant sees (about 6 minutes)
 	$(BIN)/python -m tests.fairness
+
+scale: setup-dev ## Print what 100,000 tenants cost beside 100: times, snapshots, memory, migrations (about 10 minutes)
+	$(BIN)/python -m tests.scale
 
 ##@ Set up
 setup: $(VENV)/run.stamp

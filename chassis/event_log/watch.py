@@ -18,9 +18,10 @@ from tenantmesh.chassis.event_log.log import Event, EventLog, cursor_expired
 from tenantmesh.chassis.event_log.tail import Tail
 from tenantmesh.interceptors.errors import Aborted, FieldViolation, InvalidArgument
 
-__all__ = ["Change", "Earliest", "FromCursor", "FromNow", "Snapshot", "Start", "Watch"]
+__all__ = ["PAGE", "Change", "Earliest", "FromCursor", "FromNow", "Snapshot", "Start", "Watch"]
 
-_PAGE = 500
+PAGE = 500
+"""Events or subjects that a stream reads at a time: as many are in memory while its reader is busy."""
 _BEFORE_ALL = uuid.UUID(int=0)
 _E = TypeVar("_E", bound=Event)
 
@@ -131,7 +132,7 @@ class Watch(Generic[_E]):
         """Yield the subjects that have not changed since the snapshot's position. The events of the others follow, so
         that an older state never comes after a newer one."""
         after = begin.after
-        while page := await self._events.snapshot(begin.position, after, _PAGE):
+        while page := await self._events.snapshot(begin.position, after, PAGE):
             for event in page:
                 after = event.subject
                 yield Change(self._text(SnapshotCursor(begin.position, after)), event)
@@ -145,7 +146,7 @@ class Watch(Generic[_E]):
         does.
         """
         while position < self._tail.floor:
-            page = await self._events.after(position, _PAGE)
+            page = await self._events.after(position, PAGE)
             if not page:
                 raise cursor_expired()  # the events before the window are gone meanwhile
             position = page[-1].position

@@ -135,6 +135,11 @@ class Watched(Generic[K, V, C]):
         """True while the watch is connected and has caught up, so that every answer is true."""
         return self._lost_at is None
 
+    @property
+    def size(self) -> int:
+        """The number of keys that the cache holds, never more than its capacity."""
+        return len(self._entries)
+
     async def start(self) -> None:
         """Start the watch in the background: a process serves while the source is still away."""
         self._watcher = asyncio.create_task(self._watch(), name=self._name)

@@ -110,7 +110,7 @@ async def test_every_cursor_resumes_after_its_message(setting: Setting) -> None:
 async def test_history_longer_than_a_page_and_the_window_has_no_seam(
     setting: Setting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watch_module, "_PAGE", 3)
+    monkeypatch.setattr(watch_module, "PAGE", 3)
     await setting.commit(*range(4, 40))
     stream = setting.watch.follow(Earliest())
     seen = numbers(await read(stream, 20))
@@ -134,7 +134,7 @@ async def test_a_snapshot_is_the_tenants_as_they_are_then_what_follows(setting: 
 async def test_a_snapshot_never_tells_an_older_state_after_a_newer_one(
     setting: Setting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watch_module, "_PAGE", 1)
+    monkeypatch.setattr(watch_module, "PAGE", 1)
     stream = setting.watch.follow(Snapshot())
     told = await read(stream, 2)  # the checkpoint and tenant 1
     setting.events.append(3, EventType.SUSPENDED)
@@ -220,7 +220,7 @@ async def test_a_cursor_from_ahead_of_the_log_is_expired(setting: Setting) -> No
 async def test_events_that_go_while_history_is_told_end_the_stream(
     setting: Setting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watch_module, "_PAGE", 1)
+    monkeypatch.setattr(watch_module, "PAGE", 1)
     stream = setting.watch.follow(Earliest())
     assert numbers(await read(stream, 2)) == [None, 1]
     setting.events.prune(setting.events.log[-1].position)
