@@ -68,7 +68,8 @@ def alive(kind: type) -> int:
 
 async def snapshot(stream: Any, kind: type) -> tuple[list[str], int]:
     """The tenants of a snapshot, and the most events that were there at a time. Each page is looked at."""
-    found, most = [], 0
+    found: list[str] = []
+    most = 0
     async for message in stream:
         if message.checkpoint.caught_up:
             return found, most
