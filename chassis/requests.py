@@ -20,6 +20,7 @@ __all__ = [
     "RequestKey",
     "expiry_problem",
     "id_problem",
+    "name_problem",
     "reason_problem",
     "refuse",
     "required",
@@ -41,6 +42,11 @@ _IGNORABLE = (
 _BLANK = re.compile(rf"[\s\u2800{_IGNORABLE}]*")
 INVISIBLE = re.compile(f"[{_IGNORABLE}]")
 """A character that shows nothing, or only formats others."""
+# Unicode's Bidi_Control: a reader sees the characters around it in another order than they are stored.
+_DIRECTION = re.compile(r"[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_WORD = re.compile(r"\w+")
+_ALIKE = {"LATIN", "CYRILLIC", "GREEK"}
+"""Scripts that share the shapes of many letters, by the first word of their characters' names."""
 
 _Value = TypeVar("_Value")
 
@@ -73,9 +79,23 @@ def text_problem(text: str, longest: int) -> str | None:
         return f"must be 1 to {longest} characters"
     if any(unicodedata.category(character) in _CONTROL for character in text):
         return "must be one line without control characters"
+    if _DIRECTION.search(text):
+        return "must not contain characters that set the direction of text, such as U+202E; letters have their own"
     if _BLANK.fullmatch(text):
         return f"must be 1 to {longest} characters and not only spaces or invisible ones"
     return None
+
+
+def name_problem(name: str, longest: int) -> str | None:
+    """Return the rule that the name breaks, or None. Beyond `text_problem`, no word of it may mix Latin, Greek and
+    Cyrillic letters: it could look like another name."""
+    problem = text_problem(name, longest)
+    mixed = None if problem else next((word for word in _WORD.findall(name) if len(_scripts(word) & _ALIKE) > 1), None)
+    return problem or (mixed and f"must write each word in one script; {mixed} mixes letters that look alike")
+
+
+def _scripts(word: str) -> set[str]:
+    return {unicodedata.name(character, "").split(" ", 1)[0] for character in word if character.isalpha()}
 
 
 def reason_problem(reason: str, *, may_be_empty: bool = True) -> str | None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tenantmesh.auth_svc.passwords.passwords import LENGTH, PasswordRules, normalise
 from tenantmesh.chassis.emails import EmailAddress, EmailRefused, parse_email
-from tenantmesh.chassis.requests import refuse, required, text_problem
+from tenantmesh.chassis.requests import name_problem, refuse, required
 from tenantmesh.interceptors.tenants import TenantRecord
 
 __all__ = ["CheckedRegistration", "Registration", "checked"]
@@ -68,4 +68,4 @@ def _checked_password(sent: Registration, tenant: TenantRecord, rules: PasswordR
 
 
 def _display_name_refusal(name: str) -> str | None:
-    return text_problem(name, MAX_DISPLAY_NAME) if name else None
+    return name_problem(name, MAX_DISPLAY_NAME) if name else None

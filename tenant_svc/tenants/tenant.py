@@ -9,7 +9,7 @@ from datetime import datetime
 from hashlib import blake2s, sha256
 from typing import Any
 
-from tenantmesh.chassis.requests import id_problem, reason_problem, refuse, text_problem
+from tenantmesh.chassis.requests import id_problem, name_problem, reason_problem, refuse
 from tenantmesh.interceptors.tenants import TenantId, TenantRecord, TenantState
 from tenantmesh.tenant_svc.tenants.profile import Profile, profile_problems
 from tenantmesh.tenant_svc.tenants.slugs import slug_problem
@@ -150,7 +150,7 @@ class NewTenant:
 
 def display_name_problem(text: str) -> str | None:
     """Return the rule that the name for people breaks, or None."""
-    return text_problem(text, _MAX_DISPLAY_NAME)
+    return name_problem(text, _MAX_DISPLAY_NAME)
 
 
 def checked_reason(reason: str) -> str:

@@ -38,7 +38,10 @@ def test_every_broken_field_is_listed_at_once() -> None:
     assert broken_fields("nonsense", "short secret", "x" * 201) == ["email", "password", "display_name"]
 
 
-@pytest.mark.parametrize("name", ["two\nlines", "a\x00b", "a\u2028b", "a\x1b[31mred", "\u200b", "\u3164\u2800", "  "])
+@pytest.mark.parametrize(
+    "name",
+    ["two\nlines", "a\x00b", "a\u2028b", "a\x1b[31mred", "\u200b", "\u3164\u2800", "  ", "a\u202eb", "P\u0430yPal"],
+)
 def test_a_display_name_is_one_line_that_shows_something(name: str) -> None:
     assert broken_fields("alice@example.com", display_name=name) == ["display_name"]
 
