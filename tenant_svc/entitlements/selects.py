@@ -39,7 +39,8 @@ from tenantmesh.tenant_svc.entitlements.tables import overrides, plan_terms
 from tenantmesh.tenant_svc.features.tables import features
 from tenantmesh.tenant_svc.history.tables import entitlement_events
 from tenantmesh.tenant_svc.plans.tables import plan_versions
-from tenantmesh.tenant_svc.tenants.tables import tenants
+from tenantmesh.tenant_svc.tenants.rows import LEADS
+from tenantmesh.tenant_svc.tenants.tables import tenant_slugs, tenants
 
 __all__ = ["BY_SLUGS", "CATALOG", "MANY_SPENT", "ONE", "ONE_SPENT"]
 
@@ -147,7 +148,7 @@ ONE_SPENT = compiled(select(*_own, *_catalog, _spent).where(*_one))
 CATALOG = compiled(select(*_catalog))
 MANY_SPENT = compiled(select(*_own, _spent).where(*_many))
 BY_SLUGS = compiled(
-    select(tenants.c.slug, tenants.c.tenant_id).where(
-        tenants.c.slug == any_(bindparam("slugs", type_=ARRAY(Text))), _exists
-    )
+    select(tenant_slugs.c.slug, tenant_slugs.c.tenant_id)
+    .join(tenants, tenants.c.tenant_id == tenant_slugs.c.tenant_id)
+    .where(tenant_slugs.c.slug == any_(bindparam("slugs", type_=ARRAY(Text))), LEADS, _exists)
 )

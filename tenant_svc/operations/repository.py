@@ -64,6 +64,12 @@ _FILLED = (
 _NOW = compiled(select(func.statement_timestamp().label("now")))
 
 
+def _one_at_a_time(table: Table) -> tuple[ColumnElement[bool], ...]:
+    """Return the conditions of the subject of which one operation may be under way, as its index has them."""
+    subject = table.c.subject
+    return subject == bindparam("subject", type_=subject.type), subject != literal_column("''", Text)
+
+
 def _every_type(table: Table) -> ColumnElement[bool]:
     """Return the condition for operations of the type of that name; for all, when the name is empty."""
     asked = bindparam("type", type_=table.c.type.type)
@@ -83,7 +89,7 @@ class _Statements:
         self.get = compiled(select(table).where(*this))
         self.get_locked = compiled(select(table).where(*this).with_for_update(key_share=True))
         self.made_by = compiled(select(table).where(*owner, is_of_request(table)))
-        subject = () if "subject" not in own else (table.c.subject == bindparam("subject", type_=table.c.subject.type),)
+        subject = _one_at_a_time(table) if "subject" in own else ()
         self.under_way = compiled(
             select(table.c.operation_id).where(*owner, of_type, *subject, table.c.end_time.is_(None))
         )

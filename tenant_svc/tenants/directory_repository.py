@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import uuid
 
-from sqlalchemy import Integer, bindparam, cast, func, literal, or_, select
+from sqlalchemy import Integer, bindparam, literal, select
 
 from tenantmesh.chassis.requests import RequestKey
 from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.runtime.database import Connection, compiled
 from tenantmesh.tenant_svc.request_rows import is_of_request, request_parameters
-from tenantmesh.tenant_svc.tenants.rows import EXISTS, ROW, THIS_TENANT, maybe_tenant, tenant_of
+from tenantmesh.tenant_svc.tenants.rows import EXISTS, LEADS, ROW, THIS_TENANT, maybe_tenant, tenant_of
 from tenantmesh.tenant_svc.tenants.tables import tenant_requests, tenant_slugs, tenants
 from tenantmesh.tenant_svc.tenants.tenant import Tenant
 
@@ -30,15 +30,10 @@ _BY_ID = compiled(select(*ROW).where(THIS_TENANT))
 _BY_SLUG = compiled(
     select(*ROW)
     .join(tenant_slugs, tenant_slugs.c.tenant_id == tenants.c.tenant_id)
-    .where(
-        tenant_slugs.c.slug == bindparam("slug"),
-        or_(tenant_slugs.c.resolve_until.is_(None), tenant_slugs.c.resolve_until > func.statement_timestamp()),
-    )
+    .where(tenant_slugs.c.slug == bindparam("slug"), LEADS)
 )
 _BY_HOST = compiled(
-    select(*ROW).where(
-        tenants.c.login_hosts.contains(cast(func.array([bindparam("host")]), tenants.c.login_hosts.type)), EXISTS
-    )
+    select(*ROW).where(tenants.c.login_hosts.contains(bindparam("hosts", type_=tenants.c.login_hosts.type)), EXISTS)
 )
 _SLUG_TAKEN = compiled(select(tenant_slugs.c.slug).where(tenant_slugs.c.slug == bindparam("slug")))
 _EXTERNAL_ID_TAKEN = compiled(select(tenants.c.tenant_id).where(tenants.c.external_id == bindparam("external_id")))
@@ -76,7 +71,7 @@ async def by_slug(connection: Connection, slug: str) -> Tenant | None:
 
 async def by_host(connection: Connection, host: str) -> Tenant | None:
     """Return the tenant that is served at the host, which it has proven; None without one."""
-    return maybe_tenant(await connection.fetch_row(_BY_HOST, host=host))
+    return maybe_tenant(await connection.fetch_row(_BY_HOST, hosts=[host]))
 
 
 async def slug_taken(connection: Connection, slug: str) -> bool:

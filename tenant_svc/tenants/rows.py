@@ -6,17 +6,18 @@ import json
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, literal
+from sqlalchemy import ColumnElement, bindparam, func, literal, or_
 
 from tenantmesh.interceptors.tenants import TenantId, TenantState
 from tenantmesh.runtime.database import Record
 from tenantmesh.tenant_svc.tenants.profile import Contact, Profile
-from tenantmesh.tenant_svc.tenants.tables import tenants
+from tenantmesh.tenant_svc.tenants.tables import tenant_slugs, tenants
 from tenantmesh.tenant_svc.tenants.tenant import Deletion, FormerSlug, Suspension, Tenant
 
 __all__ = [
     "EXISTS",
     "FIELDS",
+    "LEADS",
     "ROW",
     "THIS_TENANT",
     "former_slug_values",
@@ -36,6 +37,10 @@ FIELDS = (
 ROW = (tenants.c.tenant_id, *(tenants.c[name] for name in FIELDS))
 THIS_TENANT = tenants.c.tenant_id == bindparam("tenant_id", type_=tenants.c.tenant_id.type)
 EXISTS: ColumnElement[bool] = tenants.c.state != literal("DELETED")
+LEADS: ColumnElement[bool] = or_(
+    tenant_slugs.c.resolve_until.is_(None), tenant_slugs.c.resolve_until > func.statement_timestamp()
+)
+"""A slug leads to its tenant: the current one, or a former one in its time."""
 
 
 def tenant_of(row: Record) -> Tenant:

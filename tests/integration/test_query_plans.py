@@ -202,7 +202,7 @@ async def test_a_scan_is_found(superuser: asyncpg.Connection) -> None:
         "tenant.tenants as tenant_directory"
     ]
     assert await scanned(superuser, "SELECT count(tenant_id) FROM tenant.tenants WHERE version > 0")
-    assert not await scanned(superuser, "SELECT slug FROM tenant.tenants WHERE slug = $1")
+    assert not await scanned(superuser, "SELECT tenant_id FROM tenant.tenant_slugs WHERE slug = $1")
 
 
 async def test_an_index_that_is_read_from_end_to_end_is_found(superuser: asyncpg.Connection) -> None:

@@ -20,18 +20,19 @@ from typing import Any
 import asyncpg
 import grpc
 import psutil
+from google.protobuf import field_mask_pb2
 
 from tenantmesh.deploy.commands.diagnosis import examine
 from tenantmesh.deploy.stack.stack import Stack
 from tenantmesh.deploy.stack.supervision.command import Child
 from tenantmesh.interceptors.client import Credential, channel
+from tenantmesh.tenant.v1 import tenant_pb2, tenant_service_pb2_grpc
 from tenantmesh.tenant.v1 import tenant_service_pb2 as pb
-from tenantmesh.tenant.v1 import tenant_service_pb2_grpc
 from tests.ports import stack_ports
 from tests.scale.memory import resident
-from tests.scale.rows import Many, multiply, of_tenant
+from tests.scale.rows import FORMER, MODEL, Many, multiply, of_tenant
 
-__all__ = ["Product", "running"]
+__all__ = ["Product", "make_model", "running"]
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAMS = ("tenant_svc", "auth_svc", "tenant_worker")
@@ -84,7 +85,7 @@ class Product:
         """Create one tenant by a call, and copy its rows."""
         async with self.channel() as opened:
             stub: Any = tenant_service_pb2_grpc.TenantServiceStub(opened)
-            made = await stub.CreateTenant(model(), timeout=30)
+            made = await make_model(stub)
         connection = await self.connect()
         try:
             self.rows = await of_tenant(connection, uuid.UUID(made.id))
@@ -135,9 +136,25 @@ class Product:
         return dict(json.loads(done.stdout))
 
 
-def model() -> pb.CreateTenantRequest:
-    """The tenant of which the others are copies."""
-    return pb.CreateTenantRequest(slug="model", display_name="Model", plan_id="basic", request_id=str(uuid.uuid4()))
+async def make_model(stub: Any) -> Any:
+    """Create the tenant of which the others are copies: with a profile, and with a slug that it had before."""
+    made = await stub.CreateTenant(
+        pb.CreateTenantRequest(
+            slug=f"{MODEL}{FORMER}",
+            display_name="Model",
+            plan_id="basic",
+            request_id=str(uuid.uuid4()),
+            labels={"tier": "gold", "cell": "c1"},
+            external_id="crm-model",
+            time_zone="Europe/Zurich",
+            locale="de-CH",
+            currency="CHF",
+        ),
+        timeout=30,
+    )
+    changed = tenant_pb2.Tenant(id=made.id, slug=MODEL)
+    mask = field_mask_pb2.FieldMask(paths=["slug"])
+    return await stub.UpdateTenant(pb.UpdateTenantRequest(id=made.id, tenant=changed, update_mask=mask), timeout=30)
 
 
 @contextmanager

@@ -15,7 +15,7 @@ import asyncpg
 
 from tenantmesh.runtime.ids import uuid7
 
-__all__ = ["Many", "multiply", "of_tenant"]
+__all__ = ["FORMER", "MODEL", "Many", "multiply", "of_tenant"]
 
 _OWNED = """
 SELECT n.nspname::text AS schema, c.relname::text AS name,
@@ -28,13 +28,18 @@ GROUP BY c.oid, n.nspname, c.relname
 HAVING bool_or(a.attname = 'tenant_id')
 ORDER BY c.relname <> 'tenants', n.nspname, c.relname
 """
+MODEL = "model-tenant"
+"""With this the slugs of the model begin, the former one too."""
+
+FORMER = "-was"
+
 _TIERS = ("gold", "silver", "bronze", "free")
 _FREE_UUIDS = {"tenant_id", "parent_id"}
 
 
 @dataclass(frozen=True)
 class Many:
-    """The tenants that were made, oldest first."""
+    """The tenants that were made, oldest first. The former slug of each is its slug with FORMER."""
 
     ids: Sequence[uuid.UUID]
     slugs: Sequence[str]
@@ -65,6 +70,8 @@ async def multiply(connection: asyncpg.Connection, model: uuid.UUID, number: int
         await connection.fetchval("SELECT last_value FROM tenant.tenant_event_positions"),
     )
     shift = last - places[0] + 1
+    # Rows are copied from every table, those that triggers write too; their keys are right because the model's are.
+    await connection.execute("SET session_replication_role = replica")
     for table in tables:
         await connection.copy_records_to_table(
             table.name,
@@ -72,6 +79,7 @@ async def multiply(connection: asyncpg.Connection, model: uuid.UUID, number: int
             columns=table.columns,
             records=_copies(table, many, shift, step),
         )
+    await connection.execute("RESET session_replication_role")
     await connection.execute("SELECT setval('tenant.tenant_event_positions', $1)", last + step * (number + 1))
     await connection.execute("ANALYZE")
     return many
@@ -90,18 +98,19 @@ def _copies(table: _Table, many: Many, shift: int, step: int) -> Iterator[tuple[
     for index, (tenant_id, slug) in enumerate(zip(many.ids, many.slugs, strict=True)):
         own = {
             "tenant_id": tenant_id,
-            "slug": slug,
             "display_name": f"Tenant {index}",
             "external_id": f"crm-{slug}",
             "labels": json.dumps({"tier": _TIERS[index % len(_TIERS)], "cell": f"c{index % 100}"}),
         }
         for row in table.rows:
-            yield tuple(_value(column, row[column], own, shift + index * step) for column in table.columns)
+            yield tuple(_value(column, row[column], own, shift + index * step, slug) for column in table.columns)
 
 
-def _value(column: str, value: Any, own: dict[str, Any], shift: int) -> Any:
+def _value(column: str, value: Any, own: dict[str, Any], shift: int, slug: str) -> Any:
     if value is None:
         return None
+    if column in {"slug", "former_slugs"}:
+        return value.replace(MODEL, slug)
     if column in own:
         return own[column]
     if column == "position":

@@ -26,8 +26,8 @@ from tenantmesh.tenant_svc.history.event import EntitlementEvent
 from tenantmesh.tenant_svc.tenants.events import TenantEvent
 from tests.fixtures.engines import WORKER, WorkerDatabase
 from tests.integration.tenant_svc.serving import Service, running
-from tests.scale.product import model
-from tests.scale.rows import Many, multiply, of_tenant
+from tests.scale.product import make_model
+from tests.scale.rows import FORMER, Many, multiply, of_tenant
 
 SIZE = 2_000
 CAPACITY = 300
@@ -52,7 +52,7 @@ async def full(postgres: WorkerDatabase, store: Store) -> AsyncIterator[Full]:
         fcntl.flock(lock, fcntl.LOCK_EX)
         own.engines.postgres.clone(own.name)
     async with running(own, store) as service:
-        made = await service.operator.CreateTenant(model(), timeout=30)
+        made = await make_model(service.operator)
         connection = await asyncpg.connect(own.admin_url.get_secret_value())
         rows = await of_tenant(connection, uuid.UUID(made.id))
         many = await multiply(connection, uuid.UUID(made.id), SIZE)
@@ -82,9 +82,14 @@ async def snapshot(stream: Any, kind: type) -> tuple[list[str], int]:
 
 
 async def test_the_rows_are_those_that_creating_a_tenant_writes(full: Full) -> None:
-    assert {"tenant.tenants", "tenant.tenant_events", "tenant.tenant_requests"} <= full.rows.keys()
+    assert {
+        "tenant.tenants",
+        "tenant.tenant_events",
+        "tenant.tenant_requests",
+        "tenant.tenant_slugs",
+    } <= full.rows.keys()
     copied = await full.service.operator.GetTenant(pb.GetTenantRequest(id=str(full.many.ids[-1])))
-    changing = {"id", "slug", "display_name", "etag"}
+    changing = {"id", "slug", "display_name", "etag", "labels", "external_id"}
     fields = [field.name for field in pb.CreateTenantRequest.DESCRIPTOR.fields if hasattr(copied, field.name)]
     assert fields
     for name in set(fields) - changing:
@@ -138,6 +143,8 @@ async def test_every_copy_can_be_resolved(full: Full) -> None:
     for index in (0, SIZE // 2, SIZE - 1):
         found = await full.service.operator.ResolveTenant(pb.ResolveTenantRequest(slug=full.many.slugs[index]))
         assert found.id == str(full.many.ids[index])
+        former = full.many.slugs[index] + FORMER
+        assert (await full.service.operator.ResolveTenant(pb.ResolveTenantRequest(slug=former))).id == found.id
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await full.service.operator.ResolveTenant(pb.ResolveTenantRequest(slug="scale-999999"))
     assert caught.value.code() is grpc.StatusCode.NOT_FOUND

@@ -17,7 +17,7 @@ from tenantmesh.deploy.stack.engines.engines import Engines
 from tenantmesh.runtime import migrations
 from tests.fixtures.engines import WorkerDatabase
 from tests.integration.tenant_svc.earlier import migrations_through, tenant_of_before
-from tests.scale.rows import multiply
+from tests.scale.rows import MODEL, multiply
 
 __all__ = ["Upgrade", "upgraded"]
 
@@ -62,6 +62,8 @@ def _engines(folder: Path) -> Iterator[Engines]:
 async def _measured(database: WorkerDatabase, tenants: int) -> Upgrade:
     model = await tenant_of_before(database)
     reader = await asyncpg.connect(database.admin_url.get_secret_value())
+    for table in ("tenants", "tenant_events"):
+        await reader.execute(f"UPDATE tenant.{table} SET slug = '{MODEL}' WHERE tenant_id = $1", model)
     await multiply(reader, model, tenants)
     over = asyncio.Event()
     waiting = asyncio.create_task(_longest_wait(reader, model, over))

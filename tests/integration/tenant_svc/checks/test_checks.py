@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import uuid
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -23,8 +24,11 @@ from tenantmesh.tenant_svc.history.event import ChangeType, NewChange
 from tenantmesh.tenant_svc.overrides.overrides import Overrides
 from tenantmesh.tenant_svc.positions import lock_log
 from tenantmesh.tenant_svc.schema import OUTAGE
+from tenantmesh.tenant_svc.settings import LifeSettings
+from tenantmesh.tenant_svc.tenants.edits import TenantEdit
 from tenantmesh.tenant_svc.tenants.tenant import Tenant
 from tenantmesh.tenant_svc.tenants.tenants import Tenants
+from tenantmesh.tenant_svc.tenants.updates import TenantUpdates
 from tests.integration.tenant_svc.entitled import (
     ACTOR,
     METER,
@@ -103,6 +107,17 @@ async def test_a_feature_that_is_not_there_is_not_found(acme: Tenant, checks: Ch
         with pytest.raises(NotFound) as caught:
             await asked
         assert caught.value.reason == "FEATURE_NOT_FOUND"
+
+
+async def test_a_batch_finds_a_tenant_by_a_slug_that_it_had(tenants: Tenants, checks: Checks, doors: Doors) -> None:
+    made = await tenants.create(new_tenant(), None)
+    renamed = replace(made, slug=f"{made.slug}-now")
+    edit = TenantEdit(renamed.slug, renamed.display_name, renamed.profile, frozenset({"slug"}), whole=False)
+    await TenantUpdates(doors, LifeSettings()).update(made.id, edit)
+    answers = await checks.check_many([check(name, "core") for name in (made.slug, renamed.slug, str(made.id))])
+    assert len(answers) == 3
+    assert len({repr(answer) for answer in answers}) == 1
+    assert not isinstance(answers[0], NotFound)
 
 
 async def test_a_batch_answers_each_check_by_itself(
