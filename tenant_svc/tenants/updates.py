@@ -19,7 +19,7 @@ from tenantmesh.tenant_svc.tenants.profile import region_problem
 from tenantmesh.tenant_svc.tenants.refusals import locked, name_taken
 from tenantmesh.tenant_svc.tenants.tenant import FormerSlug, Tenant
 
-__all__ = ["FORMER_SLUG_JOB", "TenantUpdates", "former_slugs_subject"]
+__all__ = ["FORMER_SLUG_JOB", "MOST_SLUGS", "TenantUpdates", "former_slugs_subject"]
 
 FORMER_SLUG_JOB = "expire_former_slugs"
 MOST_SLUGS = 100

@@ -91,6 +91,8 @@ async def test_a_tenant_takes_a_bounded_number(tenants: Tenants, updates: Tenant
     assert (await tenants.get(made.id)).slug == made.slug
 
 
-async def test_a_job_about_something_else_is_dropped(updates: TenantUpdates) -> None:
-    for subject in ("", "tenants/x/slugs", f"tenants/{uuid.uuid4()}", f"tenants/{uuid.uuid4()}/slugs"):
+async def test_a_job_about_something_else_is_dropped(tenants: Tenants, updates: TenantUpdates) -> None:
+    _before, after = await renamed(tenants, updates)
+    for subject in ("", "tenants/x/slugs", f"tenants/{after.id}", f"tenants/{uuid.uuid4()}/slugs"):
         await FormerSlugJobs(updates).work(subject)
+    assert await tenants.get(after.id) == after
