@@ -12,6 +12,5 @@
 Each folder is a capability; `capabilities` lists them and says why each stands where it does. A use case opens a door
 of the database; a `repository` is a module of functions over the connection that it gets (docs/decisions/0024).
 `schema` names the database roles, and `tables` gathers the tables that capabilities declare. `settings` are read from
-the environment, `resources` is what a process shares, and `app` puts it together. `cache_control` says how long
-clients may keep an answer.
+the environment, `resources` is what a process shares, and `app` puts it together.
 """

@@ -5,6 +5,7 @@ it. It knows no noun of a service. What needs only a call or its errors belongs 
 process or its database to `runtime`, and what one service uses to that service.
 
     background  parts that run beside the calls, and a loop that repeats one piece of work
+    cache_control  how long the caches of clients may keep an answer
     capability  what a capability brings to a process, and what it keeps of a tenant
     chain       assembly of a service's chain, and of its clients of the other services
     contract    the gRPC services of TenantMesh, for reflection

@@ -7,10 +7,12 @@ from google.protobuf.descriptor import ServiceDescriptor
 
 from tenantmesh.auth.v1 import auth_service_pb2, token_service_pb2
 from tenantmesh.tenant.v1 import (
+    branding_service_pb2,
     entitlement_service_pb2,
     operation_service_pb2,
     plan_service_pb2,
     quota_service_pb2,
+    setup_link_service_pb2,
     tenant_service_pb2,
 )
 
@@ -24,6 +26,8 @@ CONTRACT: tuple[ServiceDescriptor, ...] = tuple(
         entitlement_service_pb2,
         quota_service_pb2,
         operation_service_pb2,
+        branding_service_pb2,
+        setup_link_service_pb2,
         auth_service_pb2,
         token_service_pb2,
     )

@@ -61,6 +61,18 @@ class Call(Protocol):
         ...
 
     @property
+    def host(self) -> str:
+        """The host that the caller has used at a trusted proxy, with its port; empty for a call that came without
+        one."""
+        ...
+
+    @property
+    def tenant_query(self) -> str:
+        """The `?tenant=` of a call that came over REST; empty without one. It is the call's tenant only where the
+        method's policy is for one."""
+        ...
+
+    @property
     def degraded(self) -> bool:
         """True when a link used stale data or a limiter of this process alone."""
         ...

@@ -19,7 +19,7 @@ from tenantmesh.interceptors.concurrency import Lane
 from tenantmesh.interceptors.entitlements import Entitlements, entitlements_unavailable
 from tenantmesh.interceptors.errors import Internal, MeshError
 from tenantmesh.interceptors.limits import Limited, RateDecision
-from tenantmesh.interceptors.metadata import TRACESTATE
+from tenantmesh.interceptors.metadata import FORWARDED_HOST, TENANT_QUERY, TRACESTATE
 from tenantmesh.interceptors.policy import MethodPolicy
 from tenantmesh.interceptors.quotas import LARGEST_AMOUNT, Charge, ChargeReceipt
 from tenantmesh.interceptors.records import TraceContext
@@ -217,6 +217,16 @@ class Passage:
     def peer_address(self) -> str:
         """As `Call.peer_address`."""
         return self.peer_ip or address_of(self.context.peer())
+
+    @property
+    def host(self) -> str:
+        """As `Call.host`."""
+        return self.headers.get(FORWARDED_HOST, "")
+
+    @property
+    def tenant_query(self) -> str:
+        """As `Call.tenant_query`."""
+        return self.headers.get(TENANT_QUERY, "")
 
     def time_remaining(self) -> float | None:
         """As `Call.time_remaining`."""

@@ -7,21 +7,24 @@ from google.protobuf.descriptor import ServiceDescriptor
 from tenantmesh.chassis.chain import make_ports
 from tenantmesh.chassis.doors import Doors
 from tenantmesh.chassis.service import AddToServer, Connections, assemble
-from tenantmesh.interceptors import TenantDirectory
 from tenantmesh.interceptors.backends.redis.quota_pool import RedisQuotaPool
 from tenantmesh.runtime.server import Application
 from tenantmesh.runtime.telemetry import Telemetry
 from tenantmesh.tenant.v1 import (
+    branding_service_pb2,
     entitlement_service_pb2,
     operation_service_pb2,
     plan_service_pb2,
     quota_service_pb2,
+    setup_link_service_pb2,
     tenant_service_pb2,
 )
+from tenantmesh.tenant.v1.branding_service_pb2_grpc import add_BrandingServiceServicer_to_server
 from tenantmesh.tenant.v1.entitlement_service_pb2_grpc import add_EntitlementServiceServicer_to_server
 from tenantmesh.tenant.v1.operation_service_pb2_grpc import add_OperationServiceServicer_to_server
 from tenantmesh.tenant.v1.plan_service_pb2_grpc import add_PlanServiceServicer_to_server
 from tenantmesh.tenant.v1.quota_service_pb2_grpc import add_QuotaServiceServicer_to_server
+from tenantmesh.tenant.v1.setup_link_service_pb2_grpc import add_SetupLinkServiceServicer_to_server
 from tenantmesh.tenant.v1.tenant_service_pb2_grpc import add_TenantServiceServicer_to_server
 from tenantmesh.tenant_svc.capabilities import TenantCapabilities
 from tenantmesh.tenant_svc.resources import TenantResources
@@ -38,6 +41,8 @@ SERVICES: dict[ServiceDescriptor, AddToServer] = {
     entitlement_service_pb2.DESCRIPTOR.services_by_name["EntitlementService"]: add_EntitlementServiceServicer_to_server,
     quota_service_pb2.DESCRIPTOR.services_by_name["QuotaService"]: add_QuotaServiceServicer_to_server,
     operation_service_pb2.DESCRIPTOR.services_by_name["OperationService"]: add_OperationServiceServicer_to_server,
+    branding_service_pb2.DESCRIPTOR.services_by_name["BrandingService"]: add_BrandingServiceServicer_to_server,
+    setup_link_service_pb2.DESCRIPTOR.services_by_name["SetupLinkService"]: add_SetupLinkServiceServicer_to_server,
 }
 
 
@@ -49,6 +54,9 @@ def _resources(settings: TenantSettings, connections: Connections) -> TenantReso
         quotas=settings.quotas,
         tenants=settings.tenants,
         pool=RedisQuotaPool(connections.redis),
+        branding=settings.branding,
+        links=settings.links,
+        base_domain=settings.mesh.base_domain,
     )
 
 
@@ -62,7 +70,7 @@ async def build(settings: TenantSettings, telemetry: Telemetry) -> Application:
         connections.redis,
         keys=connections.mesh.key_set,
         api_keys=connections.mesh.api_keys,
-        tenants=TenantDirectory(capabilities.tenant_source),
+        tenants=capabilities.directory,
         entitlements=capabilities.entitlement_source,
         ledger=capabilities.ledger,
     )

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from tenantmesh.chassis.capability import Capability, Step, TenantPart
+from tenantmesh.interceptors import TenantDirectory
 from tenantmesh.interceptors.entitlements import EntitlementSource
 from tenantmesh.interceptors.quotas import QuotaLedger
-from tenantmesh.interceptors.tenants import TenantSource
 from tenantmesh.runtime.database import Connection
 from tenantmesh.tenant_svc.allocations import wiring as allocations
 from tenantmesh.tenant_svc.allocations.expiry import StoredReservations
 from tenantmesh.tenant_svc.allowances import wiring as allowances
 from tenantmesh.tenant_svc.balances import wiring as balances
+from tenantmesh.tenant_svc.branding import wiring as branding
 from tenantmesh.tenant_svc.checks import wiring as checks
 from tenantmesh.tenant_svc.entitlements import wiring as entitlements
 from tenantmesh.tenant_svc.features import wiring as features
@@ -26,6 +27,7 @@ from tenantmesh.tenant_svc.plans import wiring as plans
 from tenantmesh.tenant_svc.plans.repository import plan_ids
 from tenantmesh.tenant_svc.quota_retention import wiring as quota_retention
 from tenantmesh.tenant_svc.resources import TenantResources
+from tenantmesh.tenant_svc.setup_links import wiring as setup_links
 from tenantmesh.tenant_svc.tenants import wiring as tenants
 from tenantmesh.tenant_svc.tenants.tenant import Tenant
 from tenantmesh.tenant_svc.tenants.tenants import TenantStep
@@ -37,6 +39,7 @@ CAPABILITIES: Mapping[str, str] = {
     "plans": "the plans, of which each tenant pins one",
     "tenants": "the resource that everything else belongs to",
     "balances": "the tables of usage, which several capabilities work on",
+    "branding": "how a tenant looks before anybody has signed in; it needs tenants only",
     "history": "every change of entitlements, and the log that the mesh follows",
     "entitlements": "plan, overrides and grants together; above the tables that they are computed from",
     "overrides": "they change the entitlements of one tenant",
@@ -46,19 +49,22 @@ CAPABILITIES: Mapping[str, str] = {
     "allocations": "reservations; they take from the ledger",
     "gauges": "levels against their limit",
     "operations": "long-running operations of every type",
+    "setup_links": "they do steps that other capabilities bring",
     "plan_changes": "an operation over tenants, entitlements and history",
     "quota_retention": "it deletes rows that allocations and the ledger no longer need",
 }
 """Each capability, with the reason for its place. Starting follows this order, closing the reverse."""
 
 PARTS: tuple[TenantPart, ...] = (
-    tenants.PART, balances.PART, history.PART, entitlements.PART, allocations.PART, gauges.PART, operations.PART,
+    tenants.PART, balances.PART, branding.PART, history.PART, entitlements.PART, allocations.PART, gauges.PART,
+    operations.PART, setup_links.PART,
 )  # fmt: skip
 """The parts of a tenant, parents before children: created and imported in this order, purged in reverse."""
 
 
 class TenantCapabilities:
-    """Each capability, built once from the resources of its process."""
+    """Each capability, built once from the resources of its process. `directory` finds tenants, for the service's own
+    chain too, which starts it."""
 
     def __init__(self, resources: TenantResources) -> None:
         pooled = allowances.pooled_units(resources)
@@ -69,6 +75,7 @@ class TenantCapabilities:
             undeleted=_all_of(part.undeleted for part in PARTS),
         )
         self._tenants = tenants.build(resources, steps)
+        self.directory = TenantDirectory(self._tenants.source)
         self._entitlements = entitlements.build(resources, pooled, changes.watch)
         self._allowances = allowances.build(resources, StoredReservations(resources.doors))
         self.all: tuple[Capability, ...] = (
@@ -76,6 +83,7 @@ class TenantCapabilities:
             plans.build(resources),
             self._tenants,
             balances.build(),
+            branding.build(resources, self.directory),
             changes,
             self._entitlements,
             overrides.build(resources),
@@ -85,14 +93,10 @@ class TenantCapabilities:
             allocations.build(resources, self._allowances.ledger),
             gauges.build(resources),
             operations.build(resources, plan_changes.OPERATIONS),
+            setup_links.build(resources, {}),
             plan_changes.build(resources, pooled),
             quota_retention.build(resources),
         )
-
-    @property
-    def tenant_source(self) -> TenantSource:
-        """The tenants, for the service's own chain."""
-        return self._tenants.source
 
     @property
     def entitlement_source(self) -> EntitlementSource:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tenantmesh.chassis.doors import Doors
 from tenantmesh.chassis.settings import EventSettings
 from tenantmesh.interceptors.quotas import QuotaPool
 from tenantmesh.runtime.database import Database
-from tenantmesh.tenant_svc.settings import LifeSettings, QuotaSettings
+from tenantmesh.tenant_svc.settings import BrandingSettings, LifeSettings, LinkSettings, QuotaSettings
 
 __all__ = ["TenantResources"]
 
@@ -23,3 +23,6 @@ class TenantResources:
     quotas: QuotaSettings
     tenants: LifeSettings
     pool: QuotaPool | None
+    branding: BrandingSettings = field(default_factory=BrandingSettings)
+    links: LinkSettings = field(default_factory=LinkSettings)
+    base_domain: str = ""

@@ -7,6 +7,7 @@ from tenantmesh.runtime.row_security import uses_library_schema
 from tenantmesh.tenant_svc import followers
 from tenantmesh.tenant_svc.allocations import tables as allocations
 from tenantmesh.tenant_svc.balances import tables as balances
+from tenantmesh.tenant_svc.branding import tables as branding
 from tenantmesh.tenant_svc.catalog_log import tables as catalog_log
 from tenantmesh.tenant_svc.entitlements import tables as entitlements
 from tenantmesh.tenant_svc.features import tables as features
@@ -15,12 +16,14 @@ from tenantmesh.tenant_svc.history import tables as history
 from tenantmesh.tenant_svc.operations import tables as operations
 from tenantmesh.tenant_svc.plans import tables as plans
 from tenantmesh.tenant_svc.schema import APP_ROLE, DIRECTORY_ROLE, WORKER_ROLE, metadata
+from tenantmesh.tenant_svc.setup_links import tables as setup_links
 from tenantmesh.tenant_svc.tenants import tables as tenants
 
 __all__ = ["MODULES", "metadata"]
 
 MODULES = (
-    allocations, balances, catalog_log, entitlements, features, followers, gauges, history, operations, plans, tenants,
+    allocations, balances, branding, catalog_log, entitlements, features, followers, gauges, history, operations, plans,
+    setup_links, tenants,
 )  # fmt: skip
 
 uses_library_schema(metadata, job_schema(APP_ROLE, DIRECTORY_ROLE, WORKER_ROLE))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from tenantmesh.auth.v1 import auth_service_pb2 as pb
-from tenantmesh.auth_svc.cache_control import ServicerContext, forbid_caching
 from tenantmesh.auth_svc.sessions.mapping import login_response, refresh_response
 from tenantmesh.auth_svc.sessions.password_login import PasswordLogin
 from tenantmesh.auth_svc.sessions.sessions import Sessions
+from tenantmesh.chassis.cache_control import ServicerContext, forbid_caching
 from tenantmesh.chassis.requests import refuse
 from tenantmesh.interceptors.addresses import network_of
 from tenantmesh.interceptors.call import current_call

@@ -40,7 +40,7 @@ from tenantmesh.interceptors.tenants import (
     refuse_unless_active,
 )
 
-__all__ = ["Tenancy"]
+__all__ = ["INFRASTRUCTURE_LABELS", "Tenancy"]
 
 _ACTIVE = TenantState.ACTIVE
 INFRASTRUCTURE_LABELS = frozenset({"www", "api", "app", "admin", "auth", "edge"})

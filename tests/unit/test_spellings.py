@@ -20,6 +20,7 @@ from tenantmesh.interceptors.errors import InvalidArgument, Unauthenticated
 from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.interceptors.testing import MemoryApiKeys, TestMesh, TokenSigner
 from tenantmesh.runtime.encryption import KeyEncryptionKey
+from tenantmesh.tenant_svc.setup_links.setup_link import LinkToken
 from tests.spellings import MUTATIONS, mutations
 
 TENANT, SESSION = TenantId(uuid.uuid4()), uuid.uuid4()
@@ -110,9 +111,19 @@ async def snapshot_cursor() -> tuple[str, Callable[[str], Awaitable[bool]]]:
     return CURSORS.text(SnapshotCursor(889, SESSION)), takes(CURSORS.open, ValueError)
 
 
+async def setup_link_token() -> tuple[str, Callable[[str], Awaitable[bool]]]:
+    token = LinkToken.new()
+
+    async def taken(text: str) -> bool:
+        found = LinkToken.parse(text)
+        return found is not None and found.hash == token.hash
+
+    return token.text, taken
+
+
 KINDS = (
     access_token, introspected_token, refresh_token, api_key, page_token_by_name, page_token_of_a_tenant,
-    stream_cursor, snapshot_cursor,
+    stream_cursor, snapshot_cursor, setup_link_token,
 )  # fmt: skip
 
 

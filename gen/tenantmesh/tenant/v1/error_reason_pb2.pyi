@@ -122,6 +122,14 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """ERROR_REASON_PURGE_UNDER_WAY: the tenant's data is being destroyed, so it can't be brought back. Create it anew."""
     ERROR_REASON_TOO_MANY_SLUGS: _ErrorReason.ValueType  # 56
     """ERROR_REASON_TOO_MANY_SLUGS: the tenant has had as many slugs as metadata `limit` allows. Give it back a former one."""
+    ERROR_REASON_SETUP_LINK_INVALID: _ErrorReason.ValueType  # 80
+    """ERROR_REASON_SETUP_LINK_INVALID: the link is unknown, or was used, revoked or has expired. Ask for a new one."""
+    ERROR_REASON_SETUP_LINK_NOT_FOUND: _ErrorReason.ValueType  # 81
+    """ERROR_REASON_SETUP_LINK_NOT_FOUND: the tenant has no such link. List its links."""
+    ERROR_REASON_TOO_MANY_SETUP_LINKS: _ErrorReason.ValueType  # 82
+    """ERROR_REASON_TOO_MANY_SETUP_LINKS: the tenant has as many open links as it may; metadata `limit` says how many. Revoke
+    some, or wait until they expire.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason says why tenant_svc refused a call."""
@@ -226,4 +234,12 @@ ERROR_REASON_PURGE_UNDER_WAY: ErrorReason.ValueType  # 55
 """ERROR_REASON_PURGE_UNDER_WAY: the tenant's data is being destroyed, so it can't be brought back. Create it anew."""
 ERROR_REASON_TOO_MANY_SLUGS: ErrorReason.ValueType  # 56
 """ERROR_REASON_TOO_MANY_SLUGS: the tenant has had as many slugs as metadata `limit` allows. Give it back a former one."""
+ERROR_REASON_SETUP_LINK_INVALID: ErrorReason.ValueType  # 80
+"""ERROR_REASON_SETUP_LINK_INVALID: the link is unknown, or was used, revoked or has expired. Ask for a new one."""
+ERROR_REASON_SETUP_LINK_NOT_FOUND: ErrorReason.ValueType  # 81
+"""ERROR_REASON_SETUP_LINK_NOT_FOUND: the tenant has no such link. List its links."""
+ERROR_REASON_TOO_MANY_SETUP_LINKS: ErrorReason.ValueType  # 82
+"""ERROR_REASON_TOO_MANY_SETUP_LINKS: the tenant has as many open links as it may; metadata `limit` says how many. Revoke
+some, or wait until they expire.
+"""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

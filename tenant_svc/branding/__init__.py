@@ -1,0 +1,1 @@
+"""Branding: how tenants and the installation look, to the people who sign in."""
