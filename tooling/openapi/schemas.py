@@ -112,7 +112,8 @@ def _followed(text: str, schemas: JsonObject) -> str:
     if found is None:
         return text
     schema = next(schema for name, schema in schemas.items() if name.rpartition(".")[2] == found[1])
-    return f"{text} {schema['properties'][found[2]]['description']}"
+    first, *others = found[2].split("_")
+    return f"{text} {schema['properties'][first + ''.join(map(str.title, others))]['description']}"
 
 
 def _number(text: str) -> int:

@@ -1,7 +1,7 @@
 """Brandings of tenants and of the installation, and links with which a tenant's own people set it up.
 
 Revision ID: 0023
-Revises: 0019
+Revises: 0022
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from sqlalchemy.dialects import postgresql
 from tenantmesh.runtime.row_security import TableGrant, catalog, ddl, tenant_owned
 
 revision = "0023"
-down_revision = "0019"
+down_revision = "0022"
 branch_labels = None
 depends_on = None
 

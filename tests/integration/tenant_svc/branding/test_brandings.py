@@ -60,7 +60,7 @@ class Directory(TenantLookup):
         if self.away:
             raise Unavailable("TENANT_DIRECTORY_UNAVAILABLE", "The tenant directory can't be reached.")
         tenant_id = parse_tenant_id(str(key))
-        found = await (self._tenants.find(tenant_id) if tenant_id else self._tenants.find_by_slug(str(key)))
+        found = await (self._tenants.find(tenant_id) if tenant_id else self._tenants.find_by_name(str(key)))
         return None if found is None else found.record
 
     async def start(self) -> None: ...
