@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Callable
 
 from tenantmesh.chassis.emails import EmailRefused, parse_email
-from tenantmesh.chassis.requests import INVISIBLE, refuse, text_problem
+from tenantmesh.chassis.requests import INVISIBLE, name_problem, refuse
 from tenantmesh.tenant_svc.branding.branding import Branding, BrandingChange
 from tenantmesh.tenant_svc.branding.colors import color_problems
 from tenantmesh.tenant_svc.branding.uris import uri_problem
@@ -19,8 +18,6 @@ _URIS = ("logo_uri", "icon_uri", "support_uri", "terms_uri", "privacy_uri")
 _EMAILS = ("support_email", "sender_email")
 # Joiners and the selector of emoji: letters of some languages, and pictures, need them.
 _HIDDEN = re.compile(f"(?![\u200c\u200d\ufe0f]){INVISIBLE.pattern}")
-_LOOK_ALIKE = frozenset({"LATIN", "GREEK", "CYRILLIC"})
-_WORD = re.compile(r"\w+")
 
 
 def check_branding(change: BrandingChange, wanted: Branding) -> None:
@@ -54,19 +51,10 @@ def _unless_empty(problem: Callable[[str], str | None], text: str) -> str | None
 
 
 def _name_problem(name: str) -> str | None:
-    problem = text_problem(name, _LONGEST_NAME)
-    if problem:
-        return problem
-    if _HIDDEN.search(name):
-        return "must have no characters that show nothing or turn the order of others: type it instead of pasting it"
-    if any(len(_alphabets(word)) > 1 for word in _WORD.findall(name)):
-        return "must not mix Latin, Greek and Cyrillic letters in one word: they look alike"
-    return None
-
-
-def _alphabets(word: str) -> frozenset[str]:
-    """Return which of the alphabets that look alike the word has letters of."""
-    return frozenset(unicodedata.name(letter, "").partition(" ")[0] for letter in word) & _LOOK_ALIKE
+    problem = name_problem(name, _LONGEST_NAME)
+    if problem is None and _HIDDEN.search(name):
+        return "must have no characters that show nothing: type it instead of pasting it"
+    return problem
 
 
 def _email_problem(text: str) -> str | None:
