@@ -40,6 +40,7 @@ OURS = re.compile(rf"\b({'|'.join(map(re.escape, [*TABLES, 'jobs.pgqueuer']))})\
 FEW = frozenset(
     {
         "tenant.plans", "tenant.plan_versions", "tenant.features", "tenant.default_plan", "tenant.event_horizon",
+        "tenant.default_branding",
         "tenant.followers", "tenant.alembic_version", "auth.alembic_version", "auth.signing_keys", "auth.system_keys",
         "jobs.pgqueuer_schedules",
     }

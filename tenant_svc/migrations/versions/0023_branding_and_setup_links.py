@@ -79,11 +79,5 @@ def upgrade() -> None:
         sa.CheckConstraint("use_time is null or revoke_time is null", name="setup_links_end_check"),
         schema="tenant",
     )
-    _enforce(
-        tenant_owned(
-            links,
-            _APP,
-            ("SELECT", "INSERT", "UPDATE", "DELETE"),
-            cross_tenant=(_READ,),
-        )
-    )
+    op.create_index("setup_links_secret_hash_idx", "setup_links", ["secret_hash"], schema="tenant")
+    _enforce(tenant_owned(links, _APP, ("SELECT", "INSERT", "UPDATE", "DELETE"), cross_tenant=(_READ,)))
