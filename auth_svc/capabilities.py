@@ -11,9 +11,10 @@ from tenantmesh.auth_svc.gauges import wiring as gauges
 from tenantmesh.auth_svc.passwords import wiring as passwords
 from tenantmesh.auth_svc.resources import AuthResources
 from tenantmesh.auth_svc.sessions import wiring as sessions
+from tenantmesh.auth_svc.tenant_data import wiring as tenant_data
 from tenantmesh.auth_svc.tokens import wiring as tokens
-from tenantmesh.auth_svc.tokens.signing_keys import KeyRing
 from tenantmesh.chassis.capability import Capability, TenantPart
+from tenantmesh.chassis.signing.key_ring import KeyRing
 
 __all__ = ["CAPABILITIES", "PARTS", "AuthCapabilities"]
 
@@ -24,6 +25,7 @@ CAPABILITIES: Mapping[str, str] = {
     "accounts": "the users; they raise the gauge and have passwords",
     "tokens": "keys, discovery and introspection, which asks sessions and system keys through ports",
     "sessions": "a user exchanges a proof for one; they need access tokens to hand out",
+    "tenant_data": "it counts and destroys the rows of every other capability",
 }
 """Each capability, with the reason for its place. Starting follows this order, closing the reverse."""
 
@@ -47,4 +49,5 @@ class AuthCapabilities:
             accounts.build(resources, secrets, levels.level_changed),
             tokens.build(resources, self.signing_keys, system.keys, signed_in.sessions),
             signed_in,
+            tenant_data.build(resources, PARTS),
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy import MetaData
 
 from tenantmesh.chassis.doors import Outage
+from tenantmesh.runtime.row_security import Purger, purged_by
 
 __all__ = ["APP_ROLE", "DIRECTORY_ROLE", "OUTAGE", "SCHEMA", "metadata"]
 
@@ -14,7 +15,11 @@ APP_ROLE = "auth_app"
 DIRECTORY_ROLE = "auth_directory"
 """The role of the system's door: signing keys, system keys, and the levels of all tenants."""
 
+_PURGER = Purger("auth_purger")
+"""The role that destroys a tenant's rows. That the tenant is deleted, the use case asks tenant_svc."""
+
 metadata = MetaData(schema=SCHEMA)
+purged_by(metadata, _PURGER)
 
 OUTAGE = Outage("CREDENTIALS_UNVERIFIABLE", "Accounts and credentials can't be read at the moment. Retry with backoff.")
 """The answer to callers while the database can't be reached."""

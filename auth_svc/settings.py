@@ -6,13 +6,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, SecretStr
 
 from tenantmesh.chassis.settings import ServiceSettings, TokenSettings
 from tenantmesh.interceptors.limits import parse_rate
 from tenantmesh.runtime.settings import Count, Duration, Group, ServerSettings
 
-__all__ = ["AuthSettings", "SigningSettings"]
+__all__ = ["AuthSettings", "ErasureSettings", "SigningSettings"]
 
 
 def _checked_rate(text: str) -> str:
@@ -51,6 +51,12 @@ class LoginSettings(Group):
     address_failures: Annotated[str, AfterValidator(_checked_rate)] = "0.1/10"
 
 
+class ErasureSettings(Group):
+    """The role that destroys a purged tenant's rows. Without it this process refuses to purge."""
+
+    database_url: SecretStr | None = None
+
+
 class AuthSettings(ServiceSettings):
     """All settings of auth_svc, read from the environment. `runtime.settings` explains the names of the variables."""
 
@@ -59,3 +65,4 @@ class AuthSettings(ServiceSettings):
     sessions: SessionSettings = SessionSettings()
     hashing: HashingSettings = HashingSettings()
     logins: LoginSettings = LoginSettings()
+    purge: ErasureSettings = ErasureSettings()

@@ -47,6 +47,7 @@ class Capability:
     background: the loops and connections beside the calls of a server: started in this order, closed in reverse.
     jobs: by kind of job, the handler.
     followers: its consumers of event logs. Workers run them.
+    beside_jobs: the loops and connections beside the jobs of a worker: started in this order, closed in reverse.
     part: its part of each tenant.
     """
 
@@ -56,6 +57,7 @@ class Capability:
     background: Sequence[Background] = ()
     jobs: Mapping[str, JobHandler] = field(default_factory=dict)
     followers: Sequence[Follower[Any]] = ()
+    beside_jobs: Sequence[Background] = ()
     part: TenantPart | None = None
 
 

@@ -26,7 +26,7 @@ from tenantmesh.interceptors import (
 )
 from tenantmesh.interceptors.backends.redis.quota_pool import RedisQuotaPool
 from tenantmesh.interceptors.backends.redis.rate_store import RedisRateStore
-from tenantmesh.interceptors.client import tls_credentials
+from tenantmesh.interceptors.client import Credential, channel, tls_credentials
 from tenantmesh.interceptors.concurrency import CallsInFlight, parse_concurrency
 from tenantmesh.interceptors.credentials import parse_identities
 from tenantmesh.interceptors.limits import parse_rates
@@ -37,7 +37,7 @@ from tenantmesh.runtime.settings import split_address
 from tenantmesh.runtime.telemetry import Telemetry
 from tenantmesh.runtime.telemetry.spans import CallSpans
 
-__all__ = ["call_spans", "make_chain", "make_mesh", "make_ports", "mesh_tls"]
+__all__ = ["auth_channel", "call_spans", "make_chain", "make_mesh", "make_ports", "mesh_tls"]
 
 
 def make_chain(
@@ -142,6 +142,16 @@ def make_mesh(settings: ServiceSettings, telemetry: Telemetry) -> Mesh:
         credential=settings.mesh.credential.get_secret_value(),
         issuer=settings.tokens.issuer,
         audience=settings.tokens.audience,
+        tls=mesh_tls(settings),
+        tracer=call_spans(settings, telemetry),
+    )
+
+
+def auth_channel(settings: ServiceSettings, telemetry: Telemetry) -> grpc.aio.Channel:
+    """Open a channel to auth_svc, with the service's own key, for methods that `Mesh` does not know."""
+    return channel(
+        settings.mesh.auth_target,
+        credential=Credential(settings.mesh.credential.get_secret_value()),
         tls=mesh_tls(settings),
         tracer=call_spans(settings, telemetry),
     )

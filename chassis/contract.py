@@ -5,12 +5,13 @@ from __future__ import annotations
 
 from google.protobuf.descriptor import ServiceDescriptor
 
-from tenantmesh.auth.v1 import auth_service_pb2, token_service_pb2
+from tenantmesh.auth.v1 import auth_service_pb2, tenant_data_service_pb2, token_service_pb2
 from tenantmesh.tenant.v1 import (
     branding_service_pb2,
     entitlement_service_pb2,
     operation_service_pb2,
     plan_service_pb2,
+    purge_service_pb2,
     quota_service_pb2,
     setup_link_service_pb2,
     tenant_service_pb2,
@@ -28,8 +29,10 @@ CONTRACT: tuple[ServiceDescriptor, ...] = tuple(
         operation_service_pb2,
         branding_service_pb2,
         setup_link_service_pb2,
+        purge_service_pb2,
         auth_service_pb2,
         token_service_pb2,
+        tenant_data_service_pb2,
     )
     for service in proto.DESCRIPTOR.services_by_name.values()
 )

@@ -18,6 +18,7 @@ from tenantmesh.deploy.commands.failures import in_words
 from tenantmesh.deploy.commands.migrate import migrate
 from tenantmesh.deploy.commands.reset import reset
 from tenantmesh.deploy.commands.serve import serve
+from tenantmesh.deploy.commands.verify_purge import verify_purge
 from tenantmesh.deploy.stack.errors import StackError
 from tenantmesh.deploy.stack.programs.stray_variables import stray_variables
 from tenantmesh.interceptors.errors import MeshError
@@ -38,6 +39,7 @@ app.command()(serve)
 app.command()(migrate)
 app.command()(doctor)
 app.command()(reset)
+app.command()(verify_purge)
 app.add_typer(operator.app, name="operator")
 app.add_typer(edge.app, name="edge")
 

@@ -18,14 +18,19 @@ from typing import Literal
 
 from tenantmesh.interceptors.tenants import TenantId
 
-__all__ = ["peer_key", "pool_account_key", "tenant_key"]
+__all__ = ["peer_key", "pool_account_key", "tenant_key", "tenant_keys"]
 
 _Kind = Literal["burst", "quota", "login"]
 
 
 def tenant_key(tenant_id: TenantId, kind: _Kind, name: str) -> str:
     """Return the key of one counter of a tenant: `tm:{<tenant uuid>}:<kind>:<name>`."""
-    return f"tm:{{{tenant_id}}}:{kind}:{name}"
+    return f"{tenant_keys(tenant_id)}{kind}:{name}"
+
+
+def tenant_keys(tenant_id: TenantId) -> str:
+    """Return the text with which every key of a tenant begins: `tm:{<tenant uuid>}:`."""
+    return f"tm:{{{tenant_id}}}:"
 
 
 def peer_key(network: str, rate_class: str) -> str:

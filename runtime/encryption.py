@@ -67,16 +67,19 @@ class KeyEncryptionKey:
         return HKDF(SHA256(), _KEY_BYTES, salt=None, info=_encoded(context)).derive(self._key)
 
 
-def read_kek(path: Path) -> KeyEncryptionKey:
-    """Return the KEK in the file: 32 random bytes in base64, readable by its owner alone. Raises KekRefused."""
+def read_kek(path: Path, variable: str) -> KeyEncryptionKey:
+    """Return the KEK in the file: 32 random bytes in base64, readable by its owner alone. Raises KekRefused.
+
+    variable: the setting that names the file, for people.
+    """
     remedy = f"Make one with: (umask 077; head -c 32 /dev/urandom | base64 > {path}), keep a copy, and lose neither."
     try:
         mode = path.stat().st_mode
         text = path.read_text(encoding="ascii")
     except FileNotFoundError as error:
-        raise KekRefused(f"TENANTMESH_TOKENS_KEK_FILE names {path}, which does not exist. {remedy}") from error
+        raise KekRefused(f"{variable} names {path}, which does not exist. {remedy}") from error
     except (OSError, UnicodeError) as error:
-        raise KekRefused(f"TENANTMESH_TOKENS_KEK_FILE names {path}, which can't be read as text.") from error
+        raise KekRefused(f"{variable} names {path}, which can't be read as text.") from error
     if stat.S_IMODE(mode) & 0o077:
         raise KekRefused(f"{path} is open to others (mode {stat.S_IMODE(mode):04o}). Close it with: chmod 600 {path}")
     try:

@@ -33,6 +33,7 @@ __all__ = [
     "MigrationRefused",
     "Revisions",
     "current_and_head",
+    "demand_role",
     "head",
     "schema_of",
     "script",
@@ -87,6 +88,12 @@ def script(statements: str) -> None:
     """Run statements with semicolons between them, as they are written. For use in a migration."""
     connection: Any = op.get_bind().connection.dbapi_connection
     connection.run_async(lambda raw: raw.execute(statements))
+
+
+def demand_role(role: str) -> None:
+    """Raise RuntimeError, which says what to do, unless the server has the role. For use in a migration."""
+    if not op.get_bind().scalar(text("SELECT true FROM pg_catalog.pg_roles WHERE rolname = :role"), {"role": role}):
+        raise RuntimeError(f"there is no role {role}: run deploy/postgres/roles.sql again as a superuser, then migrate")
 
 
 async def upgrade(package: str, url: SecretStr, owner: str) -> Revisions:

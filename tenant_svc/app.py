@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from google.protobuf.descriptor import ServiceDescriptor
 
-from tenantmesh.chassis.chain import make_ports
+from tenantmesh.chassis.chain import auth_channel, make_ports
 from tenantmesh.chassis.doors import Doors
 from tenantmesh.chassis.service import AddToServer, Connections, assemble
 from tenantmesh.interceptors.backends.redis.quota_pool import RedisQuotaPool
@@ -15,6 +15,7 @@ from tenantmesh.tenant.v1 import (
     entitlement_service_pb2,
     operation_service_pb2,
     plan_service_pb2,
+    purge_service_pb2,
     quota_service_pb2,
     setup_link_service_pb2,
     tenant_service_pb2,
@@ -23,6 +24,7 @@ from tenantmesh.tenant.v1.branding_service_pb2_grpc import add_BrandingServiceSe
 from tenantmesh.tenant.v1.entitlement_service_pb2_grpc import add_EntitlementServiceServicer_to_server
 from tenantmesh.tenant.v1.operation_service_pb2_grpc import add_OperationServiceServicer_to_server
 from tenantmesh.tenant.v1.plan_service_pb2_grpc import add_PlanServiceServicer_to_server
+from tenantmesh.tenant.v1.purge_service_pb2_grpc import add_PurgeServiceServicer_to_server
 from tenantmesh.tenant.v1.quota_service_pb2_grpc import add_QuotaServiceServicer_to_server
 from tenantmesh.tenant.v1.setup_link_service_pb2_grpc import add_SetupLinkServiceServicer_to_server
 from tenantmesh.tenant.v1.tenant_service_pb2_grpc import add_TenantServiceServicer_to_server
@@ -39,6 +41,7 @@ SERVICES: dict[ServiceDescriptor, AddToServer] = {
     tenant_service_pb2.DESCRIPTOR.services_by_name["TenantService"]: add_TenantServiceServicer_to_server,
     plan_service_pb2.DESCRIPTOR.services_by_name["PlanService"]: add_PlanServiceServicer_to_server,
     entitlement_service_pb2.DESCRIPTOR.services_by_name["EntitlementService"]: add_EntitlementServiceServicer_to_server,
+    purge_service_pb2.DESCRIPTOR.services_by_name["PurgeService"]: add_PurgeServiceServicer_to_server,
     quota_service_pb2.DESCRIPTOR.services_by_name["QuotaService"]: add_QuotaServiceServicer_to_server,
     operation_service_pb2.DESCRIPTOR.services_by_name["OperationService"]: add_OperationServiceServicer_to_server,
     branding_service_pb2.DESCRIPTOR.services_by_name["BrandingService"]: add_BrandingServiceServicer_to_server,
@@ -57,6 +60,8 @@ def _resources(settings: TenantSettings, connections: Connections) -> TenantReso
         branding=settings.branding,
         links=settings.links,
         base_domain=settings.mesh.base_domain,
+        store=connections.redis,
+        connect_auth=lambda: auth_channel(settings, connections.telemetry),
     )
 
 

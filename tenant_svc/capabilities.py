@@ -25,6 +25,7 @@ from tenantmesh.tenant_svc.overrides import wiring as overrides
 from tenantmesh.tenant_svc.plan_changes import wiring as plan_changes
 from tenantmesh.tenant_svc.plans import wiring as plans
 from tenantmesh.tenant_svc.plans.repository import plan_ids
+from tenantmesh.tenant_svc.purges import wiring as purges
 from tenantmesh.tenant_svc.quota_retention import wiring as quota_retention
 from tenantmesh.tenant_svc.resources import TenantResources
 from tenantmesh.tenant_svc.setup_links import wiring as setup_links
@@ -52,6 +53,7 @@ CAPABILITIES: Mapping[str, str] = {
     "setup_links": "they do steps that other capabilities bring",
     "plan_changes": "an operation over tenants, entitlements and history",
     "quota_retention": "it deletes rows that allocations and the ledger no longer need",
+    "purges": "they destroy the rows of every other capability",
 }
 """Each capability, with the reason for its place. Starting follows this order, closing the reverse."""
 
@@ -74,7 +76,8 @@ class TenantCapabilities:
             deleted=_all_of(part.deleted for part in PARTS),
             undeleted=_all_of(part.undeleted for part in PARTS),
         )
-        self._tenants = tenants.build(resources, steps)
+        inventory = purges.TenantInventory(resources, PARTS)
+        self._tenants = tenants.build(resources, steps, inventory.contents)
         self.directory = TenantDirectory(self._tenants.source)
         self._entitlements = entitlements.build(resources, pooled, changes.watch)
         self._allowances = allowances.build(resources, StoredReservations(resources.doors))
@@ -92,10 +95,11 @@ class TenantCapabilities:
             self._allowances,
             allocations.build(resources, self._allowances.ledger),
             gauges.build(resources),
-            operations.build(resources, plan_changes.OPERATIONS),
+            operations.build(resources, {**plan_changes.OPERATIONS, **purges.OPERATIONS}),
             setup_links.build(resources, {}),
             plan_changes.build(resources, pooled),
             quota_retention.build(resources),
+            purges.build(resources, inventory),
         )
 
     @property

@@ -1,18 +1,29 @@
-"""The settings of tenant_svc: those of any process, those that services share, and those of its capabilities."""
+"""The settings of tenant_svc and its worker: those of any process, those that services share, and those of its
+capabilities."""
 
 from __future__ import annotations
 
 import re
 from datetime import timedelta
+from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import NoDecode
 
-from tenantmesh.chassis.settings import EventSettings, ServiceSettings
+from tenantmesh.chassis.jobs.settings import WorkerSettings
+from tenantmesh.chassis.settings import EventSettings, MeshSettings, ServiceSettings
 from tenantmesh.runtime.settings import Duration, Group, listed
 
-__all__ = ["BrandingSettings", "LifeSettings", "LinkSettings", "QuotaSettings", "TenantSettings"]
+__all__ = [
+    "BrandingSettings",
+    "LifeSettings",
+    "LinkSettings",
+    "PurgeSettings",
+    "QuotaSettings",
+    "TenantSettings",
+    "TenantWorkerSettings",
+]
 
 
 _Retention = Annotated[Duration, Field(ge=timedelta(days=7))]
@@ -77,3 +88,40 @@ class TenantSettings(ServiceSettings):
     tenants: LifeSettings = LifeSettings()
     branding: BrandingSettings = BrandingSettings()
     links: LinkSettings = LinkSettings()
+
+
+class PurgeSettings(Group):
+    """How the worker purges tenants. It purges none unless both `database_url` and `kek_file` are set, and its own key
+    for auth_svc (`mesh`): their jobs then wait for a worker that has all three.
+
+    database_url: logs in as the role that deletes a purged tenant's rows.
+    kek_file: the key that encrypts the keys that sign proofs.
+    sign_for, publish_before: when a new key is made, and how long it is published before it signs.
+    sweep_interval, retry_after: how often the worker looks for purges that no job has started, and when one that has
+    failed or was cancelled is taken up again.
+    """
+
+    database_url: SecretStr | None = None
+    kek_file: Path | None = None
+    sign_for: Duration = timedelta(days=365)
+    publish_before: Duration = timedelta(minutes=10)
+    sweep_interval: Duration = timedelta(minutes=10)
+    retry_after: Duration = timedelta(hours=1)
+
+
+class _WorkerMeshSettings(MeshSettings):
+    """The other services as the worker calls them. Without a key of its own it calls none."""
+
+    credential: SecretStr = SecretStr("")
+
+
+class TenantWorkerSettings(WorkerSettings):
+    """The settings that the worker of tenant_svc reads from the environment."""
+
+    mesh: _WorkerMeshSettings = _WorkerMeshSettings()
+    purge: PurgeSettings = PurgeSettings()
+
+    @property
+    def purges(self) -> bool:
+        """Whether this worker purges tenants."""
+        return bool(self.purge.database_url and self.purge.kek_file and self.mesh.credential.get_secret_value())

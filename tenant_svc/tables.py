@@ -15,6 +15,7 @@ from tenantmesh.tenant_svc.gauges import tables as gauges
 from tenantmesh.tenant_svc.history import tables as history
 from tenantmesh.tenant_svc.operations import tables as operations
 from tenantmesh.tenant_svc.plans import tables as plans
+from tenantmesh.tenant_svc.purges import tables as purges
 from tenantmesh.tenant_svc.schema import APP_ROLE, DIRECTORY_ROLE, WORKER_ROLE, metadata
 from tenantmesh.tenant_svc.setup_links import tables as setup_links
 from tenantmesh.tenant_svc.tenants import tables as tenants
@@ -23,7 +24,7 @@ __all__ = ["MODULES", "metadata"]
 
 MODULES = (
     allocations, balances, branding, catalog_log, entitlements, features, followers, gauges, history, operations, plans,
-    setup_links, tenants,
+    purges, setup_links, tenants,
 )  # fmt: skip
 
 uses_library_schema(metadata, job_schema(APP_ROLE, DIRECTORY_ROLE, WORKER_ROLE))

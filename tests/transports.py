@@ -70,11 +70,13 @@ def with_token(token: str | None, metadata: Headers) -> Headers:
 
 
 class GrpcTransport:
-    """Native gRPC. Methods between processes are not at the edge: they have a target of their own."""
+    """Native gRPC. Methods between processes are not at the edge: they have targets of their own, tenant_svc first."""
 
-    def __init__(self, tenant_target: str, auth_target: str, *, between_processes: str = "") -> None:
+    def __init__(
+        self, tenant_target: str, auth_target: str, *, between_processes: tuple[str, str] | None = None
+    ) -> None:
         self._targets = {"tenantmesh.tenant": tenant_target, "tenantmesh.auth": auth_target}
-        self._between_processes = between_processes
+        self._between_processes = dict(zip(self._targets, between_processes or (), strict=False))
         self._channels: dict[str, grpc.aio.Channel] = {}
 
     async def __aenter__(self) -> Self:
@@ -88,9 +90,10 @@ class GrpcTransport:
 
     def channel(self, method: str) -> grpc.aio.Channel:
         """The channel to the method's service."""
-        target = next(target for package, target in self._targets.items() if method.startswith(package))
-        if self._between_processes and not descriptor(method).GetOptions().HasExtension(annotations_pb2.http):
-            target = self._between_processes
+        package = next(package for package in self._targets if method.startswith(package))
+        target = self._targets[package]
+        if not descriptor(method).GetOptions().HasExtension(annotations_pb2.http):
+            target = self._between_processes.get(package, target)
         if target not in self._channels:
             self._channels[target] = grpc.aio.insecure_channel(target)
         return self._channels[target]
@@ -147,7 +150,7 @@ class RestTransport:
     """REST at the edge, the call made from the method's `google.api.http` annotation. A method without a REST path is
     called by gRPC."""
 
-    def __init__(self, target: str, *, between_processes: str = "") -> None:
+    def __init__(self, target: str, *, between_processes: tuple[str, str] | None = None) -> None:
         self._target = target
         self._without_path = GrpcTransport(target, target, between_processes=between_processes)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from tenantmesh.auth.v1 import token_service_pb2 as pb
-from tenantmesh.auth_svc.tokens.signing_key import SigningKey
 from tenantmesh.auth_svc.tokens.tokens import Discovery
+from tenantmesh.chassis.signing.signing_key import SigningKey
 from tenantmesh.interceptors import base64url
 from tenantmesh.interceptors.caller import Caller, CallerKind, UsageScope
 from tenantmesh.interceptors.tokens import ALGORITHM

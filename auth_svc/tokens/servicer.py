@@ -7,10 +7,10 @@ from datetime import timedelta
 from tenantmesh.auth.v1 import token_service_pb2 as pb
 from tenantmesh.auth.v1.token_service_pb2_grpc import TokenServiceServicer
 from tenantmesh.auth_svc.tokens.mapping import discovery_document, introspection, jwk
-from tenantmesh.auth_svc.tokens.signing_keys import KeyRing
 from tenantmesh.auth_svc.tokens.tokens import Discovery, Introspection
 from tenantmesh.chassis.cache_control import ServicerContext, cache_for, forbid_caching
 from tenantmesh.chassis.requests import refuse
+from tenantmesh.chassis.signing.key_ring import KeyRing
 
 __all__ = ["TokenServicer"]
 

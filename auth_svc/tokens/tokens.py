@@ -11,8 +11,8 @@ from datetime import timedelta
 from typing import Protocol
 
 import jwt
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from tenantmesh.chassis.signing.signing_key import Signer
 from tenantmesh.interceptors.caller import Caller
 from tenantmesh.interceptors.credentials import API_KEY_PREFIX, ApiKeyVerifier, UnknownKey
 from tenantmesh.interceptors.errors import Unauthenticated
@@ -33,14 +33,6 @@ class TokenSubject:
     session_id: uuid.UUID
     epoch: int
     roles: tuple[str, ...]
-
-
-class Signer(Protocol):
-    """Knows the key that signs now: the key ring."""
-
-    def signer(self) -> tuple[str, Ed25519PrivateKey]:
-        """Must return the kid and the private key that sign now. Raises Unavailable while no key is active."""
-        ...
 
 
 class AccessTokens:

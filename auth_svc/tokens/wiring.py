@@ -8,10 +8,12 @@ from tenantmesh.auth.v1 import token_service_pb2
 from tenantmesh.auth_svc.api_keys.api_keys import SystemKeys
 from tenantmesh.auth_svc.resources import AuthResources
 from tenantmesh.auth_svc.tokens.servicer import TokenServicer
-from tenantmesh.auth_svc.tokens.signing_key import KeySchedule
-from tenantmesh.auth_svc.tokens.signing_keys import KeyRing
-from tenantmesh.auth_svc.tokens.tokens import AccessTokens, Discovery, Introspection, LiveSessions
+from tenantmesh.auth_svc.tokens.tables import signing_keys
+from tenantmesh.auth_svc.tokens.tokens import LIFETIME, AccessTokens, Discovery, Introspection, LiveSessions
 from tenantmesh.chassis.capability import Capability
+from tenantmesh.chassis.signing.key_ring import KeyRing
+from tenantmesh.chassis.signing.key_rows import SigningKeyRows
+from tenantmesh.chassis.signing.signing_key import KeySchedule
 from tenantmesh.interceptors.tokens import JwtVerifier
 
 __all__ = ["access_tokens", "build", "key_ring"]
@@ -29,7 +31,8 @@ class TokensCapability(Capability):
 def key_ring(resources: AuthResources) -> KeyRing:
     """Make the signing keys, before `build`: sessions need them, and introspection needs sessions."""
     tokens = resources.settings.tokens
-    return KeyRing(resources.doors, resources.kek, KeySchedule(tokens.sign_for, tokens.publish_before))
+    schedule = KeySchedule(tokens.sign_for, tokens.publish_before, valid_for=LIFETIME)
+    return KeyRing(resources.doors, SigningKeyRows(signing_keys), resources.kek, schedule, "CREDENTIALS_UNVERIFIABLE")
 
 
 def access_tokens(resources: AuthResources, keys: KeyRing) -> AccessTokens:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console as Terminal
 from rich.markup import escape
+from rich.table import Table
 
 __all__ = ["PRODUCT", "Console"]
 
@@ -70,6 +71,16 @@ class Console:
         """Print the finding of a check."""
         mark = "[green]ok   [/]" if good else "[red]wrong[/]"
         self._out.print(f"{mark} {escape(what):<{_PART_WIDTH}} {escape(text)}")
+
+    def table(self, heads: Sequence[str], rows: Sequence[Sequence[str | int]]) -> None:
+        """Print a table. Numbers stand at the right."""
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for place, head in enumerate(heads):
+            numbers = bool(rows) and all(isinstance(row[place], int) for row in rows)
+            table.add_column(escape(head), justify="right" if numbers else "left", overflow="fold")
+        for row in rows:
+            table.add_row(*(escape(str(cell)) for cell in row))
+        self._out.print(table, soft_wrap=False)
 
     def remedy(self, text: str) -> None:
         """Print the remedy of the finding above."""

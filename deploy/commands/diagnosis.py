@@ -94,7 +94,7 @@ def _state_folder(state: Path) -> Iterator[Finding]:
 
 def _private_files(state: Path) -> list[Path]:
     keys = [f"{key.name}.key" for key in api_keys()]
-    return [state / name for name in ("credentials.json", *keys, "signing-keys.kek", "run.json")]
+    return [state / name for name in ("credentials.json", *keys, "signing-keys.kek", "purge-keys.kek", "run.json")]
 
 
 def _left(state: Path) -> Iterator[Finding]:

@@ -12,7 +12,8 @@ __all__ = ["DATABASE", "LOGIN_ROLES", "roles_sql"]
 
 DATABASE = "tenantmesh"
 LOGIN_ROLES = (
-    "tenantmesh_migrate", "tenant_app", "tenant_directory", "tenant_worker", "auth_app", "auth_directory",
+    "tenantmesh_migrate", "tenant_app", "tenant_directory", "tenant_worker", "tenant_purger",
+    "auth_app", "auth_directory", "auth_purger",
 )  # fmt: skip
 
 

@@ -1,5 +1,5 @@
 """The keys of a development stack: the first operator's API key, one for each program that has permissions, and the
-key that encrypts signing keys.
+keys that encrypt signing keys.
 
 Each lies in a file of mode 0600 in the state folder. The database holds only their hashes, so a new database needs new
 keys, and a lost file is replaced. So is a key that was made for an older version, with other permissions, meters or
@@ -60,9 +60,10 @@ def api_keys() -> list[Key]:
 
 def ensure(places: Places, postgres: Postgres, *, renew: bool) -> None:
     """Make the keys that are missing. `renew` makes all of them: a new database holds none of the old keys."""
-    if renew or not places.signing_kek.exists():
-        kek = base64.b64encode(secrets.token_bytes(_KEK_BYTES)).decode("ascii")
-        write_private(places.signing_kek, kek + "\n")
+    for file in (places.signing_kek, places.proof_kek):
+        if renew or not file.exists():
+            kek = base64.b64encode(secrets.token_bytes(_KEK_BYTES)).decode("ascii")
+            write_private(file, kek + "\n")
     granted = {} if renew else _granted(postgres)
     for key in api_keys():
         file = places.key(key.name)

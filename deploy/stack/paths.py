@@ -65,6 +65,11 @@ class Places:
         return self.state / "signing-keys.kek"
 
     @property
+    def proof_kek(self) -> Path:
+        """The key that encrypts the keys that sign proofs of purges."""
+        return self.state / "purge-keys.kek"
+
+    @property
     def edge_socket(self) -> Path:
         """The socket of Envoy's own interface."""
         return self.sockets / "envoy.sock"

@@ -14,7 +14,7 @@ _MARKER = "tenantmesh-state"
 _MARK = "tenantmesh keeps its data and keys in this folder. `tenantmesh reset` deletes the folder.\n"
 # Folders made before there was a marker: they have these, and besides them nothing but what a stack writes.
 _SURELY = {"lock", "logs", "data"}
-_PERHAPS = {"run.json", "credentials.json", "signing-keys.kek", "envoy.json"}
+_PERHAPS = {"run.json", "credentials.json", "signing-keys.kek", "purge-keys.kek", "envoy.json"}
 _ENDINGS = (".key", ".key.new", ".json.new", ".kek.new")
 
 

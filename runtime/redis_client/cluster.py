@@ -74,6 +74,12 @@ class GuardedCluster(AsyncCoreCommands):
                 raise
         raise RedisUnavailable("the cluster's nodes send the command in circles")
 
+    async def node_of(self, key: str) -> GuardedRedis:
+        """Return the client of the node that has the key's slot. Raises RedisUnavailable when no node has it."""
+        if not self._owners:
+            await self._learnt()
+        return self._client(self._owner(("EXISTS", key)))
+
     def register_script(self, script: Any) -> Any:
         """Return the Script, to be called with keys of one slot."""
         return Script(self, script)

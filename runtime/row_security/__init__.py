@@ -12,23 +12,26 @@ from tenantmesh.runtime.row_security.declaration import (
     Catalog,
     Confined,
     LibrarySchema,
+    Purger,
     TableGrant,
     TenantOwned,
     catalog,
     ddl,
     declaration_of,
     open_policies,
+    purged_by,
     tenant_owned,
     uses_library_schema,
 )
-from tenantmesh.runtime.row_security.gate import InsecureDatabase, verify
-from tenantmesh.runtime.row_security.repairs import fix_search_paths, renew_open_policies
+from tenantmesh.runtime.row_security.gate import InsecureDatabase, verify, verify_purger
+from tenantmesh.runtime.row_security.repairs import fix_search_paths, renew_open_policies, renew_purge_policies
 
 __all__ = [
     "Catalog",
     "Confined",
     "InsecureDatabase",
     "LibrarySchema",
+    "Purger",
     "TableGrant",
     "TenantOwned",
     "catalog",
@@ -36,8 +39,11 @@ __all__ = [
     "declaration_of",
     "fix_search_paths",
     "open_policies",
+    "purged_by",
     "renew_open_policies",
+    "renew_purge_policies",
     "tenant_owned",
     "uses_library_schema",
     "verify",
+    "verify_purger",
 ]

@@ -14,14 +14,17 @@ from tenantmesh.runtime.migrations import VERSION_POLICY, VERSION_TABLE
 from tenantmesh.runtime.row_security.declaration import (
     FLOOR,
     OPEN_ROWS,
+    PURGE_POLICIES,
     ROWS,
     Catalog,
     LibrarySchema,
+    Purger,
     TableGrant,
     TenantOwned,
     cross_tenant_policy,
     declaration_of,
     open_commands,
+    purger_of,
 )
 
 __all__ = [
@@ -104,9 +107,7 @@ def table_problems(tables: Tables, found: Iterable[CatalogRow]) -> Iterator[str]
 
 def policy_problems(tables: Tables, found: Iterable[CatalogRow], app: str) -> Iterator[str]:
     """Yield policies that are missing, different or not declared. `app` is the role of the tenant door."""
-    expected = {
-        (name, policy): shape for name, table in tables.items() for policy, shape in _policies(declaration_of(table))
-    }
+    expected = {(name, policy): shape for name, table in tables.items() for policy, shape in _policies(table)}
     expected[VERSION_TABLE, VERSION_POLICY] = ("PERMISSIVE", "SELECT", (app,), "true", None)
     remedies = {name: _restore(table) for name, table in tables.items()}
     yield from _policy_differences(expected, found, {**remedies, VERSION_TABLE: _MIGRATE})
@@ -162,12 +163,7 @@ def _policy_differences(
 
 def grant_problems(tables: Tables, found: Iterable[CatalogRow]) -> Iterator[str]:
     """Yield privileges that are missing, and those that nobody declared."""
-    expected = {
-        (name, *entry)
-        for name, table in tables.items()
-        for grant in declaration_of(table).grants
-        for entry in _acl(grant)
-    }
+    expected = {(name, *entry) for name, table in tables.items() for grant in _grants(table) for entry in _acl(grant)}
     others = (row for row in found if not (row["table"] == VERSION_TABLE and row["privilege"] == "SELECT"))
     yield from _grant_differences(expected, others)
 
@@ -216,15 +212,37 @@ def _enforced(table: Table) -> bool:
     return isinstance(declared, TenantOwned) or declared.secret
 
 
-def _policies(declared: TenantOwned | Catalog) -> Iterator[tuple[str, _Shape]]:
+def _grants(table: Table) -> Iterator[TableGrant]:
+    """Yield every grant on the table, that of the role that purges included."""
+    declared, purger = declaration_of(table), purger_of(table.metadata)
+    yield from declared.grants
+    if purger is not None and isinstance(declared, TenantOwned):
+        yield TableGrant(purger.role, tuple(PURGE_POLICIES))
+
+
+def _policies(table: Table) -> Iterator[tuple[str, _Shape]]:
+    declared, purger = declaration_of(table), purger_of(table.metadata)
     if isinstance(declared, Catalog):
         yield from _open_policies(declared.grants if declared.secret else ())
         return
-    # As PostgreSQL prints back the condition that `declaration.predicate` writes.
-    rule = f"({declared.tenant_column} = ( SELECT (current_setting('app.tenant_id'::text))::uuid AS current_setting))"
+    rule = _printed_rule(declared.tenant_column)
     yield FLOOR, ("RESTRICTIVE", "ALL", (declared.app.role,), rule, rule)
     yield ROWS, ("PERMISSIVE", "ALL", (declared.app.role,), rule, rule)
     yield from _open_policies(declared.cross_tenant)
+    if purger is not None:
+        yield from _purge_policies(table.name, purger, rule)
+
+
+def _printed_rule(column: str) -> str:
+    """Return the condition that `declaration.predicate` writes, as PostgreSQL prints it back."""
+    return f"({column} = ( SELECT (current_setting('app.tenant_id'::text))::uuid AS current_setting))"
+
+
+def _purge_policies(table: str, purger: Purger, rule: str) -> Iterator[tuple[str, _Shape]]:
+    further = purger.own.get(table, purger.condition)
+    deleted = f"({rule} AND {further})" if further else rule
+    for command, using in (("SELECT", rule), ("DELETE", deleted)):
+        yield PURGE_POLICIES[command], ("PERMISSIVE", command, (purger.role,), using, None)
 
 
 def _open_policies(grants: Iterable[TableGrant]) -> Iterator[tuple[str, _Shape]]:
@@ -235,7 +253,9 @@ def _open_policies(grants: Iterable[TableGrant]) -> Iterator[tuple[str, _Shape]]
 
 
 def _shape(row: CatalogRow) -> _Shape:
-    return row["permissive"], row["command"], tuple(row["roles"]), row["using"], row["with_check"]
+    # A condition with a select is printed in several lines.
+    using = None if row["using"] is None else " ".join(row["using"].split())
+    return row["permissive"], row["command"], tuple(row["roles"]), using, row["with_check"]
 
 
 def _acl(grant: TableGrant) -> Iterator[tuple[str | None, str, str]]:

@@ -14,9 +14,9 @@ from sqlalchemy import MetaData, column, select, table, text
 from tenantmesh.runtime.database import Connection, Database, InternalDatabaseError, Record, Statement, compiled
 from tenantmesh.runtime.migrations import VERSION_TABLE, head
 from tenantmesh.runtime.row_security import findings
-from tenantmesh.runtime.row_security.declaration import declaration_of, library_schemas
+from tenantmesh.runtime.row_security.declaration import declaration_of, library_schemas, purger_of
 
-__all__ = ["InsecureDatabase", "verify"]
+__all__ = ["InsecureDatabase", "verify", "verify_purger"]
 
 
 class InsecureDatabase(Exception):
@@ -72,6 +72,22 @@ async def verify(database: Database, metadata: MetaData, *, package: str) -> Non
             problems += findings.role_problems(await _role(connection, schema), "system door")
     if problems:
         raise InsecureDatabase(schema, problems)
+
+
+async def verify_purger(database: Database, metadata: MetaData) -> None:
+    """Compare the role of a database that is opened for purging with the declared one.
+
+    Raises InsecureDatabase, and DatabaseError when the catalog cannot be read.
+    """
+    purger = purger_of(metadata)
+    async with database.tenant_transaction(uuid.uuid4(), read_only=True) as connection:
+        role = await _role(connection, database.schema)
+    problems = [*findings.role_problems(role, "purge door")]
+    if purger is None or role["name"] != purger.role:
+        wanted = "no role" if purger is None else purger.role
+        problems.append(f"the purge door logs in as {role['name']}, and {wanted} purges tenants of this schema")
+    if problems:
+        raise InsecureDatabase(database.schema, problems)
 
 
 async def _role(connection: Connection, schema: str) -> Record:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["fix_search_paths", "renew_open_policies"]
+from tenantmesh.runtime.row_security.declaration import ROWS, Purger, purge_policies
+
+__all__ = ["fix_search_paths", "renew_open_policies", "renew_purge_policies"]
 
 _RENEW = """
 DO $renew$
@@ -67,6 +69,38 @@ def renew_open_policies(schema: str) -> str:
     """Return the statement that makes the policies for rows of all tenants anew: one for each role and each command
     that the role is granted now. A migration that grants a role one more command runs it afterwards."""
     return _RENEW.replace("{schema}", schema)
+
+
+_PURGE = """
+DO $purge$
+DECLARE
+    found text;
+BEGIN
+    FOR found IN
+        SELECT c.relname::text
+        FROM pg_catalog.pg_policy AS p
+        JOIN pg_catalog.pg_class AS c ON c.oid = p.polrelid
+        WHERE c.relnamespace = '{schema}'::regnamespace AND p.polname = '{rows}' AND c.relname <> ALL ('{{own}}')
+    LOOP
+        {statements}
+    END LOOP;
+END
+$purge$;
+"""
+
+
+def renew_purge_policies(schema: str, purger: Purger) -> str:
+    """Return the statements that let the role purge every tenant-owned table that there is now. A migration that adds
+    such a table runs them afterwards."""
+    place = "TABLE_NAME"
+    formatted = [statement.replace(f"{schema}.{place}", "%s") for statement in purge_policies(schema, purger, place)]
+    statements = "\n        ".join(
+        f"EXECUTE pg_catalog.format($s${statement}$s$, '{schema}.' || pg_catalog.quote_ident(found));"
+        for statement in formatted
+    )
+    common = _PURGE.replace("{schema}", schema).replace("{rows}", ROWS).replace("{statements}", statements)
+    of_their_own = [each for table in purger.own for each in purge_policies(schema, purger, table)]
+    return "".join([common.replace("{own}", ",".join(purger.own)), *(f"{each};\n" for each in of_their_own)])
 
 
 def fix_search_paths(schema: str) -> str:

@@ -33,7 +33,7 @@ from tenantmesh.tenant_svc.history.places import BEFORE_PLACE, OF_CATALOG, OF_OW
 from tenantmesh.tenant_svc.history.tables import entitlement_events
 from tenantmesh.tenant_svc.plans.tables import plan_versions
 from tenantmesh.tenant_svc.positions import positions
-from tenantmesh.tenant_svc.tenants.tables import tenants
+from tenantmesh.tenant_svc.tenants.tables import tenant_tombstones, tenants
 
 __all__ = ["after", "concerning", "head", "history", "nameable_plans", "record", "unchanged_since"]
 
@@ -220,6 +220,8 @@ _HEAD = compiled(
         func.greatest(
             select(func.max(_log.position)).scalar_subquery(),
             select(func.max(catalog_events.c.position)).scalar_subquery(),
+            # A purge removes events at the end of the log: the tombstone of its tenant stays behind them.
+            select(func.max(tenant_tombstones.c.position)).scalar_subquery(),
             literal_column("0"),
         ).label("position")
     )

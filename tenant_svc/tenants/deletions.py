@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from tenantmesh.chassis.doors import Doors
+from tenantmesh.chassis.jobs.enqueue import enqueue
 from tenantmesh.chassis.requests import stale
 from tenantmesh.interceptors.errors import FailedPrecondition
 from tenantmesh.interceptors.tenants import TenantId, TenantState, no_such_tenant
@@ -18,8 +19,10 @@ from tenantmesh.tenant_svc.tenants.refusals import slug_taken
 from tenantmesh.tenant_svc.tenants.tenant import FormerSlug, Tenant
 from tenantmesh.tenant_svc.tenants.tenants import TenantStep
 
-__all__ = ["LONGEST_GRACE", "DeletionRequest", "TenantDeletions"]
+__all__ = ["LONGEST_GRACE", "PURGE_JOB", "DeletionRequest", "TenantDeletions"]
 
+PURGE_JOB = "purge_tenant"
+"""The kind of job that purges a tenant, unless it was brought back. The subject is `tenants/<id>/purge`."""
 LONGEST_GRACE = timedelta(days=3653)
 
 
@@ -78,6 +81,8 @@ class TenantDeletions:
         if request.release_slug:
             await slugs_repository.release_slugs(connection, tenant_id)
         await repository.record_event(connection, tenant_id, EventType.DELETED.value, request.reason)
+        if deleted.deletion is not None:
+            await enqueue(connection, PURGE_JOB, f"tenants/{tenant_id}/purge", deleted.deletion.purge_time)
         return deleted
 
     async def undelete(self, tenant_id: TenantId, etag: str, slug: str, actor: str, *, keep: bool = True) -> Tenant:

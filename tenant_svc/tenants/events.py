@@ -13,7 +13,9 @@ from tenantmesh.chassis.event_log.cursor_text import Cursors
 from tenantmesh.chassis.event_log.log import EventLog, cursor_expired
 from tenantmesh.chassis.locks import try_hold
 from tenantmesh.interceptors.errors import Unavailable
+from tenantmesh.interceptors.tenants import TenantId, TenantState
 from tenantmesh.runtime import locks
+from tenantmesh.runtime.database import Record
 from tenantmesh.tenant_svc.followers import FOLLOWERS
 from tenantmesh.tenant_svc.tenants import directory_repository, events_repository
 from tenantmesh.tenant_svc.tenants.rows import tenant_of
@@ -25,7 +27,9 @@ CURSORS = Cursors(stream=b"tm.watch", snapshot=b"tm.snap")
 
 
 class EventType(Enum):
-    """The types of events. SNAPSHOT is never stored: it is the tenant's state when a stream began."""
+    """The types of events. SNAPSHOT is never stored: it is the tenant's state when a stream began. PURGED is stored as
+    a tombstone, which has the tenant's id alone.
+    """
 
     SNAPSHOT = "SNAPSHOT"
     CREATED = "CREATED"
@@ -34,6 +38,7 @@ class EventType(Enum):
     RESUMED = "RESUMED"
     DELETED = "DELETED"
     UNDELETED = "UNDELETED"
+    PURGED = "PURGED"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +90,7 @@ class StoredTenantEvents(EventLog[TenantEvent]):
             # with a gap pass.
             if await events_repository.horizon(connection) > position:
                 raise cursor_expired()
-        return [TenantEvent(row["position"], EventType(row["type"]), tenant_of(row)) for row in rows]
+        return [_event_of(row) for row in rows]
 
     async def snapshot(self, position: int, after: uuid.UUID, limit: int) -> Sequence[TenantEvent]:
         """See EventLog."""
@@ -110,3 +115,15 @@ class StoredTenantEvents(EventLog[TenantEvent]):
                 through = min(through, slowest)  # a follower needs the next events
             await events_repository.move_horizon(connection, through)
             return await events_repository.delete_through(connection, through)
+
+
+def _event_of(row: Record) -> TenantEvent:
+    kind = EventType(row["type"])
+    return TenantEvent(row["position"], kind, _tombstone(row) if kind is EventType.PURGED else tenant_of(row))
+
+
+def _tombstone(row: Record) -> Tenant:
+    """Return what remains of a tenant that was purged."""
+    return Tenant(
+        TenantId(row["tenant_id"]), "", "", "", 0, TenantState.DELETED, row["create_time"], row["update_time"], 0
+    )

@@ -3,12 +3,27 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
-from sqlalchemy import Integer, Interval, bindparam, delete, func, select, update
+from sqlalchemy import (
+    Integer,
+    Interval,
+    Select,
+    Text,
+    bindparam,
+    cast,
+    delete,
+    func,
+    literal_column,
+    null,
+    select,
+    union_all,
+    update,
+)
 
 from tenantmesh.runtime.database import Connection, Record, compiled
 from tenantmesh.tenant_svc.tenants.rows import FIELDS
-from tenantmesh.tenant_svc.tenants.tables import event_horizon, tenant_events
+from tenantmesh.tenant_svc.tenants.tables import event_horizon, tenant_events, tenant_tombstones
 
 __all__ = ["delete_through", "events_after", "head", "horizon", "last_older_than", "move_horizon"]
 
@@ -16,13 +31,36 @@ _row = (tenant_events.c.tenant_id, *(tenant_events.c[name] for name in FIELDS))
 _horizon = select(event_horizon.c.pruned_through).scalar_subquery()
 _last_position = select(func.max(tenant_events.c.position)).scalar_subquery()
 _HORIZON = compiled(select(_horizon.label("position")))
-_HEAD = compiled(select(func.greatest(_last_position, _horizon).label("position")))  # greatest() skips NULL
-_EVENTS_AFTER = compiled(
-    select(tenant_events.c.position, tenant_events.c.type, *_row)
-    .where(tenant_events.c.position > bindparam("after"))
-    .order_by(tenant_events.c.position)
-    .limit(bindparam("size", type_=Integer))
+_last_tombstone = select(func.max(tenant_tombstones.c.position)).scalar_subquery()
+# greatest() skips NULL. A purge removes events at the end of the log: its own event, the tombstone, stays behind them.
+_HEAD = compiled(select(func.greatest(_last_position, _last_tombstone, _horizon).label("position")))
+
+
+def _first(events: Select[Any]) -> Select[Any]:
+    """Return the first `size` events after the position. Each part of the log has its own limit, so that neither is
+    read to its end."""
+    position = events.selected_columns.position
+    first = events.where(position > bindparam("after")).order_by(position).limit(bindparam("size", type_=Integer))
+    return select(first.subquery())
+
+
+# Of a tenant that was purged, the log has its id and the time of the purge.
+_times = ("create_time", "update_time")
+_stored = select(tenant_events.c.position, tenant_events.c.type, *_row)
+_purged = select(
+    tenant_tombstones.c.position,
+    literal_column("'PURGED'", Text).label("type"),
+    tenant_tombstones.c.tenant_id,
+    *(
+        tenant_tombstones.c.purge_time.label(name)
+        if name in _times
+        else cast(null(), tenant_events.c[name].type).label(name)
+        for name in FIELDS
+    ),
 )
+# One statement: two would see two moments, and an event could fall between them.
+_both = union_all(_first(_stored), _first(_purged))
+_EVENTS_AFTER = compiled(_both.order_by(_both.selected_columns.position).limit(bindparam("size", type_=Integer)))
 _oldest = select(tenant_events.c.position, tenant_events.c.update_time).order_by(tenant_events.c.position)
 _window = _oldest.limit(bindparam("size", type_=Integer)).subquery()
 _LAST_OLDER = compiled(

@@ -13,6 +13,7 @@ from tenantmesh.interceptors.servers.status import to_status
 from tenantmesh.interceptors.tenants import TenantState, parse_tenant_id
 from tenantmesh.policy.v1.watch_pb2 import Checkpoint
 from tenantmesh.tenant.v1 import tenant_pb2, tenant_service_pb2
+from tenantmesh.tenant_svc.tenants.content import Content, ContentKind
 from tenantmesh.tenant_svc.tenants.deletions import LONGEST_GRACE, DeletionRequest
 from tenantmesh.tenant_svc.tenants.edits import TenantEdit
 from tenantmesh.tenant_svc.tenants.events import EventType, TenantEvent
@@ -21,6 +22,7 @@ from tenantmesh.tenant_svc.tenants.tenant import NewTenant, Suspension, Tenant
 from tenantmesh.tenant_svc.viewers import Viewer
 
 __all__ = [
+    "content_message",
     "deletion_of",
     "draft_message",
     "edit_of",
@@ -35,6 +37,9 @@ _CONTACT_TYPES = {kind: tenant_pb2.ContactType.Value(f"CONTACT_TYPE_{kind.value}
 _TYPES_OF_CONTACTS = {
     tenant_pb2.ContactType.CONTACT_TYPE_UNSPECIFIED: ContactType.GENERAL,
     **{number: kind for kind, number in _CONTACT_TYPES.items()},
+}
+_CONTENTS = {
+    kind: tenant_service_pb2.TenantContentKind.Value(f"TENANT_CONTENT_KIND_{kind.value}") for kind in ContentKind
 }
 _TYPES = {kind: tenant_service_pb2.TenantEventType.Value(f"TENANT_EVENT_TYPE_{kind.value}") for kind in EventType}
 
@@ -190,3 +195,8 @@ def event_message(change: Change[TenantEvent], viewer: Viewer) -> tenant_service
 def error_message(error: MeshError, cursor: str) -> tenant_service_pb2.WatchTenantsResponse:
     """Return the last message of a stream that failed, with the cursor of the last good one."""
     return tenant_service_pb2.WatchTenantsResponse(error=to_status(error), cursor=cursor)
+
+
+def content_message(content: Content) -> tenant_service_pb2.TenantContent:
+    """Return one kind of thing that a tenant consists of."""
+    return tenant_service_pb2.TenantContent(kind=_CONTENTS[content.kind], name=content.name, count=content.count)

@@ -15,9 +15,11 @@ from tenantmesh.interceptors.errors import FieldViolation, InvalidArgument
 from tenantmesh.interceptors.tenants import TenantState, is_slug, no_such_tenant, parse_tenant_id
 from tenantmesh.tenant.v1 import tenant_service_pb2 as pb
 from tenantmesh.tenant.v1.tenant_pb2 import Tenant as TenantMessage
+from tenantmesh.tenant_svc.tenants.content import Contents
 from tenantmesh.tenant_svc.tenants.deletions import TenantDeletions
 from tenantmesh.tenant_svc.tenants.events import TenantEvent
 from tenantmesh.tenant_svc.tenants.mapping import (
+    content_message,
     deletion_of,
     draft_message,
     edit_of,
@@ -41,9 +43,15 @@ class TenantServicer:
     """The methods of TenantService. The chain has established the caller and the tenant before any of these runs."""
 
     def __init__(
-        self, tenants: Tenants, updates: TenantUpdates, deletions: TenantDeletions, watch: Watch[TenantEvent]
+        self,
+        tenants: Tenants,
+        updates: TenantUpdates,
+        deletions: TenantDeletions,
+        contents: Contents,
+        watch: Watch[TenantEvent],
     ) -> None:
         self._tenants = tenants
+        self._contents = contents
         self._updates = updates
         self._deletions = deletions
         self._watch = watch
@@ -83,11 +91,11 @@ class TenantServicer:
         """Delete the tenant."""
         call = current_call()
         deletion = deletion_of(request, call.caller.credential_id)
-        if request.validate_only:
-            tenant = await self._deletions.validate(call.tenant_id, deletion.etag)
-        else:
-            tenant = await self._deletions.delete(call.tenant_id, deletion)
-        return pb.DeleteTenantResponse(tenant=_message(tenant))
+        if not request.validate_only:
+            return pb.DeleteTenantResponse(tenant=_message(await self._deletions.delete(call.tenant_id, deletion)))
+        tenant = await self._deletions.validate(call.tenant_id, deletion.etag)
+        contents = map(content_message, await self._contents(call.tenant_id))
+        return pb.DeleteTenantResponse(tenant=_message(tenant), contents=contents)
 
     async def UndeleteTenant(self, request: pb.UndeleteTenantRequest, _context: _Context) -> TenantMessage:
         """Bring the tenant back."""

@@ -30,6 +30,7 @@ __all__ = [
     "tenant_events",
     "tenant_requests",
     "tenant_slugs",
+    "tenant_tombstones",
     "tenants",
 ]
 
@@ -182,5 +183,21 @@ event_horizon = catalog(
     ),
     "Up to which position events have been forgotten, over all tenants: one row, made by the migration.",
     (TableGrant(DIRECTORY_ROLE, ("SELECT",)), TableGrant(DIRECTORY_ROLE, ("UPDATE",), ("pruned_through",))),
+    secret=True,
+)
+
+# What remains of a tenant that was purged: the event PURGED, for processes that were away. A position that was once the
+# last of a log must not be beyond its end: the events of the tenant are gone, and so the ends of both logs count this.
+tenant_tombstones = catalog(
+    Table(
+        "tenant_tombstones",
+        metadata,
+        Column("tenant_id", Uuid, primary_key=True),
+        Column("position", BigInteger, nullable=False),
+        Column("purge_time", TIMESTAMP(timezone=True), nullable=False),
+        UniqueConstraint("position", name="tenant_tombstones_position_key"),
+    ),
+    "The id of a tenant that was purged outlives it: a process that was away must learn that the tenant is gone.",
+    (TableGrant(DIRECTORY_ROLE, ("SELECT", "INSERT")),),
     secret=True,
 )

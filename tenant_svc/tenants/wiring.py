@@ -10,6 +10,7 @@ from tenantmesh.runtime.ids import uuid7
 from tenantmesh.tenant.v1 import tenant_service_pb2
 from tenantmesh.tenant_svc.resources import TenantResources
 from tenantmesh.tenant_svc.tenants import tables
+from tenantmesh.tenant_svc.tenants.content import Contents
 from tenantmesh.tenant_svc.tenants.deletions import TenantDeletions
 from tenantmesh.tenant_svc.tenants.events import StoredTenantEvents
 from tenantmesh.tenant_svc.tenants.jobs import FormerSlugJobs
@@ -47,8 +48,8 @@ class TenantSteps:
     undeleted: TenantStep
 
 
-def build(resources: TenantResources, steps: TenantSteps) -> TenantsCapability:
-    """Build the capability."""
+def build(resources: TenantResources, steps: TenantSteps, contents: Contents) -> TenantsCapability:
+    """Build the capability. `contents` counts what a tenant consists of, over all parts."""
     stored = StoredTenantEvents(resources.doors)
     feed = Feed(stored, resources.events, resources.database, EVENTS_CHANNEL, prunable=stored)
     tenants = Tenants(resources.doors, uuid7, steps.created, resources.tenants)
@@ -56,7 +57,7 @@ def build(resources: TenantResources, steps: TenantSteps) -> TenantsCapability:
     deletions = TenantDeletions(resources.doors, resources.tenants, steps.deleted, steps.undeleted)
     return TenantsCapability(
         name="tenants",
-        servicers={_SERVICE: TenantServicer(tenants, updates, deletions, feed.watch)},
+        servicers={_SERVICE: TenantServicer(tenants, updates, deletions, contents, feed.watch)},
         checks=[feed.check],
         background=[feed],
         jobs={FORMER_SLUG_JOB: FormerSlugJobs(updates)},

@@ -5,17 +5,17 @@ from __future__ import annotations
 import sys
 
 from tenantmesh.chassis.jobs.process import run
-from tenantmesh.chassis.jobs.settings import WorkerSettings
 from tenantmesh.chassis.program import main
 from tenantmesh.runtime.telemetry import setup
+from tenantmesh.tenant_svc.settings import TenantWorkerSettings
 from tenantmesh.tenant_svc.worker.app import WorkerApp
 
 
-def work(settings: WorkerSettings) -> int:
+def work(settings: TenantWorkerSettings) -> int:
     """Work, and return the exit status."""
     telemetry = setup(settings.telemetry, "tenant_worker")
     return run(WorkerApp(settings, telemetry), telemetry, settings.worker.grace)
 
 
 if __name__ == "__main__":
-    sys.exit(main("the worker", WorkerSettings, work))
+    sys.exit(main("the worker", TenantWorkerSettings, work))

@@ -25,13 +25,14 @@ from tenantmesh.auth_svc.settings import AuthSettings, SigningSettings
 from tenantmesh.chassis.capability import Capability, TenantPart, jobs_of
 from tenantmesh.chassis.contract import CONTRACT
 from tenantmesh.chassis.doors import Doors
+from tenantmesh.chassis.erasure import ErasureDoor
 from tenantmesh.chassis.servicers import registrations
 from tenantmesh.chassis.settings import EventSettings, MeshSettings
 from tenantmesh.interceptors import TenantDirectory
 from tenantmesh.interceptors.backends.memory.sources import MemoryTenantSource
 from tenantmesh.runtime import redis_client
 from tenantmesh.runtime.database import Database
-from tenantmesh.runtime.encryption import read_kek
+from tenantmesh.runtime.encryption import KeyEncryptionKey, read_kek
 from tenantmesh.runtime.row_security import TenantOwned, declaration_of
 from tenantmesh.runtime.settings import DatabaseSettings, RedisSettings, TelemetrySettings
 from tenantmesh.runtime.telemetry import Telemetry
@@ -39,8 +40,8 @@ from tenantmesh.tenant_svc import app as tenant_app
 from tenantmesh.tenant_svc import capabilities as tenant
 from tenantmesh.tenant_svc import schema as tenant_schema
 from tenantmesh.tenant_svc import tables as tenant_tables
-from tenantmesh.tenant_svc.resources import TenantResources
-from tenantmesh.tenant_svc.settings import LifeSettings, QuotaSettings
+from tenantmesh.tenant_svc.resources import PurgeResources, TenantResources
+from tenantmesh.tenant_svc.settings import LifeSettings, PurgeSettings, QuotaSettings
 
 ROOT = Path(__file__).resolve().parents[2]
 DESCRIPTORS = ROOT / "gen" / "descriptors.binpb"
@@ -55,7 +56,14 @@ WITHOUT_WIRING = {"tenant_svc/catalog_log": "SQL that features and plans write t
 def tenant_capabilities(_folder: Path) -> Sequence[Capability]:
     database = Database(NOWHERE, schema="tenant")
     doors = Doors(database, tenant_schema.OUTAGE)
+    purging = PurgeResources(
+        erasing=ErasureDoor(_PLACE, NOWHERE, tenant_tables.metadata, tenant_schema.OUTAGE),
+        queue=Database(NOWHERE, schema="jobs"),
+        kek=KeyEncryptionKey(bytes(32)),
+        settings=PurgeSettings(),
+    )
     resources = TenantResources(
+        purging=purging,
         database=database,
         doors=doors,
         events=EventSettings(),
@@ -77,8 +85,9 @@ def auth_capabilities(folder: Path) -> Sequence[Capability]:
         settings=settings,
         doors=Doors(Database(NOWHERE, schema="auth"), auth_schema.OUTAGE),
         redis=redis_client.connect(RedisSettings(url=SecretStr("redis://127.0.0.1:1/0"))),
-        kek=read_kek(kek),
+        kek=read_kek(kek, "TENANTMESH_TOKENS_KEK_FILE"),
         tenants=TenantDirectory(MemoryTenantSource()),
+        tenant_source=MemoryTenantSource(),
         telemetry=Telemetry(TelemetrySettings(), "auth_svc"),
     )
     return auth.AuthCapabilities(resources).all

@@ -15,6 +15,8 @@ from tests.transports import METHODS, SERVICES, full_name
 from tooling.reference.reasons import Given, given, given_in
 
 UNREADABLE = {
+    "chassis/signing/key_ring.py": "gives the reason that the service has for keys that can't sign",
+    "tenant_svc/purges/accounts.py": "passes on the reason for which auth_svc does not purge",
     "auth_svc/gauges/reports.py": "passes on the reason for which tenant_svc does not serve one tenant now",
     "chassis/doors.py": "gives the reason of the outage that each service declares",
     "tenant_svc/operations/operation.py": "turns a refusal that something else gave into the outcome of an operation",

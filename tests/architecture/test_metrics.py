@@ -11,7 +11,6 @@ import pytest
 
 from tenantmesh.auth_svc.app import build as build_auth
 from tenantmesh.auth_svc.settings import AuthSettings
-from tenantmesh.chassis.jobs.settings import WorkerSettings
 from tenantmesh.deploy.stack.programs.table import python_programs
 from tenantmesh.runtime.health import Pulse
 from tenantmesh.runtime.server import Application
@@ -19,7 +18,7 @@ from tenantmesh.runtime.server.health_server import loop_stillness
 from tenantmesh.runtime.settings import ProcessSettings
 from tenantmesh.runtime.telemetry import Telemetry
 from tenantmesh.tenant_svc.app import build as build_tenant
-from tenantmesh.tenant_svc.settings import TenantSettings
+from tenantmesh.tenant_svc.settings import TenantSettings, TenantWorkerSettings
 from tenantmesh.tenant_svc.worker.app import WorkerApp
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "reference" / "metrics.md").read_text()
@@ -27,7 +26,7 @@ ROWS = "\n".join(line for line in PAGE.splitlines() if line.startswith("| `"))
 PLACE = "postgresql://nobody@127.0.0.1:1/nothing"
 
 
-async def build_worker(settings: WorkerSettings, telemetry: Telemetry) -> WorkerApp:
+async def build_worker(settings: TenantWorkerSettings, telemetry: Telemetry) -> WorkerApp:
     return WorkerApp(settings, telemetry)
 
 
@@ -35,7 +34,7 @@ Process = tuple[type[ProcessSettings], Callable[..., Awaitable[Application | Wor
 PROCESSES: dict[str, Process] = {
     "tenant_svc": (TenantSettings, build_tenant),
     "auth_svc": (AuthSettings, build_auth),
-    "tenant_worker": (WorkerSettings, build_worker),
+    "tenant_worker": (TenantWorkerSettings, build_worker),
 }
 
 

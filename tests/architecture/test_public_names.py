@@ -30,9 +30,7 @@ UNSEEN = {
     "tenantmesh.interceptors.testing:MemoryEntitlementSource": "adopters type their fixtures of entitlements with it",
     "tenantmesh.tenant_svc.followers:followers": "the declaration of a table, which `FOLLOWERS` writes",
     "tenantmesh.auth_svc.app:SERVICES": _BY_SERVICE,
-    "tenantmesh.auth_svc.capabilities:PARTS": _BY_SERVICE,
     "tenantmesh.auth_svc.tables:MODULES": _BY_SERVICE,
-    "tenantmesh.tenant_svc.capabilities:PARTS": _BY_SERVICE,
     "tenantmesh.tenant_svc.tables:MODULES": _BY_SERVICE,
 }
 """The names whose uses this test does not see, each with the use."""

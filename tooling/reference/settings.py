@@ -18,9 +18,8 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from tenantmesh.auth_svc.settings import AuthSettings
-from tenantmesh.chassis.jobs.settings import WorkerSettings
 from tenantmesh.runtime.settings import ENVIRONMENT_PREFIX, ProcessSettings
-from tenantmesh.tenant_svc.settings import TenantSettings
+from tenantmesh.tenant_svc.settings import TenantSettings, TenantWorkerSettings
 from tooling.reference.tables import code, table
 
 __all__ = ["page"]
@@ -29,7 +28,7 @@ MEANINGS = Path(__file__).with_name("meanings.toml")
 SERVICES: Mapping[str, type[ProcessSettings]] = {
     "tenant_svc": TenantSettings,
     "auth_svc": AuthSettings,
-    "worker": WorkerSettings,
+    "worker": TenantWorkerSettings,
 }
 _ALL_OF = {tuple(SERVICES): "all", ("tenant_svc", "auth_svc"): ""}
 IDLE = {"worker": {"server"}}

@@ -8,7 +8,7 @@ from tenantmesh.deploy.stack.ports import LOOPBACK
 from tenantmesh.deploy.stack.programs.program import Surroundings
 from tenantmesh.deploy.stack.programs.python_program import PythonProgram
 
-__all__ = ["database", "directory", "job_queue", "mesh", "redis", "signing_key", "tokens"]
+__all__ = ["database", "directory", "job_queue", "mesh", "proof_key", "purger", "redis", "signing_key", "tokens"]
 
 
 def database(program: PythonProgram, around: Surroundings) -> Mapping[str, str]:
@@ -54,3 +54,13 @@ def tokens(_program: PythonProgram, around: Surroundings) -> Mapping[str, str]:
 def signing_key(_program: PythonProgram, around: Surroundings) -> Mapping[str, str]:
     """Give the key that decrypts the signing keys. Only the service that signs may have it."""
     return {"TENANTMESH_TOKENS_KEK_FILE": str(around.places.signing_kek)}
+
+
+def purger(program: PythonProgram, around: Surroundings) -> Mapping[str, str]:
+    """Give the role that deletes the rows of purged tenants."""
+    return {"TENANTMESH_PURGE_DATABASE_URL": around.postgres.url(f"{program.role}_purger").get_secret_value()}
+
+
+def proof_key(_program: PythonProgram, around: Surroundings) -> Mapping[str, str]:
+    """Give the key that decrypts the keys that sign proofs of purges."""
+    return {"TENANTMESH_PURGE_KEK_FILE": str(around.places.proof_kek)}

@@ -21,7 +21,10 @@ Settings = Callable[["PythonProgram", Surroundings], Mapping[str, str]]
 
 _STOP_SIGNALS = ((15, 15.0),)
 _GIVEN_ONLY = frozenset(
-    {"TENANTMESH_TOKENS_KEK_FILE", "TENANTMESH_DATABASE_SYSTEM_URL", "TENANTMESH_DATABASE_MIGRATE_URL"}
+    {
+        *("TENANTMESH_TOKENS_KEK_FILE", "TENANTMESH_DATABASE_SYSTEM_URL", "TENANTMESH_DATABASE_MIGRATE_URL"),
+        *("TENANTMESH_PURGE_KEK_FILE", "TENANTMESH_PURGE_DATABASE_URL"),
+    }
 )
 """Secrets that no program inherits from the user's environment: its row gives them, or it has none."""
 

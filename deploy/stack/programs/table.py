@@ -10,7 +10,6 @@ from collections.abc import Iterator
 
 from tenantmesh.auth_svc.gauges.gauge import USERS
 from tenantmesh.auth_svc.settings import AuthSettings
-from tenantmesh.chassis.jobs.settings import WorkerSettings
 from tenantmesh.deploy.stack.ports import Port, PortNumbers, variables_of
 from tenantmesh.deploy.stack.programs.edge import LIMITS_VARIABLE, ORIGINS_VARIABLE, EdgeProgram
 from tenantmesh.deploy.stack.programs.environment import (
@@ -18,6 +17,8 @@ from tenantmesh.deploy.stack.programs.environment import (
     directory,
     job_queue,
     mesh,
+    proof_key,
+    purger,
     redis,
     signing_key,
     tokens,
@@ -29,7 +30,7 @@ from tenantmesh.deploy.stack.programs.worker import WorkerProgram
 from tenantmesh.deploy.stack.state_folder import STATE_VARIABLE
 from tenantmesh.interceptors.caller import UsageScope
 from tenantmesh.runtime.settings import variables
-from tenantmesh.tenant_svc.settings import TenantSettings
+from tenantmesh.tenant_svc.settings import TenantSettings, TenantWorkerSettings
 
 __all__ = [
     "LIBRARY_PERMISSIONS",
@@ -69,7 +70,8 @@ PROGRAMS: tuple[Program, ...] = (
         metrics=Port("tenant_metrics", 9464, "tenant_svc, metrics."),
         role="tenant",
         migrates=True,
-        permissions=("tokens.introspect",),  # the tenants, entitlements and allowances are its own
+        # The tenants, entitlements and allowances are its own.
+        permissions=("tokens.introspect", "tenant_data.read"),
         settings=(database, directory, redis, mesh, tokens),
     ),
     ServiceProgram(
@@ -84,17 +86,18 @@ PROGRAMS: tuple[Program, ...] = (
         migrates=True,
         permissions=(*_TENANTS, *_LIMITS, "quota.gauges"),
         usage=UsageScope(meters=frozenset({"api_requests"}), gauges=frozenset({USERS})),
-        settings=(database, directory, redis, mesh, tokens, signing_key),
+        settings=(database, directory, redis, mesh, tokens, signing_key, purger),
     ),
     WorkerProgram(
         name="tenant_worker",
         module="tenantmesh.tenant_svc.worker",
         word="worker",
-        reads=WorkerSettings,
-        jobs="jobs such as plan changes",
+        reads=TenantWorkerSettings,
+        jobs="jobs such as plan changes and purges",
         metrics=Port("worker_metrics", 9466, "The worker, metrics."),
         role="tenant",
-        settings=(database, directory, job_queue, redis),
+        permissions=("tenant_data.read", "tenant_data.purge"),
+        settings=(database, directory, job_queue, redis, mesh, purger, proof_key),
     ),
 )
 """Every program, in the order in which people read of them. `waits_for` decides the order of their start."""

@@ -20,7 +20,7 @@ from tenantmesh.auth.v1.token_service_pb2_grpc import TokenServiceStub
 from tenantmesh.auth_svc.api_keys.bootstrap import create_key
 from tenantmesh.auth_svc.app import build
 from tenantmesh.auth_svc.schema import OUTAGE
-from tenantmesh.auth_svc.settings import AuthSettings, SigningSettings
+from tenantmesh.auth_svc.settings import AuthSettings, ErasureSettings, SigningSettings
 from tenantmesh.chassis.doors import Doors
 from tenantmesh.chassis.settings import MeshSettings
 from tenantmesh.deploy.stack.engines.valkey import Store
@@ -152,6 +152,7 @@ def service_settings(postgres: WorkerDatabase, store: Store, kek_file: Path, ten
         telemetry=TelemetrySettings(),
         mesh=MeshSettings(tenant_target=tenant_target, credential=SecretStr("tmk_unused"), rates=QUICK),
         tokens=SigningSettings(issuer=ISSUER, kek_file=kek_file),
+        purge=ErasureSettings(database_url=postgres.url("auth_purger")),
     )
 
 

@@ -68,7 +68,7 @@ class StandInTenants(TenantServiceServicer):
     async def CreateTenant(self, request: Any, context: Any) -> Any:
         raise NotImplementedError
 
-    GetTenant = ListTenants = SuspendTenant = ResumeTenant = MigrateTenantPlan = CreateTenant
+    GetTenant = ListTenants = SuspendTenant = ResumeTenant = MigrateTenantPlan = PurgeTenant = CreateTenant
     UpdateTenant = DeleteTenant = UndeleteTenant = CreateTenant
 
 

@@ -12,9 +12,11 @@ from tenantmesh.auth_svc.api_keys.api_keys import SystemKeys
 from tenantmesh.auth_svc.api_keys.bootstrap import create_key, list_keys, revoke_key
 from tenantmesh.auth_svc.api_keys.system_key import KeyAudience
 from tenantmesh.auth_svc.schema import OUTAGE
-from tenantmesh.auth_svc.tokens.signing_key import KeySchedule
-from tenantmesh.auth_svc.tokens.signing_keys import KeyRing
+from tenantmesh.auth_svc.tokens.tables import signing_keys
 from tenantmesh.chassis.doors import Doors
+from tenantmesh.chassis.signing.key_ring import KeyRing
+from tenantmesh.chassis.signing.key_rows import SigningKeyRows
+from tenantmesh.chassis.signing.signing_key import KeySchedule
 from tenantmesh.runtime.database import Database
 from tenantmesh.runtime.encryption import KeyEncryptionKey
 from tenantmesh.runtime.settings import DatabaseSettings
@@ -27,7 +29,10 @@ async def test_processes_that_start_together_agree_on_one_first_key_which_is_not
 ) -> None:
     with a_copy(postgres) as fresh:
         databases = [Database(database_settings(fresh), schema="auth") for _ in range(5)]
-        rings = [KeyRing(Doors(each, OUTAGE), kek, KeySchedule(), time.time) for each in databases]
+        rings = [
+            KeyRing(Doors(each, OUTAGE), SigningKeyRows(signing_keys), kek, KeySchedule(), "NONE", time.time)
+            for each in databases
+        ]
         await asyncio.gather(*(ring.maintain() for ring in rings))
         rows = await as_superuser(fresh, "SELECT kid, public_key, sealed_private_key FROM auth.signing_keys")
         assert len(rows) == 1

@@ -9,9 +9,10 @@ from datetime import timedelta
 
 import pytest
 
-from tenantmesh.auth_svc.tokens import repository
-from tenantmesh.auth_svc.tokens.signing_key import KeySchedule, SigningKey
-from tenantmesh.auth_svc.tokens.signing_keys import KeyRing
+from tenantmesh.auth_svc.tokens.tables import signing_keys
+from tenantmesh.chassis.signing.key_ring import KeyRing
+from tenantmesh.chassis.signing.key_rows import SigningKeyRows
+from tenantmesh.chassis.signing.signing_key import KeySchedule, SigningKey
 from tenantmesh.runtime.database import Database
 from tenantmesh.runtime.encryption import KeyEncryptionKey, SealBroken
 from tests.clock import Clock
@@ -20,7 +21,9 @@ from tests.integration.auth_svc.conftest import a_copy, as_superuser, database_s
 from tests.integration.auth_svc.doors import CountingDoors
 
 KEK = KeyEncryptionKey(bytes(32))
-SCHEDULE = KeySchedule(sign_for=timedelta(days=30), publish_before=timedelta(minutes=10))
+SCHEDULE = KeySchedule(timedelta(days=30), timedelta(minutes=10), valid_for=timedelta(seconds=300))
+ROWS = SigningKeyRows(signing_keys)
+INACTIVE = "CREDENTIALS_UNVERIFIABLE"
 
 Ring = Callable[[], KeyRing]
 
@@ -47,12 +50,12 @@ def clock() -> Clock:
 @pytest.fixture
 def ring(doors: CountingDoors, clock: Clock) -> Ring:
     """Makes the ring of one process."""
-    return lambda: KeyRing(doors, KEK, SCHEDULE, clock.timestamp)
+    return lambda: KeyRing(doors, ROWS, KEK, SCHEDULE, INACTIVE, clock.timestamp)
 
 
 async def stored(doors: CountingDoors) -> list[SigningKey]:
     async with doors.system("a test looks", read_only=True) as connection:
-        return sorted(await repository.all_keys(connection), key=lambda key: key.activate_time)
+        return sorted(await ROWS.all_keys(connection), key=lambda key: key.activate_time)
 
 
 async def test_the_first_key_is_made_once_and_signs_at_once(ring: Ring, doors: CountingDoors) -> None:
@@ -152,7 +155,7 @@ async def test_made_up_key_ids_reach_the_database_once_a_second_at_most(
 async def test_keys_under_another_kek_are_refused_at_start(ring: Ring, doors: CountingDoors, clock: Clock) -> None:
     await ring().maintain()
     with pytest.raises(SealBroken):
-        await KeyRing(doors, KeyEncryptionKey(bytes(range(32))), SCHEDULE, clock.timestamp).maintain()
+        await KeyRing(doors, ROWS, KeyEncryptionKey(bytes(range(32))), SCHEDULE, INACTIVE, clock.timestamp).maintain()
 
 
 async def test_a_swapped_public_part_is_refused_not_published(ring: Ring, own: WorkerDatabase) -> None:

@@ -45,6 +45,9 @@ def test_another_kek_is_named_as_such() -> None:
         KeyEncryptionKey(os.urandom(32)).open(KEK.seal(b"private", "x"), "x")
 
 
+VARIABLE = "TENANTMESH_TOKENS_KEK_FILE"
+
+
 def kek_file(path: Path, content: bytes, mode: int = 0o600) -> Path:
     path.write_bytes(content)
     path.chmod(mode)
@@ -52,7 +55,7 @@ def kek_file(path: Path, content: bytes, mode: int = 0o600) -> Path:
 
 
 def test_a_good_file_is_read(tmp_path: Path) -> None:
-    kek = read_kek(kek_file(tmp_path / "kek", base64.b64encode(bytes(range(32))) + b"\n"))
+    kek = read_kek(kek_file(tmp_path / "kek", base64.b64encode(bytes(range(32))) + b"\n"), VARIABLE)
     assert kek.open(KEK.seal(b"private", "x"), "x") == b"private"
 
 
@@ -60,12 +63,12 @@ def test_a_good_file_is_read(tmp_path: Path) -> None:
 def test_a_file_that_others_can_read_is_refused_saying_how_to_close_it(tmp_path: Path, mode: int) -> None:
     path = kek_file(tmp_path / "kek", base64.b64encode(bytes(32)), mode)
     with pytest.raises(KekRefused, match=f"chmod 600 {path}"):
-        read_kek(path)
+        read_kek(path, VARIABLE)
 
 
 def test_a_missing_file_is_refused_saying_how_to_make_one(tmp_path: Path) -> None:
     with pytest.raises(KekRefused, match="umask 077"):
-        read_kek(tmp_path / "kek")
+        read_kek(tmp_path / "kek", VARIABLE)
 
 
 @pytest.mark.parametrize(
@@ -73,5 +76,5 @@ def test_a_missing_file_is_refused_saying_how_to_make_one(tmp_path: Path) -> Non
 )
 def test_a_file_without_32_bytes_in_base64_is_refused_without_showing_it(tmp_path: Path, content: bytes) -> None:
     with pytest.raises(KekRefused) as refused:
-        read_kek(kek_file(tmp_path / "kek", content))
+        read_kek(kek_file(tmp_path / "kek", content), VARIABLE)
     assert "short" not in str(refused.value)

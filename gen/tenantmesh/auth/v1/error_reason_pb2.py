@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%tenantmesh/auth/v1/error_reason.proto\x12\x12tenantmesh.auth.v1*\x90\x01\n\x0b\x45rrorReason\x12\x1c\n\x18\x45RROR_REASON_UNSPECIFIED\x10\x00\x12$\n ERROR_REASON_INVALID_CREDENTIALS\x10\x01\x12\x1e\n\x1a\x45RROR_REASON_SESSION_ENDED\x10\x02\x12\x1d\n\x19\x45RROR_REASON_HASHING_BUSY\x10\x03\x42G\n\x16\x63om.tenantmesh.auth.v1B\x10\x45rrorReasonProtoP\x01Z\x19tenantmesh/auth/v1;authv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%tenantmesh/auth/v1/error_reason.proto\x12\x12tenantmesh.auth.v1*\xd3\x01\n\x0b\x45rrorReason\x12\x1c\n\x18\x45RROR_REASON_UNSPECIFIED\x10\x00\x12$\n ERROR_REASON_INVALID_CREDENTIALS\x10\x01\x12\x1e\n\x1a\x45RROR_REASON_SESSION_ENDED\x10\x02\x12\x1d\n\x19\x45RROR_REASON_HASHING_BUSY\x10\x03\x12\x1e\n\x1a\x45RROR_REASON_TENANT_SERVED\x10\n\x12!\n\x1d\x45RROR_REASON_PURGE_NOT_SET_UP\x10\x0b\x42G\n\x16\x63om.tenantmesh.auth.v1B\x10\x45rrorReasonProtoP\x01Z\x19tenantmesh/auth/v1;authv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,5 +33,5 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\026com.tenantmesh.auth.v1B\020ErrorReasonProtoP\001Z\031tenantmesh/auth/v1;authv1'
   _globals['_ERRORREASON']._serialized_start=62
-  _globals['_ERRORREASON']._serialized_end=206
+  _globals['_ERRORREASON']._serialized_end=273
 # @@protoc_insertion_point(module_scope)

@@ -106,6 +106,16 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """ERROR_REASON_ALLOCATION_NOT_HELD: another service has reserved the allocation. Commit or release it with a key of that
     service, or let it expire.
     """
+    ERROR_REASON_PURGE_NOT_FOUND: _ErrorReason.ValueType  # 70
+    """ERROR_REASON_PURGE_NOT_FOUND: there is no proof of a purge of that tenant. It was not purged, or its purge has not
+    ended: look at its operation.
+    """
+    ERROR_REASON_TENANT_NOT_DELETED: _ErrorReason.ValueType  # 71
+    """ERROR_REASON_TENANT_NOT_DELETED: the tenant is not deleted. Call DeleteTenant first."""
+    ERROR_REASON_TENANT_DATA_LEFT: _ErrorReason.ValueType  # 72
+    """ERROR_REASON_TENANT_DATA_LEFT: the error of an operation, never of a call: rows of the tenant are left in the tables
+    of metadata `tables`, which the purge can't remove. Remove them, then purge the tenant again.
+    """
     ERROR_REASON_EXTERNAL_ID_TAKEN: _ErrorReason.ValueType  # 50
     """ERROR_REASON_EXTERNAL_ID_TAKEN: another tenant has the external id; it may be deleted and not purged yet. List tenants
     to find it.
@@ -217,6 +227,16 @@ period. Return units under the account that leased them, once.
 ERROR_REASON_ALLOCATION_NOT_HELD: ErrorReason.ValueType  # 44
 """ERROR_REASON_ALLOCATION_NOT_HELD: another service has reserved the allocation. Commit or release it with a key of that
 service, or let it expire.
+"""
+ERROR_REASON_PURGE_NOT_FOUND: ErrorReason.ValueType  # 70
+"""ERROR_REASON_PURGE_NOT_FOUND: there is no proof of a purge of that tenant. It was not purged, or its purge has not
+ended: look at its operation.
+"""
+ERROR_REASON_TENANT_NOT_DELETED: ErrorReason.ValueType  # 71
+"""ERROR_REASON_TENANT_NOT_DELETED: the tenant is not deleted. Call DeleteTenant first."""
+ERROR_REASON_TENANT_DATA_LEFT: ErrorReason.ValueType  # 72
+"""ERROR_REASON_TENANT_DATA_LEFT: the error of an operation, never of a call: rows of the tenant are left in the tables
+of metadata `tables`, which the purge can't remove. Remove them, then purge the tenant again.
 """
 ERROR_REASON_EXTERNAL_ID_TAKEN: ErrorReason.ValueType  # 50
 """ERROR_REASON_EXTERNAL_ID_TAKEN: another tenant has the external id; it may be deleted and not purged yet. List tenants

@@ -110,6 +110,8 @@ class _TenantEventTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Tenan
     """TENANT_EVENT_TYPE_DELETED is a tenant that was deleted."""
     TENANT_EVENT_TYPE_UNDELETED: _TenantEventType.ValueType  # 7
     """TENANT_EVENT_TYPE_UNDELETED is a deleted tenant that was brought back."""
+    TENANT_EVENT_TYPE_PURGED: _TenantEventType.ValueType  # 8
+    """TENANT_EVENT_TYPE_PURGED is a deleted tenant whose data is being destroyed. Of the tenant, it has the id alone."""
 
 class TenantEventType(_TenantEventType, metaclass=_TenantEventTypeEnumTypeWrapper):
     """TenantEventType is the kind of a change of a tenant."""
@@ -130,7 +132,101 @@ TENANT_EVENT_TYPE_DELETED: TenantEventType.ValueType  # 6
 """TENANT_EVENT_TYPE_DELETED is a tenant that was deleted."""
 TENANT_EVENT_TYPE_UNDELETED: TenantEventType.ValueType  # 7
 """TENANT_EVENT_TYPE_UNDELETED is a deleted tenant that was brought back."""
+TENANT_EVENT_TYPE_PURGED: TenantEventType.ValueType  # 8
+"""TENANT_EVENT_TYPE_PURGED is a deleted tenant whose data is being destroyed. Of the tenant, it has the id alone."""
 Global___TenantEventType: _TypeAlias = TenantEventType  # noqa: Y015
+
+class _PurgeStep:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PurgeStepEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PurgeStep.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    PURGE_STEP_UNSPECIFIED: _PurgeStep.ValueType  # 0
+    """PURGE_STEP_UNSPECIFIED: the purge has not begun."""
+    PURGE_STEP_COUNT: _PurgeStep.ValueType  # 1
+    """PURGE_STEP_COUNT counts what there is."""
+    PURGE_STEP_ANNOUNCE: _PurgeStep.ValueType  # 2
+    """PURGE_STEP_ANNOUNCE tells the mesh, by the event PURGED. From here on the tenant can't be brought back."""
+    PURGE_STEP_ACCOUNTS: _PurgeStep.ValueType  # 3
+    """PURGE_STEP_ACCOUNTS removes users, sessions and all else that auth_svc holds."""
+    PURGE_STEP_ROWS: _PurgeStep.ValueType  # 4
+    """PURGE_STEP_ROWS removes the rows of tenant_svc, but for the tenant's own."""
+    PURGE_STEP_JOBS: _PurgeStep.ValueType  # 5
+    """PURGE_STEP_JOBS removes jobs that wait in the queue."""
+    PURGE_STEP_STORE: _PurgeStep.ValueType  # 6
+    """PURGE_STEP_STORE removes the keys of the store of limits."""
+    PURGE_STEP_SCAN: _PurgeStep.ValueType  # 7
+    """PURGE_STEP_SCAN looks for rows that are left, in every table that the database's catalog knows."""
+    PURGE_STEP_TENANT: _PurgeStep.ValueType  # 8
+    """PURGE_STEP_TENANT removes the tenant itself, its slugs and its events."""
+    PURGE_STEP_SIGN: _PurgeStep.ValueType  # 9
+    """PURGE_STEP_SIGN scans once more and signs the proof."""
+
+class PurgeStep(_PurgeStep, metaclass=_PurgeStepEnumTypeWrapper):
+    """PurgeStep is a step of a purge. Each may be repeated: a purge goes on where it was stopped."""
+
+PURGE_STEP_UNSPECIFIED: PurgeStep.ValueType  # 0
+"""PURGE_STEP_UNSPECIFIED: the purge has not begun."""
+PURGE_STEP_COUNT: PurgeStep.ValueType  # 1
+"""PURGE_STEP_COUNT counts what there is."""
+PURGE_STEP_ANNOUNCE: PurgeStep.ValueType  # 2
+"""PURGE_STEP_ANNOUNCE tells the mesh, by the event PURGED. From here on the tenant can't be brought back."""
+PURGE_STEP_ACCOUNTS: PurgeStep.ValueType  # 3
+"""PURGE_STEP_ACCOUNTS removes users, sessions and all else that auth_svc holds."""
+PURGE_STEP_ROWS: PurgeStep.ValueType  # 4
+"""PURGE_STEP_ROWS removes the rows of tenant_svc, but for the tenant's own."""
+PURGE_STEP_JOBS: PurgeStep.ValueType  # 5
+"""PURGE_STEP_JOBS removes jobs that wait in the queue."""
+PURGE_STEP_STORE: PurgeStep.ValueType  # 6
+"""PURGE_STEP_STORE removes the keys of the store of limits."""
+PURGE_STEP_SCAN: PurgeStep.ValueType  # 7
+"""PURGE_STEP_SCAN looks for rows that are left, in every table that the database's catalog knows."""
+PURGE_STEP_TENANT: PurgeStep.ValueType  # 8
+"""PURGE_STEP_TENANT removes the tenant itself, its slugs and its events."""
+PURGE_STEP_SIGN: PurgeStep.ValueType  # 9
+"""PURGE_STEP_SIGN scans once more and signs the proof."""
+Global___PurgeStep: _TypeAlias = PurgeStep  # noqa: Y015
+
+class _TenantContentKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _TenantContentKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TenantContentKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    TENANT_CONTENT_KIND_UNSPECIFIED: _TenantContentKind.ValueType  # 0
+    """TENANT_CONTENT_KIND_UNSPECIFIED is never sent."""
+    TENANT_CONTENT_KIND_ROWS: _TenantContentKind.ValueType  # 1
+    """TENANT_CONTENT_KIND_ROWS are rows of a table."""
+    TENANT_CONTENT_KIND_SESSIONS: _TenantContentKind.ValueType  # 2
+    """TENANT_CONTENT_KIND_SESSIONS are sessions of users that have not ended. They are rows, too."""
+    TENANT_CONTENT_KIND_CREDENTIALS: _TenantContentKind.ValueType  # 3
+    """TENANT_CONTENT_KIND_CREDENTIALS are passwords. They are in rows, too."""
+    TENANT_CONTENT_KIND_STORE_KEYS: _TenantContentKind.ValueType  # 4
+    """TENANT_CONTENT_KIND_STORE_KEYS are keys in the store of limits."""
+    TENANT_CONTENT_KIND_JOBS: _TenantContentKind.ValueType  # 5
+    """TENANT_CONTENT_KIND_JOBS are jobs in the queue."""
+    TENANT_CONTENT_KIND_FILES: _TenantContentKind.ValueType  # 6
+    """TENANT_CONTENT_KIND_FILES are stored files."""
+
+class TenantContentKind(_TenantContentKind, metaclass=_TenantContentKindEnumTypeWrapper):
+    """TenantContentKind is what is counted."""
+
+TENANT_CONTENT_KIND_UNSPECIFIED: TenantContentKind.ValueType  # 0
+"""TENANT_CONTENT_KIND_UNSPECIFIED is never sent."""
+TENANT_CONTENT_KIND_ROWS: TenantContentKind.ValueType  # 1
+"""TENANT_CONTENT_KIND_ROWS are rows of a table."""
+TENANT_CONTENT_KIND_SESSIONS: TenantContentKind.ValueType  # 2
+"""TENANT_CONTENT_KIND_SESSIONS are sessions of users that have not ended. They are rows, too."""
+TENANT_CONTENT_KIND_CREDENTIALS: TenantContentKind.ValueType  # 3
+"""TENANT_CONTENT_KIND_CREDENTIALS are passwords. They are in rows, too."""
+TENANT_CONTENT_KIND_STORE_KEYS: TenantContentKind.ValueType  # 4
+"""TENANT_CONTENT_KIND_STORE_KEYS are keys in the store of limits."""
+TENANT_CONTENT_KIND_JOBS: TenantContentKind.ValueType  # 5
+"""TENANT_CONTENT_KIND_JOBS are jobs in the queue."""
+TENANT_CONTENT_KIND_FILES: TenantContentKind.ValueType  # 6
+"""TENANT_CONTENT_KIND_FILES are stored files."""
+Global___TenantContentKind: _TypeAlias = TenantContentKind  # noqa: Y015
 
 @_typing.final
 class CreateTenantRequest(_message.Message):
@@ -327,18 +423,24 @@ class DeleteTenantResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     TENANT_FIELD_NUMBER: _builtins.int
+    CONTENTS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def tenant(self) -> _tenant_pb2.Tenant:
         """tenant is the tenant after the deletion; with `validate_only`, as it is."""
+
+    @_builtins.property
+    def contents(self) -> _containers.RepeatedCompositeFieldContainer[Global___TenantContent]:
+        """contents are what the purge would destroy when the grace period ends. Only with `validate_only`."""
 
     def __init__(
         self,
         *,
         tenant: _tenant_pb2.Tenant | None = ...,
+        contents: _abc.Iterable[Global___TenantContent] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["tenant", b"tenant"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["tenant", b"tenant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["contents", b"contents", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -805,3 +907,131 @@ class TenantEvent(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___TenantEvent: _TypeAlias = TenantEvent  # noqa: Y015
+
+@_typing.final
+class PurgeTenantRequest(_message.Message):
+    """PurgeTenantRequest names the deleted tenant to destroy."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """id is the tenant's UUID; its slug too, unless the deletion released that. Required."""
+    request_id: _builtins.str
+    """request_id makes the call repeatable (AIP-155): a UUID of the client's, with any key of the same name. Optional."""
+    etag: _builtins.str
+    """etag, if set, must be the tenant's current one."""
+    validate_only: _builtins.bool
+    """validate_only counts what would go and destroys nothing (AIP-163)."""
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        etag: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "id", b"id", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PurgeTenantRequest: _TypeAlias = PurgeTenantRequest  # noqa: Y015
+
+@_typing.final
+class PurgeTenantMetadata(_message.Message):
+    """PurgeTenantMetadata is the progress of a purge."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATE_FIELD_NUMBER: _builtins.int
+    PROGRESS_PERCENT_FIELD_NUMBER: _builtins.int
+    TENANT_ID_FIELD_NUMBER: _builtins.int
+    STEP_FIELD_NUMBER: _builtins.int
+    TABLE_FIELD_NUMBER: _builtins.int
+    ROWS_DONE_FIELD_NUMBER: _builtins.int
+    ROWS_TOTAL_FIELD_NUMBER: _builtins.int
+    CONTENTS_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    state: _operation_pb2.OperationState.ValueType
+    """state is the progress of the purge."""
+    progress_percent: _builtins.int
+    """progress_percent is the progress, 0 to 100."""
+    tenant_id: _builtins.str
+    """tenant_id is the id of the tenant."""
+    step: Global___PurgeStep.ValueType
+    """step is the step under way."""
+    table: _builtins.str
+    """table is the table whose rows are being removed. Empty in the other steps."""
+    rows_done: _builtins.int
+    """rows_done is the number of rows removed so far, over all tables."""
+    rows_total: _builtins.int
+    """rows_total is the number of rows when the purge began, over all tables."""
+    @_builtins.property
+    def contents(self) -> _containers.RepeatedCompositeFieldContainer[Global___TenantContent]:
+        """contents are what the tenant consisted of when the purge began; with `validate_only`, what would go."""
+
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp:
+        """create_time is when the purge was asked for."""
+
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """end_time is when it ended. Unset: it has not."""
+
+    def __init__(
+        self,
+        *,
+        state: _operation_pb2.OperationState.ValueType = ...,
+        progress_percent: _builtins.int = ...,
+        tenant_id: _builtins.str = ...,
+        step: Global___PurgeStep.ValueType = ...,
+        table: _builtins.str = ...,
+        rows_done: _builtins.int = ...,
+        rows_total: _builtins.int = ...,
+        contents: _abc.Iterable[Global___TenantContent] | None = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "end_time", b"end_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["contents", b"contents", "create_time", b"create_time", "end_time", b"end_time", "progress_percent", b"progress_percent", "rows_done", b"rows_done", "rows_total", b"rows_total", "state", b"state", "step", b"step", "table", b"table", "tenant_id", b"tenant_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PurgeTenantMetadata: _TypeAlias = PurgeTenantMetadata  # noqa: Y015
+
+@_typing.final
+class TenantContent(_message.Message):
+    """TenantContent is one kind of thing that a tenant consists of, and how many there are."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    kind: Global___TenantContentKind.ValueType
+    """kind is what is counted."""
+    name: _builtins.str
+    """name says which: a table with its schema, `files`, `jobs`, or the kind of the keys. Empty where the kind says all."""
+    count: _builtins.int
+    """count is their number."""
+    def __init__(
+        self,
+        *,
+        kind: Global___TenantContentKind.ValueType = ...,
+        name: _builtins.str = ...,
+        count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "kind", b"kind", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TenantContent: _TypeAlias = TenantContent  # noqa: Y015

@@ -87,6 +87,11 @@ class TenantServiceStub:
                 request_serializer=tenantmesh_dot_tenant_dot_v1_dot_tenant__service__pb2.MigrateTenantPlanRequest.SerializeToString,
                 response_deserializer=google_dot_longrunning_dot_operations__pb2.Operation.FromString,
                 _registered_method=True)
+        self.PurgeTenant = channel.unary_unary(
+                '/tenantmesh.tenant.v1.TenantService/PurgeTenant',
+                request_serializer=tenantmesh_dot_tenant_dot_v1_dot_tenant__service__pb2.PurgeTenantRequest.SerializeToString,
+                response_deserializer=google_dot_longrunning_dot_operations__pb2.Operation.FromString,
+                _registered_method=True)
         self.WatchTenants = channel.unary_stream(
                 '/tenantmesh.tenant.v1.TenantService/WatchTenants',
                 request_serializer=tenantmesh_dot_tenant_dot_v1_dot_tenant__service__pb2.WatchTenantsRequest.SerializeToString,
@@ -194,6 +199,20 @@ class TenantServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PurgeTenant(self, request, context):
+        """PurgeTenant destroys the data of a deleted tenant, in both services, for good, as a long-running operation of the
+        mesh. It need not be called: the purge begins by itself when the grace period ends. The tenant can't be brought back
+        from here on. The operation's response is the Purge, whose signed proof GetPurge returns for ever. With
+        `validate_only` the operation has ended when it is returned: its metadata lists what would go. With the same
+        `request_id` it returns the operation of the first call. Fails with NOT_FOUND `TENANT_NOT_FOUND`,
+        FAILED_PRECONDITION `TENANT_NOT_DELETED`, `PURGE_UNDER_WAY`, ALREADY_EXISTS `REQUEST_ID_REUSED`, ABORTED
+        `ETAG_MISMATCH`. The operation itself fails with FAILED_PRECONDITION `TENANT_DATA_LEFT` when rows are left in a table
+        that no purge knows.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def WatchTenants(self, request, context):
         """WatchTenants streams changes of tenants in commit order. Every message carries a cursor to resume from. The first
         message is a checkpoint, sent at once; idle streams send more. An error after the first message arrives as the
@@ -260,6 +279,11 @@ def add_TenantServiceServicer_to_server(servicer, server):
             'MigrateTenantPlan': grpc.unary_unary_rpc_method_handler(
                     servicer.MigrateTenantPlan,
                     request_deserializer=tenantmesh_dot_tenant_dot_v1_dot_tenant__service__pb2.MigrateTenantPlanRequest.FromString,
+                    response_serializer=google_dot_longrunning_dot_operations__pb2.Operation.SerializeToString,
+            ),
+            'PurgeTenant': grpc.unary_unary_rpc_method_handler(
+                    servicer.PurgeTenant,
+                    request_deserializer=tenantmesh_dot_tenant_dot_v1_dot_tenant__service__pb2.PurgeTenantRequest.FromString,
                     response_serializer=google_dot_longrunning_dot_operations__pb2.Operation.SerializeToString,
             ),
             'WatchTenants': grpc.unary_stream_rpc_method_handler(
@@ -538,6 +562,33 @@ class TenantService:
             target,
             '/tenantmesh.tenant.v1.TenantService/MigrateTenantPlan',
             tenantmesh_dot_tenant_dot_v1_dot_tenant__service__pb2.MigrateTenantPlanRequest.SerializeToString,
+            google_dot_longrunning_dot_operations__pb2.Operation.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PurgeTenant(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tenantmesh.tenant.v1.TenantService/PurgeTenant',
+            tenantmesh_dot_tenant_dot_v1_dot_tenant__service__pb2.PurgeTenantRequest.SerializeToString,
             google_dot_longrunning_dot_operations__pb2.Operation.FromString,
             options,
             channel_credentials,

@@ -91,6 +91,16 @@ class TenantServiceStub:
     one of these errors when the tenant or the plan is gone at its effective time. Under the policy REJECT it fails
     with FAILED_PRECONDITION `OVER_LIMIT` when the tenant uses more than the new plan allows.
     """
+    PurgeTenant: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.PurgeTenantRequest, _operations_pb2.Operation]
+    """PurgeTenant destroys the data of a deleted tenant, in both services, for good, as a long-running operation of the
+    mesh. It need not be called: the purge begins by itself when the grace period ends. The tenant can't be brought back
+    from here on. The operation's response is the Purge, whose signed proof GetPurge returns for ever. With
+    `validate_only` the operation has ended when it is returned: its metadata lists what would go. With the same
+    `request_id` it returns the operation of the first call. Fails with NOT_FOUND `TENANT_NOT_FOUND`,
+    FAILED_PRECONDITION `TENANT_NOT_DELETED`, `PURGE_UNDER_WAY`, ALREADY_EXISTS `REQUEST_ID_REUSED`, ABORTED
+    `ETAG_MISMATCH`. The operation itself fails with FAILED_PRECONDITION `TENANT_DATA_LEFT` when rows are left in a table
+    that no purge knows.
+    """
     WatchTenants: _grpc.UnaryStreamMultiCallable[_tenant_service_pb2.WatchTenantsRequest, _tenant_service_pb2.WatchTenantsResponse]
     """WatchTenants streams changes of tenants in commit order. Every message carries a cursor to resume from. The first
     message is a checkpoint, sent at once; idle streams send more. An error after the first message arrives as the
@@ -163,6 +173,16 @@ class TenantServiceAsyncStub(TenantServiceStub):
     `MIGRATION_UNDER_WAY`, ALREADY_EXISTS `REQUEST_ID_REUSED`, ABORTED `ETAG_MISMATCH`. The operation itself fails with
     one of these errors when the tenant or the plan is gone at its effective time. Under the policy REJECT it fails
     with FAILED_PRECONDITION `OVER_LIMIT` when the tenant uses more than the new plan allows.
+    """
+    PurgeTenant: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.PurgeTenantRequest, _operations_pb2.Operation]  # type: ignore[assignment]
+    """PurgeTenant destroys the data of a deleted tenant, in both services, for good, as a long-running operation of the
+    mesh. It need not be called: the purge begins by itself when the grace period ends. The tenant can't be brought back
+    from here on. The operation's response is the Purge, whose signed proof GetPurge returns for ever. With
+    `validate_only` the operation has ended when it is returned: its metadata lists what would go. With the same
+    `request_id` it returns the operation of the first call. Fails with NOT_FOUND `TENANT_NOT_FOUND`,
+    FAILED_PRECONDITION `TENANT_NOT_DELETED`, `PURGE_UNDER_WAY`, ALREADY_EXISTS `REQUEST_ID_REUSED`, ABORTED
+    `ETAG_MISMATCH`. The operation itself fails with FAILED_PRECONDITION `TENANT_DATA_LEFT` when rows are left in a table
+    that no purge knows.
     """
     WatchTenants: _aio.UnaryStreamMultiCallable[_tenant_service_pb2.WatchTenantsRequest, _tenant_service_pb2.WatchTenantsResponse]  # type: ignore[assignment]
     """WatchTenants streams changes of tenants in commit order. Every message carries a cursor to resume from. The first
@@ -293,6 +313,22 @@ class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
         `MIGRATION_UNDER_WAY`, ALREADY_EXISTS `REQUEST_ID_REUSED`, ABORTED `ETAG_MISMATCH`. The operation itself fails with
         one of these errors when the tenant or the plan is gone at its effective time. Under the policy REJECT it fails
         with FAILED_PRECONDITION `OVER_LIMIT` when the tenant uses more than the new plan allows.
+        """
+
+    @_abc_1.abstractmethod
+    def PurgeTenant(
+        self,
+        request: _tenant_service_pb2.PurgeTenantRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operations_pb2.Operation, _abc.Awaitable[_operations_pb2.Operation]]:
+        """PurgeTenant destroys the data of a deleted tenant, in both services, for good, as a long-running operation of the
+        mesh. It need not be called: the purge begins by itself when the grace period ends. The tenant can't be brought back
+        from here on. The operation's response is the Purge, whose signed proof GetPurge returns for ever. With
+        `validate_only` the operation has ended when it is returned: its metadata lists what would go. With the same
+        `request_id` it returns the operation of the first call. Fails with NOT_FOUND `TENANT_NOT_FOUND`,
+        FAILED_PRECONDITION `TENANT_NOT_DELETED`, `PURGE_UNDER_WAY`, ALREADY_EXISTS `REQUEST_ID_REUSED`, ABORTED
+        `ETAG_MISMATCH`. The operation itself fails with FAILED_PRECONDITION `TENANT_DATA_LEFT` when rows are left in a table
+        that no purge knows.
         """
 
     @_abc_1.abstractmethod

@@ -11,7 +11,6 @@ from typing import Any, cast
 from tenantmesh.chassis.capability import Capability
 from tenantmesh.chassis.doors import Doors
 from tenantmesh.chassis.jobs.process import run
-from tenantmesh.chassis.jobs.settings import WorkerSettings
 from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.runtime.database import Connection
 from tenantmesh.runtime.telemetry import setup
@@ -23,6 +22,7 @@ from tenantmesh.tenant_svc.plan_changes.executor import PlanChangeExecutor
 from tenantmesh.tenant_svc.plan_changes.jobs import PlanChangeJobs
 from tenantmesh.tenant_svc.plan_changes.plan_changes import PLAN_CHANGE_JOB
 from tenantmesh.tenant_svc.resources import TenantResources
+from tenantmesh.tenant_svc.settings import TenantWorkerSettings
 from tenantmesh.tenant_svc.worker.app import WorkerApp
 
 PLACES = ("taken", "begun", "checked", "changed", "committed")
@@ -64,7 +64,7 @@ class StoppingSteps(PlanChangeExecutor):
 
 def main() -> int:
     place, operation_id = sys.argv[1], uuid.UUID(sys.argv[2])
-    settings = cast("type[Any]", WorkerSettings)()  # pydantic reads the environment
+    settings = cast("type[Any]", TenantWorkerSettings)()  # pydantic reads the environment
     telemetry = setup(settings.telemetry, "stopping")
 
     def capabilities(resources: TenantResources) -> list[Capability]:

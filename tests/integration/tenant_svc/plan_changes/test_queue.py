@@ -17,7 +17,7 @@ from pgqueuer.adapters.persistence.qb import QueryBuilderEnvironment
 from tenantmesh.chassis.capability import Capability
 from tenantmesh.chassis.doors import Doors
 from tenantmesh.chassis.jobs.queue import SETTINGS
-from tenantmesh.chassis.jobs.settings import JobSettings, WorkerSettings
+from tenantmesh.chassis.jobs.settings import JobSettings
 from tenantmesh.interceptors.errors import Unavailable
 from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.runtime.settings import DatabaseSettings, TelemetrySettings
@@ -30,6 +30,7 @@ from tenantmesh.tenant_svc.plan_changes.executor import PlanChangeExecutor
 from tenantmesh.tenant_svc.plan_changes.jobs import PlanChangeJobs
 from tenantmesh.tenant_svc.plan_changes.plan_changes import PLAN_CHANGE_JOB
 from tenantmesh.tenant_svc.resources import TenantResources
+from tenantmesh.tenant_svc.settings import TenantWorkerSettings
 from tenantmesh.tenant_svc.worker.app import WorkerApp
 from tests.integration.tenant_svc.stage import eventually
 from tests.integration.tenant_svc.world import World
@@ -47,7 +48,7 @@ async def working(
 ) -> AsyncIterator[WorkerApp]:
     """A worker that is stopped at the end, or broken off."""
     database = world.database
-    settings = WorkerSettings(
+    settings = TenantWorkerSettings(
         database=DatabaseSettings(url=database.url("tenant_app")),
         worker=JobSettings.model_validate({"queue_url": database.url("tenant_worker"), **FAST, **more}),
     )

@@ -1,4 +1,4 @@
-"""The key ring: makes, loads and publishes the keys that sign access tokens. Issuing tokens is in `tokens`."""
+"""The key ring: makes, loads and publishes the signing keys of a service."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from datetime import UTC, datetime, timedelta
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from tenantmesh.auth_svc.tokens import repository
-from tenantmesh.auth_svc.tokens.signing_key import RELOAD_EVERY, KeySchedule, SigningKey, published
 from tenantmesh.chassis.background import Repeating
 from tenantmesh.chassis.doors import Doors
 from tenantmesh.chassis.locks import hold
+from tenantmesh.chassis.signing.key_rows import SigningKeyRows
+from tenantmesh.chassis.signing.signing_key import RELOAD_EVERY, KeySchedule, SigningKey
 from tenantmesh.interceptors.errors import Unavailable
 from tenantmesh.runtime import locks
 from tenantmesh.runtime.encryption import KeyEncryptionKey, SealBroken
@@ -27,19 +27,24 @@ REFRESH_AT_MOST_EVERY = timedelta(seconds=1)
 
 
 class KeyRing:
-    """The signing keys in memory: the Signer of access tokens, and the KeySet of this process.
+    """The signing keys in memory: for those who sign, and the KeySet of this process.
 
     The keys are read from the database every minute, so every process knows a key long before the key signs.
+    inactive_reason: the reason of Unavailable while no key is active.
     """
 
     def __init__(
         self,
         doors: Doors,
+        rows: SigningKeyRows,
         kek: KeyEncryptionKey,
         schedule: KeySchedule,
+        inactive_reason: str,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._doors = doors
+        self._rows = rows
+        self._inactive_reason = inactive_reason
         self._kek = kek
         self._schedule = schedule
         self._clock = clock
@@ -67,13 +72,13 @@ class KeyRing:
         now = self._now()
         active = [key for key in self._keys if key.activate_time <= now]
         if not active:
-            raise Unavailable("CREDENTIALS_UNVERIFIABLE", "No signing key is active yet. Retry with backoff.")
+            raise Unavailable(self._inactive_reason, "No signing key is active yet. Retry with backoff.")
         kid = max(active, key=lambda key: (key.activate_time, key.kid)).kid
         return kid, self._private[kid]
 
     def published(self) -> list[SigningKey]:
         """Return the keys to publish now, including the next one to sign."""
-        return published(self._keys, self._now())
+        return self._schedule.published(self._keys, self._now())
 
     @property
     def cached_for(self) -> timedelta:
@@ -100,17 +105,17 @@ class KeyRing:
 
     async def _stored(self) -> list[SigningKey]:
         async with self._doors.system(_REASON, read_only=True) as connection:
-            return await repository.all_keys(connection)
+            return await self._rows.all_keys(connection)
 
     async def _with_next(self) -> list[SigningKey]:
         """Return the stored keys, with the next one added if it is still due once this process holds the lock."""
         async with self._doors.system(_REASON) as connection:
             await hold(connection, locks.SIGNING_KEYS)
-            keys = await repository.all_keys(connection)
+            keys = await self._rows.all_keys(connection)
             activate_time = self._schedule.next_activation(keys, self._now())
             if activate_time is not None:
                 key = self._new_key(activate_time)
-                await repository.add(connection, key)
+                await self._rows.add(connection, key)
                 keys.append(key)
         return keys
 
@@ -124,7 +129,7 @@ class KeyRing:
 
         Raises SealBroken.
         """
-        valid = published(keys, self._now())
+        valid = self._schedule.published(keys, self._now())
         private = {key.kid: self._private.get(key.kid) or self._opened(key) for key in valid}
         self._keys = tuple(valid)
         self._private = private

@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tenantmesh.auth_svc.tokens.signing_key import KeySchedule, SigningKey, published
+from tenantmesh.chassis.signing.signing_key import KeySchedule, SigningKey
 
-SCHEDULE = KeySchedule(sign_for=timedelta(days=30), publish_before=timedelta(minutes=10))
+SCHEDULE = KeySchedule(timedelta(days=30), timedelta(minutes=10), valid_for=timedelta(seconds=300))
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 DUE = timedelta(days=30, minutes=-10)
 """The age of the newest key at which the next one is made."""
@@ -19,7 +19,7 @@ def key(kid: str, activate_time: datetime) -> SigningKey:
 
 
 def kids(keys: list[SigningKey], now: datetime) -> list[str]:
-    return [each.kid for each in published(keys, now)]
+    return [each.kid for each in SCHEDULE.published(keys, now)]
 
 
 @pytest.mark.parametrize(("published_before", "cached"), [(10, 8), (3, 1), (2, 0), (1, 0)])
@@ -59,3 +59,8 @@ def test_a_key_is_retired_once_its_last_token_has_expired() -> None:
 def test_the_newest_key_is_never_retired() -> None:
     assert kids([key("only", NOW)], NOW + timedelta(days=900)) == ["only"]
     assert kids([], NOW) == []
+
+
+def test_a_key_whose_signatures_are_good_for_ever_is_never_retired() -> None:
+    keys = [key("old", NOW), key("new", NOW + timedelta(days=30))]
+    assert [each.kid for each in KeySchedule().published(keys, NOW + timedelta(days=9000))] == ["old", "new"]
