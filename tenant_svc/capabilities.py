@@ -71,13 +71,8 @@ class TenantCapabilities:
     def __init__(self, resources: TenantResources) -> None:
         pooled = allowances.pooled_units(resources)
         changes = history.build(resources)
-        steps = tenants.TenantSteps(
-            created=_all_of(part.created for part in PARTS),
-            deleted=_all_of(part.deleted for part in PARTS),
-            undeleted=_all_of(part.undeleted for part in PARTS),
-        )
         inventory = purges.TenantInventory(resources, PARTS)
-        self._tenants = tenants.build(resources, steps, inventory.contents)
+        self._tenants = tenants.build(resources, _steps(), inventory.contents)
         self.directory = TenantDirectory(self._tenants.source)
         self._entitlements = entitlements.build(resources, pooled, changes.watch)
         self._allowances = allowances.build(resources, StoredReservations(resources.doors))
@@ -111,6 +106,15 @@ class TenantCapabilities:
     def ledger(self) -> QuotaLedger:
         """The ledger of allowances, for the service's own chain."""
         return self._allowances.port
+
+
+def _steps() -> tenants.TenantSteps:
+    """Return the steps of all parts of a tenant."""
+    return tenants.TenantSteps(
+        created=_all_of(part.created for part in PARTS),
+        deleted=_all_of(part.deleted for part in PARTS),
+        undeleted=_all_of(part.undeleted for part in PARTS),
+    )
 
 
 def _all_of(steps: Iterable[Step | None]) -> TenantStep:
