@@ -14,7 +14,7 @@ from hashlib import blake2s
 __all__ = ["pack", "unpack"]
 
 _CHECKSUM = 6
-_MAX_LENGTH = 256
+_MAX_LENGTH = 4096
 
 
 def pack(purpose: bytes, payload: bytes, scope: bytes = b"") -> str:

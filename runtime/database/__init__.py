@@ -25,6 +25,7 @@ from tenantmesh.runtime.database.errors import (
     UniqueViolation,
     translated,
 )
+from tenantmesh.runtime.database.shapes import StatementShapes
 from tenantmesh.runtime.database.statement import Statement, compiled, compiled_statements
 from tenantmesh.runtime.database.transaction import Connection, Record
 
@@ -42,6 +43,7 @@ __all__ = [
     "Record",
     "StandbyReached",
     "Statement",
+    "StatementShapes",
     "TransactionConflict",
     "UniqueViolation",
     "batch_of",

@@ -32,14 +32,25 @@ _COMPILED: list[Statement] = []
 
 
 class Statement:
-    """SQL with positional parameters, and the names that callers use for them. Made by `compiled`."""
+    """SQL with positional parameters, and the names that callers use for them. Made by `compiled`.
 
-    __slots__ = ("_fixed", "_names", "_processors", "_required", "sql")
+    planned_anew: the server plans it for the values of each run. A connection does not keep it, so that statements of
+        many shapes leave the place to those that run all the time. It costs a round trip more.
+    """
+
+    __slots__ = ("_fixed", "_names", "_processors", "_required", "planned_anew", "sql")
 
     def __init__(
-        self, sql: str, names: tuple[str, ...], fixed: Mapping[str, Any], processors: Mapping[str, _Processor]
+        self,
+        sql: str,
+        names: tuple[str, ...],
+        fixed: Mapping[str, Any],
+        processors: Mapping[str, _Processor],
+        *,
+        planned_anew: bool = False,
     ) -> None:
         self.sql = sql
+        self.planned_anew = planned_anew
         self._names = names
         self._fixed = dict(fixed)
         self._processors = dict(processors)
@@ -54,6 +65,11 @@ class Statement:
             return [named[name] for name in self._names]
         return [self._processed(name, named[name]) for name in self._names]
 
+    def explained(self) -> Statement:
+        """Return the statement that returns this one's plan as JSON, and takes the same parameters."""
+        explain = f"EXPLAIN (FORMAT JSON) {self.sql}"
+        return Statement(explain, self._names, self._fixed, self._processors, planned_anew=self.planned_anew)
+
     def _processed(self, name: str, value: Any) -> Any:
         process = self._processors.get(name)
         return value if process is None or value is None else process(value)
@@ -62,8 +78,9 @@ class Statement:
         return f"<Statement {self.sql!r}>"
 
 
-def compiled(executable: Executable) -> Statement:
-    """Compile a SQLAlchemy statement to asyncpg's SQL. Do it once, at import.
+def compiled(executable: Executable, *, planned_anew: bool = False) -> Statement:
+    """Compile a SQLAlchemy statement to asyncpg's SQL. Do it once, at import; for statements that depend on a call
+    there is `StatementShapes`.
 
     Values inside the statement are bound too. Raises ValueError for what cannot be compiled once: `in_()` (use
     `any_()` with an array), defaults computed in Python, and anything that would end the transaction, change its tenant
@@ -81,8 +98,9 @@ def compiled(executable: Executable) -> Statement:
     names = tuple(result.positiontup or ())
     binds = {name: result.binds[name] for name in names}
     fixed = {name: bind.effective_value for name, bind in binds.items() if not bind.required}
-    statement = Statement(sql, names, fixed, _processors(binds))
-    _COMPILED.append(statement)
+    statement = Statement(sql, names, fixed, _processors(binds), planned_anew=planned_anew)
+    if not planned_anew:  # those are built for calls, and come and go
+        _COMPILED.append(statement)
     return statement
 
 

@@ -46,10 +46,14 @@ class Connection:
     async def fetch(self, statement: Statement, /, **parameters: Any) -> list[Record]:
         """Return all rows."""
         arguments = statement.arguments(parameters)
+        if statement.planned_anew:
+            return await self._answer(_planned_and_fetched(self._open(), statement.sql, arguments))
         return await self._answer(self._open().fetch(statement.sql, *arguments))
 
     async def fetch_row(self, statement: Statement, /, **parameters: Any) -> Record | None:
         """Return the first row, or None."""
+        if statement.planned_anew:
+            return next(iter(await self.fetch(statement, **parameters)), None)
         arguments = statement.arguments(parameters)
         return await self._answer(self._open().fetchrow(statement.sql, *arguments))
 
@@ -170,6 +174,13 @@ class Transaction:
             raise
         else:
             self._door.pool.release(self._raw)
+
+
+async def _planned_and_fetched(raw: RawConnection, sql: str, arguments: list[Any]) -> list[Record]:
+    # A statement without a name is planned for its arguments and replaced by the next one. `fetch` would keep it by
+    # name, and the server could use one plan for all arguments from the sixth time on.
+    prepared = await raw.prepare(sql, name="")
+    return await prepared.fetch(*arguments)
 
 
 async def _run(raw: RawConnection, sql: str, arguments: list[Any]) -> str:

@@ -20,6 +20,7 @@ SERVICES = tuple(sorted(path.name for path in ROOT.glob("*_svc")))
 # Modules with fewer than two services, each with the capability that will bring the second one.
 EXCEPTIONS = {
     "event_log": "auth_svc/sessions: other processes follow revocations",
+    "filters": "auth_svc/members: the list of a tenant's members",
     "jobs": "auth_svc/invitations: mail is sent by a job",
     "opaque": "auth_svc/members: page tokens",
     "outbox": "tenant_svc/lifecycle: auth_svc learns that a tenant was purged",
