@@ -157,6 +157,6 @@ class _Step:
 
     def same_or_beyond(self) -> ColumnElement[bool]:
         """Return what all later items match, in a form that an index serves."""
-        if self.field.nullable:
+        if self.value is None or (self.field.nullable and not self.descending):
             return or_(self.same(), self.beyond())
         return self.field.key <= self.value if self.descending else self.field.key >= self.value

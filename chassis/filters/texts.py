@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sqlalchemy import ARRAY, ColumnElement, Text, and_, collate, func
+from sqlalchemy import ARRAY, ColumnElement, Text, and_, collate, false, func
 from sqlalchemy.dialects.postgresql import JSONB
 
 from tenantmesh.chassis.filters.matches import Bind, FieldType, Match
@@ -150,12 +150,17 @@ class ListField(FieldType):
 
 class MapField(FieldType):
     """A map of texts by key, in a JSONB column. `labels:env` and `labels.env:*` ask for a key, `labels.env = "x"` for
-    its value."""
+    its value.
+
+    entries: an array of the map's keys and of `key=value`, which an index serves, for maps whose keys hold no `=`.
+        Without it every map is looked into.
+    """
 
     operators = frozenset({Operator.EQUAL, Operator.HAS})
 
-    def __init__(self, column: ColumnElement[Any]) -> None:
+    def __init__(self, column: ColumnElement[Any], entries: ColumnElement[Any] | None = None) -> None:
         self._column = column
+        self._entries = entries
 
     @property
     def has_keys(self) -> bool:
@@ -170,11 +175,13 @@ class MapField(FieldType):
             raise source.refused(comparison.at, f"{name} has one level of keys; put quotes around a key with dots")
         if not keys:
             return self._of_the_map(source, comparison)
+        if self._entries is not None and "=" in keys[0]:
+            return Match("never")
         if value.anything:
-            return Match("key", (keys[0],))
+            return self._with_key(keys[0])
         if value.wild:
-            return Match("like", (keys[0], keys[0], _pattern(value)))
-        return Match("entry", ({keys[0]: value.text},))
+            return Match("like", (*self._with_key(keys[0]).values, keys[0], _pattern(value)))
+        return Match("entry", ({keys[0]: value.text} if self._entries is None else [f"{keys[0]}={value.text}"],))
 
     def _of_the_map(self, source: QueryText, comparison: Comparison) -> Match:
         name, value = comparison.path[0], comparison.value
@@ -184,16 +191,25 @@ class MapField(FieldType):
             return Match("present")
         if value.wild:
             raise source.refused(value.at, "`:` finds whole keys of the map; leave out the *")
-        return Match("key", (value.text,))
+        return Match("never") if self._entries is not None and "=" in value.text else self._with_key(value.text)
+
+    def _with_key(self, key: str) -> Match:
+        return Match("key", (key if self._entries is None else [key],))
 
     def sql(self, form: str, bind: Bind) -> ColumnElement[bool]:
         """As `FieldType.sql`."""
         match form:
             case "present":
                 return self._column != func.jsonb_build_object()
-            case "key":
-                return self._column.bool_op("?")(bind(Text()))
-            case "like":
-                has_key = self._column.bool_op("?")(bind(Text()))
-                return and_(has_key, self._column[bind(Text())].astext.like(bind(Text())))
-        return self._column.bool_op("@>")(bind(JSONB()))
+            case "never":
+                return false()
+            case "entry":
+                return self._has(bind, "@>", JSONB())
+        has_key = self._has(bind, "?", Text())
+        return and_(has_key, self._column[bind(Text())].astext.like(bind(Text()))) if form == "like" else has_key
+
+    def _has(self, bind: Bind, operator: str, kind: Any) -> ColumnElement[bool]:
+        """Return the condition for an entry, by the array of entries or by an operator of the map itself."""
+        if self._entries is None:
+            return self._column.bool_op(operator)(bind(kind))
+        return self._entries.bool_op("@>")(bind(ARRAY(Text())))

@@ -21,7 +21,6 @@ __all__ = [
     "has_children",
     "holder_of",
     "made_by",
-    "page",
     "slug_taken",
     "unchanged_since",
 ]
@@ -43,9 +42,6 @@ _HAS_CHILDREN = compiled(
     .limit(1)
 )
 _after_tenant = tenants.c.tenant_id > bindparam("after", type_=tenants.c.tenant_id.type)
-_LIST = compiled(
-    select(*ROW).where(_after_tenant, EXISTS).order_by(tenants.c.tenant_id).limit(bindparam("size", type_=Integer))
-)
 _UNCHANGED_SINCE = compiled(
     select(*ROW)
     .where(_after_tenant, EXISTS, tenants.c.position <= bindparam("position"))
@@ -91,13 +87,8 @@ async def has_children(connection: Connection, tenant_id: TenantId) -> bool:
     return await connection.fetch_row(_HAS_CHILDREN, parent_id=tenant_id) is not None
 
 
-async def page(connection: Connection, after: uuid.UUID, size: int) -> list[Tenant]:
-    """Return the tenants after that id, ordered by id. Ids are UUIDv7s, so the oldest come first."""
-    return [tenant_of(row) for row in await connection.fetch(_LIST, after=after, size=size)]
-
-
 async def unchanged_since(connection: Connection, position: int, after: uuid.UUID, size: int) -> list[Tenant]:
-    """Return tenants as `page` does, without those that have an event after the position."""
+    """Return the tenants after that id, ordered by id, without those that have an event after the position."""
     rows = await connection.fetch(_UNCHANGED_SINCE, position=position, after=after, size=size)
     return [tenant_of(row) for row in rows]
 

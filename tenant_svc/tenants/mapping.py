@@ -3,9 +3,11 @@ what a viewer sees."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import timedelta
 
 from tenantmesh.chassis.event_log.watch import Change
+from tenantmesh.chassis.filters.totals import Total
 from tenantmesh.chassis.moments import timestamp
 from tenantmesh.chassis.requests import reason_problem, refuse
 from tenantmesh.interceptors.errors import MeshError
@@ -18,6 +20,7 @@ from tenantmesh.tenant_svc.tenants.deletions import LONGEST_GRACE, DeletionReque
 from tenantmesh.tenant_svc.tenants.edits import TenantEdit
 from tenantmesh.tenant_svc.tenants.events import EventType, TenantEvent
 from tenantmesh.tenant_svc.tenants.profile import Contact, ContactType, Profile
+from tenantmesh.tenant_svc.tenants.query import TenantQuery
 from tenantmesh.tenant_svc.tenants.tenant import NewTenant, Suspension, Tenant
 from tenantmesh.tenant_svc.viewers import Viewer
 
@@ -28,7 +31,9 @@ __all__ = [
     "edit_of",
     "error_message",
     "event_message",
+    "list_message",
     "profile_of",
+    "query_of",
     "tenant_message",
 ]
 
@@ -180,6 +185,25 @@ def draft_message(new: NewTenant) -> tenant_pb2.Tenant:
     )
     _add_profile(message, new.profile)
     return message
+
+
+def query_of(request: tenant_service_pb2.ListTenantsRequest, viewer: Viewer) -> TenantQuery:
+    """Return the query of a list, as `TenantQuery.checked`."""
+    return TenantQuery.checked(
+        filter_text=request.filter, order_by=request.order_by, show_deleted=request.show_deleted, viewer=viewer
+    )
+
+
+def list_message(
+    tenants: Iterable[tenant_pb2.Tenant], next_token: str, total: Total | None
+) -> tenant_service_pb2.ListTenantsResponse:
+    """Return a page, with the number of tenants on all pages if it was counted."""
+    return tenant_service_pb2.ListTenantsResponse(
+        tenants=tenants,
+        next_page_token=next_token,
+        total_size=0 if total is None else total.size,
+        total_size_estimated=total is not None and total.estimated,
+    )
 
 
 def event_message(change: Change[TenantEvent], viewer: Viewer) -> tenant_service_pb2.WatchTenantsResponse:

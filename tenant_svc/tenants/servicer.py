@@ -25,11 +25,14 @@ from tenantmesh.tenant_svc.tenants.mapping import (
     edit_of,
     error_message,
     event_message,
+    list_message,
     profile_of,
+    query_of,
     tenant_message,
 )
 from tenantmesh.tenant_svc.tenants.slugs import slug_problem
 from tenantmesh.tenant_svc.tenants.tenant import NewTenant, Tenant, checked_reason
+from tenantmesh.tenant_svc.tenants.tenant_lists import TenantLists
 from tenantmesh.tenant_svc.tenants.tenants import Tenants
 from tenantmesh.tenant_svc.tenants.updates import TenantUpdates
 from tenantmesh.tenant_svc.viewers import Viewer
@@ -45,12 +48,14 @@ class TenantServicer:
     def __init__(
         self,
         tenants: Tenants,
+        lists: TenantLists,
         updates: TenantUpdates,
         deletions: TenantDeletions,
         contents: Contents,
         watch: Watch[TenantEvent],
     ) -> None:
         self._tenants = tenants
+        self._lists = lists
         self._contents = contents
         self._updates = updates
         self._deletions = deletions
@@ -108,10 +113,11 @@ class TenantServicer:
         )
 
     async def ListTenants(self, request: pb.ListTenantsRequest, _context: _Context) -> pb.ListTenantsResponse:
-        """Return a page of tenants."""
-        page = await self._tenants.page(request.page_size, request.page_token)
-        tenants, next_token = page.as_messages(_message)
-        return pb.ListTenantsResponse(tenants=tenants, next_page_token=next_token)
+        """Return a page of the tenants that match the filter."""
+        query = query_of(request, Viewer.of(current_call().caller))
+        page = await self._lists.page(query, request.page_size, request.page_token)
+        total = await self._lists.total(query) if request.include_total_size else None
+        return list_message(*page.as_messages(_message), total)
 
     async def ResolveTenant(self, request: pb.ResolveTenantRequest, _context: _Context) -> TenantMessage:
         """Return the tenant of an id or a slug."""

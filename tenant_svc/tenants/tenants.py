@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from tenantmesh.chassis.doors import Doors
-from tenantmesh.chassis.pages import Page, page_size, uuid_tokens
 from tenantmesh.chassis.requests import RequestKey, refuse
 from tenantmesh.interceptors.errors import AlreadyExists, NotFound
 from tenantmesh.interceptors.tenants import TenantId, TenantState, is_slug, no_such_tenant
@@ -31,8 +30,6 @@ TenantStep = Callable[[Connection, Tenant, str], Awaitable[None]]
 MOST_LEVELS = 5
 """Tenants that may be one below the other."""
 _LONGEST_HOST = 253
-
-_TOKENS = uuid_tokens(b"tm.list", uuid.UUID(int=0))
 
 
 class Tenants:
@@ -91,14 +88,6 @@ class Tenants:
         if tenant is None:
             raise no_such_tenant()
         return tenant
-
-    async def page(self, size: int, token: str) -> Page[Tenant]:
-        """Return a page of tenants, oldest first, from the token's position. Raises InvalidArgument for another list's
-        token."""
-        size, after = page_size(size), _TOKENS.open(token)
-        async with self._doors.system("list tenants", read_only=True) as connection:
-            found = await directory_repository.page(connection, after, size + 1)
-        return _TOKENS.page(found, size, lambda tenant: tenant.id)
 
     async def find(self, tenant_id: uuid.UUID) -> Tenant | None:
         """Return the tenant with that id, deleted or not, or None, for callers that are not bound to one."""

@@ -17,6 +17,7 @@ from tenantmesh.tenant_svc.tenants.jobs import FormerSlugJobs
 from tenantmesh.tenant_svc.tenants.repository import EVENTS_CHANNEL
 from tenantmesh.tenant_svc.tenants.servicer import TenantServicer
 from tenantmesh.tenant_svc.tenants.source import PostgresTenantSource
+from tenantmesh.tenant_svc.tenants.tenant_lists import TenantLists
 from tenantmesh.tenant_svc.tenants.tenants import Tenants, TenantStep
 from tenantmesh.tenant_svc.tenants.updates import FORMER_SLUG_JOB, TenantUpdates
 
@@ -55,9 +56,10 @@ def build(resources: TenantResources, steps: TenantSteps, contents: Contents) ->
     tenants = Tenants(resources.doors, uuid7, steps.created, resources.tenants)
     updates = TenantUpdates(resources.doors, resources.tenants)
     deletions = TenantDeletions(resources.doors, resources.tenants, steps.deleted, steps.undeleted)
+    servicer = TenantServicer(tenants, TenantLists(resources.doors), updates, deletions, contents, feed.watch)
     return TenantsCapability(
         name="tenants",
-        servicers={_SERVICE: TenantServicer(tenants, updates, deletions, contents, feed.watch)},
+        servicers={_SERVICE: servicer},
         checks=[feed.check],
         background=[feed],
         jobs={FORMER_SLUG_JOB: FormerSlugJobs(updates)},

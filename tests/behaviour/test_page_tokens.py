@@ -11,7 +11,9 @@ from tests.fixtures.mesh import ENTITLEMENTS, OPERATIONS, TENANTS, Mesh, World
 from tests.transports import UNARY, Transport, full_name
 
 LISTS = [method for method in UNARY if "page_token" in method.input_type.fields_by_name]
-FILTERS = {"plan_id": "premium", "feature": "api_requests"}
+FILTERS = {"plan_id": "premium", "feature": "api_requests", "filter": "state = ACTIVE", "order_by": "slug desc"}
+NO_SELECTION = {"id", "page_size", "page_token", "include_total_size"}
+"""Fields of requests that do not change which items a list has, or their order."""
 REASON = "must be the next_page_token of the page before"
 
 
@@ -37,7 +39,7 @@ def selections(method: MethodDescriptor, tenants: tuple[str, str]) -> tuple[dict
     request: dict[str, Any] = {"id": tenants[0]} if "id" in fields else {}
     others = [{**request, "id": tenants[1]}] if "id" in fields else []
     for name, field in fields.items():
-        if name not in {"id", "page_size", "page_token"}:
+        if name not in NO_SELECTION:
             value = True if field.type == FieldDescriptor.TYPE_BOOL else FILTERS[name]
             others.append({**request, field.camelcase_name: value})
     return request, others

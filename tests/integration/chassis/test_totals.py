@@ -1,4 +1,4 @@
-"""The number of items of a list: counted where there are few, estimated by PostgreSQL's planner where there are many."""
+"""The number of items of a list: counted where there are few, estimated by PostgreSQL where there are many."""
 
 from __future__ import annotations
 

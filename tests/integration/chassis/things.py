@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import asyncpg
-from sqlalchemy import ARRAY, Boolean, Column, Integer, MetaData, Select, Table, Text, Uuid, insert, make_url
+from sqlalchemy import ARRAY, Boolean, Column, Integer, MetaData, Select, Table, Text, Uuid, func, insert, make_url
 from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
 from sqlalchemy.schema import CreateTable
 
@@ -17,7 +17,7 @@ from tenantmesh.chassis.filters.ordering import Orders, SortField
 from tenantmesh.chassis.filters.scalars import BooleanField, IntegerField, TimeField, UuidField
 from tenantmesh.chassis.filters.selection import Fields
 from tenantmesh.chassis.filters.texts import ListField, MapField, NameField, TextField
-from tenantmesh.chassis.filters.words import WordSearch
+from tenantmesh.chassis.filters.words import WordSearch, words
 from tenantmesh.runtime.database import compiled
 
 THINGS = Table(
@@ -61,7 +61,7 @@ FIELDS = Fields(
         "labels": MapField(THINGS.c.labels),
         "hosts": ListField(THINGS.c.hosts, str.lower),
     },
-    WordSearch(THINGS.c.id, THINGS.c.title),
+    WordSearch(func.array_to_tsvector(words(THINGS.c.title))),
 )
 ORDERED = ("slug", "title", "note", "state", "size", "made", "gone")
 

@@ -19,6 +19,7 @@ from tenantmesh.tenant_svc.operations.operations import Operations
 from tenantmesh.tenant_svc.plan_changes.executor import PlanChangeExecutor
 from tenantmesh.tenant_svc.schema import OUTAGE
 from tenantmesh.tenant_svc.settings import LifeSettings
+from tenantmesh.tenant_svc.tenants.tenant_lists import TenantLists
 from tenantmesh.tenant_svc.tenants.tenants import Tenants
 from tests.fixtures.engines import WorkerDatabase
 from tests.integration.tenant_svc.catalog import feature, features, plans
@@ -68,6 +69,11 @@ def doors(database: Database) -> Doors:
 @pytest.fixture(scope="session")
 def tenants(doors: Doors) -> Tenants:
     return Tenants(doors, uuid7, record_first_plan, LifeSettings())
+
+
+@pytest.fixture(scope="session")
+def lists(doors: Doors) -> TenantLists:
+    return TenantLists(doors)
 
 
 @pytest.fixture(scope="module")

@@ -510,19 +510,50 @@ class ListTenantsRequest(_message.Message):
 
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
+    ORDER_BY_FIELD_NUMBER: _builtins.int
+    SHOW_DELETED_FIELD_NUMBER: _builtins.int
+    INCLUDE_TOTAL_SIZE_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     """page_size is the most tenants to return, 1 to 1000. Zero means 50. Fewer come where more would not fit."""
     page_token: _builtins.str
-    """page_token is the `next_page_token` of the page before. Empty: the first page."""
+    """page_token is the `next_page_token` of the page before, with the same `filter`, `order_by` and `show_deleted`. Empty:
+    the first page.
+    """
+    filter: _builtins.str
+    """filter selects tenants, in the grammar of AIP-160, such as `state = ACTIVE AND labels.env = "prod"`. OR binds tighter
+    than AND. Up to 4096 characters and 100 conditions; docs/reference/filters.md has the grammar. Empty: all.
+
+    An index serves these conditions, so that they cost the same among 100,000 tenants:
+    `id`, `slug`, `display_name`, `plan_id`, `region`, `external_id` and `parent_id` with `=`, the texts among them also
+    with a `*` at the end; `state = SUSPENDED`; `labels.KEY = VALUE`, `labels.KEY:*` and `labels:KEY`;
+    `login_hosts:HOST`, of verified hosts; `create_time`, `update_time` and `delete_time` within bounds; and words without
+    a field, which begin a word of `slug`, `display_name` or `external_id`, whatever their case.
+
+    Other conditions look at each tenant that the indexed ones leave, in the order of the list until the page is full:
+    `plan_version`, `delete_protection`, `!=`, NOT, `display_name:TEXT`, and a `*` that is not at the end.
+    """
+    order_by: _builtins.str
+    """order_by is the order, such as `create_time desc, slug`: fields out of `create_time`, `update_time`, `slug` and
+    `display_name`, each with `desc` or without. Texts are in the order of code points. Empty: the oldest first, by id.
+    """
+    show_deleted: _builtins.bool
+    """show_deleted also returns deleted tenants that are not purged (AIP-164), with `state = DELETED`. For operators."""
+    include_total_size: _builtins.bool
+    """include_total_size asks for `total_size`."""
     def __init__(
         self,
         *,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        filter: _builtins.str = ...,
+        order_by: _builtins.str = ...,
+        show_deleted: _builtins.bool = ...,
+        include_total_size: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "include_total_size", b"include_total_size", "order_by", b"order_by", "page_size", b"page_size", "page_token", b"page_token", "show_deleted", b"show_deleted"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -536,21 +567,32 @@ class ListTenantsResponse(_message.Message):
 
     TENANTS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    TOTAL_SIZE_FIELD_NUMBER: _builtins.int
+    TOTAL_SIZE_ESTIMATED_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
     """next_page_token asks for the next page. Empty: this is the last."""
+    total_size: _builtins.int
+    """total_size is the number of tenants on all pages, with `include_total_size`: exact up to 1000, and above it the
+    estimate of the database's planner. Without a filter the estimate is a few per cent off at most; each condition adds
+    to its error.
+    """
+    total_size_estimated: _builtins.bool
+    """total_size_estimated says that `total_size` is an estimate."""
     @_builtins.property
     def tenants(self) -> _containers.RepeatedCompositeFieldContainer[_tenant_pb2.Tenant]:
-        """tenants are the page's tenants, oldest first."""
+        """tenants are the page's tenants, in the order that was asked for."""
 
     def __init__(
         self,
         *,
         tenants: _abc.Iterable[_tenant_pb2.Tenant] | None = ...,
         next_page_token: _builtins.str = ...,
+        total_size: _builtins.int = ...,
+        total_size_estimated: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "tenants", b"tenants"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "tenants", b"tenants", "total_size", b"total_size", "total_size_estimated", b"total_size_estimated"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

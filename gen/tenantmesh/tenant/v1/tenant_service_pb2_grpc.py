@@ -155,8 +155,11 @@ class TenantServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListTenants(self, request, context):
-        """ListTenants returns tenants, oldest first, a page at a time. Fails with INVALID_ARGUMENT `INVALID_FIELD` for a page
-        token that this method did not give.
+        """ListTenants returns the tenants that match a filter, a page at a time: oldest first, or in the order that is asked
+        for. A page token continues the same query: the same `filter`, `order_by` and `show_deleted`. Deleted tenants are
+        shown to operators that ask for them. Fails with INVALID_ARGUMENT `INVALID_FIELD` for a filter or an order that can't
+        be read, with the column in it, and for a page token of another query, PERMISSION_DENIED `AUDIENCE_NOT_ALLOWED` for
+        a service that asks for deleted tenants.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

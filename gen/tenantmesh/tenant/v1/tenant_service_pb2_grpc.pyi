@@ -67,8 +67,11 @@ class TenantServiceStub:
     FAILED_PRECONDITION `PURGE_UNDER_WAY`, ABORTED `ETAG_MISMATCH`.
     """
     ListTenants: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.ListTenantsRequest, _tenant_service_pb2.ListTenantsResponse]
-    """ListTenants returns tenants, oldest first, a page at a time. Fails with INVALID_ARGUMENT `INVALID_FIELD` for a page
-    token that this method did not give.
+    """ListTenants returns the tenants that match a filter, a page at a time: oldest first, or in the order that is asked
+    for. A page token continues the same query: the same `filter`, `order_by` and `show_deleted`. Deleted tenants are
+    shown to operators that ask for them. Fails with INVALID_ARGUMENT `INVALID_FIELD` for a filter or an order that can't
+    be read, with the column in it, and for a page token of another query, PERMISSION_DENIED `AUDIENCE_NOT_ALLOWED` for
+    a service that asks for deleted tenants.
     """
     ResolveTenant: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.ResolveTenantRequest, _tenant_pb2.Tenant]
     """ResolveTenant returns the tenant with an id, a slug or a login host. A former slug leads to its tenant in its time. A
@@ -150,8 +153,11 @@ class TenantServiceAsyncStub(TenantServiceStub):
     FAILED_PRECONDITION `PURGE_UNDER_WAY`, ABORTED `ETAG_MISMATCH`.
     """
     ListTenants: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.ListTenantsRequest, _tenant_service_pb2.ListTenantsResponse]  # type: ignore[assignment]
-    """ListTenants returns tenants, oldest first, a page at a time. Fails with INVALID_ARGUMENT `INVALID_FIELD` for a page
-    token that this method did not give.
+    """ListTenants returns the tenants that match a filter, a page at a time: oldest first, or in the order that is asked
+    for. A page token continues the same query: the same `filter`, `order_by` and `show_deleted`. Deleted tenants are
+    shown to operators that ask for them. Fails with INVALID_ARGUMENT `INVALID_FIELD` for a filter or an order that can't
+    be read, with the column in it, and for a page token of another query, PERMISSION_DENIED `AUDIENCE_NOT_ALLOWED` for
+    a service that asks for deleted tenants.
     """
     ResolveTenant: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.ResolveTenantRequest, _tenant_pb2.Tenant]  # type: ignore[assignment]
     """ResolveTenant returns the tenant with an id, a slug or a login host. A former slug leads to its tenant in its time. A
@@ -266,8 +272,11 @@ class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _tenant_service_pb2.ListTenantsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_tenant_service_pb2.ListTenantsResponse, _abc.Awaitable[_tenant_service_pb2.ListTenantsResponse]]:
-        """ListTenants returns tenants, oldest first, a page at a time. Fails with INVALID_ARGUMENT `INVALID_FIELD` for a page
-        token that this method did not give.
+        """ListTenants returns the tenants that match a filter, a page at a time: oldest first, or in the order that is asked
+        for. A page token continues the same query: the same `filter`, `order_by` and `show_deleted`. Deleted tenants are
+        shown to operators that ask for them. Fails with INVALID_ARGUMENT `INVALID_FIELD` for a filter or an order that can't
+        be read, with the column in it, and for a page token of another query, PERMISSION_DENIED `AUDIENCE_NOT_ALLOWED` for
+        a service that asks for deleted tenants.
         """
 
     @_abc_1.abstractmethod

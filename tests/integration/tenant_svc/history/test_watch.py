@@ -29,8 +29,10 @@ from tenantmesh.tenant_svc.positions import lock_log
 from tenantmesh.tenant_svc.schema import OUTAGE
 from tenantmesh.tenant_svc.tenants import events as tenant_events
 from tenantmesh.tenant_svc.tenants.tenant import Tenant
+from tenantmesh.tenant_svc.tenants.tenant_lists import TenantLists
 from tenantmesh.tenant_svc.tenants.tenants import Tenants
 from tests.integration.tenant_svc.entitled import ACTOR, Rows, grant_draft, override_draft
+from tests.integration.tenant_svc.listed import everybody
 from tests.integration.tenant_svc.stage import eventually, new_tenant
 
 NEVER = timedelta(hours=1)
@@ -160,7 +162,13 @@ async def test_a_cursor_resumes_in_another_process(
 
 
 async def test_a_snapshot_holds_every_tenant_with_its_plan_then_what_follows(
-    follow: Following, tenants: Tenants, acme: Tenant, globex: Tenant, overrides: Overrides, rows: Rows
+    follow: Following,
+    tenants: Tenants,
+    lists: TenantLists,
+    acme: Tenant,
+    globex: Tenant,
+    overrides: Overrides,
+    rows: Rows,
 ) -> None:
     gone = await tenants.create(new_tenant(), None)
     await rows.delete(gone.id)
@@ -174,7 +182,7 @@ async def test_a_snapshot_holds_every_tenant_with_its_plan_then_what_follows(
     snapshot = [change.event for change in changes if change.event]
     assert {event.type for event in snapshot} == {ChangeType.SNAPSHOT}
     ids = [event.tenant_id for event in snapshot]
-    assert ids == sorted(each.id for each in (await tenants.page(1000, "")).items)
+    assert ids == sorted(each.id for each in await everybody(lists))
     assert {acme.id, globex.id} < set(ids)
     assert gone.id not in ids
     (mine,) = [event for event in snapshot if event.tenant_id == acme.id]

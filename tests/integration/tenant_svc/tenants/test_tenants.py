@@ -9,7 +9,7 @@ import pytest
 
 from tenantmesh.chassis.doors import Doors
 from tenantmesh.chassis.requests import RequestKey
-from tenantmesh.interceptors.errors import Aborted, AlreadyExists, InvalidArgument, NotFound, Unavailable
+from tenantmesh.interceptors.errors import Aborted, AlreadyExists, NotFound, Unavailable
 from tenantmesh.interceptors.tenants import TenantId, TenantState
 from tenantmesh.runtime.database import Database
 from tenantmesh.runtime.ids import uuid7
@@ -19,8 +19,10 @@ from tenantmesh.tenant_svc.schema import OUTAGE
 from tenantmesh.tenant_svc.settings import LifeSettings
 from tenantmesh.tenant_svc.tenants import repository
 from tenantmesh.tenant_svc.tenants.tenant import NewTenant
+from tenantmesh.tenant_svc.tenants.tenant_lists import TenantLists
 from tenantmesh.tenant_svc.tenants.tenants import Tenants
 from tests.fixtures.engines import WorkerDatabase
+from tests.integration.tenant_svc.listed import everybody, query
 from tests.integration.tenant_svc.stage import as_superuser, new_tenant
 
 
@@ -88,36 +90,9 @@ async def test_of_parallel_changes_with_one_etag_one_wins(tenants: Tenants) -> N
     assert (await tenants.get(made.id)).version == 2
 
 
-async def test_pages_hold_every_tenant_once_oldest_first(tenants: Tenants) -> None:
-    made = [(await tenants.create(new_tenant(), None)).id for _ in range(7)]
-    seen, token, sizes = [], "", []
-    while True:
-        page = await tenants.page(3, token)
-        seen += [tenant.id for tenant in page.items]
-        sizes.append(len(page.items))
-        token = page.next_token
-        if not token:
-            break
-    assert set(sizes[:-1]) == {3}
-    assert seen == sorted(set(seen))
-    assert seen[-7:] == made
-
-
-async def test_a_page_that_is_exactly_full_and_last_has_no_token(tenants: Tenants) -> None:
-    await tenants.create(new_tenant(), None)
-    everybody = len((await tenants.page(1000, "")).items)
-    assert (await tenants.page(everybody, "")).next_token == ""
-    assert (await tenants.page(10_000, "")).next_token == ""
-
-
-@pytest.mark.parametrize(("size", "token", "field"), [(-1, "", "page_size"), (5, "garbage", "page_token")])
-async def test_a_bad_page_request_names_its_field(tenants: Tenants, size: int, token: str, field: str) -> None:
-    with pytest.raises(InvalidArgument) as caught:
-        await tenants.page(size, token)
-    assert [violation.field for violation in caught.value.violations] == [field]
-
-
-async def test_a_deleted_tenant_is_neither_changed_nor_listed(tenants: Tenants, migrated: WorkerDatabase) -> None:
+async def test_a_deleted_tenant_is_neither_changed_nor_listed(
+    tenants: Tenants, lists: TenantLists, migrated: WorkerDatabase
+) -> None:
     key = RequestKey("ops", uuid.uuid4())
     new = new_tenant()
     made = await tenants.create(new, key)
@@ -128,7 +103,7 @@ async def test_a_deleted_tenant_is_neither_changed_nor_listed(tenants: Tenants, 
     for found in (await tenants.get(made.id), await tenants.find(made.id), await tenants.find_by_name(made.slug)):
         assert found is not None
         assert found.state is TenantState.DELETED, "operators and the chain see that it is deleted"
-    assert made.id not in {tenant.id for tenant in (await tenants.page(1000, "")).items}
+    assert made.id not in {tenant.id for tenant in await everybody(lists)}
     with pytest.raises(AlreadyExists) as caught:
         await tenants.create(new_tenant(made.slug), None)
     assert caught.value.reason == "SLUG_TAKEN"
@@ -161,8 +136,9 @@ async def test_without_a_database_every_use_case_is_unavailable() -> None:
     nowhere = DatabaseSettings.model_validate(
         {"url": "postgresql://x:y@127.0.0.1:1/x", "system_url": "postgresql://x:y@127.0.0.1:1/x"}
     )
-    tenants = Tenants(Doors(Database(nowhere, schema="tenant"), OUTAGE), uuid7, record_first_plan, LifeSettings())
-    for refused in (tenants.get(TenantId(uuid7())), tenants.create(new_tenant(), None), tenants.page(1, "")):
+    doors = Doors(Database(nowhere, schema="tenant"), OUTAGE)
+    tenants, listed = Tenants(doors, uuid7, record_first_plan, LifeSettings()), TenantLists(doors).page(query(), 1, "")
+    for refused in (tenants.get(TenantId(uuid7())), tenants.create(new_tenant(), None), listed):
         with pytest.raises(Unavailable) as caught:
             await refused
         assert caught.value.retry_after is not None

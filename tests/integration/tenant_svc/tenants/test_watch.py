@@ -22,8 +22,10 @@ from tenantmesh.tenant_svc.schema import OUTAGE
 from tenantmesh.tenant_svc.tenants import repository
 from tenantmesh.tenant_svc.tenants.events import EventType, StoredTenantEvents, TenantEvent
 from tenantmesh.tenant_svc.tenants.source import PostgresTenantSource
+from tenantmesh.tenant_svc.tenants.tenant_lists import TenantLists
 from tenantmesh.tenant_svc.tenants.tenants import Tenants
 from tests.fixtures.engines import WorkerDatabase
+from tests.integration.tenant_svc.listed import everybody
 from tests.integration.tenant_svc.stage import as_superuser, eventually, new_tenant
 
 NEVER = timedelta(hours=1)
@@ -119,14 +121,14 @@ async def test_a_cursor_resumes_in_another_process(database: Database, tenants: 
     assert [each.event.tenant for each in told if each.event] == missed
 
 
-async def test_a_snapshot_holds_every_tenant_as_it_is(follow: Following, tenants: Tenants) -> None:
+async def test_a_snapshot_holds_every_tenant_as_it_is(follow: Following, tenants: Tenants, lists: TenantLists) -> None:
     made = await tenants.create(new_tenant(), None)
     suspended = await tenants.suspend(made.id, "why", "")
     told = [change.event for change in await until_settled(follow, Snapshot()) if change.event]
     assert {event.type for event in told} == {EventType.SNAPSHOT}
-    everybody = (await tenants.page(1000, "")).items
-    assert [event.tenant for event in told] == everybody
-    assert suspended in everybody
+    listed = await everybody(lists)
+    assert [event.tenant for event in told] == listed
+    assert suspended in listed
 
 
 async def test_a_slow_reader_is_cut_and_goes_on_from_its_cursor(database: Database, tenants: Tenants) -> None:
@@ -143,7 +145,7 @@ async def test_a_slow_reader_is_cut_and_goes_on_from_its_cursor(database: Databa
 
 
 async def test_pruned_events_expire_the_cursors_before_them_and_no_others(
-    database: Database, follow: Following, tenants: Tenants, migrated: WorkerDatabase
+    database: Database, follow: Following, tenants: Tenants, lists: TenantLists, migrated: WorkerDatabase
 ) -> None:
     old = [await tenants.create(new_tenant(), None) for _ in range(3)]
     told = await until_settled(follow, Earliest())
@@ -162,7 +164,7 @@ async def test_pruned_events_expire_the_cursors_before_them_and_no_others(
             changes = await until_settled(fresh, start)
             assert [change.event.tenant for change in changes if change.event] == [kept]
     assert await follow.events.prune(timedelta(days=1), 1_000_000) == 0
-    assert kept.id in {tenant.id for tenant in (await tenants.page(1000, "")).items}
+    assert kept.id in {tenant.id for tenant in await everybody(lists)}
 
 
 def cursor_of(changes: list[Change[TenantEvent]], tenant_id: object) -> str:
