@@ -93,7 +93,9 @@ class PageTokens(Generic[_Place]):
         try:
             return self.decode(unpack(self.purpose, token, self.scope))
         except ValueError as error:
-            problem = "must be the next_page_token of the page before, unchanged, with the same tenant and filter"
+            problem = (
+                "must be the next_page_token of the page before, unchanged, with the same tenant, filter and order"
+            )
             raise InvalidArgument.fields([FieldViolation("page_token", problem)]) from error
 
     def page(self, found: list[_Item], size: int, place_of: Callable[[_Item], _Place]) -> Page[_Item]:

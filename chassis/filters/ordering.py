@@ -23,7 +23,7 @@ from tenantmesh.chassis.filters.query_text import QueryText
 from tenantmesh.chassis.filters.texts import sortable
 from tenantmesh.chassis.pages import PageTokens
 
-__all__ = ["Orders", "SortField"]
+__all__ = ["Order", "Orders", "SortField"]
 
 _LONGEST = 512
 _PART = re.compile(r"\s*([^\s,]*)(?:[^\S,]+([^\s,]+))?\s*")

@@ -22,7 +22,7 @@ from tenantmesh.chassis.filters.parser import parsed
 from tenantmesh.chassis.filters.query_text import QueryText
 from tenantmesh.chassis.filters.tree import AllOf, AnyOf, Comparison, Literal, Negation, Node, Operator, Search
 
-__all__ = ["Fields"]
+__all__ = ["Fields", "Selection", "Shape"]
 
 _PARAMETER = "filter_{}"
 

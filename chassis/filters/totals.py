@@ -15,7 +15,7 @@ from sqlalchemy import Select, func, literal_column, select
 
 from tenantmesh.runtime.database import Connection, Statement
 
-__all__ = ["COUNTED", "counting", "total"]
+__all__ = ["COUNTED", "Total", "counting", "total"]
 
 COUNTED = 1000
 """The largest number of items that is counted."""

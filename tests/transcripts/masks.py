@@ -1,6 +1,6 @@
 """Masks what differs from run to run, so that two transcripts can be compared.
 
-Ids, etags and cursors are numbered in the order in which they first appear: a page that shows one id twice differs from
+Ids, etags, cursors and page tokens are numbered in the order in which they first appear: a page that shows one id twice differs from
 an answer that has two. What is left of a limit depends on how fast the page is run, but not at its first call.
 """
 
@@ -16,7 +16,7 @@ _NAMED = re.compile(
       (?P<id>\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b)
     | (?<="etag":")(?P<etag>[0-9a-f]{16}) | (?<="etag":[ ]")(?P<etag2>[0-9a-f]{16})
     | (?<="cursor":")(?P<cursor>[\w-]{12,}) | (?<=cursor=)(?P<cursor2>[\w-]{12,})
-    | (?<=^id:[ ])(?P<cursor3>[\w-]{12,})
+    | (?<=^id:[ ])(?P<cursor3>[\w-]{12,}) | (?<="nextPageToken":")(?P<token>[\w-]{12,})
     """,
     re.VERBOSE | re.MULTILINE,
 )

@@ -27,6 +27,7 @@ PAGES = (
     "docs/how-to/call-over-rest.md",
     "docs/how-to/read-a-refusal.md",
     "docs/how-to/change-a-tenant.md",
+    "docs/how-to/find-tenants.md",
     "docs/how-to/price-a-plan.md",
     "docs/how-to/rotate-or-revoke-keys.md",
 )

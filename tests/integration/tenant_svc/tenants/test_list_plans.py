@@ -11,6 +11,7 @@ import pytest
 
 from tenantmesh.runtime.database import Connection
 from tenantmesh.tenant_svc.tenants import list_repository
+from tenantmesh.tenant_svc.tenants.list_statements import page_statement, total_statements
 from tenantmesh.tenant_svc.tenants.query import ORDERS
 from tenantmesh.tenant_svc.tenants.rows import tenant_of
 from tests.fixtures.engines import WorkerDatabase
@@ -74,7 +75,7 @@ def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
 async def indexes(full: Any, filter_text: str, order_by: str = "", *, deleted: bool = False) -> set[str]:
     """The indexes that a page of the list reads. It reads nothing else: no table, and no index from end to end."""
     asked = query(filter_text, order_by, deleted=deleted)
-    statement = list_repository.page_statement(asked, ())
+    statement = page_statement(asked, ())
     plan = await plan_of(full, statement.sql, statement.arguments({**asked.selection.parameters, "size": 51}))
     kinds = {node["Node Type"] for node in nodes(plan)}
     assert not {kind for kind in kinds if "Seq Scan" in kind or "Gather" in kind}, plan
@@ -152,7 +153,7 @@ async def test_a_later_page_begins_at_its_place(full: Any, order_by: str) -> Non
     asked = query("", order_by)
     (row,) = await full.fetch("SELECT * FROM tenant.tenants OFFSET 70000 LIMIT 1")
     place = ORDERS.place(asked.order, tenant_of(row))
-    statement = list_repository.page_statement(asked, place)
+    statement = page_statement(asked, place)
     arguments = statement.arguments({**ORDERS.parameters(place), "size": 51})
     found = [node for node in nodes(await plan_of(full, statement.sql, arguments)) if "Index Name" in node]
     assert [node.get("Index Cond") is not None for node in found] == [True]
@@ -160,7 +161,7 @@ async def test_a_later_page_begins_at_its_place(full: Any, order_by: str) -> Non
 
 async def test_a_total_reads_as_a_page_does(full: Any) -> None:
     asked = query("labels.pilot = yes")
-    counted, _ = list_repository.total_statements(asked)
+    counted, _ = total_statements(asked)
     plan = await plan_of(full, counted.sql, counted.arguments(asked.selection.parameters))
     assert {node["Index Name"] for node in nodes(plan) if "Index Name" in node} == {"tenants_labels_idx"}
     total = await list_repository.count(Connection(full), asked)
