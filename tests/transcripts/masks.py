@@ -1,7 +1,8 @@
 """Masks what differs from run to run, so that two transcripts can be compared.
 
-Ids, etags, cursors and page tokens are numbered in the order in which they first appear: a page that shows one id twice differs from
-an answer that has two. What is left of a limit depends on how fast the page is run, but not at its first call.
+Ids, etags, cursors and page tokens are numbered in the order in which they first appear: a page that shows one id twice
+differs from an answer that has two. What is left of a limit depends on how fast the page is run, but not at its first
+call.
 """
 
 from __future__ import annotations
