@@ -11,7 +11,13 @@ from tests.fixtures.mesh import ENTITLEMENTS, OPERATIONS, TENANTS, Mesh, World
 from tests.transports import UNARY, Transport, full_name
 
 LISTS = [method for method in UNARY if "page_token" in method.input_type.fields_by_name]
-FILTERS = {"plan_id": "premium", "feature": "api_requests", "filter": "state = ACTIVE", "order_by": "slug desc"}
+FILTERS = {
+    "plan_id": "premium",
+    "feature": "api_requests",
+    "filter": "state = ACTIVE",
+    "order_by": "slug desc",
+    "type": "MigrateTenantPlan",
+}
 NO_SELECTION = {"id", "page_size", "page_token", "include_total_size"}
 """Fields of requests that do not change which items a list has, or their order."""
 REASON = "must be the next_page_token of the page before"
