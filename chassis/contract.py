@@ -9,6 +9,7 @@ from tenantmesh.auth.v1 import auth_service_pb2, tenant_data_service_pb2, token_
 from tenantmesh.tenant.v1 import (
     branding_service_pb2,
     entitlement_service_pb2,
+    invitation_request_service_pb2,
     operation_service_pb2,
     plan_service_pb2,
     purge_service_pb2,
@@ -30,6 +31,7 @@ CONTRACT: tuple[ServiceDescriptor, ...] = tuple(
         branding_service_pb2,
         setup_link_service_pb2,
         purge_service_pb2,
+        invitation_request_service_pb2,
         auth_service_pb2,
         token_service_pb2,
         tenant_data_service_pb2,

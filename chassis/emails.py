@@ -10,7 +10,7 @@ import idna
 
 from tenantmesh.chassis.requests import INVISIBLE
 
-__all__ = ["EmailAddress", "EmailRefused", "parse_email"]
+__all__ = ["EmailAddress", "EmailRefused", "email_problem", "parse_email"]
 
 MAX_LENGTH = 254
 """The length limit of RFC 5321, in characters as written and in octets as normalised."""
@@ -62,6 +62,15 @@ def parse_email(text: str) -> EmailAddress:
     if len(normalised.encode()) > MAX_LENGTH:
         raise EmailRefused(f"must have at most {MAX_LENGTH} octets")
     return EmailAddress(text, normalised)
+
+
+def email_problem(text: str) -> str | None:
+    """Return the rule of `parse_email` that the text breaks, or None."""
+    try:
+        parse_email(text)
+    except EmailRefused as refused:
+        return str(refused)
+    return None
 
 
 def _checked_local(local: str) -> str:

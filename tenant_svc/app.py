@@ -13,6 +13,7 @@ from tenantmesh.runtime.telemetry import Telemetry
 from tenantmesh.tenant.v1 import (
     branding_service_pb2,
     entitlement_service_pb2,
+    invitation_request_service_pb2,
     operation_service_pb2,
     plan_service_pb2,
     purge_service_pb2,
@@ -22,6 +23,9 @@ from tenantmesh.tenant.v1 import (
 )
 from tenantmesh.tenant.v1.branding_service_pb2_grpc import add_BrandingServiceServicer_to_server
 from tenantmesh.tenant.v1.entitlement_service_pb2_grpc import add_EntitlementServiceServicer_to_server
+from tenantmesh.tenant.v1.invitation_request_service_pb2_grpc import (
+    add_InvitationRequestServiceServicer_to_server,
+)
 from tenantmesh.tenant.v1.operation_service_pb2_grpc import add_OperationServiceServicer_to_server
 from tenantmesh.tenant.v1.plan_service_pb2_grpc import add_PlanServiceServicer_to_server
 from tenantmesh.tenant.v1.purge_service_pb2_grpc import add_PurgeServiceServicer_to_server
@@ -45,6 +49,9 @@ SERVICES: dict[ServiceDescriptor, AddToServer] = {
     quota_service_pb2.DESCRIPTOR.services_by_name["QuotaService"]: add_QuotaServiceServicer_to_server,
     operation_service_pb2.DESCRIPTOR.services_by_name["OperationService"]: add_OperationServiceServicer_to_server,
     branding_service_pb2.DESCRIPTOR.services_by_name["BrandingService"]: add_BrandingServiceServicer_to_server,
+    invitation_request_service_pb2.DESCRIPTOR.services_by_name[
+        "InvitationRequestService"
+    ]: add_InvitationRequestServiceServicer_to_server,
     setup_link_service_pb2.DESCRIPTOR.services_by_name["SetupLinkService"]: add_SetupLinkServiceServicer_to_server,
 }
 
@@ -69,6 +76,11 @@ async def build(settings: TenantSettings, telemetry: Telemetry) -> Application:
     """Make the service without starting it. Raises ValueError for settings that are missing."""
     connections = Connections(settings, SCHEMA, telemetry)
     capabilities = TenantCapabilities(_resources(settings, connections))
+    telemetry.gauge(
+        "tenantmesh_invitation_requests",
+        "Invitations of first administrators that wait for delivery, counted up to 10,000.",
+        lambda: capabilities.invitations_waiting,
+    )
     ports = make_ports(
         settings,
         telemetry,

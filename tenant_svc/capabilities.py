@@ -20,6 +20,8 @@ from tenantmesh.tenant_svc.features import wiring as features
 from tenantmesh.tenant_svc.gauges import wiring as gauges
 from tenantmesh.tenant_svc.grants import wiring as grants
 from tenantmesh.tenant_svc.history import wiring as history
+from tenantmesh.tenant_svc.invitations import wiring as invitations
+from tenantmesh.tenant_svc.invitations.invitations import StoredInvitations
 from tenantmesh.tenant_svc.operations import wiring as operations
 from tenantmesh.tenant_svc.overrides import wiring as overrides
 from tenantmesh.tenant_svc.plan_changes import wiring as plan_changes
@@ -41,6 +43,7 @@ CAPABILITIES: Mapping[str, str] = {
     "tenants": "the resource that everything else belongs to",
     "balances": "the tables of usage, which several capabilities work on",
     "branding": "how a tenant looks before anybody has signed in; it needs tenants only",
+    "invitations": "the first administrators of new tenants; they need tenants only",
     "history": "every change of entitlements, and the log that the mesh follows",
     "entitlements": "plan, overrides and grants together; above the tables that they are computed from",
     "overrides": "they change the entitlements of one tenant",
@@ -58,7 +61,7 @@ CAPABILITIES: Mapping[str, str] = {
 """Each capability, with the reason for its place. Starting follows this order, closing the reverse."""
 
 PARTS: tuple[TenantPart, ...] = (
-    tenants.PART, balances.PART, branding.PART, history.PART, entitlements.PART, allocations.PART, gauges.PART,
+    tenants.PART, balances.PART, branding.PART, invitations.PART, history.PART, entitlements.PART, allocations.PART, gauges.PART,
     operations.PART, setup_links.PART,
 )  # fmt: skip
 """The parts of a tenant, parents before children: created and imported in this order, purged in reverse."""
@@ -73,6 +76,7 @@ class TenantCapabilities:
         changes = history.build(resources)
         inventory = purges.TenantInventory(resources, PARTS)
         self._tenants = tenants.build(resources, _steps(), inventory.contents)
+        self._invitations = invitations.build(resources)
         self.directory = TenantDirectory(self._tenants.source)
         self._entitlements = entitlements.build(resources, pooled, changes.watch)
         self._allowances = allowances.build(resources, StoredReservations(resources.doors))
@@ -82,6 +86,7 @@ class TenantCapabilities:
             self._tenants,
             balances.build(),
             branding.build(resources, self.directory),
+            self._invitations,
             changes,
             self._entitlements,
             overrides.build(resources),
@@ -103,6 +108,11 @@ class TenantCapabilities:
         return self._entitlements.source
 
     @property
+    def invitations_waiting(self) -> int:
+        """The number of invitations that wait for delivery, as it was counted last."""
+        return self._invitations.requests.waiting
+
+    @property
     def ledger(self) -> QuotaLedger:
         """The ledger of allowances, for the service's own chain."""
         return self._allowances.port
@@ -114,6 +124,7 @@ def _steps() -> tenants.TenantSteps:
         created=_all_of(part.created for part in PARTS),
         deleted=_all_of(part.deleted for part in PARTS),
         undeleted=_all_of(part.undeleted for part in PARTS),
+        invitations=StoredInvitations(),
     )
 
 

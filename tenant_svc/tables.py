@@ -13,6 +13,7 @@ from tenantmesh.tenant_svc.entitlements import tables as entitlements
 from tenantmesh.tenant_svc.features import tables as features
 from tenantmesh.tenant_svc.gauges import tables as gauges
 from tenantmesh.tenant_svc.history import tables as history
+from tenantmesh.tenant_svc.invitations import tables as invitations
 from tenantmesh.tenant_svc.operations import tables as operations
 from tenantmesh.tenant_svc.plans import tables as plans
 from tenantmesh.tenant_svc.purges import tables as purges
@@ -23,8 +24,8 @@ from tenantmesh.tenant_svc.tenants import tables as tenants
 __all__ = ["MODULES", "metadata"]
 
 MODULES = (
-    allocations, balances, branding, catalog_log, entitlements, features, followers, gauges, history, operations, plans,
-    purges, setup_links, tenants,
+    allocations, balances, branding, catalog_log, entitlements, features, followers, gauges, history, invitations,
+    operations, plans, purges, setup_links, tenants,
 )  # fmt: skip
 
 uses_library_schema(metadata, job_schema(APP_ROLE, DIRECTORY_ROLE, WORKER_ROLE))

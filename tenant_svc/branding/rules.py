@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from tenantmesh.chassis.emails import EmailRefused, parse_email
+from tenantmesh.chassis.emails import email_problem
 from tenantmesh.chassis.requests import INVISIBLE, name_problem, refuse
 from tenantmesh.tenant_svc.branding.branding import Branding, BrandingChange
 from tenantmesh.tenant_svc.branding.colors import color_problems
@@ -42,7 +42,7 @@ def _problems(branding: Branding) -> dict[str, str | None]:
         "branding.display_name": _name_problem(branding.display_name) if branding.display_name else None,
         **{f"branding.colors.{name}": problem for name, problem in colors.items()},
         **{f"branding.{name}": _unless_empty(uri_problem, getattr(branding, name)) for name in _URIS},
-        **{f"branding.{name}": _unless_empty(_email_problem, getattr(branding, name)) for name in _EMAILS},
+        **{f"branding.{name}": _unless_empty(email_problem, getattr(branding, name)) for name in _EMAILS},
     }
 
 
@@ -55,11 +55,3 @@ def _name_problem(name: str) -> str | None:
     if problem is None and _HIDDEN.search(name):
         return "must have no characters that show nothing: type it instead of pasting it"
     return problem
-
-
-def _email_problem(text: str) -> str | None:
-    try:
-        parse_email(text)
-    except EmailRefused as refused:
-        return str(refused)
-    return None

@@ -13,7 +13,7 @@ from zoneinfo import available_timezones
 from babel import Locale, UnknownLocaleError
 from babel.numbers import list_currencies
 
-from tenantmesh.chassis.emails import EmailRefused, parse_email
+from tenantmesh.chassis.emails import email_problem
 from tenantmesh.chassis.requests import name_problem
 from tenantmesh.interceptors.tenants import TenantId, parse_tenant_id
 
@@ -181,15 +181,7 @@ def _contacts_problems(contacts: tuple[Contact, ...]) -> dict[str, str | None]:
     problems: dict[str, str | None] = {}
     for place, contact in enumerate(contacts):
         problems[f"contacts[{place}].display_name"] = name_problem(contact.display_name, _LONGEST_NAME)
-        problems[f"contacts[{place}].email"] = _email_problem(contact.email)
+        problems[f"contacts[{place}].email"] = email_problem(contact.email)
         wrong = contact.phone and _PHONE.fullmatch(contact.phone) is None
         problems[f"contacts[{place}].phone"] = "must be a number of E.164, such as +41446681800" if wrong else None
     return problems
-
-
-def _email_problem(text: str) -> str | None:
-    try:
-        parse_email(text)
-    except EmailRefused as refused:
-        return str(refused)
-    return None

@@ -68,6 +68,7 @@ class TenantServicer:
             display_name=request.display_name,
             plan_id=request.plan_id,
             profile=profile_of(request),
+            first_administrator_email=request.first_administrator_email,
         )
         caller = current_call().caller
         actor, key = caller.credential_id, RequestKey.checked(caller, request.request_id)

@@ -9,6 +9,7 @@ from datetime import datetime
 from hashlib import blake2s, sha256
 from typing import Any
 
+from tenantmesh.chassis.emails import email_problem
 from tenantmesh.chassis.requests import id_problem, name_problem, reason_problem, refuse
 from tenantmesh.interceptors.tenants import TenantId, TenantRecord, TenantState
 from tenantmesh.tenant_svc.tenants.profile import Profile, profile_problems
@@ -120,20 +121,31 @@ class NewTenant:
     display_name: str
     plan_id: str
     profile: Profile = field(default_factory=Profile)
+    first_administrator_email: str = ""
 
     @classmethod
-    def checked(cls, *, slug: str, display_name: str, plan_id: str, profile: Profile | None = None) -> NewTenant:
+    def checked(
+        cls,
+        *,
+        slug: str,
+        display_name: str,
+        plan_id: str,
+        profile: Profile | None = None,
+        first_administrator_email: str = "",
+    ) -> NewTenant:
         """Fill in the defaults and check the rules that need no database. Raises InvalidArgument that names every field
         at fault.
 
         Creating the tenant checks whether plan, parent and region exist.
         """
-        draft = cls(slug, display_name or slug, plan_id, profile or Profile())
+        email = first_administrator_email
+        draft = cls(slug, display_name or slug, plan_id, profile or Profile(), email)
         refuse(
             {
                 "slug": slug_problem(slug),
                 "display_name": display_name_problem(display_name) if display_name else None,
                 "plan_id": id_problem(plan_id) if plan_id else None,
+                "first_administrator_email": email_problem(email) if email else None,
                 **profile_problems(draft.profile),
             }
         )
@@ -145,6 +157,8 @@ class NewTenant:
         fields: list[Any] = [self.slug, self.display_name, self.plan_id or _FIRST_DEFAULT]
         if self.profile != Profile():  # else the digest is that of before there were profiles
             fields.append(self.profile.to_json())
+        if self.first_administrator_email:
+            fields.append({"first_administrator_email": self.first_administrator_email})
         return sha256(json.dumps(fields, sort_keys=True).encode()).digest()
 
 

@@ -6,11 +6,11 @@ Changes of a tenant are in `updates`, its end is in `deletions`.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
 from tenantmesh.chassis.doors import Doors
-from tenantmesh.chassis.requests import RequestKey, refuse
+from tenantmesh.chassis.requests import RequestKey, refuse, required
 from tenantmesh.interceptors.errors import AlreadyExists, NotFound
 from tenantmesh.interceptors.tenants import TenantId, TenantState, is_slug, no_such_tenant
 from tenantmesh.runtime.database import Connection, UniqueViolation
@@ -19,6 +19,7 @@ from tenantmesh.tenant_svc.positions import lock_log
 from tenantmesh.tenant_svc.settings import LifeSettings
 from tenantmesh.tenant_svc.tenants import directory_repository, repository
 from tenantmesh.tenant_svc.tenants.events import EventType
+from tenantmesh.tenant_svc.tenants.invitations import Invitations
 from tenantmesh.tenant_svc.tenants.profile import region_problem
 from tenantmesh.tenant_svc.tenants.refusals import external_id_taken, locked, name_taken, slug_taken
 from tenantmesh.tenant_svc.tenants.tenant import NewTenant, Tenant
@@ -36,12 +37,18 @@ class Tenants:
     """The use cases. All raise Unavailable when the database can't be reached. `new_id` makes time-ordered UUIDs."""
 
     def __init__(
-        self, doors: Doors, new_id: Callable[[], uuid.UUID], on_created: TenantStep, settings: LifeSettings
+        self,
+        doors: Doors,
+        new_id: Callable[[], uuid.UUID],
+        on_created: TenantStep,
+        settings: LifeSettings,
+        invitations: Invitations | None = None,
     ) -> None:
         self._doors = doors
         self._new_id = new_id
         self._on_created = on_created
         self._regions = settings.regions
+        self._invitations = invitations
 
     async def create(self, new: NewTenant, key: RequestKey | None, actor: str = "") -> Tenant:
         """Create the tenant. A repeated request gets the tenant that it created the first time. `actor` is the
@@ -153,7 +160,14 @@ class Tenants:
                 await repository.remember_request(connection, tenant_id, key, new.digest)
             await repository.record_event(connection, tenant_id, EventType.CREATED.value)
             await self._on_created(connection, tenant, actor)
+            await self._invite(connection, [(tenant_id, new.first_administrator_email)], actor)
         return tenant
+
+    async def _invite(self, connection: Connection, firsts: Sequence[tuple[TenantId, str]], actor: str) -> None:
+        """Request the invitations of first administrators, in the transaction that creates their tenants."""
+        wanted = [(tenant_id, email) for tenant_id, email in firsts if email]
+        if wanted:
+            await required(self._invitations).request(connection, wanted, actor)
 
     async def _made_by(self, new: NewTenant, key: RequestKey | None) -> Tenant | None:
         if key is None:

@@ -13,6 +13,7 @@ from tenantmesh.tenant_svc.tenants import tables
 from tenantmesh.tenant_svc.tenants.content import Contents
 from tenantmesh.tenant_svc.tenants.deletions import TenantDeletions
 from tenantmesh.tenant_svc.tenants.events import StoredTenantEvents
+from tenantmesh.tenant_svc.tenants.invitations import Invitations
 from tenantmesh.tenant_svc.tenants.jobs import FormerSlugJobs
 from tenantmesh.tenant_svc.tenants.repository import EVENTS_CHANNEL
 from tenantmesh.tenant_svc.tenants.servicer import TenantServicer
@@ -42,18 +43,20 @@ class TenantsCapability(Capability):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TenantSteps:
-    """The steps that run in the transaction that creates, deletes or restores a tenant."""
+    """The steps that run in the transaction that creates, deletes or restores a tenant. `invitations` is one of the
+    creation."""
 
     created: TenantStep
     deleted: TenantStep
     undeleted: TenantStep
+    invitations: Invitations
 
 
 def build(resources: TenantResources, steps: TenantSteps, contents: Contents) -> TenantsCapability:
     """Build the capability. `contents` counts what a tenant consists of, over all parts."""
     stored = StoredTenantEvents(resources.doors)
     feed = Feed(stored, resources.events, resources.database, EVENTS_CHANNEL, prunable=stored)
-    tenants = Tenants(resources.doors, uuid7, steps.created, resources.tenants)
+    tenants = Tenants(resources.doors, uuid7, steps.created, resources.tenants, steps.invitations)
     updates = TenantUpdates(resources.doors, resources.tenants)
     deletions = TenantDeletions(resources.doors, resources.tenants, steps.deleted, steps.undeleted)
     servicer = TenantServicer(tenants, TenantLists(resources.doors), updates, deletions, contents, feed.watch)

@@ -268,6 +268,7 @@ class CreateTenantRequest(_message.Message):
     CONTACTS_FIELD_NUMBER: _builtins.int
     PARENT_ID_FIELD_NUMBER: _builtins.int
     DELETE_PROTECTION_FIELD_NUMBER: _builtins.int
+    FIRST_ADMINISTRATOR_EMAIL_FIELD_NUMBER: _builtins.int
     slug: _builtins.str
     """slug is the tenant's name in hosts and headers, see Tenant.slug. Required, unique; `create` and a few more are
     reserved.
@@ -294,6 +295,10 @@ class CreateTenantRequest(_message.Message):
     """parent_id is the id of the tenant that this one belongs to."""
     delete_protection: _builtins.bool
     """delete_protection refuses to delete the tenant until it is cleared."""
+    first_administrator_email: _builtins.str
+    """first_administrator_email is the address of the person who gets an invitation with the role `owner`. The request for
+    it is stored with the tenant, and waits until it is delivered; ListInvitationRequests shows it. Optional.
+    """
     @_builtins.property
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """labels are those of the tenant, see Tenant.labels."""
@@ -319,10 +324,11 @@ class CreateTenantRequest(_message.Message):
         contacts: _abc.Iterable[_tenant_pb2.Contact] | None = ...,
         parent_id: _builtins.str = ...,
         delete_protection: _builtins.bool = ...,
+        first_administrator_email: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["contacts", b"contacts", "currency", b"currency", "delete_protection", b"delete_protection", "display_name", b"display_name", "external_id", b"external_id", "labels", b"labels", "locale", b"locale", "parent_id", b"parent_id", "plan_id", b"plan_id", "region", b"region", "request_id", b"request_id", "slug", b"slug", "time_zone", b"time_zone", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["contacts", b"contacts", "currency", b"currency", "delete_protection", b"delete_protection", "display_name", b"display_name", "external_id", b"external_id", "first_administrator_email", b"first_administrator_email", "labels", b"labels", "locale", b"locale", "parent_id", b"parent_id", "plan_id", b"plan_id", "region", b"region", "request_id", b"request_id", "slug", b"slug", "time_zone", b"time_zone", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
