@@ -61,8 +61,8 @@ CAPABILITIES: Mapping[str, str] = {
 """Each capability, with the reason for its place. Starting follows this order, closing the reverse."""
 
 PARTS: tuple[TenantPart, ...] = (
-    tenants.PART, balances.PART, branding.PART, invitations.PART, history.PART, entitlements.PART, allocations.PART, gauges.PART,
-    operations.PART, setup_links.PART,
+    tenants.PART, balances.PART, branding.PART, invitations.PART, history.PART, entitlements.PART, allocations.PART,
+    gauges.PART, operations.PART, setup_links.PART,
 )  # fmt: skip
 """The parts of a tenant, parents before children: created and imported in this order, purged in reverse."""
 

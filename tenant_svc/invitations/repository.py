@@ -6,7 +6,7 @@ import uuid
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Integer, bindparam, delete, func, insert, literal_column, select
+from sqlalchemy import Integer, bindparam, delete, func, insert, select
 
 from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.runtime.database import Connection, Record, compiled
@@ -66,10 +66,8 @@ _LIST = compiled(
     .order_by(_id)
     .limit(bindparam("size", type_=Integer))
 )
-_some = (
-    select(literal_column("1")).select_from(invitation_requests).order_by(_id).limit(bindparam("most", type_=Integer))
-)
-_NUMBER = compiled(select(func.count().label("number")).select_from(_some.subquery()))
+_waiting = select(_id).order_by(_id).limit(bindparam("most", type_=Integer)).subquery()
+_NUMBER = compiled(select(func.count().label("number")).select_from(_waiting))
 
 
 async def page(connection: Connection, after: uuid.UUID, size: int) -> list[InvitationRequest]:
