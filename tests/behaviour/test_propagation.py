@@ -47,6 +47,13 @@ class Scene:
             self._turn("OK", TENANTS, "ResumeTenant"),
         )
 
+    def deletion(self) -> tuple[Turn, Turn]:
+        """Deleted, and brought back in its grace."""
+        return (
+            self._turn("TENANT_NOT_FOUND", TENANTS, "DeleteTenant", reason="measured"),
+            self._turn("OK", TENANTS, "UndeleteTenant"),
+        )
+
     def override(self) -> tuple[Turn, Turn]:
         """Overridden with nothing, and as the plan says."""
         nothing = {"value": {"limit": "0"}, "reason": "measured"}
@@ -85,6 +92,7 @@ class Scene:
 
 KINDS: dict[str, Callable[[Scene], tuple[Turn, Turn]]] = {
     "suspension": Scene.suspension,
+    "deletion": Scene.deletion,
     "override": Scene.override,
     "plan change": Scene.plan_change,
     "grant": Scene.grant,
