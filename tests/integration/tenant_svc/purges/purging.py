@@ -28,6 +28,7 @@ from tenantmesh.runtime.ids import uuid7
 from tenantmesh.runtime.redis_client import StoreClient
 from tenantmesh.runtime.settings import DatabaseSettings
 from tenantmesh.tenant_svc.capabilities import PARTS
+from tenantmesh.tenant_svc.history.history import record_first_plan
 from tenantmesh.tenant_svc.operations.operation import Operation
 from tenantmesh.tenant_svc.purges.accounts import AccountCounts
 from tenantmesh.tenant_svc.purges.amounts import StoreKeys, TenantAmounts
@@ -42,6 +43,7 @@ from tenantmesh.tenant_svc.tables import metadata
 from tenantmesh.tenant_svc.tenants.deletions import DeletionRequest, TenantDeletions
 from tenantmesh.tenant_svc.tenants.tables import tenant_tombstones
 from tenantmesh.tenant_svc.tenants.tenant import Tenant
+from tenantmesh.tenant_svc.tenants.tenants import Tenants
 from tenantmesh.tenant_svc.tenants.wiring import PART as TENANTS
 from tests.fixtures.engines import WorkerDatabase
 from tests.integration.tenant_svc.world import ACTOR, World
@@ -84,6 +86,10 @@ class Purging:
     @property
     def purges(self) -> Purges:
         return Purges(self.doors, uuid7, TenantAmounts(self.doors, self.rows, self.accounts, StoreKeys(self.store)))
+
+    @property
+    def tenants(self) -> Tenants:
+        return Tenants(self.doors, uuid7, record_first_plan, LifeSettings())
 
     @property
     def deletions(self) -> TenantDeletions:
