@@ -7,6 +7,7 @@ import json
 import os
 import signal
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
@@ -18,7 +19,7 @@ from tests.fixtures.stack import started_stack
 from tests.transports import GrpcTransport
 
 PURGES = "tenantmesh.tenant.v1.PurgeService"
-ROWS = 30_000
+ROWS = 12_000
 PATIENCE_SECONDS = 120
 
 
@@ -91,8 +92,30 @@ async def until_fewer(mesh: Mesh, tenant: Tenant, than: int) -> int:
             await asyncio.sleep(0.01)
 
 
+@asynccontextmanager
+async def supervised(mesh: Mesh) -> AsyncIterator[None]:
+    """Start again what is killed, as `tenantmesh dev` does."""
+
+    async def watch() -> None:
+        while True:
+            await asyncio.to_thread(mesh.stack.watch)
+            await asyncio.sleep(0.1)
+
+    watching = asyncio.create_task(watch())
+    try:
+        yield
+    finally:
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+
+
 @pytest.mark.timeout(300)
 async def test_killed_again_and_again_it_ends_once(world: World) -> None:
+    async with supervised(world.mesh):
+        await purge_and_kill(world)
+
+
+async def purge_and_kill(world: World) -> None:
     mesh, tenant = world.mesh, await large_tenant(world)
     left = 2 * ROWS
     await world.operate(f"{TENANTS}/DeleteTenant", {"id": tenant.id, "gracePeriod": "0s"})
