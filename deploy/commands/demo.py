@@ -22,12 +22,14 @@ from tenantmesh.deploy.commands.options import DEFAULT_STATE, StateOption, shown
 from tenantmesh.deploy.stack.errors import StackError
 from tenantmesh.deploy.stack.supervision.record import running
 from tenantmesh.interceptors.credentials import API_KEY_PREFIX
-from tenantmesh.tenant.v1 import tenant_service_pb2
+from tenantmesh.tenant.v1 import branding_service_pb2, invitation_request_service_pb2, tenant_service_pb2
 
 __all__ = ["demo"]
 
 _TENANTS = tenant_service_pb2.DESCRIPTOR.services_by_name["TenantService"].methods_by_name
 _AUTH = auth_service_pb2.DESCRIPTOR.services_by_name["AuthService"].methods_by_name
+_BRANDING = branding_service_pb2.DESCRIPTOR.services_by_name["BrandingService"].methods_by_name
+_INVITATIONS = invitation_request_service_pb2.DESCRIPTOR.services_by_name["InvitationRequestService"].methods_by_name
 _EDGE = "http://127.0.0.1:8080"
 _HTTP = 80
 
@@ -118,6 +120,8 @@ class Story:
         self._read_own(ada)
         self._be_refused(ada, bob)
         self._change(ada)
+        self._brand(ada)
+        self._invite(f"cave-{tag}")
         self._delete_and_restore(bob)
         self._console.title("All answers were as they should be.")
 
@@ -161,6 +165,28 @@ class Story:
         update = {"id": ada.slug, "tenant": {"displayName": "Acme International"}, "updateMask": "displayName"}
         answer = self._rest(self._as_operator(_TENANTS["UpdateTenant"], update))
         _expect(answer.body.get("displayName") == "Acme International", answer)
+
+    def _brand(self, ada: Person) -> None:
+        named = {"id": ada.slug}
+        self._title("An operator gives Ada's tenant a name and colours for the page before sign-in, over REST.")
+        branding = {"displayName": "Acme", "colors": {"primary": "#7c3aed", "background": "#ffffff", "text": "#1f2937"}}
+        changed = self._rest(self._as_operator(_BRANDING["UpdateTenantBranding"], {**named, "branding": branding}))
+        _expect(changed.body.get("displayName") == "Acme", changed)
+        self._title("Anybody is shown them, over REST.")
+        shown_now = self._rest(DemoCall(_BRANDING["GetBranding"], {"slug": ada.slug}))
+        _expect(shown_now.body.get("displayName") == "Acme", shown_now)
+        self._title("For a tenant that does not exist there is the default, over gRPC.")
+        default = self._grpc(DemoCall(_BRANDING["GetBranding"], {"slug": f"{ada.slug}-no"}))
+        _expect(default.body.get("displayName") not in {None, "Acme"}, default)
+
+    def _invite(self, slug: str) -> None:
+        self._title("An operator creates a tenant and names its first administrator, over REST.")
+        new = {"slug": slug, "firstAdministratorEmail": "cleo@cave.example"}
+        made = self._rest(self._as_operator(_TENANTS["CreateTenant"], new))
+        _expect(made.body.get("slug") == slug, made)
+        self._title("The invitation waits to be delivered, over gRPC.")
+        waiting = self._grpc(self._as_operator(_INVITATIONS["ListInvitationRequests"], {"pageSize": 1000}))
+        _expect("invitationRequests" in waiting.body, waiting)
 
     def _delete_and_restore(self, bob: Person) -> None:
         named = {"id": bob.slug}

@@ -25,6 +25,7 @@ _MASKED = (
     (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z"), "<time>"),
     (re.compile(r"(?<=^date: ).*", re.MULTILINE), "<time>"),
     (re.compile(r"\btmk_[\w-]+…?"), "<key>"),
+    (re.compile(r"\btml_[\w-]+"), "<token>"),
     (re.compile(r"\bok +\d+\.\d+s"), "ok <seconds>"),
     (re.compile(r"\bt=\d+"), "t=<number>"),
     (re.compile(r"(?<=^ratelimit-reset: )\d+|(?<=^retry-after: )\d+", re.MULTILINE), "<number>"),

@@ -30,6 +30,7 @@ PAGES = (
     "docs/how-to/find-tenants.md",
     "docs/how-to/price-a-plan.md",
     "docs/how-to/rotate-or-revoke-keys.md",
+    "docs/how-to/brand-the-sign-in-page.md",
 )
 """Every page with console blocks, in the order in which a reader may follow them on one stack."""
 
