@@ -103,7 +103,7 @@ tenants = tenant_owned(
         UniqueConstraint("external_id", name="tenants_external_id_key"),
         CheckConstraint(_STATES, name="tenants_state_check"),
         Index("tenants_parent_idx", "parent_id", postgresql_where="parent_id is not null"),
-        Index("tenants_login_hosts_idx", "login_hosts", postgresql_using="gin"),
+        Index("tenants_login_hosts_idx", "login_hosts", postgresql_using="gin", postgresql_with={"fastupdate": "off"}),
     ),
     APP_ROLE,
     ("SELECT", "INSERT", "UPDATE"),

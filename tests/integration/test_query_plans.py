@@ -213,3 +213,11 @@ async def test_an_index_that_is_read_from_end_to_end_is_found(superuser: asyncpg
     finally:
         await superuser.execute("RESET enable_seqscan")
     assert found == ["tenant.tenant_requests as tenant_directory"]
+
+
+async def test_no_lookup_reads_a_list_of_pending_entries(superuser: asyncpg.Connection) -> None:
+    pending = await superuser.fetch(
+        """SELECT c.relname::text AS name FROM pg_class AS c JOIN pg_am AS m ON m.oid = c.relam
+           WHERE m.amname = 'gin' AND NOT coalesce('fastupdate=off' = ANY (c.reloptions), false)"""
+    )
+    assert not pending, "make the index WITH (fastupdate = off): its pending entries are read by every look-up"

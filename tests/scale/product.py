@@ -30,12 +30,15 @@ from tenantmesh.tenant.v1 import tenant_pb2, tenant_service_pb2_grpc
 from tenantmesh.tenant.v1 import tenant_service_pb2 as pb
 from tests.ports import stack_ports
 from tests.scale.memory import resident
-from tests.scale.rows import FORMER, MODEL, Many, multiply, of_tenant
+from tests.scale.rows import FORMER, HOST, MODEL, Many, multiply, of_tenant
 
 __all__ = ["Product", "make_model", "running"]
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAMS = ("tenant_svc", "auth_svc", "tenant_worker")
+_PROVEN = "UPDATE tenant.tenants SET login_hosts = $2 WHERE tenant_id = $1"
+"""A login host as it is once its proof was found: that needs a name server, and a proof for each tenant."""
+
 MANY_SIGN_INS = "credential=1000000/1000000"
 """Calls without a credential come from one address here, and their limit is tested elsewhere."""
 
@@ -88,6 +91,7 @@ class Product:
             made = await make_model(stub)
         connection = await self.connect()
         try:
+            await connection.execute(_PROVEN, uuid.UUID(made.id), [f"{MODEL}{HOST}"])
             self.rows = await of_tenant(connection, uuid.UUID(made.id))
             begun = time.monotonic()
             self.many = await multiply(connection, uuid.UUID(made.id), self.size)

@@ -14,7 +14,7 @@ from tenantmesh.tenant.v1 import entitlement_service_pb2 as entitlements
 from tenantmesh.tenant.v1 import entitlement_service_pb2_grpc, tenant_service_pb2_grpc
 from tenantmesh.tenant.v1 import tenant_service_pb2 as pb
 from tests.scale.product import Product
-from tests.scale.rows import FORMER
+from tests.scale.rows import FORMER, HOST
 
 __all__ = ["QUESTIONS", "Asker", "Question"]
 
@@ -117,6 +117,7 @@ QUESTIONS: Sequence[Question] = (
     Question("resolve by id", lambda asker: _resolve(asker, tenant_id=asker.any_id())),
     Question("resolve by slug", lambda asker: _resolve(asker, slug=asker.any_slug())),
     Question("resolve by a former slug", lambda asker: _resolve(asker, slug=asker.any_slug() + FORMER)),
+    Question("resolve by host", lambda asker: _resolve(asker, host=asker.any_slug() + HOST)),
     Question("resolve a slug that nobody has", _none),
     Question("get, a tenant that the process knows", lambda asker: _get(asker, asker.known_id())),
     Question("get, any tenant", lambda asker: _get(asker, asker.any_id()), goal=False),

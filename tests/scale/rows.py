@@ -15,7 +15,7 @@ import asyncpg
 
 from tenantmesh.runtime.ids import uuid7
 
-__all__ = ["FORMER", "MODEL", "Many", "multiply", "of_tenant"]
+__all__ = ["FORMER", "HOST", "MODEL", "Many", "multiply", "of_tenant"]
 
 _OWNED = """
 SELECT n.nspname::text AS schema, c.relname::text AS name,
@@ -32,6 +32,8 @@ MODEL = "model-tenant"
 """With this the slugs of the model begin, the former one too."""
 
 FORMER = "-was"
+HOST = ".example.com"
+_NAMES = {"slug", "former_slugs", "login_hosts", "primary_login_host"}
 
 _TIERS = ("gold", "silver", "bronze", "free")
 _FREE_UUIDS = {"tenant_id", "parent_id"}
@@ -39,7 +41,8 @@ _FREE_UUIDS = {"tenant_id", "parent_id"}
 
 @dataclass(frozen=True)
 class Many:
-    """The tenants that were made, oldest first. The former slug of each is its slug with FORMER."""
+    """The tenants that were made, oldest first. The former slug of each is its slug with FORMER, its host that with
+    HOST."""
 
     ids: Sequence[uuid.UUID]
     slugs: Sequence[str]
@@ -109,8 +112,8 @@ def _copies(table: _Table, many: Many, shift: int, step: int) -> Iterator[tuple[
 def _value(column: str, value: Any, own: dict[str, Any], shift: int, slug: str) -> Any:
     if value is None:
         return None
-    if column in {"slug", "former_slugs"}:
-        return value.replace(MODEL, slug)
+    if column in _NAMES:
+        return [each.replace(MODEL, slug) for each in value] if isinstance(value, list) else value.replace(MODEL, slug)
     if column in own:
         return own[column]
     if column == "position":
