@@ -14,13 +14,20 @@ from tenantmesh.runtime.database import Database, InternalDatabaseError, compile
 from tenantmesh.runtime.ids import uuid7
 from tenantmesh.tenant_svc.schema import metadata
 from tenantmesh.tenant_svc.tenants import tables
-from tenantmesh.tenant_svc.tenants.tables import event_horizon, tenant_events, tenant_requests, tenants
+from tenantmesh.tenant_svc.tenants.tables import (
+    event_horizon,
+    tenant_events,
+    tenant_requests,
+    tenant_slugs,
+    tenant_tombstones,
+    tenants,
+)
 from tenantmesh.tenant_svc.tenants.tenant import Tenant
 from tenantmesh.tenant_svc.tenants.tenants import Tenants
 from tests.fixtures.engines import WorkerDatabase
 from tests.integration.tenant_svc.stage import as_superuser, new_tenant, unused_slug
 
-OWNED = [tenants, tenant_events, tenant_requests]
+OWNED = [tenants, tenant_slugs, tenant_events, tenant_requests]
 
 
 @dataclass(frozen=True)
@@ -41,7 +48,7 @@ def name(table: Table) -> str:
 
 def test_every_table_of_tenants_is_here() -> None:
     declared = {each.name for each in vars(tables).values() if isinstance(each, Table)}
-    assert {table.name for table in [*OWNED, event_horizon]} == declared
+    assert {table.name for table in [*OWNED, event_horizon, tenant_tombstones]} == declared
 
 
 @pytest.mark.parametrize("table", OWNED, ids=name)
