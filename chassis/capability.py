@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from google.protobuf.descriptor import ServiceDescriptor
+from prometheus_client.metrics_core import Metric
 from sqlalchemy import Table
 
 from tenantmesh.chassis.background import Background
@@ -48,6 +49,7 @@ class Capability:
     jobs: by kind of job, the handler.
     followers: its consumers of event logs. Workers run them.
     beside_jobs: the loops and connections beside the jobs of a worker: started in this order, closed in reverse.
+    metrics: of its jobs; each is collected at every scrape of a worker.
     part: its part of each tenant.
     """
 
@@ -58,6 +60,7 @@ class Capability:
     jobs: Mapping[str, JobHandler] = field(default_factory=dict)
     followers: Sequence[Follower[Any]] = ()
     beside_jobs: Sequence[Background] = ()
+    metrics: Sequence[Callable[[], Iterable[Metric]]] = ()
     part: TenantPart | None = None
 
 

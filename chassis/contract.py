@@ -8,8 +8,10 @@ from google.protobuf.descriptor import ServiceDescriptor
 from tenantmesh.auth.v1 import auth_service_pb2, tenant_data_service_pb2, token_service_pb2
 from tenantmesh.tenant.v1 import (
     branding_service_pb2,
+    email_domain_service_pb2,
     entitlement_service_pb2,
     invitation_request_service_pb2,
+    login_host_service_pb2,
     operation_service_pb2,
     plan_service_pb2,
     purge_service_pb2,
@@ -32,6 +34,8 @@ CONTRACT: tuple[ServiceDescriptor, ...] = tuple(
         setup_link_service_pb2,
         purge_service_pb2,
         invitation_request_service_pb2,
+        login_host_service_pb2,
+        email_domain_service_pb2,
         auth_service_pb2,
         token_service_pb2,
         tenant_data_service_pb2,

@@ -21,6 +21,7 @@ DEFAULT_ROLES: Roles = MappingProxyType(
                 *("tenants.read", "tenants.update", "entitlements.read", "operations.read"),
                 *("users.read", "users.write"),
                 *("branding.read", "branding.write", "setup_links.read", "setup_links.create"),
+                *("login_hosts.read", "login_hosts.write", "email_domains.read", "email_domains.write"),
             }
         ),
         "member": frozenset({"tenants.read", "entitlements.read", "operations.read"}),

@@ -12,8 +12,10 @@ from tenantmesh.runtime.server import Application
 from tenantmesh.runtime.telemetry import Telemetry
 from tenantmesh.tenant.v1 import (
     branding_service_pb2,
+    email_domain_service_pb2,
     entitlement_service_pb2,
     invitation_request_service_pb2,
+    login_host_service_pb2,
     operation_service_pb2,
     plan_service_pb2,
     purge_service_pb2,
@@ -22,10 +24,12 @@ from tenantmesh.tenant.v1 import (
     tenant_service_pb2,
 )
 from tenantmesh.tenant.v1.branding_service_pb2_grpc import add_BrandingServiceServicer_to_server
+from tenantmesh.tenant.v1.email_domain_service_pb2_grpc import add_EmailDomainServiceServicer_to_server
 from tenantmesh.tenant.v1.entitlement_service_pb2_grpc import add_EntitlementServiceServicer_to_server
 from tenantmesh.tenant.v1.invitation_request_service_pb2_grpc import (
     add_InvitationRequestServiceServicer_to_server,
 )
+from tenantmesh.tenant.v1.login_host_service_pb2_grpc import add_LoginHostServiceServicer_to_server
 from tenantmesh.tenant.v1.operation_service_pb2_grpc import add_OperationServiceServicer_to_server
 from tenantmesh.tenant.v1.plan_service_pb2_grpc import add_PlanServiceServicer_to_server
 from tenantmesh.tenant.v1.purge_service_pb2_grpc import add_PurgeServiceServicer_to_server
@@ -53,6 +57,10 @@ SERVICES: dict[ServiceDescriptor, AddToServer] = {
         "InvitationRequestService"
     ]: add_InvitationRequestServiceServicer_to_server,
     setup_link_service_pb2.DESCRIPTOR.services_by_name["SetupLinkService"]: add_SetupLinkServiceServicer_to_server,
+    login_host_service_pb2.DESCRIPTOR.services_by_name["LoginHostService"]: add_LoginHostServiceServicer_to_server,
+    email_domain_service_pb2.DESCRIPTOR.services_by_name[
+        "EmailDomainService"
+    ]: add_EmailDomainServiceServicer_to_server,
 }
 
 
@@ -66,6 +74,7 @@ def _resources(settings: TenantSettings, connections: Connections) -> TenantReso
         pool=RedisQuotaPool(connections.redis),
         branding=settings.branding,
         links=settings.links,
+        domains=settings.domains,
         base_domain=settings.mesh.base_domain,
         store=connections.redis,
         connect_auth=lambda: auth_channel(settings, connections.telemetry),

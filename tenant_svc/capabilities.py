@@ -15,6 +15,8 @@ from tenantmesh.tenant_svc.allowances import wiring as allowances
 from tenantmesh.tenant_svc.balances import wiring as balances
 from tenantmesh.tenant_svc.branding import wiring as branding
 from tenantmesh.tenant_svc.checks import wiring as checks
+from tenantmesh.tenant_svc.domain_proofs import wiring as domain_proofs
+from tenantmesh.tenant_svc.email_domains import wiring as email_domains
 from tenantmesh.tenant_svc.entitlements import wiring as entitlements
 from tenantmesh.tenant_svc.features import wiring as features
 from tenantmesh.tenant_svc.gauges import wiring as gauges
@@ -22,6 +24,7 @@ from tenantmesh.tenant_svc.grants import wiring as grants
 from tenantmesh.tenant_svc.history import wiring as history
 from tenantmesh.tenant_svc.invitations import wiring as invitations
 from tenantmesh.tenant_svc.invitations.invitations import StoredInvitations
+from tenantmesh.tenant_svc.login_hosts import wiring as login_hosts
 from tenantmesh.tenant_svc.operations import wiring as operations
 from tenantmesh.tenant_svc.overrides import wiring as overrides
 from tenantmesh.tenant_svc.plan_changes import wiring as plan_changes
@@ -41,6 +44,9 @@ CAPABILITIES: Mapping[str, str] = {
     "features": "the features that plans are made of",
     "plans": "the plans, of which each tenant pins one",
     "tenants": "the resource that everything else belongs to",
+    "domain_proofs": "the life of a proven name, for the two kinds of names",
+    "login_hosts": "where a tenant is served",
+    "email_domains": "whose people belong to a tenant",
     "balances": "the tables of usage, which several capabilities work on",
     "branding": "how a tenant looks before anybody has signed in; it needs tenants only",
     "invitations": "the first administrators of new tenants; they need tenants only",
@@ -61,8 +67,8 @@ CAPABILITIES: Mapping[str, str] = {
 """Each capability, with the reason for its place. Starting follows this order, closing the reverse."""
 
 PARTS: tuple[TenantPart, ...] = (
-    tenants.PART, balances.PART, branding.PART, invitations.PART, history.PART, entitlements.PART, allocations.PART,
-    gauges.PART, operations.PART, setup_links.PART,
+    tenants.PART, domain_proofs.PART, login_hosts.PART, email_domains.PART, balances.PART, branding.PART,
+    invitations.PART, history.PART, entitlements.PART, allocations.PART, gauges.PART, operations.PART, setup_links.PART,
 )  # fmt: skip
 """The parts of a tenant, parents before children: created and imported in this order, purged in reverse."""
 
@@ -80,10 +86,14 @@ class TenantCapabilities:
         self.directory = TenantDirectory(self._tenants.source)
         self._entitlements = entitlements.build(resources, pooled, changes.watch)
         self._allowances = allowances.build(resources, StoredReservations(resources.doors))
+        proofs = domain_proofs.build(resources)
         self.all: tuple[Capability, ...] = (
             features.build(resources, plan_ids),
             plans.build(resources),
             self._tenants,
+            proofs,
+            login_hosts.build(proofs),
+            email_domains.build(proofs),
             balances.build(),
             branding.build(resources, self.directory),
             self._invitations,

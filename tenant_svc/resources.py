@@ -16,6 +16,7 @@ from tenantmesh.runtime.encryption import KeyEncryptionKey
 from tenantmesh.runtime.redis_client import StoreClient
 from tenantmesh.tenant_svc.settings import (
     BrandingSettings,
+    DomainSettings,
     LifeSettings,
     LinkSettings,
     PurgeSettings,
@@ -50,6 +51,7 @@ class TenantResources:
     pool, store: None in a worker without a store: pooled units then count as used.
     connect_auth: opens a channel to auth_svc, with the process's own key.
     purging: None in a process that purges no tenants.
+    base_domain: the domain whose subdomains are slugs; empty where there is none, and in a worker.
     """
 
     database: Database
@@ -60,6 +62,7 @@ class TenantResources:
     pool: QuotaPool | None
     branding: BrandingSettings = field(default_factory=BrandingSettings)
     links: LinkSettings = field(default_factory=LinkSettings)
+    domains: DomainSettings = field(default_factory=DomainSettings)
     base_domain: str = ""
     store: StoreClient | None = None
     connect_auth: Callable[[], grpc.aio.Channel] = _no_key

@@ -3,6 +3,7 @@ capabilities."""
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from datetime import timedelta
 from pathlib import Path
@@ -13,10 +14,11 @@ from pydantic_settings import NoDecode
 
 from tenantmesh.chassis.jobs.settings import WorkerSettings
 from tenantmesh.chassis.settings import EventSettings, MeshSettings, ServiceSettings
-from tenantmesh.runtime.settings import Duration, Group, listed
+from tenantmesh.runtime.settings import Count, Duration, Group, Networks, listed, split_address
 
 __all__ = [
     "BrandingSettings",
+    "DomainSettings",
     "LifeSettings",
     "LinkSettings",
     "PurgeSettings",
@@ -80,6 +82,52 @@ class LinkSettings(Group):
     lifetime: Annotated[Duration, Field(ge=timedelta(seconds=1), le=timedelta(hours=1))] = timedelta(minutes=5)
 
 
+_LABEL = re.compile(r"_?[a-z0-9](?:[a-z0-9-]{0,60}[a-z0-9])?")
+_Port = Annotated[int, Field(ge=1, le=65535)]
+_Positive = Annotated[Duration, Field(gt=timedelta())]
+
+
+def _checked_label(text: str) -> str:
+    if not _LABEL.fullmatch(text):
+        raise ValueError("write one label of the DNS in lower case, such as _tenantmesh")
+    return text
+
+
+def _resolver_address(text: str) -> tuple[str, int]:
+    host, port = split_address(text.strip())
+    ipaddress.ip_address(host)  # names of resolvers would need a resolver
+    return host, port
+
+
+def _checked_resolvers(text: str) -> str:
+    for address in filter(None, text.split(",")):
+        _resolver_address(address)
+    return text
+
+
+class DomainSettings(Group):
+    """How login hosts and e-mail domains are proven and checked."""
+
+    label: Annotated[str, AfterValidator(_checked_label)] = "_tenantmesh"
+    max_login_hosts: Count = 100
+    max_email_domains: Count = 100
+    check_interval: _Positive = timedelta(days=1)
+    grace: Annotated[Duration, Field(ge=timedelta())] = timedelta(days=7)
+    verify_pause: Annotated[Duration, Field(ge=timedelta())] = timedelta(seconds=10)
+    checks_at_once: Count = 4
+    timeout: _Positive = timedelta(seconds=5)
+    resolvers: Annotated[str, AfterValidator(_checked_resolvers)] = ""
+    allowed_networks: Networks = ()
+    http_port: _Port = 80
+    https_port: _Port = 443
+    allow_reserved: bool = False
+
+    @property
+    def resolver_addresses(self) -> list[tuple[str, int]]:
+        """The addresses and ports of the DNS resolvers to ask; none for those of the system."""
+        return [_resolver_address(address) for address in filter(None, self.resolvers.split(","))]
+
+
 class TenantSettings(ServiceSettings):
     """The settings that tenant_svc reads from the environment; see `runtime.settings` for the names."""
 
@@ -88,6 +136,7 @@ class TenantSettings(ServiceSettings):
     tenants: LifeSettings = LifeSettings()
     branding: BrandingSettings = BrandingSettings()
     links: LinkSettings = LinkSettings()
+    domains: DomainSettings = DomainSettings()
 
 
 class PurgeSettings(Group):
@@ -120,6 +169,7 @@ class TenantWorkerSettings(WorkerSettings):
 
     mesh: _WorkerMeshSettings = _WorkerMeshSettings()
     purge: PurgeSettings = PurgeSettings()
+    domains: DomainSettings = DomainSettings()
 
     @property
     def purges(self) -> bool:

@@ -33,21 +33,27 @@ class Authority:
         self._name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test authority")])
         self.certificate = self._write("authority", self._signed(self._name, self._key.public_key(), ca=True))
 
-    def identity(self, uri: str) -> Identity:
+    def identity(self, uri: str, host: str = "localhost") -> Identity:
         key = ec.generate_private_key(ec.SECP256R1())
         name = uri.rpartition("/")[2]
         subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
-        certificate = self._write(name, self._signed(subject, key.public_key(), uri=uri))
+        certificate = self._write(name, self._signed(subject, key.public_key(), uri=uri, host=host))
         form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
         path = self._folder / f"{name}.key"
         path.write_bytes(key.private_bytes(*form))
         return Identity(certificate, path)
 
     def _signed(
-        self, subject: x509.Name, key: ec.EllipticCurvePublicKey, *, uri: str = "", ca: bool = False
+        self,
+        subject: x509.Name,
+        key: ec.EllipticCurvePublicKey,
+        *,
+        uri: str = "",
+        host: str = "localhost",
+        ca: bool = False,
     ) -> x509.Certificate:
         now = datetime.datetime.now(datetime.UTC)
-        names = [x509.UniformResourceIdentifier(uri or "spiffe://mesh.test"), x509.DNSName("localhost")]
+        names = [x509.UniformResourceIdentifier(uri or "spiffe://mesh.test"), x509.DNSName(host)]
         address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
         return (
             x509.CertificateBuilder(self._name, subject, key, x509.random_serial_number())

@@ -64,6 +64,9 @@ _Outcome = tuple[str, str]
 class JobHandler(Protocol):
     """Does the jobs of one kind."""
 
+    at_once: int = 0
+    """How many jobs of the kind run at once, in all workers together. Zero: as many as the workers can run."""
+
     async def work(self, subject: str) -> None:
         """Must do the job, or do nothing if it is done. May be called for the same job again at any time, even while an
         earlier call still runs. Any error means that the job is tried again later."""
@@ -195,7 +198,9 @@ class JobQueue:
         )
         manager = QueueManager(queries, channel=SETTINGS.channel)
         for kind, handler in self._handlers.items():
-            manager.entrypoint(kind, accepts_context=False)(partial(self._work, handler))
+            manager.entrypoint(kind, concurrency_limit=handler.at_once, accepts_context=False)(
+                partial(self._work, handler)
+            )
         return manager
 
     async def _work(self, handler: JobHandler, job: Job) -> None:

@@ -1,7 +1,8 @@
 """Finds the tenant that the call is for.
 
 Sources: the credential's tenant; `x-tenant-id`; `x-tenant-slug`; `?tenant=`; the host, as a subdomain of the base
-domain; and, where the resource is the tenant itself, the request's own field (`tenant_field` of the policy).
+domain or as a tenant's login host; and, where the resource is the tenant itself, the request's own field
+(`tenant_field` of the policy).
 
 1. A credential that is bound to a tenant decides; every other source may only agree.
 2. Without one the sources select the tenant, and must agree among themselves.
@@ -11,24 +12,17 @@ domain; and, where the resource is the tenant itself, the request's own field (`
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from contextlib import suppress
 from typing import Any
 
 from tenantmesh.interceptors.caller import CallerKind
-from tenantmesh.interceptors.errors import FieldViolation, InvalidArgument, MeshError, PermissionDenied
+from tenantmesh.interceptors.errors import FieldViolation, InvalidArgument, MeshError, PermissionDenied, Unavailable
 from tenantmesh.interceptors.link import Moments
 from tenantmesh.interceptors.logs import security_event
 from tenantmesh.interceptors.lookup import MISS
-from tenantmesh.interceptors.metadata import (
-    FORWARDED_HOST,
-    TENANT_ID,
-    TENANT_QUERY,
-    TENANT_SLUG,
-    TENANT_SOURCES,
-    duplicate,
-)
 from tenantmesh.interceptors.passage import Passage, Waiting
 from tenantmesh.interceptors.policy import MethodPolicy, PolicyError, TenantScope
+from tenantmesh.interceptors.tenant_sources import TenantSelector, names_a_tenant, selectors
 from tenantmesh.interceptors.tenants import (
     TenantKey,
     TenantLookup,
@@ -40,19 +34,9 @@ from tenantmesh.interceptors.tenants import (
     refuse_unless_active,
 )
 
-__all__ = ["INFRASTRUCTURE_LABELS", "Tenancy"]
+__all__ = ["Tenancy"]
 
 _ACTIVE = TenantState.ACTIVE
-INFRASTRUCTURE_LABELS = frozenset({"www", "api", "app", "admin", "auth", "edge"})
-"""Subdomains of the base domain that never name a tenant."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Source:
-    """A source that names a tenant. The key is None where the text has no form of a tenant's id or slug."""
-
-    name: str
-    key: TenantKey | None
 
 
 class Tenancy:
@@ -84,9 +68,7 @@ class _BoundTenancy:
 
     def enter(self, call: Passage) -> Waiting:
         headers = call.headers
-        # Nearly every call of a user names no other source, and then nothing has to be compared.
-        named = TENANT_ID in headers or TENANT_SLUG in headers or TENANT_QUERY in headers or FORWARDED_HOST in headers
-        sources = self._sources(headers) if named else ()
+        sources = selectors(headers, self._suffix) if names_a_tenant(headers) else ()
         bound_to = call.caller.tenant_id
         if bound_to is None:
             return self._select(call, sources)
@@ -95,44 +77,45 @@ class _BoundTenancy:
             call.tenant = tenant  # what the steps below come to for nearly every call of a user
             return None
         if tenant is None or isinstance(tenant, TenantRecord):
-            self._confirm(call, tenant, sources)
-            return None
+            known = self._known(tenant, sources)
+            if known is not None:
+                self._confirm(call, tenant, known)
+                return None
         return self._find_and_confirm(call, bound_to, sources)
 
-    def _sources(self, headers: dict[str, str]) -> tuple[_Source, ...]:
-        for key in TENANT_SOURCES:
-            if "," in headers.get(key, ""):
-                raise duplicate(key)  # a list in one header is a repetition spelt differently
-        found = []
-        if (text := headers.get(TENANT_ID)) is not None:
-            found.append(_Source(TENANT_ID, parse_tenant_id(text)))
-        if (text := headers.get(TENANT_SLUG)) is not None:
-            found.append(_Source(TENANT_SLUG, text if is_slug(text) else None))
-        if (text := headers.get(TENANT_QUERY)) is not None:
-            found.append(_Source("?tenant", parse_tenant_id(text) or (text if is_slug(text) else None)))
-        if (label := self._subdomain(headers.get(FORWARDED_HOST, ""))) is not None:
-            found.append(_Source("host", label if is_slug(label) else None))
-        return tuple(found)
+    def _known(
+        self, tenant: TenantRecord | None, sources: tuple[TenantSelector, ...]
+    ) -> tuple[TenantSelector, ...] | None:
+        """Return the sources that count, or None where a look-up has to tell. A host of no tenant does not count."""
+        counting = []
+        for source in sources:
+            if source.only_if_known and not (tenant is not None and tenant.is_called(source.key)):
+                other = None if source.key is None else self._directory.peek(source.key)
+                if other is None:
+                    continue
+                if not isinstance(other, TenantRecord):
+                    return None
+            counting.append(source)
+        return tuple(counting)
 
-    def _subdomain(self, host: str) -> str | None:
-        """Return the one label before the base domain, or None for a host that names no tenant."""
-        if not self._suffix or not host:
-            return None
-        name, colon, port = host.lower().partition(":")
-        name = name.removesuffix(".")  # the fully qualified spelling of the same host
-        if not name.endswith(self._suffix):
-            return None
-        label = name[: -len(self._suffix)]
-        if colon and not port.isdigit():
-            return ""  # a host that names a tenant, but none that exists
-        return None if label in INFRASTRUCTURE_LABELS else label
+    async def _find_and_confirm(self, call: Passage, key: TenantKey, sources: tuple[TenantSelector, ...]) -> None:
+        tenant = await self._directory.find(key)
+        if self._known(tenant, sources) is None:
+            await self._look_up(sources)
+        known = self._known(tenant, sources)
+        certain = tuple(source for source in sources if not source.only_if_known)
+        self._confirm(call, tenant, certain if known is None else known)
 
-    async def _find_and_confirm(self, call: Passage, key: TenantKey, sources: tuple[_Source, ...]) -> None:
-        self._confirm(call, await self._directory.find(key), sources)
+    async def _look_up(self, sources: tuple[TenantSelector, ...]) -> None:
+        """Learn whose hosts these are. While nobody can tell, they do not count: the credential alone decides."""
+        for source in sources:
+            if source.only_if_known and source.key is not None:
+                with suppress(Unavailable):
+                    await self._directory.find(source.key)
 
-    def _confirm(self, call: Passage, tenant: TenantRecord | None, sources: tuple[_Source, ...]) -> None:
-        """Rule 1: every source must name the credential's tenant. No other tenant is looked up, so nothing of one can
-        leak."""
+    def _confirm(self, call: Passage, tenant: TenantRecord | None, sources: tuple[TenantSelector, ...]) -> None:
+        """Rule 1: every source must name the credential's tenant. No other tenant is looked up, but by its host, which
+        everybody may know; so nothing of one can leak."""
         if tenant is None:
             raise no_such_tenant()
         for source in sources:
@@ -148,11 +131,10 @@ class _BoundTenancy:
                 )
         self._admit(call, tenant)
 
-    def _select(self, call: Passage, sources: tuple[_Source, ...]) -> Waiting:
+    def _select(self, call: Passage, sources: tuple[TenantSelector, ...]) -> Waiting:
         """Rule 2: the sources select the tenant. They may be missing where the policy requires none."""
         if not sources:
-            if self._required:
-                raise _required()
+            self._without_source()
             return None
         found: list[TenantRecord | None] = []
         for source in sources:
@@ -163,14 +145,26 @@ class _BoundTenancy:
         self._agree(call, sources, found)
         return None
 
-    async def _find_and_agree(self, call: Passage, sources: tuple[_Source, ...]) -> None:
+    async def _find_and_agree(self, call: Passage, sources: tuple[TenantSelector, ...]) -> None:
         found = [await self._directory.find(source.key) if source.key is not None else None for source in sources]
         self._agree(call, sources, found)
 
-    def _agree(self, call: Passage, sources: tuple[_Source, ...], found: list[TenantRecord | None]) -> None:
-        first = found[0]
-        if any(tenant != first for tenant in found):
-            names = ", ".join(source.name for source in sources)
+    def _without_source(self) -> None:
+        if self._required:
+            raise _required()
+
+    def _agree(self, call: Passage, sources: tuple[TenantSelector, ...], found: list[TenantRecord | None]) -> None:
+        counting = [
+            (source.name, tenant)
+            for source, tenant in zip(sources, found, strict=True)
+            if tenant is not None or not source.only_if_known
+        ]
+        if not counting:
+            self._without_source()
+            return
+        first = counting[0][1]
+        if any(tenant != first for _, tenant in counting):
+            names = ", ".join(name for name, _ in counting)
             raise _refused(
                 call,
                 InvalidArgument(

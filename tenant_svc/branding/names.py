@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import re
-
 from tenantmesh.chassis.requests import refuse
-from tenantmesh.interceptors.links.tenancy import INFRASTRUCTURE_LABELS
+from tenantmesh.interceptors.hosts import host_name
 from tenantmesh.interceptors.tenants import TenantKey, is_slug, parse_tenant_id
 
 __all__ = ["HostNames", "asked_for"]
-
-_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
-_HOST = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})+", re.ASCII)
 
 
 class HostNames:
@@ -22,14 +17,8 @@ class HostNames:
 
     def key(self, host: str) -> TenantKey | None:
         """Return the slug or the host that the text names; None where it names no tenant."""
-        name, colon, port = host.lower().partition(":")
-        name = name.removesuffix(".")
-        if (colon and not port.isdecimal()) or not _HOST.fullmatch(name):
-            return None
-        if not self._suffix or not name.endswith(self._suffix):
-            return name
-        label = name.removesuffix(self._suffix)
-        return label if is_slug(label) and label not in INFRASTRUCTURE_LABELS else None
+        found = host_name(host, self._suffix)
+        return found.text if found is not None and (found.login_host or is_slug(found.text)) else None
 
 
 def asked_for(hosts: HostNames, *, slug: str, host: str, tenant_query: str, own_host: str) -> TenantKey | None:

@@ -5,6 +5,7 @@ Queries name the tenant although row security does: two guards, and the index th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 from sqlalchemy import (
@@ -49,6 +50,7 @@ __all__ = [
     "record_event",
     "remember_request",
     "resume",
+    "set_login_hosts",
     "set_plan",
     "suspend",
 ]
@@ -148,6 +150,12 @@ _UNDELETE = compiled(
     )
 )
 _SET_PLAN = compiled(_change.values(plan_id=bindparam("new_plan_id"), plan_version=bindparam("new_plan_version")))
+_SET_LOGIN_HOSTS = compiled(
+    _change.values(
+        login_hosts=bindparam("new_login_hosts", type_=tenants.c.login_hosts.type),
+        primary_login_host=bindparam("new_primary_login_host"),
+    )
+)
 _RECORD_EVENT = compiled(
     insert(tenant_events)
     .from_select(
@@ -250,6 +258,13 @@ async def set_plan(connection: Connection, tenant_id: TenantId, plan_id: str, ve
     """Store the plan version that the tenant pins, and return the changed tenant. Call after `lock_log`."""
     row = await connection.fetch_row(_SET_PLAN, tenant_id=tenant_id, new_plan_id=plan_id, new_plan_version=version)
     return _stored(row)
+
+
+async def set_login_hosts(connection: Connection, tenant_id: TenantId, hosts: Sequence[str], primary: str) -> None:
+    """Store the hosts at which the tenant is served, and the primary one or an empty text. Call after `lock_log`."""
+    await connection.execute(
+        _SET_LOGIN_HOSTS, tenant_id=tenant_id, new_login_hosts=list(hosts), new_primary_login_host=primary
+    )
 
 
 async def record_event(connection: Connection, tenant_id: TenantId, kind: str, reason: str = "") -> None:

@@ -73,6 +73,7 @@ class WorkerApp:
         if redis is not None:
             telemetry.counters("tenantmesh_store", redis.stats)
         built = capabilities(self._resources(redis))
+        self._collected = [collect for capability in built for collect in capability.metrics]
         age = settings.database.max_connection_age
         self.queue = JobQueue(self._connect_queue, jobs_of(built), settings.worker, age, telemetry.jobs)
         telemetry.collector(self._metrics)
@@ -101,6 +102,7 @@ class WorkerApp:
             store=redis,
             connect_auth=self._connect_auth,
             purging=_purging(self._settings),
+            domains=self._settings.domains,
         )
 
     async def _verify(self) -> None:
@@ -128,4 +130,5 @@ class WorkerApp:
         )
         for (kind, outcome), count in list(self.queue.outcomes.items()):
             attempts.add_metric([kind, outcome], count)
-        return [attempts, GaugeMetricFamily("tenantmesh_jobs_running", "Jobs under way.", value=self.queue.running)]
+        running = GaugeMetricFamily("tenantmesh_jobs_running", "Jobs under way.", value=self.queue.running)
+        return [attempts, running, *(metric for collect in self._collected for metric in collect())]

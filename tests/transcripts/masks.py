@@ -18,6 +18,7 @@ _NAMED = re.compile(
     | (?<="etag":")(?P<etag>[0-9a-f]{16}) | (?<="etag":[ ]")(?P<etag2>[0-9a-f]{16})
     | (?<="cursor":")(?P<cursor>[\w-]{12,}) | (?<=cursor=)(?P<cursor2>[\w-]{12,})
     | (?<=^id:[ ])(?P<cursor3>[\w-]{12,}) | (?<="nextPageToken":")(?P<token>[\w-]{12,})
+    | (?<=tenantmesh-proof=)(?P<proof>[a-z2-7]{26})
     """,
     re.VERBOSE | re.MULTILINE,
 )

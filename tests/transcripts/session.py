@@ -13,6 +13,7 @@ from pathlib import Path
 
 from tenantmesh.deploy.stack.ports import PortNumbers, variable_of
 from tenantmesh.deploy.stack.programs import table
+from tests.dns_server import name_server
 from tests.transcripts.masks import Masks, pairs, translated
 from tests.transcripts.page import Block, Step, blocks_of, body_of, replaced
 from tests.transcripts.shell import Background, Shell, shell
@@ -28,6 +29,7 @@ PAGES = (
     "docs/how-to/read-a-refusal.md",
     "docs/how-to/change-a-tenant.md",
     "docs/how-to/find-tenants.md",
+    "docs/how-to/serve-a-tenant-under-its-own-host.md",
     "docs/how-to/price-a-plan.md",
     "docs/how-to/rotate-or-revoke-keys.md",
     "docs/how-to/brand-the-sign-in-page.md",
@@ -130,12 +132,19 @@ class _PageRun:
 
 @contextmanager
 def started(folder: Path, ports: PortNumbers) -> Iterator[Session]:
-    """Start a stack with its state in `folder`, as `make run` does in a checkout."""
+    """Start a stack with its state in `folder`, as `make run` does in a checkout. Its DNS reads `zone.txt` there."""
+    with ExitStack() as stack:
+        zone = stack.enter_context(name_server(folder / "zone.txt"))
+        yield stack.enter_context(_running(folder, ports, {"TENANTMESH_DOMAINS_RESOLVERS": zone.address}))
+
+
+@contextmanager
+def _running(folder: Path, ports: PortNumbers, settings: Mapping[str, str]) -> Iterator[Session]:
     for name in (".venv", ".tools"):
         (folder / name).symlink_to(ROOT / name)
     programs = folder / ".venv" / "bin"
     path = os.pathsep.join([str(programs), str(folder / ".tools" / "bin"), os.environ["PATH"]])
-    environment = {**os.environ, "PATH": path, "COLUMNS": "120", "PYTHONUNBUFFERED": "1"}
+    environment = {**os.environ, "PATH": path, "COLUMNS": "120", "PYTHONUNBUFFERED": "1", **settings}
     environment |= {variable_of(name): str(number) for name, number in ports.items()}
     dev = subprocess.Popen(
         [".venv/bin/tenantmesh", "dev"],

@@ -17,11 +17,11 @@ from tenantmesh.deploy.stack.programs.program import AddressLine, ProgramState, 
 from tenantmesh.deploy.stack.programs.python_program import PythonProgram
 from tenantmesh.runtime.settings import ENVIRONMENT_PREFIX, ServerSettings
 
-__all__ = ["ServiceProgram", "serving", "worker_steps"]
+__all__ = ["SERVICE_DEFAULTS", "ServiceProgram", "serving", "worker_steps"]
 
 _PROBE_SECONDS = 1.0
 _WORKERS = {name: f"{ENVIRONMENT_PREFIX}SERVER_{name.upper()}" for name in ("workers", "worker_port_step")}
-_DEFAULTS = MappingProxyType(
+SERVICE_DEFAULTS = MappingProxyType(
     {
         "TENANTMESH_SERVER_DRAIN_WAIT": "0",  # nobody waits for one machine's edge to notice
         "TENANTMESH_SERVER_GRACE": "2",
@@ -38,7 +38,7 @@ class ServiceProgram(PythonProgram):
 
     listen: Port
     health: Port
-    defaults: Mapping[str, str] = field(default_factory=lambda: _DEFAULTS)
+    defaults: Mapping[str, str] = field(default_factory=lambda: SERVICE_DEFAULTS)
 
     @property
     def ports(self) -> tuple[Port, ...]:

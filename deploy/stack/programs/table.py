@@ -25,7 +25,7 @@ from tenantmesh.deploy.stack.programs.environment import (
 )
 from tenantmesh.deploy.stack.programs.program import Program
 from tenantmesh.deploy.stack.programs.python_program import PythonProgram
-from tenantmesh.deploy.stack.programs.service import ServiceProgram, worker_steps
+from tenantmesh.deploy.stack.programs.service import SERVICE_DEFAULTS, ServiceProgram, worker_steps
 from tenantmesh.deploy.stack.programs.worker import WorkerProgram
 from tenantmesh.deploy.stack.state_folder import STATE_VARIABLE
 from tenantmesh.interceptors.caller import UsageScope
@@ -73,6 +73,8 @@ PROGRAMS: tuple[Program, ...] = (
         # The tenants, entitlements and allowances are its own.
         permissions=("tokens.introspect", "tenant_data.read"),
         settings=(database, directory, redis, mesh, tokens),
+        # Names such as acme.test, with which a developer tries it out.
+        defaults={**SERVICE_DEFAULTS, "TENANTMESH_DOMAINS_ALLOW_RESERVED": "true"},
     ),
     ServiceProgram(
         name="auth_svc",

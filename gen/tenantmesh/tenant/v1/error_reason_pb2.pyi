@@ -132,6 +132,22 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """ERROR_REASON_PURGE_UNDER_WAY: the tenant's data is being destroyed, so it can't be brought back. Create it anew."""
     ERROR_REASON_TOO_MANY_SLUGS: _ErrorReason.ValueType  # 56
     """ERROR_REASON_TOO_MANY_SLUGS: the tenant has had as many slugs as metadata `limit` allows. Give it back a former one."""
+    ERROR_REASON_LOGIN_HOST_NOT_FOUND: _ErrorReason.ValueType  # 60
+    """ERROR_REASON_LOGIN_HOST_NOT_FOUND: the tenant has no such login host. List its login hosts."""
+    ERROR_REASON_LOGIN_HOST_NOT_VERIFIED: _ErrorReason.ValueType  # 61
+    """ERROR_REASON_LOGIN_HOST_NOT_VERIFIED: only a verified login host can be the primary one. Publish its proof, and wait for
+    a check.
+    """
+    ERROR_REASON_LOGIN_HOSTS_FULL: _ErrorReason.ValueType  # 62
+    """ERROR_REASON_LOGIN_HOSTS_FULL: the tenant has as many login hosts as it may; metadata `limit` says how many. Remove one."""
+    ERROR_REASON_EMAIL_DOMAIN_NOT_FOUND: _ErrorReason.ValueType  # 63
+    """ERROR_REASON_EMAIL_DOMAIN_NOT_FOUND: the tenant has no such e-mail domain. List its e-mail domains."""
+    ERROR_REASON_EMAIL_DOMAINS_FULL: _ErrorReason.ValueType  # 64
+    """ERROR_REASON_EMAIL_DOMAINS_FULL: the tenant has as many e-mail domains as it may; metadata `limit` says how many. Remove
+    one.
+    """
+    ERROR_REASON_CHECK_TOO_SOON: _ErrorReason.ValueType  # 65
+    """ERROR_REASON_CHECK_TOO_SOON: a check of this name was asked for a moment ago. Wait for the delay in RetryInfo."""
     ERROR_REASON_SETUP_LINK_INVALID: _ErrorReason.ValueType  # 80
     """ERROR_REASON_SETUP_LINK_INVALID: the link is unknown, or was used, revoked or has expired. Ask for a new one."""
     ERROR_REASON_SETUP_LINK_NOT_FOUND: _ErrorReason.ValueType  # 81
@@ -254,6 +270,22 @@ ERROR_REASON_PURGE_UNDER_WAY: ErrorReason.ValueType  # 55
 """ERROR_REASON_PURGE_UNDER_WAY: the tenant's data is being destroyed, so it can't be brought back. Create it anew."""
 ERROR_REASON_TOO_MANY_SLUGS: ErrorReason.ValueType  # 56
 """ERROR_REASON_TOO_MANY_SLUGS: the tenant has had as many slugs as metadata `limit` allows. Give it back a former one."""
+ERROR_REASON_LOGIN_HOST_NOT_FOUND: ErrorReason.ValueType  # 60
+"""ERROR_REASON_LOGIN_HOST_NOT_FOUND: the tenant has no such login host. List its login hosts."""
+ERROR_REASON_LOGIN_HOST_NOT_VERIFIED: ErrorReason.ValueType  # 61
+"""ERROR_REASON_LOGIN_HOST_NOT_VERIFIED: only a verified login host can be the primary one. Publish its proof, and wait for
+a check.
+"""
+ERROR_REASON_LOGIN_HOSTS_FULL: ErrorReason.ValueType  # 62
+"""ERROR_REASON_LOGIN_HOSTS_FULL: the tenant has as many login hosts as it may; metadata `limit` says how many. Remove one."""
+ERROR_REASON_EMAIL_DOMAIN_NOT_FOUND: ErrorReason.ValueType  # 63
+"""ERROR_REASON_EMAIL_DOMAIN_NOT_FOUND: the tenant has no such e-mail domain. List its e-mail domains."""
+ERROR_REASON_EMAIL_DOMAINS_FULL: ErrorReason.ValueType  # 64
+"""ERROR_REASON_EMAIL_DOMAINS_FULL: the tenant has as many e-mail domains as it may; metadata `limit` says how many. Remove
+one.
+"""
+ERROR_REASON_CHECK_TOO_SOON: ErrorReason.ValueType  # 65
+"""ERROR_REASON_CHECK_TOO_SOON: a check of this name was asked for a moment ago. Wait for the delay in RetryInfo."""
 ERROR_REASON_SETUP_LINK_INVALID: ErrorReason.ValueType  # 80
 """ERROR_REASON_SETUP_LINK_INVALID: the link is unknown, or was used, revoked or has expired. Ask for a new one."""
 ERROR_REASON_SETUP_LINK_NOT_FOUND: ErrorReason.ValueType  # 81

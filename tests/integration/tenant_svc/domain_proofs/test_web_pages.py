@@ -1,0 +1,199 @@
+"""The HTTP adapter against servers on loopback: what strangers' hosts may not make it do."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from tenantmesh.tenant_svc.domain_proofs.addresses import AddressRules
+from tenantmesh.tenant_svc.domain_proofs.dns_resolver import DnsResolver
+from tenantmesh.tenant_svc.domain_proofs.resolver import NoAnswer
+from tenantmesh.tenant_svc.domain_proofs.web_pages import HttpPages, NoPage, PageBody
+from tests.authority import Authority
+from tests.dns_server import NameServer
+from tests.ports import free_port
+
+PATH = "/.well-known/tenantmesh-proof"
+LOOPBACK = AddressRules(["127.0.0.0/8"])
+PATIENCE, SHORT = timedelta(seconds=10), timedelta(milliseconds=500)
+
+
+class Web:
+    """A server that answers every request with the same bytes. `requests` are the heads that it has read."""
+
+    def __init__(self, port: int, answer: bytes, forever: bytes = b"", pause: float = 0.0) -> None:
+        self.port = port
+        self.requests: list[str] = []
+        self.sent = 0
+        self._answer, self._forever, self._pause = answer, forever, pause
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            self.requests.append((await reader.readuntil(b"\r\n\r\n")).decode())
+            writer.write(self._answer)
+            while self._forever:
+                writer.write(self._forever)
+                self.sent += len(self._forever)
+                await writer.drain()
+                await asyncio.sleep(self._pause)
+            await writer.drain()
+            await asyncio.sleep(self._pause)
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            writer.close()
+
+
+@asynccontextmanager
+async def web(
+    answer: bytes, *, tls: ssl.SSLContext | None = None, forever: bytes = b"", pause: float = 0.0
+) -> AsyncIterator[Web]:
+    running = Web(free_port(), answer, forever, pause)
+    server = await asyncio.start_server(running.serve, "127.0.0.1", running.port, ssl=tls)
+    try:
+        yield running
+    finally:
+        server.close()
+
+
+def reply(status: str, body: bytes = b"", *headers: str) -> bytes:
+    lines = [f"HTTP/1.1 {status}", f"content-length: {len(body)}", *headers]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+
+
+@pytest.fixture
+def host(zone: NameServer, request: pytest.FixtureRequest) -> str:
+    """A host of the test's own on loopback."""
+    name = f"h{abs(hash(request.node.name))}.hosts.test"
+    zone.host(name, "127.0.0.1")
+    return name
+
+
+Pages = Callable[..., HttpPages]
+
+
+@pytest.fixture
+def pages(resolver: DnsResolver) -> Pages:
+    def make(
+        http: int,
+        https: int = 0,
+        *,
+        rules: AddressRules = LOOPBACK,
+        tls: ssl.SSLContext | None = None,
+        timeout: timedelta = PATIENCE,
+    ) -> HttpPages:
+        return HttpPages(resolver, rules, timeout, (http, https or free_port()), tls)
+
+    return make
+
+
+async def test_a_page_is_read_with_the_name_of_the_host(pages: Pages, host: str) -> None:
+    async with web(reply("200 OK", b"the text\n")) as server:
+        assert await pages(server.port).read(host, PATH) == PageBody("the text\n")
+    (head,) = server.requests
+    assert head.startswith(f"GET {PATH} HTTP/1.1\r\n")
+    assert f"host: {host}\r\n" in head.lower()
+    assert "cookie" not in head.lower()
+
+
+async def test_no_page_is_no_proof(pages: Pages, host: str) -> None:
+    async with web(reply("404 Not Found", b"the text")) as server:
+        found = await pages(server.port).read(host, PATH)
+    assert found == NoPage(f"http://{host}{PATH} answered with status 404; 200 was expected.")
+
+
+async def test_redirects_are_not_followed(pages: Pages, host: str) -> None:
+    async with web(reply("200 OK", b"elsewhere")) as elsewhere:
+        location = f"location: http://127.0.0.1:{elsewhere.port}/"
+        async with web(reply("302 Found", b"", location)) as server:
+            found = await pages(server.port).read(host, PATH)
+    assert isinstance(found, NoPage)
+    assert "status 302" in found.detail
+    assert not elsewhere.requests
+
+
+async def test_https_is_asked_where_http_redirects(pages: Pages, host: str, tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    identity = authority.identity("spiffe://mesh.test/web", host)
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(identity.certificate, identity.key)
+    async with (
+        web(reply("301 Moved", b"", f"location: https://{host}/")) as plain,
+        web(reply("200 OK", b"text"), tls=tls) as sealed,
+    ):
+        trusting = pages(plain.port, sealed.port, tls=ssl.create_default_context(cafile=str(authority.certificate)))
+        assert await trusting.read(host, PATH) == PageBody("text")
+        # A certificate of nobody that is known proves nothing.
+        found = await pages(plain.port, sealed.port).read(host, PATH)
+    assert isinstance(found, NoPage)
+    assert "gave no answer of HTTP" in found.detail
+
+
+async def test_an_error_of_the_server_leaves_the_result_open(pages: Pages, host: str) -> None:
+    async with web(reply("503 Service Unavailable")) as server:
+        assert isinstance(await pages(server.port).read(host, PATH), NoAnswer)
+
+
+async def test_nothing_that_listens_is_no_page(pages: Pages, host: str) -> None:
+    found = await pages(free_port()).read(host, PATH)
+    assert isinstance(found, NoPage)
+
+
+async def test_a_server_that_does_not_answer_is_not_waited_for(pages: Pages, host: str) -> None:
+    async with web(b"", pause=5) as server, asyncio.timeout(10):
+        assert isinstance(await pages(server.port, timeout=SHORT).read(host, PATH), NoAnswer)
+    async with web(b"HTTP/1.1 200 OK\r\n\r\n", forever=b"x", pause=0.1) as dripping, asyncio.timeout(10):
+        assert isinstance(await pages(dripping.port, timeout=SHORT).read(host, PATH), NoAnswer)
+
+
+async def test_a_body_without_an_end_is_read_to_its_bound(pages: Pages, host: str) -> None:
+    async with web(b"HTTP/1.1 200 OK\r\n\r\n", forever=b"x" * 65536) as server, asyncio.timeout(20):
+        found = await pages(server.port).read(host, PATH)
+    assert found == PageBody("x" * 1024)
+    assert server.sent < 50_000_000
+
+
+async def test_a_compressed_body_is_not_expanded(pages: Pages, host: str) -> None:
+    packed = b"\x1f\x8b" + bytes(100)
+    async with web(reply("200 OK", packed, "content-encoding: gzip")) as server:
+        found = await pages(server.port).read(host, PATH)
+    assert isinstance(found, PageBody)
+    assert len(found.text) == len(packed)
+
+
+async def test_no_answer_of_http_is_no_page(pages: Pages, host: str) -> None:
+    async with web(b"220 mail.example ESMTP\r\n") as server:
+        assert isinstance(await pages(server.port).read(host, PATH), NoPage)
+
+
+@pytest.mark.parametrize("addresses", [("127.0.0.1",), ("8.8.8.8", "127.0.0.1"), ("::ffff:7f00:1",), ("10.0.0.1",)])
+async def test_a_host_with_a_private_address_is_never_connected_to(
+    pages: Pages, zone: NameServer, host: str, addresses: tuple[str, ...]
+) -> None:
+    zone.host(host, *addresses)
+    async with web(reply("200 OK", b"the text")) as server:
+        found = await pages(server.port, server.port, rules=AddressRules(())).read(host, PATH)
+    assert found == NoPage(f"{host} has an address that is not public, which is never connected to.")
+    assert not server.requests
+
+
+async def test_a_proxy_of_the_environment_is_not_asked(
+    pages: Pages, host: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with web(reply("200 OK", b"proxied")) as proxy, web(reply("200 OK", b"direct")) as server:
+        for name in ("http_proxy", "https_proxy", "all_proxy"):
+            monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.port}")
+        assert await pages(server.port).read(host, PATH) == PageBody("direct")
+    assert not proxy.requests
+
+
+async def test_a_host_without_an_address_has_no_page(pages: Pages, zone: NameServer) -> None:
+    assert isinstance(await pages(free_port()).read("gone.hosts.test", PATH), NoPage)
+    zone.fail("broken.hosts.test", "SERVFAIL")
+    assert isinstance(await pages(free_port()).read("broken.hosts.test", PATH), NoAnswer)
