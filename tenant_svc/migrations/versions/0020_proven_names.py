@@ -1,7 +1,7 @@
 """Login hosts and e-mail domains, with their proofs.
 
 Revision ID: 0020
-Revises: 0021
+Revises: 0026
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from tenantmesh.runtime.migrations import script
 from tenantmesh.runtime.row_security import Purger, TableGrant, ddl, renew_purge_policies, tenant_owned
 
 revision = "0020"
-down_revision = "0021"
+down_revision = "0026"
 branch_labels = None
 depends_on = None
 

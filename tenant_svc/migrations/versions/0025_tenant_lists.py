@@ -1,7 +1,7 @@
 """Indexes for the list of tenants: by each field that filters and orders promise to read by an index.
 
 Revision ID: 0025
-Revises: 0026
+Revises: 0020
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from tenantmesh.runtime.migrations import script
 
 revision = "0025"
-down_revision = "0026"
+down_revision = "0020"
 branch_labels = None
 depends_on = None
 
