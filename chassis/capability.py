@@ -16,11 +16,15 @@ from tenantmesh.chassis.jobs.queue import JobHandler
 from tenantmesh.runtime.database import Connection
 from tenantmesh.runtime.health import Check
 
-__all__ = ["Capability", "Step", "TenantPart", "jobs_of"]
+__all__ = ["Capability", "TenantPart", "jobs_of"]
 
 Step = Callable[[Connection, Any, str], Awaitable[None]]
-"""A step of the transaction that creates, deletes or restores a tenant. It gets the tenant after it, and the credential
-that asked for it."""
+"""A step of the transaction that deletes or restores a tenant. It gets the tenant after it, and the credential that
+asked for it."""
+CreatedStep = Callable[[Connection, Sequence[Any], str], Awaitable[None]]
+"""A step of the transaction that creates tenants. It gets the new tenants, and the credential that asked for them. For
+one tenant the transaction is that of its door; for several it is the system door's, where a table that a step writes
+needs a grant of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +38,7 @@ class TenantPart:
 
     tables: Sequence[Table]
     not_exported: Mapping[str, str] = field(default_factory=dict)
-    created: Step | None = None
+    created: CreatedStep | None = None
     deleted: Step | None = None
     undeleted: Step | None = None
 

@@ -17,6 +17,7 @@ from tenantmesh.tenant.v1 import (
     purge_service_pb2,
     quota_service_pb2,
     setup_link_service_pb2,
+    tenant_bulk_service_pb2,
     tenant_service_pb2,
 )
 
@@ -36,6 +37,7 @@ CONTRACT: tuple[ServiceDescriptor, ...] = tuple(
         invitation_request_service_pb2,
         login_host_service_pb2,
         email_domain_service_pb2,
+        tenant_bulk_service_pb2,
         auth_service_pb2,
         token_service_pb2,
         tenant_data_service_pb2,

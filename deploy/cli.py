@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from tenantmesh.deploy.commands import edge, operator
+from tenantmesh.deploy.commands import edge, operator, tenants
 from tenantmesh.deploy.commands.console import PRODUCT, Console
 from tenantmesh.deploy.commands.demo import demo
 from tenantmesh.deploy.commands.dev import dev
@@ -41,6 +41,7 @@ app.command()(doctor)
 app.command()(reset)
 app.command()(verify_purge)
 app.add_typer(operator.app, name="operator")
+app.add_typer(tenants.app, name="tenants")
 app.add_typer(edge.app, name="edge")
 
 

@@ -21,6 +21,7 @@ from tenantmesh.tenant.v1 import (
     purge_service_pb2,
     quota_service_pb2,
     setup_link_service_pb2,
+    tenant_bulk_service_pb2,
     tenant_service_pb2,
 )
 from tenantmesh.tenant.v1.branding_service_pb2_grpc import add_BrandingServiceServicer_to_server
@@ -35,6 +36,7 @@ from tenantmesh.tenant.v1.plan_service_pb2_grpc import add_PlanServiceServicer_t
 from tenantmesh.tenant.v1.purge_service_pb2_grpc import add_PurgeServiceServicer_to_server
 from tenantmesh.tenant.v1.quota_service_pb2_grpc import add_QuotaServiceServicer_to_server
 from tenantmesh.tenant.v1.setup_link_service_pb2_grpc import add_SetupLinkServiceServicer_to_server
+from tenantmesh.tenant.v1.tenant_bulk_service_pb2_grpc import add_TenantBulkServiceServicer_to_server
 from tenantmesh.tenant.v1.tenant_service_pb2_grpc import add_TenantServiceServicer_to_server
 from tenantmesh.tenant_svc.capabilities import TenantCapabilities
 from tenantmesh.tenant_svc.resources import TenantResources
@@ -61,6 +63,7 @@ SERVICES: dict[ServiceDescriptor, AddToServer] = {
     email_domain_service_pb2.DESCRIPTOR.services_by_name[
         "EmailDomainService"
     ]: add_EmailDomainServiceServicer_to_server,
+    tenant_bulk_service_pb2.DESCRIPTOR.services_by_name["TenantBulkService"]: add_TenantBulkServiceServicer_to_server,
 }
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import TypeVar
 
-from tenantmesh.chassis.capability import Capability, Step, TenantPart
+from tenantmesh.chassis.capability import Capability, TenantPart
 from tenantmesh.interceptors import TenantDirectory
 from tenantmesh.interceptors.entitlements import EntitlementSource
 from tenantmesh.interceptors.quotas import QuotaLedger
@@ -14,6 +15,7 @@ from tenantmesh.tenant_svc.allocations.expiry import StoredReservations
 from tenantmesh.tenant_svc.allowances import wiring as allowances
 from tenantmesh.tenant_svc.balances import wiring as balances
 from tenantmesh.tenant_svc.branding import wiring as branding
+from tenantmesh.tenant_svc.bulk import wiring as bulk
 from tenantmesh.tenant_svc.checks import wiring as checks
 from tenantmesh.tenant_svc.domain_proofs import wiring as domain_proofs
 from tenantmesh.tenant_svc.email_domains import wiring as email_domains
@@ -35,10 +37,12 @@ from tenantmesh.tenant_svc.quota_retention import wiring as quota_retention
 from tenantmesh.tenant_svc.resources import TenantResources
 from tenantmesh.tenant_svc.setup_links import wiring as setup_links
 from tenantmesh.tenant_svc.tenants import wiring as tenants
-from tenantmesh.tenant_svc.tenants.tenant import Tenant
-from tenantmesh.tenant_svc.tenants.tenants import TenantStep
 
 __all__ = ["CAPABILITIES", "PARTS", "TenantCapabilities"]
+
+_Subject = TypeVar("_Subject")
+_Step = Callable[[Connection, _Subject, str], Awaitable[None]]
+"""A step about a tenant, or about several."""
 
 CAPABILITIES: Mapping[str, str] = {
     "features": "the features that plans are made of",
@@ -62,6 +66,7 @@ CAPABILITIES: Mapping[str, str] = {
     "setup_links": "they do steps that other capabilities bring",
     "plan_changes": "an operation over tenants, entitlements and history",
     "quota_retention": "it deletes rows that allocations and the ledger no longer need",
+    "bulk": "the use cases of tenants, for many at once",
     "purges": "they destroy the rows of every other capability",
 }
 """Each capability, with the reason for its place. Starting follows this order, closing the reverse."""
@@ -105,10 +110,11 @@ class TenantCapabilities:
             self._allowances,
             allocations.build(resources, self._allowances.ledger),
             gauges.build(resources),
-            operations.build(resources, {**plan_changes.OPERATIONS, **purges.OPERATIONS}),
+            operations.build(resources, {**plan_changes.OPERATIONS, **bulk.OPERATIONS, **purges.OPERATIONS}),
             setup_links.build(resources, {}),
             plan_changes.build(resources, pooled),
             quota_retention.build(resources),
+            bulk.build(resources, self._tenants),
             purges.build(resources, inventory),
         )
 
@@ -138,12 +144,12 @@ def _steps() -> tenants.TenantSteps:
     )
 
 
-def _all_of(steps: Iterable[Step | None]) -> TenantStep:
+def _all_of(steps: Iterable[_Step[_Subject] | None]) -> _Step[_Subject]:
     """Return one step that runs each of them, in their order."""
     present = [step for step in steps if step is not None]
 
-    async def run(connection: Connection, tenant: Tenant, actor: str) -> None:
+    async def run(connection: Connection, subject: _Subject, actor: str) -> None:
         for step in present:
-            await step(connection, tenant, actor)
+            await step(connection, subject, actor)
 
     return run

@@ -8,6 +8,7 @@ from tenantmesh.tenant_svc import followers
 from tenantmesh.tenant_svc.allocations import tables as allocations
 from tenantmesh.tenant_svc.balances import tables as balances
 from tenantmesh.tenant_svc.branding import tables as branding
+from tenantmesh.tenant_svc.bulk import tables as bulk
 from tenantmesh.tenant_svc.catalog_log import tables as catalog_log
 from tenantmesh.tenant_svc.domain_proofs import tables as domain_proofs
 from tenantmesh.tenant_svc.email_domains import tables as email_domains
@@ -27,7 +28,7 @@ from tenantmesh.tenant_svc.tenants import tables as tenants
 __all__ = ["MODULES", "metadata"]
 
 MODULES = (
-    allocations, balances, branding, catalog_log, domain_proofs, email_domains, entitlements, features, followers,
+    allocations, balances, branding, bulk, catalog_log, domain_proofs, email_domains, entitlements, features, followers,
     gauges, history, invitations, login_hosts, operations, plans, purges, setup_links, tenants,
 )  # fmt: skip
 

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import urlsplit
 
 import typer
 from google.protobuf.descriptor import MethodDescriptor
@@ -18,10 +17,9 @@ from google.protobuf.descriptor import MethodDescriptor
 from tenantmesh.auth.v1 import auth_service_pb2
 from tenantmesh.deploy.commands.calls import Answer, DemoCall, Grpc, Rest
 from tenantmesh.deploy.commands.console import Console
+from tenantmesh.deploy.commands.edge_access import address, edge_of, operator_key
 from tenantmesh.deploy.commands.options import DEFAULT_STATE, StateOption, shown
 from tenantmesh.deploy.stack.errors import StackError
-from tenantmesh.deploy.stack.supervision.record import running
-from tenantmesh.interceptors.credentials import API_KEY_PREFIX
 from tenantmesh.tenant.v1 import branding_service_pb2, invitation_request_service_pb2, tenant_service_pb2
 
 __all__ = ["demo"]
@@ -30,8 +28,6 @@ _TENANTS = tenant_service_pb2.DESCRIPTOR.services_by_name["TenantService"].metho
 _AUTH = auth_service_pb2.DESCRIPTOR.services_by_name["AuthService"].methods_by_name
 _BRANDING = branding_service_pb2.DESCRIPTOR.services_by_name["BrandingService"].methods_by_name
 _INVITATIONS = invitation_request_service_pb2.DESCRIPTOR.services_by_name["InvitationRequestService"].methods_by_name
-_EDGE = "http://127.0.0.1:8080"
-_HTTP = 80
 
 
 def demo(
@@ -41,44 +37,11 @@ def demo(
 ) -> None:
     """Create two tenants, register, log in, read, be refused, change and delete: over REST and over gRPC."""
     console = Console()
-    host, port = _address(edge or _edge_of(state))
+    host, port = address(edge or edge_of(state))
     key = key_file or state / "operator.key"
     target = f"{host}:{port}"
     targets = {"tenantmesh.tenant.v1": target, "tenantmesh.auth.v1": target}
     Story(console, Rest(host, port, console).call, Grpc(targets, console).call, key).tell()
-
-
-def _address(edge: str) -> tuple[str, int]:
-    """Return host and port of the edge. Raises StackError for a text that is no address."""
-    try:
-        url = urlsplit(edge if "//" in edge else f"//{edge}")
-        if url.hostname and url.scheme in {"", "http"}:
-            return url.hostname, url.port or _HTTP
-    except ValueError:
-        pass
-    raise StackError(f"--edge: {edge!r} is no address of an edge.", remedy=f"Write it like {_EDGE}")
-
-
-def _operator_key(file: Path) -> str:
-    """Read the operator's key. Raises StackError for a file that holds none."""
-    try:
-        key = file.read_text(encoding="utf-8").strip()
-    except FileNotFoundError as error:
-        raise StackError(f"there is no operator key in {file}.", remedy="Start the stack: tenantmesh dev") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise StackError(f"{file} can't be read: {getattr(error, 'strerror', '') or 'it is no text'}.") from error
-    if not key.startswith(API_KEY_PREFIX) or not key.isascii() or not key.isidentifier():
-        raise StackError(f"{file} holds no operator key.", remedy="To make one: tenantmesh operator create <name>")
-    return key
-
-
-def _edge_of(state: Path) -> str:
-    holder = running(state)
-    if holder is None:
-        raise StackError(f"nothing runs in {state}.", remedy="Start the stack in another terminal: tenantmesh dev")
-    if "edge" not in holder.addresses:
-        raise StackError("the stack runs without an edge, which this walk needs.", remedy="See tenantmesh doctor")
-    return holder.addresses["edge"]
 
 
 @dataclass(slots=True)
@@ -103,7 +66,7 @@ class Story:
         self, console: Console, rest: Callable[[DemoCall], Answer], grpc: Callable[[DemoCall], Answer], key: Path
     ) -> None:
         self._console, self._rest, self._grpc = console, rest, grpc
-        self._key = _operator_key(key)
+        self._key = operator_key(key)
         self._key_shown = f"$(cat {shown(key)})"
         self._number = 0
 

@@ -25,6 +25,7 @@ from tenantmesh.runtime.database.errors import (
     UniqueViolation,
     translated,
 )
+from tenantmesh.runtime.database.several_tenants import SeveralTenants
 from tenantmesh.runtime.database.shapes import StatementShapes
 from tenantmesh.runtime.database.statement import Statement, compiled, compiled_statements
 from tenantmesh.runtime.database.transaction import Connection, Record
@@ -41,6 +42,7 @@ __all__ = [
     "InternalDatabaseError",
     "LoginRefused",
     "Record",
+    "SeveralTenants",
     "StandbyReached",
     "Statement",
     "StatementShapes",

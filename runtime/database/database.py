@@ -23,6 +23,7 @@ from tenantmesh.runtime.database.listener import Listener
 from tenantmesh.runtime.database.pool import Pool, PoolShares, RawConnection
 from tenantmesh.runtime.database.pool_metrics import pool_metrics
 from tenantmesh.runtime.database.poolers import PooledSessions, refuse_pooler, startup_refused
+from tenantmesh.runtime.database.several_tenants import SeveralTenants, tenant_literal
 from tenantmesh.runtime.database.traced import TracedTransaction, TransactionTracer
 from tenantmesh.runtime.database.transaction import Door, Record, Transaction
 from tenantmesh.runtime.settings import DatabaseSettings
@@ -125,12 +126,21 @@ class Database:
 
     def tenant_transaction(self, tenant_id: UUID, *, read_only: bool = False) -> Transaction:
         """Return a transaction that sees and writes rows of this tenant only. The nil UUID is refused."""
-        _refuse_no_tenant(tenant_id)
-        # 32 hexadecimal digits made from a number: nothing that a caller passes can become SQL.
-        begin = f"{_BEGIN[read_only]}SET LOCAL app.tenant_id = '{tenant_id.int:032x}'"
+        begin = f"{_BEGIN[read_only]}SET LOCAL app.tenant_id = '{tenant_literal(tenant_id)}'"
         if self._tracer is None:
             return Transaction(self._tenant_door, begin, tenant_id.int)
         return TracedTransaction(self._tenant_door, begin, tenant_id.int, self._tracer, "tenant transaction")
+
+    def tenants_transaction(self, reason: str) -> SeveralTenants:
+        """Return a transaction that sees and writes rows of several tenants, one after the other. `reason` says at the
+        call why all shall count or none."""
+        if not reason.strip():
+            raise InternalDatabaseError("a transaction over several tenants states its reason")
+        begin = f"{_BEGIN[False]}SET LOCAL app.tenant_id = ''"
+        if self._tracer is None:
+            return SeveralTenants(Transaction(self._tenant_door, begin, reason))
+        traced = TracedTransaction(self._tenant_door, begin, reason, self._tracer, "tenants transaction")
+        return SeveralTenants(traced)
 
     async def tenant_read(self, tenant_id: UUID, function: str) -> list[Record]:
         """Return what a function of the schema gives for this tenant, in one message instead of a transaction's three.
@@ -138,7 +148,7 @@ class Database:
         The function takes the tenant's UUID, sets `app.tenant_id` for its own transaction before it reads, and changes
         nothing. Raises a DatabaseError. The nil UUID is refused.
         """
-        _refuse_no_tenant(tenant_id)
+        tenant_literal(tenant_id)  # refuses what is none
         if not function.isidentifier():
             raise InternalDatabaseError("the function is named without its schema")
         sql = f"SELECT * FROM {self.schema}.{function}($1)"
@@ -228,8 +238,3 @@ class Database:
 def _naming(variable: str, error: DatabaseError) -> DatabaseError:
     """Return the error with the variable in which a person can correct it."""
     return type(error)(f"{variable}: {error}") if isinstance(error, LoginRefused | PooledSessions) else error
-
-
-def _refuse_no_tenant(tenant_id: UUID) -> None:
-    if not isinstance(tenant_id, UUID) or tenant_id.int == 0:
-        raise InternalDatabaseError("tenant context: a tenant's UUID is needed, and never the nil UUID")

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
+from typing import Generic, TypeVar
 from uuid import UUID
 
 from tenantmesh.runtime.database.database import Database
 from tenantmesh.runtime.database.errors import DatabaseError, DatabaseUnavailable, ShareInUse, TransactionConflict
+from tenantmesh.runtime.database.several_tenants import SeveralTenants
 from tenantmesh.runtime.database.transaction import Connection, Record
 
 __all__ = ["DatabaseDoors"]
 
+_Opened = TypeVar("_Opened")
 _PASSING = (DatabaseUnavailable, TransactionConflict)
 """Failures that the same transaction may not meet when it is run again."""
 
@@ -56,22 +59,24 @@ class DatabaseDoors:
         opened = self._database.system_transaction(reason, on_behalf_of=on_behalf_of, read_only=read_only)
         return _Translated(opened, self._told)
 
+    def tenants(self, reason: str) -> AbstractAsyncContextManager[SeveralTenants]:
+        """Return a transaction that sees one tenant after the other; the reason says why all of it counts or none."""
+        return _Translated(self._database.tenants_transaction(reason), self._told)
+
     def _told(self, error: DatabaseError) -> Exception:
         return self._busy() if isinstance(error, ShareInUse) else self._outage()
 
 
-class _Translated:
+class _Translated(Generic[_Opened]):
     """A class instead of a generator: this stands on the path of every call."""
 
     __slots__ = ("_inner", "_told")
 
-    def __init__(
-        self, inner: AbstractAsyncContextManager[Connection], told: Callable[[DatabaseError], Exception]
-    ) -> None:
+    def __init__(self, inner: AbstractAsyncContextManager[_Opened], told: Callable[[DatabaseError], Exception]) -> None:
         self._inner = inner
         self._told = told
 
-    async def __aenter__(self) -> Connection:
+    async def __aenter__(self) -> _Opened:
         try:
             return await self._inner.__aenter__()
         except _PASSING as error:

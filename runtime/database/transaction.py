@@ -69,6 +69,14 @@ class Connection:
         arguments = [statement.arguments(row) for row in rows]
         await self._answer(self._open().executemany(statement.sql, arguments))
 
+    async def rescope(self, command: str) -> None:
+        """Change the tenant that this transaction sees, or undo a part of it. For `several_tenants` alone."""
+        await self._answer(self._open().execute(command))
+
+    def part(self) -> Connection:
+        """Return a connection that ends before this one. For `several_tenants` alone."""
+        return Connection(self._open())
+
     def end(self) -> None:
         """Refuse further statements: the transaction is over."""
         self._raw = None

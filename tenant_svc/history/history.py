@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 
 from tenantmesh.chassis.doors import Doors
 from tenantmesh.chassis.pages import Page, PageTokens, page_size
 from tenantmesh.chassis.requests import required
 from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.runtime.database import Connection
-from tenantmesh.tenant_svc.history import repository
-from tenantmesh.tenant_svc.history.event import ChangeType, EntitlementEvent, HistoryPlace, NewChange
+from tenantmesh.tenant_svc.history import beginnings_repository, repository
+from tenantmesh.tenant_svc.history.event import EntitlementEvent, HistoryPlace
 from tenantmesh.tenant_svc.history.places import END
 from tenantmesh.tenant_svc.tenants.tenant import Tenant
 
@@ -30,10 +31,9 @@ def _place_in(payload: bytes) -> HistoryPlace:
 _TOKENS = PageTokens(b"tm.ehist", _FIRST, lambda place: _PLACE.pack(*place), _place_in)
 
 
-async def record_first_plan(connection: Connection, tenant: Tenant, actor: str) -> None:
-    """Begin the history of a new tenant. A watch that began with a snapshot receives the tenant by this event."""
-    first = NewChange(type=ChangeType.PLAN_CHANGED, actor=actor, after=f"{tenant.plan_id}@{tenant.plan_version}")
-    await repository.record(connection, tenant.id, first)
+async def record_first_plan(connection: Connection, tenants: Sequence[Tenant], actor: str) -> None:
+    """Begin the history of new tenants. A watch that began with a snapshot receives each tenant by this event."""
+    await beginnings_repository.record_first_plans(connection, [tenant.id for tenant in tenants], actor)
 
 
 class History:

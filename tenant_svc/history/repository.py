@@ -35,7 +35,16 @@ from tenantmesh.tenant_svc.plans.tables import plan_versions
 from tenantmesh.tenant_svc.positions import positions
 from tenantmesh.tenant_svc.tenants.tables import tenant_tombstones, tenants
 
-__all__ = ["after", "concerning", "head", "history", "nameable_plans", "record", "unchanged_since"]
+__all__ = [
+    "TEXTS",
+    "after",
+    "concerning",
+    "head",
+    "history",
+    "nameable_plans",
+    "record",
+    "unchanged_since",
+]
 
 _nothing = literal_column("''", Text)
 _log = entitlement_events.c
@@ -140,29 +149,15 @@ _NAMEABLE = compiled(
 )
 
 
+TEXTS = ("type", "feature_id", "actor", "reason", "before", "after")
 _RECORD = compiled(
     insert(entitlement_events)
     .from_select(
-        [
-            "tenant_id",
-            "position",
-            "type",
-            "feature_id",
-            "actor",
-            "reason",
-            "before",
-            "after",
-            "plan_id",
-            "plan_version",
-            "create_time",
-        ],
+        ["tenant_id", "position", *TEXTS, "plan_id", "plan_version", "create_time"],
         select(
             tenants.c.tenant_id,
             positions.next_value(),
-            *(
-                bindparam(name, type_=entitlement_events.c[name].type)
-                for name in ("type", "feature_id", "actor", "reason", "before", "after")
-            ),
+            *(bindparam(name, type_=entitlement_events.c[name].type) for name in TEXTS),
             tenants.c.plan_id,
             tenants.c.plan_version,
             func.statement_timestamp(),

@@ -51,5 +51,5 @@ entitlement_events = tenant_owned(
     ),
     APP_ROLE,
     ("SELECT", "INSERT"),
-    cross_tenant=(TableGrant(DIRECTORY_ROLE, ("SELECT",)),),
+    cross_tenant=(TableGrant(DIRECTORY_ROLE, ("SELECT", "INSERT")),),  # the first plans of several new tenants
 )

@@ -15,7 +15,7 @@ from tenantmesh.tenant_svc.positions import lock_log
 from tenantmesh.tenant_svc.settings import LifeSettings
 from tenantmesh.tenant_svc.tenants import directory_repository, repository, slugs_repository
 from tenantmesh.tenant_svc.tenants.events import EventType
-from tenantmesh.tenant_svc.tenants.refusals import slug_taken
+from tenantmesh.tenant_svc.tenants.refusals import slug_taken, with_children
 from tenantmesh.tenant_svc.tenants.tenant import FormerSlug, Tenant
 from tenantmesh.tenant_svc.tenants.tenants import TenantStep
 
@@ -122,9 +122,7 @@ class TenantDeletions:
         reason = "look for tenants below one that is to be deleted"
         async with self._doors.system(reason, on_behalf_of=tenant_id, read_only=True) as connection:
             if await directory_repository.has_children(connection, tenant_id):
-                raise FailedPrecondition(
-                    "TENANT_HAS_CHILDREN", "Other tenants have this one as their parent. Delete those first."
-                )
+                raise with_children()
 
 
 async def _found(connection: Connection, tenant_id: TenantId, etag: str) -> tuple[Tenant, bool]:

@@ -12,7 +12,7 @@ from tenantmesh.tenant_svc.tenants.profile import Profile, profile_problems
 from tenantmesh.tenant_svc.tenants.slugs import slug_problem
 from tenantmesh.tenant_svc.tenants.tenant import Tenant, display_name_problem
 
-__all__ = ["TenantEdit"]
+__all__ = ["SETTABLE", "TenantEdit"]
 
 _IN_PROFILE = (
     *("labels", "region", "external_id", "time_zone", "locale", "currency", "contacts"),

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from tenantmesh.chassis.requests import stale
-from tenantmesh.interceptors.errors import AlreadyExists
+from tenantmesh.interceptors.errors import AlreadyExists, FailedPrecondition
 from tenantmesh.interceptors.tenants import TenantId, no_such_tenant
 from tenantmesh.runtime.database import Connection, UniqueViolation
 from tenantmesh.tenant_svc.tenants import repository
 from tenantmesh.tenant_svc.tenants.tenant import Tenant
 
-__all__ = ["external_id_taken", "locked", "name_taken", "slug_taken"]
+__all__ = ["external_id_taken", "locked", "name_taken", "slug_taken", "with_children"]
 
 
 async def locked(connection: Connection, tenant_id: TenantId, etag: str) -> Tenant:
@@ -38,3 +38,8 @@ def external_id_taken() -> AlreadyExists:
         "EXTERNAL_ID_TAKEN",
         "Another tenant has this external_id, which may be deleted and not purged yet. List tenants to find it.",
     )
+
+
+def with_children() -> FailedPrecondition:
+    """Return the refusal of deleting a tenant that has others below it."""
+    return FailedPrecondition("TENANT_HAS_CHILDREN", "Other tenants have this one as their parent. Delete those first.")

@@ -36,12 +36,11 @@ from tenantmesh.tenant_svc.tenants.rows import (
     tenant_of,
 )
 from tenantmesh.tenant_svc.tenants.tables import tenant_events, tenant_requests, tenants
-from tenantmesh.tenant_svc.tenants.tenant import FormerSlug, NewTenant, Tenant
+from tenantmesh.tenant_svc.tenants.tenant import FormerSlug, Tenant
 
 __all__ = [
     "EVENTS_CHANNEL",
     "change",
-    "create",
     "get",
     "get_locked",
     "get_locked_deleted",
@@ -75,23 +74,6 @@ _PROFILE = {
 _GET_LOCKED = compiled(select(*ROW).where(THIS_TENANT, EXISTS).with_for_update(key_share=True))
 _GET_LOCKED_DELETED = compiled(
     select(tenants.c.purge_start_time, *ROW).where(THIS_TENANT).with_for_update(key_share=True)
-)
-_INSERT = compiled(
-    insert(tenants)
-    .values(
-        tenant_id=bindparam("tenant_id"),
-        slug=bindparam("slug"),
-        display_name=bindparam("display_name"),
-        plan_id=bindparam("plan_id"),
-        plan_version=bindparam("plan_version"),
-        state="ACTIVE",
-        create_time=func.statement_timestamp(),
-        update_time=func.statement_timestamp(),
-        version=1,
-        position=positions.next_value(),
-        **_PROFILE,
-    )
-    .returning(*ROW)
 )
 _INSERT_REQUEST = compiled(
     insert(tenant_requests).values(
@@ -187,21 +169,6 @@ async def get_locked_deleted(connection: Connection, tenant_id: TenantId) -> tup
     """Return the tenant as `get_locked` does, a deleted one too, and whether the destruction of its data has begun."""
     row = await connection.fetch_row(_GET_LOCKED_DELETED, tenant_id=tenant_id)
     return None if row is None else (tenant_of(row), row["purge_start_time"] is not None)
-
-
-async def create(connection: Connection, tenant_id: TenantId, new: NewTenant, plan_version: int) -> Tenant:
-    """Store the tenant, pinned to that version of its plan. Call after `lock_log`. Raises UniqueViolation when slug
-    or external id are taken. A trigger takes the slug in `tenant_slugs`."""
-    row = await connection.fetch_row(
-        _INSERT,
-        tenant_id=tenant_id,
-        slug=new.slug,
-        display_name=new.display_name,
-        plan_id=new.plan_id,
-        plan_version=plan_version,
-        **profile_values(new.profile),
-    )
-    return _stored(row)
 
 
 async def change(connection: Connection, changed: Tenant) -> Tenant:

@@ -1,7 +1,8 @@
 """The tables of tenants, each with the roles that may see its rows.
 
 `tenant_app` sees the tenant that the transaction is for. `tenant_directory` reads across tenants: finding a tenant by
-its name, listing all and following their events concern no single tenant. Its only write is to delete old events.
+its name, listing all and following their events concern no single tenant. It adds several new tenants at once, and
+deletes old events; it changes no tenant.
 """
 
 from __future__ import annotations
@@ -107,7 +108,7 @@ tenants = tenant_owned(
     ),
     APP_ROLE,
     ("SELECT", "INSERT", "UPDATE"),
-    cross_tenant=_read_by_directory(),
+    cross_tenant=_read_by_directory("INSERT"),  # several tenants at once
     unique_across_tenants={
         "tenants_external_id_key": "the id is the operators' own, in a system that knows all tenants; who may set it "
         "learns that it is taken, never by whom"
@@ -126,7 +127,7 @@ tenant_slugs = tenant_owned(
     ),
     APP_ROLE,
     ("SELECT", "INSERT", "UPDATE", "DELETE"),
-    cross_tenant=_read_by_directory(),
+    cross_tenant=_read_by_directory("INSERT"),  # those of several new tenants
     unique_across_tenants={
         "tenant_slugs_slug_key": "a slug is the one global name, and its whole purpose is that no two tenants have it; "
         "who may name a tenant learns that a slug is taken, never by whom"
@@ -149,7 +150,7 @@ tenant_events = tenant_owned(
     ),
     APP_ROLE,
     ("SELECT", "INSERT"),
-    cross_tenant=_read_by_directory("DELETE"),  # deleting events older than the retention
+    cross_tenant=_read_by_directory("INSERT", "DELETE"),  # of several new tenants; older than the retention
 )
 
 # The request that made a tenant. The tenant owns the row, so it is written through the tenant's door. A caller that

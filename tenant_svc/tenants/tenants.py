@@ -17,17 +17,19 @@ from tenantmesh.runtime.database import Connection, UniqueViolation
 from tenantmesh.tenant_svc.plans.plans import plan_for_tenants
 from tenantmesh.tenant_svc.positions import lock_log
 from tenantmesh.tenant_svc.settings import LifeSettings
-from tenantmesh.tenant_svc.tenants import directory_repository, repository
+from tenantmesh.tenant_svc.tenants import creations_repository, directory_repository, repository
 from tenantmesh.tenant_svc.tenants.events import EventType
 from tenantmesh.tenant_svc.tenants.invitations import Invitations
 from tenantmesh.tenant_svc.tenants.profile import region_problem
 from tenantmesh.tenant_svc.tenants.refusals import external_id_taken, locked, name_taken, slug_taken
 from tenantmesh.tenant_svc.tenants.tenant import NewTenant, Tenant
 
-__all__ = ["TenantStep", "Tenants"]
+__all__ = ["CreationStep", "TenantStep", "Tenants"]
 
 TenantStep = Callable[[Connection, Tenant, str], Awaitable[None]]
-"""Called in the transaction that creates, deletes or restores a tenant, with the credential that asked for it."""
+"""Called in the transaction that deletes or restores a tenant, with the credential that asked for it."""
+CreationStep = Callable[[Connection, Sequence[Tenant], str], Awaitable[None]]
+"""Called in the transaction that creates tenants, with the credential that asked for them."""
 MOST_LEVELS = 5
 """Tenants that may be one below the other."""
 _LONGEST_HOST = 253
@@ -40,7 +42,7 @@ class Tenants:
         self,
         doors: Doors,
         new_id: Callable[[], uuid.UUID],
-        on_created: TenantStep,
+        on_created: CreationStep,
         settings: LifeSettings,
         invitations: Invitations | None = None,
     ) -> None:
@@ -61,7 +63,7 @@ class Tenants:
         made = await self._made_by(new, key)
         if made is not None:
             return made
-        await self._check_place(new)
+        await self.check_place(new)
         try:
             return await self._store(TenantId(self._new_id()), new, key, actor)
         except (UniqueViolation, NotFound) as refusal:
@@ -79,7 +81,7 @@ class Tenants:
         made = await self._made_by(new, key)
         if made is not None:
             return made
-        await self._check_place(new)
+        await self.check_place(new)
         async with self._doors.system("validate a new tenant", read_only=True) as connection:
             plan = await plan_for_tenants(connection, new.plan_id)
             if await directory_repository.slug_taken(connection, new.slug):
@@ -118,12 +120,18 @@ class Tenants:
         Raises NotFound, Aborted `ETAG_MISMATCH`.
         """
         async with self._doors.tenant(tenant_id) as connection:
-            tenant = await locked(connection, tenant_id, etag)
-            if tenant.state is TenantState.SUSPENDED:
-                return tenant
-            await lock_log(connection)
-            changed = await repository.suspend(connection, tenant_id, reason, actor)
-            await repository.record_event(connection, tenant_id, EventType.SUSPENDED.value, reason)
+            return await self.suspend_in(connection, tenant_id, reason, etag, actor)
+
+    async def suspend_in(
+        self, connection: Connection, tenant_id: TenantId, reason: str, etag: str, actor: str
+    ) -> Tenant:
+        """Do what `suspend` does, in a transaction that sees the tenant."""
+        tenant = await locked(connection, tenant_id, etag)
+        if tenant.state is TenantState.SUSPENDED:
+            return tenant
+        await lock_log(connection)
+        changed = await repository.suspend(connection, tenant_id, reason, actor)
+        await repository.record_event(connection, tenant_id, EventType.SUSPENDED.value, reason)
         return changed
 
     async def resume(self, tenant_id: TenantId, etag: str) -> Tenant:
@@ -137,7 +145,7 @@ class Tenants:
             await repository.record_event(connection, tenant_id, EventType.RESUMED.value)
         return changed
 
-    async def _check_place(self, new: NewTenant) -> None:
+    async def check_place(self, new: NewTenant) -> None:
         """Raise for a region that the installation does not have, and for a parent that is missing or too deep."""
         refuse({"region": region_problem(new.profile.region, self._regions)})
         parent = new.profile.parent_id
@@ -155,13 +163,26 @@ class Tenants:
             await lock_log(connection)
             # After the lock: versions are archived under it, so the tenant pins none that was just archived.
             plan = await plan_for_tenants(connection, new.plan_id)
-            tenant = await repository.create(connection, tenant_id, replace(new, plan_id=plan.id), plan.version)
+            pinned = (tenant_id, replace(new, plan_id=plan.id), plan.version)
+            (tenant,) = await self.create_in(connection, [pinned], actor)
             if key is not None:
                 await repository.remember_request(connection, tenant_id, key, new.digest)
-            await repository.record_event(connection, tenant_id, EventType.CREATED.value)
-            await self._on_created(connection, tenant, actor)
-            await self._invite(connection, [(tenant_id, new.first_administrator_email)], actor)
         return tenant
+
+    async def create_in(
+        self, connection: Connection, new: Sequence[tuple[TenantId, NewTenant, int]], actor: str
+    ) -> list[Tenant]:
+        """Create the tenants, each with its id and the version of its plan, in a transaction that has locked the log.
+        Return them in the order of their ids.
+
+        The transaction is that of the one tenant's door, or of the system door. Raises UniqueViolation for a taken
+        name.
+        """
+        created = await creations_repository.create(connection, new)
+        await self._on_created(connection, created, actor)
+        firsts = [(tenant_id, each.first_administrator_email) for tenant_id, each, _ in new]
+        await self._invite(connection, firsts, actor)
+        return created
 
     async def _invite(self, connection: Connection, firsts: Sequence[tuple[TenantId, str]], actor: str) -> None:
         """Request the invitations of first administrators, in the transaction that creates their tenants."""

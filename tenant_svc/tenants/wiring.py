@@ -19,10 +19,10 @@ from tenantmesh.tenant_svc.tenants.repository import EVENTS_CHANNEL
 from tenantmesh.tenant_svc.tenants.servicer import TenantServicer
 from tenantmesh.tenant_svc.tenants.source import PostgresTenantSource
 from tenantmesh.tenant_svc.tenants.tenant_lists import TenantLists
-from tenantmesh.tenant_svc.tenants.tenants import Tenants, TenantStep
+from tenantmesh.tenant_svc.tenants.tenants import CreationStep, Tenants, TenantStep
 from tenantmesh.tenant_svc.tenants.updates import FORMER_SLUG_JOB, TenantUpdates
 
-__all__ = ["PART", "TenantSteps", "build"]
+__all__ = ["PART", "TenantSteps", "TenantsCapability", "build"]
 
 _SERVICE = tenant_service_pb2.DESCRIPTOR.services_by_name["TenantService"]
 PART = TenantPart(
@@ -36,9 +36,12 @@ PART = TenantPart(
 
 @dataclass(frozen=True, kw_only=True)
 class TenantsCapability(Capability):
-    """`source` supplies tenants to the service's own chain."""
+    """`source` supplies tenants to the service's own chain. The others are the use cases of one tenant."""
 
     source: PostgresTenantSource
+    tenants: Tenants
+    updates: TenantUpdates
+    deletions: TenantDeletions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +49,7 @@ class TenantSteps:
     """The steps that run in the transaction that creates, deletes or restores a tenant. `invitations` is one of the
     creation."""
 
-    created: TenantStep
+    created: CreationStep
     deleted: TenantStep
     undeleted: TenantStep
     invitations: Invitations
@@ -68,4 +71,7 @@ def build(resources: TenantResources, steps: TenantSteps, contents: Contents) ->
         jobs={FORMER_SLUG_JOB: FormerSlugJobs(updates)},
         part=PART,
         source=PostgresTenantSource(tenants, feed.watch),
+        tenants=tenants,
+        updates=updates,
+        deletions=deletions,
     )

@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tenantmesh.interceptors.chain import LINKS
+from tests.benchmarks.imports import compare_imports
 from tests.benchmarks.load import Endpoint, Load, Measured, Target, alternate, framed, pin, require_h2load
 from tests.benchmarks.product import product
 
@@ -165,10 +166,12 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=12, help="alternating rounds per comparison")
     parser.add_argument("--calls", type=int, default=2500, help="calls per round and variant")
     parser.add_argument(
-        "--only", choices=["chain", "links", "threads", "product"], help="one comparison instead of all"
+        "--only", choices=["chain", "links", "threads", "product", "imports"], help="one comparison instead of all"
     )
+    parser.add_argument("--tenants", type=int, default=5000, help="tenants to import")
     options = parser.parse_args()
-    require_h2load()
+    if options.only != "imports":
+        require_h2load()
     comparisons = {
         "chain": ("The chain on grpc.aio", {"bare": "bare", "tuned": "tuned", "chain": "chain"}),
         "links": (
@@ -187,6 +190,8 @@ def main() -> None:
     for key, (title, names) in comparisons.items():
         if options.only in {None, key}:
             rows += compare(title, names, options)
+    if options.only in {None, "imports"}:
+        rows += compare_imports(options.tenants, console)
     target = ROOT / ".tenantmesh" / "bench.json"
     target.parent.mkdir(mode=0o700, exist_ok=True)
     target.write_text(json.dumps(rows, indent=1) + "\n")

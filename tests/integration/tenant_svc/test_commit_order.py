@@ -14,7 +14,7 @@ from tenantmesh.runtime.database import Connection
 from tenantmesh.runtime.ids import uuid7
 from tenantmesh.tenant_svc import positions
 from tenantmesh.tenant_svc.positions import lock_log
-from tenantmesh.tenant_svc.tenants import repository
+from tenantmesh.tenant_svc.tenants import creations_repository
 from tenantmesh.tenant_svc.tenants.events import StoredTenantEvents
 from tenantmesh.tenant_svc.tenants.tenants import Tenants
 from tests.integration.tenant_svc.stage import new_tenant
@@ -27,8 +27,7 @@ async def create_late(doors: Doors, drawn: asyncio.Event) -> TenantId:
     tenant_id = TenantId(uuid7())
     async with doors.tenant(tenant_id) as connection:
         await lock_log(connection)
-        await repository.create(connection, tenant_id, new_tenant(), 1)
-        await repository.record_event(connection, tenant_id, "CREATED")
+        await creations_repository.create(connection, [(tenant_id, new_tenant(), 1)])
         drawn.set()
         await asyncio.sleep(LATE)
     return tenant_id
@@ -113,8 +112,7 @@ async def test_a_transaction_that_rolls_back_leaves_no_event(doors: Doors, tenan
     async def fail(then: Callable[[], Awaitable[None]]) -> None:
         async with doors.tenant(tenant_id) as connection:
             await lock_log(connection)
-            await repository.create(connection, tenant_id, new_tenant(), 1)
-            await repository.record_event(connection, tenant_id, "CREATED")
+            await creations_repository.create(connection, [(tenant_id, new_tenant(), 1)])
             await then()
 
     async def stumble() -> None:

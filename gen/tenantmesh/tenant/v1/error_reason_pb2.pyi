@@ -156,6 +156,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """ERROR_REASON_TOO_MANY_SETUP_LINKS: the tenant has as many open links as it may; metadata `limit` says how many. Revoke
     some, or wait until they expire.
     """
+    ERROR_REASON_BATCH_REFUSED: _ErrorReason.ValueType  # 90
+    """ERROR_REASON_BATCH_REFUSED: items of a batch can't be done, and nothing has changed. The field violations name the
+    first, metadata `failed` says how many. Correct or leave them out, or set return_partial_success.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason says why tenant_svc refused a call."""
@@ -293,5 +297,9 @@ ERROR_REASON_SETUP_LINK_NOT_FOUND: ErrorReason.ValueType  # 81
 ERROR_REASON_TOO_MANY_SETUP_LINKS: ErrorReason.ValueType  # 82
 """ERROR_REASON_TOO_MANY_SETUP_LINKS: the tenant has as many open links as it may; metadata `limit` says how many. Revoke
 some, or wait until they expire.
+"""
+ERROR_REASON_BATCH_REFUSED: ErrorReason.ValueType  # 90
+"""ERROR_REASON_BATCH_REFUSED: items of a batch can't be done, and nothing has changed. The field violations name the
+first, metadata `failed` says how many. Correct or leave them out, or set return_partial_success.
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

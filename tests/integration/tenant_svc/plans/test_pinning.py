@@ -19,7 +19,7 @@ from tenantmesh.tenant_svc.features.tables import features
 from tenantmesh.tenant_svc.plans.plans import Plans, VersionRef, plan_for_tenants
 from tenantmesh.tenant_svc.plans.tables import plan_versions
 from tenantmesh.tenant_svc.positions import lock_log
-from tenantmesh.tenant_svc.tenants import events_repository, repository
+from tenantmesh.tenant_svc.tenants import creations_repository, events_repository
 from tenantmesh.tenant_svc.tenants.rows import tenant_of
 from tenantmesh.tenant_svc.tenants.tenant import NewTenant
 from tenantmesh.tenant_svc.tenants.tenants import Tenants
@@ -107,7 +107,7 @@ async def test_nobody_lands_on_a_version_that_was_just_archived(
         await until_waiting(migrated, 1)
         creating = asyncio.create_task(tenants.create(new_tenant(plan_id), None))
         await until_waiting(migrated, 2)
-        made = await repository.create(connection, tenant_id, new_tenant(plan_id), plan.version)
+        (made,) = await creations_repository.create(connection, [(tenant_id, new_tenant(plan_id), plan.version)])
     archived = await archiving
     with pytest.raises(NotFound):
         await creating

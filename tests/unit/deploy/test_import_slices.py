@@ -1,0 +1,93 @@
+"""A file of lines in slices: every line is in one, under its number, and no slice is larger than a call may be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tenantmesh.deploy.commands.import_report import ImportReport
+from tenantmesh.deploy.commands.import_slices import slices_of
+from tenantmesh.tenant.v1.tenant_bulk_service_pb2 import ImportCounts, ImportTenantsResponse, RejectedLine
+from tenantmesh.tenant_svc.bulk.lines import lines_in, read
+
+
+def lines_of(file: Path) -> list[tuple[int, bytes]]:
+    """Every line that says anything, as the service sees the slices."""
+    return [line for part in slices_of(file) for line in lines_in(part.data, part.first)]
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+@pytest.mark.parametrize("last", [b"", b"\n"])
+def test_every_line_keeps_its_number(tmp_path: Path, end: bytes, last: bytes) -> None:
+    file = tmp_path / "tenants.ndjson"
+    texts = [b"" if number % 7 == 0 else b'{"slug": "t-%d"}' % number for number in range(1, 12_001)]
+    file.write_bytes(b"\xef\xbb\xbf" + end.join(texts) + last)
+    assert lines_of(file) == [(number, text) for number, text in enumerate(texts, 1) if text]
+    assert [part.first for part in slices_of(file)] == [1, 5001, 10_001]
+
+
+def test_a_slice_fits_into_a_call(tmp_path: Path) -> None:
+    file = tmp_path / "tenants.ndjson"
+    file.write_bytes(b"".join(b"%d" % (number % 10) * 60_000 + b"\n" for number in range(50)))
+    sizes = [len(part.data) for part in slices_of(file)]
+    assert len(sizes) > 3
+    assert max(sizes) <= 900_000
+    assert len(lines_of(file)) == 50
+
+
+@pytest.mark.parametrize("size", [65_537, 131_073, 131_074, 131_075, 200_000, 3_000_000])
+@pytest.mark.parametrize("end", [b"\n", b""])
+def test_a_huge_line_is_sent_in_part_so_that_it_is_rejected(tmp_path: Path, size: int, end: bytes) -> None:
+    file = tmp_path / "tenants.ndjson"
+    file.write_bytes(b"first\n" + b"x" * size + end + (b"third\n" if end else b""))
+    found = lines_of(file)
+    assert [number for number, _ in found] == ([1, 2, 3] if end else [1, 2])
+    assert len(found[1][1]) > 64 * 1024
+    assert sum(len(part.data) for part in slices_of(file)) < 200_000
+
+
+def test_an_empty_file_has_no_slices(tmp_path: Path) -> None:
+    file = tmp_path / "tenants.ndjson"
+    file.write_bytes(b"\n\r\n  \n")
+    assert list(slices_of(file)) == []
+
+
+def test_rejected_lines_go_beside_the_file_and_those_of_before_are_gone(tmp_path: Path) -> None:
+    file = tmp_path / "tenants.ndjson"
+    file.write_bytes(b'good\nb\xffd "\xc3\xa4"\n')
+    (part,) = slices_of(file)
+    with ImportReport(file) as report:
+        rejected = [RejectedLine(line=2, reason="is not JSON")]
+        report.add(part, ImportTenantsResponse(counts=ImportCounts(created=1, rejected=1), rejected_lines=rejected))
+    assert (
+        report.path.read_text()
+        == '{"line": 2, "reason": "is not JSON", "text": "b\N{REPLACEMENT CHARACTER}d \\"ä\\""}\n'
+    )
+    with ImportReport(file):
+        pass
+    assert [each.name for each in tmp_path.iterdir()] == ["tenants.ndjson"]
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (b'{"slug": 1, "externalId": "x"}', "wrong type"),
+        (b'{"slug": null, "externalId": "x"}', "slug: must be"),
+        (b'{"externalId": "x", "slug": "acme", "contacts": [{"email": "no"}]}', "contacts[0]"),
+        (b'{"externalId": "two words", "slug": "acme"}', "external_id: must be"),
+        (b'{"external_id": "x", "externalId": "x", "slug": "acme"}', "has a field twice"),
+        (b'{"externalId": "x", "slug": "acme", "validateOnly": true}', "validateOnly is no field"),
+        (b'{"externalId": "x", "slug": "acme", "\\u202e": 1}', "a name is no field"),
+        (b'{"externalId": "x", "slug": "acme", "displayName": "a\\u0000b"}', "display_name: must be one line"),
+        (b"null", "must be a JSON object"),
+        (b"NaN", "must be a JSON object"),
+        (b'{"n": ' + b"9" * 5000 + b"}", "a number that is too long"),
+        (b'{"a":' * 10_000, "nested too deeply"),
+        (b'{"externalId": "x"', "is not JSON"),
+    ],
+)
+def test_a_bad_line_has_its_reason(line: bytes, reason: str) -> None:
+    (rejected,) = read(lines_in(line, 7))
+    assert rejected.number == 7
+    assert reason in getattr(rejected, "reason", ""), rejected
