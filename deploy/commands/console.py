@@ -17,6 +17,7 @@ __all__ = ["PRODUCT", "Console"]
 PRODUCT = "tenantmesh"
 _PART_WIDTH = 22
 _DETAIL_WIDTH = 36
+_PIPE_WIDTH = 200
 
 
 class Console:
@@ -80,7 +81,12 @@ class Console:
             table.add_column(escape(head), justify="right" if numbers else "left", overflow="fold")
         for row in rows:
             table.add_row(*(escape(str(cell)) for cell in row))
-        self._out.print(table, soft_wrap=False)
+        if self._out.is_terminal:
+            self._out.print(table, soft_wrap=False)
+            return
+        with self._out.capture() as drawn:  # for a file or a pipe: wide, and without spaces at the ends of lines
+            self._out.print(table, soft_wrap=False, width=_PIPE_WIDTH)
+        self.plain("\n".join(line.rstrip() for line in drawn.get().splitlines()))
 
     def remedy(self, text: str) -> None:
         """Print the remedy of the finding above."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
+from tenantmesh.chassis.moments import timestamp
 from tenantmesh.tenant_svc.operations.operation import Operation
 from tenantmesh.tenant_svc.purges.canonical import NotCanonical, canonical, parsed
 from tenantmesh.tenant_svc.purges.purge import Amounts, PurgeProgress, PurgeStep, tenant_of_purge
@@ -97,4 +98,4 @@ def _check(proof: Mapping[str, Any]) -> None:
 
 
 def _time(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat()
+    return timestamp(moment).ToJsonString()

@@ -5,10 +5,11 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import Enum
 from typing import Any
 
+from tenantmesh.chassis.moments import timestamp
 from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.tenant_svc.operations.operation import Operation
 from tenantmesh.tenant_svc.tenants.content import Content, ContentKind
@@ -121,7 +122,7 @@ class PurgeProgress:
 
     def finished(self, step: PurgeStep, now: datetime) -> PurgeProgress:
         """Return the progress after the step."""
-        return replace(self, done={**self.done, step.value: now.astimezone(UTC).isoformat()}, table="")
+        return replace(self, done={**self.done, step.value: timestamp(now).ToJsonString()}, table="")
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import insert as upsert
 
+from tenantmesh.chassis.moments import timestamp
 from tenantmesh.interceptors.tenants import TenantId, TenantState
 from tenantmesh.runtime.database import Connection, Record, compiled
 from tenantmesh.tenant_svc.operations.tables import mesh_operations
@@ -84,7 +85,7 @@ async def begin(connection: Connection, tenant_id: TenantId) -> Mapping[str, str
     row = await connection.fetch_row(_BEGIN, tenant_id=tenant_id)
     if row is None:
         return None
-    return {"actor": row["delete_actor"] or "", "time": row["delete_time"].isoformat()}
+    return {"actor": row["delete_actor"] or "", "time": timestamp(row["delete_time"]).ToJsonString()}
 
 
 # Through the door of the role that works on jobs

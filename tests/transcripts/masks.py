@@ -27,6 +27,7 @@ _MASKED = (
     (re.compile(r"(?<=^date: ).*", re.MULTILINE), "<time>"),
     (re.compile(r"\btmk_[\w-]+…?"), "<key>"),
     (re.compile(r"\btml_[\w-]+"), "<token>"),
+    (re.compile(r"(?<=by the key )[0-9a-f]{16}|(?<=what the key )[0-9a-f]{16}"), "<kid>"),
     (re.compile(r"\bok +\d+\.\d+s"), "ok <seconds>"),
     (re.compile(r"\bt=\d+"), "t=<number>"),
     (re.compile(r"(?<=^ratelimit-reset: )\d+|(?<=^retry-after: )\d+", re.MULTILINE), "<number>"),

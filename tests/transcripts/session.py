@@ -30,6 +30,7 @@ PAGES = (
     "docs/how-to/change-a-tenant.md",
     "docs/how-to/find-tenants.md",
     "docs/how-to/serve-a-tenant-under-its-own-host.md",
+    "docs/how-to/delete-and-purge-a-tenant.md",
     "docs/how-to/price-a-plan.md",
     "docs/how-to/rotate-or-revoke-keys.md",
     "docs/how-to/brand-the-sign-in-page.md",
