@@ -111,12 +111,21 @@ async def supervised(mesh: Mesh) -> AsyncIterator[None]:
 
 @pytest.mark.timeout(300)
 async def test_killed_again_and_again_it_ends_once(world: World) -> None:
-    async with supervised(world.mesh):
-        await purge_and_kill(world)
-
-
-async def purge_and_kill(world: World) -> None:
     mesh, tenant = world.mesh, await large_tenant(world)
+    async with supervised(mesh):
+        killed = await purge_and_kill(world, tenant)
+        proof = await proven(world, tenant)
+        left = await until_fewer(mesh, tenant, 1)
+        ended = await query(mesh, "SELECT state FROM tenant.mesh_operations WHERE subject = $1", f"tenants/{tenant.id}")
+    assert len(killed) >= 3, "it ended before anything was killed"
+    before = {each["table"]: each["before"] for each in proof["tables"]}
+    assert (before["auth.users"], before["tenant.operations"], left) == (ROWS, ROWS, 0)
+    assert [row["state"] for row in ended] == ["SUCCEEDED"], killed
+
+
+async def purge_and_kill(world: World, tenant: Tenant) -> list[tuple[str, int]]:
+    """Purge the tenant, and kill a part whenever rows have gone. Return the parts, with the rows that were left."""
+    mesh = world.mesh
     left = 2 * ROWS
     await world.operate(f"{TENANTS}/DeleteTenant", {"id": tenant.id, "gracePeriod": "0s"})
     killed = []
@@ -125,16 +134,15 @@ async def purge_and_kill(world: World) -> None:
         if left:
             kill(mesh, part)
             killed.append((part, left))
-    assert len(killed) >= 3, "it ended before anything was killed"
+    return killed
+
+
+async def proven(world: World, tenant: Tenant) -> dict[str, Any]:
+    """The proof, once there is one."""
+    request = {"tenantId": tenant.id}
     async with asyncio.timeout(PATIENCE_SECONDS):
         while True:
-            found = await world.transport.call(f"{PURGES}/GetPurge", {"tenantId": tenant.id}, token=mesh.operator_key)
+            found = await world.transport.call(f"{PURGES}/GetPurge", request, token=world.mesh.operator_key)
             if found.code == "OK":
-                break
+                return dict(json.loads(found.body["proof"]))
             await asyncio.sleep(0.2)
-    proof = json.loads(found.body["proof"])
-    before = {each["table"]: each["before"] for each in proof["tables"]}
-    assert (before["auth.users"], before["tenant.operations"]) == (ROWS, ROWS)
-    assert await until_fewer(mesh, tenant, 1) == 0
-    ended = await query(mesh, "SELECT state FROM tenant.mesh_operations WHERE subject = $1", f"tenants/{tenant.id}")
-    assert [row["state"] for row in ended] == ["SUCCEEDED"], killed
