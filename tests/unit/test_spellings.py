@@ -14,6 +14,7 @@ from tenantmesh.auth_svc.api_keys.system_key import KeyAudience
 from tenantmesh.auth_svc.sessions.refresh_tokens import RefreshTokens
 from tenantmesh.auth_svc.tokens.tokens import Introspection
 from tenantmesh.chassis.event_log.cursor_text import Cursors, SnapshotCursor, StreamCursor
+from tenantmesh.chassis.filters.places import place_tokens
 from tenantmesh.chassis.pages import id_tokens, uuid_tokens
 from tenantmesh.interceptors.credentials import UnknownKey
 from tenantmesh.interceptors.errors import InvalidArgument, Unauthenticated
@@ -103,6 +104,11 @@ async def page_token_of_a_tenant() -> tuple[str, Callable[[str], Awaitable[bool]
     return tokens.token(SESSION), takes(tokens.open, InvalidArgument)
 
 
+async def page_token_of_an_order() -> tuple[str, Callable[[str], Awaitable[bool]]]:
+    tokens = place_tokens(b"tm.order", (str, uuid.UUID)).of("state = ACTIVE", "slug")
+    return tokens.token(("acme", SESSION)), takes(tokens.open, InvalidArgument)
+
+
 async def stream_cursor() -> tuple[str, Callable[[str], Awaitable[bool]]]:
     return CURSORS.text(StreamCursor(889)), takes(CURSORS.open, ValueError)
 
@@ -123,6 +129,7 @@ async def setup_link_token() -> tuple[str, Callable[[str], Awaitable[bool]]]:
 
 KINDS = (
     access_token, introspected_token, refresh_token, api_key, page_token_by_name, page_token_of_a_tenant,
+    page_token_of_an_order,
     stream_cursor, snapshot_cursor, setup_link_token,
 )  # fmt: skip
 

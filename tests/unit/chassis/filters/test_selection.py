@@ -80,6 +80,7 @@ def test_filters_of_one_shape_share_a_statement() -> None:
     shapes = StatementShapes(build, kept=2)
     first, second = (FIELDS.selected(f"slug = {name} AND size > {size}") for name, size in (("a", 1), ("b", 2)))
     assert shapes.of(first.shape) is shapes.of(second.shape)
+    assert shapes.of(first.shape).planned_anew
     assert first.parameters != second.parameters
     for text in ("slug:a", "slug = a*", "slug:a", "slug = a AND size > 1"):
         shapes.of(FIELDS.selected(text).shape)
