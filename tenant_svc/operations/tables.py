@@ -64,6 +64,7 @@ mesh_operations = catalog(
         *_operation_columns(),
         UniqueConstraint("requester", "request_id", name="mesh_operations_request_key"),
         CheckConstraint(_STATES, name="mesh_operations_state_check"),
+        Index("mesh_operations_subject_idx", "subject", "operation_id"),
         Index(
             "mesh_operations_one_under_way_idx",
             *("type", "subject"),

@@ -17,6 +17,7 @@ from sqlalchemy import (
     Table,
     Text,
     Uuid,
+    and_,
     bindparam,
     cast,
     exists,
@@ -97,33 +98,47 @@ _queue = Table(
     Column("payload", LargeBinary),
     Column("traceback", Text),
 )
-_about_tenant = func.starts_with(func.convert_from(_queue.c.payload, "UTF8"), bindparam("prefix", type_=Text))
+# As a range, which an index serves: what begins with the prefix comes before the next text of its length.
+_about_tenant = and_(
+    _queue.c.payload >= bindparam("prefix", type_=LargeBinary), _queue.c.payload < bindparam("after", type_=LargeBinary)
+)
 _COUNT_JOBS = compiled(select(func.count().label("jobs")).select_from(_queue).where(_about_tenant))
 _DELETE_JOBS = compiled(
     text(
         """
         WITH gone AS (
-            DELETE FROM jobs.pgqueuer WHERE starts_with(convert_from(payload, 'UTF8'), :prefix) RETURNING id
+            DELETE FROM jobs.pgqueuer
+            WHERE payload >= CAST(:prefix AS bytea) AND payload < CAST(:after AS bytea) RETURNING id
         ), said AS (
-            DELETE FROM jobs.pgqueuer_log
-            WHERE job_id IN (SELECT id FROM gone) OR position(CAST(:tenant AS text) IN traceback::text) > 0
+            DELETE FROM jobs.pgqueuer_log WHERE id = ANY (ARRAY(
+                SELECT id FROM jobs.pgqueuer_log WHERE job_id = ANY (ARRAY(SELECT id FROM gone))
+                UNION
+                SELECT id FROM jobs.pgqueuer_log
+                WHERE traceback IS NOT NULL AND position(CAST(:tenant AS text) IN traceback::text) > 0
+            ))
             RETURNING id
         )
         SELECT (SELECT count(*) FROM gone) AS jobs, (SELECT count(*) FROM said) AS lines
         """
-    ).bindparams(bindparam("prefix", type_=Text), bindparam("tenant", type_=Text))
+    ).bindparams(*(bindparam(name, type_=LargeBinary) for name in ("prefix", "after")), bindparam("tenant", type_=Text))
 )
+
+
+def _jobs_of(tenant_id: TenantId) -> dict[str, bytes]:
+    """Return the range of payloads that begin with the tenant's name and a slash."""
+    name = subject_of(tenant_id).encode()
+    return {"prefix": name + b"/", "after": name + bytes([ord("/") + 1])}
 
 
 async def count_jobs(connection: Connection, tenant_id: TenantId) -> int:
     """Return the number of jobs in the queue that name the tenant."""
-    row = await connection.fetch_row(_COUNT_JOBS, prefix=f"{subject_of(tenant_id)}/")
+    row = await connection.fetch_row(_COUNT_JOBS, **_jobs_of(tenant_id))
     return 0 if row is None else int(row["jobs"])
 
 
 async def delete_jobs(connection: Connection, tenant_id: TenantId) -> int:
     """Delete the jobs that name the tenant, and what the log says about them. Return the number of jobs."""
-    row = await connection.fetch_row(_DELETE_JOBS, prefix=f"{subject_of(tenant_id)}/", tenant=str(tenant_id))
+    row = await connection.fetch_row(_DELETE_JOBS, **_jobs_of(tenant_id), tenant=str(tenant_id))
     return 0 if row is None else int(row["jobs"])
 
 

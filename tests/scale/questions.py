@@ -14,7 +14,7 @@ from tenantmesh.tenant.v1 import entitlement_service_pb2 as entitlements
 from tenantmesh.tenant.v1 import entitlement_service_pb2_grpc, tenant_service_pb2_grpc
 from tenantmesh.tenant.v1 import tenant_service_pb2 as pb
 from tests.scale.product import Product
-from tests.scale.rows import FORMER, HOST
+from tests.scale.rows import CELLS, FORMER, HOST
 
 __all__ = ["QUESTIONS", "Asker", "Question"]
 
@@ -58,6 +58,14 @@ class Asker:
     def any_slug(self) -> str:
         """Return the slug of any tenant."""
         return self._random.choice(self.product.many.slugs)
+
+    def any_cell(self) -> int:
+        """Return the number in the label of some tenants."""
+        return self._random.randrange(min(CELLS, self.product.size))
+
+    def any_number(self) -> int:
+        """Return the number in the name of any tenant."""
+        return self._random.randrange(self.product.size)
 
     def known_id(self) -> str:
         """Return the id of a tenant that the process has met."""
@@ -124,4 +132,10 @@ QUESTIONS: Sequence[Question] = (
     Question("get entitlements", _entitlements),
     Question("list, first page", _list),
     Question("list, page in the middle", lambda asker: _list(asker, page_token=asker.middle)),
+    Question("list, by label", lambda asker: _list(asker, filter=f'labels.cell = "c{asker.any_cell()}"')),
+    Question("list, by state", lambda asker: _list(asker, filter="state = SUSPENDED")),
+    Question("list, by plan", lambda asker: _list(asker, filter="plan_id = basic")),
+    Question("list, by words", lambda asker: _list(asker, filter=f"Tenant {asker.any_number()}")),
+    Question("list, by slug's beginning", lambda asker: _list(asker, filter='slug = "scale-0000*"')),
+    Question("list, newest first", lambda asker: _list(asker, order_by="create_time desc")),
 )
