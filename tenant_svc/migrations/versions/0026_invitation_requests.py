@@ -1,7 +1,7 @@
 """Requests to invite the first administrators of new tenants.
 
 Revision ID: 0026
-Revises: 0024
+Revises: 0023
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from sqlalchemy.dialects import postgresql
 from tenantmesh.runtime.row_security import TableGrant, ddl, tenant_owned
 
 revision = "0026"
-down_revision = "0024"
+down_revision = "0023"
 branch_labels = None
 depends_on = None
 
