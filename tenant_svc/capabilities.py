@@ -111,7 +111,7 @@ class TenantCapabilities:
             allocations.build(resources, self._allowances.ledger),
             gauges.build(resources),
             operations.build(resources, {**plan_changes.OPERATIONS, **bulk.OPERATIONS, **purges.OPERATIONS}),
-            setup_links.build(resources, {}),
+            setup_links.build(resources, proofs),
             plan_changes.build(resources, pooled),
             quota_retention.build(resources),
             bulk.build(resources, self._tenants),

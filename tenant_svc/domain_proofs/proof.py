@@ -111,6 +111,7 @@ class NameProof:
     ask_time: when a check was last asked for.
     announced: whether the tenants that had the name before know that it is this tenant's now.
     primary: whether it is the tenant's primary login host.
+    actor: the credential that added the name; empty where it was not kept.
     """
 
     id: uuid.UUID
@@ -127,6 +128,7 @@ class NameProof:
     history: tuple[ProofChange, ...] = ()
     token: str = ""
     primary: bool = False
+    actor: str = ""
 
     @property
     def served(self) -> bool:

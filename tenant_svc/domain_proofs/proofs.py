@@ -55,24 +55,43 @@ class DomainProofs:
         self._new_id = new_id
 
     async def add(
-        self, tenant_id: TenantId, texts: Sequence[str], *, many: bool = False, validate_only: bool = False
+        self,
+        tenant_id: TenantId,
+        texts: Sequence[str],
+        *,
+        many: bool = False,
+        validate_only: bool = False,
+        actor: str = "",
     ) -> list[NameProof]:
         """Add the names, all or none, and return their proofs in this order. A name that the tenant has stays as it is.
 
-        `many` says that the request has a list of names. Raises InvalidArgument, and the kind's `full`.
+        `many` says that the request has a list of names, `actor` is the credential that asks. Raises InvalidArgument,
+        and the kind's `full`.
         """
-        names = self._checked(texts, many=many)
+        names = self._checked(texts, self._kind.field, many=many)
         async with self._doors.tenant(tenant_id) as connection:
-            await held_tenant(connection, tenant_id)
-            known = await self._kind.rows.named(connection, tenant_id, names)
-            new = [name for name in dict.fromkeys(names) if name not in known]
-            if new and await self._kind.rows.count(connection, tenant_id) + len(new) > self._limit:
-                raise self._kind.full(self._limit)
-            now = await clock(connection)
-            if validate_only:
-                return [known.get(name) or self._new(name, now) for name in names]
-            await self._store(connection, tenant_id, new, now)
-            stored = await self._kind.rows.named(connection, tenant_id, names)
+            return await self._added(connection, tenant_id, names, actor, keep=not validate_only)
+
+    async def add_in(
+        self, connection: Connection, tenant_id: TenantId, text: str, actor: str, *, field: str
+    ) -> NameProof:
+        """Do what `add` does with one name, in a transaction of the tenant. `field` is the name's in the request."""
+        (added,) = await self._added(connection, tenant_id, self._checked([text], field, many=False), actor)
+        return added
+
+    async def _added(
+        self, connection: Connection, tenant_id: TenantId, names: Sequence[str], actor: str, *, keep: bool = True
+    ) -> list[NameProof]:
+        await held_tenant(connection, tenant_id)
+        known = await self._kind.rows.named(connection, tenant_id, names)
+        new = [name for name in dict.fromkeys(names) if name not in known]
+        if new and await self._kind.rows.count(connection, tenant_id) + len(new) > self._limit:
+            raise self._kind.full(self._limit)
+        now = await clock(connection)
+        if not keep:
+            return [known.get(name) or self._new(name, now, actor) for name in names]
+        await self._store(connection, tenant_id, new, now, actor)
+        stored = await self._kind.rows.named(connection, tenant_id, names)
         return [stored[name] for name in names]
 
     async def get(self, tenant_id: TenantId, text: str) -> NameProof:
@@ -128,9 +147,8 @@ class DomainProofs:
         except RefusedName as error:
             raise self._kind.not_found() from error
 
-    def _checked(self, texts: Sequence[str], *, many: bool) -> list[str]:
+    def _checked(self, texts: Sequence[str], field: str, *, many: bool) -> list[str]:
         """Return the names in their one spelling. Raises InvalidArgument that says what is wrong with each."""
-        field = self._kind.field
         if many and not 1 <= len(texts) <= MOST_AT_ONCE:
             refuse({f"{field}s": f"must be 1 to {MOST_AT_ONCE} names"})
         names, problems = [], {}
@@ -144,7 +162,7 @@ class DomainProofs:
         refuse(problems)
         return names
 
-    def _new(self, name: str, now: datetime) -> NameProof:
+    def _new(self, name: str, now: datetime, actor: str) -> NameProof:
         return NameProof(
             id=self._new_id(),
             name=name,
@@ -153,13 +171,16 @@ class DomainProofs:
             state_time=now,
             create_time=now,
             next_check_time=now,
+            actor=actor,
         )
 
-    async def _store(self, connection: Connection, tenant_id: TenantId, names: Sequence[str], now: datetime) -> None:
+    async def _store(
+        self, connection: Connection, tenant_id: TenantId, names: Sequence[str], now: datetime, actor: str
+    ) -> None:
         """Store new names, with a check of each."""
         await keep_token(connection, tenant_id, _new_token())
         for name in names:
-            proof = self._new(name, now)
+            proof = self._new(name, now, actor)
             await self._kind.rows.add(connection, tenant_id, proof)
             await self._kind.schedule(connection, self._kind.subject(tenant_id, proof.id), now)
 

@@ -118,6 +118,7 @@ class ProofRows:
             proof_id=proof.id,
             name=proof.name,
             create_time=proof.create_time,
+            actor=proof.actor,
             **_values(proof),
         )
 
@@ -143,7 +144,7 @@ class ProofRows:
 def _columns(table: Table, name: ColumnElement[str], primary: ColumnElement[bool] | None) -> list[ColumnElement[Any]]:
     """Return the columns from which a proof is read."""
     return [
-        *(table.c.proof_id, name.label("name"), table.c.create_time),
+        *(table.c.proof_id, name.label("name"), table.c.create_time, table.c.actor),
         *(table.c[each] for each in _MUTABLE),
         TOKEN.label("token"),
         (literal(False, Boolean) if primary is None else primary).label("is_primary"),
@@ -152,7 +153,7 @@ def _columns(table: Table, name: ColumnElement[str], primary: ColumnElement[bool
 
 def _insertion(table: Table, column: str) -> Statement:
     """Return the statement that adds a name."""
-    fixed: dict[str, Any] = {each: bindparam(each) for each in ("tenant_id", "proof_id", "create_time")}
+    fixed: dict[str, Any] = {each: bindparam(each) for each in ("tenant_id", "proof_id", "create_time", "actor")}
     mutable = {each: bindparam(each, type_=table.c[each].type) for each in _MUTABLE}
     return compiled(insert(table).values({**fixed, column: bindparam("name"), **mutable}))
 
@@ -195,6 +196,7 @@ def _proof(row: Record) -> NameProof:
         history=tuple(ProofChange.from_json(change) for change in json.loads(row["history"])),
         token=row["token"] or "",
         primary=bool(row["is_primary"]),
+        actor=row["actor"],
     )
 
 

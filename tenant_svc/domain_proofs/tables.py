@@ -45,6 +45,7 @@ def proof_table(name: str, column: str, into: MetaData = metadata) -> Table:
         Column("tenant_id", Uuid, ForeignKey(tenants.c.tenant_id), primary_key=True),
         Column("proof_id", Uuid, primary_key=True),
         Column(column, Text(collation="C"), nullable=False),
+        Column("actor", Text, nullable=False, server_default=""),  # processes of before name nobody
         *_state_columns(),
         UniqueConstraint("tenant_id", column, name=f"{name}_{column}_key"),
         CheckConstraint(f"state in ({_quoted(ProofState)})", name=f"{name}_state_check"),

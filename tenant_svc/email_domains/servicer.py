@@ -11,6 +11,7 @@ from tenantmesh.tenant_svc.domain_proofs.mapping import ProofMessages
 from tenantmesh.tenant_svc.domain_proofs.proof import NameProof
 from tenantmesh.tenant_svc.domain_proofs.proofs import DomainProofs
 from tenantmesh.tenant_svc.email_domains.mapping import email_domain_message
+from tenantmesh.tenant_svc.viewers import Viewer
 
 __all__ = ["EmailDomainServicer"]
 
@@ -26,16 +27,20 @@ class EmailDomainServicer:
 
     async def CreateEmailDomain(self, request: pb.CreateEmailDomainRequest, _context: _Context) -> EmailDomain:
         """Add a domain."""
-        tenant_id = current_call().tenant_id
-        (added,) = await self._proofs.add(tenant_id, [request.domain], validate_only=request.validate_only)
+        call = current_call()
+        actor, names = call.caller.credential_id, [request.domain]
+        (added,) = await self._proofs.add(call.tenant_id, names, validate_only=request.validate_only, actor=actor)
         return self._message(added)
 
     async def BatchCreateEmailDomains(
         self, request: pb.BatchCreateEmailDomainsRequest, _context: _Context
     ) -> pb.BatchCreateEmailDomainsResponse:
         """Add domains, all or none."""
-        tenant_id = current_call().tenant_id
-        added = await self._proofs.add(tenant_id, request.domains, many=True, validate_only=request.validate_only)
+        call = current_call()
+        actor = call.caller.credential_id
+        added = await self._proofs.add(
+            call.tenant_id, request.domains, many=True, validate_only=request.validate_only, actor=actor
+        )
         return pb.BatchCreateEmailDomainsResponse(email_domains=map(self._message, added))
 
     async def GetEmailDomain(self, request: pb.GetEmailDomainRequest, _context: _Context) -> EmailDomain:
@@ -62,4 +67,4 @@ class EmailDomainServicer:
         return pb.DeleteEmailDomainResponse()
 
     def _message(self, proof: NameProof) -> EmailDomain:
-        return email_domain_message(proof, self._messages)
+        return email_domain_message(proof, self._messages, Viewer.of(current_call().caller))

@@ -12,6 +12,7 @@ from tenantmesh.tenant_svc.domain_proofs.proof import NameProof
 from tenantmesh.tenant_svc.domain_proofs.proofs import DomainProofs
 from tenantmesh.tenant_svc.login_hosts.login_hosts import LoginHosts
 from tenantmesh.tenant_svc.login_hosts.mapping import login_host_message
+from tenantmesh.tenant_svc.viewers import Viewer
 
 __all__ = ["LoginHostServicer"]
 
@@ -28,16 +29,20 @@ class LoginHostServicer:
 
     async def CreateLoginHost(self, request: pb.CreateLoginHostRequest, _context: _Context) -> LoginHost:
         """Add a host."""
-        tenant_id = current_call().tenant_id
-        (added,) = await self._proofs.add(tenant_id, [request.host], validate_only=request.validate_only)
+        call = current_call()
+        actor, names = call.caller.credential_id, [request.host]
+        (added,) = await self._proofs.add(call.tenant_id, names, validate_only=request.validate_only, actor=actor)
         return self._message(added)
 
     async def BatchCreateLoginHosts(
         self, request: pb.BatchCreateLoginHostsRequest, _context: _Context
     ) -> pb.BatchCreateLoginHostsResponse:
         """Add hosts, all or none."""
-        tenant_id = current_call().tenant_id
-        added = await self._proofs.add(tenant_id, request.hosts, many=True, validate_only=request.validate_only)
+        call = current_call()
+        actor = call.caller.credential_id
+        added = await self._proofs.add(
+            call.tenant_id, request.hosts, many=True, validate_only=request.validate_only, actor=actor
+        )
         return pb.BatchCreateLoginHostsResponse(login_hosts=map(self._message, added))
 
     async def GetLoginHost(self, request: pb.GetLoginHostRequest, _context: _Context) -> LoginHost:
@@ -66,4 +71,4 @@ class LoginHostServicer:
         return pb.DeleteLoginHostResponse()
 
     def _message(self, proof: NameProof) -> LoginHost:
-        return login_host_message(proof, self._messages)
+        return login_host_message(proof, self._messages, Viewer.of(current_call().caller))

@@ -10,7 +10,7 @@ from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.runtime.database import Connection
 from tenantmesh.tenant_svc.setup_links.setup_link import SetupIntent
 
-__all__ = ["SetupSteps", "StepResult"]
+__all__ = ["SetupStep", "SetupSteps", "StepResult"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,7 @@ PAGES = (
     "docs/how-to/price-a-plan.md",
     "docs/how-to/rotate-or-revoke-keys.md",
     "docs/how-to/brand-the-sign-in-page.md",
+    "docs/how-to/let-a-tenant-set-up-its-own-host.md",
 )
 """Every page with console blocks, in the order in which a reader may follow them on one stack."""
 

@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from tenantmesh.tenant.v1 import domain_proof_pb2 as tenantmesh_dot_tenant_dot_v1_dot_domain__proof__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'tenantmesh/tenant/v1/email_domain.proto\x12\x14tenantmesh.tenant.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\'tenantmesh/tenant/v1/domain_proof.proto\"\x98\x01\n\x0b\x45mailDomain\x12\x0e\n\x06\x64omain\x18\x01 \x01(\t\x12\x16\n\x0eunicode_domain\x18\x02 \x01(\t\x12\x30\n\x05proof\x18\x03 \x01(\x0b\x32!.tenantmesh.tenant.v1.DomainProof\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampBM\n\x18\x63om.tenantmesh.tenant.v1B\x10\x45mailDomainProtoP\x01Z\x1dtenantmesh/tenant/v1;tenantv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'tenantmesh/tenant/v1/email_domain.proto\x12\x14tenantmesh.tenant.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\'tenantmesh/tenant/v1/domain_proof.proto\"\xa7\x01\n\x0b\x45mailDomain\x12\x0e\n\x06\x64omain\x18\x01 \x01(\t\x12\x16\n\x0eunicode_domain\x18\x02 \x01(\t\x12\x30\n\x05proof\x18\x03 \x01(\x0b\x32!.tenantmesh.tenant.v1.DomainProof\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x61\x63tor\x18\x05 \x01(\tBM\n\x18\x63om.tenantmesh.tenant.v1B\x10\x45mailDomainProtoP\x01Z\x1dtenantmesh/tenant/v1;tenantv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,5 +35,5 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\030com.tenantmesh.tenant.v1B\020EmailDomainProtoP\001Z\035tenantmesh/tenant/v1;tenantv1'
   _globals['_EMAILDOMAIN']._serialized_start=140
-  _globals['_EMAILDOMAIN']._serialized_end=292
+  _globals['_EMAILDOMAIN']._serialized_end=307
 # @@protoc_insertion_point(module_scope)

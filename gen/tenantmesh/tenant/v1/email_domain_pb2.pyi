@@ -30,12 +30,15 @@ class EmailDomain(_message.Message):
     UNICODE_DOMAIN_FIELD_NUMBER: _builtins.int
     PROOF_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
     domain: _builtins.str
     """domain is the name in its ASCII form and in lower case, such as `acme.com`. It stands for addresses at exactly this
     domain, and not at those below it.
     """
     unicode_domain: _builtins.str
     """unicode_domain is the name as people write it. The same as `domain` where that is ASCII anyway."""
+    actor: _builtins.str
+    """actor is the credential that added it, or `through link ID by CREDENTIAL`. Empty when a user reads it."""
     @_builtins.property
     def proof(self) -> _domain_proof_pb2.DomainProof:
         """proof is the proof that the tenant controls the domain."""
@@ -51,10 +54,11 @@ class EmailDomain(_message.Message):
         unicode_domain: _builtins.str = ...,
         proof: _domain_proof_pb2.DomainProof | None = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
+        actor: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "proof", b"proof"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "domain", b"domain", "proof", b"proof", "unicode_domain", b"unicode_domain"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "create_time", b"create_time", "domain", b"domain", "proof", b"proof", "unicode_domain", b"unicode_domain"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

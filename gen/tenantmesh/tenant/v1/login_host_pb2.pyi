@@ -31,12 +31,15 @@ class LoginHost(_message.Message):
     PRIMARY_FIELD_NUMBER: _builtins.int
     PROOF_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
     host: _builtins.str
     """host is the name in its ASCII form and in lower case, such as `app.acme.com`."""
     unicode_host: _builtins.str
     """unicode_host is the name as people write it. The same as `host` where that is ASCII anyway."""
     primary: _builtins.bool
     """primary says that links to the tenant name this host. The first host that is proven becomes primary by itself."""
+    actor: _builtins.str
+    """actor is the credential that added it, or `through link ID by CREDENTIAL`. Empty when a user reads it."""
     @_builtins.property
     def proof(self) -> _domain_proof_pb2.DomainProof:
         """proof is the proof that the tenant controls the host."""
@@ -53,10 +56,11 @@ class LoginHost(_message.Message):
         primary: _builtins.bool = ...,
         proof: _domain_proof_pb2.DomainProof | None = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
+        actor: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "proof", b"proof"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "host", b"host", "primary", b"primary", "proof", b"proof", "unicode_host", b"unicode_host"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "create_time", b"create_time", "host", b"host", "primary", b"primary", "proof", b"proof", "unicode_host", b"unicode_host"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,100 @@
+"""Somebody without an account adds a tenant's login host or e-mail domain by a link: over every transport."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from tests.fixtures.mesh import SETUP_LINKS, Mesh, Tenant, World
+from tests.transports import Answer, Transport
+
+HOSTS = "tenantmesh.tenant.v1.LoginHostService"
+DOMAINS = "tenantmesh.tenant.v1.EmailDomainService"
+
+
+def unused() -> str:
+    return f"login.n{uuid.uuid4().hex[:12]}.net"
+
+
+async def link(transport: Transport, mesh: Mesh, tenant: Tenant, intent: str = "LOGIN_HOST", **more: Any) -> Answer:
+    asked = {"id": tenant.id, "intent": f"SETUP_INTENT_{intent}", "note": "for IT", **more}
+    return await transport.call(f"{SETUP_LINKS}/CreateSetupLink", asked, token=mesh.operator_key)
+
+
+async def redeem(transport: Transport, token: str, name: str) -> Answer:
+    return await transport.call(f"{SETUP_LINKS}/RedeemSetupLink", {"token": token, "name": name})
+
+
+@pytest.mark.parametrize(
+    ("intent", "method", "key"),
+    [("LOGIN_HOST", f"{HOSTS}/GetLoginHost", "host"), ("EMAIL_DOMAIN", f"{DOMAINS}/GetEmailDomain", "domain")],
+)
+async def test_a_link_adds_one_name_in_its_tenant_and_says_by_whom(
+    transport: Transport, mesh: Mesh, world: World, intent: str, method: str, key: str
+) -> None:
+    acme, globex = await world.tenant(), await world.tenant()
+    made = (await link(transport, mesh, acme, intent)).body
+    token = made["token"]
+    assert made["uri"].partition("#")[2] == token
+    assert token not in str(made["setupLink"])
+    seen = await transport.call(f"{SETUP_LINKS}/GetSetupLink", {"token": token})
+    assert (seen.body["intent"], seen.body["note"]) == (f"SETUP_INTENT_{intent}", "for IT")
+    name = unused()
+    done = await redeem(transport, token, name.upper())
+    assert done.code == "OK", done
+    assert (done.body["name"], name in done.body["dnsName"], bool(done.body["dnsValue"])) == (name, True, True)
+    added = await transport.call(method, {"id": acme.id, key: name}, token=mesh.operator_key)
+    maker = made["setupLink"]["actor"]
+    assert added.body["actor"] == f"through link {made['setupLink']['setupLinkId']} by {maker}"
+    assert added.body["proof"]["dnsValue"] == done.body["dnsValue"]
+    assert (await transport.call(method, {"id": globex.id, key: name}, token=mesh.operator_key)).code == "NOT_FOUND"
+    again = [await redeem(transport, token, unused()), await redeem(transport, "tml_" + "A" * 43, unused())]
+    assert [(each.code, each.reason) for each in again] == [("NOT_FOUND", "SETUP_LINK_INVALID")] * 2
+    assert again[0].message == again[1].message
+
+
+async def test_of_fifty_uses_at_once_one_succeeds(transport: Transport, mesh: Mesh, world: World) -> None:
+    acme = await world.tenant()
+    token = (await link(transport, mesh, acme)).body["token"]
+    answers = await asyncio.gather(*(redeem(transport, token, unused()) for _ in range(50)))
+    assert Counter(answer.code for answer in answers)["OK"] == 1
+    assert {answer.reason for answer in answers} <= {"", "SETUP_LINK_INVALID", "DATABASE_BUSY", "TOO_MANY_IN_FLIGHT"}
+    hosts = await transport.call(f"{HOSTS}/ListLoginHosts", {"id": acme.id}, token=mesh.operator_key)
+    assert len(hosts.body["loginHosts"]) == 1
+
+
+async def test_a_refused_name_leaves_the_link_and_revoking_ends_it(
+    transport: Transport, mesh: Mesh, world: World
+) -> None:
+    acme = await world.tenant()
+    made = (await link(transport, mesh, acme)).body
+    for name in ("co.uk", "no name", "x" * 10_000, "login\u202e.acme.net", ""):
+        refused = await redeem(transport, made["token"], name)
+        assert (refused.code, refused.reason) == ("INVALID_ARGUMENT", "INVALID_FIELD"), name[:50]
+        assert "name" in refused.message
+    named = {"id": acme.id, "setupLinkId": made["setupLink"]["setupLinkId"]}
+    revoked = await transport.call(f"{SETUP_LINKS}/RevokeSetupLink", named, token=mesh.operator_key)
+    assert revoked.body["state"] == "SETUP_LINK_STATE_REVOKED"
+    assert (await redeem(transport, made["token"], unused())).reason == "SETUP_LINK_INVALID"
+    listed = await transport.call(f"{SETUP_LINKS}/ListSetupLinks", {"id": acme.id}, token=mesh.operator_key)
+    assert [each["state"] for each in listed.body["setupLinks"]] == ["SETUP_LINK_STATE_REVOKED"]
+    assert made["token"] not in str(listed.body)
+
+
+@pytest.mark.parametrize(
+    "more", [{"intent": "UNSPECIFIED"}, {"lifetime": "3601s"}, {"lifetime": "0s"}, {"note": "a\nb"}]
+)
+async def test_bad_links_are_refused(transport: Transport, mesh: Mesh, world: World, more: dict[str, Any]) -> None:
+    answer = await link(transport, mesh, await world.tenant(), **more)
+    assert (answer.code, answer.reason) == ("INVALID_ARGUMENT", "INVALID_FIELD")
+
+
+async def test_a_member_makes_no_links(transport: Transport, world: World) -> None:
+    user = await world.user(await world.tenant())
+    asked = {"id": user.tenant.id, "intent": "SETUP_INTENT_LOGIN_HOST"}
+    answer = await transport.call(f"{SETUP_LINKS}/CreateSetupLink", asked, token=user.token)
+    assert (answer.code, answer.reason) == ("PERMISSION_DENIED", "PERMISSION_MISSING")
