@@ -20,13 +20,19 @@ from tenantmesh.deploy.commands.console import Console
 from tenantmesh.deploy.commands.edge_access import address, edge_of, operator_key
 from tenantmesh.deploy.commands.options import DEFAULT_STATE, StateOption, shown
 from tenantmesh.deploy.stack.errors import StackError
-from tenantmesh.tenant.v1 import branding_service_pb2, invitation_request_service_pb2, tenant_service_pb2
+from tenantmesh.tenant.v1 import (
+    branding_service_pb2,
+    invitation_request_service_pb2,
+    setup_link_service_pb2,
+    tenant_service_pb2,
+)
 
 __all__ = ["demo"]
 
 _TENANTS = tenant_service_pb2.DESCRIPTOR.services_by_name["TenantService"].methods_by_name
 _AUTH = auth_service_pb2.DESCRIPTOR.services_by_name["AuthService"].methods_by_name
 _BRANDING = branding_service_pb2.DESCRIPTOR.services_by_name["BrandingService"].methods_by_name
+_LINKS = setup_link_service_pb2.DESCRIPTOR.services_by_name["SetupLinkService"].methods_by_name
 _INVITATIONS = invitation_request_service_pb2.DESCRIPTOR.services_by_name["InvitationRequestService"].methods_by_name
 
 
@@ -85,6 +91,7 @@ class Story:
         self._change(ada)
         self._brand(ada)
         self._invite(f"cave-{tag}")
+        self._link(ada, f"login.{ada.slug}.net")
         self._delete_and_restore(bob)
         self._console.title("All answers were as they should be.")
 
@@ -150,6 +157,18 @@ class Story:
         self._title("The invitation waits to be delivered, over gRPC.")
         waiting = self._grpc(self._as_operator(_INVITATIONS["ListInvitationRequests"], {"pageSize": 1000}))
         _expect("invitationRequests" in waiting.body, waiting)
+
+    def _link(self, ada: Person, host: str) -> None:
+        self._title("An operator makes a link for a login host of Ada's tenant, over REST.")
+        asked = {"id": ada.slug, "intent": "SETUP_INTENT_LOGIN_HOST"}
+        token = str(self._rest(self._as_operator(_LINKS["CreateSetupLink"], asked)).body.get("token", ""))
+        self._title("Somebody without an account sees what it is for, over gRPC, and uses it, over REST.")
+        seen = self._grpc(DemoCall(_LINKS["GetSetupLink"], {"token": token}))
+        _expect(seen.body.get("intent") == "SETUP_INTENT_LOGIN_HOST", seen)
+        done = self._rest(DemoCall(_LINKS["RedeemSetupLink"], {"token": token, "name": host}))
+        _expect(done.body.get("name") == host, done)
+        self._title("It works once, over gRPC.")
+        _expect_refusal(self._grpc(DemoCall(_LINKS["RedeemSetupLink"], {"token": token, "name": host})), "NOT_FOUND")
 
     def _delete_and_restore(self, bob: Person) -> None:
         named = {"id": bob.slug}
