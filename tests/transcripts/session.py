@@ -35,6 +35,7 @@ PAGES = (
     "docs/how-to/rotate-or-revoke-keys.md",
     "docs/how-to/brand-the-sign-in-page.md",
     "docs/how-to/let-a-tenant-set-up-its-own-host.md",
+    "docs/how-to/create-many-tenants.md",
 )
 """Every page with console blocks, in the order in which a reader may follow them on one stack."""
 
