@@ -25,8 +25,7 @@ __all__ = ["FIELDS", "ORDERS", "TenantQuery"]
 
 _STATES = {state.value: state.value for state in (TenantState.ACTIVE, TenantState.SUSPENDED, TenantState.DELETED)}
 
-# Indexes are on these expressions. Their functions say what they cost, so that the planner reads the index instead of
-# calling them for every tenant.
+# The expressions of two indexes.
 _LABEL_ENTRIES = func.tenant.label_entries(tenants.c.labels, type_=ARRAY(Text))
 _SEARCH_WORDS = func.tenant.search_words(tenants.c.slug, tenants.c.display_name, tenants.c.external_id, type_=TSVECTOR)
 

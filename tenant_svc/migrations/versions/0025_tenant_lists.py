@@ -15,15 +15,15 @@ depends_on = None
 
 # Labels and words as arrays and vectors that GIN indexes serve. `label_entries` has the keys and `key=value`, since
 # PostgreSQL keeps statistics of the elements of arrays, and none of what is in a jsonb. A word is a run of letters and
-# digits, in lower case by the rules of the database, see `chassis.filters.words`. The costs keep the planner from
-# calling the functions for every tenant, and with PARALLEL UNSAFE it starts no workers for a page of a list.
+# digits, in lower case by the rules of the database, see `chassis.filters.words`. Both are PARALLEL UNSAFE, so that the
+# planner starts no workers for a page of a list.
 _FUNCTIONS = """
 CREATE FUNCTION tenant.label_entries(labels jsonb) RETURNS text[]
-LANGUAGE sql IMMUTABLE COST 100 PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $function$
+LANGUAGE sql IMMUTABLE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $function$
     SELECT coalesce(array_agg(key) || array_agg(key || '=' || value), '{}') FROM jsonb_each_text(labels)
 $function$;
 CREATE FUNCTION tenant.search_words(slug text, display_name text, external_id text) RETURNS tsvector
-LANGUAGE sql IMMUTABLE COST 100 PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $function$
+LANGUAGE sql IMMUTABLE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $function$
     SELECT array_to_tsvector(array_remove(regexp_split_to_array(lower(
         (slug || ' ' || display_name || ' ' || coalesce(external_id, '')) COLLATE "default"), '[^[:alnum:]]+'), ''))
 $function$;
