@@ -18,6 +18,7 @@ from sqlalchemy import (
     delete,
     func,
     literal,
+    literal_column,
     select,
     update,
 )
@@ -71,7 +72,7 @@ class ProofRows:
         self._lapsed = compiled(
             select(table.c.tenant_id, table.c.proof_id).where(
                 this_name,
-                table.c.state == literal(ProofState.LAPSED.value),
+                table.c.state == literal_column(f"'{ProofState.LAPSED.value}'", Text),  # as its index says it
                 table.c.reason != literal(ProofReason.TAKEN_OVER.value),
             )
         )

@@ -65,19 +65,24 @@ def modules_of(package: ModuleType) -> Iterator[ModuleType]:
             yield importlib.import_module(found.name)
 
 
-def held(value: object, name: str) -> Iterator[tuple[str, Statement]]:
+def held(value: object, name: str, depth: int = 3) -> Iterator[tuple[str, Statement]]:
     """The statements that a value of a module holds, each with its name."""
     if isinstance(value, Statement):
         yield name, value
-    elif isinstance(value, dict):
-        for key, each in value.items():
-            yield from held(each, f"{name}[{key}]")
+    elif depth:
+        for key, each in members(value):
+            yield from held(each, f"{name}{key}", depth - 1)
+
+
+def members(value: object) -> Iterator[tuple[str, object]]:
+    """What a collection or an object of ours holds."""
+    if isinstance(value, dict):
+        yield from ((f"[{key}]", each) for key, each in value.items())
     elif isinstance(value, tuple | list):
-        for number, each in enumerate(value):
-            yield from held(each, f"{name}[{number}]")
+        yield from ((f"[{number}]", each) for number, each in enumerate(value))
     elif type(value).__module__.startswith("tenantmesh."):
-        kept = getattr(value, "__dict__", {}).items()
-        yield from ((f"{name}.{key}", each) for key, each in kept if isinstance(each, Statement))
+        names = [*getattr(value, "__dict__", ()), *getattr(type(value), "__slots__", ())]
+        yield from ((f".{each}", getattr(value, each, None)) for each in names)
 
 
 def named() -> dict[str, Statement]:
