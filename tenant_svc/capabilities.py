@@ -93,12 +93,9 @@ class TenantCapabilities:
         self._allowances = allowances.build(resources, StoredReservations(resources.doors))
         proofs = domain_proofs.build(resources)
         self.all: tuple[Capability, ...] = (
-            features.build(resources, plan_ids),
-            plans.build(resources),
+            *_catalog(resources),
             self._tenants,
-            proofs,
-            login_hosts.build(proofs),
-            email_domains.build(proofs),
+            *_proven_names(proofs),
             balances.build(),
             branding.build(resources, self.directory),
             self._invitations,
@@ -114,8 +111,7 @@ class TenantCapabilities:
             setup_links.build(resources, proofs),
             plan_changes.build(resources, pooled),
             quota_retention.build(resources),
-            bulk.build(resources, self._tenants),
-            purges.build(resources, inventory),
+            *_whole_tenants(resources, self._tenants, inventory),
         )
 
     @property
@@ -132,6 +128,20 @@ class TenantCapabilities:
     def ledger(self) -> QuotaLedger:
         """The ledger of allowances, for the service's own chain."""
         return self._allowances.port
+
+
+def _catalog(resources: TenantResources) -> tuple[Capability, ...]:
+    return features.build(resources, plan_ids), plans.build(resources)
+
+
+def _proven_names(proofs: domain_proofs.ProofParts) -> tuple[Capability, ...]:
+    return proofs, login_hosts.build(proofs), email_domains.build(proofs)
+
+
+def _whole_tenants(
+    resources: TenantResources, built: tenants.TenantsCapability, inventory: purges.TenantInventory
+) -> tuple[Capability, ...]:
+    return bulk.build(resources, built), purges.build(resources, inventory)
 
 
 def _steps() -> tenants.TenantSteps:

@@ -1,7 +1,7 @@
 """Login hosts and e-mail domains name the credential that added them.
 
 Revision ID: 0028
-Revises: 0024
+Revises: 0027
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0028"
-down_revision = "0024"
+down_revision = "0027"
 branch_labels = None
 depends_on = None
 

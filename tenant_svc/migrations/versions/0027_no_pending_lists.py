@@ -1,15 +1,15 @@
 """Look-ups that stay flat: no lists of pending entries, and indexes for what a purge looks up.
 
-Revision ID: 0024
-Revises: 0021
+Revision ID: 0027
+Revises: 0026
 """
 
 from __future__ import annotations
 
 from tenantmesh.runtime.migrations import script
 
-revision = "0024"
-down_revision = "0021"
+revision = "0027"
+down_revision = "0026"
 branch_labels = None
 depends_on = None
 

@@ -1,6 +1,6 @@
 """Operations of the mesh as a whole, and their jobs.
 
-Revision ID: 0022
+Revision ID: 0020
 Revises: 0019
 """
 
@@ -12,7 +12,7 @@ from alembic import op
 from tenantmesh.runtime.migrations import script
 from tenantmesh.runtime.row_security import TableGrant, catalog, ddl
 
-revision = "0022"
+revision = "0020"
 down_revision = "0019"
 branch_labels = None
 depends_on = None

@@ -1,7 +1,7 @@
 """Requests to invite the first administrators of new tenants.
 
-Revision ID: 0026
-Revises: 0023
+Revision ID: 0022
+Revises: 0021
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from sqlalchemy.dialects import postgresql
 
 from tenantmesh.runtime.row_security import TableGrant, ddl, tenant_owned
 
-revision = "0026"
-down_revision = "0023"
+revision = "0022"
+down_revision = "0021"
 branch_labels = None
 depends_on = None
 

@@ -1,7 +1,7 @@
 """Several tenants in one transaction: the system door adds them, requests are remembered, imports keep their lines.
 
-Revision ID: 0027
-Revises: 0025
+Revision ID: 0025
+Revises: 0024
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from alembic import op
 from tenantmesh.runtime.migrations import script
 from tenantmesh.runtime.row_security import TableGrant, catalog, ddl, renew_open_policies
 
-revision = "0027"
-down_revision = "0025"
+revision = "0025"
+down_revision = "0024"
 branch_labels = None
 depends_on = None
 

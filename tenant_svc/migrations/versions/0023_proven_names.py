@@ -1,7 +1,7 @@
 """Login hosts and e-mail domains, with their proofs.
 
-Revision ID: 0020
-Revises: 0026
+Revision ID: 0023
+Revises: 0022
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from alembic import op
 from tenantmesh.runtime.migrations import script
 from tenantmesh.runtime.row_security import Purger, TableGrant, ddl, renew_purge_policies, tenant_owned
 
-revision = "0020"
-down_revision = "0026"
+revision = "0023"
+down_revision = "0022"
 branch_labels = None
 depends_on = None
 

@@ -1,15 +1,15 @@
 """Indexes for the list of tenants: by each field that filters and orders promise to read by an index.
 
-Revision ID: 0025
-Revises: 0020
+Revision ID: 0024
+Revises: 0023
 """
 
 from __future__ import annotations
 
 from tenantmesh.runtime.migrations import script
 
-revision = "0025"
-down_revision = "0020"
+revision = "0024"
+down_revision = "0023"
 branch_labels = None
 depends_on = None
 

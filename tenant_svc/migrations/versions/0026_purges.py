@@ -1,7 +1,7 @@
 """Purges: a role that destroys the rows of a tenant, what remains of it, and the proofs with the keys that sign them.
 
-Revision ID: 0021
-Revises: 0027
+Revision ID: 0026
+Revises: 0025
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from alembic import op
 from tenantmesh.runtime.migrations import demand_role, script
 from tenantmesh.runtime.row_security import Purger, TableGrant, catalog, ddl, renew_purge_policies
 
-revision = "0021"
-down_revision = "0027"
+revision = "0026"
+down_revision = "0025"
 branch_labels = None
 depends_on = None
 

@@ -1,7 +1,7 @@
 """Brandings of tenants and of the installation, and links with which a tenant's own people set it up.
 
-Revision ID: 0023
-Revises: 0022
+Revision ID: 0021
+Revises: 0020
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from sqlalchemy.dialects import postgresql
 
 from tenantmesh.runtime.row_security import TableGrant, catalog, ddl, tenant_owned
 
-revision = "0023"
-down_revision = "0022"
+revision = "0021"
+down_revision = "0020"
 branch_labels = None
 depends_on = None
 
