@@ -5,6 +5,8 @@ It is also a check: an answer that is not as it should be ends it with exit code
 
 from __future__ import annotations
 
+import base64
+import json
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -24,12 +26,14 @@ from tenantmesh.tenant.v1 import (
     branding_service_pb2,
     invitation_request_service_pb2,
     setup_link_service_pb2,
+    tenant_bulk_service_pb2,
     tenant_service_pb2,
 )
 
 __all__ = ["demo"]
 
 _TENANTS = tenant_service_pb2.DESCRIPTOR.services_by_name["TenantService"].methods_by_name
+_BULK = tenant_bulk_service_pb2.DESCRIPTOR.services_by_name["TenantBulkService"].methods_by_name
 _AUTH = auth_service_pb2.DESCRIPTOR.services_by_name["AuthService"].methods_by_name
 _BRANDING = branding_service_pb2.DESCRIPTOR.services_by_name["BrandingService"].methods_by_name
 _LINKS = setup_link_service_pb2.DESCRIPTOR.services_by_name["SetupLinkService"].methods_by_name
@@ -93,6 +97,7 @@ class Story:
         self._invite(f"cave-{tag}")
         self._link(ada, f"login.{ada.slug}.net")
         self._delete_and_restore(bob)
+        self._do_many(f"many-{tag}")
         self._console.title("All answers were as they should be.")
 
     def _create(self, person: Person, way: Callable[[DemoCall], Answer], title: str) -> None:
@@ -178,6 +183,28 @@ class Story:
         self._title("And brings it back, over REST.")
         restored = self._rest(self._as_operator(_TENANTS["UndeleteTenant"], named))
         _expect(restored.body.get("state") == "TENANT_STATE_ACTIVE", restored)
+
+    def _do_many(self, prefix: str) -> None:
+        self._title("Two tenants in one call, over REST: both are created, or none.")
+        slugs = [f"{prefix}-{number}" for number in (1, 2)]
+        made = self._rest(
+            self._as_operator(_BULK["BatchCreateTenants"], {"requests": [{"slug": slug} for slug in slugs]})
+        )
+        _expect([each["tenant"]["slug"] for each in made.body.get("results", [])] == slugs, made)
+        for method, more in (
+            ("BatchUpdateTenants", {"tenant": {"locale": "de"}, "updateMask": "locale"}),
+            ("BatchSuspendTenants", {"reason": "a demonstration"}),
+            ("BatchDeleteTenants", {}),
+        ):
+            self._title(f"{method}, over gRPC.")
+            request = {"requests": [{"id": slug, **more} for slug in slugs]}
+            done = self._grpc(self._as_operator(_BULK[method], request))
+            _expect(len(done.body.get("results", [])) == len(slugs), done)
+        self._title("A line of JSON becomes a tenant, by an operation of the mesh.")
+        line = json.dumps({"slug": f"{prefix}-3", "externalId": f"demo:{prefix}"}).encode()
+        lines = {"lines": base64.b64encode(line).decode()}
+        started = self._rest(self._as_operator(_BULK["ImportTenants"], lines))
+        _expect(str(started.body.get("name", "")).startswith("operations/"), started)
 
     def _as_operator(self, method: MethodDescriptor, request: dict[str, Any]) -> DemoCall:
         return DemoCall(
