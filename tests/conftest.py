@@ -8,4 +8,7 @@ import os
 # gRPC, now and then end such a child before it becomes its program.
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
+# The workers of stacks that tests start ask no DNS of this machine; those that need answers are given a server.
+os.environ.setdefault("TENANTMESH_DOMAINS_RESOLVERS", "127.0.0.1:9")
+
 pytest_plugins = ["tests.fixtures.engines", "tests.fixtures.stack", "tests.fixtures.mesh", "tests.fixtures.processes"]

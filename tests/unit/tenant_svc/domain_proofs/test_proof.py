@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -20,6 +22,7 @@ from tenantmesh.tenant_svc.domain_proofs.proof import (
     taken_over,
 )
 
+ROOT = Path(__file__).resolve().parents[4]
 NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 TERMS = ProofTerms(interval=DAY, grace=7 * DAY)
@@ -155,3 +158,12 @@ def test_checks_come_soon_then_seldom_and_are_spread(lot: float) -> None:
     lapse = NOON + 9 * DAY
     assert next_check(failing, lapse - timedelta(minutes=1), TERMS, lot) == lapse
     assert next_check(failing, lapse, TERMS, lot) == lapse + HOUR * share
+
+
+def test_only_the_result_of_a_check_verifies_a_name() -> None:
+    """The state VERIFIED is made in one function, and one module calls it: that of the checks."""
+    sources = {path: path.read_text() for path in (ROOT / "tenant_svc").rglob("*.py")}
+    callers = {path.name for path, text in sources.items() if "after_check(" in text}
+    assert callers == {"proof.py", "checks.py"}
+    makers = {path.name for path, text in sources.items() if re.search(r"(?<!is )ProofState\.VERIFIED", text)}
+    assert makers == {"proof.py"}
