@@ -140,7 +140,9 @@ class Tenant(_message.Message):
     slug: _builtins.str
     """slug is the tenant's name in hosts and headers: 3 to 40 of a-z, 0-9 and single hyphens, starting with a letter."""
     display_name: _builtins.str
-    """display_name is what people read, 1 to 200 characters."""
+    """display_name is what people read, 1 to 200 characters, none of which sets the direction of text. No word of it mixes
+    Latin, Greek and Cyrillic letters.
+    """
     plan_id: _builtins.str
     """plan_id names the plan the tenant is on."""
     state: Global___TenantState.ValueType

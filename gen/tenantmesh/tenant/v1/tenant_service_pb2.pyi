@@ -274,7 +274,9 @@ class CreateTenantRequest(_message.Message):
     reserved.
     """
     display_name: _builtins.str
-    """display_name is what people read, 1 to 200 characters. Empty: the slug."""
+    """display_name is what people read, 1 to 200 characters, none of which sets the direction of text. No word of it may
+    mix Latin, Greek and Cyrillic letters. Empty: the slug.
+    """
     plan_id: _builtins.str
     """plan_id names a plan; the tenant pins its newest published version. Empty: the default plan, see SetDefaultPlan."""
     request_id: _builtins.str
