@@ -25,6 +25,7 @@ from tenantmesh.deploy.stack.errors import StackError
 from tenantmesh.tenant.v1 import (
     branding_service_pb2,
     invitation_request_service_pb2,
+    purge_service_pb2,
     setup_link_service_pb2,
     tenant_bulk_service_pb2,
     tenant_service_pb2,
@@ -32,6 +33,7 @@ from tenantmesh.tenant.v1 import (
 
 __all__ = ["demo"]
 
+_PURGES = purge_service_pb2.DESCRIPTOR.services_by_name["PurgeService"].methods_by_name
 _TENANTS = tenant_service_pb2.DESCRIPTOR.services_by_name["TenantService"].methods_by_name
 _BULK = tenant_bulk_service_pb2.DESCRIPTOR.services_by_name["TenantBulkService"].methods_by_name
 _AUTH = auth_service_pb2.DESCRIPTOR.services_by_name["AuthService"].methods_by_name
@@ -98,6 +100,7 @@ class Story:
         self._link(ada, f"login.{ada.slug}.net")
         self._delete_and_restore(bob)
         self._do_many(f"many-{tag}")
+        self._purge(bob)
         self._console.title("All answers were as they should be.")
 
     def _create(self, person: Person, way: Callable[[DemoCall], Answer], title: str) -> None:
@@ -205,6 +208,19 @@ class Story:
         lines = {"lines": base64.b64encode(line).decode()}
         started = self._rest(self._as_operator(_BULK["ImportTenants"], lines))
         _expect(str(started.body.get("name", "")).startswith("operations/"), started)
+
+    def _purge(self, bob: Person) -> None:
+        named = {"id": bob.slug}
+        self._title("What would go with Bob's tenant, counted over gRPC. Nothing is deleted.")
+        would = self._grpc(self._as_operator(_TENANTS["DeleteTenant"], {**named, "validateOnly": True}))
+        _expect(bool(would.body.get("contents")), would)
+        self._grpc(self._as_operator(_TENANTS["DeleteTenant"], named))
+        self._title("Its data is destroyed for good, as an operation, over REST.")
+        purge = self._rest(self._as_operator(_TENANTS["PurgeTenant"], named))
+        _expect(purge.body.get("name", "").startswith("operations/"), purge)
+        self._title("The keys that verify the proof of it are public.")
+        keys = self._rest(DemoCall(_PURGES["GetPurgeKeys"]))
+        _expect(bool(keys.body.get("keys")), keys)
 
     def _as_operator(self, method: MethodDescriptor, request: dict[str, Any]) -> DemoCall:
         return DemoCall(

@@ -20,6 +20,7 @@ KEPT: Mapping[str, str] = {
     "tenant.purge_proofs": "this proof: an operator must be able to show that the tenant's data was destroyed",
     "tenant.tenant_tombstones": "the tenant's id: processes that were away learn from it that the tenant is gone",
     "tenant.mesh_operations": "the operation of the purge: the tenant's id, who asked for it, and the numbers above",
+    "tenant.batch_requests": "the tenant's id, in the answer to a batch that named it, for seven days",
     "logs of processes": "ids and times of calls, until the installation's own retention of logs ends",
     "backups of the database": "all of the above, until the installation's own retention of backups ends",
 }
