@@ -38,7 +38,12 @@ PATHS = {
     "{gauge}": "users",
 }
 """Resources that exist, so that a request is refused for its value."""
-ITEMS = {"checks": {"id": "basic", "feature": "api_requests"}, "amounts": {"meter": "api_requests", "amount": "1"}}
+ITEMS: dict[str, Any] = {
+    "checks": {"id": "basic", "feature": "api_requests"},
+    "amounts": {"meter": "api_requests", "amount": "1"},
+    "domains": "acme.example",
+    "hosts": "login.acme.example",
+}
 
 
 def beyond(name: str, schema: dict[str, Any]) -> Iterator[Any]:
