@@ -34,6 +34,7 @@ _MASKED = (
     (re.compile(r"(?<=^content-length: )\d+", re.MULTILINE), "<number>"),
     # A level reaches tenant_svc a moment after the row that raised it.
     (re.compile(r"(?<=^tenant\.gauges  )\d+", re.MULTILINE), "<number>"),
+    (re.compile(r'(?<="labels":)\{[^{}]*\}'), "<labels>"),  # a map, in any order
     (re.compile(r'(?<="retryDelay":")\d+s|(?<="position":")\d+'), "<number>"),
 )
 _LEFT = re.compile(r"^(?P<header>ratelimit|ratelimit-remaining): (?P<value>.*)", re.MULTILINE)
