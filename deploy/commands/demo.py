@@ -211,7 +211,7 @@ class Story:
 
     def _purge(self, bob: Person) -> None:
         named = {"id": bob.slug}
-        self._title("What would go with Bob's tenant, counted over gRPC. Nothing is deleted.")
+        self._title("The rows that would go with Bob's tenant are counted, over gRPC. Nothing is deleted.")
         would = self._grpc(self._as_operator(_TENANTS["DeleteTenant"], {**named, "validateOnly": True}))
         _expect(bool(would.body.get("contents")), would)
         self._grpc(self._as_operator(_TENANTS["DeleteTenant"], named))

@@ -10,6 +10,8 @@ from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor
 from tests.fixtures.mesh import ENTITLEMENTS, OPERATIONS, TENANTS, Mesh, World
 from tests.transports import UNARY, Transport, full_name
 
+SETUP_LINKS = "tenantmesh.tenant.v1.SetupLinkService"
+
 LISTS = [method for method in UNARY if "page_token" in method.input_type.fields_by_name]
 FILTERS = {
     "plan_id": "premium",
@@ -36,6 +38,7 @@ async def filled_tenant(world: World) -> str:
         )
         operation = begun["name"].rpartition("/")[2]
         await world.operate(f"{OPERATIONS}/CancelOperation", {**here, "operationId": operation})
+        await world.operate(f"{SETUP_LINKS}/CreateSetupLink", {**here, "intent": "SETUP_INTENT_LOGIN_HOST"})
     return here["id"]
 
 

@@ -46,7 +46,7 @@ async def raw(edge: Edge, request: bytes) -> bytes:
         ("GET", "/api/v1/tenants?pageSize=many", [], None, 400),
         ("GET", "/api/v1/tenants/%ff", [], None, 400),
         ("GET", "/api/v1/tenants/a%00b", [], None, 400),
-        ("DELETE", TENANT, [], None, 405),
+        ("DELETE", f"{TENANT}/operations", [], None, 405),
         ("POST", CREATE, [JSON], b'{"slug": ', 400),
         ("POST", CREATE, [JSON], TOO_LARGE, 413),
         ("POST", CREATE, [("content-type", "text/plain")], b"{}", 415),

@@ -20,16 +20,16 @@ from tests.ports import free_port
 REQUEST = "tenantmesh.tenant.v1.CreateTenantRequest"
 PATH = "/api/v1/tenants"
 TAKEN = [
-    '{"labels": {"a": "1", "A": "2", "validateonly": "3", "": "4"}}',
-    '{"labels": {"\\u00fc": "1", "\\u00fd": "2"}}',
+    '{"marks": {"a": "1", "A": "2", "validateonly": "3", "": "4"}}',
+    '{"marks": {"\\u00fc": "1", "\\u00fd": "2"}}',
     '{"tenants": {"a": {"id": "m"}, "b": {}}}',
 ]
 REFUSED = {
-    '{"labels": {"a": "1", "a": "2"}}': "labels.a is given twice",
-    '{"labels": {"a": "1", "\\u0061": "2"}}': "labels.a is given twice",
-    '{"labels": {"ü": "1", "\\u00fc": "2"}}': "is given twice",
-    '{"labels": {"a": {}}}': "labels.a must be a single value",
-    '{"labels": []}': "labels must not be a list",
+    '{"marks": {"a": "1", "a": "2"}}': "marks.a is given twice",
+    '{"marks": {"a": "1", "\\u0061": "2"}}': "marks.a is given twice",
+    '{"marks": {"ü": "1", "\\u00fc": "2"}}': "is given twice",
+    '{"marks": {"a": {}}}': "marks.a must be a single value",
+    '{"marks": []}': "marks must not be a list",
     '{"tenants": {"a": {"nonsense": 1}}}': "tenants.a.nonsense is no field",
     '{"tenants": {"a": 1}}': "tenants.a must be an object",
 }
@@ -57,7 +57,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> EdgeSettings:
         message for file in contract.file if file.package == "tenantmesh.tenant.v1" for message in file.message_type
     )
     request = next(message for message in messages if message.name == "CreateTenantRequest")
-    add_map(request, "labels", 90)
+    add_map(request, "marks", 90)
     add_map(request, "tenants", 91, ".tenantmesh.tenant.v1.GetTenantRequest")
     path = tmp_path_factory.mktemp("maps") / "maps.binpb"
     path.write_bytes(contract.SerializeToString())
@@ -87,7 +87,7 @@ def test_the_kind_of_a_field_is_the_form_of_its_json(settings: EdgeSettings) -> 
     messages = read(settings.descriptors, settings.upstreams).messages
     kinds = {field.name: (field.kind, field.message) for field in messages[REQUEST]}
     assert kinds["slug"] == (JsonKind.VALUE, "")
-    assert kinds["labels"] == (JsonKind.MAP, "")
+    assert kinds["marks"] == (JsonKind.MAP, "")
     assert kinds["tenants"] == (JsonKind.MAP, "tenantmesh.tenant.v1.GetTenantRequest")
     grant = {field.name: field for field in messages["tenantmesh.tenant.v1.Grant"]}
     assert grant["expire_time"].kind is JsonKind.VALUE, "JSON writes a time as a string"

@@ -12,6 +12,7 @@ from tests.edge.client import Answer, Headers
 from tests.edge.conftest import Edge
 
 TENANT = "/api/v1/tenants/acme"
+OPERATIONS = f"{TENANT}/operations"
 CREATE = "/api/v1/tenants/create"
 OVERRIDE = f"{TENANT}/overrides/users"
 WATCH = "/api/v1/tenants:watch"
@@ -82,7 +83,7 @@ def refused(answer: Answer, status: int, code: int) -> str:
         ("POST", CREATE, [("content-type", "text/plain")], b"{}", 415, 3, "content-type"),
         ("POST", CREATE, [("content-type", "application/x-www-form-urlencoded")], b"a=b", 415, 3, "content-type"),
         ("POST", CREATE, [*JSON, ("content-encoding", "gzip")], b"{}", 415, 3, "content-encoding"),
-        ("DELETE", TENANT, [], None, 405, 12, "GET"),
+        ("DELETE", OPERATIONS, [], None, 405, 12, "GET"),
         ("PUT", CREATE, JSON, b"{}", 405, 12, "POST"),
         ("HEAD", WATCH, [], None, 405, 12, ""),
         ("GET", TENANT, [("upgrade", "websocket"), ("connection", "upgrade")], None, 403, 7, "upgrades"),
@@ -103,8 +104,8 @@ async def test_the_edge_refuses_in_json(
 @pytest.mark.parametrize(
     ("path", "method", "allow"),
     [
-        (TENANT, "DELETE", "GET, HEAD"),
-        (f"{TENANT}?tenant=acme", "PATCH", "GET, HEAD"),
+        (OPERATIONS, "DELETE", "GET, HEAD"),
+        (f"{OPERATIONS}?tenant=acme", "PATCH", "GET, HEAD"),
         (WATCH, "HEAD", "GET"),
         (CREATE, "PUT", "POST"),
         (CREATE, "GET", "POST"),

@@ -43,6 +43,18 @@ async def test_zeros_and_empty_strings_are_there_and_enums_are_names(edge: Edge)
         "planVersion": 0,
         "state": "TENANT_STATE_ACTIVE",
         "etag": "",
+        "labels": {},
+        "region": "",
+        "externalId": "",
+        "timeZone": "",
+        "locale": "",
+        "currency": "",
+        "contacts": [],
+        "parentId": "",
+        "deleteProtection": False,
+        "formerSlugs": [],
+        "loginHosts": [],
+        "primaryLoginHost": "",
     }
 
 

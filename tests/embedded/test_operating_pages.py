@@ -91,7 +91,7 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
         made.run(database, answers=f"{PASSWORD}\n" * 2)
         for role in LOGIN_ROLES:
             made.run(f"psql -q -d tenantmesh -c \"ALTER ROLE {role} PASSWORD '{PASSWORD}'\"")
-        assert len(re.findall("^tmk_", made.run(keys), re.MULTILINE)) == 3
+        assert len(re.findall("^tmk_", made.run(keys), re.MULTILINE)) == 4
         yield made
 
 

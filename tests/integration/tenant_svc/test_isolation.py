@@ -85,8 +85,8 @@ async def test_a_row_can_not_be_given_to_another_tenant(database: Database, two:
                 await connection.execute(compiled(statement))
 
 
-@pytest.mark.parametrize("table", [*OWNED, event_horizon], ids=name)
-async def test_the_app_role_deletes_nothing(database: Database, two: Two, table: Table) -> None:
+@pytest.mark.parametrize("table", [tenants, tenant_events, tenant_requests, event_horizon], ids=name)
+async def test_the_app_role_deletes_no_tenant_and_no_event(database: Database, two: Two, table: Table) -> None:
     with pytest.raises(InternalDatabaseError):
         async with database.tenant_transaction(two.mine.id) as connection:
             await connection.execute(compiled(delete(table)))

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -52,6 +53,26 @@ async def test_what_is_accepted_at_the_edges_is_read(caller: Caller) -> None:
     await caller.watch_everything()
 
 
+ELSEWHERE = {
+    "TenantBulkService": "tests/integration/tenant_svc/bulk",
+    "LoginHostService": "tests/integration/tenant_svc/domain_proofs",
+    "EmailDomainService": "tests/integration/tenant_svc/domain_proofs",
+    "BrandingService": "tests/integration/tenant_svc/branding",
+    "SetupLinkService": "tests/integration/tenant_svc/setup_links",
+    "InvitationRequestService": "tests/integration/tenant_svc/invitations",
+    "PurgeService": "tests/integration/tenant_svc/purges",
+    "UpdateTenant": "tests/behaviour/test_tenant_life.py",
+    "DeleteTenant": "tests/behaviour/test_tenant_life.py",
+    "UndeleteTenant": "tests/behaviour/test_tenant_life.py",
+    "PurgeTenant": "tests/behaviour/test_purges.py",
+}
+"""Services and methods whose values are tried in tests of their own, which end or rename what this sweep needs."""
+
+
+def swept(method: MethodDescriptor) -> bool:
+    return not {str(method.name), str(method.containing_service.name)} & ELSEWHERE.keys()
+
+
 async def test_what_is_accepted_is_read(caller: Caller) -> None:
     loop = asyncio.get_running_loop()
     accepted: list[str] = []
@@ -73,6 +94,6 @@ async def test_what_is_accepted_is_read(caller: Caller) -> None:
 
     await asyncio.to_thread(one_field_is_at_an_edge)
     assert accepted
-    named = {method.name for method in UNARY if str(method.full_name).startswith(PACKAGE)}
+    named = {method.name for method in UNARY if str(method.full_name).startswith(PACKAGE) and swept(method)}
     assert {name.partition("/")[2] for name in (*caller.writes, *caller.reads)} | OF_OPERATIONS == named
     await caller.watch_everything()
