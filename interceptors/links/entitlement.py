@@ -9,7 +9,7 @@ from tenantmesh.interceptors.link import Moments
 from tenantmesh.interceptors.names import in_metadata, in_words
 from tenantmesh.interceptors.passage import Passage, Waiting
 from tenantmesh.interceptors.policy import MethodPolicy, PolicyError, TenantScope
-from tenantmesh.interceptors.tenants import TenantId, no_such_tenant
+from tenantmesh.interceptors.tenants import TenantId, TenantState, no_such_tenant
 
 __all__ = ["Entitlement"]
 
@@ -59,6 +59,9 @@ class _BoundEntitlement:
                 raise
             return
         if found is None:
+            if call.tenant is not None and call.tenant.state is TenantState.DELETED:
+                call.entitlements_missed = True
+                return  # tenancy serves it to operators; it is entitled to nothing
             raise no_such_tenant()
         self._decide(call, found)
 
