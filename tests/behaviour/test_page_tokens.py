@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Any
 
 import pytest
@@ -39,6 +40,9 @@ async def filled_tenant(world: World) -> str:
         operation = begun["name"].rpartition("/")[2]
         await world.operate(f"{OPERATIONS}/CancelOperation", {**here, "operationId": operation})
         await world.operate(f"{SETUP_LINKS}/CreateSetupLink", {**here, "intent": "SETUP_INTENT_LOGIN_HOST"})
+    names = [f"a{uuid.uuid4().hex[:12]}.net" for _ in range(2)]
+    await world.operate("tenantmesh.tenant.v1.LoginHostService/BatchCreateLoginHosts", {**here, "hosts": names})
+    await world.operate("tenantmesh.tenant.v1.EmailDomainService/BatchCreateEmailDomains", {**here, "domains": names})
     return here["id"]
 
 
