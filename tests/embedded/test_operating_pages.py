@@ -101,7 +101,7 @@ def keys_of(who: Reader) -> list[str]:
 
 
 def test_the_blocks_make_a_database_with_its_keys(first: Reader) -> None:
-    assert keys_of(first) == ["auth_svc", "first", "tenant_svc"]
+    assert keys_of(first) == ["auth_svc", "first", "tenant_svc", "tenant_worker"]
     first.run("tenantmesh migrate --check", TENANTMESH_DATABASE_MIGRATE_URL=first.url("tenantmesh_migrate"))
     assert (first.folder / "signing-keys.kek").stat().st_mode & 0o077 == 0
 
