@@ -55,7 +55,7 @@ class Literal:
 
     @property
     def anything(self) -> bool:
-        """Whether it is the wildcard alone."""
+        """True when the value is the wildcard `*` and nothing else."""
         return self.parts == ("", "")
 
     def __str__(self) -> str:

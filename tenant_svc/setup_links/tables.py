@@ -32,6 +32,6 @@ setup_links = tenant_owned(
     ),
     APP_ROLE,
     ("SELECT", "INSERT", "UPDATE", "DELETE"),
-    # Whoever comes with a token does not say for which tenant it is.
+    # A caller sends the token alone and names no tenant, so the token is found across tenants.
     cross_tenant=(TableGrant(DIRECTORY_ROLE, ("SELECT",)),),
 )

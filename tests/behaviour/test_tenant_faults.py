@@ -35,7 +35,7 @@ LONGEST = 60.0
 SLUG_GRACE = 2.0
 
 AWAY = {"UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED"}
-"""What a caller is told while a part is away: repeat the same request. CANCELLED is a call that was cut by the kill."""
+"""Codes of calls while a part is away; the caller repeats the request. CANCELLED: the kill cut the call."""
 
 NOT_NOW = {"RATE_LIMITED", "TOO_MANY_IN_FLIGHT", "DATABASE_BUSY"}
 """Refusals with RetryInfo of what had no effect: keys that can't be verified at the moment count as unknown ones."""
@@ -74,7 +74,7 @@ class Caller:
     transport: Transport
     key: str
     acknowledged: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
-    """What the answers said, by tenant."""
+    """The answers, by tenant."""
     slugs: dict[str, str] = field(default_factory=dict)
     former: dict[str, str] = field(default_factory=dict)
     refusals: Counter[str] = field(default_factory=Counter)

@@ -24,7 +24,7 @@ PROFILE: dict[str, Any] = {
     "deleteProtection": True,
 }
 UNSEEN = ("labels", "externalId", "parentId", "deleteProtection", "formerSlugs", "suspension", "deletion")
-"""What users do not see of their tenant."""
+"""Fields of a tenant that its users do not see."""
 
 
 def slug() -> str:
