@@ -155,26 +155,29 @@ class JobQueue:
         pause = _FIRST_PAUSE_SECONDS
         while not self._stopping.is_set():
             began = asyncio.get_running_loop().time()
+            aged = False
             try:
-                await self._run_once()
+                aged = await self._run_once()
             except Exception as error:  # of any kind: without this loop no job is done
                 _log.warning("the job queue was lost, trying again: %s", type(error).__name__)
-            if asyncio.get_running_loop().time() - began > _LONGEST_PAUSE_SECONDS:
+            if aged or asyncio.get_running_loop().time() - began > _LONGEST_PAUSE_SECONDS:
                 pause = _FIRST_PAUSE_SECONDS
             await wait_for_event(self._stopping, pause)
             pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
 
-    async def _run_once(self) -> None:
+    async def _run_once(self) -> bool:
+        """Take jobs over one connection until it is lost or old, and return whether it was old."""
         connection = await self._connect()
         settings = self._settings
         pruning: asyncio.Task[None] | None = None
+        end = asyncio.get_running_loop().time() + lifetime(self._age)
         old: asyncio.TimerHandle | None = None
         try:
             self._manager = manager = self._make_manager(connection)
             if self._stopping.is_set():
-                return
+                return False
             pruning = asyncio.create_task(self._prune_log(manager), name="job-log-retention")
-            old = asyncio.get_running_loop().call_later(lifetime(self._age), manager.shutdown.set)
+            old = asyncio.get_running_loop().call_at(end, manager.shutdown.set)
             await manager.run(
                 dequeue_timeout=settings.poll_interval,
                 batch_size=max(1, settings.concurrency // 2),
@@ -188,6 +191,7 @@ class JobQueue:
                 old.cancel()
             await cancel(pruning)
             connection.terminate()
+        return asyncio.get_running_loop().time() >= end
 
     def _make_manager(self, connection: RawConnection) -> QueueManager:
         queries = Queries(

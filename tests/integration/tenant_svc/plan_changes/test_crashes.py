@@ -183,7 +183,7 @@ async def test_it_refuses_to_take_jobs_as_another_role(world: World, role: str) 
 
 async def test_a_worker_opens_its_queue_anew_when_the_connection_is_old(world: World, operations: Operations) -> None:
     """After a failover the address leads to another server."""
-    variables = environment(world.database, TENANTMESH_DATABASE_MAX_CONNECTION_AGE="1s")
+    variables = environment(world.database, TENANTMESH_DATABASE_MAX_CONNECTION_AGE="3s")
     async with started(variables, *PRODUCT) as worker:
         await until(worker, "working")
         before = await queue_connections(world, besides=set())
