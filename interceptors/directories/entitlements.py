@@ -32,13 +32,13 @@ class EntitlementDirectory(Watched[TenantId, Entitlements, EntitlementChange]):
         source: EntitlementSource,
         *,
         capacity: int = 20_000,
-        missing_for: timedelta = timedelta(seconds=10),
         fresh_for: timedelta = timedelta(seconds=5),
         stale_for: timedelta = timedelta(seconds=60),
         silence: timedelta = timedelta(seconds=5),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        freshness = Freshness(capacity, missing_for, fresh_for, stale_for, silence)
+        # Only tenants that exist are asked about. One that was just brought back must not seem to lack entitlements.
+        freshness = Freshness(capacity, timedelta(0), fresh_for, stale_for, silence)
         super().__init__("entitlement-directory", freshness, clock)
         self._source = source
         self._listeners: list[Forgotten] = []

@@ -9,7 +9,7 @@ from tenantmesh.interceptors.link import Moments
 from tenantmesh.interceptors.names import in_metadata, in_words
 from tenantmesh.interceptors.passage import Passage, Waiting
 from tenantmesh.interceptors.policy import MethodPolicy, PolicyError, TenantScope
-from tenantmesh.interceptors.tenants import TenantId, TenantState, no_such_tenant
+from tenantmesh.interceptors.tenants import TenantId, no_such_tenant
 
 __all__ = ["Entitlement"]
 
@@ -59,10 +59,10 @@ class _BoundEntitlement:
                 raise
             return
         if found is None:
-            if call.tenant is not None and call.tenant.state is TenantState.DELETED:
-                call.entitlements_missed = True
-                return  # tenancy serves it to operators; it is entitled to nothing
-            raise no_such_tenant()
+            if call.caller.kind is not CallerKind.OPERATOR:
+                raise no_such_tenant()
+            call.entitlements_missed = True  # a deleted tenant, which operators reach: it is entitled to nothing
+            return
         self._decide(call, found)
 
     def _decide(self, call: Passage, entitled: Entitlements) -> None:

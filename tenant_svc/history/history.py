@@ -1,4 +1,4 @@
-"""The history of a tenant's entitlements: recording its first entry, and reading it in pages."""
+"""The history of a tenant's entitlements: recording its first entry and a tenant's end, and reading it in pages."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from tenantmesh.chassis.requests import required
 from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.runtime.database import Connection
 from tenantmesh.tenant_svc.history import beginnings_repository, repository
-from tenantmesh.tenant_svc.history.event import EntitlementEvent, HistoryPlace
+from tenantmesh.tenant_svc.history.event import ChangeType, EntitlementEvent, HistoryPlace, NewChange
 from tenantmesh.tenant_svc.history.places import END
 from tenantmesh.tenant_svc.tenants.tenant import Tenant
 
-__all__ = ["History", "record_first_plan"]
+__all__ = ["History", "record_deleted", "record_first_plan", "record_undeleted"]
 
 _PLACE = struct.Struct(">QQ")
 _FIRST = HistoryPlace(END, END)
@@ -34,6 +34,16 @@ _TOKENS = PageTokens(b"tm.ehist", _FIRST, lambda place: _PLACE.pack(*place), _pl
 async def record_first_plan(connection: Connection, tenants: Sequence[Tenant], actor: str) -> None:
     """Begin the history of new tenants. A watch that began with a snapshot receives each tenant by this event."""
     await beginnings_repository.record_first_plans(connection, [tenant.id for tenant in tenants], actor)
+
+
+async def record_deleted(connection: Connection, tenant: Tenant, actor: str) -> None:
+    """Tell watches that the tenant is entitled to nothing any more."""
+    await repository.record(connection, tenant.id, NewChange(type=ChangeType.TENANT_DELETED, actor=actor))
+
+
+async def record_undeleted(connection: Connection, tenant: Tenant, actor: str) -> None:
+    """Tell watches that the tenant is entitled to its plan again."""
+    await repository.record(connection, tenant.id, NewChange(type=ChangeType.TENANT_UNDELETED, actor=actor))
 
 
 class History:

@@ -23,7 +23,8 @@ from tenantmesh.tenant_svc.tenants.tables import tenants
 __all__ = ["entitlement_events"]
 
 _EVENT_TYPES = (
-    "type in ('PLAN_CHANGED', 'OVERRIDE_SET', 'OVERRIDE_CLEARED', 'GRANT_CREATED', 'GRANT_VOIDED', 'LIMIT_CROSSED')"
+    "type in ('PLAN_CHANGED', 'OVERRIDE_SET', 'OVERRIDE_CLEARED', 'GRANT_CREATED', 'GRANT_VOIDED', 'LIMIT_CROSSED', "
+    "'TENANT_DELETED', 'TENANT_UNDELETED')"
 )
 
 # The history of a tenant's entitlements and the log that watches follow. Positions are drawn like those of tenant

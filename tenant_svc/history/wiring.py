@@ -12,14 +12,19 @@ from tenantmesh.tenant_svc.catalog_log.repository import ENTITLEMENTS_CHANNEL
 from tenantmesh.tenant_svc.history import tables
 from tenantmesh.tenant_svc.history.event import EntitlementEvent
 from tenantmesh.tenant_svc.history.events import StoredEntitlementEvents
-from tenantmesh.tenant_svc.history.history import History, record_first_plan
+from tenantmesh.tenant_svc.history.history import History, record_deleted, record_first_plan, record_undeleted
 from tenantmesh.tenant_svc.history.servicer import HistoryServicer
 from tenantmesh.tenant_svc.resources import TenantResources
 
 __all__ = ["PART", "build"]
 
 _SERVICE = entitlement_service_pb2.DESCRIPTOR.services_by_name["EntitlementService"]
-PART = TenantPart(tables=(tables.entitlement_events,), created=record_first_plan)
+PART = TenantPart(
+    tables=(tables.entitlement_events,),
+    created=record_first_plan,
+    deleted=record_deleted,
+    undeleted=record_undeleted,
+)
 
 
 @dataclass(frozen=True, kw_only=True)

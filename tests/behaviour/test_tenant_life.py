@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.fixtures.mesh import AUTH, PASSWORD, TENANTS, Mesh, World
+from tests.fixtures.mesh import AUTH, ENTITLEMENTS, PASSWORD, TENANTS, Mesh, World
 from tests.transports import Answer, Transport
 
 PROFILE: dict[str, Any] = {
@@ -239,6 +239,9 @@ async def test_a_deleted_tenant_is_missing_to_all_but_operators_and_comes_back_w
     await eventually(read(user.token), "OK")
     await eventually(login(transport, tenant.slug, user.email), "OK")
     assert (await operator.done("UndeleteTenant", id=tenant.id)) == back
+    told = await transport.call(f"{ENTITLEMENTS}/ListEntitlementChanges", {"id": tenant.id}, token=user.token)
+    ends = [each["type"].removeprefix("ENTITLEMENT_CHANGE_TYPE_") for each in told.body["changes"]]
+    assert ends == ["TENANT_UNDELETED", "TENANT_DELETED", "PLAN_CHANGED"]
 
 
 async def test_a_suspended_tenant_comes_back_suspended(operator: Operator) -> None:

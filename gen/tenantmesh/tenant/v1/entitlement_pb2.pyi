@@ -80,6 +80,10 @@ class _EntitlementChangeTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[
     """ENTITLEMENT_CHANGE_TYPE_LIMIT_CROSSED: a gauge rose above its limit or fell within it."""
     ENTITLEMENT_CHANGE_TYPE_CATALOG_CHANGED: _EntitlementChangeType.ValueType  # 8
     """ENTITLEMENT_CHANGE_TYPE_CATALOG_CHANGED: a feature changed, for every tenant."""
+    ENTITLEMENT_CHANGE_TYPE_TENANT_DELETED: _EntitlementChangeType.ValueType  # 9
+    """ENTITLEMENT_CHANGE_TYPE_TENANT_DELETED: the tenant was deleted, and is entitled to nothing."""
+    ENTITLEMENT_CHANGE_TYPE_TENANT_UNDELETED: _EntitlementChangeType.ValueType  # 10
+    """ENTITLEMENT_CHANGE_TYPE_TENANT_UNDELETED: the tenant is back, entitled as before."""
 
 class EntitlementChangeType(_EntitlementChangeType, metaclass=_EntitlementChangeTypeEnumTypeWrapper):
     """EntitlementChangeType is the kind of a change of entitlements."""
@@ -104,6 +108,10 @@ ENTITLEMENT_CHANGE_TYPE_LIMIT_CROSSED: EntitlementChangeType.ValueType  # 7
 """ENTITLEMENT_CHANGE_TYPE_LIMIT_CROSSED: a gauge rose above its limit or fell within it."""
 ENTITLEMENT_CHANGE_TYPE_CATALOG_CHANGED: EntitlementChangeType.ValueType  # 8
 """ENTITLEMENT_CHANGE_TYPE_CATALOG_CHANGED: a feature changed, for every tenant."""
+ENTITLEMENT_CHANGE_TYPE_TENANT_DELETED: EntitlementChangeType.ValueType  # 9
+"""ENTITLEMENT_CHANGE_TYPE_TENANT_DELETED: the tenant was deleted, and is entitled to nothing."""
+ENTITLEMENT_CHANGE_TYPE_TENANT_UNDELETED: EntitlementChangeType.ValueType  # 10
+"""ENTITLEMENT_CHANGE_TYPE_TENANT_UNDELETED: the tenant is back, entitled as before."""
 Global___EntitlementChangeType: _TypeAlias = EntitlementChangeType  # noqa: Y015
 
 @_typing.final

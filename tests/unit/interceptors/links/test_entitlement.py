@@ -9,11 +9,12 @@ import pytest
 from tenantmesh.interceptors import CallerKind
 from tenantmesh.interceptors.caller import Caller
 from tenantmesh.interceptors.directories.entitlements import EntitlementDirectory
+from tenantmesh.interceptors.entitlements import EntitlementChange
 from tenantmesh.interceptors.errors import NotFound, Unavailable
 from tenantmesh.interceptors.limits import Rate
 from tenantmesh.interceptors.links.entitlement import Entitlement
 from tenantmesh.interceptors.testing import TestMesh
-from tests.unit.interceptors.plan_calls import USER, Source, bound_to, call, policy
+from tests.unit.interceptors.plan_calls import USER, Source, bound_to, call, entitlements, policy, until
 
 
 async def test_only_what_a_policy_asks_is_refused_when_nothing_is_known() -> None:
@@ -49,6 +50,31 @@ async def test_a_tenant_that_the_source_does_not_have_is_not_found() -> None:
     assert pending is not None
     with pytest.raises(NotFound):
         await pending
+
+
+async def test_operators_reach_a_tenant_that_is_entitled_to_nothing() -> None:
+    of = policy(feature="export")
+    made = call(of, Caller(CallerKind.OPERATOR, "root"))
+    pending = bound_to(Entitlement(EntitlementDirectory(Source())), of).admit(made)
+    assert pending is not None
+    await pending
+    with pytest.raises(Unavailable):
+        _ = made.entitlements
+
+
+async def test_a_tenant_that_comes_back_is_served_at_once() -> None:
+    """Its entitlements may come back a moment after the tenant: nothing remembers that it had none."""
+    source, of = Source(), policy()
+    directory = EntitlementDirectory(source)
+    await directory.start()
+    await source.changes.put(EntitlementChange("1", caught_up=True))
+    await until(lambda: directory.live)
+    bound = bound_to(Entitlement(directory), of)
+    with pytest.raises(NotFound):
+        await bound.admit(call(of))
+    source.set(entitlements())
+    await bound.admit(call(of))
+    await directory.close()
 
 
 async def test_entitling_keeps_what_is_not_spoken_of() -> None:
