@@ -57,7 +57,7 @@ class LifeSettings(Group):
 class BrandingSettings(Group):
     """The branding that is shown before sign-in.
 
-    answer_time: every answer takes a multiple of it, so that time tells nothing of tenants. Zero: as fast as it can.
+    answer_time: answers leave at ticks this far apart, so that time tells nothing of tenants. Zero: as fast as it can.
     max_age: how long caches of clients and proxies may keep an answer.
     """
 

@@ -1,8 +1,9 @@
 """The branding that anybody is shown before sign-in, by the name of a tenant.
 
 A tenant without a branding, one that is not served, and one that does not exist are shown alike, in bytes and in time.
-Caches make some names faster to look up than others, so every answer is held until a whole number of `answer_time` has
-passed since the question: the rest of the work is over long before.
+Caches make some names faster to look up than others, so every answer is held: answers leave at the ticks of a clock,
+`answer_time` apart, at the second tick after the question. The rest of the work is over long before. A pause of each
+answer's own would not do: timers count in whole milliseconds from when the work was over, which tells when that was.
 """
 
 from __future__ import annotations
@@ -92,13 +93,14 @@ class ShownBrandings:
 
     @asynccontextmanager
     async def _held(self) -> AsyncIterator[None]:
-        """Let the block end when a whole number of steps has passed since it began."""
+        """Let the block end at the second tick after it began, or at the first one when its work is over."""
         begun = time.monotonic()
         try:
             yield
         finally:
             if self._step:
-                await asyncio.sleep(self._step - (time.monotonic() - begun) % self._step)
+                done = max(begun + self._step, time.monotonic())
+                await asyncio.sleep((done // self._step + 1) * self._step - time.monotonic())
 
 
 def _unavailable() -> Unavailable:

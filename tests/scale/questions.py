@@ -14,7 +14,7 @@ from tenantmesh.tenant.v1 import entitlement_service_pb2 as entitlements
 from tenantmesh.tenant.v1 import entitlement_service_pb2_grpc, tenant_service_pb2_grpc
 from tenantmesh.tenant.v1 import tenant_service_pb2 as pb
 from tests.scale.product import Product
-from tests.scale.rows import CELLS, FORMER, HOST
+from tests.scale.rows import CELL, FORMER, HOST
 
 __all__ = ["QUESTIONS", "Asker", "Question"]
 
@@ -59,13 +59,13 @@ class Asker:
         """Return the slug of any tenant."""
         return self._random.choice(self.product.many.slugs)
 
+    def any_word(self) -> str:
+        """Return a word that any tenant alone has."""
+        return self.any_slug().rpartition("-")[2]
+
     def any_cell(self) -> int:
         """Return the number in the label of some tenants."""
-        return self._random.randrange(min(CELLS, self.product.size))
-
-    def any_number(self) -> int:
-        """Return the number in the name of any tenant."""
-        return self._random.randrange(self.product.size)
+        return self._random.randrange(self.product.size // CELL)
 
     def known_id(self) -> str:
         """Return the id of a tenant that the process has met."""
@@ -135,7 +135,12 @@ QUESTIONS: Sequence[Question] = (
     Question("list, by label", lambda asker: _list(asker, filter=f'labels.cell = "c{asker.any_cell()}"')),
     Question("list, by state", lambda asker: _list(asker, filter="state = SUSPENDED")),
     Question("list, by plan", lambda asker: _list(asker, filter="plan_id = basic")),
-    Question("list, by words", lambda asker: _list(asker, filter=f"Tenant {asker.any_number()}")),
+    Question("list, by a word", lambda asker: _list(asker, filter=asker.any_word())),
+    Question(
+        "list, by a word that all tenants have, and another",
+        lambda asker: _list(asker, filter=f"Tenant {asker.any_word()}"),
+        goal=False,
+    ),
     Question("list, by slug's beginning", lambda asker: _list(asker, filter='slug = "scale-0000*"')),
     Question("list, newest first", lambda asker: _list(asker, order_by="create_time desc")),
 )

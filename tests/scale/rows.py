@@ -15,7 +15,7 @@ import asyncpg
 
 from tenantmesh.runtime.ids import uuid7
 
-__all__ = ["CELLS", "FORMER", "HOST", "MODEL", "Many", "multiply", "of_tenant"]
+__all__ = ["CELL", "FORMER", "HOST", "MODEL", "Many", "multiply", "of_tenant"]
 
 _OWNED = """
 SELECT n.nspname::text AS schema, c.relname::text AS name,
@@ -33,8 +33,8 @@ MODEL = "model-tenant"
 
 FORMER = "-was"
 HOST = ".example.com"
-CELLS = 2_000
-"""Different values of a label: at 100,000 tenants 50 have the same one, a page."""
+CELL = 50
+"""How many tenants have the same value of a label, however many there are: a page of them."""
 
 _NAMES = {"slug", "former_slugs", "login_hosts", "primary_login_host"}
 
@@ -106,7 +106,7 @@ def _copies(table: _Table, many: Many, shift: int, step: int) -> Iterator[tuple[
             "tenant_id": tenant_id,
             "display_name": f"Tenant {index}",
             "external_id": f"crm-{slug}",
-            "labels": json.dumps({"tier": _TIERS[index % len(_TIERS)], "cell": f"c{index % CELLS}"}),
+            "labels": json.dumps({"tier": _TIERS[index % len(_TIERS)], "cell": f"c{index // CELL}"}),
         }
         for row in table.rows:
             yield tuple(_value(column, row[column], own, shift + index * step, slug) for column in table.columns)
