@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Hashable
 from datetime import timedelta
 
 from tenantmesh.interceptors.directories.watched import Freshness, Watched
@@ -32,9 +32,8 @@ class TenantDirectory(Watched[TenantKey, TenantRecord, TenantChange]):
         freshness = Freshness(capacity, missing_for, fresh_for, stale_for, silence)
         super().__init__("tenant-directory", freshness, clock)
         self._source = source
-        self._capacity_of_names = capacity
         self._names: dict[int, set[str]] = {}
-        """The names under which a tenant was cached, by its id. What was evicted may still be among them."""
+        """The names under which a tenant is cached, by its id."""
 
     def _slot(self, key: TenantKey) -> int | str:
         # The number of a UUID: hashing the UUID itself is a call of Python code.
@@ -50,18 +49,26 @@ class TenantDirectory(Watched[TenantKey, TenantRecord, TenantChange]):
         return Unavailable("TENANT_DIRECTORY_UNAVAILABLE", "The tenant directory can't be reached. Retry with backoff.")
 
     def _learn(self, key: TenantKey, record: TenantRecord | None, learnt: float) -> None:
-        self._put(key, record, learnt)
-        if record is None:
-            return
-        self._put(record.id, record, learnt)
-        if record.state is not TenantState.DELETED:  # else its slug may be another tenant's by now
-            self._put(record.slug, record, learnt)
-        self._names.setdefault(record.id.int, set()).update({record.slug, key if isinstance(key, str) else record.slug})
-        if len(self._names) > self._capacity_of_names:
-            self._names = {tenant: names for tenant, names in self._names.items() if self._cached(tenant, names)}
+        keys: set[TenantKey] = {key}
+        if record is not None:
+            keys.add(record.id)
+            if record.state is not TenantState.DELETED:  # else its slug may be another tenant's by now
+                keys.add(record.slug)
+            self._names.setdefault(record.id.int, set()).update(each for each in keys if isinstance(each, str))
+        for each in keys:
+            self._put(each, record, learnt)
 
-    def _cached(self, tenant: int, names: set[str]) -> bool:
-        return tenant in self._entries or not names.isdisjoint(self._entries)
+    def _evicted(self, slot: Hashable, record: TenantRecord | None) -> None:
+        if record is None or (names := self._names.get(record.id.int)) is None:
+            return
+        if isinstance(slot, str):
+            names.discard(slot)
+        if not names:
+            del self._names[record.id.int]
+
+    def _forget_everything(self) -> None:
+        super()._forget_everything()
+        self._names.clear()
 
     def _apply(self, change: TenantChange) -> None:
         record = change.record

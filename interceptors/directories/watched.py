@@ -128,6 +128,9 @@ class Watched(Generic[K, V, C]):
         """Cache the record."""
         self._put(key, record, learnt)
 
+    def _evicted(self, slot: Hashable, record: V | None) -> None:
+        """Forget what else is kept about an entry that made room for another one. Called for every eviction."""
+
     # The same for all directories.
 
     @property
@@ -200,7 +203,8 @@ class Watched(Generic[K, V, C]):
         slot = self._slot(key)
         self._entries.pop(slot, None)
         while len(self._entries) >= self._capacity:
-            del self._entries[next(iter(self._entries))]
+            oldest = next(iter(self._entries))
+            self._evicted(oldest, self._entries.pop(oldest).record)
         lifetime = _FOR_EVER if record is None else self._lifetime(record)
         self._entries[slot] = _Entry(record, self._clock(), learnt + lifetime if lifetime < _FOR_EVER else _FOR_EVER)
 

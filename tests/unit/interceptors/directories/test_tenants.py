@@ -92,7 +92,32 @@ async def test_what_is_remembered_of_names_is_bounded() -> None:
     for number in range(50):
         mesh.add_tenant(f"tenant-{number}")
         await directory.find(f"tenant-{number}")
-    assert len(directory._names) <= 11
+    assert len(directory._names) <= 10
+    cached = {slot for slot in directory._entries if isinstance(slot, str)}
+    assert set().union(*directory._names.values()) == cached
+
+
+class Counted(str):
+    """A slug that counts how often any is looked at."""
+
+    __slots__ = ()
+    looked_at = 0
+
+    def __hash__(self) -> int:
+        Counted.looked_at += 1
+        return super().__hash__()
+
+
+async def test_a_full_directory_does_as_much_for_a_new_tenant_as_an_empty_one() -> None:
+    mesh = TestMesh()
+    directory = TenantDirectory(mesh.tenants, capacity=200)
+    tenants = [mesh.add_tenant(Counted(f"tenant-{number}")) for number in range(1_000)]
+    most = 0
+    for tenant in tenants:
+        before = Counted.looked_at
+        await directory.find(tenant.id)
+        most = max(most, Counted.looked_at - before)
+    assert most < 50
 
 
 class Breakable(MemoryTenantSource):
