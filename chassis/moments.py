@@ -10,7 +10,7 @@ from sqlalchemy import CheckConstraint
 
 from tenantmesh.interceptors.errors import FieldViolation, InvalidArgument
 
-__all__ = ["accepted_time", "duration", "moment", "timestamp"]
+__all__ = ["accepted_time", "duration", "moment", "time_span", "timestamp"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST, _LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
@@ -41,6 +41,17 @@ def moment(stamp: Timestamp, field: str) -> datetime:
     if not _FIRST < found < _LAST:
         raise _refused(field)
     return found
+
+
+def time_span(message: Duration) -> timedelta:
+    """Return the length of time in a request, rounded down to the microsecond, so that a negative one stays negative.
+
+    A length that Python can't hold becomes the longest or the shortest that it can.
+    """
+    try:
+        return timedelta(seconds=message.seconds, microseconds=message.nanos // 1000)
+    except OverflowError:
+        return timedelta.max if message.seconds > 0 else timedelta.min
 
 
 def _refused(field: str) -> InvalidArgument:

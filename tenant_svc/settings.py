@@ -17,6 +17,7 @@ from tenantmesh.chassis.settings import EventSettings, MeshSettings, ServiceSett
 from tenantmesh.runtime.settings import Count, Duration, Group, Networks, listed, split_address
 
 __all__ = [
+    "LONGEST_GRACE",
     "BrandingSettings",
     "DomainSettings",
     "LifeSettings",
@@ -41,17 +42,23 @@ class QuotaSettings(Group):
 _Region = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
 
 
+LONGEST_GRACE = timedelta(days=3653)
+"""How long a deleted tenant may be kept, and how long a former slug may lead to its tenant: ten years."""
+_Grace = Annotated[Duration, Field(ge=timedelta(), le=LONGEST_GRACE)]
+
+
 class LifeSettings(Group):
     """The life of tenants.
 
     regions: the regions that a tenant may live in. Without one, no tenant has a region.
     slug_grace: how long a former slug leads to its tenant.
-    delete_grace: how long a deleted tenant can be brought back, unless its deletion says otherwise.
+    delete_grace: how long a deleted tenant can be brought back, unless its deletion says otherwise. Neither is longer
+    than ten years.
     """
 
     regions: Annotated[tuple[_Region, ...], NoDecode, BeforeValidator(listed)] = ()
-    slug_grace: Duration = timedelta(days=30)
-    delete_grace: Duration = timedelta(days=30)
+    slug_grace: _Grace = timedelta(days=30)
+    delete_grace: _Grace = timedelta(days=30)
 
 
 class BrandingSettings(Group):
@@ -169,6 +176,7 @@ class TenantWorkerSettings(WorkerSettings):
 
     mesh: _WorkerMeshSettings = _WorkerMeshSettings()
     purge: PurgeSettings = PurgeSettings()
+    tenants: LifeSettings = LifeSettings()
     domains: DomainSettings = DomainSettings()
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
-from tenantmesh.chassis.moments import timestamp
+from tenantmesh.chassis.moments import time_span, timestamp
 from tenantmesh.tenant.v1 import quota_service_pb2 as pb
 from tenantmesh.tenant_svc.allocations.allocation import Allocation, AllocationState, Mode
 
@@ -28,13 +28,7 @@ def mode_of(request: pb.AllocateRequest) -> Mode | None:
 
 def time_to_live_of(request: pb.AllocateRequest) -> timedelta | None:
     """Return how long a reservation lasts; None where it is unset."""
-    if not request.HasField("time_to_live"):
-        return None
-    lasts = request.time_to_live
-    try:
-        return timedelta(seconds=lasts.seconds, microseconds=lasts.nanos // 1000)
-    except OverflowError:
-        return timedelta.max
+    return time_span(request.time_to_live) if request.HasField("time_to_live") else None
 
 
 def allocation_message(allocation: Allocation) -> pb.Allocation:

@@ -31,6 +31,7 @@ _FIELDS = {
     "TENANT_HAS_CHILDREN": "id",
     "DELETE_PROTECTED": "id",
     "ETAG_MISMATCH": "etag",
+    "TOO_MANY_SLUGS": "slug",
 }
 """Reason → the field of an item that it is about."""
 
@@ -46,6 +47,7 @@ class Batch:
     key, digest: the key that makes it repeatable, None without one, and the digest of everything else in the request.
     partial: whether items count although others are refused.
     keep: False for a dry run.
+    within: the path to a tenant's fields in an item, with a dot at its end; empty where the item has them itself.
     """
 
     actor: str
@@ -53,11 +55,12 @@ class Batch:
     digest: bytes = b""
     partial: bool = False
     keep: bool = True
+    within: str = ""
 
 
-def refused(errors: Mapping[int, MeshError]) -> MeshError:
-    """Return the refusal of a batch of which these items can't be done."""
-    violations = [violation for index in sorted(errors) for violation in _violations(index, errors[index])]
+def refused(errors: Mapping[int, MeshError], within: str = "") -> MeshError:
+    """Return the refusal of a batch of which these items can't be done. `within` is that of the batch."""
+    violations = [violation for index in sorted(errors) for violation in _violations(index, errors[index], within)]
     as_fields = InvalidArgument.fields(violations)
     if all(isinstance(error, InvalidArgument) for error in errors.values()):
         return as_fields
@@ -71,12 +74,13 @@ def refused(errors: Mapping[int, MeshError]) -> MeshError:
     )
 
 
-def _violations(index: int, error: MeshError) -> list[FieldViolation]:
+def _violations(index: int, error: MeshError, within: str) -> list[FieldViolation]:
     item = f"requests[{index}]"
     if error.violations:
         return [FieldViolation(f"{item}.{each.field}", each.description) for each in error.violations]
     field = _FIELDS.get(error.reason)
-    return [FieldViolation(f"{item}.{field}" if field else item, f"{error.reason}: {error.message}")]
+    path = field if field in {None, "id"} else f"{within}{field}"
+    return [FieldViolation(f"{item}.{path}" if path else item, f"{error.reason}: {error.message}")]
 
 
 def stored(outcomes: Sequence[ItemOutcome]) -> list[Any]:

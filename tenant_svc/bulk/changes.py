@@ -76,7 +76,7 @@ class TenantChanges:
                 await change_several(several, targets, _changes(items), outcomes, children)
                 errors = {index: each for index, each in outcomes.items() if isinstance(each, MeshError)}
                 if errors and not batch.partial:
-                    raise refused(errors)
+                    raise refused(errors, batch.within)
                 ordered = [outcomes[index] for index in range(len(items))]
                 await self._memory.remember(several.connection, batch, ordered)
                 if not batch.keep:
@@ -122,13 +122,17 @@ async def change_several(
     await repository.lock_tenants(several.connection, targets.values())
     await lock_log(several.connection)  # after every other lock, and outside of parts that may be undone
     done: set[TenantId] = set()
-    for index, tenant_id in sorted(targets.items(), key=lambda target: target[1], reverse=True):
+    for index, tenant_id in sorted(targets.items(), key=lambda target: _levels_below(target[1], children)):
         if children.get(tenant_id, set()) - done:
             outcomes[index] = with_children()
             continue
         outcomes[index] = await _tried(several, tenant_id, changes[index])
         if not isinstance(outcomes[index], MeshError):
             done.add(tenant_id)
+
+
+def _levels_below(tenant_id: TenantId, children: Mapping[TenantId, set[TenantId]]) -> int:
+    return max((1 + _levels_below(child, children) for child in children.get(tenant_id, ())), default=0)
 
 
 def _changes(items: Sequence[ChangeItem]) -> dict[int, OneChange]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from tenantmesh.interceptors.errors import MeshError
 from tenantmesh.interceptors.tenants import TenantId, TenantState
 from tenantmesh.tenant_svc.bulk.lines import ImportLine, RejectedLine, TenantLine, reason_of
-from tenantmesh.tenant_svc.tenants.edits import SETTABLE, TenantEdit
+from tenantmesh.tenant_svc.tenants.edits import SETTABLE, TenantEdit, value_of
 from tenantmesh.tenant_svc.tenants.tenant import Tenant
 
 __all__ = ["Sorted", "sorted_by"]
@@ -64,7 +64,7 @@ def _compare(found: Sorted, line: TenantLine, tenant: Tenant, *, updates: bool) 
     elif updates:
         found.edits[tenant.id] = (line, edit)
     else:
-        differing = ", ".join(sorted(each for each in fields if _value(edited, each) != _value(tenant, each)))
+        differing = ", ".join(sorted(each for each in fields if value_of(edited, each) != value_of(tenant, each)))
         found.reject(line, f"the tenant exists with other values of {differing}")
 
 
@@ -76,7 +76,3 @@ def _problem(line: TenantLine, tenant: Tenant) -> str | None:
     if "parent_id" in line.fields and line.new.profile.parent_id != tenant.profile.parent_id:
         return "parentId: is immutable: it is set when the tenant is created"
     return None
-
-
-def _value(tenant: Tenant, name: str) -> object:
-    return getattr(tenant, name) if name in {"slug", "display_name"} else getattr(tenant.profile, name)

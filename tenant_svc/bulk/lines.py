@@ -11,7 +11,7 @@ from google.protobuf import json_format
 
 from tenantmesh.interceptors.errors import MeshError
 from tenantmesh.tenant.v1.tenant_service_pb2 import CreateTenantRequest
-from tenantmesh.tenant_svc.tenants.mapping import profile_of
+from tenantmesh.tenant_svc.tenants.mapping import new_tenant_of
 from tenantmesh.tenant_svc.tenants.tenant import NewTenant
 
 __all__ = ["MOST_LINES", "ImportLine", "RejectedLine", "TenantLine", "lines_in", "read", "reason_of"]
@@ -120,12 +120,7 @@ def _new_tenant(values: Mapping[str, Any]) -> NewTenant:
         raise _Wrong(_short(f"has a value of the wrong type: {error}")) from error
     if not message.external_id:
         raise _Wrong("externalId: is required: by it the tenant is found when the line is imported again")
-    return NewTenant.checked(
-        slug=message.slug,
-        display_name=message.display_name,
-        plan_id=message.plan_id,
-        profile=profile_of(message),
-    )
+    return new_tenant_of(message)
 
 
 def _without_repetitions(lines: Iterator[ImportLine]) -> Iterator[ImportLine]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from google.longrunning.operations_pb2 import Operation as OperationMessage
@@ -21,7 +22,7 @@ from tenantmesh.tenant_svc.bulk.imports import TenantImports
 from tenantmesh.tenant_svc.bulk.mapping import BatchMessage, ImportMessages, digest_of, import_of, results_of
 from tenantmesh.tenant_svc.operations.mapping import operation_message
 from tenantmesh.tenant_svc.tenants.deletions import TenantDeletions
-from tenantmesh.tenant_svc.tenants.mapping import deletion_of, edit_of, profile_of
+from tenantmesh.tenant_svc.tenants.mapping import deletion_of, edit_of, new_tenant_of
 from tenantmesh.tenant_svc.tenants.tenant import NewTenant, Tenant, checked_reason
 from tenantmesh.tenant_svc.tenants.tenants import Tenants
 from tenantmesh.tenant_svc.tenants.updates import TenantUpdates
@@ -66,8 +67,8 @@ class TenantBulkServicer:
     async def BatchUpdateTenants(
         self, request: pb.BatchUpdateTenantsRequest, _context: _Context
     ) -> pb.BatchUpdateTenantsResponse:
-        """OneChange several tenants."""
-        batch = _batch(request)
+        """Change several tenants."""
+        batch = replace(_batch(request), within="tenant.")
         outcomes = await self._changes.change(_items(request.requests, self._update), batch)
         results, abridged = results_of(outcomes, _viewer())
         return pb.BatchUpdateTenantsResponse(results=results, abridged=abridged)
@@ -147,9 +148,7 @@ def _new_tenant(item: single.CreateTenantRequest) -> NewTenant:
             "validate_only": _BATCHES_OWN if item.validate_only else None,
         }
     )
-    return NewTenant.checked(
-        slug=item.slug, display_name=item.display_name, plan_id=item.plan_id, profile=profile_of(item)
-    )
+    return new_tenant_of(item)
 
 
 def _items(items: Sequence[Any], change_of: Callable[[Any], OneChange]) -> list[ChangeItem]:

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
-from google.protobuf.duration_pb2 import Duration
-
 from tenantmesh.chassis.moments import timestamp
 from tenantmesh.tenant.v1 import setup_link_pb2
 from tenantmesh.tenant.v1 import setup_link_service_pb2 as pb
@@ -13,23 +9,16 @@ from tenantmesh.tenant_svc.setup_links.setup_link import LinkState, SetupIntent,
 from tenantmesh.tenant_svc.setup_links.steps import StepResult
 from tenantmesh.tenant_svc.viewers import Viewer
 
-__all__ = ["intent_of", "lifetime_of", "link_message", "redeemed_message", "shown_link_message"]
+__all__ = ["intent_of", "link_message", "redeemed_message", "shown_link_message"]
 
 _INTENTS = {intent: setup_link_pb2.SetupIntent.Value(f"SETUP_INTENT_{intent.value}") for intent in SetupIntent}
 _STATES = {state: setup_link_pb2.SetupLinkState.Value(f"SETUP_LINK_STATE_{state.value}") for state in LinkState}
-_FAR = 10**9
 _INTENT_OF = {number: intent for intent, number in _INTENTS.items()}
 
 
 def intent_of(number: int) -> SetupIntent | None:
     """Return the intent in a request; None where it is unset or unknown."""
     return _INTENT_OF.get(setup_link_pb2.SetupIntent.ValueType(number))
-
-
-def lifetime_of(message: Duration) -> timedelta:
-    """Return the length of time in a request. One that is far too long for a link is cut, since Python has no longer
-    ones."""
-    return timedelta(seconds=max(-_FAR, min(message.seconds, _FAR)), microseconds=message.nanos // 1000)
 
 
 def link_message(link: SetupLink, viewer: Viewer) -> setup_link_pb2.SetupLink:

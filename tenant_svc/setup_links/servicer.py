@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from tenantmesh.chassis.cache_control import ServicerContext, forbid_caching
+from tenantmesh.chassis.moments import time_span
 from tenantmesh.interceptors import current_call
 from tenantmesh.interceptors.caller import Caller
 from tenantmesh.interceptors.errors import PermissionDenied
@@ -16,7 +17,6 @@ from tenantmesh.tenant.v1.setup_link_pb2 import SetupLink as SetupLinkMessage
 from tenantmesh.tenant.v1.setup_link_service_pb2_grpc import SetupLinkServiceServicer
 from tenantmesh.tenant_svc.setup_links.mapping import (
     intent_of,
-    lifetime_of,
     link_message,
     redeemed_message,
     shown_link_message,
@@ -57,7 +57,7 @@ class SetupLinkServicer(SetupLinkServiceServicer):
         )
 
     def _new(self, request: pb.CreateSetupLinkRequest) -> NewSetupLink:
-        lifetime = lifetime_of(request.lifetime) if request.HasField("lifetime") else self._lifetime
+        lifetime = time_span(request.lifetime) if request.HasField("lifetime") else self._lifetime
         intent = intent_of(request.intent)
         known = intent if intent in self._steps else None
         return NewSetupLink.checked(intent=known, note=request.note, lifetime=lifetime)

@@ -8,15 +8,16 @@ from datetime import timedelta
 
 from tenantmesh.chassis.event_log.watch import Change
 from tenantmesh.chassis.filters.totals import Total
-from tenantmesh.chassis.moments import timestamp
+from tenantmesh.chassis.moments import time_span, timestamp
 from tenantmesh.chassis.requests import reason_problem, refuse
 from tenantmesh.interceptors.errors import MeshError
 from tenantmesh.interceptors.servers.status import to_status
 from tenantmesh.interceptors.tenants import TenantState, parse_tenant_id
 from tenantmesh.policy.v1.watch_pb2 import Checkpoint
 from tenantmesh.tenant.v1 import tenant_pb2, tenant_service_pb2
+from tenantmesh.tenant_svc.settings import LONGEST_GRACE
 from tenantmesh.tenant_svc.tenants.content import Content, ContentKind
-from tenantmesh.tenant_svc.tenants.deletions import LONGEST_GRACE, DeletionRequest
+from tenantmesh.tenant_svc.tenants.deletions import DeletionRequest
 from tenantmesh.tenant_svc.tenants.edits import TenantEdit
 from tenantmesh.tenant_svc.tenants.events import EventType, TenantEvent
 from tenantmesh.tenant_svc.tenants.profile import Contact, ContactType, Profile
@@ -32,7 +33,7 @@ __all__ = [
     "error_message",
     "event_message",
     "list_message",
-    "profile_of",
+    "new_tenant_of",
     "query_of",
     "tenant_message",
 ]
@@ -107,7 +108,7 @@ def _contact(contact: Contact) -> tenant_pb2.Contact:
     )
 
 
-def profile_of(message: tenant_pb2.Tenant | tenant_service_pb2.CreateTenantRequest, within: str = "") -> Profile:
+def _profile_of(message: tenant_pb2.Tenant | tenant_service_pb2.CreateTenantRequest, within: str = "") -> Profile:
     """Return the profile in a request. Raises InvalidArgument for a parent that is no UUID, and for a type of contact
     that there is not. `within` is the path of the message."""
     parent_id = parse_tenant_id(message.parent_id) if message.parent_id else None
@@ -134,6 +135,17 @@ def profile_of(message: tenant_pb2.Tenant | tenant_service_pb2.CreateTenantReque
     )
 
 
+def new_tenant_of(request: tenant_service_pb2.CreateTenantRequest) -> NewTenant:
+    """Return the new tenant in a request. Raises InvalidArgument."""
+    return NewTenant.checked(
+        slug=request.slug,
+        display_name=request.display_name,
+        plan_id=request.plan_id,
+        profile=_profile_of(request),
+        first_administrator_email=request.first_administrator_email,
+    )
+
+
 def edit_of(request: tenant_service_pb2.UpdateTenantRequest, *, by_user: bool) -> TenantEdit:
     """Return the edit in a request. Raises InvalidArgument, PermissionDenied `FIELD_NOT_ALLOWED`."""
     tenant = request.tenant
@@ -141,7 +153,7 @@ def edit_of(request: tenant_service_pb2.UpdateTenantRequest, *, by_user: bool) -
     return TenantEdit.checked(
         slug=tenant.slug,
         display_name=tenant.display_name,
-        profile=profile_of(tenant, "tenant."),
+        profile=_profile_of(tenant, "tenant."),
         mask=request.update_mask.paths,
         etag=tenant.etag,
         by_user=by_user,
@@ -150,7 +162,7 @@ def edit_of(request: tenant_service_pb2.UpdateTenantRequest, *, by_user: bool) -
 
 def deletion_of(request: tenant_service_pb2.DeleteTenantRequest, actor: str) -> DeletionRequest:
     """Return how to delete a tenant. Raises InvalidArgument."""
-    grace = request.grace_period.ToTimedelta() if request.HasField("grace_period") else None
+    grace = time_span(request.grace_period) if request.HasField("grace_period") else None
     wrong = grace is not None and not timedelta() <= grace <= LONGEST_GRACE
     refuse(
         {

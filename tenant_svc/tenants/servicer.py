@@ -12,6 +12,7 @@ from tenantmesh.chassis.event_log.watch import Watch
 from tenantmesh.chassis.requests import RequestKey, refuse
 from tenantmesh.interceptors import CallerKind, current_call
 from tenantmesh.interceptors.errors import FieldViolation, InvalidArgument
+from tenantmesh.interceptors.hosts import host_name
 from tenantmesh.interceptors.tenants import TenantState, is_slug, no_such_tenant, parse_tenant_id
 from tenantmesh.tenant.v1 import tenant_service_pb2 as pb
 from tenantmesh.tenant.v1.tenant_pb2 import Tenant as TenantMessage
@@ -26,7 +27,7 @@ from tenantmesh.tenant_svc.tenants.mapping import (
     error_message,
     event_message,
     list_message,
-    profile_of,
+    new_tenant_of,
     query_of,
     tenant_message,
 )
@@ -63,14 +64,7 @@ class TenantServicer:
 
     async def CreateTenant(self, request: pb.CreateTenantRequest, _context: _Context) -> TenantMessage:
         """Create a tenant, once per request id."""
-        new = NewTenant.checked(
-            slug=request.slug,
-            display_name=request.display_name,
-            plan_id=request.plan_id,
-            profile=profile_of(request),
-            first_administrator_email=request.first_administrator_email,
-        )
-        caller = current_call().caller
+        new, caller = new_tenant_of(request), current_call().caller
         actor, key = caller.credential_id, RequestKey.checked(caller, request.request_id)
         if not request.validate_only:
             return _message(await self._tenants.create(new, key, actor))
@@ -132,7 +126,8 @@ class TenantServicer:
             case "slug":
                 return await self._tenants.find_by_name(request.slug) if is_slug(request.slug) else None
             case "host":
-                return await self._tenants.find_by_name(request.host) if "." in request.host else None
+                host = host_name(request.host, "")
+                return None if host is None else await self._tenants.find_by_name(host.text)
             case "tenant_id":
                 tenant_id = parse_tenant_id(request.tenant_id)
                 return None if tenant_id is None else await self._tenants.find(tenant_id)

@@ -26,7 +26,7 @@ from tenantmesh.runtime.telemetry import Telemetry
 from tenantmesh.tenant_svc.capabilities import TenantCapabilities
 from tenantmesh.tenant_svc.resources import PurgeResources, TenantResources
 from tenantmesh.tenant_svc.schema import OUTAGE, SCHEMA
-from tenantmesh.tenant_svc.settings import LifeSettings, QuotaSettings, TenantWorkerSettings
+from tenantmesh.tenant_svc.settings import QuotaSettings, TenantWorkerSettings
 from tenantmesh.tenant_svc.tables import metadata
 
 __all__ = ["WorkerApp"]
@@ -97,7 +97,7 @@ class WorkerApp:
             # Servers alone follow the logs and delete old rows; a worker starts no background of a capability.
             events=EventSettings(),
             quotas=QuotaSettings(),
-            tenants=LifeSettings(),
+            tenants=self._settings.tenants,
             pool=None if redis is None else RedisQuotaPool(redis),
             store=redis,
             connect_auth=self._connect_auth,

@@ -79,7 +79,7 @@ async def test_a_refused_batch_names_items_and_fields_and_in_part_the_others_cou
 
 
 async def test_lines_are_imported_as_an_operation_of_the_mesh(operator: Operator) -> None:
-    lines = [named(displayName="Ä"), named(slug="A B")]
+    lines = [named(displayName="Ä", region="eu-central"), named(slug="A B")]
     data = base64.b64encode("\n".join(json.dumps(each) for each in lines).encode()).decode()
     started = await operator.done(f"{BULK}/ImportTenants", {"lines": data, "requestId": str(uuid.uuid4())})
     assert started["name"].startswith("operations/")
@@ -95,7 +95,7 @@ async def test_lines_are_imported_as_an_operation_of_the_mesh(operator: Operator
     listed = await operator.done(f"{OPERATIONS}/ListOperations", {"type": "ImportTenants", "pageSize": 1000})
     assert started["name"] in {each["name"] for each in listed["operations"]}
     found = await operator.done(f"{TENANTS}/GetTenant", {"id": lines[0]["slug"]})
-    assert found["externalId"] == lines[0]["externalId"]
+    assert (found["externalId"], found["region"]) == (lines[0]["externalId"], "eu-central")
 
 
 @pytest.mark.parametrize("path", ["batchCreate", "batchUpdate", "batchSuspend", "batchDelete", "import"])

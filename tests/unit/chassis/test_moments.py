@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from tenantmesh.chassis.moments import moment, timestamp
+from tenantmesh.chassis.moments import moment, time_span, timestamp
 from tenantmesh.interceptors.errors import InvalidArgument
 
 FIRST, LAST = -62_135_596_800, 253_402_300_799
@@ -51,3 +52,18 @@ def test_a_time_that_would_not_come_back_is_refused(seconds: int, nanos: int) ->
     (violation,) = refused.value.violations
     assert violation.field == "grant.expire_time"
     assert "before 9999-12-31T23:59:59.999999Z" in violation.description
+
+
+@pytest.mark.parametrize(
+    ("seconds", "nanos", "found"),
+    [
+        (0, 0, timedelta()),
+        (5, 1_999, timedelta(seconds=5, microseconds=1)),
+        (0, -1, -MICROSECOND),  # a negative one stays negative
+        (-5, -1_000, timedelta(seconds=-5, microseconds=-1)),
+        (2**63 - 1, 0, timedelta.max),
+        (-(2**63), 0, timedelta.min),
+    ],
+)
+def test_a_length_of_time_is_one_that_python_holds(seconds: int, nanos: int, found: timedelta) -> None:
+    assert time_span(Duration(seconds=seconds, nanos=nanos)) == found

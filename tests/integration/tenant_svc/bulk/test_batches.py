@@ -18,6 +18,7 @@ from tenantmesh.tenant.v1 import tenant_pb2
 from tenantmesh.tenant.v1 import tenant_service_pb2 as single
 from tenantmesh.tenant.v1.tenant_bulk_service_pb2_grpc import TenantBulkServiceStub
 from tests.integration.tenant_svc.serving import Service, info_of, refusal
+from tests.integration.tenant_svc.stage import as_superuser
 from tests.integration.tenant_svc.world import World
 from tests.transports import rich_status
 
@@ -201,7 +202,7 @@ async def test_several_are_updated_with_their_masks_and_etags(service: Service, 
         assert result.tenant == await read(service, before.id)
     stale = await violations(bulk.BatchUpdateTenants(updating(*tenants, paths=["display_name"])))
     assert {field: each.split(":")[0] for field, each in stale.items()} == {
-        f"requests[{number}].etag": "ETAG_MISMATCH" for number in range(3)
+        f"requests[{number}].tenant.etag": "ETAG_MISMATCH" for number in range(3)
     }
     wrong = await violations(bulk.BatchUpdateTenants(updating(*tenants[:1], paths=["plan_id"])))
     assert list(wrong) == ["requests[0].update_mask"]
@@ -214,7 +215,7 @@ async def test_a_refused_item_undoes_the_others_and_in_part_only_itself(service:
     for each, name in zip(renamed, (slug(), taken.slug, slug()), strict=True):
         each.slug = name
     asked = updating(*renamed, paths=["slug"])
-    assert list(await violations(bulk.BatchUpdateTenants(asked))) == ["requests[1].slug"]
+    assert list(await violations(bulk.BatchUpdateTenants(asked))) == ["requests[1].tenant.slug"]
     assert (await read(service, first.id)).slug != first.slug
     asked.return_partial_success = True
     answer = await bulk.BatchUpdateTenants(asked)
@@ -256,6 +257,16 @@ async def test_several_are_deleted_parents_together_with_their_children(service:
     answer = await bulk.BatchDeleteTenants(pb.BatchDeleteTenantsRequest(requests=both))
     assert {each.tenant.state for each in answer.results} == {tenant_pb2.TENANT_STATE_DELETED}
     assert answer.results[0].tenant.deletion.reason == "left"
+
+
+async def test_a_child_may_have_the_earlier_id(bulk: Any, world: World) -> None:
+    """Clocks of two processes differ: a child may be made with an earlier time than its parent."""
+    child, parent = await created(bulk, 2)
+    below = "update tenant.tenants set parent_id = $2 where tenant_id = $1"
+    await as_superuser(world.database, below, uuid.UUID(child.id), uuid.UUID(parent.id))
+    both = [single.DeleteTenantRequest(id=each.id) for each in (parent, child)]
+    answer = await bulk.BatchDeleteTenants(pb.BatchDeleteTenantsRequest(requests=both))
+    assert {each.tenant.state for each in answer.results} == {tenant_pb2.TENANT_STATE_DELETED}
 
 
 async def test_batches_over_the_same_tenants_in_other_orders_never_wait_for_each_other(

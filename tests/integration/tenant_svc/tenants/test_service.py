@@ -51,6 +51,17 @@ async def test_an_operator_creates_reads_suspends_and_resumes(service: Service) 
     assert resumed.state == tenant_pb2.TENANT_STATE_ACTIVE
 
 
+async def test_a_host_is_resolved_however_it_is_spelled(service: Service, migrated: WorkerDatabase) -> None:
+    made, host = await service.operator.CreateTenant(request()), f"h{uuid.uuid4().hex}.example"
+    served = "update tenant.tenants set login_hosts = array[$2::text] where tenant_id = $1"
+    await as_superuser(migrated, served, uuid.UUID(made.id), host)
+    for spelled in (host, host.upper(), f"{host}.", f"{host}:443"):
+        assert (await service.operator.ResolveTenant(pb.ResolveTenantRequest(host=spelled))).id == made.id, spelled
+    for wrong in (f"www.{host}", f"{host}:x", f"{host}/", f" {host}", ".", "", made.slug, "\x00.example"):
+        refused = await refusal(service.operator.ResolveTenant(pb.ResolveTenantRequest(host=wrong)))
+        assert refused == (grpc.StatusCode.NOT_FOUND, "TENANT_NOT_FOUND"), wrong
+
+
 async def test_a_user_reads_its_own_tenant_and_no_other(service: Service) -> None:
     mine, theirs = [await service.operator.CreateTenant(request()) for _ in range(2)]
     user = service.stub(service.auth.token(TenantId(uuid.UUID(mine.id))))

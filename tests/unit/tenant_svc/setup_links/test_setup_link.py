@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from google.protobuf.duration_pb2 import Duration
 
+from tenantmesh.chassis.moments import time_span
 from tenantmesh.interceptors.errors import InvalidArgument
 from tenantmesh.interceptors.tenants import TenantId
-from tenantmesh.tenant_svc.setup_links.mapping import intent_of, lifetime_of
+from tenantmesh.tenant_svc.setup_links.mapping import intent_of
 from tenantmesh.tenant_svc.setup_links.setup_link import LinkState, LinkToken, NewSetupLink, SetupIntent, SetupLink
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -72,7 +73,7 @@ def test_every_field_at_fault_is_named(fields: dict[str, object], names: set[str
 @pytest.mark.parametrize("seconds", [2**63 - 1, -(2**63), 10**12])
 def test_a_lifetime_beyond_all_times_is_refused_like_any_that_is_too_long(seconds: int) -> None:
     with pytest.raises(InvalidArgument):
-        NewSetupLink.checked(intent=SetupIntent.LOGIN_HOST, note="", lifetime=lifetime_of(Duration(seconds=seconds)))
+        NewSetupLink.checked(intent=SetupIntent.LOGIN_HOST, note="", lifetime=time_span(Duration(seconds=seconds)))
 
 
 def test_the_numbers_of_steps_that_do_not_exist_yet_are_none() -> None:
