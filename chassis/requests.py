@@ -45,6 +45,8 @@ INVISIBLE = re.compile(f"[{_IGNORABLE}]")
 # Unicode's Bidi_Control: a reader sees the characters around it in another order than they are stored.
 _DIRECTION = re.compile(r"[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _WORD = re.compile(r"\w+")
+_WITHIN_WORDS = {"Mn", "Me", "Cf"}
+"""Categories of accents, and of characters that show nothing or format others."""
 _ALIKE = {"LATIN", "CYRILLIC", "GREEK"}
 """Scripts that share the shapes of many letters, by the first word of their characters' names."""
 
@@ -90,8 +92,15 @@ def name_problem(name: str, longest: int) -> str | None:
     """Return the rule that the name breaks, or None. Beyond `text_problem`, no word of it may mix Latin, Greek and
     Cyrillic letters: it could look like another name."""
     problem = text_problem(name, longest)
-    mixed = None if problem else next((word for word in _WORD.findall(name) if len(_scripts(word) & _ALIKE) > 1), None)
+    words = () if problem else _WORD.findall(_letters_and_signs(name))
+    mixed = next((word for word in words if len(_scripts(word) & _ALIKE) > 1), None)
     return problem or (mixed and f"must write each word in one script; {mixed} mixes letters that look alike")
+
+
+def _letters_and_signs(name: str) -> str:
+    """Return the name without characters that a reader takes for a part of the letter before, or does not see: they
+    end no word."""
+    return "".join(each for each in name if unicodedata.category(each) not in _WITHIN_WORDS)
 
 
 def _scripts(word: str) -> set[str]:

@@ -9,6 +9,7 @@ A condition of a shape has parameters instead of values: `selection.parameters` 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import count
@@ -25,6 +26,10 @@ from tenantmesh.chassis.filters.tree import AllOf, AnyOf, Comparison, Literal, N
 __all__ = ["Fields", "Selection", "Shape"]
 
 _PARAMETER = "filter_{}"
+_LONGEST_WORD = 500
+"""Characters, of up to 4 bytes: PostgreSQL fails for a word of 2047 bytes."""
+_TOO_LONG = re.compile(rf"[a-z0-9\x80-\U0010ffff]{{{_LONGEST_WORD + 1}}}", re.IGNORECASE)
+"""The letters and digits that a database knows, and more: those outside of ASCII may all be some."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +122,8 @@ class Fields:
             raise source.refused(value.at, "words are found by their beginning; a * stands at the end only")
         if not any(map(str.isalnum, value.parts[0])):
             raise source.refused(value.at, "a search needs a letter or a digit")
+        if _TOO_LONG.search(value.parts[0]):
+            raise source.refused(value.at, f"a word of a search has at most {_LONGEST_WORD} characters")
         values.append(value.parts[0])
         return FieldMatch("", "")
 

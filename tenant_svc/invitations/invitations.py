@@ -1,4 +1,4 @@
-"""The use cases of invitation requests: store, drop, list, count."""
+"""The use cases of invitation requests: store, list, count."""
 
 from __future__ import annotations
 
@@ -13,9 +13,8 @@ from tenantmesh.runtime.ids import uuid7
 from tenantmesh.tenant_svc.invitations import repository
 from tenantmesh.tenant_svc.invitations.repository import InvitationRequest
 from tenantmesh.tenant_svc.tenants.invitations import Invitations
-from tenantmesh.tenant_svc.tenants.tenant import Tenant
 
-__all__ = ["InvitationRequests", "StoredInvitations", "drop_invitations"]
+__all__ = ["InvitationRequests", "StoredInvitations"]
 
 FIRST_ROLE = "owner"
 """The role of the first administrator."""
@@ -33,11 +32,6 @@ class StoredInvitations(Invitations):
         """See Invitations."""
         for tenant_id, email in wanted:
             await repository.add(connection, tenant_id, self._new_id(), email=email, role=FIRST_ROLE, actor=actor)
-
-
-async def drop_invitations(connection: Connection, tenant: Tenant, _actor: str) -> None:
-    """Delete the requests of a tenant that is being deleted: nobody is invited to it any more."""
-    await repository.drop(connection, tenant.id)
 
 
 class InvitationRequests:

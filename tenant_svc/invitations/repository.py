@@ -6,13 +6,15 @@ import uuid
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Integer, bindparam, delete, func, insert, select
+from sqlalchemy import Integer, bindparam, func, insert, select
 
 from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.runtime.database import Connection, Record, compiled
 from tenantmesh.tenant_svc.invitations.tables import invitation_requests
+from tenantmesh.tenant_svc.tenants.rows import EXISTS
+from tenantmesh.tenant_svc.tenants.tables import tenants
 
-__all__ = ["InvitationRequest", "add", "drop", "number_waiting", "page"]
+__all__ = ["InvitationRequest", "add", "number_waiting", "page"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +29,7 @@ class InvitationRequest:
     create_time: datetime
 
 
-# Through the tenant's door, or the system door where several tenants are created or deleted at once
+# Through the tenant's door, or the system door where several tenants are created at once
 
 _ADD = compiled(
     insert(invitation_requests).values(
@@ -39,8 +41,6 @@ _ADD = compiled(
         create_time=func.statement_timestamp(),
     )
 )
-_of_tenant = invitation_requests.c.tenant_id == bindparam("of_tenant", type_=invitation_requests.c.tenant_id.type)
-_DROP = compiled(delete(invitation_requests).where(_of_tenant))
 
 
 async def add(
@@ -52,21 +52,24 @@ async def add(
     )
 
 
-async def drop(connection: Connection, tenant_id: TenantId) -> None:
-    """Delete the requests of the tenant."""
-    await connection.execute(_DROP, of_tenant=tenant_id)
-
-
-# Through the system door, across tenants
+# Through the system door, across tenants. Those of a deleted tenant wait until it is brought back, or purged.
 
 _id = invitation_requests.c.invitation_request_id
 _LIST = compiled(
     select(invitation_requests)
-    .where(_id > bindparam("after", type_=_id.type))
+    .join_from(invitation_requests, tenants)
+    .where(EXISTS, _id > bindparam("after", type_=_id.type))
     .order_by(_id)
     .limit(bindparam("size", type_=Integer))
 )
-_waiting = select(_id).order_by(_id).limit(bindparam("most", type_=Integer)).subquery()
+_waiting = (
+    select(_id)
+    .join_from(invitation_requests, tenants)
+    .where(EXISTS)
+    .order_by(_id)
+    .limit(bindparam("most", type_=Integer))
+    .subquery()
+)
 _NUMBER = compiled(select(func.count().label("number")).select_from(_waiting))
 
 

@@ -1,4 +1,4 @@
-"""The wiring of invitation requests: their list, their number, and their end with the tenant."""
+"""The wiring of invitation requests: their list and their number."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tenantmesh.chassis.background import Repeating
 from tenantmesh.chassis.capability import Capability, TenantPart
 from tenantmesh.tenant.v1 import invitation_request_service_pb2
 from tenantmesh.tenant_svc.invitations import tables
-from tenantmesh.tenant_svc.invitations.invitations import InvitationRequests, drop_invitations
+from tenantmesh.tenant_svc.invitations.invitations import InvitationRequests
 from tenantmesh.tenant_svc.invitations.servicer import InvitationRequestServicer
 from tenantmesh.tenant_svc.resources import TenantResources
 
@@ -17,7 +17,7 @@ __all__ = ["PART", "build"]
 
 COUNT_INTERVAL = timedelta(seconds=30)
 _SERVICE = invitation_request_service_pb2.DESCRIPTOR.services_by_name["InvitationRequestService"]
-PART = TenantPart(tables=(tables.invitation_requests,), deleted=drop_invitations)
+PART = TenantPart(tables=(tables.invitation_requests,))
 
 
 @dataclass(frozen=True, kw_only=True)

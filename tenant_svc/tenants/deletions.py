@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from tenantmesh.chassis.doors import Doors
@@ -14,16 +14,16 @@ from tenantmesh.runtime.database import Connection, UniqueViolation
 from tenantmesh.tenant_svc.positions import lock_log
 from tenantmesh.tenant_svc.settings import LifeSettings
 from tenantmesh.tenant_svc.tenants import directory_repository, repository, slugs_repository
+from tenantmesh.tenant_svc.tenants.directory_repository import ParentState
 from tenantmesh.tenant_svc.tenants.events import EventType
-from tenantmesh.tenant_svc.tenants.refusals import slug_taken, with_children
+from tenantmesh.tenant_svc.tenants.refusals import below_deleted, refuse_more_slugs, slug_taken, with_children
 from tenantmesh.tenant_svc.tenants.tenant import FormerSlug, Tenant
 from tenantmesh.tenant_svc.tenants.tenants import TenantStep
 
-__all__ = ["LONGEST_GRACE", "PURGE_JOB", "DeletionRequest", "TenantDeletions"]
+__all__ = ["PURGE_JOB", "DeletionRequest", "TenantDeletions"]
 
 PURGE_JOB = "purge_tenant"
 """The kind of job that purges a tenant, unless it was brought back. The subject is `tenants/<id>/purge`."""
-LONGEST_GRACE = timedelta(days=3653)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,8 @@ class TenantDeletions:
         self._on_undeleted = on_undeleted
 
     async def delete(self, tenant_id: TenantId, request: DeletionRequest) -> Tenant:
-        """Delete the tenant and return it. A deleted tenant stays deleted; a request with a grace sets its end anew.
+        """Delete the tenant and return it. A deleted tenant stays deleted, since then, for the reason and by the actor
+        of the first time; a request with a grace sets its end anew, and one with `release_slug` releases its slugs.
 
         Raises NotFound, Aborted `ETAG_MISMATCH`, FailedPrecondition: `DELETE_PROTECTED`, `TENANT_HAS_CHILDREN`.
         """
@@ -71,9 +72,9 @@ class TenantDeletions:
     async def delete_in(self, connection: Connection, tenant_id: TenantId, request: DeletionRequest) -> Tenant:
         """Do what `delete` does, but for the check of children, in a transaction of the tenant's door."""
         tenant, purging = await _deletable(connection, tenant_id, request.etag)
-        if tenant.deletion is not None and (purging or request.grace is None):
+        if tenant.deletion is not None and (purging or (request.grace is None and not request.release_slug)):
             return tenant
-        grace = self._grace if request.grace is None else request.grace
+        grace = self._grace if request.grace is None and tenant.deletion is None else request.grace
         await lock_log(connection)
         deleted = await repository.mark_deleted(connection, tenant_id, request.reason, request.actor, grace)
         if tenant.deletion is None:
@@ -81,7 +82,7 @@ class TenantDeletions:
         if request.release_slug:
             await slugs_repository.release_slugs(connection, tenant_id)
         await repository.record_event(connection, tenant_id, EventType.DELETED.value, request.reason)
-        if deleted.deletion is not None:
+        if grace is not None and deleted.deletion is not None:
             await enqueue(connection, PURGE_JOB, f"tenants/{tenant_id}/purge", deleted.deletion.purge_time)
         return deleted
 
@@ -89,11 +90,19 @@ class TenantDeletions:
         """Bring the tenant back and return it, under another slug where one is given. A tenant that is not deleted
         stays as it is. Without `keep` everything is checked and nothing stays changed.
 
-        Raises NotFound, Aborted `ETAG_MISMATCH`, FailedPrecondition `PURGE_UNDER_WAY`, AlreadyExists `SLUG_TAKEN`.
+        A parent that is purged meanwhile is no longer its parent. Raises NotFound, Aborted `ETAG_MISMATCH`,
+        FailedPrecondition `PURGE_UNDER_WAY`, `PARENT_DELETED`, `TOO_MANY_SLUGS`, AlreadyExists `SLUG_TAKEN`.
         """
+        parent = await self._parent_of(tenant_id)
         try:
             async with self._doors.tenant(tenant_id) as connection:
-                restored = await self._restored(connection, tenant_id, etag, slug, actor)
+                tenant = await _restorable(connection, tenant_id, etag)
+                if tenant.state is not TenantState.DELETED:
+                    return tenant
+                if parent is ParentState.DELETED:
+                    raise below_deleted()
+                adopted = tenant if parent is ParentState.SERVED else _without_parent(tenant)
+                restored = await self._restored(connection, adopted, slug or tenant.slug, actor)
                 if not keep:
                     raise _Undone(restored)
         except _Undone as undone:
@@ -102,21 +111,20 @@ class TenantDeletions:
             raise slug_taken() from violation
         return restored
 
-    async def _restored(self, connection: Connection, tenant_id: TenantId, etag: str, slug: str, actor: str) -> Tenant:
-        tenant, purging = await _found(connection, tenant_id, etag)
-        if purging:
-            raise FailedPrecondition(
-                "PURGE_UNDER_WAY", "The tenant's data is being destroyed: it can't be brought back. Create it anew."
-            )
-        if tenant.state is not TenantState.DELETED:
-            return tenant
+    async def _restored(self, connection: Connection, tenant: Tenant, slug: str, actor: str) -> Tenant:
         await lock_log(connection)
-        current = slug or tenant.slug
-        former = await _slugs_again(connection, tenant, current)
-        restored = await repository.mark_undeleted(connection, tenant_id, current, former)
+        await refuse_more_slugs(connection, tenant.id, slug)
+        former = await _slugs_again(connection, tenant, slug)
+        back = replace(tenant, slug=slug, former_slugs=former)
+        restored = await repository.mark_undeleted(connection, back)
         await self._on_undeleted(connection, restored, actor)
-        await repository.record_event(connection, tenant_id, EventType.UNDELETED.value)
+        await repository.record_event(connection, tenant.id, EventType.UNDELETED.value)
         return restored
+
+    async def _parent_of(self, tenant_id: TenantId) -> ParentState:
+        reason = "look for the parent of a tenant that is to be brought back"
+        async with self._doors.system(reason, on_behalf_of=tenant_id, read_only=True) as connection:
+            return await directory_repository.parent_of(connection, tenant_id)
 
     async def _refuse_with_children(self, tenant_id: TenantId) -> None:
         reason = "look for tenants below one that is to be deleted"
@@ -132,6 +140,19 @@ async def _found(connection: Connection, tenant_id: TenantId, etag: str) -> tupl
     if etag and etag != found[0].etag:
         raise stale("tenant")
     return found
+
+
+async def _restorable(connection: Connection, tenant_id: TenantId, etag: str) -> Tenant:
+    tenant, purging = await _found(connection, tenant_id, etag)
+    if purging:
+        raise FailedPrecondition(
+            "PURGE_UNDER_WAY", "The tenant's data is being destroyed: it can't be brought back. Create it anew."
+        )
+    return tenant
+
+
+def _without_parent(tenant: Tenant) -> Tenant:
+    return replace(tenant, profile=replace(tenant.profile, parent_id=None))
 
 
 async def _deletable(connection: Connection, tenant_id: TenantId, etag: str) -> tuple[Tenant, bool]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import uuid
+from enum import Enum
 
 from sqlalchemy import Integer, bindparam, literal, select
 
 from tenantmesh.chassis.requests import RequestKey
-from tenantmesh.interceptors.tenants import TenantId
+from tenantmesh.interceptors.tenants import TenantId, TenantState
 from tenantmesh.runtime.database import Connection, compiled
 from tenantmesh.tenant_svc.request_rows import is_of_request, request_parameters
 from tenantmesh.tenant_svc.tenants.rows import EXISTS, LEADS, ROW, THIS_TENANT, maybe_tenant, tenant_of
@@ -15,15 +16,26 @@ from tenantmesh.tenant_svc.tenants.tables import tenant_requests, tenant_slugs, 
 from tenantmesh.tenant_svc.tenants.tenant import Tenant
 
 __all__ = [
+    "ParentState",
     "by_host",
     "by_id",
     "by_slug",
     "has_children",
     "holder_of",
     "made_by",
+    "parent_of",
     "slug_taken",
     "unchanged_since",
 ]
+
+
+class ParentState(Enum):
+    """The state of a tenant's parent. SERVED includes suspended ones; DELETED ones can be brought back."""
+
+    SERVED = "SERVED"
+    DELETED = "DELETED"
+    NONE = "NONE"
+
 
 _BY_ID = compiled(select(*ROW).where(THIS_TENANT))
 _BY_SLUG = compiled(
@@ -40,6 +52,12 @@ _HAS_CHILDREN = compiled(
     select(literal(value=True))
     .where(tenants.c.parent_id == bindparam("parent_id", type_=tenants.c.parent_id.type), EXISTS)
     .limit(1)
+)
+_parents = tenants.alias("parents")
+_PARENT_OF = compiled(
+    select(_parents.c.state)
+    .join(tenants, tenants.c.parent_id == _parents.c.tenant_id)
+    .where(THIS_TENANT, _parents.c.purge_start_time.is_(None))
 )
 _after_tenant = tenants.c.tenant_id > bindparam("after", type_=tenants.c.tenant_id.type)
 _UNCHANGED_SINCE = compiled(
@@ -85,6 +103,14 @@ async def holder_of(connection: Connection, external_id: str) -> TenantId | None
 async def has_children(connection: Connection, tenant_id: TenantId) -> bool:
     """Return whether a tenant that is not deleted has this one as its parent."""
     return await connection.fetch_row(_HAS_CHILDREN, parent_id=tenant_id) is not None
+
+
+async def parent_of(connection: Connection, tenant_id: TenantId) -> ParentState:
+    """Return the state of the tenant's parent. One that is being purged, or was, is none."""
+    row = await connection.fetch_row(_PARENT_OF, tenant_id=tenant_id)
+    if row is None:
+        return ParentState.NONE
+    return ParentState.DELETED if row["state"] == TenantState.DELETED.value else ParentState.SERVED
 
 
 async def unchanged_since(connection: Connection, position: int, after: uuid.UUID, size: int) -> list[Tenant]:

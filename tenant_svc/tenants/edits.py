@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,13 +12,14 @@ from tenantmesh.tenant_svc.tenants.profile import Profile, profile_problems
 from tenantmesh.tenant_svc.tenants.slugs import slug_problem
 from tenantmesh.tenant_svc.tenants.tenant import Tenant, display_name_problem
 
-__all__ = ["SETTABLE", "TenantEdit"]
+__all__ = ["SETTABLE", "TenantEdit", "value_of"]
 
 _IN_PROFILE = (
     *("labels", "region", "external_id", "time_zone", "locale", "currency", "contacts"),
     "delete_protection",
 )
-SETTABLE = frozenset({"slug", "display_name", *_IN_PROFILE})
+_NAMES = ("slug", "display_name")
+SETTABLE = frozenset({*_NAMES, *_IN_PROFILE})
 """The fields that an update may set."""
 SETTABLE_BY_USERS = frozenset({"display_name", "time_zone", "locale", "contacts"})
 """The fields that a user of the tenant may set."""
@@ -51,27 +52,28 @@ class TenantEdit:
     def checked(
         cls, *, slug: str, display_name: str, profile: Profile, mask: Iterable[str], etag: str, by_user: bool
     ) -> TenantEdit:
-        """Check the mask, and the values of the fields that it names. Raises InvalidArgument that names every field at
-        fault, and PermissionDenied `FIELD_NOT_ALLOWED` for a field that users can't set."""
+        """Check the mask, and that a whole tenant has its names: a request whose mask was forgotten would clear what it
+        leaves out. Raises InvalidArgument, and PermissionDenied `FIELD_NOT_ALLOWED` for a field that users can't
+        set."""
         paths, allowed = list(mask), SETTABLE_BY_USERS if by_user else SETTABLE
         whole = paths in ([], ["*"])
         edit = cls(slug, display_name, profile, allowed if whole else frozenset(paths), whole, etag)
         refuse({"update_mask": _mask_problem(paths, whole=whole)})
         if edit.fields - allowed:
             raise _not_allowed(sorted(edit.fields - allowed))
-        refuse({f"tenant.{field}": problem for field, problem in edit._problems().items()})
+        refuse({f"tenant.{name}": _WHOLE for name in _NAMES if whole and not getattr(edit, name)})
         return edit
 
     def applied_to(self, tenant: Tenant) -> Tenant:
-        """Return the tenant after the edit. Raises InvalidArgument for a change of an immutable field."""
+        """Return the tenant after the edit. Raises InvalidArgument that names every field at fault: a change of an
+        immutable one, and a new value that breaks a rule. A value that stays may be older than the rule."""
         self._refuse_immutable(tenant)
         profile = replace(tenant.profile, **{name: self._value(tenant, name) for name in self._of_profile()})
-        return replace(
-            tenant,
-            slug=self.slug if "slug" in self.fields else tenant.slug,
-            display_name=self.display_name if "display_name" in self.fields else tenant.display_name,
-            profile=profile,
-        )
+        names = {name: getattr(self, name) for name in _NAMES if name in self.fields}
+        edited = replace(tenant, **names, profile=profile)
+        changed = {name for name in self.fields if value_of(edited, name) != value_of(tenant, name)}
+        refuse({f"tenant.{path}": problem for path, problem in _problems(edited, changed).items()})
+        return edited
 
     def _of_profile(self) -> Iterable[str]:
         return self.fields.intersection(_IN_PROFILE)
@@ -84,7 +86,8 @@ class TenantEdit:
     def _refuse_immutable(self, tenant: Tenant) -> None:
         was, now = tenant.profile, self.profile
         moved = "region" in self.fields and was.region and now.region != was.region and (now.region or not self.whole)
-        adopted = self.whole and now.parent_id is not None and now.parent_id != was.parent_id
+        # A user does not see the parent: in what it puts back, it is ignored like other fields that are not its own.
+        adopted = self.whole and self.fields == SETTABLE and now.parent_id not in {None, was.parent_id}
         refuse(
             {
                 "tenant.region": f"is immutable: it is {was.region}" if moved else None,
@@ -92,13 +95,20 @@ class TenantEdit:
             }
         )
 
-    def _problems(self) -> Problems:
-        problems = {
-            "slug": _WHOLE if self.whole and not self.slug else slug_problem(self.slug),
-            "display_name": _WHOLE if self.whole and not self.display_name else display_name_problem(self.display_name),
-            **profile_problems(self.profile),
-        }
-        return {path: problem for path, problem in problems.items() if path.partition("[")[0] in self.fields}
+
+def value_of(tenant: Tenant, field: str) -> object:
+    """Return the value of one of the `SETTABLE` fields."""
+    return getattr(tenant if field in _NAMES else tenant.profile, field)
+
+
+def _problems(tenant: Tenant, fields: Collection[str]) -> Problems:
+    """Return the broken rules of the fields, by the path in the tenant."""
+    problems = {
+        "slug": slug_problem(tenant.slug),
+        "display_name": display_name_problem(tenant.display_name),
+        **profile_problems(tenant.profile),
+    }
+    return {path: problem for path, problem in problems.items() if path.partition("[")[0] in fields}
 
 
 def _mask_problem(paths: list[str], *, whole: bool) -> str | None:

@@ -7,8 +7,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from enum import Enum
 from functools import lru_cache
+from importlib.resources import files
 from typing import Any
-from zoneinfo import available_timezones
 
 from babel import Locale, UnknownLocaleError
 from babel.numbers import list_currencies
@@ -146,7 +146,8 @@ def _time_zone_problem(text: str) -> str | None:
 
 @lru_cache(maxsize=1)
 def _time_zones() -> frozenset[str]:
-    return frozenset(available_timezones())
+    # Not those of the machine: they may be older, and have `localtime`, which is another zone on each machine.
+    return frozenset(files("tzdata").joinpath("zones").read_text("ascii").split()) - {"Factory"}
 
 
 def _locale_problem(text: str) -> str | None:

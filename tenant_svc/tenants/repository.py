@@ -10,6 +10,7 @@ from datetime import timedelta
 
 from sqlalchemy import (
     Interval,
+    Text,
     bindparam,
     case,
     func,
@@ -36,7 +37,7 @@ from tenantmesh.tenant_svc.tenants.rows import (
     tenant_of,
 )
 from tenantmesh.tenant_svc.tenants.tables import tenant_events, tenant_requests, tenants
-from tenantmesh.tenant_svc.tenants.tenant import FormerSlug, Tenant
+from tenantmesh.tenant_svc.tenants.tenant import Tenant
 
 __all__ = [
     "EVENTS_CHANNEL",
@@ -112,10 +113,11 @@ _UPDATE = compiled(
 _DELETE = compiled(
     _change.values(
         state=TenantState.DELETED.value,
-        delete_reason=bindparam("new_reason"),
-        delete_actor=bindparam("new_actor"),
+        # Of the first time, where a deleted tenant is deleted again.
+        delete_reason=func.coalesce(tenants.c.delete_reason, bindparam("new_reason", type_=Text)),
+        delete_actor=func.coalesce(tenants.c.delete_actor, bindparam("new_actor", type_=Text)),
         delete_time=func.coalesce(tenants.c.delete_time, func.statement_timestamp()),
-        purge_time=func.statement_timestamp() + bindparam("grace", type_=Interval),
+        purge_time=func.coalesce(func.statement_timestamp() + bindparam("grace", type_=Interval), tenants.c.purge_time),
         login_hosts=literal_column("'{}'::text[]"),
         primary_login_host="",
     )
@@ -125,6 +127,7 @@ _UNDELETE = compiled(
         state=case((tenants.c.suspend_time.is_not(None), TenantState.SUSPENDED.value), else_=TenantState.ACTIVE.value),
         slug=bindparam("new_slug"),
         former_slugs=bindparam("new_former_slugs", type_=tenants.c.former_slugs.type),
+        parent_id=bindparam("new_parent_id", type_=tenants.c.parent_id.type),
         delete_reason=null(),
         delete_actor=null(),
         delete_time=null(),
@@ -186,20 +189,22 @@ async def change(connection: Connection, changed: Tenant) -> Tenant:
 
 
 async def mark_deleted(
-    connection: Connection, tenant_id: TenantId, reason: str, actor: str, grace: timedelta
+    connection: Connection, tenant_id: TenantId, reason: str, actor: str, grace: timedelta | None
 ) -> Tenant:
-    """Store that the tenant is deleted, to be purged after the grace. It keeps its first time of deletion. Call after
-    `lock_log`."""
+    """Store that the tenant is deleted, to be purged after the grace; without one, when it was to be purged before. It
+    keeps reason, actor and time of its first deletion. Call after `lock_log`."""
     row = await connection.fetch_row(_DELETE, tenant_id=tenant_id, new_reason=reason, new_actor=actor, grace=grace)
     return _stored(row)
 
 
-async def mark_undeleted(
-    connection: Connection, tenant_id: TenantId, slug: str, former_slugs: tuple[FormerSlug, ...]
-) -> Tenant:
-    """Store that the tenant is back, suspended if it was. Call after `lock_log`."""
+async def mark_undeleted(connection: Connection, back: Tenant) -> Tenant:
+    """Store that the tenant is back, suspended if it was, with these slugs and this parent. Call after `lock_log`."""
     row = await connection.fetch_row(
-        _UNDELETE, tenant_id=tenant_id, new_slug=slug, new_former_slugs=former_slug_values(former_slugs)
+        _UNDELETE,
+        tenant_id=back.id,
+        new_slug=back.slug,
+        new_former_slugs=former_slug_values(back.former_slugs),
+        new_parent_id=back.profile.parent_id,
     )
     return _stored(row)
 

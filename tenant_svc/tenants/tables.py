@@ -50,7 +50,7 @@ def _tenant_columns() -> list[Column[object]]:
         Column("create_time", TIMESTAMP(timezone=True), nullable=False),
         Column("update_time", TIMESTAMP(timezone=True), nullable=False),
         Column("version", BigInteger, nullable=False),
-        # Why, by whom and since when it is suspended; of the last time when it is not.
+        # Why, by whom and since when it is suspended; null while it is not. A deleted one keeps them, to come back so.
         Column("suspend_reason", Text),
         Column("suspend_actor", Text),
         Column("suspend_time", TIMESTAMP(timezone=True)),

@@ -7,7 +7,6 @@ from dataclasses import replace
 from tenantmesh.chassis.doors import Doors
 from tenantmesh.chassis.jobs.enqueue import enqueue
 from tenantmesh.chassis.requests import refuse
-from tenantmesh.interceptors.errors import FailedPrecondition
 from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.runtime.database import Connection, UniqueViolation
 from tenantmesh.tenant_svc.positions import lock_log
@@ -16,14 +15,12 @@ from tenantmesh.tenant_svc.tenants import repository, slugs_repository
 from tenantmesh.tenant_svc.tenants.edits import TenantEdit
 from tenantmesh.tenant_svc.tenants.events import EventType
 from tenantmesh.tenant_svc.tenants.profile import region_problem
-from tenantmesh.tenant_svc.tenants.refusals import locked, name_taken
+from tenantmesh.tenant_svc.tenants.refusals import locked, name_taken, refuse_more_slugs
 from tenantmesh.tenant_svc.tenants.tenant import FormerSlug, Tenant
 
-__all__ = ["FORMER_SLUG_JOB", "MOST_SLUGS", "TenantUpdates", "former_slugs_subject"]
+__all__ = ["FORMER_SLUG_JOB", "TenantUpdates", "former_slugs_subject"]
 
 FORMER_SLUG_JOB = "expire_former_slugs"
-MOST_SLUGS = 100
-"""The slugs that one tenant may have taken, former ones included: each is lost to all others."""
 
 
 class TenantUpdates:
@@ -71,12 +68,7 @@ class TenantUpdates:
 
     async def _renamed(self, connection: Connection, tenant: Tenant, edited: Tenant) -> Tenant:
         """Take the new slug, and let the old one lead to the tenant for the grace."""
-        if len(await slugs_repository.slugs_of(connection, tenant.id)) >= MOST_SLUGS:
-            raise FailedPrecondition(
-                "TOO_MANY_SLUGS",
-                f"The tenant has had {MOST_SLUGS} slugs, and may have no more. Give it back one of its former slugs.",
-                metadata={"limit": str(MOST_SLUGS)},
-            )
+        await refuse_more_slugs(connection, tenant.id, edited.slug)
         grace = self._settings.slug_grace
         until = await slugs_repository.retire_slug(connection, tenant.id, tenant.slug, grace)
         await slugs_repository.take_slug(connection, tenant.id, edited.slug)

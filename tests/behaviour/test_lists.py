@@ -215,6 +215,16 @@ async def test_a_filter_that_can_not_be_read_is_refused_at_its_place(lister: Lis
     assert (await lister.problem(filter=text)).startswith(f"filter: {problem}")
 
 
+@pytest.mark.parametrize("letter", ["x", "\u00fc", "\U00020000"], ids=["ASCII", "two bytes", "four bytes"])
+async def test_a_word_is_as_long_as_the_database_takes(lister: Lister, listed: Listed, letter: str) -> None:
+    """PostgreSQL has words of up to 2046 bytes."""
+    longest = f'{letter * 500}-{letter * 3} "{letter * 4}"'
+    assert listed.names(await lister(filter=listed.those(longest))) == []
+    told = await lister.problem(filter=letter * 501)
+    assert told.startswith("filter: column 1, at “")
+    assert told.endswith("a word of a search has at most 500 characters")
+
+
 async def test_a_filter_of_10_kb_is_refused(lister: Lister) -> None:
     answer = await lister(filter="slug = " + "x" * 10_000)
     too_long = ("INVALID_ARGUMENT", "Correct these fields and send the request again: filter: has 10007 characters")

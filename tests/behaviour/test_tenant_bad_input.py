@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.fixtures.mesh import TENANTS, Mesh, World
-from tests.transports import Answer, GrpcTransport, Transport
+from tests.transports import Answer, GrpcTransport, RestTransport, Transport
 
 DECEIVING = {
     "override": "Acme \u202egnp.eciovni",
@@ -91,6 +91,53 @@ async def test_a_slug_is_of_plain_letters(operator: Operator, world: World, slug
     assert await operator.wrong_fields("UndeleteTenant", id=tenant.id, slug=slug) == ["slug"]
     assert await operator.read(tenant.id) == before
     assert (await operator.call("GetTenant", id=slug)).code in {"NOT_FOUND", "INVALID_ARGUMENT"}
+
+
+def patched(mesh: Mesh, tenant_id: str, mask: str) -> int:
+    """The status of a PATCH of name and locale with that mask."""
+    key = [("authorization", f"Bearer {mesh.operator_key}")]
+    path = f"/api/v1/tenants/{tenant_id}?updateMask={mask}"
+    return RestTransport(mesh.edge_target).send("PATCH", path, key, b'{"displayName": "New", "locale": "de"}')[0]
+
+
+@pytest.mark.parametrize(
+    ("mask", "fields"),
+    [
+        ("displayName", ["displayName"]),
+        ("display_name", ["displayName"]),
+        ("locale,locale", ["locale"]),
+        ("displayName%2Clocale", ["displayName", "locale"]),
+        ("contacts", []),
+    ],
+)
+async def test_a_patch_changes_what_its_mask_names(mesh: Mesh, world: World, mask: str, fields: list[str]) -> None:
+    tenant = await world.tenant("patched")
+    before = await world.operate(f"{TENANTS}/GetTenant", {"id": tenant.id})
+    assert patched(mesh, tenant.id, mask) == 200
+    after = await world.operate(f"{TENANTS}/GetTenant", {"id": tenant.id})
+    changed = {name for name in after if after[name] != before[name]} - {"etag", "updateTime"}
+    assert sorted(changed) == fields
+
+
+@pytest.mark.parametrize(
+    "mask",
+    [
+        *("", "*", "*,displayName", ",", "tenant.displayName", "labels.team", "displayname", "%20displayName"),
+        *(
+            "displayName&updateMask=locale",
+            "displayName,planId",
+            "displayName,parentId",
+            "etag",
+            "a%00b",
+            "%F0%9F%92%A9",
+        ),
+    ],
+)
+async def test_a_patch_with_another_mask_changes_nothing(mesh: Mesh, world: World, mask: str) -> None:
+    tenant = await world.tenant("unpatched")
+    before = await world.operate(f"{TENANTS}/GetTenant", {"id": tenant.id})
+    assert patched(mesh, tenant.id, mask) == 400
+    assert await world.operate(f"{TENANTS}/GetTenant", {"id": tenant.id}) == before
 
 
 @pytest.mark.parametrize("method", ["UpdateTenant", "SuspendTenant", "ResumeTenant", "DeleteTenant", "UndeleteTenant"])

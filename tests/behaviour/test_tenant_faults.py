@@ -1,7 +1,8 @@
-"""kill -9 of each part while tenants are created, changed and deleted: one effect of each call, and nothing lost.
+"""kill -9 of each part while tenants are created, changed, deleted and brought back: one effect of each call, and
+nothing lost.
 
 A caller repeats what it got no answer to: a creation with its request_id, a change with the etag that it has read, a
-deletion as it is. The log of events says afterwards what happened, and how often.
+deletion and its opposite as they are. The log of events says afterwards what happened, and how often.
 """
 
 from __future__ import annotations
@@ -81,12 +82,15 @@ class Caller:
     over: bool = False
 
     async def live(self) -> None:
-        """Create, rename and delete tenants until it is over, each to its end."""
+        """Create, rename, delete and bring back tenants until it is over, each to its end: of three, one stays, one is
+        deleted, and one comes back."""
         while not self.over:
             created = await self.create()
             changed = await self.rename(created)
-            if len(self.slugs) % 2:
-                await self.delete(changed)
+            if len(self.slugs) % 3:
+                await self.end("DeleteTenant", "DELETED", changed, reason="killed")
+            if len(self.slugs) % 3 == 1:
+                await self.end("UndeleteTenant", "UNDELETED", changed)
 
     async def create(self) -> dict[str, Any]:
         request = {"slug": f"t-{uuid.uuid4().hex[:16]}", "requestId": str(uuid.uuid4())}
@@ -109,10 +113,11 @@ class Caller:
         self.former[tenant["id"]], self.slugs[tenant["id"]] = self.slugs[tenant["id"]], slug
         return answer.body
 
-    async def delete(self, tenant: dict[str, Any]) -> None:
-        answer = await self.until_answered("DeleteTenant", {"id": tenant["id"], "reason": "killed"})
+    async def end(self, method: str, event: str, tenant: dict[str, Any], **request: str) -> None:
+        """Delete the tenant, or bring it back: the same call a second time has no effect."""
+        answer = await self.until_answered(method, {"id": tenant["id"], **request})
         assert answer.code == "OK", answer
-        self.acknowledged[tenant["id"]].append("DELETED")
+        self.acknowledged[tenant["id"]].append(event)
 
     async def until_answered(self, method: str, request: dict[str, Any]) -> Answer:
         """Repeat the same request while its outcome is unknown."""
@@ -210,6 +215,7 @@ async def test_every_call_has_one_effect_and_none_is_lost(
         )
         await former_slugs_end(world, working)
     refusals = sum((caller.refusals for caller in working), Counter[str]())
+    assert refusals or kill in {kill_valkey, kill_worker}, "calls were under way"
     with capsys.disabled():
         print(f"\n{kill.__name__}: {sum(len(each.slugs) for each in working)} tenants, repeated after {dict(refusals)}")
 
@@ -222,7 +228,8 @@ def kinds(log: list[pb.TenantEvent]) -> list[str]:
 
 def ends_a_slug(before: pb.TenantEvent | None, event: pb.TenantEvent) -> bool:
     """Whether the event says only that a former slug leads nowhere any more."""
-    return before is not None and len(event.tenant.former_slugs) < len(before.tenant.former_slugs)
+    fewer = before is not None and len(event.tenant.former_slugs) < len(before.tenant.former_slugs)
+    return fewer and event.type == pb.TENANT_EVENT_TYPE_UPDATED
 
 
 async def former_slugs_end(world: World, working: list[Caller]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.fixtures.mesh import AUTH, ENTITLEMENTS, PASSWORD, TENANTS, Mesh, World
+from tests.fixtures.mesh import AUTH, ENTITLEMENTS, PASSWORD, TENANTS, Mesh, Tenant, World
 from tests.transports import Answer, Transport
 
 PROFILE: dict[str, Any] = {
@@ -23,7 +23,20 @@ PROFILE: dict[str, Any] = {
     ],
     "deleteProtection": True,
 }
-UNSEEN = ("labels", "externalId", "parentId", "deleteProtection", "formerSlugs", "suspension", "deletion")
+LONG_AGO = "2001-01-01T00:00:00Z"
+OUTPUT_ONLY: dict[str, Any] = {
+    "planId": "enterprise",
+    "planVersion": 2147483647,
+    "state": "TENANT_STATE_DELETED",
+    **dict.fromkeys(("createTime", "updateTime", "deleteTime", "purgeTime"), LONG_AGO),
+    "suspension": {"reason": "x", "actor": "x", "suspendTime": LONG_AGO},
+    "deletion": {"reason": "x", "actor": "x"},
+    "formerSlugs": [{"slug": "acme", "resolveUntilTime": LONG_AGO}],
+    "loginHosts": ["a.example"],
+    "primaryLoginHost": "a.example",
+}
+"""Fields that a whole tenant may have, with any value: they are ignored."""
+UNSEEN = ("labels", "externalId", "parentId", "deleteProtection", "formerSlugs")
 """Fields of a tenant that its users do not see."""
 
 
@@ -94,9 +107,14 @@ async def test_what_was_read_can_be_put_back(operator: Operator) -> None:
     made = await operator.done("CreateTenant", slug=slug(), **profile())
     same = await operator.done("UpdateTenant", id=made["id"], tenant=made)
     assert same == made, "what changes nothing makes no version"
-    changed = await operator.done("UpdateTenant", id=made["slug"], tenant={**made, "displayName": "New", "planId": "x"})
-    assert (changed["displayName"], changed["planId"]) == ("New", made["planId"])
-    assert changed["etag"] != made["etag"]
+    assert await operator.done("UpdateTenant", id=made["id"], tenant={**made, **OUTPUT_ONLY}) == made
+    changed = await operator.done("UpdateTenant", id=made["slug"], tenant={**made, **OUTPUT_ONLY, "displayName": "New"})
+    assert {**changed, "displayName": made["displayName"], "etag": "", "updateTime": ""} == {
+        **made,
+        "etag": "",
+        "updateTime": "",
+    }
+    assert (changed["displayName"], changed["etag"] != made["etag"]) == ("New", True)
     assert await operator.refused("UpdateTenant", id=made["id"], tenant={**made, "displayName": "Newer"}) == (
         "ABORTED",
         "ETAG_MISMATCH",
@@ -154,6 +172,8 @@ async def test_a_mask_that_names_anything_else_is_refused(operator: Operator, ma
         {"externalId": "x" * 201},
         {"timeZone": "Mars/Olympus"},
         {"timeZone": "../../etc/passwd"},
+        {"timeZone": "localtime"},
+        {"timeZone": "Factory"},
         {"locale": "english"},
         {"currency": "eur"},
         {"contacts": [{"displayName": "Ann", "email": "no address"}]},
@@ -197,12 +217,19 @@ async def test_a_former_slug_leads_to_its_tenant_and_is_nobody_elses(
 
 
 async def test_members_change_nothing_of_their_tenant(transport: Transport, world: World) -> None:
-    tenant = await world.tenant()
-    user = await world.user(tenant)
-    request = {"id": tenant.id, "tenant": {"displayName": "Ours"}, "updateMask": "displayName"}
+    parent = await world.tenant()
+    made = await world.operate(f"{TENANTS}/CreateTenant", {"slug": slug(), **profile(), "parentId": parent.id})
+    user = await world.user(Tenant(made["id"], made["slug"]))
+    renaming = {"id": made["id"], "tenant": {"slug": slug()}, "updateMask": "slug"}
+    whole = await world.operate(f"{TENANTS}/UpdateTenant", renaming)
+    assert {name for name in UNSEEN if whole.get(name)} == set(UNSEEN)
+    request = {"id": made["id"], "tenant": {"displayName": "Ours"}, "updateMask": "displayName"}
     answer = await transport.call(f"{TENANTS}/UpdateTenant", request, token=user.token)
     assert (answer.code, answer.reason) == ("PERMISSION_DENIED", "PERMISSION_MISSING")
-    read = (await transport.call(f"{TENANTS}/GetTenant", {"id": tenant.id}, token=user.token)).body
+    read = (await transport.call(f"{TENANTS}/GetTenant", {"id": made["id"]}, token=user.token)).body
+    assert {name: value for name, value in whole.items() if name not in UNSEEN} == {
+        name: value for name, value in read.items() if name not in UNSEEN
+    }
     assert not set(UNSEEN) & {name for name, value in read.items() if value}
 
 
@@ -267,10 +294,39 @@ async def test_protection_children_and_old_versions_stop_a_deletion(operator: Op
     assert await operator.refused("DeleteTenant", id=parent["id"], etag=parent["etag"]) == ("ABORTED", "ETAG_MISMATCH")
     dry = (await operator.done("DeleteTenant", id=parent["id"], validateOnly=True))["tenant"]
     assert dry == free == await operator.done("GetTenant", id=parent["id"])
-    for grace in ("-1s", "400000000s"):
+    for grace in ("-1s", "-0.000000001s", "400000000s"):
         answer = await operator.refused("DeleteTenant", id=parent["id"], gracePeriod=grace)
         assert answer == ("INVALID_ARGUMENT", "INVALID_FIELD")
     await operator.done("DeleteTenant", id=parent["id"], etag=free["etag"])
+
+
+async def test_a_parent_comes_back_before_its_child(operator: Operator) -> None:
+    parent = await operator.done("CreateTenant", slug=slug())
+    child = await operator.done("CreateTenant", slug=slug(), parentId=parent["id"])
+    for each in (child, parent):
+        await operator.done("DeleteTenant", id=each["id"])
+    for dry in (True, False):
+        refused = await operator.refused("UndeleteTenant", id=child["id"], validateOnly=dry)
+        assert refused == ("FAILED_PRECONDITION", "PARENT_DELETED")
+    assert (await operator.done("GetTenant", id=child["id"]))["state"] == "TENANT_STATE_DELETED"
+    for each in (parent, child):
+        assert (await operator.done("UndeleteTenant", id=each["id"]))["parentId"] == each["parentId"]
+
+
+async def test_a_region_is_one_of_the_installations_and_stays(operator: Operator) -> None:
+    invalid = ("INVALID_ARGUMENT", "INVALID_FIELD")
+    assert await operator.refused("CreateTenant", slug=slug(), region="mars") == invalid
+    made = await operator.done("CreateTenant", slug=slug())
+    here = {"id": made["id"], "tenant": {"region": "eu-central"}, "updateMask": "region"}
+    for wrong in ({"region": "EU-Central"}, {"region": "us-east,eu-central"}):
+        assert await operator.refused("UpdateTenant", **{**here, "tenant": wrong}) == invalid
+    set_once = await operator.done("UpdateTenant", **here)
+    assert set_once["region"] == "eu-central"
+    for moved in ({"region": "us-east"}, {"region": ""}):
+        assert await operator.refused("UpdateTenant", **{**here, "tenant": moved}) == invalid
+    assert await operator.refused("UpdateTenant", id=made["id"], tenant={**set_once, "region": "us-east"}) == invalid
+    kept = await operator.done("UpdateTenant", id=made["id"], tenant={**set_once, "region": ""})
+    assert kept == set_once, "a whole tenant may leave it out"
 
 
 async def test_tenants_below_each_other_are_five_at_most(operator: Operator) -> None:
@@ -297,6 +353,19 @@ async def test_a_released_slug_is_anybodys(operator: Operator) -> None:
     back = await operator.done("UndeleteTenant", id=made["id"], slug=new)
     assert (back["slug"], back["state"]) == (new, "TENANT_STATE_ACTIVE")
     assert (await operator.done("GetTenant", id=new))["id"] == made["id"]
+
+
+async def test_a_slug_is_released_later_too(operator: Operator) -> None:
+    made = await operator.done("CreateTenant", slug=slug())
+    deleted = (await operator.done("DeleteTenant", id=made["id"], reason="closed"))["tenant"]
+    released = (await operator.done("DeleteTenant", id=made["id"], releaseSlug=True))["tenant"]
+    for name in ("deleteTime", "purgeTime", "deletion"):
+        assert released[name] == deleted[name], "the rest stays as it is"
+    heir = await operator.done("CreateTenant", slug=made["slug"])
+    assert heir["id"] != made["id"]
+    sooner = (await operator.done("DeleteTenant", id=made["id"], gracePeriod="3600s", reason="sooner"))["tenant"]
+    assert sooner["deletion"] == deleted["deletion"]
+    assert sooner["purgeTime"] < deleted["purgeTime"]
 
 
 async def test_of_two_writers_at_once_one_wins(operator: Operator) -> None:

@@ -38,6 +38,11 @@ _CONTROLS = {"LRE", "RLE", "PDF", "LRO", "RLO", "LRI", "RLI", "FSI", "PDI"}
         "\u03a1\u0430y",  # a Greek Rho, a Cyrillic a
         "Caf\u00e9\u0441",  # a Cyrillic Es after an accent
         "acme_\u0441o",
+        "P\u200b\u0430\u0443\u200bPal",  # characters that nobody sees stand between the scripts
+        "P\u00ad\u0430\u0443\u2060Pal",
+        "P\u200d\u0430\u0443\ufeffPal",
+        "P\u0301\u0430\u0443\u0301Pal",  # accents of their own
+        "P\u034f\u0430\u0443\u034fPal",
     ],
 )
 def test_a_word_of_letters_that_look_alike_is_refused(name: str) -> None:

@@ -132,6 +132,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """ERROR_REASON_PURGE_UNDER_WAY: the tenant's data is being destroyed, so it can't be brought back. Create it anew."""
     ERROR_REASON_TOO_MANY_SLUGS: _ErrorReason.ValueType  # 56
     """ERROR_REASON_TOO_MANY_SLUGS: the tenant has had as many slugs as metadata `limit` allows. Give it back a former one."""
+    ERROR_REASON_PARENT_DELETED: _ErrorReason.ValueType  # 57
+    """ERROR_REASON_PARENT_DELETED: the tenant's parent is deleted. Undelete the parent first."""
     ERROR_REASON_LOGIN_HOST_NOT_FOUND: _ErrorReason.ValueType  # 60
     """ERROR_REASON_LOGIN_HOST_NOT_FOUND: the tenant has no such login host. List its login hosts."""
     ERROR_REASON_LOGIN_HOST_NOT_VERIFIED: _ErrorReason.ValueType  # 61
@@ -274,6 +276,8 @@ ERROR_REASON_PURGE_UNDER_WAY: ErrorReason.ValueType  # 55
 """ERROR_REASON_PURGE_UNDER_WAY: the tenant's data is being destroyed, so it can't be brought back. Create it anew."""
 ERROR_REASON_TOO_MANY_SLUGS: ErrorReason.ValueType  # 56
 """ERROR_REASON_TOO_MANY_SLUGS: the tenant has had as many slugs as metadata `limit` allows. Give it back a former one."""
+ERROR_REASON_PARENT_DELETED: ErrorReason.ValueType  # 57
+"""ERROR_REASON_PARENT_DELETED: the tenant's parent is deleted. Undelete the parent first."""
 ERROR_REASON_LOGIN_HOST_NOT_FOUND: ErrorReason.ValueType  # 60
 """ERROR_REASON_LOGIN_HOST_NOT_FOUND: the tenant has no such login host. List its login hosts."""
 ERROR_REASON_LOGIN_HOST_NOT_VERIFIED: ErrorReason.ValueType  # 61

@@ -19,8 +19,8 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class InvitationRequest(_message.Message):
-    """InvitationRequest asks to invite somebody to a tenant. It is there until the invitation has been delivered, or the
-    tenant is deleted.
+    """InvitationRequest asks to invite somebody to a tenant. It is there until the invitation has been delivered. While the
+    tenant is deleted it is not listed and not delivered; it comes back with the tenant.
     """
 
     DESCRIPTOR: _descriptor.Descriptor

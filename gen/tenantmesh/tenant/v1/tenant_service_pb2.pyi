@@ -620,7 +620,7 @@ class ResolveTenantRequest(_message.Message):
     slug: _builtins.str
     """slug is the tenant's slug, or a former one."""
     host: _builtins.str
-    """host is a verified login host of the tenant."""
+    """host is a verified login host of the tenant, in any case, with a port or without."""
     def __init__(
         self,
         *,

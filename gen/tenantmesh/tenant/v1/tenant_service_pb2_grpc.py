@@ -128,7 +128,7 @@ class TenantServiceServicer:
         to the tenant for a time that the installation sets, 30 days unless it says otherwise, and stays reserved. Users may
         set `display_name`, `time_zone`, `locale` and `contacts` of their own tenant. Fails with INVALID_ARGUMENT
         `INVALID_FIELD`, ALREADY_EXISTS `SLUG_TAKEN`, `EXTERNAL_ID_TAKEN`, PERMISSION_DENIED `FIELD_NOT_ALLOWED`, NOT_FOUND
-        `TENANT_NOT_FOUND`, ABORTED `ETAG_MISMATCH`.
+        `TENANT_NOT_FOUND`, FAILED_PRECONDITION `TOO_MANY_SLUGS`, ABORTED `ETAG_MISMATCH`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -137,7 +137,8 @@ class TenantServiceServicer:
     def DeleteTenant(self, request, context):
         """DeleteTenant deletes a tenant. It is missing to everybody but operators at once. Its data is kept for the grace
         period and then purged; until then UndeleteTenant brings all of it back. Its login hosts and e-mail domains are
-        released. A deleted tenant stays deleted; a call with a grace period sets its purge time anew. Fails with NOT_FOUND
+        released. A deleted tenant stays deleted, for the reason and by the actor of the first time; a call with a grace
+        period sets its purge time anew, and one with `release_slug` releases its slugs. Fails with NOT_FOUND
         `TENANT_NOT_FOUND`, FAILED_PRECONDITION `DELETE_PROTECTED`, `TENANT_HAS_CHILDREN`, ABORTED `ETAG_MISMATCH`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -146,9 +147,10 @@ class TenantServiceServicer:
 
     def UndeleteTenant(self, request, context):
         """UndeleteTenant brings a deleted tenant back as it was, suspended if it was suspended. Its login hosts and e-mail
-        domains must be verified again. A tenant that is not deleted stays as it is. Fails with NOT_FOUND
-        `TENANT_NOT_FOUND`, ALREADY_EXISTS `SLUG_TAKEN` when its slug was released and is another tenant's now,
-        FAILED_PRECONDITION `PURGE_UNDER_WAY`, ABORTED `ETAG_MISMATCH`.
+        domains must be verified again. A parent that is purged is no longer its parent. A tenant that is not deleted stays
+        as it is. Fails with NOT_FOUND `TENANT_NOT_FOUND`, ALREADY_EXISTS `SLUG_TAKEN` when its slug was released and is
+        another tenant's now, FAILED_PRECONDITION `PURGE_UNDER_WAY`, `PARENT_DELETED`, `TOO_MANY_SLUGS`, ABORTED
+        `ETAG_MISMATCH`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

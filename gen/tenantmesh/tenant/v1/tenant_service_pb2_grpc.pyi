@@ -52,19 +52,21 @@ class TenantServiceStub:
     to the tenant for a time that the installation sets, 30 days unless it says otherwise, and stays reserved. Users may
     set `display_name`, `time_zone`, `locale` and `contacts` of their own tenant. Fails with INVALID_ARGUMENT
     `INVALID_FIELD`, ALREADY_EXISTS `SLUG_TAKEN`, `EXTERNAL_ID_TAKEN`, PERMISSION_DENIED `FIELD_NOT_ALLOWED`, NOT_FOUND
-    `TENANT_NOT_FOUND`, ABORTED `ETAG_MISMATCH`.
+    `TENANT_NOT_FOUND`, FAILED_PRECONDITION `TOO_MANY_SLUGS`, ABORTED `ETAG_MISMATCH`.
     """
     DeleteTenant: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.DeleteTenantRequest, _tenant_service_pb2.DeleteTenantResponse]
     """DeleteTenant deletes a tenant. It is missing to everybody but operators at once. Its data is kept for the grace
     period and then purged; until then UndeleteTenant brings all of it back. Its login hosts and e-mail domains are
-    released. A deleted tenant stays deleted; a call with a grace period sets its purge time anew. Fails with NOT_FOUND
+    released. A deleted tenant stays deleted, for the reason and by the actor of the first time; a call with a grace
+    period sets its purge time anew, and one with `release_slug` releases its slugs. Fails with NOT_FOUND
     `TENANT_NOT_FOUND`, FAILED_PRECONDITION `DELETE_PROTECTED`, `TENANT_HAS_CHILDREN`, ABORTED `ETAG_MISMATCH`.
     """
     UndeleteTenant: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.UndeleteTenantRequest, _tenant_pb2.Tenant]
     """UndeleteTenant brings a deleted tenant back as it was, suspended if it was suspended. Its login hosts and e-mail
-    domains must be verified again. A tenant that is not deleted stays as it is. Fails with NOT_FOUND
-    `TENANT_NOT_FOUND`, ALREADY_EXISTS `SLUG_TAKEN` when its slug was released and is another tenant's now,
-    FAILED_PRECONDITION `PURGE_UNDER_WAY`, ABORTED `ETAG_MISMATCH`.
+    domains must be verified again. A parent that is purged is no longer its parent. A tenant that is not deleted stays
+    as it is. Fails with NOT_FOUND `TENANT_NOT_FOUND`, ALREADY_EXISTS `SLUG_TAKEN` when its slug was released and is
+    another tenant's now, FAILED_PRECONDITION `PURGE_UNDER_WAY`, `PARENT_DELETED`, `TOO_MANY_SLUGS`, ABORTED
+    `ETAG_MISMATCH`.
     """
     ListTenants: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.ListTenantsRequest, _tenant_service_pb2.ListTenantsResponse]
     """ListTenants returns the tenants that match a filter, a page at a time: oldest first, or in the order that is asked
@@ -138,19 +140,21 @@ class TenantServiceAsyncStub(TenantServiceStub):
     to the tenant for a time that the installation sets, 30 days unless it says otherwise, and stays reserved. Users may
     set `display_name`, `time_zone`, `locale` and `contacts` of their own tenant. Fails with INVALID_ARGUMENT
     `INVALID_FIELD`, ALREADY_EXISTS `SLUG_TAKEN`, `EXTERNAL_ID_TAKEN`, PERMISSION_DENIED `FIELD_NOT_ALLOWED`, NOT_FOUND
-    `TENANT_NOT_FOUND`, ABORTED `ETAG_MISMATCH`.
+    `TENANT_NOT_FOUND`, FAILED_PRECONDITION `TOO_MANY_SLUGS`, ABORTED `ETAG_MISMATCH`.
     """
     DeleteTenant: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.DeleteTenantRequest, _tenant_service_pb2.DeleteTenantResponse]  # type: ignore[assignment]
     """DeleteTenant deletes a tenant. It is missing to everybody but operators at once. Its data is kept for the grace
     period and then purged; until then UndeleteTenant brings all of it back. Its login hosts and e-mail domains are
-    released. A deleted tenant stays deleted; a call with a grace period sets its purge time anew. Fails with NOT_FOUND
+    released. A deleted tenant stays deleted, for the reason and by the actor of the first time; a call with a grace
+    period sets its purge time anew, and one with `release_slug` releases its slugs. Fails with NOT_FOUND
     `TENANT_NOT_FOUND`, FAILED_PRECONDITION `DELETE_PROTECTED`, `TENANT_HAS_CHILDREN`, ABORTED `ETAG_MISMATCH`.
     """
     UndeleteTenant: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.UndeleteTenantRequest, _tenant_pb2.Tenant]  # type: ignore[assignment]
     """UndeleteTenant brings a deleted tenant back as it was, suspended if it was suspended. Its login hosts and e-mail
-    domains must be verified again. A tenant that is not deleted stays as it is. Fails with NOT_FOUND
-    `TENANT_NOT_FOUND`, ALREADY_EXISTS `SLUG_TAKEN` when its slug was released and is another tenant's now,
-    FAILED_PRECONDITION `PURGE_UNDER_WAY`, ABORTED `ETAG_MISMATCH`.
+    domains must be verified again. A parent that is purged is no longer its parent. A tenant that is not deleted stays
+    as it is. Fails with NOT_FOUND `TENANT_NOT_FOUND`, ALREADY_EXISTS `SLUG_TAKEN` when its slug was released and is
+    another tenant's now, FAILED_PRECONDITION `PURGE_UNDER_WAY`, `PARENT_DELETED`, `TOO_MANY_SLUGS`, ABORTED
+    `ETAG_MISMATCH`.
     """
     ListTenants: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.ListTenantsRequest, _tenant_service_pb2.ListTenantsResponse]  # type: ignore[assignment]
     """ListTenants returns the tenants that match a filter, a page at a time: oldest first, or in the order that is asked
@@ -239,7 +243,7 @@ class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
         to the tenant for a time that the installation sets, 30 days unless it says otherwise, and stays reserved. Users may
         set `display_name`, `time_zone`, `locale` and `contacts` of their own tenant. Fails with INVALID_ARGUMENT
         `INVALID_FIELD`, ALREADY_EXISTS `SLUG_TAKEN`, `EXTERNAL_ID_TAKEN`, PERMISSION_DENIED `FIELD_NOT_ALLOWED`, NOT_FOUND
-        `TENANT_NOT_FOUND`, ABORTED `ETAG_MISMATCH`.
+        `TENANT_NOT_FOUND`, FAILED_PRECONDITION `TOO_MANY_SLUGS`, ABORTED `ETAG_MISMATCH`.
         """
 
     @_abc_1.abstractmethod
@@ -250,7 +254,8 @@ class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_tenant_service_pb2.DeleteTenantResponse, _abc.Awaitable[_tenant_service_pb2.DeleteTenantResponse]]:
         """DeleteTenant deletes a tenant. It is missing to everybody but operators at once. Its data is kept for the grace
         period and then purged; until then UndeleteTenant brings all of it back. Its login hosts and e-mail domains are
-        released. A deleted tenant stays deleted; a call with a grace period sets its purge time anew. Fails with NOT_FOUND
+        released. A deleted tenant stays deleted, for the reason and by the actor of the first time; a call with a grace
+        period sets its purge time anew, and one with `release_slug` releases its slugs. Fails with NOT_FOUND
         `TENANT_NOT_FOUND`, FAILED_PRECONDITION `DELETE_PROTECTED`, `TENANT_HAS_CHILDREN`, ABORTED `ETAG_MISMATCH`.
         """
 
@@ -261,9 +266,10 @@ class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_tenant_pb2.Tenant, _abc.Awaitable[_tenant_pb2.Tenant]]:
         """UndeleteTenant brings a deleted tenant back as it was, suspended if it was suspended. Its login hosts and e-mail
-        domains must be verified again. A tenant that is not deleted stays as it is. Fails with NOT_FOUND
-        `TENANT_NOT_FOUND`, ALREADY_EXISTS `SLUG_TAKEN` when its slug was released and is another tenant's now,
-        FAILED_PRECONDITION `PURGE_UNDER_WAY`, ABORTED `ETAG_MISMATCH`.
+        domains must be verified again. A parent that is purged is no longer its parent. A tenant that is not deleted stays
+        as it is. Fails with NOT_FOUND `TENANT_NOT_FOUND`, ALREADY_EXISTS `SLUG_TAKEN` when its slug was released and is
+        another tenant's now, FAILED_PRECONDITION `PURGE_UNDER_WAY`, `PARENT_DELETED`, `TOO_MANY_SLUGS`, ABORTED
+        `ETAG_MISMATCH`.
         """
 
     @_abc_1.abstractmethod

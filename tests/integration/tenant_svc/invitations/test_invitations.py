@@ -1,4 +1,4 @@
-"""Invitations of first administrators: stored with the tenant, listed, counted, and gone with it."""
+"""Invitations of first administrators: stored with the tenant, listed, counted, and hidden while it is deleted."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.runtime.ids import uuid7
 from tenantmesh.tenant_svc.history.history import record_first_plan
 from tenantmesh.tenant_svc.invitations import invitations as module
-from tenantmesh.tenant_svc.invitations.invitations import InvitationRequests, StoredInvitations, drop_invitations
+from tenantmesh.tenant_svc.invitations.invitations import InvitationRequests, StoredInvitations
 from tenantmesh.tenant_svc.invitations.repository import InvitationRequest
 from tenantmesh.tenant_svc.settings import LifeSettings
 from tenantmesh.tenant_svc.tenants.tenant import NewTenant
 from tenantmesh.tenant_svc.tenants.tenants import Tenants
 from tests.fixtures.engines import WorkerDatabase
-from tests.integration.tenant_svc.stage import new_tenant, unused_slug
+from tests.integration.tenant_svc.stage import as_superuser, new_tenant, unused_slug
 from tests.integration.tenant_svc.world import World
 
 ACTOR = "key-of-an-operator"
@@ -106,14 +106,17 @@ def test_a_text_that_is_no_address_is_refused(email: str) -> None:
     assert [violation.field for violation in caught.value.violations] == ["first_administrator_email"]
 
 
-async def test_a_deleted_tenant_invites_nobody_and_others_still_do(
-    inviting: Tenants, doors: Doors, world: World
+async def test_a_deleted_tenant_invites_nobody_until_it_comes_back(
+    inviting: Tenants, requests: InvitationRequests, world: World
 ) -> None:
     acme, globex = [await inviting.create(invited(), None, ACTOR) for _ in range(2)]
-    async with doors.tenant(acme.id) as connection:
-        await drop_invitations(connection, acme, ACTOR)
-    assert await waiting(world, acme.id) == []
-    assert len(await waiting(world, globex.id)) == 1
+    for state, left in (("DELETED", [globex.id]), ("ACTIVE", [acme.id, globex.id])):
+        change = "update tenant.tenants set state = $2 where tenant_id = $1"
+        await as_superuser(world.database, change, acme.id, state)
+        mine = [each.tenant_id for each in await listed(requests) if each.tenant_id in {acme.id, globex.id}]
+        assert mine == left
+        await requests.count()
+        assert requests.waiting == len(await listed(requests))
 
 
 async def test_counting_ends_at_its_bound(

@@ -38,6 +38,17 @@ async def test_an_administrator_puts_back_what_was_read(service: Service, role: 
         assert getattr(now, name) == getattr(full, name), "what users do not see stays as it is"
 
 
+async def test_a_forgotten_mask_clears_nothing(service: Service) -> None:
+    contact = tenant_pb2.Contact(display_name="Ann", email="ann@acme.example")
+    made = await service.operator.CreateTenant(request(time_zone="Europe/Zurich", contacts=[contact]))
+    owner = service.stub(service.auth.token(TenantId(uuid.UUID(made.id)), "owner"))
+    for partial in (tenant_pb2.Tenant(display_name="Ours"), tenant_pb2.Tenant(slug=made.slug)):
+        for caller in (owner, service.operator):
+            update = pb.UpdateTenantRequest(id=made.id, tenant=partial)
+            assert await refusal(caller.UpdateTenant(update)) == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_FIELD")
+    assert await service.operator.GetTenant(pb.GetTenantRequest(id=made.id)) == made
+
+
 async def test_an_administrator_names_no_field_of_the_operators(service: Service) -> None:
     mine, theirs = [await service.operator.CreateTenant(request()) for _ in range(2)]
     owner = service.stub(service.auth.token(TenantId(uuid.UUID(mine.id)), "owner"))

@@ -15,9 +15,10 @@ from tenantmesh.tenant_svc.tenants import slugs_repository
 from tenantmesh.tenant_svc.tenants.edits import TenantEdit
 from tenantmesh.tenant_svc.tenants.jobs import FormerSlugJobs
 from tenantmesh.tenant_svc.tenants.profile import Profile
+from tenantmesh.tenant_svc.tenants.refusals import MOST_SLUGS
 from tenantmesh.tenant_svc.tenants.tenant import Tenant
 from tenantmesh.tenant_svc.tenants.tenants import Tenants
-from tenantmesh.tenant_svc.tenants.updates import MOST_SLUGS, TenantUpdates, former_slugs_subject
+from tenantmesh.tenant_svc.tenants.updates import TenantUpdates, former_slugs_subject
 from tests.fixtures.engines import WorkerDatabase
 from tests.integration.tenant_svc.stage import as_superuser, new_tenant, unused_slug
 
@@ -89,6 +90,9 @@ async def test_a_tenant_takes_a_bounded_number(tenants: Tenants, updates: Tenant
         await updates.update(made.id, renaming(unused_slug()))
     assert caught.value.reason == "TOO_MANY_SLUGS"
     assert (await tenants.get(made.id)).slug == made.slug
+    async with doors.tenant(made.id) as connection:
+        former = next(slug for slug, _ in await slugs_repository.slugs_of(connection, made.id) if slug != made.slug)
+    assert (await updates.update(made.id, renaming(former))).slug == former, "it is the tenant's own"
 
 
 async def test_a_job_about_something_else_is_dropped(tenants: Tenants, updates: TenantUpdates) -> None:
