@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sqlalchemy import ARRAY, ColumnElement, Text, and_, collate, false, func
+from sqlalchemy import ARRAY, Boolean, ColumnElement, Text, and_, collate, func, literal_column
 from sqlalchemy.dialects.postgresql import JSONB
 
 from tenantmesh.chassis.filters.matches import Bind, FieldType, Match
@@ -15,6 +15,8 @@ from tenantmesh.chassis.filters.tree import Comparison, Literal, Operator
 
 __all__ = ["ListField", "MapField", "NameField", "TextField", "folded", "prefix_bounds", "sortable"]
 
+# Not `false()`: SQLAlchemy would leave out the conditions beside it, and with them the parameters of their values.
+_NEVER: ColumnElement[bool] = literal_column("false", Boolean)
 _LAST_BEFORE_SURROGATES, _FIRST_AFTER = "\ud7ff", "\ue000"
 
 
@@ -202,7 +204,7 @@ class MapField(FieldType):
             case "present":
                 return self._column != func.jsonb_build_object()
             case "never":
-                return false()
+                return _NEVER
             case "entry":
                 return self._has(bind, "@>", JSONB())
         has_key = self._has(bind, "?", Text())

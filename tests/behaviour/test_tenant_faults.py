@@ -12,7 +12,7 @@ import os
 import signal
 import uuid
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,7 +23,7 @@ import pytest
 from tenantmesh.interceptors.client import Credential, channel
 from tenantmesh.tenant.v1 import tenant_service_pb2 as pb
 from tenantmesh.tenant.v1.tenant_service_pb2_grpc import TenantServiceStub
-from tests.fixtures.mesh import TENANTS, World, answering
+from tests.fixtures.mesh import AUTH, TENANTS, World, answering
 from tests.fixtures.processes import Four, four_processes, made
 from tests.transports import Answer, GrpcTransport, RestTransport, Transport
 
@@ -111,6 +111,7 @@ class Caller:
         assert answer.body["slug"] == slug, "the change that was refused as repeated has happened"
         self.acknowledged[tenant["id"]].append("UPDATED")
         self.former[tenant["id"]], self.slugs[tenant["id"]] = self.slugs[tenant["id"]], slug
+        await session_at(self.transport, self.former[tenant["id"]])  # auth_svc remembers it
         return answer.body
 
     async def end(self, method: str, event: str, tenant: dict[str, Any], **request: str) -> None:
@@ -130,10 +131,20 @@ class Caller:
                 await asyncio.sleep(PAUSE)
 
     async def _answer(self, method: str, request: dict[str, Any]) -> Answer:
-        try:
-            return await self.transport.call(f"{TENANTS}/{method}", request, token=self.key)
-        except OSError as error:  # the connection was cut before an answer
-            return Answer("UNAVAILABLE", {}, type(error).__name__)
+        return await answered(self.transport.call(f"{TENANTS}/{method}", request, token=self.key))
+
+
+async def answered(call: Awaitable[Answer]) -> Answer:
+    try:
+        return await call
+    except OSError as error:  # the connection was cut before an answer
+        return Answer("UNAVAILABLE", {}, type(error).__name__)
+
+
+async def session_at(transport: Transport, slug: str) -> Answer:
+    """What auth_svc says of a session of nobody at the tenant of that slug."""
+    request, named = {"refreshToken": "of nobody"}, [("x-tenant-slug", slug)]
+    return await answered(transport.call(f"{AUTH}/RefreshToken", request, metadata=named))
 
 
 @asynccontextmanager
@@ -233,11 +244,13 @@ def ends_a_slug(before: pb.TenantEvent | None, event: pb.TenantEvent) -> bool:
 
 
 async def former_slugs_end(world: World, working: list[Caller]) -> None:
-    """Wait until no former slug leads to its tenant any more: the worker, or another one, has done its job."""
+    """Wait until no former slug leads to its tenant any more, in either service: a worker has done its job."""
     key = world.mesh.operator_key
     former = [slug for caller in working for slug in caller.former.values()]
     assert former
     async with asyncio.timeout(LONGEST):
         for slug in former:
             while (await world.transport.call(f"{TENANTS}/ResolveTenant", {"slug": slug}, token=key)).code == "OK":
+                await asyncio.sleep(PAUSE)
+            while (await session_at(world.transport, slug)).reason != "TENANT_NOT_FOUND":
                 await asyncio.sleep(PAUSE)

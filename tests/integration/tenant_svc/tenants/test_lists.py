@@ -112,9 +112,13 @@ async def test_a_key_with_an_equals_sign_is_no_key_and_value(
         f'labels:"k={mark}=y"',
         f'labels."k={mark}" = y',
         f'labels."k={mark}" = "y*"',
+        f'{made.slug} labels."k={mark}=y":*',
+        f'labels."k={mark}=y":* AND slug = {made.slug}',
+        f'slug = {unused_slug()} OR labels:"k={mark}=y"',
     ):
         assert not (await lists.page(query(text), 10, "")).items, text
-    assert len((await lists.page(query(f'labels.k = "{mark}=y"'), 10, "")).items) == 1
+    for text in (f'labels.k = "{mark}=y"', f'-labels:"k={mark}" slug = {made.slug}', f'labels:"a=b" OR id = {made.id}'):
+        assert [tenant.id for tenant in (await lists.page(query(text), 10, "")).items] == [made.id], text
 
 
 def test_only_operators_ask_for_deleted_tenants() -> None:
