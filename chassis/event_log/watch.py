@@ -93,7 +93,9 @@ class Watch(Generic[_E]):
             async with aclosing(self._snapshot(begin)) as snapshot:
                 async for change in snapshot:
                     yield change
-        async with aclosing(self._batches(begin.position, epoch, caught_up=caught_up)) as batches:
+        # The log's own end again: what was committed before the stream began must not come after `caught_up`.
+        behind = None if caught_up else await self._events.head()
+        async with aclosing(self._batches(begin.position, epoch, behind)) as batches:
             async for position, events in batches:
                 for event in events:
                     yield Change(self._text(StreamCursor(event.position)), event)
@@ -138,12 +140,12 @@ class Watch(Generic[_E]):
                 yield Change(self._text(SnapshotCursor(begin.position, after)), event)
 
     async def _batches(
-        self, position: int, epoch: int, *, caught_up: bool
+        self, position: int, epoch: int, behind: int | None
     ) -> AsyncGenerator[tuple[int, Sequence[_E]], None]:
         """Yield the events after the position, with the position of the last one; no events when a checkpoint is due.
 
-        `epoch` is the tail's at the beginning. Unless the stream has `caught_up` already, a checkpoint is due when it
-        does.
+        `epoch` is the tail's at the beginning. A stream that is `behind` a position catches up with it: a checkpoint is
+        due when all events up to it have been sent. None for a stream that has caught up.
         """
         while position < self._tail.floor:
             page = await self._events.after(position, PAGE)
@@ -156,12 +158,16 @@ class Watch(Generic[_E]):
             events = self._next(position, epoch)
             if events:
                 position = events[-1].position
-            elif caught_up and (left := due - self._clock()) > 0:
+            elif behind is not None and self._tail.head < behind:
+                self._tail.wake()
+                await self._tail.moved(position, self._checkpoint_interval)
+                continue
+            elif behind is None and (left := due - self._clock()) > 0:
                 # Only the rest: a wait ends early when the tail moves, and may end a hair before its time.
                 await self._tail.moved(position, left)
                 continue
             else:
-                caught_up = True
+                behind = None
             yield position, events
             due = self._clock() + self._checkpoint_interval
 

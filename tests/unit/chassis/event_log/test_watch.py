@@ -97,6 +97,19 @@ async def test_a_stream_says_when_it_has_caught_up(setting: Setting) -> None:
     assert [change.caught_up for change in await first(setting, FromNow(), 1)] == [True], "it has missed nothing"
 
 
+@pytest.mark.parametrize("start", ["snapshot", "cursor"])
+async def test_it_has_not_while_the_tail_lags(setting: Setting, start: str) -> None:
+    await setting.commit(4, 5)
+    in_the_window = (await first(setting, Earliest(), 5))[4].cursor
+    stream = setting.watch.follow(Snapshot() if start == "snapshot" else FromCursor(in_the_window))
+    seen = await read(stream, 1)
+    setting.events.append(6)
+    while not seen[-1].caught_up:
+        seen += await read(stream, 1)
+    assert numbers(seen)[-2:] == [6, None]
+    await stream.aclose()
+
+
 async def test_every_cursor_resumes_after_its_message(setting: Setting) -> None:
     told = await first(setting, Earliest(), 5)
     await setting.commit(4, 5)
