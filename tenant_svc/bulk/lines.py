@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,9 @@ _LONGEST_REASON = 300
 _LONGEST_NAME = 64
 _TWICE = "has a field twice"
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_PLACES = re.compile(r"Failed to parse (\w+) field")
+_UNKNOWN = "has no field named"
+"""The text of protobuf about a field that does not exist, and how it names the fields that lead to a wrong value."""
 _NOT_IN_LINES = frozenset({"request_id", "validate_only"})
 _FIELDS = {
     name: field.name
@@ -117,10 +121,18 @@ def _new_tenant(values: Mapping[str, Any]) -> NewTenant:
     try:
         message = json_format.ParseDict(dict(values), CreateTenantRequest())
     except (json_format.ParseError, ValueError, TypeError, RecursionError) as error:
-        raise _Wrong(_short(f"has a value of the wrong type: {error}")) from error
+        raise _Wrong(_misfit(str(error))) from error
     if not message.external_id:
         raise _Wrong("externalId: is required: by it the tenant is found when the line is imported again")
     return new_tenant_of(message)
+
+
+def _misfit(error: str) -> str:
+    """Return the problem without the value, which the error repeats: a tenant's text must not outlive the tenant in the
+    operation of an import."""
+    place = ".".join(_PLACES.findall(error))
+    problem = "has a field that does not exist" if _UNKNOWN in error else "has a value of the wrong type"
+    return f"{place}: {problem}" if place else problem
 
 
 def _without_repetitions(lines: Iterator[ImportLine]) -> Iterator[ImportLine]:
