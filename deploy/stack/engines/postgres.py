@@ -47,6 +47,7 @@ _SETTINGS = {
     "timezone": "UTC",
     "log_timezone": "UTC",
     "log_line_prefix": "%m [%p] %q%u@%d ",
+    "log_error_verbosity": "terse",  # the details of an error have values of rows in them
 }
 # The lock is the one of roles.sql: what is the server's and not a database's is changed by one at a time.
 _TAKE_TURNS = "LOCK TABLE pg_catalog.pg_authid IN SHARE ROW EXCLUSIVE MODE;\n"
