@@ -32,11 +32,13 @@ class TenantPart:
     """A capability's part of each tenant, so that a tenant is created, exported, imported and purged as a whole.
 
     tables: its tenant-owned tables, parents before children: imported in this order, purged in reverse.
-    not_exported: the tables that an export leaves out, by name, each with the reason. An import does not expect them.
+    exported: those of them that an export contains. not_exported: those that it leaves out, by name, each with the
+    reason; an import does not expect them. Every table has one of the two rules, which a test demands.
     created, deleted, undeleted: its steps of the transactions that create a tenant, delete it, and bring it back.
     """
 
     tables: Sequence[Table]
+    exported: Sequence[Table] = ()
     not_exported: Mapping[str, str] = field(default_factory=dict)
     created: CreatedStep | None = None
     deleted: Step | None = None

@@ -15,7 +15,7 @@ from tenantmesh.chassis.capability import Capability, TenantPart
 __all__ = ["PART", "build"]
 
 _SERVICE = auth_service_pb2.DESCRIPTOR.services_by_name["AuthService"]
-PART = TenantPart(tables=(tables.users,))
+PART = TenantPart(tables=(tables.users,), exported=(tables.users,))
 
 
 def build(resources: AuthResources, passwords: PasswordsCapability, level_changed: Callable[[], None]) -> Capability:

@@ -9,6 +9,7 @@ __all__ = ["PART", "build"]
 
 PART = TenantPart(
     tables=(tables.grants, tables.ledger, tables.grant_burns, tables.gauges, tables.leases),
+    exported=(tables.grants, tables.ledger, tables.grant_burns, tables.gauges),
     not_exported={"quota_leases": "leased units return to the process that leased them, which is here"},
 )
 

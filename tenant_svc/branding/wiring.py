@@ -15,7 +15,7 @@ from tenantmesh.tenant_svc.resources import TenantResources
 __all__ = ["PART", "build"]
 
 _SERVICE = branding_service_pb2.DESCRIPTOR.services_by_name["BrandingService"]
-PART = TenantPart(tables=(tables.brandings,))
+PART = TenantPart(tables=(tables.brandings,), exported=(tables.brandings,))
 
 
 def build(resources: TenantResources, directory: TenantLookup) -> Capability:

@@ -34,7 +34,9 @@ KIND = NameKind(
     full=email_domains_full,
 )
 _RELEASE = NameRelease(KIND)
-PART = TenantPart(tables=(email_domains,), deleted=_RELEASE.deleted, undeleted=_RELEASE.undeleted)
+PART = TenantPart(
+    tables=(email_domains,), exported=(email_domains,), deleted=_RELEASE.deleted, undeleted=_RELEASE.undeleted
+)
 
 
 def build(parts: ProofParts) -> Capability:

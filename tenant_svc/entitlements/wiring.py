@@ -17,7 +17,8 @@ from tenantmesh.tenant_svc.resources import TenantResources
 __all__ = ["PART", "build"]
 
 _SERVICE = entitlement_service_pb2.DESCRIPTOR.services_by_name["EntitlementService"]
-PART = TenantPart(tables=(tables.overrides, tables.plan_terms))
+_TABLES = (tables.overrides, tables.plan_terms)
+PART = TenantPart(tables=_TABLES, exported=_TABLES)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,6 +21,7 @@ __all__ = ["PART", "build"]
 _SERVICE = entitlement_service_pb2.DESCRIPTOR.services_by_name["EntitlementService"]
 PART = TenantPart(
     tables=(tables.entitlement_events,),
+    exported=(tables.entitlement_events,),
     created=record_first_plan,
     deleted=record_deleted,
     undeleted=record_undeleted,

@@ -17,7 +17,7 @@ __all__ = ["PART", "build"]
 
 COUNT_INTERVAL = timedelta(seconds=30)
 _SERVICE = invitation_request_service_pb2.DESCRIPTOR.services_by_name["InvitationRequestService"]
-PART = TenantPart(tables=(tables.invitation_requests,))
+PART = TenantPart(tables=(tables.invitation_requests,), exported=(tables.invitation_requests,))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -34,7 +34,9 @@ KIND = NameKind(
     full=login_hosts_full,
 )
 _RELEASE = NameRelease(KIND)
-PART = TenantPart(tables=(login_hosts,), deleted=_RELEASE.deleted, undeleted=_RELEASE.undeleted)
+PART = TenantPart(
+    tables=(login_hosts,), exported=(login_hosts,), deleted=_RELEASE.deleted, undeleted=_RELEASE.undeleted
+)
 
 
 def build(parts: ProofParts) -> Capability:

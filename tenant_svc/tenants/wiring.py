@@ -27,6 +27,7 @@ __all__ = ["PART", "TenantSteps", "TenantsCapability", "build"]
 _SERVICE = tenant_service_pb2.DESCRIPTOR.services_by_name["TenantService"]
 PART = TenantPart(
     tables=(tables.tenants, tables.tenant_slugs, tables.tenant_events, tables.tenant_requests),
+    exported=(tables.tenants, tables.tenant_slugs),
     not_exported={
         "tenant_events": "positions in the log of this mesh mean nothing in another",
         "tenant_requests": "a request id matters only to the caller that may repeat it here",
