@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -52,10 +53,12 @@ def verify_purge(
 ) -> None:
     """Say whether a file proves that a tenant was destroyed, and what was destroyed. Exit code 0: it does; 1: it does
     not, or can't be read."""
-    text, signature = _purge_in(_json(_read(file), str(file)), file)
+    purge = _json(_read(file), str(file))
+    text, signature = _purge_in(purge, file)
     try:
         kid = verify(text, signature, _keys_at(keys))
         proof = read_proof(text)
+        _compare(purge, {"tenantId": proof["tenant_id"], "operation": proof["operation"], "keyId": kid})
     except (BadSignature, BadProof) as error:
         raise StackError(
             f"{file} proves nothing: {error}.",
@@ -73,6 +76,13 @@ def _purge_in(value: Any, file: Path) -> tuple[bytes, str]:
             remedy="Save the whole answer of GET /api/v1/purges/{tenant_id}, as it came.",
         )
     return text.encode("utf-8", "surrogatepass"), signature
+
+
+def _compare(purge: Mapping[str, Any], signed: Mapping[str, str]) -> None:
+    """Raise BadProof when a member that nothing has signed says something else than the proof beside it."""
+    for name, value in signed.items():
+        if purge.get(name, value) != value:
+            raise BadProof(f"its {name} is not that of the proof, which is {value}")
 
 
 def _keys_at(place: str) -> Mapping[str, Ed25519PublicKey]:
@@ -121,11 +131,19 @@ def _fetched(address: str) -> bytes:
 
 def _json(data: bytes, place: str) -> Any:
     try:
-        return json.loads(data)
+        return json.loads(data, object_pairs_hook=partial(_members, place=place))
     except (ValueError, RecursionError) as error:
         raise StackError(
             f"{place} is no JSON: it may be cut off, or of another kind.", remedy="Fetch it again, as it comes."
         ) from error
+
+
+def _members(pairs: list[tuple[str, Any]], *, place: str) -> dict[str, Any]:
+    """Return the members of an object. Of two alike, programs read either one."""
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        raise StackError(f"{place} has a member twice in one object.", remedy="Fetch it again, as it comes.")
+    return members
 
 
 def _tell(console: Console, proof: Mapping[str, Any], kid: str) -> None:

@@ -50,6 +50,10 @@ def test_a_good_proof_is_told_in_words(tmp_path: Path) -> None:
         (json.dumps(purge())[:-30], "may be cut off"),
         ("", "may be cut off"),
         ("[" * 100_000, "no JSON"),
+        (purge() | {"tenantId": "0199c0de-0000-7000-8000-000000000002"}, "its tenantId is not that of the proof"),
+        (purge() | {"operation": "operations/another"}, "its operation is not that of the proof"),
+        (purge() | {"keyId": "another"}, "its keyId is not that of the proof"),
+        (json.dumps(purge())[:-1] + ', "proof": "another"}', "has a member twice"),
     ],
 )
 def test_what_is_wrong_is_said(tmp_path: Path, wrong: Any, said: str) -> None:
