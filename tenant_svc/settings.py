@@ -147,8 +147,8 @@ class TenantSettings(ServiceSettings):
 
 
 class PurgeSettings(Group):
-    """How the worker purges tenants. It purges none unless both `database_url` and `kek_file` are set, and its own key
-    for auth_svc (`mesh`): their jobs then wait for a worker that has all three.
+    """How the worker purges tenants. It purges none unless both `database_url` and `kek_file` are set, its own key for
+    auth_svc (`mesh`) and the store (`redis`): their jobs then wait for a worker that has all of them.
 
     database_url: logs in as the role that deletes a purged tenant's rows.
     kek_file: the key that encrypts the keys that sign proofs.
@@ -181,5 +181,6 @@ class TenantWorkerSettings(WorkerSettings):
 
     @property
     def purges(self) -> bool:
-        """Whether this worker purges tenants."""
-        return bool(self.purge.database_url and self.purge.kek_file and self.mesh.credential.get_secret_value())
+        """Whether this worker purges tenants. Without the store it could not say that no key is left there."""
+        own = self.purge.database_url and self.purge.kek_file and self.mesh.credential.get_secret_value()
+        return bool(own and self.redis.url)

@@ -43,7 +43,9 @@ def _purging(settings: TenantWorkerSettings) -> PurgeResources | None:
     """Return what the worker purges tenants with; None for a worker that purges none. Raises KekRefused."""
     own, queue_url = settings.purge, settings.worker.queue_url
     if not settings.purges or own.database_url is None or own.kek_file is None:
-        _log.warning("this worker purges no tenants: it lacks a database role, a key file or a key for auth_svc")
+        _log.warning(
+            "this worker purges no tenants: it lacks a database role, a key file, a key for auth_svc or a store"
+        )
         return None
     queue = settings.database.model_copy(update={"url": queue_url, "system_url": None, "pool_size": 1})
     return PurgeResources(
