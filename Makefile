@@ -3,7 +3,7 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .PHONY: help run demo doctor reset setup setup-dev check fmt fmt-check lint types imports gen gen-check proto-check \
         openapi openapi-check docs shell test test-cluster test-exactness test-spellings lint-policies \
-        test-fast bench bench-branding bench-registration fairness scale tools lock baseline clean
+        test-fast bench bench-branding bench-purge bench-registration fairness scale tools lock baseline clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -117,6 +117,9 @@ bench-registration: setup-dev ## Print how well the time of a registration tells
 
 bench-branding: setup-dev ## Print how well the time of GetBranding tells a tenant from none
 	$(BIN)/python -m tests.benchmarks.branding
+
+bench-purge: setup-dev ## Purge a tenant of a million rows, and print what it costs and what others feel (about 3 minutes)
+	$(BIN)/python -m tests.benchmarks.purges
 
 fairness: setup-dev ## Attack the product beside a healthy tenant, and print what the tenant sees (about 6 minutes)
 	$(BIN)/python -m tests.fairness

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from tenantmesh.chassis.refusals import database_busy
 from tenantmesh.interceptors.errors import Unavailable
+from tenantmesh.interceptors.tenants import no_such_tenant
 from tenantmesh.runtime import database
 
 __all__ = ["Doors", "Outage"]
@@ -25,8 +26,9 @@ class Outage:
 
 
 class Doors(database.DatabaseDoors):
-    """The `DatabaseDoors` of a service. Every method raises the outage's Unavailable while the database is away, and
-    ResourceExhausted `DATABASE_BUSY` while the share of the tenant, or of the reason, is in use."""
+    """The `DatabaseDoors` of a service. Every method raises the outage's Unavailable while the database is away,
+    ResourceExhausted `DATABASE_BUSY` while the share of the tenant, or of the reason, is in use, and NotFound for a
+    tenant that was purged meanwhile."""
 
     def __init__(self, opened: database.Database, outage: Outage) -> None:
-        super().__init__(opened, outage.error, database_busy)
+        super().__init__(opened, outage.error, database_busy, no_such_tenant)

@@ -8,6 +8,7 @@ from tenantmesh.auth.v1 import tenant_data_service_pb2
 from tenantmesh.auth_svc.resources import AuthResources
 from tenantmesh.auth_svc.schema import OUTAGE, SCHEMA, metadata
 from tenantmesh.auth_svc.tenant_data.servicer import TenantDataServicer
+from tenantmesh.auth_svc.tenant_data.tables import purged_tenants
 from tenantmesh.auth_svc.tenant_data.tenant_data import TenantData
 from tenantmesh.chassis.capability import Capability, TenantPart
 from tenantmesh.chassis.erasure import ErasureDoor
@@ -27,7 +28,7 @@ def build(resources: AuthResources, parts: Sequence[TenantPart]) -> Capability:
         resources.doors,
         None if door is None else door.doors,
         resources.tenant_source,
-        TenantRows(parts, SCHEMA),
+        TenantRows(parts, SCHEMA, (purged_tenants.name,)),
         settings.sessions.idle,
     )
     return Capability(

@@ -13,6 +13,7 @@ from tenantmesh.runtime.database.batches import batch_of, in_batch
 from tenantmesh.runtime.database.database import Database, connect
 from tenantmesh.runtime.database.doors import DatabaseDoors
 from tenantmesh.runtime.database.errors import (
+    PURGE_FENCE,
     CommitUnknown,
     ConstraintViolation,
     DatabaseError,
@@ -21,6 +22,7 @@ from tenantmesh.runtime.database.errors import (
     InternalDatabaseError,
     LoginRefused,
     StandbyReached,
+    TenantPurged,
     TransactionConflict,
     UniqueViolation,
     translated,
@@ -31,6 +33,7 @@ from tenantmesh.runtime.database.statement import Statement, compiled, compiled_
 from tenantmesh.runtime.database.transaction import Connection, Record
 
 __all__ = [
+    "PURGE_FENCE",
     "CommitUnknown",
     "Connection",
     "ConstraintViolation",
@@ -46,6 +49,7 @@ __all__ = [
     "StandbyReached",
     "Statement",
     "StatementShapes",
+    "TenantPurged",
     "TransactionConflict",
     "UniqueViolation",
     "batch_of",

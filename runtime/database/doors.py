@@ -9,15 +9,21 @@ from typing import Generic, TypeVar
 from uuid import UUID
 
 from tenantmesh.runtime.database.database import Database
-from tenantmesh.runtime.database.errors import DatabaseError, DatabaseUnavailable, ShareInUse, TransactionConflict
+from tenantmesh.runtime.database.errors import (
+    DatabaseError,
+    DatabaseUnavailable,
+    ShareInUse,
+    TenantPurged,
+    TransactionConflict,
+)
 from tenantmesh.runtime.database.several_tenants import SeveralTenants
 from tenantmesh.runtime.database.transaction import Connection, Record
 
 __all__ = ["DatabaseDoors"]
 
 _Opened = TypeVar("_Opened")
-_PASSING = (DatabaseUnavailable, TransactionConflict)
-"""Failures that the same transaction may not meet when it is run again."""
+_TOLD = (DatabaseUnavailable, TransactionConflict, TenantPurged)
+"""Failures that are no defect: most of them the same transaction may not meet when it is run again."""
 
 
 class DatabaseDoors:
@@ -25,13 +31,21 @@ class DatabaseDoors:
 
     `outage` makes the error that takes the place of DatabaseUnavailable and of TransactionConflict: the caller learns
     that the service can't serve now, and sees nothing of the database's text. `busy` makes the error for a tenant, or a
-    purpose, whose share of the connections is in use, while others are served.
+    purpose, whose share of the connections is in use, while others are served. `gone` makes the error for a tenant that
+    was purged meanwhile.
     """
 
-    def __init__(self, database: Database, outage: Callable[[], Exception], busy: Callable[[], Exception]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        outage: Callable[[], Exception],
+        busy: Callable[[], Exception],
+        gone: Callable[[], Exception],
+    ) -> None:
         self._database = database
         self._outage = outage
         self._busy = busy
+        self._gone = gone
 
     def tenant(self, tenant_id: UUID, *, read_only: bool = False) -> AbstractAsyncContextManager[Connection]:
         """Return a transaction that sees this tenant and nothing else."""
@@ -49,7 +63,7 @@ class DatabaseDoors:
         """Return what a reading function of the schema gives for this tenant, in one message."""
         try:
             return await self._database.tenant_read(tenant_id, function)
-        except _PASSING as error:
+        except _TOLD as error:
             raise self._told(error) from error
 
     def system(
@@ -64,6 +78,8 @@ class DatabaseDoors:
         return _Translated(self._database.tenants_transaction(reason), self._told)
 
     def _told(self, error: DatabaseError) -> Exception:
+        if isinstance(error, TenantPurged):
+            return self._gone()
         return self._busy() if isinstance(error, ShareInUse) else self._outage()
 
 
@@ -79,7 +95,7 @@ class _Translated(Generic[_Opened]):
     async def __aenter__(self) -> _Opened:
         try:
             return await self._inner.__aenter__()
-        except _PASSING as error:
+        except _TOLD as error:
             raise self._told(error) from error
 
     async def __aexit__(
@@ -87,8 +103,8 @@ class _Translated(Generic[_Opened]):
     ) -> bool | None:
         try:
             swallowed = await self._inner.__aexit__(kind, error, trace)
-        except _PASSING as lost:
+        except _TOLD as lost:
             raise self._told(lost) from lost
-        if isinstance(error, _PASSING):
+        if isinstance(error, _TOLD):
             raise self._told(error) from error
         return swallowed

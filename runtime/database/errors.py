@@ -5,6 +5,7 @@ DatabaseError
 │   ├── ShareInUse          the caller's own share of the connections is in use: others are served
 │   ├── CommitUnknown       contact was lost while committing: the work may or may not be stored
 │   └── StandbyReached      the server is a standby, which takes no writes
+├── TenantPurged            the tenant is gone for good: no row of it is written any more
 ├── TransactionConflict     deadlock or serialization failure: run the transaction again
 ├── ConstraintViolation     .constraint names it
 │   ├── UniqueViolation
@@ -21,6 +22,7 @@ from __future__ import annotations
 import asyncpg
 
 __all__ = [
+    "PURGE_FENCE",
     "CommitUnknown",
     "ConstraintViolation",
     "DatabaseError",
@@ -30,6 +32,7 @@ __all__ = [
     "LoginRefused",
     "ShareInUse",
     "StandbyReached",
+    "TenantPurged",
     "TransactionConflict",
     "UniqueViolation",
     "begin_failed",
@@ -61,6 +64,10 @@ class TransactionConflict(DatabaseError):
     """Another transaction or a migration won. The same transaction may succeed when run again."""
 
 
+class TenantPurged(DatabaseError):
+    """The tenant's data was destroyed meanwhile, and no row of it may come back."""
+
+
 class ConstraintViolation(DatabaseError):
     """A constraint refused the row. `constraint` is its name in the database."""
 
@@ -85,6 +92,9 @@ class LoginRefused(InternalDatabaseError):
     """The server does not let us in: the address, the role, its password or the database is wrong."""
 
 
+PURGE_FENCE = "purge_fence"
+"""The name of the policies that refuse rows of a purged tenant. The server's refusal has it in quotes."""
+_NO_PRIVILEGE = "42501"
 _TENANT_CONTEXT = (
     "tenant context: the statement ran without a usable app.tenant_id, or beyond the privileges of its role "
     "(SQLSTATE {}). Check that it goes through the right door."
@@ -99,7 +109,7 @@ _UNAVAILABLE_STATES = frozenset(
 )
 _LOGIN_CLASSES = ("28", "3D")  # invalid authorization, no such database
 _NO_WRITES = frozenset({"0A000", "25006"})  # a standby's answers to BEGIN READ WRITE, by version
-_TENANT_CONTEXT_STATES = frozenset({"42704", "22P02", "42501"})
+_TENANT_CONTEXT_STATES = frozenset({"42704", "22P02", _NO_PRIVILEGE})
 _CONFLICT_CLASS = "40"
 
 
@@ -135,6 +145,8 @@ def _from_server(error: asyncpg.PostgresError) -> DatabaseError:
         return DatabaseUnavailable(f"the database refused or gave up (SQLSTATE {state}): {error}")
     if state.startswith(_LOGIN_CLASSES):
         return LoginRefused(f"the database refused the login (SQLSTATE {state}): {error}")
+    if state == _NO_PRIVILEGE and f'"{PURGE_FENCE}"' in str(error):
+        return TenantPurged("the tenant was purged while this transaction was under way")
     told = _TENANT_CONTEXT if state in _TENANT_CONTEXT_STATES else "the database refused the statement (SQLSTATE {})"
     return InternalDatabaseError(told.format(state))
 

@@ -12,23 +12,23 @@ from tenantmesh.runtime.row_security.declaration import (
     Catalog,
     Confined,
     LibrarySchema,
-    Purger,
     TableGrant,
     TenantOwned,
     catalog,
     ddl,
     declaration_of,
     open_policies,
-    purged_by,
     tenant_owned,
     uses_library_schema,
 )
 from tenantmesh.runtime.row_security.gate import InsecureDatabase, verify, verify_purger
+from tenantmesh.runtime.row_security.purging import Fence, Purger, purged_by
 from tenantmesh.runtime.row_security.repairs import fix_search_paths, renew_open_policies, renew_purge_policies
 
 __all__ = [
     "Catalog",
     "Confined",
+    "Fence",
     "InsecureDatabase",
     "LibrarySchema",
     "Purger",

@@ -14,12 +14,10 @@ from sqlalchemy import MetaData, Table, Uuid
 __all__ = [
     "FLOOR",
     "OPEN_ROWS",
-    "PURGE_POLICIES",
     "ROWS",
     "Catalog",
     "Confined",
     "LibrarySchema",
-    "Purger",
     "TableGrant",
     "TenantOwned",
     "catalog",
@@ -30,9 +28,6 @@ __all__ = [
     "open_commands",
     "open_policies",
     "predicate",
-    "purge_policies",
-    "purged_by",
-    "purger_of",
     "tenant_owned",
     "uses_library_schema",
 ]
@@ -42,9 +37,6 @@ _PRIVILEGES = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE"})
 _NIL = "00000000-0000-0000-0000-000000000000"
 
 _INFO_LIBRARIES = "library_schemas"
-_INFO_PURGER = "purger"
-PURGE_POLICIES = {"SELECT": "purge_select", "DELETE": "purge_delete"}
-"""Command → the name of the policy for the role that purges."""
 OPEN_ROWS = {
     "SELECT": "USING (true)",
     "INSERT": "WITH CHECK (true)",
@@ -120,52 +112,6 @@ class LibrarySchema:
     reason: str
     tables: Mapping[str, Sequence[TableGrant]]
     confined: Mapping[str, Sequence[Confined]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Purger:
-    """The role that deletes a tenant's rows for good: those of its transaction's tenant, in every tenant-owned table.
-
-    condition: what must hold besides, as PostgreSQL prints it back; empty for nothing. own: the condition of a table by
-    name, instead of the common one.
-    """
-
-    role: str
-    condition: str = ""
-    own: Mapping[str, str] = field(default_factory=dict)
-
-    def deletes(self, table: str, tenant_column: str = "tenant_id") -> str:
-        """Return the condition under which the role may delete a row of the table."""
-        further = self.own.get(table, self.condition)
-        rule = predicate(tenant_column)
-        return f"({rule}) AND {further}" if further else rule
-
-
-def purged_by(metadata: MetaData, purger: Purger) -> None:
-    """Declare the role that purges tenants from this schema. `verify` then demands its grants and policies on every
-    tenant-owned table."""
-    metadata.info[_INFO_PURGER] = purger
-
-
-def purger_of(metadata: MetaData) -> Purger | None:
-    """Return the role that purges tenants from this schema, if there is one."""
-    found = metadata.info.get(_INFO_PURGER)
-    return found if isinstance(found, Purger) else None
-
-
-def purge_policies(schema: str, purger: Purger, table: str, tenant_column: str = "tenant_id") -> list[str]:
-    """Return the statements by which the role may purge one table. They may be run again."""
-    name = f"{schema}.{table}"
-    rules = {"SELECT": predicate(tenant_column), "DELETE": purger.deletes(table, tenant_column)}
-    policies = [(PURGE_POLICIES[command], command, rule) for command, rule in rules.items()]
-    return [
-        *(f"DROP POLICY IF EXISTS {policy} ON {name}" for policy, _, _ in policies),
-        *(
-            f"CREATE POLICY {policy} ON {name} AS PERMISSIVE FOR {command} TO {purger.role} USING ({rule})"
-            for policy, command, rule in policies
-        ),
-        f"GRANT SELECT, DELETE ON {name} TO {purger.role}",
-    ]
 
 
 def uses_library_schema(metadata: MetaData, schema: LibrarySchema) -> None:

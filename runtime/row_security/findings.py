@@ -10,22 +10,21 @@ from typing import Any, Protocol
 
 from sqlalchemy import Table
 
+from tenantmesh.runtime.database import PURGE_FENCE
 from tenantmesh.runtime.migrations import VERSION_POLICY, VERSION_TABLE
 from tenantmesh.runtime.row_security.declaration import (
     FLOOR,
     OPEN_ROWS,
-    PURGE_POLICIES,
     ROWS,
     Catalog,
     LibrarySchema,
-    Purger,
     TableGrant,
     TenantOwned,
     cross_tenant_policy,
     declaration_of,
     open_commands,
-    purger_of,
 )
+from tenantmesh.runtime.row_security.purging import PURGE_POLICIES, Purger, purger_of
 
 __all__ = [
     "app_role_problems",
@@ -243,6 +242,8 @@ def _purge_policies(table: str, purger: Purger, rule: str) -> Iterator[tuple[str
     deleted = f"({rule} AND {further})" if further else rule
     for command, using in (("SELECT", rule), ("DELETE", deleted)):
         yield PURGE_POLICIES[command], ("PERMISSIVE", command, (purger.role,), using, None)
+    if purger.fence is not None:
+        yield PURGE_FENCE, ("RESTRICTIVE", "INSERT", (purger.fence.role,), None, purger.fence.condition)
 
 
 def _open_policies(grants: Iterable[TableGrant]) -> Iterator[tuple[str, _Shape]]:
@@ -254,8 +255,8 @@ def _open_policies(grants: Iterable[TableGrant]) -> Iterator[tuple[str, _Shape]]
 
 def _shape(row: CatalogRow) -> _Shape:
     # A condition with a select is printed in several lines.
-    using = None if row["using"] is None else " ".join(row["using"].split())
-    return row["permissive"], row["command"], tuple(row["roles"]), using, row["with_check"]
+    using, check = (None if row[name] is None else " ".join(row[name].split()) for name in ("using", "with_check"))
+    return row["permissive"], row["command"], tuple(row["roles"]), using, check
 
 
 def _acl(grant: TableGrant) -> Iterator[tuple[str | None, str, str]]:

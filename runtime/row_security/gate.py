@@ -14,7 +14,8 @@ from sqlalchemy import MetaData, column, select, table, text
 from tenantmesh.runtime.database import Connection, Database, InternalDatabaseError, Record, Statement, compiled
 from tenantmesh.runtime.migrations import VERSION_TABLE, head
 from tenantmesh.runtime.row_security import findings
-from tenantmesh.runtime.row_security.declaration import declaration_of, library_schemas, purger_of
+from tenantmesh.runtime.row_security.declaration import declaration_of, library_schemas
+from tenantmesh.runtime.row_security.purging import purger_of
 
 __all__ = ["InsecureDatabase", "verify", "verify_purger"]
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tenantmesh.runtime.row_security.declaration import ROWS, Purger, purge_policies
+from tenantmesh.runtime.row_security.declaration import ROWS
+from tenantmesh.runtime.row_security.purging import Purger, purge_policies
 
 __all__ = ["fix_search_paths", "renew_open_policies", "renew_purge_policies"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 
 from sqlalchemy import Table
 
@@ -68,9 +68,13 @@ class Destruction:
         return await self._delete(tenant_id, tables, reached)
 
     async def tenant(self, tenant_id: TenantId, reached: _Reached) -> int:
-        """Delete the rows of the last tables, and the tenant itself after them. Return how many there were."""
+        """Delete the rows of the last tables, and the tenant itself after them. Return how many there were.
+
+        The rows of the other tables go first, once more: what a call under way has added would hold the tenant's own.
+        """
+        late = await self.rows(tenant_id, reached)
         tables = [table.fullname for table in self._rows.tables if table.fullname in self._last]
-        return await self._delete(tenant_id, tables, reached)
+        return late + await self._delete(tenant_id, tables, reached)
 
     async def jobs(self, tenant_id: TenantId) -> int:
         """Delete the jobs that name the tenant, and what the queue's log says about them. Return the number of jobs."""
@@ -85,15 +89,26 @@ class Destruction:
         """Return what is left, by table with its schema and by kind: of every table with tenants that the databases'
         catalogs know. None for a table that can't be read.
 
-        besides_tenant: leave out the tables that go last. A job or a key that has come since goes now.
+        besides_tenant: leave out the tables that go last. What calls and jobs under way have added since goes now.
         """
+        kept = self._last if besides_tenant else frozenset()
+        found = await self._found(tenant_id, kept)
+        if any(found.values()):
+            await self._remove_late(tenant_id)
+            found = await self._found(tenant_id, kept)
+        return found
+
+    async def _found(self, tenant_id: TenantId, kept: Collection[str]) -> dict[str, int | None]:
         async with self._erasing.tenant(tenant_id, read_only=True) as connection:
-            left = await self._rows.left(connection, tenant_id)
+            rows = await self._rows.left(connection, tenant_id)
+        counted = await self._others(tenant_id)
+        return {**{table: count for table, count in rows.items() if table not in kept}, **counted}
+
+    async def _remove_late(self, tenant_id: TenantId) -> None:
+        await self.accounts(tenant_id, _unheard)
+        await self.rows(tenant_id, _unheard)
         await self.jobs(tenant_id)
         await self.store(tenant_id)
-        counted = await self._others(tenant_id)
-        kept = self._last if besides_tenant else set()
-        return {**{table: rows for table, rows in left.items() if table not in kept}, **counted}
 
     async def _others(self, tenant_id: TenantId) -> dict[str, int]:
         accounts = await self._accounts.count(tenant_id)
@@ -111,3 +126,7 @@ class Destruction:
                 gone += batch
                 await reached(table, gone)
         return gone
+
+
+async def _unheard(_table: str, _rows: int) -> None:
+    """Tell nobody."""

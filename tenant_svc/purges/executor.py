@@ -25,7 +25,7 @@ from tenantmesh.tenant_svc.purges import repository
 from tenantmesh.tenant_svc.purges.destruction import Destruction
 from tenantmesh.tenant_svc.purges.proof import written_proof
 from tenantmesh.tenant_svc.purges.purge import PurgeProgress, PurgeStep, StoredPurge, tenant_of_purge
-from tenantmesh.tenant_svc.purges.refusals import data_left, not_deleted
+from tenantmesh.tenant_svc.purges.refusals import children_left, data_left, not_deleted
 from tenantmesh.tenant_svc.purges.signature import sign
 
 __all__ = ["PurgeExecutor"]
@@ -104,6 +104,8 @@ class PurgeExecutor:
         async with self._doors.system(_REASON, read_only=True) as connection:
             if await repository.is_announced(connection, tenant_id):
                 return progress
+            if await repository.has_children(connection, tenant_id):
+                raise children_left()
         async with self._doors.tenant(tenant_id) as connection:
             deletion = await repository.begin(connection, tenant_id)
         if deletion is None:

@@ -23,7 +23,7 @@ from tenantmesh.tenant_svc.operations.operation import Operation, OperationState
 from tenantmesh.tenant_svc.purges import repository
 from tenantmesh.tenant_svc.purges.amounts import TenantAmounts
 from tenantmesh.tenant_svc.purges.purge import PURGE, PurgeProgress, StoredPurge, Wanted, subject_of
-from tenantmesh.tenant_svc.purges.refusals import not_deleted, purge_not_found, purge_under_way
+from tenantmesh.tenant_svc.purges.refusals import children_left, not_deleted, purge_not_found, purge_under_way
 from tenantmesh.tenant_svc.purges.tables import purge_keys
 from tenantmesh.tenant_svc.tenants import repository as tenants
 
@@ -59,8 +59,8 @@ class Purges:
     async def start(self, tenant_id: TenantId, request: PurgeRequest) -> Operation:
         """Start the purge, with the job that carries it out. A repeated request gets the operation of the first time.
 
-        Raises NotFound, FailedPrecondition `TENANT_NOT_DELETED`, `PURGE_UNDER_WAY`, AlreadyExists `REQUEST_ID_REUSED`,
-        Aborted `ETAG_MISMATCH`.
+        Raises NotFound, FailedPrecondition (`TENANT_NOT_DELETED`, `TENANT_HAS_CHILDREN`, `PURGE_UNDER_WAY`),
+        AlreadyExists `REQUEST_ID_REUSED`, Aborted `ETAG_MISMATCH`.
         """
         made = await self._made_by(tenant_id, request)
         if made is not None:
@@ -97,6 +97,8 @@ class Purges:
         async with self._doors.tenant(tenant_id, read_only=True) as connection:
             if not await repository.is_due(connection, tenant_id):
                 return None
+        if await self._has_children(tenant_id):
+            return None  # the sweep finds it once they are gone
         return await self._begin_once(tenant_id)
 
     async def sweep(self, pause: timedelta) -> int:
@@ -152,7 +154,7 @@ class Purges:
         )
 
     async def _check(self, tenant_id: TenantId, etag: str) -> None:
-        """Raise NotFound, Aborted `ETAG_MISMATCH`, or FailedPrecondition `TENANT_NOT_DELETED`."""
+        """Raise NotFound, Aborted `ETAG_MISMATCH`, FailedPrecondition (`TENANT_NOT_DELETED`, `TENANT_HAS_CHILDREN`)."""
         async with self._doors.tenant(tenant_id) as connection:
             found = await tenants.get_locked_deleted(connection, tenant_id)
         if found is None:
@@ -161,6 +163,12 @@ class Purges:
             raise stale("tenant")
         if found[0].state is not TenantState.DELETED:
             raise not_deleted()
+        if await self._has_children(tenant_id):
+            raise children_left()
+
+    async def _has_children(self, tenant_id: TenantId) -> bool:
+        async with self._doors.system(_REASON, on_behalf_of=tenant_id, read_only=True) as connection:
+            return await repository.has_children(connection, tenant_id)
 
     async def _made_by(self, tenant_id: TenantId, request: PurgeRequest) -> Operation | None:
         if request.key is None:

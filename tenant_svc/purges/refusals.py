@@ -7,12 +7,19 @@ from collections.abc import Collection
 from tenantmesh.interceptors.errors import FailedPrecondition, NotFound
 from tenantmesh.interceptors.names import in_metadata, in_words
 
-__all__ = ["data_left", "not_deleted", "purge_not_found", "purge_under_way"]
+__all__ = ["children_left", "data_left", "not_deleted", "purge_not_found", "purge_under_way"]
 
 
 def not_deleted() -> FailedPrecondition:
     """Return the refusal to purge a tenant that is not deleted, or not any more."""
     return FailedPrecondition("TENANT_NOT_DELETED", "The tenant is not deleted. Call DeleteTenant first.")
+
+
+def children_left() -> FailedPrecondition:
+    """Return the refusal to purge a tenant before those below it."""
+    return FailedPrecondition(
+        "TENANT_HAS_CHILDREN", "Other tenants, deleted or not, have this one as their parent. Purge those first."
+    )
 
 
 def purge_under_way(operation: str) -> FailedPrecondition:

@@ -47,6 +47,7 @@ __all__ = [
     "begin",
     "count_jobs",
     "delete_jobs",
+    "has_children",
     "is_announced",
     "is_due",
     "overdue",
@@ -166,6 +167,8 @@ _tombstone_subject = func.concat("tenants/", cast(tenant_tombstones.c.tenant_id,
 _PROGRESS_BEFORE = compiled(
     select(mesh_operations.c.progress)
     .where(mesh_operations.c.type == literal(PURGE), mesh_operations.c.subject == bindparam("subject", type_=Text))
+    # Before the announcement nothing is removed, and the tenant may have been brought back since: it is counted anew.
+    .where(exists().where(tenant_tombstones.c.tenant_id == bindparam("tenant_id", type_=Uuid)))
     .order_by(mesh_operations.c.operation_id.desc())
     .limit(1)
 )
@@ -182,10 +185,15 @@ def _left_alone(subject: ColumnElement[str]) -> ColumnElement[bool]:
     )
 
 
+_child = tenants.alias("child")
+_HAS_CHILDREN = compiled(
+    select(literal(value=True)).where(_child.c.parent_id == bindparam("tenant_id", type_=Uuid)).limit(1)
+)
 _OVERDUE = compiled(
     union(
         select(tenants.c.tenant_id).where(
             _deleted,
+            ~exists().where(_child.c.parent_id == tenants.c.tenant_id),
             or_(tenants.c.purge_time < _late, tenants.c.purge_start_time < _late),
             _left_alone(_subject),
         ),
@@ -206,6 +214,11 @@ async def announce(connection: Connection, tenant_id: TenantId) -> None:
 async def is_announced(connection: Connection, tenant_id: TenantId) -> bool:
     """Return whether the log has the event PURGED of the tenant."""
     return await connection.fetch_row(_IS_ANNOUNCED, tenant_id=tenant_id) is not None
+
+
+async def has_children(connection: Connection, tenant_id: TenantId) -> bool:
+    """Return whether a tenant has this one as its parent. One that is deleted may come back, and names its parent."""
+    return await connection.fetch_row(_HAS_CHILDREN, tenant_id=tenant_id) is not None
 
 
 async def add_proof(connection: Connection, purge: StoredPurge) -> None:
@@ -233,14 +246,15 @@ async def page(connection: Connection, before: uuid.UUID, size: int) -> list[Sto
 
 
 async def progress_before(connection: Connection, tenant_id: TenantId) -> PurgeProgress:
-    """Return the progress of the tenant's last purge, which has failed; an empty one without it."""
-    row = await connection.fetch_row(_PROGRESS_BEFORE, subject=subject_of(tenant_id))
+    """Return the progress of the tenant's last purge, which has failed after its announcement; an empty one without
+    it."""
+    row = await connection.fetch_row(_PROGRESS_BEFORE, subject=subject_of(tenant_id), tenant_id=tenant_id)
     return PurgeProgress() if row is None else PurgeProgress.from_json(json.loads(row["progress"]))
 
 
 async def overdue(connection: Connection, late: timedelta, pause: timedelta, size: int) -> list[TenantId]:
     """Return tenants whose purge should have begun `late` ago, or has begun and not ended. Leave out those of which a
-    purge is under way, or has ended within the `pause`."""
+    purge is under way, or has ended within the `pause`, and those with tenants below them."""
     rows = await connection.fetch(_OVERDUE, late=late, pause=pause, size=size)
     return [TenantId(row["tenant_id"]) for row in rows]
 

@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
-from tests.fixtures.mesh import OPERATIONS, TENANTS, Mesh, Tenant, World
+from tenantmesh.tenant_svc.purges.proof import KEPT
+from tests.behaviour.canary_rows import rows_with, superuser
+from tests.fixtures.mesh import AUTH, OPERATIONS, PASSWORD, TENANTS, Mesh, Tenant, World
 from tests.transports import Answer, Transport
 from tests.unit.deploy.commands import run
 
@@ -110,3 +112,29 @@ async def test_the_purge_begins_by_itself_when_the_grace_period_ends(operator: O
     # Its slug is free again.
     made = await operator.gets(f"{TENANTS}/CreateTenant", slug=tenant.slug)
     assert made["id"] != tenant.id
+
+
+async def test_people_who_register_meanwhile_leave_nothing(mesh: Mesh, world: World) -> None:
+    """Registrations that were let in before the deletion write after the purge, or try to: it takes less than they."""
+    tenant = await world.tenant("raced", plan=await world.plan(core=True, users=None, api_requests=None))
+
+    async def register() -> list[str]:
+        codes = ["OK"]
+        while codes[-1] in {"OK", "RESOURCE_EXHAUSTED"}:
+            account = {"email": f"{uuid.uuid4().hex}@x.example", "password": PASSWORD}
+            answer = await world.transport.call(f"{AUTH}/Register", account, metadata=[("x-tenant-slug", tenant.slug)])
+            codes.append(answer.code)
+        return codes
+
+    people = [asyncio.create_task(register()) for _ in range(8)]
+    async with superuser(mesh) as connection:
+        while not (await rows_with(connection, [tenant.id])).get("auth.users"):
+            await asyncio.sleep(0.01)
+        await world.operate(f"{TENANTS}/DeleteTenant", {"id": tenant.id, "gracePeriod": "0s"})
+        operator = Operator(world.transport, mesh)
+        async with asyncio.timeout(60):
+            while (await operator.asks(f"{PURGES}/GetPurge", tenantId=tenant.id)).code != "OK":
+                await asyncio.sleep(0.01)
+        assert {codes[-1] for codes in await asyncio.gather(*people)} == {"NOT_FOUND"}
+        left = await rows_with(connection, [tenant.id])
+    assert left.keys() <= KEPT.keys(), left

@@ -15,9 +15,15 @@ import pytest
 from sqlalchemy import MetaData
 
 from tenantmesh.auth_svc import tables as auth
+from tenantmesh.runtime.database import PURGE_FENCE
 from tenantmesh.runtime.migrations import VERSION_POLICY, VERSION_TABLE
 from tenantmesh.runtime.row_security import Catalog, TenantOwned, declaration_of
-from tenantmesh.runtime.row_security.declaration import cross_tenant_policy, library_schemas, open_commands
+from tenantmesh.runtime.row_security.declaration import (
+    cross_tenant_policy,
+    library_schemas,
+    open_commands,
+)
+from tenantmesh.runtime.row_security.purging import purger_of
 from tenantmesh.tenant_svc import tables as tenant
 from tests.fixtures.engines import WorkerDatabase
 
@@ -53,6 +59,8 @@ def declared(metadata: MetaData) -> Iterator[Finding]:
         grants = declaration.grants if isinstance(declaration, Catalog) else declaration.cross_tenant
         opened += [(table.fullname, cross_tenant_policy(*each)) for each in open_commands(grants)]
         if isinstance(declaration, TenantOwned):
+            if (purger := purger_of(metadata)) is not None and purger.fence is not None:
+                yield "SEC005", f"{table.fullname}.{PURGE_FENCE}"  # it asks about the transaction's tenant, and narrows
             yield from (("SEC035", f"{table.fullname} ({key})") for key in declaration.unique_across_tenants)
     for library in library_schemas(metadata):
         for name, granted in library.tables.items():

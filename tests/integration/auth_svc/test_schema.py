@@ -17,6 +17,7 @@ from tenantmesh.auth_svc.api_keys.tables import system_keys
 from tenantmesh.auth_svc.gauges.tables import gauges
 from tenantmesh.auth_svc.schema import metadata
 from tenantmesh.auth_svc.sessions.tables import sessions
+from tenantmesh.auth_svc.tenant_data.tables import purged_tenants
 from tenantmesh.auth_svc.tokens.tables import signing_keys
 from tenantmesh.runtime import row_security
 from tenantmesh.runtime.database import Database, connect
@@ -36,7 +37,7 @@ ALL_OF = {
 
 
 def test_there_are_no_other_tables() -> None:
-    assert set(metadata.tables.values()) == {users, sessions, gauges, signing_keys, system_keys}
+    assert set(metadata.tables.values()) == {users, sessions, gauges, signing_keys, system_keys, purged_tenants}
 
 
 async def test_the_gate_finds_nothing_wrong(database: Database) -> None:

@@ -18,6 +18,7 @@ from tenantmesh.auth_svc.api_keys.bootstrap import create_key
 from tenantmesh.auth_svc.capabilities import PARTS
 from tenantmesh.auth_svc.schema import OUTAGE, SCHEMA
 from tenantmesh.auth_svc.tables import metadata
+from tenantmesh.auth_svc.tenant_data.tables import purged_tenants
 from tenantmesh.auth_svc.tenant_data.tenant_data import TenantData
 from tenantmesh.chassis.doors import Doors
 from tenantmesh.chassis.erasure import ErasureDoor
@@ -26,7 +27,6 @@ from tenantmesh.interceptors.backends.grpc.answers import reason_of
 from tenantmesh.interceptors.backends.memory.sources import MemoryTenantSource
 from tenantmesh.interceptors.errors import FailedPrecondition
 from tenantmesh.interceptors.tenants import TenantRecord
-from tenantmesh.runtime.database import InternalDatabaseError
 from tenantmesh.runtime.row_security import InsecureDatabase
 from tests.fixtures.engines import WorkerDatabase
 from tests.integration.auth_svc.conftest import Service, a_copy, as_role, as_superuser, database_settings
@@ -34,6 +34,10 @@ from tests.integration.auth_svc.stand_in import new_tenant
 from tests.passwords import GOOD_PASSWORD
 
 EMPTY = {"auth.gauges": 0, "auth.sessions": 0, "auth.users": 0}
+
+
+def rows() -> TenantRows:
+    return TenantRows(PARTS, SCHEMA, (purged_tenants.name,))
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +55,7 @@ def source() -> MemoryTenantSource:
 
 @pytest.fixture
 def data(doors: Doors, door: ErasureDoor, source: MemoryTenantSource) -> TenantData:
-    return TenantData(doors, door.doors, source, TenantRows(PARTS, SCHEMA), timedelta(days=7))
+    return TenantData(doors, door.doors, source, rows(), timedelta(days=7))
 
 
 async def peopled(postgres: WorkerDatabase, users: int = 5) -> TenantRecord:
@@ -110,7 +114,7 @@ async def test_a_tenant_that_is_served_keeps_its_data(
 async def test_without_the_role_nothing_is_purged_and_counting_goes_on(
     doors: Doors, source: MemoryTenantSource, postgres: WorkerDatabase
 ) -> None:
-    data = TenantData(doors, None, source, TenantRows(PARTS, SCHEMA), timedelta(days=7))
+    data = TenantData(doors, None, source, rows(), timedelta(days=7))
     tenant = await peopled(postgres)
     assert (await data.count(tenant.id)).rows["auth.users"] == 5
     with pytest.raises(FailedPrecondition) as refused:
@@ -144,15 +148,16 @@ async def test_a_table_that_no_part_names_is_found_or_named(postgres: WorkerData
         await as_superuser(own, "CREATE TABLE auth.passkeys (tenant_id uuid NOT NULL)")
         await as_superuser(own, "INSERT INTO auth.passkeys VALUES ($1)", tenant.id)
         door = ErasureDoor(own.url("auth_purger"), database_settings(own), metadata, OUTAGE)
-        data = TenantData(door.doors, door.doors, MemoryTenantSource(), TenantRows(PARTS, SCHEMA), timedelta(days=7))
+        data = TenantData(door.doors, door.doors, MemoryTenantSource(), rows(), timedelta(days=7))
         try:
-            with pytest.raises(InternalDatabaseError, match=r"auth\.passkeys"):
+            with pytest.raises(FailedPrecondition, match=r"auth\.passkeys") as unknown:
                 await data.count(tenant.id)
+            assert unknown.value.reason == "PURGE_NOT_SET_UP"
             await as_superuser(own, "GRANT SELECT ON auth.passkeys TO auth_purger")
             assert (await data.count(tenant.id)).rows["auth.passkeys"] == 1
             # Row-level security without a policy for the role would show an empty table.
             await as_superuser(own, "ALTER TABLE auth.passkeys ENABLE ROW LEVEL SECURITY")
-            with pytest.raises(InternalDatabaseError, match=r"auth\.passkeys"):
+            with pytest.raises(FailedPrecondition, match=r"auth\.passkeys"):
                 await data.count(tenant.id)
         finally:
             await door.close()

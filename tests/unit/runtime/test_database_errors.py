@@ -8,6 +8,7 @@ import asyncpg
 import pytest
 
 from tenantmesh.runtime.database import (
+    PURGE_FENCE,
     ConstraintViolation,
     DatabaseError,
     DatabaseUnavailable,
@@ -15,11 +16,15 @@ from tenantmesh.runtime.database import (
     InternalDatabaseError,
     LoginRefused,
     StandbyReached,
+    TenantPurged,
     TransactionConflict,
     UniqueViolation,
 )
 from tenantmesh.runtime.database.doors import DatabaseDoors
 from tenantmesh.runtime.database.errors import ShareInUse, begin_failed, translated
+
+_NEVER = (NotImplementedError, NotImplementedError)
+"""Errors that no test here meets."""
 
 
 def from_server(state: str, **fields: str) -> asyncpg.PostgresError:
@@ -65,6 +70,17 @@ def test_a_missing_tenant_is_a_defect_and_says_so(state: str) -> None:
     error = translated(from_server(state))
     assert type(error) is InternalDatabaseError
     assert "tenant context" in str(error)
+
+
+async def test_a_row_of_a_purged_tenant_is_refused_as_that() -> None:
+    refused = asyncpg.InsufficientPrivilegeError(f'new row violates row-level security policy "{PURGE_FENCE}" for "t"')
+    error = translated(refused)
+    assert type(error) is TenantPurged
+    gone = cast("Any", Failing(error, "commit"))
+    doors = DatabaseDoors(gone, *_NEVER, lambda: LookupError("gone"))
+    with pytest.raises(LookupError, match="gone"):
+        async with doors.tenant(uuid.uuid4()):
+            pass
 
 
 def test_a_violation_names_its_constraint_and_no_row() -> None:
@@ -128,7 +144,7 @@ class Failing:
 @pytest.mark.parametrize("moment", ["begin", "inside", "commit"])
 async def test_what_passes_is_the_services_own_outage_wherever_it_happens(state: str, moment: str) -> None:
     error = translated(from_server(state))
-    doors = DatabaseDoors(cast("Any", Failing(error, moment)), lambda: LookupError("the outage"), NotImplementedError)
+    doors = DatabaseDoors(cast("Any", Failing(error, moment)), lambda: LookupError("the outage"), *_NEVER)
 
     async def use(door: AbstractAsyncContextManager[Any]) -> None:
         async with door:
@@ -145,7 +161,7 @@ async def test_what_passes_is_the_services_own_outage_wherever_it_happens(state:
 
 async def test_a_share_that_is_in_use_is_no_outage() -> None:
     failing: Any = Failing(ShareInUse("five in use"), "begin")
-    doors = DatabaseDoors(failing, NotImplementedError, lambda: LookupError("busy"))
+    doors = DatabaseDoors(failing, NotImplementedError, lambda: LookupError("busy"), *_NEVER[1:])
     for door in (doors.tenant(uuid.uuid4()), doors.system("a test")):
         with pytest.raises(LookupError, match="busy"):
             await door.__aenter__()

@@ -35,7 +35,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_TENANT_SERVED: _ErrorReason.ValueType  # 10
     """ERROR_REASON_TENANT_SERVED: the tenant is not deleted, so its data is not destroyed. Delete it first."""
     ERROR_REASON_PURGE_NOT_SET_UP: _ErrorReason.ValueType  # 11
-    """ERROR_REASON_PURGE_NOT_SET_UP: auth_svc has no database role to purge with. Set TENANTMESH_PURGE_DATABASE_URL."""
+    """ERROR_REASON_PURGE_NOT_SET_UP: auth_svc has no database role to purge with, or can't read a table that may hold rows
+    of the tenant. The message says what to set or to run.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason says why auth_svc refused a call."""
@@ -53,5 +55,7 @@ checked at once. No attempt was counted. Retry after the delay in RetryInfo.
 ERROR_REASON_TENANT_SERVED: ErrorReason.ValueType  # 10
 """ERROR_REASON_TENANT_SERVED: the tenant is not deleted, so its data is not destroyed. Delete it first."""
 ERROR_REASON_PURGE_NOT_SET_UP: ErrorReason.ValueType  # 11
-"""ERROR_REASON_PURGE_NOT_SET_UP: auth_svc has no database role to purge with. Set TENANTMESH_PURGE_DATABASE_URL."""
+"""ERROR_REASON_PURGE_NOT_SET_UP: auth_svc has no database role to purge with, or can't read a table that may hold rows
+of the tenant. The message says what to set or to run.
+"""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

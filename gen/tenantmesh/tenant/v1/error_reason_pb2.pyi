@@ -127,7 +127,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_DELETE_PROTECTED: _ErrorReason.ValueType  # 53
     """ERROR_REASON_DELETE_PROTECTED: the tenant is protected. Clear delete_protection with UpdateTenant, then delete it."""
     ERROR_REASON_TENANT_HAS_CHILDREN: _ErrorReason.ValueType  # 54
-    """ERROR_REASON_TENANT_HAS_CHILDREN: other tenants have this one as their parent. Delete those first."""
+    """ERROR_REASON_TENANT_HAS_CHILDREN: other tenants have this one as their parent. Delete those first; to purge it, purge
+    those first.
+    """
     ERROR_REASON_PURGE_UNDER_WAY: _ErrorReason.ValueType  # 55
     """ERROR_REASON_PURGE_UNDER_WAY: the tenant's data is being destroyed, so it can't be brought back. Create it anew."""
     ERROR_REASON_TOO_MANY_SLUGS: _ErrorReason.ValueType  # 56
@@ -271,7 +273,9 @@ ERROR_REASON_FIELD_NOT_ALLOWED: ErrorReason.ValueType  # 52
 ERROR_REASON_DELETE_PROTECTED: ErrorReason.ValueType  # 53
 """ERROR_REASON_DELETE_PROTECTED: the tenant is protected. Clear delete_protection with UpdateTenant, then delete it."""
 ERROR_REASON_TENANT_HAS_CHILDREN: ErrorReason.ValueType  # 54
-"""ERROR_REASON_TENANT_HAS_CHILDREN: other tenants have this one as their parent. Delete those first."""
+"""ERROR_REASON_TENANT_HAS_CHILDREN: other tenants have this one as their parent. Delete those first; to purge it, purge
+those first.
+"""
 ERROR_REASON_PURGE_UNDER_WAY: ErrorReason.ValueType  # 55
 """ERROR_REASON_PURGE_UNDER_WAY: the tenant's data is being destroyed, so it can't be brought back. Create it anew."""
 ERROR_REASON_TOO_MANY_SLUGS: ErrorReason.ValueType  # 56

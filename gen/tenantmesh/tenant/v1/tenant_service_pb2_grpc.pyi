@@ -99,12 +99,12 @@ class TenantServiceStub:
     PurgeTenant: _grpc.UnaryUnaryMultiCallable[_tenant_service_pb2.PurgeTenantRequest, _operations_pb2.Operation]
     """PurgeTenant destroys the data of a deleted tenant, in both services, for good, as a long-running operation of the
     mesh. It need not be called: the purge begins by itself when the grace period ends. The tenant can't be brought back
-    from here on. The operation's response is the Purge, whose signed proof GetPurge returns for ever. With
+    from its step ANNOUNCE on. The operation's response is the Purge, whose signed proof GetPurge returns for ever. With
     `validate_only` the operation has ended when it is returned: its metadata lists what would go. With the same
     `request_id` it returns the operation of the first call. Fails with NOT_FOUND `TENANT_NOT_FOUND`,
-    FAILED_PRECONDITION `TENANT_NOT_DELETED`, `PURGE_UNDER_WAY`, ALREADY_EXISTS `REQUEST_ID_REUSED`, ABORTED
-    `ETAG_MISMATCH`. The operation itself fails with FAILED_PRECONDITION `TENANT_DATA_LEFT` when rows are left in a table
-    that no purge knows.
+    FAILED_PRECONDITION `TENANT_NOT_DELETED`, `PURGE_UNDER_WAY`, `TENANT_HAS_CHILDREN` while a tenant that has it as its
+    parent is not purged, ALREADY_EXISTS `REQUEST_ID_REUSED`, ABORTED `ETAG_MISMATCH`. The operation itself fails with
+    FAILED_PRECONDITION `TENANT_DATA_LEFT` when rows are left in a table that no purge knows.
     """
     WatchTenants: _grpc.UnaryStreamMultiCallable[_tenant_service_pb2.WatchTenantsRequest, _tenant_service_pb2.WatchTenantsResponse]
     """WatchTenants streams changes of tenants in commit order. Every message carries a cursor to resume from. The first
@@ -187,12 +187,12 @@ class TenantServiceAsyncStub(TenantServiceStub):
     PurgeTenant: _aio.UnaryUnaryMultiCallable[_tenant_service_pb2.PurgeTenantRequest, _operations_pb2.Operation]  # type: ignore[assignment]
     """PurgeTenant destroys the data of a deleted tenant, in both services, for good, as a long-running operation of the
     mesh. It need not be called: the purge begins by itself when the grace period ends. The tenant can't be brought back
-    from here on. The operation's response is the Purge, whose signed proof GetPurge returns for ever. With
+    from its step ANNOUNCE on. The operation's response is the Purge, whose signed proof GetPurge returns for ever. With
     `validate_only` the operation has ended when it is returned: its metadata lists what would go. With the same
     `request_id` it returns the operation of the first call. Fails with NOT_FOUND `TENANT_NOT_FOUND`,
-    FAILED_PRECONDITION `TENANT_NOT_DELETED`, `PURGE_UNDER_WAY`, ALREADY_EXISTS `REQUEST_ID_REUSED`, ABORTED
-    `ETAG_MISMATCH`. The operation itself fails with FAILED_PRECONDITION `TENANT_DATA_LEFT` when rows are left in a table
-    that no purge knows.
+    FAILED_PRECONDITION `TENANT_NOT_DELETED`, `PURGE_UNDER_WAY`, `TENANT_HAS_CHILDREN` while a tenant that has it as its
+    parent is not purged, ALREADY_EXISTS `REQUEST_ID_REUSED`, ABORTED `ETAG_MISMATCH`. The operation itself fails with
+    FAILED_PRECONDITION `TENANT_DATA_LEFT` when rows are left in a table that no purge knows.
     """
     WatchTenants: _aio.UnaryStreamMultiCallable[_tenant_service_pb2.WatchTenantsRequest, _tenant_service_pb2.WatchTenantsResponse]  # type: ignore[assignment]
     """WatchTenants streams changes of tenants in commit order. Every message carries a cursor to resume from. The first
@@ -338,12 +338,12 @@ class TenantServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_operations_pb2.Operation, _abc.Awaitable[_operations_pb2.Operation]]:
         """PurgeTenant destroys the data of a deleted tenant, in both services, for good, as a long-running operation of the
         mesh. It need not be called: the purge begins by itself when the grace period ends. The tenant can't be brought back
-        from here on. The operation's response is the Purge, whose signed proof GetPurge returns for ever. With
+        from its step ANNOUNCE on. The operation's response is the Purge, whose signed proof GetPurge returns for ever. With
         `validate_only` the operation has ended when it is returned: its metadata lists what would go. With the same
         `request_id` it returns the operation of the first call. Fails with NOT_FOUND `TENANT_NOT_FOUND`,
-        FAILED_PRECONDITION `TENANT_NOT_DELETED`, `PURGE_UNDER_WAY`, ALREADY_EXISTS `REQUEST_ID_REUSED`, ABORTED
-        `ETAG_MISMATCH`. The operation itself fails with FAILED_PRECONDITION `TENANT_DATA_LEFT` when rows are left in a table
-        that no purge knows.
+        FAILED_PRECONDITION `TENANT_NOT_DELETED`, `PURGE_UNDER_WAY`, `TENANT_HAS_CHILDREN` while a tenant that has it as its
+        parent is not purged, ALREADY_EXISTS `REQUEST_ID_REUSED`, ABORTED `ETAG_MISMATCH`. The operation itself fails with
+        FAILED_PRECONDITION `TENANT_DATA_LEFT` when rows are left in a table that no purge knows.
         """
 
     @_abc_1.abstractmethod

@@ -12,6 +12,7 @@ from typing import Any
 from tenantmesh.auth_svc.capabilities import PARTS as AUTH_PARTS
 from tenantmesh.auth_svc.schema import OUTAGE as AUTH_OUTAGE
 from tenantmesh.auth_svc.tables import metadata as auth_metadata
+from tenantmesh.auth_svc.tenant_data.tables import purged_tenants
 from tenantmesh.auth_svc.tenant_data.tenant_data import TenantData
 from tenantmesh.chassis.doors import Doors
 from tenantmesh.chassis.erasure import ErasureDoor
@@ -148,13 +149,13 @@ def stopping(step: PurgeStep, *, stored: bool) -> type[PurgeExecutor]:
 async def purging(database: WorkerDatabase, doors: Doors, store: StoreClient) -> AsyncIterator[Purging]:
     settings = DatabaseSettings(url=database.url("tenant_app"))
     erasing = ErasureDoor(database.url("tenant_purger"), settings, metadata, OUTAGE)
-    auth = Database(DatabaseSettings(url=database.url("auth_app")), schema="auth")
+    urls = {"url": database.url("auth_app"), "system_url": database.url("auth_directory")}
+    auth = Database(DatabaseSettings.model_validate(urls), schema="auth")
     auth_erasing = ErasureDoor(database.url("auth_purger"), settings, auth_metadata, AUTH_OUTAGE)
     queue = Database(DatabaseSettings(url=database.url("tenant_worker")), schema="jobs")
     source = MemoryTenantSource()
-    data = TenantData(
-        Doors(auth, AUTH_OUTAGE), auth_erasing.doors, source, TenantRows(AUTH_PARTS, "auth"), timedelta(days=7)
-    )
+    rows = TenantRows(AUTH_PARTS, "auth", (purged_tenants.name,))
+    data = TenantData(Doors(auth, AUTH_OUTAGE), auth_erasing.doors, source, rows, timedelta(days=7))
     keys = KeyRing(doors, SigningKeyRows(purge_keys), KEK, KeySchedule(), "NONE")
     await erasing.start()
     await keys.maintain()
@@ -173,7 +174,7 @@ async def left(world: World, tenant_id: TenantId) -> dict[str, int]:
     for row in columns:
         counting = " ".join(("SELECT count(*) AS rows FROM", row["name"], "WHERE tenant_id = $1"))
         found[row["name"]] = (await world.rows(counting, tenant_id))[0]["rows"]
-    kept = {"tenant.purge_proofs", "tenant.tenant_tombstones"}
+    kept = {"tenant.purge_proofs", "tenant.tenant_tombstones", "auth.purged_tenants"}
     return {name: rows for name, rows in found.items() if rows and name not in kept}
 
 

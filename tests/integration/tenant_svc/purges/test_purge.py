@@ -21,7 +21,8 @@ from tenantmesh.runtime.settings import RedisSettings
 from tenantmesh.tenant_svc.operations.operation import Operation, OperationState
 from tenantmesh.tenant_svc.operations.operations import Operations
 from tenantmesh.tenant_svc.purges.proof import read_proof
-from tenantmesh.tenant_svc.purges.purge import PurgeStep
+from tenantmesh.tenant_svc.purges.purge import PurgeStep, Wanted
+from tenantmesh.tenant_svc.purges.purges import PurgeRequest
 from tenantmesh.tenant_svc.purges.signature import verify
 from tenantmesh.tenant_svc.tenants.tenant import Tenant
 from tests.fixtures.engines import WorkerDatabase
@@ -228,3 +229,28 @@ async def test_a_served_tenant_stops_the_purge_in_auth_svc(purge: Purging, world
     assert ended.error is not None
     assert (ended.state, ended.error.reason) == (OperationState.FAILED, "TENANT_SERVED")
     assert (await left(world, tenant.id))["auth.users"] == 3
+
+
+async def test_a_tenant_goes_after_those_below_it(purge: Purging, world: World) -> None:
+    """One of them that is deleted can be brought back, and names its parent."""
+    parent, child = await filled(world, purge), await filled(world, purge)
+    await world.rows("UPDATE tenant.tenants SET parent_id = $1 WHERE tenant_id = $2", parent.id, child.id)
+    await purge.deleted(child.id, grace=DAY)
+    await purge.deleted(parent.id, grace=timedelta())
+    with pytest.raises(FailedPrecondition) as refused:
+        await purge.started(parent.id)
+    assert refused.value.reason == "TENANT_HAS_CHILDREN"
+    assert await purge.purges.begin_if_due(parent.id) is None
+    assert await swept(purge, world, parent) == []
+    begun = await purge.purges.begin(parent.id, PurgeRequest(ACTOR, Wanted.OPERATOR))
+    ended = await purge.executor().run(begun.id)
+    assert ended is not None
+    assert ended.error is not None
+    assert ended.error.reason == "TENANT_HAS_CHILDREN"
+    gone = await purge.executor().run((await purge.started(child.id)).id)
+    assert gone is not None
+    assert gone.state is OperationState.SUCCEEDED, gone.error
+    (operation,) = await swept(purge, world, parent)
+    ended = await purge.executor().run(operation)
+    assert ended is not None
+    assert ended.state is OperationState.SUCCEEDED, ended.error
