@@ -174,6 +174,7 @@ async def test_the_migration_counts_those_who_are_there(postgres: WorkerDatabase
                     await add(accounts, tenant, f"{n}@example.com", None)
             for statement in (
                 "DROP TABLE auth.gauges",
+                "DROP TABLE auth.purged_tenants CASCADE",
                 "ALTER TABLE auth.system_keys DROP CONSTRAINT system_keys_expire_time_check",
                 "ALTER TABLE auth.system_keys DROP COLUMN meters, DROP COLUMN gauges",
                 "UPDATE auth.alembic_version SET version_num = '0002'",

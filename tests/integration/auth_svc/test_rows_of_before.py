@@ -26,6 +26,7 @@ async def test_addresses_of_before_show_every_character(postgres: WorkerDatabase
         for statement in (
             "ALTER TABLE auth.system_keys DROP CONSTRAINT system_keys_expire_time_check",
             "ALTER TABLE auth.system_keys DROP COLUMN meters, DROP COLUMN gauges",
+            "DROP TABLE auth.purged_tenants CASCADE",
             "UPDATE auth.alembic_version SET version_num = '0003'",
             """INSERT INTO auth.system_keys VALUES (gen_random_uuid(), 'for-ever', 'OPERATOR', '{}', 'x', now(),
                 'infinity')""",
