@@ -17,6 +17,7 @@ from tenantmesh.runtime.settings import Duration, Group, Networks, ProcessSettin
 
 __all__ = ["EventSettings", "MeshSettings", "ServiceSettings", "TokenSettings"]
 
+_DOMAIN = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*", re.ASCII)
 _ISSUER = re.compile(r"https?://[^/?#\s]+(/[^?#\s]*[^/?#\s])?")
 
 
@@ -24,6 +25,14 @@ def _checked_issuer(text: str) -> str:
     if not _ISSUER.fullmatch(text):
         raise ValueError("write an address such as https://auth.example.com, without a slash at its end")
     return text
+
+
+def _checked_domain(text: str) -> str:
+    """Return the one spelling, in which hosts of calls and names of tenants are compared with it."""
+    domain = text.lower().strip(".")
+    if domain and not _DOMAIN.fullmatch(domain):
+        raise ValueError("write a domain in its ASCII form such as mesh.example.com, without a port and wildcards")
+    return domain
 
 
 def _checked_key(key: SecretStr) -> SecretStr:
@@ -53,7 +62,7 @@ class MeshSettings(Group):
     tenant_target: str = "127.0.0.1:50051"
     auth_target: str = "127.0.0.1:50052"
     credential: Annotated[SecretStr, AfterValidator(_checked_key)]
-    base_domain: str = ""
+    base_domain: Annotated[str, AfterValidator(_checked_domain)] = ""
     trusted_proxies: Networks = ()
     rates: Annotated[str, AfterValidator(_checked_rates)] = ""
     concurrency: Annotated[str, AfterValidator(_checked_concurrency)] = ""

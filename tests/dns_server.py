@@ -94,6 +94,8 @@ class NameServer:
                 self._records[name.lower()] = [("TXT", text)]
 
     def _answer(self, reply: Any, name: str, kind: str) -> None:
+        if any(str(answered.rname).rstrip(".") == name for answered in reply.rr):
+            return  # aliases in a circle
         known = self._records.get(name)
         if known == SILENT:
             raise DNSError("no answer")

@@ -13,7 +13,10 @@ from sqlalchemy.dialects.postgresql import TIMESTAMP
 
 from tenantmesh.runtime.database import Connection, compiled
 
-__all__ = ["enqueue"]
+__all__ = ["ASKED", "ROUTINE", "enqueue"]
+
+ROUTINE, ASKED = 0, 1
+"""Priorities. Jobs that somebody waits for come before those of the product's own, among jobs of the same kind."""
 
 # Only the columns that the app role may fill; the library's own defaults fill the others.
 _jobs = Table(
@@ -27,7 +30,7 @@ _jobs = Table(
 )
 _ENQUEUE = compiled(
     insert(_jobs).values(
-        priority=literal_column("0"),
+        priority=bindparam("priority"),
         entrypoint=bindparam("kind"),
         payload=bindparam("subject"),
         execute_after=bindparam("not_before"),
@@ -36,8 +39,10 @@ _ENQUEUE = compiled(
 )
 
 
-async def enqueue(connection: Connection, kind: str, subject: str, not_before: datetime) -> None:
+async def enqueue(
+    connection: Connection, kind: str, subject: str, not_before: datetime, priority: int = ROUTINE
+) -> None:
     """Enqueue a job about the subject of that name, to be done from `not_before` on. The job exists if and only if this
     transaction commits. The tenant in the name must be the transaction's; an operation of the mesh, which has none, is
     enqueued through the system door."""
-    await connection.execute(_ENQUEUE, kind=kind, subject=subject.encode(), not_before=not_before)
+    await connection.execute(_ENQUEUE, kind=kind, subject=subject.encode(), not_before=not_before, priority=priority)

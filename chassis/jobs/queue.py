@@ -21,6 +21,7 @@ from pgqueuer.adapters.persistence.qb import QueryBuilderEnvironment, QueryQueue
 from pgqueuer.domain.settings import DBSettings
 from pgqueuer.domain.types import Channel
 
+from tenantmesh.chassis.jobs.postponed import JobPostponed
 from tenantmesh.chassis.jobs.settings import JobSettings
 from tenantmesh.chassis.jobs.wakeups import WakingDriver
 from tenantmesh.interceptors.errors import Unavailable
@@ -58,7 +59,7 @@ _STORE_FAILURES = "UPDATE jobs.pgqueuer SET headers = jsonb_build_object('failur
 _TRANSIENT = (Unavailable, DatabaseUnavailable, TransactionConflict)  # these end by themselves: retried without a limit
 
 _Outcome = tuple[str, str]
-"""The kind of a job, and the result of an attempt: `done`, `repeated` or `given up`."""
+"""The kind of a job, and the result of an attempt: `done`, `postponed`, `repeated` or `given up`."""
 
 
 class JobHandler(Protocol):
@@ -69,7 +70,8 @@ class JobHandler(Protocol):
 
     async def work(self, subject: str) -> None:
         """Must do the job, or do nothing if it is done. May be called for the same job again at any time, even while an
-        earlier call still runs. Any error means that the job is tried again later."""
+        earlier call still runs. JobPostponed means that it is not the job's turn, and any other error that it has
+        failed: it is tried again later."""
         ...
 
     async def cause(self, subject: str) -> TraceContext | None:
@@ -216,6 +218,9 @@ class JobQueue:
             self.outcomes[job.entrypoint, "done"] += 1
         except asyncio.CancelledError:
             raise RetryRequested from None  # else the library marks the job itself as cancelled
+        except JobPostponed as postponed:
+            self.outcomes[job.entrypoint, "postponed"] += 1
+            raise RetryRequested(postponed.pause) from None
         except Exception as error:
             await self._retry_or_give_up(error, handler, job, subject)
         finally:

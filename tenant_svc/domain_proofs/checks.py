@@ -10,6 +10,7 @@ from dataclasses import replace
 import structlog
 
 from tenantmesh.chassis.doors import Doors
+from tenantmesh.chassis.jobs.enqueue import ROUTINE
 from tenantmesh.chassis.jobs.queue import JobHandler
 from tenantmesh.interceptors.records import TraceContext
 from tenantmesh.interceptors.tenants import TenantId
@@ -27,12 +28,17 @@ from tenantmesh.tenant_svc.domain_proofs.proof import (
     taken_over,
 )
 from tenantmesh.tenant_svc.domain_proofs.repository import clock
+from tenantmesh.tenant_svc.domain_proofs.turns import TenantTurns
+from tenantmesh.tenant_svc.positions import lock_log
 from tenantmesh.tenant_svc.tenants import repository as tenants
+from tenantmesh.tenant_svc.tenants.name_change import NameChange
 
 __all__ = ["ProofChecks"]
 
 _log = structlog.get_logger("tenantmesh.domains")
 _LOTS = random.SystemRandom()
+_TENANTS_AT_ONCE = 4
+"""A tenant has this part of the checks that run at once, and one at least, in each worker."""
 
 
 class ProofChecks(JobHandler):
@@ -47,6 +53,7 @@ class ProofChecks(JobHandler):
         self._kind = kind
         self._evidence = evidence
         self._terms = terms
+        self._turns = TenantTurns(max(1, at_once // _TENANTS_AT_ONCE))
         self.results: Counter[ProofReason] = Counter()
         """The number of checks by what they found."""
 
@@ -55,15 +62,17 @@ class ProofChecks(JobHandler):
         return None
 
     async def work(self, subject: str) -> None:
-        """Check the proof if a check is due, and tell the tenants that have lost the name. Raises Unavailable."""
+        """Check the proof if a check is due, and tell the tenants that have lost the name. Raises Unavailable, and
+        JobPostponed while other checks of the tenant's names run."""
         try:
             tenant_id, proof_id = self._kind.parse_subject(subject)
         except ValueError:  # a later attempt would fail in the same way
             _log.exception("dropped a job whose payload names no proof", payload=subject)
             return
-        proof = await self._check(tenant_id, proof_id)
-        if proof is not None and not proof.announced:
-            await self._announce(tenant_id, proof)
+        with self._turns.turn(tenant_id, subject):
+            proof = await self._check(tenant_id, proof_id)
+            if proof is not None and not proof.announced:
+                await self._announce(tenant_id, proof)
 
     async def give_up(self, subject: str) -> None:
         """Check the proof at its next turn instead. Raises Unavailable."""
@@ -102,13 +111,14 @@ class ProofChecks(JobHandler):
             await self._store(connection, tenant_id, after)
             if after.served != before.served:
                 await self._kind.publish(connection, tenant_id)
+            await self._tell(connection, tenant_id, before, after)
         self._report(tenant_id, before, after)
         return after
 
     async def _postponed(self, connection: Connection, tenant_id: TenantId, proof: NameProof) -> NameProof:
         """Enqueue the next check, and return the proof with its time."""
         at = next_check(proof, await clock(connection), self._terms, _LOTS.random())
-        await self._kind.schedule(connection, self._kind.subject(tenant_id, proof.id), at)
+        await self._kind.schedule(connection, self._kind.subject(tenant_id, proof.id), at, ROUTINE)
         return replace(proof, next_check_time=at)
 
     async def _announce(self, tenant_id: TenantId, proof: NameProof) -> None:
@@ -121,6 +131,7 @@ class ProofChecks(JobHandler):
                 if their is not None and their.state is ProofState.LAPSED:
                     changed = taken_over(their, await clock(connection))
                     await self._store(connection, loser, changed)
+                    await self._tell(connection, loser, their, changed)
                     self._report(loser, their, changed)
         async with self._doors.tenant(tenant_id) as connection:
             mine = await self._locked(connection, tenant_id, proof.id)
@@ -135,6 +146,22 @@ class ProofChecks(JobHandler):
 
     async def _store(self, connection: Connection, tenant_id: TenantId, proof: NameProof) -> None:
         await self._kind.rows.store(connection, tenant_id, proof)
+
+    async def _tell(self, connection: Connection, tenant_id: TenantId, before: NameProof, after: NameProof) -> None:
+        """Tell those who follow the tenant of a change of the state, in the transaction that stores it. Takes the lock
+        of the log: every other lock comes before."""
+        if after.history == before.history:
+            return
+        change = NameChange(
+            type=self._kind.event.value,
+            name=after.name,
+            state=after.state.value,
+            reason=after.reason.value,
+            time=after.history[0].time,
+            lapse_time=after.lapse_time(self._terms),
+        )
+        await lock_log(connection)
+        await tenants.record_name_change(connection, tenant_id, change)
 
     def _report(self, tenant_id: TenantId, before: NameProof, after: NameProof) -> None:
         """Log a change of the state, as a warning where a tenant loses something."""

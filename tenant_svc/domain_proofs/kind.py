@@ -12,14 +12,15 @@ from tenantmesh.interceptors.errors import FailedPrecondition, NotFound
 from tenantmesh.interceptors.tenants import TenantId, parse_tenant_id, parse_uuid
 from tenantmesh.runtime.database import Connection
 from tenantmesh.tenant_svc.domain_proofs.rows import ProofRows
+from tenantmesh.tenant_svc.tenants.events import EventType
 
 __all__ = ["NameKind", "no_further_rule", "unpublished"]
 
 _PARTS = 4
 """The parts of a subject, such as tenants/<id>/login-hosts/<id>."""
 
-Schedule = Callable[[Connection, str, datetime], Awaitable[None]]
-"""Enqueues a check of the subject, to be made from that time on."""
+Schedule = Callable[[Connection, str, datetime, int], Awaitable[None]]
+"""Enqueues a check of the subject, to be made from that time on, with that priority."""
 
 
 class ServedNames(Protocol):
@@ -47,6 +48,7 @@ class NameKind:
     noun: its name in sentences and logs, as `login host`.
     field: the name's field in a request.
     path: its part in the subjects of jobs, as `login-hosts`.
+    event: the type of the tenant's events that tell of changes of its proofs.
     problem: returns the rule that a name of this kind alone breaks, or None.
     by_http: whether a page proves a name too.
     schedule: enqueues a check. publish: see ServedNames.
@@ -56,6 +58,7 @@ class NameKind:
     noun: str
     field: str
     path: str
+    event: EventType
     problem: Callable[[str], str | None]
     by_http: bool
     rows: ProofRows

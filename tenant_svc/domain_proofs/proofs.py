@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from tenantmesh.chassis.doors import Doors
+from tenantmesh.chassis.jobs.enqueue import ASKED
 from tenantmesh.chassis.pages import Page, page_size, uuid_tokens
 from tenantmesh.chassis.requests import refuse
 from tenantmesh.interceptors.tenants import TenantId, no_such_tenant
@@ -121,7 +122,7 @@ class DomainProofs:
                 raise check_too_soon(self._kind.noun, proof.ask_time + self._pause - now)
             asked = replace(proof, ask_time=now, next_check_time=now)
             await self._kind.rows.store(connection, tenant_id, asked)
-            await self._kind.schedule(connection, self._kind.subject(tenant_id, proof.id), now)
+            await self._kind.schedule(connection, self._kind.subject(tenant_id, proof.id), now, ASKED)
         return asked
 
     async def remove(self, tenant_id: TenantId, text: str) -> None:
@@ -182,7 +183,7 @@ class DomainProofs:
         for name in names:
             proof = self._new(name, now, actor)
             await self._kind.rows.add(connection, tenant_id, proof)
-            await self._kind.schedule(connection, self._kind.subject(tenant_id, proof.id), now)
+            await self._kind.schedule(connection, self._kind.subject(tenant_id, proof.id), now, ASKED)
 
 
 async def held_tenant(connection: Connection, tenant_id: TenantId) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from tenantmesh.chassis.jobs.enqueue import ASKED
 from tenantmesh.runtime.database import Connection
 from tenantmesh.tenant_svc.domain_proofs.kind import NameKind
 from tenantmesh.tenant_svc.domain_proofs.proof import released
@@ -31,4 +32,4 @@ class NameRelease:
         for proof in await self._kind.rows.all_locked(connection, tenant.id):
             asked = replace(proof, state_time=now, next_check_time=now)
             await self._kind.rows.store(connection, tenant.id, asked)
-            await self._kind.schedule(connection, self._kind.subject(tenant.id, proof.id), now)
+            await self._kind.schedule(connection, self._kind.subject(tenant.id, proof.id), now, ASKED)

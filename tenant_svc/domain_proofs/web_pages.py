@@ -105,8 +105,10 @@ class HttpPages(WebPages):
                     await response.aclose()
         except (TimeoutError, httpx.TimeoutException):
             return NoAnswer(f"{where} did not answer in time.")
-        except (httpx.HTTPError, httpx.InvalidURL, OSError):
-            return NoPage(f"{where} gave no answer of HTTP.", final=False)
+        except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+            if _of_the_host(error):
+                return NoPage(f"{where} gave no answer of HTTP.", final=False)
+            return NoAnswer(f"{where} could not be reached from here.")
 
     def _client(self) -> httpx.AsyncClient:
         """Return a client for one page. It takes no proxy and no authority from the environment."""
@@ -117,6 +119,17 @@ class HttpPages(WebPages):
             timeout=self._seconds,
             limits=httpx.Limits(max_connections=1, max_keepalive_connections=0),
         )
+
+
+def _of_the_host(error: BaseException) -> bool:
+    """Return whether the host has refused, closed, or sent something else. A network that is away and a lack of sockets
+    are none of its doing."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno is not None:
+            return isinstance(cause, ConnectionError | ssl.SSLError)
+        cause = cause.__cause__ or cause.__context__
+    return True
 
 
 async def _body(response: httpx.Response, where: str) -> PageBody | NoPage | NoAnswer:

@@ -12,6 +12,6 @@ __all__ = ["CHECK_EMAIL_DOMAIN", "schedule_check"]
 CHECK_EMAIL_DOMAIN = "check_email_domain"
 
 
-async def schedule_check(connection: Connection, subject: str, not_before: datetime) -> None:
+async def schedule_check(connection: Connection, subject: str, not_before: datetime, priority: int) -> None:
     """Enqueue a check of the domain, to be made from that time on."""
-    await enqueue(connection, CHECK_EMAIL_DOMAIN, subject, not_before)
+    await enqueue(connection, CHECK_EMAIL_DOMAIN, subject, not_before, priority)

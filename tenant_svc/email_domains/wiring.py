@@ -15,16 +15,16 @@ from tenantmesh.tenant_svc.email_domains.jobs import CHECK_EMAIL_DOMAIN, schedul
 from tenantmesh.tenant_svc.email_domains.refusals import email_domain_not_found, email_domains_full
 from tenantmesh.tenant_svc.email_domains.servicer import EmailDomainServicer
 from tenantmesh.tenant_svc.email_domains.tables import email_domains
+from tenantmesh.tenant_svc.tenants.events import EventType
 
 __all__ = ["KIND", "PART", "build"]
 
 _SERVICE = email_domain_service_pb2.DESCRIPTOR.services_by_name["EmailDomainService"]
-
-
 KIND = NameKind(
     noun="e-mail domain",
     field="domain",
     path="email-domains",
+    event=EventType.EMAIL_DOMAIN_CHANGED,
     problem=provider_problem,
     by_http=False,
     rows=ProofRows(email_domains, "domain"),

@@ -12,6 +12,6 @@ __all__ = ["CHECK_LOGIN_HOST", "schedule_check"]
 CHECK_LOGIN_HOST = "check_login_host"
 
 
-async def schedule_check(connection: Connection, subject: str, not_before: datetime) -> None:
+async def schedule_check(connection: Connection, subject: str, not_before: datetime, priority: int) -> None:
     """Enqueue a check of the host, to be made from that time on."""
-    await enqueue(connection, CHECK_LOGIN_HOST, subject, not_before)
+    await enqueue(connection, CHECK_LOGIN_HOST, subject, not_before, priority)

@@ -15,6 +15,7 @@ from tenantmesh.tenant_svc.login_hosts.login_hosts import LoginHosts, ServedHost
 from tenantmesh.tenant_svc.login_hosts.refusals import login_host_not_found, login_hosts_full
 from tenantmesh.tenant_svc.login_hosts.servicer import LoginHostServicer
 from tenantmesh.tenant_svc.login_hosts.tables import IS_PRIMARY, login_hosts
+from tenantmesh.tenant_svc.tenants.events import EventType
 
 __all__ = ["KIND", "PART", "build"]
 
@@ -25,6 +26,7 @@ KIND = NameKind(
     noun="login host",
     field="host",
     path="login-hosts",
+    event=EventType.LOGIN_HOST_CHANGED,
     problem=no_further_rule,
     by_http=True,
     rows=_ROWS,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from tenantmesh.runtime import locks
 from tenantmesh.runtime.database import Record
 from tenantmesh.tenant_svc.followers import FOLLOWERS
 from tenantmesh.tenant_svc.tenants import directory_repository, events_repository
+from tenantmesh.tenant_svc.tenants.name_change import NameChange
 from tenantmesh.tenant_svc.tenants.rows import tenant_of
 from tenantmesh.tenant_svc.tenants.tenant import Tenant
 
@@ -28,7 +30,7 @@ CURSORS = Cursors(stream=b"tm.watch", snapshot=b"tm.snap")
 
 class EventType(Enum):
     """The types of events. SNAPSHOT is never stored: it is the tenant's state when a stream began. PURGED is stored as
-    a tombstone, which has the tenant's id alone.
+    a tombstone, which has the tenant's id alone. Those of names are stored in the column of the change.
     """
 
     SNAPSHOT = "SNAPSHOT"
@@ -39,15 +41,18 @@ class EventType(Enum):
     DELETED = "DELETED"
     UNDELETED = "UNDELETED"
     PURGED = "PURGED"
+    LOGIN_HOST_CHANGED = "LOGIN_HOST_CHANGED"
+    EMAIL_DOMAIN_CHANGED = "EMAIL_DOMAIN_CHANGED"
 
 
 @dataclass(frozen=True, slots=True)
 class TenantEvent:
-    """An event, with the tenant's state after it."""
+    """An event, with the tenant's state after it. `name_change` is what has happened to one of its names."""
 
     position: int
     type: EventType
     tenant: Tenant
+    name_change: NameChange | None = None
 
     @property
     def subject(self) -> uuid.UUID:
@@ -118,6 +123,9 @@ class StoredTenantEvents(EventLog[TenantEvent]):
 
 
 def _event_of(row: Record) -> TenantEvent:
+    if row["name_change"] is not None:
+        change = NameChange.from_json(json.loads(row["name_change"]))
+        return TenantEvent(row["position"], EventType(change.type), tenant_of(row), change)
     kind = EventType(row["type"])
     return TenantEvent(row["position"], kind, _tombstone(row) if kind is EventType.PURGED else tenant_of(row))
 

@@ -46,10 +46,11 @@ def _first(events: Select[Any]) -> Select[Any]:
 
 # Of a tenant that was purged, the log has its id and the time of the purge.
 _times = ("create_time", "update_time")
-_stored = select(tenant_events.c.position, tenant_events.c.type, *_row)
+_stored = select(tenant_events.c.position, tenant_events.c.type, tenant_events.c.name_change, *_row)
 _purged = select(
     tenant_tombstones.c.position,
     literal_column("'PURGED'", Text).label("type"),
+    cast(null(), tenant_events.c.name_change.type).label("name_change"),
     tenant_tombstones.c.tenant_id,
     *(
         tenant_tombstones.c.purge_time.label(name)
@@ -61,11 +62,12 @@ _purged = select(
 # One statement: two would see two moments, and an event could fall between them.
 _both = union_all(_first(_stored), _first(_purged))
 _EVENTS_AFTER = compiled(_both.order_by(_both.selected_columns.position).limit(bindparam("size", type_=Integer)))
-_oldest = select(tenant_events.c.position, tenant_events.c.update_time).order_by(tenant_events.c.position)
+_time = func.coalesce(tenant_events.c.event_time, tenant_events.c.update_time).label("time")
+_oldest = select(tenant_events.c.position, _time).order_by(tenant_events.c.position)
 _window = _oldest.limit(bindparam("size", type_=Integer)).subquery()
 _LAST_OLDER = compiled(
     select(func.max(_window.c.position).label("position")).where(
-        _window.c.update_time < func.now() - bindparam("keep", type_=Interval)
+        _window.c.time < func.now() - bindparam("keep", type_=Interval)
     )
 )
 _MOVE_HORIZON = compiled(update(event_horizon).values(pruned_through=bindparam("through")))

@@ -14,12 +14,13 @@ from tenantmesh.interceptors.errors import MeshError
 from tenantmesh.interceptors.servers.status import to_status
 from tenantmesh.interceptors.tenants import TenantState, parse_tenant_id
 from tenantmesh.policy.v1.watch_pb2 import Checkpoint
-from tenantmesh.tenant.v1 import tenant_pb2, tenant_service_pb2
+from tenantmesh.tenant.v1 import domain_proof_pb2, tenant_pb2, tenant_service_pb2
 from tenantmesh.tenant_svc.settings import LONGEST_GRACE
 from tenantmesh.tenant_svc.tenants.content import Content, ContentKind
 from tenantmesh.tenant_svc.tenants.deletions import DeletionRequest
 from tenantmesh.tenant_svc.tenants.edits import TenantEdit
 from tenantmesh.tenant_svc.tenants.events import EventType, TenantEvent
+from tenantmesh.tenant_svc.tenants.name_change import NameChange
 from tenantmesh.tenant_svc.tenants.profile import Contact, ContactType, Profile
 from tenantmesh.tenant_svc.tenants.query import TenantQuery
 from tenantmesh.tenant_svc.tenants.tenant import NewTenant, Suspension, Tenant
@@ -224,8 +225,22 @@ def event_message(change: Change[TenantEvent], viewer: Viewer) -> tenant_service
     if event is None:
         checkpoint = Checkpoint(caught_up=change.caught_up)
         return tenant_service_pb2.WatchTenantsResponse(checkpoint=checkpoint, cursor=change.cursor)
-    result = tenant_service_pb2.TenantEvent(type=_TYPES[event.type], tenant=tenant_message(event.tenant, viewer))
+    result = tenant_service_pb2.TenantEvent(
+        type=_TYPES[event.type],
+        tenant=tenant_message(event.tenant, viewer),
+        name_change=None if event.name_change is None else _name_change(event.name_change),
+    )
     return tenant_service_pb2.WatchTenantsResponse(result=result, cursor=change.cursor)
+
+
+def _name_change(change: NameChange) -> domain_proof_pb2.NameChange:
+    proof = domain_proof_pb2.ProofChange(
+        state=domain_proof_pb2.ProofState.Value(f"PROOF_STATE_{change.state}"),
+        reason=domain_proof_pb2.ProofReason.Value(f"PROOF_REASON_{change.reason}"),
+        change_time=timestamp(change.time),
+    )
+    lapse = None if change.lapse_time is None else timestamp(change.lapse_time)
+    return domain_proof_pb2.NameChange(name=change.name, proof=proof, lapse_time=lapse)
 
 
 def error_message(error: MeshError, cursor: str) -> tenant_service_pb2.WatchTenantsResponse:

@@ -15,6 +15,7 @@ from sqlalchemy import (
     case,
     func,
     insert,
+    literal,
     literal_column,
     null,
     select,
@@ -26,6 +27,7 @@ from tenantmesh.chassis.requests import RequestKey
 from tenantmesh.interceptors.tenants import TenantId, TenantState
 from tenantmesh.runtime.database import Connection, Record, compiled
 from tenantmesh.tenant_svc.positions import positions
+from tenantmesh.tenant_svc.tenants.name_change import NameChange
 from tenantmesh.tenant_svc.tenants.rows import (
     EXISTS,
     FIELDS,
@@ -48,6 +50,7 @@ __all__ = [
     "mark_deleted",
     "mark_undeleted",
     "record_event",
+    "record_name_change",
     "remember_request",
     "resume",
     "set_login_hosts",
@@ -155,6 +158,23 @@ _RECORD_EVENT = compiled(
     )
     .returning(func.pg_notify(EVENTS_CHANNEL, ""))
 )
+# The tenant itself does not change: its row keeps its position, so that the event has one of its own.
+_RECORD_NAME_CHANGE = compiled(
+    insert(tenant_events)
+    .from_select(
+        ["tenant_id", "position", "type", "reason", "name_change", "event_time", *FIELDS],
+        select(
+            tenants.c.tenant_id,
+            positions.next_value(),
+            literal("UPDATED"),
+            literal(""),
+            bindparam("name_change", type_=tenant_events.c.name_change.type),
+            func.statement_timestamp(),
+            *(tenants.c[name] for name in FIELDS),
+        ).where(THIS_TENANT),
+    )
+    .returning(func.pg_notify(EVENTS_CHANNEL, ""))
+)
 
 
 async def get(doors: Doors, tenant_id: TenantId) -> Tenant | None:
@@ -243,3 +263,8 @@ async def record_event(connection: Connection, tenant_id: TenantId, kind: str, r
     """Append the tenant's current row to the log, at the position that the row has drawn. Listeners are notified when
     this transaction commits."""
     await connection.execute(_RECORD_EVENT, tenant_id=tenant_id, type=kind, reason=reason)
+
+
+async def record_name_change(connection: Connection, tenant_id: TenantId, change: NameChange) -> None:
+    """Append a change of one of the tenant's names to the log, as `record_event`. Call after `lock_log`."""
+    await connection.execute(_RECORD_NAME_CHANGE, tenant_id=tenant_id, name_change=change.to_json())

@@ -143,8 +143,15 @@ tenant_events = tenant_owned(
         Column("position", BigInteger, primary_key=True, autoincrement=False),
         Column("type", Text, nullable=False),
         Column("reason", Text, nullable=False),
+        # What has happened to a name, with the type of the event. Processes of before read such an event as UPDATED.
+        Column("name_change", JSONB),
+        Column("event_time", TIMESTAMP(timezone=True), comment="null where the tenant's update_time says it"),
         *_tenant_columns(),
         CheckConstraint(_TYPES, name="tenant_events_type_check"),
+        CheckConstraint(
+            "name_change is null or (type = 'UPDATED' and event_time is not null)",
+            name="tenant_events_name_change_check",
+        ),
         CheckConstraint(_STATES, name="tenant_events_state_check"),
         Index("tenant_events_position_idx", "position"),  # the log is read across tenants, by position alone
     ),

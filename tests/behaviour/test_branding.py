@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 import uuid
+from functools import partial
 from typing import Any
 
+import grpc
 import pytest
 
-from tests.fixtures.mesh import BRANDING, Mesh, Tenant, World
-from tests.transports import Answer, RestTransport, Transport
+from tests.behaviour.test_login_hosts import of_operator, until, unused
+from tests.dns_server import NameServer
+from tests.fixtures.mesh import BRANDING, TENANTS, Mesh, Tenant, World
+from tests.transports import Answer, GrpcTransport, RestTransport, Transport
 
 COLORS = {"primary": "#7c3aed", "background": "#ffffff", "text": "#1f2937", "onPrimary": ""}
 VARYING = {"x-request-id", "traceparent", "date"}
@@ -126,3 +130,55 @@ async def test_over_rest_put_replaces_and_patch_changes(mesh: Mesh, world: World
     assert (status, json.loads(body)["displayName"]) == (200, "Acme")
     status, _, body = rest.send("PUT", path, key, b'{"displayName": "Acme Inc"}')
     assert (status, json.loads(body)["displayName"], json.loads(body)["iconUri"]) == (200, "Acme Inc", "")
+
+
+def at_host(mesh: Mesh, host: str, query: str = "") -> tuple[int, dict[str, str], bytes]:
+    """What the edge shows to a browser at the host: status, headers but for those of each call, and body."""
+    status, headers, body = RestTransport(mesh.edge_target).send("GET", f"/api/v1/branding{query}", [("host", host)])
+    return status, {name: value for name, value in headers.items() if name not in VARYING}, body
+
+
+async def test_a_verified_host_shows_its_tenants_branding_at_the_edge(
+    mesh: Mesh, transport: Transport, world: World, zone: NameServer
+) -> None:
+    acme, globex = await world.tenant("acme"), await world.tenant("globex")
+    for tenant, name in ((acme, "Acme"), (globex, "Globex")):
+        await world.operate(f"{BRANDING}/UpdateTenantBranding", {"id": tenant.id, "branding": {"displayName": name}})
+    host, pending = unused(), unused()
+    default = at_host(mesh, host)  # remembered as nobody's
+    await of_operator(transport, mesh, globex).call("CreateLoginHost", pending)
+    await of_operator(transport, mesh, acme).verified(zone, host)
+
+    async def shown() -> bool:
+        return bool(json.loads(at_host(mesh, host)[2])["displayName"] == "Acme")
+
+    await until(shown, 5)
+    assert at_host(mesh, f"{host.upper()}.:8443") == at_host(mesh, host) == at_host(mesh, unused(), f"?host={host}")
+    strangers = [unused(), pending, f"{globex.slug}.{unused()}", f"t-{uuid.uuid4().hex}.localhost", "127.0.0.1", "a..b"]
+    assert [answer for answer in map(partial(at_host, mesh), strangers) if answer != default] == []
+    assert at_host(mesh, host, f"?slug={globex.slug}")[2] == at_host(mesh, unused(), f"?tenant={globex.slug}")[2]
+    await world.operate(f"{TENANTS}/DeleteTenant", {"id": acme.id})
+
+    async def gone() -> bool:
+        return at_host(mesh, host) == default
+
+    await until(gone, 5)
+
+
+async def test_the_authority_of_a_grpc_call_names_the_tenant_whose_branding_is_shown(
+    mesh: Mesh, world: World, zone: NameServer
+) -> None:
+    acme, host = await world.tenant("acme"), unused()
+    await world.operate(f"{BRANDING}/UpdateTenantBranding", {"id": acme.id, "branding": {"displayName": "Acme"}})
+    async with GrpcTransport(mesh.edge_target, mesh.edge_target) as edge:
+        await of_operator(edge, mesh, acme).verified(zone, host)
+        default = await shown(edge)
+        for authority, wanted in ((host, "Acme"), (unused(), default["displayName"])):
+            options = [("grpc.default_authority", authority)]
+            async with GrpcTransport(mesh.edge_target, mesh.edge_target) as at:
+                at._channels[mesh.edge_target] = grpc.aio.insecure_channel(mesh.edge_target, options=options)
+
+                async def named(at: GrpcTransport = at, wanted: str = wanted) -> bool:
+                    return bool((await shown(at))["displayName"] == wanted)
+
+                await until(named, 5)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.behaviour.test_login_hosts import until
 from tests.fixtures.mesh import SETUP_LINKS, Mesh, Tenant, World
 from tests.transports import Answer, Transport
 
@@ -98,3 +99,56 @@ async def test_a_member_makes_no_links(transport: Transport, world: World) -> No
     asked = {"id": user.tenant.id, "intent": "SETUP_INTENT_LOGIN_HOST"}
     answer = await transport.call(f"{SETUP_LINKS}/CreateSetupLink", asked, token=user.token)
     assert (answer.code, answer.reason) == ("PERMISSION_DENIED", "PERMISSION_MISSING")
+
+
+async def test_a_link_is_good_for_its_intent_and_its_tenant_alone(
+    transport: Transport, mesh: Mesh, world: World
+) -> None:
+    """Whatever tenant the call names, and whatever else its body asks for."""
+    acme, globex = await world.tenant(), await world.tenant()
+    token, name = (await link(transport, mesh, acme, "EMAIL_DOMAIN")).body["token"], unused()
+    method, body = f"{SETUP_LINKS}/RedeemSetupLink", {"token": token, "name": name}
+    for other in ([("x-tenant-slug", globex.slug)], [("x-tenant-id", globex.id)]):
+        looked = await transport.call(f"{SETUP_LINKS}/GetSetupLink", {"token": token}, metadata=other)
+        assert looked.body["tenantDisplayName"] == acme.slug
+    done = await transport.call(method, body, metadata=[("x-tenant-slug", globex.slug)])
+    assert (done.code, done.body.get("intent")) == ("OK", "SETUP_INTENT_EMAIL_DOMAIN")
+    for tenant, domains in ((acme, [name]), (globex, [])):
+        listed = await transport.call(f"{DOMAINS}/ListEmailDomains", {"id": tenant.id}, token=mesh.operator_key)
+        assert [each["domain"] for each in listed.body["emailDomains"]] == domains
+        hosts = await transport.call(f"{HOSTS}/ListLoginHosts", {"id": tenant.id}, token=mesh.operator_key)
+        assert hosts.body["loginHosts"] == []
+
+
+async def test_an_expired_link_answers_as_a_used_one(transport: Transport, mesh: Mesh, world: World) -> None:
+    acme = await world.tenant()
+    token = (await link(transport, mesh, acme, lifetime="1s")).body["token"]
+
+    async def expired() -> bool:
+        return (await transport.call(f"{SETUP_LINKS}/GetSetupLink", {"token": token})).code == "NOT_FOUND"
+
+    await until(expired)
+    used = (await link(transport, mesh, acme)).body["token"]
+    assert (await redeem(transport, used, unused())).code == "OK"
+    answers = [await redeem(transport, each, unused()) for each in (token, used)]
+    assert {(each.code, each.reason, each.message) for each in answers} == {
+        ("NOT_FOUND", "SETUP_LINK_INVALID", answers[0].message)
+    }
+    listed = await transport.call(f"{SETUP_LINKS}/ListSetupLinks", {"id": acme.id}, token=mesh.operator_key)
+    assert [each["state"] for each in listed.body["setupLinks"]] == [
+        "SETUP_LINK_STATE_USED",
+        "SETUP_LINK_STATE_EXPIRED",
+    ]
+    hosts = await transport.call(f"{HOSTS}/ListLoginHosts", {"id": acme.id}, token=mesh.operator_key)
+    assert len(hosts.body["loginHosts"]) == 1
+
+
+async def test_links_lead_to_the_page_of_the_installation_wherever_the_call_came_from(
+    transport: Transport, mesh: Mesh, world: World
+) -> None:
+    acme = await world.tenant()
+    asked = {"id": acme.id, "intent": "SETUP_INTENT_LOGIN_HOST"}
+    forged = [("x-forwarded-host", "evil.example"), ("x-forwarded-proto", "gopher")]
+    for metadata in ((), forged):
+        made = await transport.call(f"{SETUP_LINKS}/CreateSetupLink", asked, token=mesh.operator_key, metadata=metadata)
+        assert made.body["uri"] == f"http://127.0.0.1:8080/set-up#{made.body['token']}", made

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'tenantmesh/tenant/v1/domain_proof.proto\x12\x14tenantmesh.tenant.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd8\x03\n\x0b\x44omainProof\x12/\n\x05state\x18\x01 \x01(\x0e\x32 .tenantmesh.tenant.v1.ProofState\x12\x31\n\x06reason\x18\x02 \x01(\x0e\x32!.tenantmesh.tenant.v1.ProofReason\x12.\n\nstate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x64ns_name\x18\x04 \x01(\t\x12\x11\n\tdns_value\x18\x05 \x01(\t\x12\x10\n\x08http_url\x18\x06 \x01(\t\x12/\n\x0bverify_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nlapse_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x34\n\nlast_check\x18\t \x01(\x0b\x32 .tenantmesh.tenant.v1.ProofCheck\x12\x33\n\x0fnext_check_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x07history\x18\x0b \x03(\x0b\x32!.tenantmesh.tenant.v1.ProofChange\"\x7f\n\nProofCheck\x12.\n\ncheck_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\x06result\x18\x02 \x01(\x0e\x32!.tenantmesh.tenant.v1.ProofReason\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t\"\xa2\x01\n\x0bProofChange\x12/\n\x05state\x18\x01 \x01(\x0e\x32 .tenantmesh.tenant.v1.ProofState\x12\x31\n\x06reason\x18\x02 \x01(\x0e\x32!.tenantmesh.tenant.v1.ProofReason\x12/\n\x0b\x63hange_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*\x8d\x01\n\nProofState\x12\x1b\n\x17PROOF_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13PROOF_STATE_PENDING\x10\x01\x12\x18\n\x14PROOF_STATE_VERIFIED\x10\x02\x12\x17\n\x13PROOF_STATE_FAILING\x10\x03\x12\x16\n\x12PROOF_STATE_LAPSED\x10\x04*\xb7\x02\n\x0bProofReason\x12\x1c\n\x18PROOF_REASON_UNSPECIFIED\x10\x00\x12\x1c\n\x18PROOF_REASON_NOT_CHECKED\x10\x01\x12\x1e\n\x1aPROOF_REASON_PROVEN_BY_DNS\x10\x02\x12\x1f\n\x1bPROOF_REASON_PROVEN_BY_HTTP\x10\x03\x12\x1a\n\x16PROOF_REASON_NO_RECORD\x10\x04\x12\x1c\n\x18PROOF_REASON_WRONG_VALUE\x10\x05\x12\x1a\n\x16PROOF_REASON_NO_ANSWER\x10\x06\x12\x17\n\x13PROOF_REASON_IN_USE\x10\x07\x12\x1b\n\x17PROOF_REASON_TAKEN_OVER\x10\x08\x12\x1f\n\x1bPROOF_REASON_TENANT_DELETED\x10\tBM\n\x18\x63om.tenantmesh.tenant.v1B\x10\x44omainProofProtoP\x01Z\x1dtenantmesh/tenant/v1;tenantv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'tenantmesh/tenant/v1/domain_proof.proto\x12\x14tenantmesh.tenant.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd8\x03\n\x0b\x44omainProof\x12/\n\x05state\x18\x01 \x01(\x0e\x32 .tenantmesh.tenant.v1.ProofState\x12\x31\n\x06reason\x18\x02 \x01(\x0e\x32!.tenantmesh.tenant.v1.ProofReason\x12.\n\nstate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x64ns_name\x18\x04 \x01(\t\x12\x11\n\tdns_value\x18\x05 \x01(\t\x12\x10\n\x08http_url\x18\x06 \x01(\t\x12/\n\x0bverify_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nlapse_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x34\n\nlast_check\x18\t \x01(\x0b\x32 .tenantmesh.tenant.v1.ProofCheck\x12\x33\n\x0fnext_check_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x07history\x18\x0b \x03(\x0b\x32!.tenantmesh.tenant.v1.ProofChange\"\x7f\n\nProofCheck\x12.\n\ncheck_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\x06result\x18\x02 \x01(\x0e\x32!.tenantmesh.tenant.v1.ProofReason\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t\"\xa2\x01\n\x0bProofChange\x12/\n\x05state\x18\x01 \x01(\x0e\x32 .tenantmesh.tenant.v1.ProofState\x12\x31\n\x06reason\x18\x02 \x01(\x0e\x32!.tenantmesh.tenant.v1.ProofReason\x12/\n\x0b\x63hange_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"|\n\nNameChange\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x30\n\x05proof\x18\x02 \x01(\x0b\x32!.tenantmesh.tenant.v1.ProofChange\x12.\n\nlapse_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*\x8d\x01\n\nProofState\x12\x1b\n\x17PROOF_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13PROOF_STATE_PENDING\x10\x01\x12\x18\n\x14PROOF_STATE_VERIFIED\x10\x02\x12\x17\n\x13PROOF_STATE_FAILING\x10\x03\x12\x16\n\x12PROOF_STATE_LAPSED\x10\x04*\xb7\x02\n\x0bProofReason\x12\x1c\n\x18PROOF_REASON_UNSPECIFIED\x10\x00\x12\x1c\n\x18PROOF_REASON_NOT_CHECKED\x10\x01\x12\x1e\n\x1aPROOF_REASON_PROVEN_BY_DNS\x10\x02\x12\x1f\n\x1bPROOF_REASON_PROVEN_BY_HTTP\x10\x03\x12\x1a\n\x16PROOF_REASON_NO_RECORD\x10\x04\x12\x1c\n\x18PROOF_REASON_WRONG_VALUE\x10\x05\x12\x1a\n\x16PROOF_REASON_NO_ANSWER\x10\x06\x12\x17\n\x13PROOF_REASON_IN_USE\x10\x07\x12\x1b\n\x17PROOF_REASON_TAKEN_OVER\x10\x08\x12\x1f\n\x1bPROOF_REASON_TENANT_DELETED\x10\tBM\n\x18\x63om.tenantmesh.tenant.v1B\x10\x44omainProofProtoP\x01Z\x1dtenantmesh/tenant/v1;tenantv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,14 +33,16 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tenantmesh.tenant.v1.domain
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\030com.tenantmesh.tenant.v1B\020DomainProofProtoP\001Z\035tenantmesh/tenant/v1;tenantv1'
-  _globals['_PROOFSTATE']._serialized_start=868
-  _globals['_PROOFSTATE']._serialized_end=1009
-  _globals['_PROOFREASON']._serialized_start=1012
-  _globals['_PROOFREASON']._serialized_end=1323
+  _globals['_PROOFSTATE']._serialized_start=994
+  _globals['_PROOFSTATE']._serialized_end=1135
+  _globals['_PROOFREASON']._serialized_start=1138
+  _globals['_PROOFREASON']._serialized_end=1449
   _globals['_DOMAINPROOF']._serialized_start=99
   _globals['_DOMAINPROOF']._serialized_end=571
   _globals['_PROOFCHECK']._serialized_start=573
   _globals['_PROOFCHECK']._serialized_end=700
   _globals['_PROOFCHANGE']._serialized_start=703
   _globals['_PROOFCHANGE']._serialized_end=865
+  _globals['_NAMECHANGE']._serialized_start=867
+  _globals['_NAMECHANGE']._serialized_end=991
 # @@protoc_insertion_point(module_scope)

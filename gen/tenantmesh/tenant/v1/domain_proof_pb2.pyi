@@ -243,3 +243,39 @@ class ProofChange(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ProofChange: _TypeAlias = ProofChange  # noqa: Y015
+
+@_typing.final
+class NameChange(_message.Message):
+    """NameChange is a change of the proof of a name, as those see it who follow the tenant."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    PROOF_FIELD_NUMBER: _builtins.int
+    LAPSE_TIME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """name is the host or the domain, in its ASCII form."""
+    @_builtins.property
+    def proof(self) -> Global___ProofChange:
+        """proof is the new state, with the reason. LAPSED with the reason TAKEN_OVER says that another tenant has proven the
+        name, and never which one.
+        """
+
+    @_builtins.property
+    def lapse_time(self) -> _timestamp_pb2.Timestamp:
+        """lapse_time is when a FAILING proof lapses, unless a check finds it before. Unset in other states."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        proof: Global___ProofChange | None = ...,
+        lapse_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["lapse_time", b"lapse_time", "proof", b"proof"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["lapse_time", b"lapse_time", "name", b"name", "proof", b"proof"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___NameChange: _TypeAlias = NameChange  # noqa: Y015

@@ -13,6 +13,7 @@ from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.rpc import status_pb2 as _status_pb2
 from tenantmesh.policy.v1 import watch_pb2 as _watch_pb2
+from tenantmesh.tenant.v1 import domain_proof_pb2 as _domain_proof_pb2
 from tenantmesh.tenant.v1 import operation_pb2 as _operation_pb2
 from tenantmesh.tenant.v1 import tenant_pb2 as _tenant_pb2
 import builtins as _builtins
@@ -112,6 +113,12 @@ class _TenantEventTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Tenan
     """TENANT_EVENT_TYPE_UNDELETED is a deleted tenant that was brought back."""
     TENANT_EVENT_TYPE_PURGED: _TenantEventType.ValueType  # 8
     """TENANT_EVENT_TYPE_PURGED is a deleted tenant whose data is being destroyed. Of the tenant, it has the id alone."""
+    TENANT_EVENT_TYPE_LOGIN_HOST_CHANGED: _TenantEventType.ValueType  # 9
+    """TENANT_EVENT_TYPE_LOGIN_HOST_CHANGED is a login host whose proof was found, is missing, has lapsed, or was overtaken by
+    that of another tenant: see `name_change`. An event UPDATED comes before it where the tenant's hosts have changed.
+    """
+    TENANT_EVENT_TYPE_EMAIL_DOMAIN_CHANGED: _TenantEventType.ValueType  # 10
+    """TENANT_EVENT_TYPE_EMAIL_DOMAIN_CHANGED is the same of an e-mail domain."""
 
 class TenantEventType(_TenantEventType, metaclass=_TenantEventTypeEnumTypeWrapper):
     """TenantEventType is the kind of a change of a tenant."""
@@ -134,6 +141,12 @@ TENANT_EVENT_TYPE_UNDELETED: TenantEventType.ValueType  # 7
 """TENANT_EVENT_TYPE_UNDELETED is a deleted tenant that was brought back."""
 TENANT_EVENT_TYPE_PURGED: TenantEventType.ValueType  # 8
 """TENANT_EVENT_TYPE_PURGED is a deleted tenant whose data is being destroyed. Of the tenant, it has the id alone."""
+TENANT_EVENT_TYPE_LOGIN_HOST_CHANGED: TenantEventType.ValueType  # 9
+"""TENANT_EVENT_TYPE_LOGIN_HOST_CHANGED is a login host whose proof was found, is missing, has lapsed, or was overtaken by
+that of another tenant: see `name_change`. An event UPDATED comes before it where the tenant's hosts have changed.
+"""
+TENANT_EVENT_TYPE_EMAIL_DOMAIN_CHANGED: TenantEventType.ValueType  # 10
+"""TENANT_EVENT_TYPE_EMAIL_DOMAIN_CHANGED is the same of an e-mail domain."""
 Global___TenantEventType: _TypeAlias = TenantEventType  # noqa: Y015
 
 class _PurgeStep:
@@ -938,21 +951,29 @@ class TenantEvent(_message.Message):
 
     TYPE_FIELD_NUMBER: _builtins.int
     TENANT_FIELD_NUMBER: _builtins.int
+    NAME_CHANGE_FIELD_NUMBER: _builtins.int
     type: Global___TenantEventType.ValueType
     """type is the kind of change."""
     @_builtins.property
     def tenant(self) -> _tenant_pb2.Tenant:
         """tenant is the tenant after the change."""
 
+    @_builtins.property
+    def name_change(self) -> _domain_proof_pb2.NameChange:
+        """name_change is what has happened to one of the tenant's names. Set in events of LOGIN_HOST_CHANGED and
+        EMAIL_DOMAIN_CHANGED.
+        """
+
     def __init__(
         self,
         *,
         type: Global___TenantEventType.ValueType = ...,
         tenant: _tenant_pb2.Tenant | None = ...,
+        name_change: _domain_proof_pb2.NameChange | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["tenant", b"tenant"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["name_change", b"name_change", "tenant", b"tenant"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["tenant", b"tenant", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name_change", b"name_change", "tenant", b"tenant", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -25,9 +26,11 @@ from tenantmesh.tenant_svc.email_domains import wiring as email_domains
 from tenantmesh.tenant_svc.login_hosts import wiring as login_hosts
 from tenantmesh.tenant_svc.resources import TenantResources
 from tenantmesh.tenant_svc.settings import DomainSettings, LifeSettings, QuotaSettings
+from tenantmesh.tenant_svc.tenants.events import StoredTenantEvents, TenantEvent
 from tests.dns_server import NameServer
 from tests.integration.tenant_svc.world import World
 
+MANY = 10_000
 PATIENCE = timedelta(seconds=5)
 LIMIT = 5
 
@@ -89,6 +92,28 @@ class Names:
         subject = self.kind.subject(tenant_id, proof.id).encode()
         query = "select execute_after as at from jobs.pgqueuer where payload = $1 order by at"
         return [row["at"] for row in await self.world.rows(query, subject)]
+
+
+class Log:
+    """The events after a moment."""
+
+    def __init__(self, events: StoredTenantEvents, position: int) -> None:
+        self._events, self._position = events, position
+
+    async def of(self, tenant_id: TenantId) -> list[TenantEvent]:
+        after: Sequence[TenantEvent] = await self._events.after(self._position, MANY)
+        return [event for event in after if event.tenant.id == tenant_id and event.name_change is not None]
+
+    async def told(self, tenant_id: TenantId) -> list[tuple[str, str]]:
+        """State and reason of each change of the tenant's names."""
+        changes = [event.name_change for event in await self.of(tenant_id)]
+        return [(change.state, change.reason) for change in changes if change is not None]
+
+
+@pytest.fixture
+async def log(doors: Doors) -> Log:
+    events = StoredTenantEvents(doors)
+    return Log(events, await events.head())
 
 
 @pytest.fixture

@@ -30,8 +30,10 @@ async def served(hosts: Names, tenant_id: TenantId) -> tuple[list[str], str]:
 
 
 async def events(hosts: Names, tenant_id: TenantId) -> list[list[str]]:
-    """The hosts that each event of the tenant tells of, oldest first."""
-    query = "select login_hosts from tenant.tenant_events where tenant_id = $1 order by position"
+    """The hosts that each event of the tenant itself tells of, oldest first."""
+    query = (
+        "select login_hosts from tenant.tenant_events where tenant_id = $1 and name_change is null order by position"
+    )
     return [list(row["login_hosts"]) for row in await hosts.world.rows(query, tenant_id)]
 
 

@@ -118,6 +118,15 @@ async def test_a_check_can_be_asked_for_now_and_then(names: Names) -> None:
     assert timedelta() < (refused.value.retry_after or timedelta()) <= timedelta(seconds=10)
 
 
+async def test_checks_that_somebody_waits_for_come_before_those_of_the_day(names: Names) -> None:
+    tenant_id = await tenant(names)
+    proof = await names.verified(tenant_id, unused())
+    await names.proofs.ask(tenant_id, proof.name)
+    query = "select priority from jobs.pgqueuer where payload = $1 order by id"
+    jobs = await names.world.rows(query, names.kind.subject(tenant_id, proof.id).encode())
+    assert [job["priority"] for job in jobs] == [1, 0, 1]  # it was added, checked, and asked for
+
+
 async def test_a_name_that_is_removed_can_be_proven_by_another_tenant_at_once(names: Names) -> None:
     one, other, name = await tenant(names), await tenant(names), unused()
     await names.verified(one, name)

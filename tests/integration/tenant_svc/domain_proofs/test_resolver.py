@@ -45,6 +45,26 @@ async def test_an_alias_is_followed(zone: NameServer, resolver: DnsResolver) -> 
     assert isinstance(await resolver.texts("_tenantmesh.dangling.test"), NoRecords)
 
 
+async def test_aliases_without_an_end_say_nothing_about_the_name(zone: NameServer, resolver: DnsResolver) -> None:
+    for one, other in (("one", "other"), ("other", "one")):
+        zone.alias(f"{one}.circle.test", f"{other}.circle.test")
+    for link in range(40):
+        zone.alias(f"a{link}.chain.test", f"a{link + 1}.chain.test")
+    zone.txt("a40.chain.test", "text")
+    for name in ("one.circle.test", "a0.chain.test"):
+        assert not isinstance(await resolver.texts(name), Texts)
+        assert not isinstance(await resolver.addresses(name), Addresses)
+    assert await resolver.texts("a35.chain.test") == Texts(("text",))
+
+
+async def test_the_longest_answer_that_there_can_be_is_read(zone: NameServer, resolver: DnsResolver) -> None:
+    texts = [f"{number:03}" + "x" * 250 for number in range(240)]
+    zone.txt("flood.test", *texts)
+    found = await resolver.texts("flood.test")
+    assert isinstance(found, Texts)
+    assert len(found.texts) == 240
+
+
 async def test_what_does_not_exist_is_known_not_to(zone: NameServer, resolver: DnsResolver) -> None:
     assert await resolver.texts("gone.test") == NoRecords("gone.test does not exist in the DNS.")
     zone.host("other.test", "8.8.8.8")

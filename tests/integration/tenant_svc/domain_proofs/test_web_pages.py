@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import gzip
+import os
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -13,7 +16,7 @@ import pytest
 
 from tenantmesh.tenant_svc.domain_proofs.addresses import AddressRules
 from tenantmesh.tenant_svc.domain_proofs.dns_resolver import DnsResolver
-from tenantmesh.tenant_svc.domain_proofs.resolver import NoAnswer
+from tenantmesh.tenant_svc.domain_proofs.resolver import Addresses, NoAnswer, NoRecords
 from tenantmesh.tenant_svc.domain_proofs.web_pages import HttpPages, NoPage, PageBody
 from tests.authority import Authority
 from tests.dns_server import NameServer
@@ -165,6 +168,61 @@ async def test_a_compressed_body_is_not_expanded(pages: Pages, host: str) -> Non
         found = await pages(server.port).read(host, PATH)
     assert isinstance(found, PageBody)
     assert len(found.text) == len(packed)
+
+
+async def test_a_bomb_of_compressed_bytes_is_read_as_it_is(pages: Pages, host: str) -> None:
+    bomb = gzip.compress(bytes(50_000_000))
+    async with web(reply("200 OK", bomb, "content-encoding: gzip")) as server:
+        found = await pages(server.port).read(host, PATH)
+    assert found == PageBody(bomb[:1024].decode("ascii", "replace"))
+
+
+@pytest.mark.parametrize(
+    "head", [b"HTTP/1.1 200 OK\r\n", b""], ids=["headers without an end", "answers that are to be continued"]
+)
+async def test_a_head_without_an_end_is_not_read_for_ever(pages: Pages, host: str, head: bytes) -> None:
+    forever = b"x-more: x\r\n" * 500 if head else b"HTTP/1.1 102 Processing\r\n\r\n" * 500
+    async with web(head, forever=forever) as server, asyncio.timeout(20):
+        found = await pages(server.port, timeout=timedelta(seconds=1)).read(host, PATH)
+    assert not isinstance(found, PageBody)
+    assert server.sent < 500_000_000
+
+
+async def test_a_name_that_changes_its_address_is_connected_to_at_the_one_that_was_judged(
+    zone: NameServer, host: str
+) -> None:
+    """DNS rebinding: the DNS is asked once for http and https together, and the connections ask no more."""
+
+    class Rebound(DnsResolver):
+        asked = 0
+
+        async def addresses(self, host: str) -> Addresses | NoRecords | NoAnswer:
+            self.asked += 1
+            found = await super().addresses(host)
+            zone.host(host, "127.0.0.2")  # nothing listens there
+            return found
+
+    rebound = Rebound([("127.0.0.1", zone.port)], PATIENCE)
+    async with web(reply("302 Found", b"", "location: http://127.0.0.2/")) as plain:
+        found = await HttpPages(rebound, LOOPBACK, PATIENCE, (plain.port, free_port())).read(host, PATH)
+    assert isinstance(found, NoPage)
+    assert (rebound.asked, len(plain.requests)) == (1, 1)
+
+
+@pytest.mark.parametrize("number", [errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EMFILE])
+async def test_a_network_that_is_away_says_nothing_about_the_host(
+    pages: Pages, host: str, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """Else an outage of ours would make names fail that a page has proven."""
+
+    async def away(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    port = free_port()
+    with monkeypatch.context() as patched:
+        patched.setattr("anyio.connect_tcp", away)
+        found = await pages(port).read(host, PATH)
+    assert isinstance(found, NoAnswer)
 
 
 async def test_no_answer_of_http_is_no_page(pages: Pages, host: str) -> None:

@@ -25,6 +25,11 @@ LONG = ".".join(["a" * 60] * 4)  # 243 characters
         ("BÜCHER.de", "xn--bcher-kva.de"),
         ("bu\u0308cher.de", "xn--bcher-kva.de"),  # composed of two characters
         ("xn--bcher-kva.de", "xn--bcher-kva.de"),
+        ("XN--BCHER-KVA.DE", "xn--bcher-kva.de"),
+        ("acme.com\uff61", "acme.com"),  # the final dot of another script
+        ("क्\u200dष.com", "xn--11b2ezcw70k.com"),  # a joiner that the script needs
+        ("city.kawasaki.jp", "city.kawasaki.jp"),  # an exception of a wildcard of the list
+        ("127.0.0.1.nip.io", "127.0.0.1.nip.io"),  # a name; its address is judged when it is connected to
         ("straße.de", "xn--strae-oqa.de"),  # by IDNA 2008 not the same as strasse.de
         ("مثال.com", "xn--mgbh0fb.com"),
         ("tenant.github.io", "tenant.github.io"),  # a name below a public suffix
@@ -47,11 +52,23 @@ def test_a_name_has_one_spelling(text: str, name: str) -> None:
         ("com", "at least two labels"),
         ("co.uk", "is a public suffix"),
         ("github.io", "is a public suffix"),
+        ("GitHub.IO.", "is a public suffix"),
+        ("herokuapp.com", "is a public suffix"),
+        ("公司.cn", "is a public suffix"),
+        ("xn--55qx5d.cn", "is a public suffix"),
+        ("anything.kawasaki.jp", "is a public suffix"),
         ("127.0.0.1", "no IP address"),
         ("[::1]", "no IP address"),
         ("2001:db8::1", "no IP address"),
         ("1.2.3.4.", "no IP address"),
         ("0x7f.1", "no IP address"),
+        ("127.1", "no IP address"),
+        ("0177.0.0.01", "no IP address"),
+        ("2130706433", "at least two labels"),
+        ("0x7f000001", "at least two labels"),
+        ("①②⑦.⓪.⓪.①", "no IP address"),
+        ("127\u30020\u30020\u30021", "no IP address"),
+        ("::ffff:127.0.0.1", "no IP address"),
         ("acme.0x7f", "no IP address"),
         ("https://app.acme.com", "the name alone"),
         ("app.acme.com/login", "the name alone"),
@@ -70,6 +87,12 @@ def test_a_name_has_one_spelling(text: str, name: str) -> None:
         ("אacme.com", "IDNA 2008"),  # both directions in one label
         ("☃.com", "IDNA 2008"),
         ("xn--a.com", "IDNA 2008"),  # no label has this ASCII form
+        ("xn--acme-.com", "IDNA 2008"),
+        ("xn--.com", "IDNA 2008"),
+        ("xn--bcher-kva\u0308.de", "IDNA 2008"),
+        ("ac--me.com", "IDNA 2008"),
+        ("\u0301acme.com", "IDNA 2008"),  # it begins with a mark
+        ("l\u00b7l\u200c.com", "IDNA 2008"),
         (f"{'a' * 64}.com", "IDNA 2008"),
         (LONG, "at most"),
         ("x" * 10_000, "at most"),
