@@ -1,4 +1,4 @@
-"""What a handler raises when a job should come back later, although nothing has failed."""
+"""The exception by which a handler sends a job back into the queue, although nothing has failed."""
 
 from __future__ import annotations
 

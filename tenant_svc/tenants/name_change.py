@@ -13,7 +13,7 @@ __all__ = ["NameChange"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NameChange:
-    """What has happened to a name.
+    """A change of the proof of a name.
 
     type: the type of the event, LOGIN_HOST_CHANGED or EMAIL_DOMAIN_CHANGED.
     state, reason: the proof's, in the words of the contract.

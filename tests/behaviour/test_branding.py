@@ -181,4 +181,4 @@ async def test_the_authority_of_a_grpc_call_names_the_tenant_whose_branding_is_s
                 async def named(at: GrpcTransport = at, wanted: str = wanted) -> bool:
                     return bool((await shown(at))["displayName"] == wanted)
 
-                await until(named, 5)
+                assert await until(named, 5)

@@ -31,7 +31,7 @@ def postponed(turns: TenantTurns, subject: str) -> float:
 def test_a_tenant_has_its_share_and_others_have_theirs() -> None:
     turns = TenantTurns(2, Clock())
     with turns.turn(ACME, "a"), turns.turn(ACME, "b"), turns.turn(GLOBEX, "c"):
-        postponed(turns, "d")
+        assert postponed(turns, "d") == 1
     with turns.turn(ACME, "d"):
         pass
 
