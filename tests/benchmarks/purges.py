@@ -12,8 +12,8 @@ import asyncio
 import json
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack, ExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -138,7 +138,22 @@ async def purge(world: World, tenant: Tenant) -> dict[str, Any]:
     return dict(json.loads(proof["proof"]))
 
 
-async def measured(mesh: Mesh, rows: int) -> None:
+@asynccontextmanager
+async def snapshot(url: str, *, held: bool) -> AsyncIterator[None]:
+    """Hold a snapshot as a backup does: no deleted row may be removed from the files meanwhile."""
+    if not held:
+        yield
+        return
+    connection = await asyncpg.connect(url)
+    try:
+        async with connection.transaction(isolation="repeatable_read", readonly=True):
+            await connection.execute("SELECT count(*) FROM tenant.tenants")
+            yield
+    finally:
+        await connection.close()
+
+
+async def measured(mesh: Mesh, rows: int, *, backup: bool) -> None:
     """Measure and print."""
     url = mesh.stack.engines.postgres.url("postgres").get_secret_value()
     async with AsyncExitStack() as opened:
@@ -161,9 +176,10 @@ async def measured(mesh: Mesh, rows: int) -> None:
             proofs.append(await purge(world, tenant))
 
         begun = time.monotonic()
-        with ExitStack() as stack:
-            peaks = {name: stack.enter_context(Peak(pid)) for name, pid in processes.items()}
-            during = await watched(world, neighbour, connection, purging())
+        async with snapshot(url, held=backup):
+            with ExitStack() as stack:
+                peaks = {name: stack.enter_context(Peak(pid)) for name, pid in processes.items()}
+                during = await watched(world, neighbour, connection, purging())
         report(time.monotonic() - begun, proofs[0], peaks, before, during)
 
 
@@ -189,9 +205,10 @@ def ms(times: list[float], share: float) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench-purge")
     parser.add_argument("--rows", type=int, default=1_000_000, help="rows of the tenant")
-    rows = parser.parse_args().rows
+    parser.add_argument("--backup", action="store_true", help="purge while a backup holds its snapshot")
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, started_stack(Path(folder), cluster=False, durable=True) as stack:
-        asyncio.run(measured(Mesh(stack), rows))
+        asyncio.run(measured(Mesh(stack), options.rows, backup=options.backup))
 
 
 if __name__ == "__main__":

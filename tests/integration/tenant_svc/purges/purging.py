@@ -51,6 +51,8 @@ from tests.integration.tenant_svc.world import ACTOR, World
 
 KEK = KeyEncryptionKey(bytes(range(32)))
 VERSION = "9.9.9"
+PATIENT = timedelta(seconds=5)
+"""The time-out of the store, where nothing tries again."""
 
 
 class LocalAccounts:

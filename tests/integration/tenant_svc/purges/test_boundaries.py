@@ -31,7 +31,16 @@ from tenantmesh.tenant_svc.schema import OUTAGE
 from tenantmesh.tenant_svc.tenants.events import EventType, StoredTenantEvents
 from tests.fixtures.engines import WorkerDatabase
 from tests.integration.auth_svc.conftest import a_copy, as_role
-from tests.integration.tenant_svc.purges.purging import KEK, Purging, filled, interrupted, left, purging, stopping
+from tests.integration.tenant_svc.purges.purging import (
+    KEK,
+    PATIENT,
+    Purging,
+    filled,
+    interrupted,
+    left,
+    purging,
+    stopping,
+)
 from tests.integration.tenant_svc.world import World
 
 NEVER = timedelta(hours=1)
@@ -39,7 +48,7 @@ NEVER = timedelta(hours=1)
 
 @pytest.fixture(scope="module")
 async def purge(migrated: WorkerDatabase, doors: Doors, store: Store) -> AsyncIterator[Purging]:
-    client = redis_client.connect(RedisSettings(url=store.url, cluster=store.cluster))
+    client = redis_client.connect(RedisSettings(url=store.url, cluster=store.cluster, timeout=PATIENT))
     async with purging(migrated, doors, client) as made:
         yield made
     await client.aclose()
@@ -104,7 +113,7 @@ async def test_a_proof_is_never_changed_and_never_forgotten(purge: Purging, worl
 
 
 async def test_a_row_in_a_table_that_no_purge_knows_prevents_the_proof(store: Store, postgres: WorkerDatabase) -> None:
-    client = redis_client.connect(RedisSettings(url=store.url, cluster=store.cluster))
+    client = redis_client.connect(RedisSettings(url=store.url, cluster=store.cluster, timeout=PATIENT))
     with a_copy(postgres) as own:
         urls = {"url": own.url("tenant_app"), "system_url": own.url("tenant_directory")}
         database = Database(DatabaseSettings.model_validate(urls), schema="tenant")

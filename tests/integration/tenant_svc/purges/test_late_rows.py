@@ -11,12 +11,14 @@ import pytest
 from tenantmesh.auth_svc.gauges import repository as gauges
 from tenantmesh.auth_svc.schema import OUTAGE as AUTH_OUTAGE
 from tenantmesh.chassis.doors import Doors
+from tenantmesh.chassis.signing.key_ring import KeyRing
 from tenantmesh.deploy.stack.engines.valkey import Store
-from tenantmesh.interceptors.errors import NotFound
+from tenantmesh.interceptors.errors import NotFound, Unavailable
 from tenantmesh.runtime import redis_client
 from tenantmesh.runtime.database import Database
 from tenantmesh.runtime.settings import DatabaseSettings, RedisSettings
 from tenantmesh.tenant_svc.operations.operation import Operation, OperationState
+from tenantmesh.tenant_svc.purges.amounts import StoreKeys
 from tenantmesh.tenant_svc.purges.executor import PurgeExecutor
 from tenantmesh.tenant_svc.purges.proof import read_proof
 from tenantmesh.tenant_svc.purges.purge import PurgeStep
@@ -24,7 +26,7 @@ from tenantmesh.tenant_svc.tenants.deletions import DeletionRequest
 from tenantmesh.tenant_svc.tenants.tenant import Tenant
 from tests.fixtures.engines import WorkerDatabase
 from tests.integration.auth_svc.conftest import as_role
-from tests.integration.tenant_svc.purges.purging import Purging, filled, left, purging
+from tests.integration.tenant_svc.purges.purging import PATIENT, LocalAccounts, Purging, filled, left, purging
 from tests.integration.tenant_svc.world import ACTOR, World
 
 NEW_OPERATION = """INSERT INTO tenant.operations (tenant_id, operation_id, type, state, request, progress,
@@ -37,7 +39,7 @@ NEW_USER = """INSERT INTO auth.users (tenant_id, user_id, email, email_normalise
 
 @pytest.fixture(scope="module")
 async def purge(migrated: WorkerDatabase, doors: Doors, store: Store) -> AsyncIterator[Purging]:
-    client = redis_client.connect(RedisSettings(url=store.url, cluster=store.cluster))
+    client = redis_client.connect(RedisSettings(url=store.url, cluster=store.cluster, timeout=PATIENT))
     async with purging(migrated, doors, client) as made:
         yield made
     await client.aclose()
@@ -144,3 +146,37 @@ async def test_a_tenant_that_was_brought_back_meanwhile_is_counted_anew(purge: P
     assert {each["table"]: each["before"] for each in proof["tables"]}["tenant.operations"] == 5
     assert second.deletion is not None
     assert proof["deleted"]["actor"] == second.deletion.actor
+
+
+@pytest.mark.parametrize(
+    ("part", "method"),
+    [
+        (LocalAccounts, "count"),
+        (LocalAccounts, "purge"),
+        (StoreKeys, "count"),
+        (StoreKeys, "delete"),
+        (KeyRing, "signer"),
+    ],
+    ids=lambda each: getattr(each, "__name__", each),
+)
+async def test_what_is_away_is_waited_for(
+    purge: Purging, world: World, monkeypatch: pytest.MonkeyPatch, part: type, method: str
+) -> None:
+    """auth_svc, the store, or the key that signs: the job is tried again, and ends with one proof."""
+    tenant = await filled(world, purge)
+    await purge.deleted(tenant.id)
+    operation = await purge.started(tenant.id)
+
+    def away(*_: object) -> None:
+        raise Unavailable("AWAY", "It is away.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(part, method, away)
+        with pytest.raises(Unavailable):
+            await purge.executor().run(operation.id)
+    ended = await purge.executor().run(operation.id)
+    assert ended is not None
+    assert ended.state is OperationState.SUCCEEDED, ended.error
+    proof = read_proof((await purge.purges.get(tenant.id)).proof.encode())
+    assert {each["table"]: each["before"] for each in proof["tables"]}["auth.users"] == 3
+    assert await left(world, tenant.id) == {}

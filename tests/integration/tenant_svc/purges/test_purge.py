@@ -26,7 +26,7 @@ from tenantmesh.tenant_svc.purges.purges import PurgeRequest
 from tenantmesh.tenant_svc.purges.signature import verify
 from tenantmesh.tenant_svc.tenants.tenant import Tenant
 from tests.fixtures.engines import WorkerDatabase
-from tests.integration.tenant_svc.purges.purging import Purging, filled, interrupted, left, purging, stopping
+from tests.integration.tenant_svc.purges.purging import PATIENT, Purging, filled, interrupted, left, purging, stopping
 from tests.integration.tenant_svc.world import ACTOR, World
 
 DAY = timedelta(days=1)
@@ -34,7 +34,7 @@ DAY = timedelta(days=1)
 
 @pytest.fixture(scope="module")
 async def purge(migrated: WorkerDatabase, doors: Doors, store: Store) -> AsyncIterator[Purging]:
-    client = redis_client.connect(RedisSettings(url=store.url, cluster=store.cluster))
+    client = redis_client.connect(RedisSettings(url=store.url, cluster=store.cluster, timeout=PATIENT))
     async with purging(migrated, doors, client) as made:
         yield made
     await client.aclose()
