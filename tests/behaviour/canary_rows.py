@@ -50,6 +50,10 @@ NOT_FREE: Mapping[str, str] = {
     "tenant.tenants.state": "DELETED",
 }
 """Columns of text whose values are of a list, with a value of it for a new row."""
+_ONLY_IN = {"tenant.tenant_events.name_change": "type = 'UPDATED'"}
+"""Columns that may have a value in some rows only."""
+_PREPARED = ("UPDATE tenant.tenant_events SET event_time = now() WHERE tenant_id = $1 AND type = 'UPDATED'",)
+"""Values that a canary needs beside it."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +95,8 @@ async def fill(connection: asyncpg.Connection, tenant_id: str, canary: Callable[
     """Put a canary into each text that has none: into a row of the table, or into a new one where it has no row."""
     async with connection.transaction():
         await connection.execute("SET LOCAL session_replication_role = replica")  # no keys and triggers in the way
+        for statement in _PREPARED:
+            await connection.execute(statement, tenant_id)
         for table, columns in (await _columns(connection)).items():
             if not await _rows(connection, table, tenant_id):
                 await _insert(connection, table, columns, tenant_id, canary)
@@ -143,7 +149,7 @@ async def _with_mark(connection: asyncpg.Connection, column: Column, tenant_id: 
 async def _update(connection: asyncpg.Connection, column: Column, tenant_id: str, text: str) -> None:
     change = " ".join(
         ("UPDATE", column.table, "SET", column.name, "= $1 WHERE ctid = (SELECT ctid FROM", column.table,
-         "WHERE tenant_id = $2 LIMIT 1)")
+         "WHERE tenant_id = $2 AND", _ONLY_IN.get(column.place, "true"), "LIMIT 1)")
     )  # fmt: skip
     await connection.execute(change, _value(column, text), tenant_id)
 
