@@ -68,13 +68,22 @@ class HandlerAborted(Exception):
 
 
 class Recheck:
-    """How to look again at the credential of an open stream, and when."""
+    """How to look again at what an open stream was admitted for, and when."""
 
-    __slots__ = ("check", "due_at")
+    __slots__ = ("check", "due_at", "every", "unchanged")
 
-    def __init__(self, check: Callable[[Passage], Coroutine[Any, Any, None]]) -> None:
+    def __init__(
+        self,
+        check: Callable[[Passage], Coroutine[Any, Any, None]],
+        every: float,
+        unchanged: Callable[[Passage], bool] = lambda _: False,
+    ) -> None:
         self.check = check
-        """Raises a MeshError when the credential is no longer valid."""
+        """Raises a MeshError when the stream must end."""
+        self.every = every
+        """Seconds between two looks."""
+        self.unchanged = unchanged
+        """Says from memory whether a look would find nothing new. Called from any thread."""
         self.due_at = 0.0
         """The next look, on the monotonic clock."""
 
@@ -144,8 +153,8 @@ class Passage:
     """Why the watchdog ended the call."""
     watch: OpenWatch | None = None
     """Set on endless streams; the watchdog ends them in time."""
-    recheck: Recheck | None = None
-    """Set on streams that came with a credential; the watchdog follows it."""
+    rechecks: tuple[Recheck, ...] = ()
+    """Set on streams, for their credential and for their tenant; the watchdog follows them."""
 
     lanes: tuple[Lane, ...] = ()
     """Where the call counts as in flight. Kept by `in_flight`."""

@@ -38,14 +38,6 @@ class SingleFlight(Generic[K, T]):
         self._work = work
         self._running: dict[K, asyncio.Task[T]] = {}
 
-    @property
-    def keys(self) -> Iterable[K]:
-        """The keys of the runs under way."""
-        return self._running.keys()
-
-    def __contains__(self, key: K) -> bool:
-        return key in self._running
-
     async def result(self, key: K) -> T:
         """Return the result for the key, from the run under way or from a new one."""
         task = self._running.get(key)

@@ -15,8 +15,8 @@ from tenantmesh.tenant.v1.quota_service_pb2_grpc import QuotaServiceStub
 __all__ = ["GrpcGaugeReports"]
 
 _TIMEOUT = 5.0
-_GONE = "TENANT_NOT_FOUND"
-_LATER = "TENANT_SUSPENDED"
+_LATER = {"TENANT_SUSPENDED", "TENANT_NOT_FOUND"}
+"""A deleted tenant may be brought back, and needs its levels then. Those of a purged one are destroyed."""
 
 
 class GrpcGaugeReports:
@@ -27,19 +27,18 @@ class GrpcGaugeReports:
         self._stub: Any = QuotaServiceStub(channel)
 
     async def send(self, row: GaugeLevel) -> None:
-        """Report the level. Returns without an error for a tenant that is gone: its level is of no use."""
+        """Report the level. Raises PermissionDenied for a tenant that is not served now."""
         request = pb.ReportGaugeRequest(id=str(row.tenant_id), gauge=row.gauge, level=row.level, version=row.version)
         try:
             await self._stub.ReportGauge(request, timeout=_TIMEOUT)
         except grpc.aio.AioRpcError as error:
             reason = reason_of(error)
-            if reason == _LATER:
-                raise PermissionDenied(_LATER, "The tenant is suspended.") from error
+            if reason in _LATER:
+                raise PermissionDenied(reason, "The tenant is not served.") from error
             if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED:  # of this tenant: the others' levels go on
                 raise ResourceExhausted(reason, "tenant_svc has too much to do for the tenant.") from error
-            if reason != _GONE:
-                refused = f"tenant_svc refused to store a level: {error.code().name} {reason}"
-                raise no_answer(error, "tenant_svc", Unavailable("QUOTA_UNAVAILABLE", refused)) from error
+            refused = f"tenant_svc refused to store a level: {error.code().name} {reason}"
+            raise no_answer(error, "tenant_svc", Unavailable("QUOTA_UNAVAILABLE", refused)) from error
 
     async def close(self) -> None:
         """Close the channel."""

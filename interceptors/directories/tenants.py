@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Hashable
+from collections.abc import AsyncIterator, Callable, Hashable, Iterable
 from datetime import timedelta
 
 from tenantmesh.interceptors.directories.watched import Freshness, Watched
@@ -47,6 +47,10 @@ class TenantDirectory(Watched[TenantKey, TenantRecord, TenantChange]):
 
     def _unreachable(self) -> Unavailable:
         return Unavailable("TENANT_DIRECTORY_UNAVAILABLE", "The tenant directory can't be reached. Retry with backoff.")
+
+    def _concerned(self, key: TenantKey, record: TenantRecord | None) -> Iterable[Hashable]:
+        # A name may have been taken from its tenant: the event of that names the tenant and no longer the name.
+        return (self._slot(key),) if record is None else (self._slot(key), record.id.int)
 
     def _learn(self, key: TenantKey, record: TenantRecord | None, learnt: float) -> None:
         keys: set[TenantKey] = {key}

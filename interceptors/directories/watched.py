@@ -14,11 +14,12 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Hashable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Hashable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Generic, Protocol, TypeVar, cast
 
+from tenantmesh.interceptors.directories.journal import Journal
 from tenantmesh.interceptors.errors import MeshError, OutOfRange, Unavailable
 from tenantmesh.interceptors.lookup import MISS, Miss
 from tenantmesh.interceptors.tasks import SingleFlight, cancel
@@ -91,8 +92,7 @@ class Watched(Generic[K, V, C]):
         self._clock = clock
         self._entries: dict[Hashable, _Entry[V]] = {}
         self._fetches = SingleFlight[K, V | None](self._fetch)
-        self._overtaken: set[K] = set()
-        """Keys whose fetch is under way and which have changed meanwhile."""
+        self._journal = Journal()
         self._lost_at: float | None = clock()
         self._watcher: asyncio.Task[None] | None = None
         self._closing = False
@@ -119,6 +119,10 @@ class Watched(Generic[K, V, C]):
     def _slot(self, key: K) -> Hashable:
         """Return the key under which the cache stores the record."""
         return key
+
+    def _concerned(self, key: K, record: V | None) -> Iterable[Hashable]:
+        """Return the slots whose changes make an answer to the key outdated."""
+        return (self._slot(key),)
 
     def _lifetime(self, record: V) -> float:
         """Return the seconds for which the record is true without a change, from when it was asked for."""
@@ -175,15 +179,15 @@ class Watched(Generic[K, V, C]):
     async def _fetch(self, key: K) -> V | None:
         try:
             while True:
-                self._overtaken.discard(key)
+                self._journal.begin(key)
                 asked = self._clock()
                 record = await self._ask(key)
-                if key not in self._overtaken:
+                if not self._journal.overtook(key, self._concerned(key, record)):
                     break  # else a change came meanwhile, and the answer may be older than it
         except MeshError as error:
             return self._stale(key, error)
         finally:
-            self._overtaken.discard(key)
+            self._journal.end(key)
         self._learn(key, record, asked)
         return record
 
@@ -254,12 +258,13 @@ class Watched(Generic[K, V, C]):
             yield change
 
     def _forget(self, *keys: K) -> None:
-        for key in keys:
-            self._entries.pop(self._slot(key), None)
-        self._overtaken.update(key for key in keys if key in self._fetches)
+        slots = [self._slot(key) for key in keys]
+        for slot in slots:
+            self._entries.pop(slot, None)
+        self._journal.add(slots)
 
     def _forget_everything(self) -> None:
         # Records that were learnt or asked for before the watch began may have changed unseen. It has begun when its
         # first message arrives: the source reads its position somewhere between the request and that.
         self._entries.clear()
-        self._overtaken.update(self._fetches.keys)
+        self._journal.add_everything()

@@ -28,6 +28,8 @@ REMEMBER_KEY = 1.0
 """The same for API keys: a key that is revoked stops working within this time, everywhere."""
 REMEMBER_REFUSED = 5.0
 """Seconds for which a refused credential is refused without looking again, so that repeating it costs nothing."""
+RECHECK = 2.0
+"""Seconds between two checks of an open stream's credential. Streams with the same credential share one."""
 CAPACITY = 10_000
 CAPACITY_REFUSED = 2_000
 """Apart from the good ones, so that made-up credentials can't displace them."""
@@ -91,7 +93,7 @@ class Authentication:
     def enter_stream(self, call: Passage) -> Waiting:
         """Do the same, and have the watchdog check the credential again while the stream is open."""
         if AUTHORIZATION in call.headers:
-            call.recheck = Recheck(self.recheck)
+            call.rechecks += (Recheck(self.recheck, RECHECK),)
         return self.enter(call)
 
     async def recheck(self, call: Passage) -> None:

@@ -35,6 +35,7 @@ class _BoundEntitlement:
     def __init__(self, directory: EntitlementLookup, policy: MethodPolicy) -> None:
         self._directory = directory
         self._feature = policy.feature
+        self._while_deleted = policy.while_deleted and CallerKind.USER not in policy.audiences
         self._adds = policy.mutates and not policy.while_read_only
 
     def admit(self, call: Passage) -> Waiting:
@@ -59,9 +60,9 @@ class _BoundEntitlement:
                 raise
             return
         if found is None:
-            if call.caller.kind is not CallerKind.OPERATOR:
+            if call.caller.kind is not CallerKind.OPERATOR and not self._while_deleted:
                 raise no_such_tenant()
-            call.entitlements_missed = True  # a deleted tenant, which operators reach: it is entitled to nothing
+            call.entitlements_missed = True  # a deleted tenant, which the method serves: it is entitled to nothing
             return
         self._decide(call, found)
 

@@ -20,7 +20,7 @@ from tenantmesh.interceptors.errors import FieldViolation, InvalidArgument, Mesh
 from tenantmesh.interceptors.link import Moments
 from tenantmesh.interceptors.logs import security_event
 from tenantmesh.interceptors.lookup import MISS
-from tenantmesh.interceptors.passage import Passage, Waiting
+from tenantmesh.interceptors.passage import Passage, Recheck, Waiting
 from tenantmesh.interceptors.policy import MethodPolicy, PolicyError, TenantScope
 from tenantmesh.interceptors.tenant_sources import TenantSelector, names_a_tenant, selectors
 from tenantmesh.interceptors.tenants import (
@@ -37,6 +37,8 @@ from tenantmesh.interceptors.tenants import (
 __all__ = ["Tenancy"]
 
 _ACTIVE = TenantState.ACTIVE
+RECHECK = 0.3
+"""Seconds between two looks at an open stream's tenant: from memory, unless it may have changed."""
 
 
 class Tenancy:
@@ -52,10 +54,10 @@ class Tenancy:
             return None
         if self._directory is None:
             raise PolicyError(f"{policy.method} is for a tenant: give the chain a tenant directory")
-        if policy.tenant_field:
-            by_field = _TenancyByField(self._directory, self._suffix, policy)
-            return Moments(enter=by_field.enter, receive=by_field.receive)
-        return Moments(enter=_BoundTenancy(self._directory, self._suffix, policy).enter)
+        by_field = _TenancyByField(self._directory, self._suffix, policy) if policy.tenant_field else None
+        bound = by_field or _BoundTenancy(self._directory, self._suffix, policy)
+        enter = bound.enter_stream if policy.streams else bound.enter
+        return Moments(enter=enter, receive=by_field.receive if by_field else None)
 
 
 class _BoundTenancy:
@@ -65,6 +67,9 @@ class _BoundTenancy:
         self._policy = policy
         self._optional = policy.tenant_scope is TenantScope.OPTIONAL
         self._required = not self._optional and not policy.tenant_field
+        among_services = CallerKind.USER not in policy.audiences
+        served = (CallerKind.OPERATOR, *([CallerKind.SERVICE] if among_services else []))
+        self._served_while_deleted = served if policy.while_deleted else ()
 
     def enter(self, call: Passage) -> Waiting:
         headers = call.headers
@@ -82,6 +87,22 @@ class _BoundTenancy:
                 self._confirm(call, tenant, known)
                 return None
         return self._find_and_confirm(call, bound_to, sources)
+
+    def enter_stream(self, call: Passage) -> Waiting:
+        """Do the same, and have the watchdog follow the tenant while the stream is open."""
+        call.rechecks += (Recheck(self.recheck, RECHECK, self.unchanged),)
+        return self.enter(call)
+
+    def unchanged(self, call: Passage) -> bool:
+        """Return whether the directory still has the tenant as the call knows it."""
+        return call.tenant is None or self._directory.peek(call.tenant.id) is call.tenant
+
+    async def recheck(self, call: Passage) -> None:
+        """Raise NotFound or PermissionDenied when the call's tenant is no longer served."""
+        if call.tenant is not None:
+            tenant = await self._directory.find(call.tenant.id)
+            self._refuse_unless_served(call, tenant)
+            call.tenant = tenant
 
     def _known(
         self, tenant: TenantRecord | None, sources: tuple[TenantSelector, ...]
@@ -180,15 +201,18 @@ class _BoundTenancy:
     def _admit(self, call: Passage, tenant: TenantRecord) -> None:
         """Check the tenant's state and establish it as the call's."""
         if tenant.state is not _ACTIVE:
-            operator = call.caller.kind is CallerKind.OPERATOR
-            refuse_unless_active(
-                tenant,
-                serve_suspended=operator or self._policy.while_suspended,
-                serve_deleted=operator and self._policy.while_deleted,
-            )
+            self._refuse_unless_served(call, tenant)
         if not self._directory.live:
             call.degraded = True
         call.tenant = tenant
+
+    def _refuse_unless_served(self, call: Passage, tenant: TenantRecord | None) -> None:
+        kind = call.caller.kind
+        refuse_unless_active(
+            tenant,
+            serve_suspended=kind is CallerKind.OPERATOR or self._policy.while_suspended,
+            serve_deleted=kind in self._served_while_deleted,
+        )
 
 
 class _TenancyByField(_BoundTenancy):

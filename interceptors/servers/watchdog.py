@@ -1,5 +1,6 @@
 """Ends calls that must not go on: half-sent ones, those past their policy's deadline, streams whose credential is no
-longer valid, and watches that have lasted as long as they may or whose server stops.
+longer valid or whose tenant is no longer served, and watches that have lasted as long as they may or whose server
+stops.
 
 One patrol checks all calls ten times a second. A timer per call would cost 4 µs; this costs a dictionary entry.
 """
@@ -25,8 +26,6 @@ _log = logging.getLogger("tenantmesh.error")
 INTERVAL = 0.1
 LAST_MESSAGE = 2.0
 """Seconds in which a watch may send its last message before it is ended without."""
-RECHECK = 2.0
-"""Seconds between two checks of an open stream's credential. Streams with the same credential share one."""
 
 
 class _Watchdog:
@@ -36,16 +35,22 @@ class _Watchdog:
         """How to end each call in progress. The adapter that serves a call adds and removes it."""
 
     def patrol(self) -> None:
-        """End calls that are overdue, and begin the checks of credentials that are due."""
+        """End calls that are overdue, and begin the checks of streams that are due."""
         now = time.monotonic()
         for call in list(self.calls):
             if call.cancel_at <= now:
                 self._end(call, call.ended_by or overdue())
             elif call.watch is not None and now - call.watch.began > self._longest_watch * call.watch.share:
                 self._end(call, stream_ended("the longest time of a stream is over"))
-            elif call.recheck is not None and call.recheck.due_at <= now:
-                call.recheck.due_at = now + RECHECK
-                self._spawn(self._recheck(call, call.recheck))
+            else:
+                self._look_again(call, now)
+
+    def _look_again(self, call: Passage, now: float) -> None:
+        for recheck in call.rechecks:
+            if recheck.due_at <= now:
+                recheck.due_at = now + recheck.every
+                if not recheck.unchanged(call):
+                    self._spawn(self._recheck(call, recheck))
 
     def end_watches(self) -> None:
         """End the open watches: the server is about to stop."""
@@ -71,7 +76,7 @@ class _Watchdog:
             call.ended_by = error
             if call.watch is not None and not call.watch.resting:
                 # A cancelled write can't be followed by another message: let this one be sent first.
-                call.cancel_at, call.recheck, call.watch = time.monotonic() + LAST_MESSAGE, None, None
+                call.cancel_at, call.rechecks, call.watch = time.monotonic() + LAST_MESSAGE, (), None
                 return
         self.calls.pop(call, None)
         end()

@@ -275,7 +275,9 @@ class MethodPolicy(_message.Message):
     `calls` for a stream that ends by itself.
     """
     while_deleted: _builtins.bool
-    """while_deleted serves operators for a tenant that is deleted and not purged yet. All others find no such tenant."""
+    """while_deleted serves operators for a tenant that is deleted and not purged yet, and services of the mesh where the
+    method is for no users. All others find no such tenant.
+    """
     @_builtins.property
     def audiences(self) -> _containers.RepeatedScalarFieldContainer[Global___Audience.ValueType]:
         """audiences lists the kinds of caller the method serves. At least one; PUBLIC admits callers without a credential."""

@@ -87,8 +87,9 @@ class QuotaServiceServicer:
 
     def Return(self, request, context):
         """Return returns units that were leased under one of the accounts, at most those that are out there, and not those
-        that reservations hold. Do not repeat it: units of a return whose answer was lost are forfeited. Fails with NOT_FOUND
-        `FEATURE_NOT_FOUND`, `LEASE_NOT_FOUND` when nothing is out under the accounts, PERMISSION_DENIED `METER_NOT_ALLOWED`.
+        that reservations hold. A deleted tenant gets its units back too, for when it is restored. Do not repeat it: units of
+        a return whose answer was lost are forfeited. Fails with NOT_FOUND `FEATURE_NOT_FOUND`, `LEASE_NOT_FOUND` when
+        nothing is out under the accounts, PERMISSION_DENIED `METER_NOT_ALLOWED`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -40,8 +40,9 @@ class QuotaServiceStub:
     """
     Return: _grpc.UnaryUnaryMultiCallable[_quota_service_pb2.ReturnRequest, _quota_service_pb2.ReturnResponse]
     """Return returns units that were leased under one of the accounts, at most those that are out there, and not those
-    that reservations hold. Do not repeat it: units of a return whose answer was lost are forfeited. Fails with NOT_FOUND
-    `FEATURE_NOT_FOUND`, `LEASE_NOT_FOUND` when nothing is out under the accounts, PERMISSION_DENIED `METER_NOT_ALLOWED`.
+    that reservations hold. A deleted tenant gets its units back too, for when it is restored. Do not repeat it: units of
+    a return whose answer was lost are forfeited. Fails with NOT_FOUND `FEATURE_NOT_FOUND`, `LEASE_NOT_FOUND` when
+    nothing is out under the accounts, PERMISSION_DENIED `METER_NOT_ALLOWED`.
     """
     Allocate: _grpc.UnaryUnaryMultiCallable[_quota_service_pb2.AllocateRequest, _quota_service_pb2.Allocation]
     """Allocate reserves amounts of allowances whose final cost is known only later, all or nothing. The reservation ends
@@ -86,8 +87,9 @@ class QuotaServiceAsyncStub(QuotaServiceStub):
     """
     Return: _aio.UnaryUnaryMultiCallable[_quota_service_pb2.ReturnRequest, _quota_service_pb2.ReturnResponse]  # type: ignore[assignment]
     """Return returns units that were leased under one of the accounts, at most those that are out there, and not those
-    that reservations hold. Do not repeat it: units of a return whose answer was lost are forfeited. Fails with NOT_FOUND
-    `FEATURE_NOT_FOUND`, `LEASE_NOT_FOUND` when nothing is out under the accounts, PERMISSION_DENIED `METER_NOT_ALLOWED`.
+    that reservations hold. A deleted tenant gets its units back too, for when it is restored. Do not repeat it: units of
+    a return whose answer was lost are forfeited. Fails with NOT_FOUND `FEATURE_NOT_FOUND`, `LEASE_NOT_FOUND` when
+    nothing is out under the accounts, PERMISSION_DENIED `METER_NOT_ALLOWED`.
     """
     Allocate: _aio.UnaryUnaryMultiCallable[_quota_service_pb2.AllocateRequest, _quota_service_pb2.Allocation]  # type: ignore[assignment]
     """Allocate reserves amounts of allowances whose final cost is known only later, all or nothing. The reservation ends
@@ -141,8 +143,9 @@ class QuotaServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_quota_service_pb2.ReturnResponse, _abc.Awaitable[_quota_service_pb2.ReturnResponse]]:
         """Return returns units that were leased under one of the accounts, at most those that are out there, and not those
-        that reservations hold. Do not repeat it: units of a return whose answer was lost are forfeited. Fails with NOT_FOUND
-        `FEATURE_NOT_FOUND`, `LEASE_NOT_FOUND` when nothing is out under the accounts, PERMISSION_DENIED `METER_NOT_ALLOWED`.
+        that reservations hold. A deleted tenant gets its units back too, for when it is restored. Do not repeat it: units of
+        a return whose answer was lost are forfeited. Fails with NOT_FOUND `FEATURE_NOT_FOUND`, `LEASE_NOT_FOUND` when
+        nothing is out under the accounts, PERMISSION_DENIED `METER_NOT_ALLOWED`.
         """
 
     @_abc_1.abstractmethod

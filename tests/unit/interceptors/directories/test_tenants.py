@@ -6,12 +6,14 @@ import asyncio
 import time
 from dataclasses import replace
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
 from tenantmesh.interceptors import TenantDirectory, TenantState
 from tenantmesh.interceptors.errors import Unavailable
 from tenantmesh.interceptors.lookup import MISS
+from tenantmesh.interceptors.tenants import TenantId, TenantRecord
 from tenantmesh.interceptors.testing import MemoryTenantSource, TestMesh
 
 
@@ -158,7 +160,7 @@ async def test_a_change_that_overtakes_a_fetch_wins() -> None:
             record = await super().by_id(tenant_id)
             if self.lookups == 1:
                 mesh.suspend(acme)
-                await _until(lambda: directory._overtaken)
+                await _until(lambda: directory._journal)
             return record
 
     slow = Slow()
@@ -171,5 +173,45 @@ async def test_a_change_that_overtakes_a_fetch_wins() -> None:
         found = await directory.find(acme.id)
         assert found is not None
         assert found.state is TenantState.SUSPENDED
+    finally:
+        await directory.close()
+
+
+class Overtaken(MemoryTenantSource):
+    """A source that answers the first question with the tenant as it was before a change that came meanwhile."""
+
+    def __init__(self, before: TenantRecord, after: TenantRecord) -> None:
+        super().__init__()
+        self.set(before)
+        self._after = after
+        self.directory = TenantDirectory(self)
+
+    async def by_name(self, name: str) -> TenantRecord | None:
+        record = await super().by_name(name)
+        if self.lookups == 1:
+            self.set(self._after)
+            await _until(lambda: self.directory._journal)
+        return record
+
+
+NAMED = TenantRecord(
+    TenantId(uuid4()), "acme", TenantState.ACTIVE, "basic", frozenset({"former", "login.acme.example"})
+)
+
+
+@pytest.mark.parametrize("name", ["former", "login.acme.example"])
+@pytest.mark.parametrize("state", [TenantState.ACTIVE, TenantState.DELETED], ids=lambda state: state.name)
+async def test_a_name_that_is_taken_away_while_it_is_looked_up_leads_nowhere(name: str, state: TenantState) -> None:
+    """The event names the tenant, and no longer the name."""
+    after = replace(NAMED, state=state, names=frozenset())
+    source = Overtaken(NAMED, after)
+    directory = source.directory
+    await directory.start()
+    try:
+        await _until(lambda: directory.live)
+        assert await directory.find(name) is None
+        assert directory.peek(NAMED.id) is MISS, "not the tenant as it was"
+        assert await directory.find(NAMED.id) == after
+        assert not directory._journal, "what nobody needs is dropped"
     finally:
         await directory.close()

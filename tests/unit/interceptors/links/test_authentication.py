@@ -46,24 +46,6 @@ async def test_a_revoked_key_stops_working_within_a_second(running: Running) -> 
             await asyncio.sleep(0.05)
 
 
-async def test_an_open_stream_ends_with_its_credential(running: Running) -> None:
-    running.mesh.add_tenant("acme")
-    key = running.mesh.key()
-
-    async def endless() -> Any:
-        yield pb.EchoNotesRequest(text="a")
-        await asyncio.sleep(60)
-
-    call = running.stub(key).EchoNotes(endless(), metadata=ACME)
-    assert (await call.read()).text == "a"
-    del running.mesh.api_keys.keys[key]
-    async with asyncio.timeout(8):
-        with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await call.read()
-    expected = {"aio": grpc.StatusCode.UNAUTHENTICATED, "threads": grpc.StatusCode.CANCELLED}
-    assert caught.value.code() is expected[running.kind]
-
-
 @pytest.mark.parametrize("kind", [CallerKind.OPERATOR, CallerKind.SERVICE])
 async def test_a_key_permits_what_it_was_granted(running: Running, kind: CallerKind) -> None:
     running.mesh.add_tenant("acme")

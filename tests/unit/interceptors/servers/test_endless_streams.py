@@ -91,7 +91,7 @@ async def serve(mesh: TestMesh, settings: ChainSettings) -> Served:
 @pytest.fixture
 async def served(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Served]:
     monkeypatch.setattr(authentication, "REMEMBER_KEY", 0.1)
-    monkeypatch.setattr(watchdog, "RECHECK", 0.2)
+    monkeypatch.setattr(authentication, "RECHECK", 0.2)
     async with TestMesh(ChainSettings(roles=ROLES)) as mesh:
         yield await serve(mesh, mesh.settings)
 
