@@ -5,6 +5,7 @@ another process (pytest-xdist) may have.
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 
 from tenantmesh.deploy.stack.ports import PortNumbers, free, is_free
 from tenantmesh.deploy.stack.programs import table
@@ -34,12 +35,14 @@ def free_port_for_workers(*further: int) -> int:
             return port
 
 
-def stack_ports(workers: int = 1) -> PortNumbers:
-    """Ports of a stack whose services have so many workers: those of every worker are free and different."""
+def stack_ports(workers: int = 1, *, beside: Collection[int] = ()) -> PortNumbers:
+    """Ports of a stack whose services have so many workers: those of every worker are free and different, and none of
+    those beside which it is to be."""
     names = list(table.any_ports())
     while True:
         ports = dict(zip(names, free(len(names), _OURS), strict=True))
         further = [ports[name] + STEP * worker for name in _OF_WORKERS for worker in range(1, workers)]
         listening = [*ports.values(), *further]
-        if len(set(listening)) == len(listening) and all(map(is_free, listening)):
+        different = len({*listening, *beside}) == len(listening) + len(set(beside))
+        if different and all(map(is_free, listening)):
             return PortNumbers(ports)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import uuid
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor
 
 from tenantmesh.interceptors.policy import policies_of
 from tenantmesh.policy.v1 import policy_pb2
-from tests.fixtures.mesh import Mesh, Tenant, User, World
+from tests.fixtures.mesh import EMAIL_DOMAINS, LOGIN_HOSTS, SETUP_LINKS, TENANTS, Mesh, Tenant, User, World
 from tests.transports import SERVICES, UNARY, Answer, Transport, full_name
 
 NOTHING = "0192aaaa-0000-7000-8000-000000000001"
@@ -29,22 +30,53 @@ AUDIENCES = {
 }
 
 
+@dataclass(frozen=True)
 class Pair:
-    """Two tenants, each with a user."""
+    """Two tenants, each with a user who may do in it all that users may; and what the other one has, by the field that
+    names it in a path."""
 
-    def __init__(self, acme: Tenant, globex: Tenant, ada: User, grace: User) -> None:
-        self.acme, self.globex, self.ada, self.grace = acme, globex, ada, grace
+    acme: Tenant
+    globex: Tenant
+    ada: User
+    grace: User
+    of_globex: dict[str, str]
 
     @property
     def foreign(self) -> tuple[str, ...]:
         """What of globex must not reach ada."""
-        return (self.globex.id, self.globex.slug, self.grace.id, self.grace.email)
+        return (self.globex.id, self.globex.slug, self.grace.id, self.grace.email, *self.of_globex.values())
+
+    def foreign_in(self, field: str) -> tuple[str, ...]:
+        """What names something of globex in that field: of its own kind, and of others."""
+        if field in MISSING:
+            return (self.of_globex[field],)
+        own = (self.of_globex[field],) if field in self.of_globex else ()
+        return (*own, self.globex.id, self.globex.slug, self.grace.id)
+
+
+MISSING = {"host": "nothing.such.test", "domain": "nothing.such.test"}
+"""Names of nothing, for fields that take no id."""
 
 
 @pytest.fixture(scope="session")
 async def pair(world: World) -> Pair:
     acme, globex = await world.tenant("acme"), await world.tenant("globex")
-    return Pair(acme, globex, await world.user(acme), await world.user(globex))
+    return Pair(acme, globex, await world.owner(acme), await world.owner(globex), await belongings(world, globex))
+
+
+async def belongings(world: World, tenant: Tenant) -> dict[str, str]:
+    """One of each thing that a tenant has, by the field that names it."""
+    here, name = {"id": tenant.id}, f"{tenant.slug}.names.test"
+    link = await world.operate(f"{SETUP_LINKS}/CreateSetupLink", {**here, "intent": "SETUP_INTENT_LOGIN_HOST"})
+    moved = await world.operate(f"{TENANTS}/MigrateTenantPlan", {**here, "planId": "premium"})
+    await world.operate(f"{LOGIN_HOSTS}/CreateLoginHost", {**here, "host": name})
+    await world.operate(f"{EMAIL_DOMAINS}/CreateEmailDomain", {**here, "domain": name})
+    return {
+        "host": name,
+        "domain": name,
+        "setup_link_id": link["setupLink"]["setupLinkId"],
+        "operation_id": moved["name"].rpartition("/")[2],
+    }
 
 
 def declared(method: MethodDescriptor) -> policy_pb2.MethodPolicy:
@@ -91,8 +123,13 @@ def own_request(method: MethodDescriptor, pair: Pair) -> dict[str, Any]:
     without effect it is: the tenant is needed again."""
     field = declared(method).tenant_field
     dry = {"validateOnly": True} if "validate_only" in method.input_type.fields_by_name else {}
-    named = {json_name(method, each): NOTHING if each.endswith("_id") else "nothing_such" for each in in_path(method)}
+    named = {json_name(method, each): missing_in(each) for each in in_path(method)}
     return named | dry | ({json_name(method, field): pair.acme.id} if field else {})
+
+
+def missing_in(field: str) -> str:
+    """The name of nothing, in that field of a path."""
+    return NOTHING if field.endswith("_id") else MISSING.get(field, "nothing_such")
 
 
 def in_path(method: MethodDescriptor) -> list[str]:
@@ -107,14 +144,14 @@ def json_name(method: MethodDescriptor, field: str) -> str:
 
 
 def id_fields(method: MethodDescriptor) -> list[str]:
-    """The request's fields that name something: the tenant field, and strings called id or …_id."""
-    tenant_field = declared(method).tenant_field
+    """The request's fields that name something: the tenant field, strings called id or …_id, and those in its path."""
+    named = {declared(method).tenant_field, "id", *in_path(method)}
     return [
         field.name
         for field in method.input_type.fields
         if field.type == FieldDescriptor.TYPE_STRING
         and field.name != "request_id"  # the client's own, never looked up across tenants
-        and (field.name in {tenant_field, "id"} or field.name.endswith("_id"))
+        and (field.name in named or field.name.endswith("_id"))
     ]
 
 
@@ -126,8 +163,10 @@ async def test_foreign_ids_answer_as_missing_ones(method: MethodDescriptor, tran
     for field in id_fields(method):
         key = json_name(method, field)
         own = own_request(method, pair)
-        missing = await transport.call(full_name(method), {**own, key: str(uuid.uuid4())}, token=pair.ada.token)
-        for foreign in (pair.globex.id, pair.globex.slug, pair.grace.id):
+        nothing = MISSING.get(field) or str(uuid.uuid4())
+        missing = await transport.call(full_name(method), {**own, key: nothing}, token=pair.ada.token)
+        assert missing.reason != "PERMISSION_MISSING", "it must get as far as to look"
+        for foreign in pair.foreign_in(field):
             answer = await transport.call(full_name(method), {**own, key: foreign}, token=pair.ada.token)
             assert answer.code != "OK", f"{field} reached another tenant's {foreign}"
             assert (answer.code, answer.message, answer.details) == (missing.code, missing.message, missing.details)

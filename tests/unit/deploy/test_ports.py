@@ -15,13 +15,14 @@ import pytest
 from tenantmesh.deploy.stack.errors import PortTakenError
 from tenantmesh.deploy.stack.ports import PortNumbers, is_free
 from tenantmesh.deploy.stack.programs import table
-from tests.ports import STEP, free_port_for_workers, stack_ports
+from tests.ports import STEP, free_port, free_port_for_workers, stack_ports
 from tests.unit.deploy.commands import run
 
 
 def refusal(**numbers: int) -> PortTakenError:
+    """The refusal of a stack with these ports. Its others are none of them."""
     with pytest.raises(PortTakenError) as caught:
-        PortNumbers({**stack_ports(), **numbers}).check()
+        PortNumbers({**stack_ports(beside=set(numbers.values())), **numbers}).check()
     return caught.value
 
 
@@ -37,13 +38,13 @@ def test_all_taken_ports_are_named_at_once() -> None:
 
 
 def test_a_port_that_is_given_twice_is_found_before_anything_starts() -> None:
-    port = stack_ports()["edge"]
+    port = free_port()
     error = refusal(edge=port, tenant_metrics=port)
     assert error.message == f"port {port} is given to both --edge-port and --tenant-metrics-port."
 
 
 def test_two_ports_are_never_told_to_move_to_the_same_number() -> None:
-    port = stack_ports()["edge"]
+    port = free_port()
     remedy = refusal(edge=port, tenant=port, auth=port).remedy
     chosen = [word.partition("=")[2] for word in remedy.split() if "_PORT=" in word]
     assert len(set(chosen)) == 2
@@ -86,10 +87,15 @@ def taken_by_a_worker(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
         yield port
 
 
+def with_two_workers(name: str, port: int) -> PortNumbers:
+    """The ports of a stack that has this one, and none but it that the workers there listen at."""
+    return PortNumbers({**stack_ports(2, beside=(port, port + STEP)), name: port})
+
+
 @pytest.mark.parametrize("name", ["tenant", "auth_metrics"])
 def test_the_ports_of_further_workers_are_examined_too(taken_by_a_worker: int, name: str) -> None:
     with pytest.raises(PortTakenError) as caught:
-        table.check_ports(PortNumbers({**stack_ports(2), name: taken_by_a_worker}))
+        table.check_ports(with_two_workers(name, taken_by_a_worker))
     option = f"--{name.replace('_', '-')}-port"
     assert f"port {taken_by_a_worker + STEP} is in use by pid {os.getpid()}" in caught.value.message
     assert f"where worker 1 of {option} listens" in caught.value.message
@@ -102,7 +108,7 @@ def test_doctor_examines_the_ports_of_further_workers(
     taken_by_a_worker: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("TENANTMESH_STATE", str(tmp_path / "state"))
-    ports = {**stack_ports(2), "tenant": taken_by_a_worker}
+    ports = with_two_workers("tenant", taken_by_a_worker)
     options = [part for name, number in ports.items() for part in (f"--{name.replace('_', '-')}-port", str(number))]
     findings = {finding["what"]: finding for finding in json.loads(run("doctor", "--json", *options).printed)}
     assert "worker 1 of --tenant-port" in findings["ports"]["text"]
@@ -119,5 +125,5 @@ def test_the_port_of_a_worker_that_is_another_programs_is_found(monkeypatch: pyt
 def test_a_worker_beyond_the_last_port_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TENANTMESH_SERVER_WORKERS", "2")
     with pytest.raises(PortTakenError, match="port 65600 does not exist") as caught:
-        table.check_ports(PortNumbers({**stack_ports(2), "tenant": 65500}))
+        table.check_ports(with_two_workers("tenant", 65500))
     assert int(caught.value.remedy.rpartition(" ")[2].removesuffix(")")) <= 65435

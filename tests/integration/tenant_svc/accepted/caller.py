@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any
 
@@ -21,15 +22,26 @@ from tests.integration.tenant_svc.serving import Service
 from tests.transports import descriptor
 
 PACKAGE = "tenantmesh.tenant.v1"
+ARCHIVE = f"{PACKAGE}.PlanService/ArchivePlan"
 CODE = grpc.StatusCode
 REFUSED = {
     CODE.INVALID_ARGUMENT, CODE.NOT_FOUND, CODE.ALREADY_EXISTS, CODE.FAILED_PRECONDITION, CODE.RESOURCE_EXHAUSTED,
     CODE.ABORTED, CODE.OUT_OF_RANGE,
 }  # fmt: skip
 OF_OPERATIONS = {"GetOperation", "WaitOperation"}
+COLORS = {"primary": "#7c3aed", "background": "#ffffff", "text": "#1f2937"}
+WHOLE = {"paths": ["display_name", "time_zone", "locale", "currency", "external_id", "contacts"]}
 FAR = Timestamp(seconds=253_402_300_799, nanos=999_998_000)
 
 Fields = dict[str, Any]
+
+
+def unused_slug() -> str:
+    return f"t-{uuid.uuid4().hex[:20]}"
+
+
+def unused_name() -> str:
+    return f"n{uuid.uuid4().hex[:20]}.net"
 
 
 def unique(prefix: str) -> str:
@@ -46,9 +58,12 @@ class Caller:
         self._service = service.channel(owner)
         self.features = {kind: unique(kind.lower()) for kind in ("BOOLEAN", "STATIC", "METERED", "GAUGE")}
         self.meter, self.gauge, self.static = (self.features[kind] for kind in ("METERED", "GAUGE", "STATIC"))
-        self.plan, self.archived, self.slug = unique("plan"), unique("plan"), f"t-{uuid.uuid4().hex[:20]}"
+        self.plan, self.archived, self.slug = unique("plan"), unique("plan"), unused_slug()
         self.period = Timestamp()
         self.grant = self.allocation = self.operation = ""
+        self.host, self.domain = unused_name(), unused_name()
+        self.link = self.token = self.spare = self.buried = ""
+        self.branding: Any = None
 
     def request(self, method: MethodDescriptor, fields: Fields) -> Message:
         made: Message = message_factory.GetMessageClass(method.input_type)(**fields)
@@ -90,6 +105,30 @@ class Caller:
         started = await self.ask("TenantService/MigrateTenantPlan", id=self.slug, plan_id=self.plan)
         await self._carry_on("TenantService/MigrateTenantPlan", started)
         await self.reserve()
+        await self._begin_names()
+        self.spare, self.buried = [
+            (await self.ask("TenantService/CreateTenant", slug=unused_slug())).id for _ in range(2)
+        ]
+        await self.ask("TenantService/DeleteTenant", id=self.buried)
+
+    async def _begin_names(self) -> None:
+        await self.ask("LoginHostService/CreateLoginHost", id=self.slug, host=self.host)
+        await self.ask("EmailDomainService/CreateEmailDomain", id=self.slug, domain=self.domain)
+        await self._new_link()
+        self.branding = await self.ask("BrandingService/GetDefaultBranding")
+
+    async def end(self) -> None:
+        """Leaves to other tests what all tenants share: the default branding, and the plans on offer."""
+        self.branding.etag = ""
+        await self.ask("BrandingService/UpdateDefaultBranding", branding=self.branding)
+        for version in (1, 2):
+            archived = {"id": self.plan, "version": version}
+            await self.write("PlanService/ArchivePlan", self.request(descriptor(ARCHIVE), archived))
+
+    async def _new_link(self) -> None:
+        """Makes a link for the next request: each is used once."""
+        made = await self.ask("SetupLinkService/CreateSetupLink", id=self.slug, intent="SETUP_INTENT_EMAIL_DOMAIN")
+        self.link, self.token = made.setup_link.setup_link_id, made.token
 
     async def reserve(self) -> None:
         """Makes a reservation for the next request, unless an accepted one has left nothing."""
@@ -129,7 +168,7 @@ class Caller:
         amounts = [{"meter": self.meter, "amount": 1}]
         static = {"value": {"static": {"number_value": 1}}, "reason": "why"}
         return {
-            "TenantService/CreateTenant": lambda: {"slug": f"t-{uuid.uuid4().hex[:20]}", "request_id": request_id},
+            "TenantService/CreateTenant": lambda: {"slug": unused_slug(), "request_id": request_id},
             "TenantService/SuspendTenant": lambda: {**tenant, "reason": "why"},
             "TenantService/ResumeTenant": lambda: tenant,
             "TenantService/MigrateTenantPlan": lambda: {
@@ -158,6 +197,52 @@ class Caller:
             "QuotaService/AdjustGauge": lambda: {**tenant, "gauge": self.gauge, "delta": 1, "key": request_id},
             "QuotaService/ReportGauge": lambda: {**tenant, "gauge": "users", "level": 1, "version": 1},
             "OperationService/CancelOperation": lambda: {**tenant, "operation_id": self.operation},
+            **self._writes_of_names,
+            **self._writes_of_lives,
+        }  # fmt: skip
+
+    @property
+    def _writes_of_names(self) -> dict[str, Callable[[], Fields]]:
+        """What a tenant is called and shown as."""
+        tenant, branding = {"id": self.slug}, {"display_name": "Shown", "colors": COLORS}
+        return {
+            "LoginHostService/CreateLoginHost": lambda: {**tenant, "host": unused_name()},
+            "LoginHostService/BatchCreateLoginHosts": lambda: {**tenant, "hosts": [unused_name()]},
+            "LoginHostService/VerifyLoginHost": lambda: {**tenant, "host": self.host},
+            "LoginHostService/DeleteLoginHost": lambda: {**tenant, "host": self.host},
+            "EmailDomainService/CreateEmailDomain": lambda: {**tenant, "domain": unused_name()},
+            "EmailDomainService/BatchCreateEmailDomains": lambda: {**tenant, "domains": [unused_name()]},
+            "EmailDomainService/VerifyEmailDomain": lambda: {**tenant, "domain": self.domain},
+            "EmailDomainService/DeleteEmailDomain": lambda: {**tenant, "domain": self.domain},
+            "BrandingService/UpdateTenantBranding": lambda: {**tenant, "branding": branding},
+            "BrandingService/UpdateDefaultBranding": lambda: {"branding": branding},
+            "SetupLinkService/CreateSetupLink": lambda: {**tenant, "intent": "SETUP_INTENT_LOGIN_HOST", "note": "why"},
+            "SetupLinkService/RedeemSetupLink": lambda: {"token": self.token, "name": unused_name()},
+            "SetupLinkService/RevokeSetupLink": lambda: {**tenant, "setup_link_id": self.link},
+        }
+
+    @property
+    def _writes_of_lives(self) -> dict[str, Callable[[], Fields]]:
+        """What changes and ends tenants: another one than the writes above concern, which the worker does not purge."""
+        tenant, spare = {"id": self.slug}, {"id": self.spare}
+        named = {"tenant": {"display_name": "Named"}, "update_mask": {"paths": ["display_name"]}}
+        return {
+            "TenantService/UpdateTenant": lambda: {**tenant, "tenant": self.whole_tenant(), "update_mask": WHOLE},
+            "TenantService/DeleteTenant": lambda: {**spare, "reason": "why"},
+            "TenantService/UndeleteTenant": lambda: spare,
+            "TenantService/PurgeTenant": lambda: {"id": self.buried},
+            "TenantBulkService/BatchCreateTenants": lambda: {"requests": [{"slug": unused_slug()}]},
+            "TenantBulkService/BatchUpdateTenants": lambda: {"requests": [{**spare, **named}]},
+            "TenantBulkService/BatchSuspendTenants": lambda: {"requests": [{**spare, "reason": "why"}]},
+            "TenantBulkService/BatchDeleteTenants": lambda: {"requests": [spare]},
+            "TenantBulkService/ImportTenants": lambda: {"lines": json.dumps({"slug": unused_slug()}).encode()},
+        }
+
+    def whole_tenant(self) -> Fields:
+        """Every field of a tenant that a client may set, but for those that lead to it."""
+        return {
+            "display_name": "Named", "time_zone": "UTC", "locale": "de", "currency": "EUR",
+            "external_id": unique("crm"), "contacts": [{"display_name": "Ada", "email": "ada@people.example"}],
         }  # fmt: skip
 
     @property
@@ -167,7 +252,7 @@ class Caller:
         checks = [{"id": self.slug, "feature": feature, "amount": 1} for feature in self.features.values()]
         return {
             "TenantService/GetTenant": tenant,
-            "TenantService/ListTenants": {"page_size": 1000},
+            "TenantService/ListTenants": {"page_size": 1000, "show_deleted": True},
             "TenantService/ResolveTenant": {"slug": self.slug},
             "PlanService/GetFeature": {"id": self.meter},
             "PlanService/ListFeatures": {"page_size": 1000},
@@ -188,6 +273,18 @@ class Caller:
             "EntitlementService/ListGrants": tenant,
             "EntitlementService/ListEntitlementChanges": {**tenant, "page_size": 1000},
             "OperationService/ListOperations": {**tenant, "page_size": 1000},
+            "LoginHostService/GetLoginHost": {**tenant, "host": self.host},
+            "LoginHostService/ListLoginHosts": {**tenant, "page_size": 1000},
+            "EmailDomainService/GetEmailDomain": {**tenant, "domain": self.domain},
+            "EmailDomainService/ListEmailDomains": {**tenant, "page_size": 1000},
+            "BrandingService/GetBranding": {"slug": self.slug},
+            "BrandingService/GetTenantBranding": tenant,
+            "BrandingService/GetDefaultBranding": {},
+            "SetupLinkService/GetSetupLink": {"token": self.token},
+            "SetupLinkService/ListSetupLinks": {**tenant, "page_size": 1000},
+            "InvitationRequestService/ListInvitationRequests": {"page_size": 1000},
+            "PurgeService/ListPurges": {"page_size": 1000},
+            "PurgeService/GetPurgeKeys": {},
         }
 
     async def write(self, name: str, request: Message) -> bool:
@@ -216,6 +313,40 @@ class Caller:
                 self.grant = answer.id
             case "Commit" | "Release":
                 await self.reserve()
+            case "BatchSuspendTenants":
+                await self.ask("TenantService/ResumeTenant", id=self.spare)
+            case "DeleteTenant" | "BatchDeleteTenants":
+                await self.ask("TenantService/UndeleteTenant", id=self.spare)
+            case _:
+                await self._carry_on_names(name, answer)
+
+    async def _carry_on_names(self, name: str, answer: Any) -> None:
+        match name.partition("/")[2]:
+            case "CreateLoginHost":
+                await self._drop_hosts([answer])
+            case "BatchCreateLoginHosts":
+                await self._drop_hosts(answer.login_hosts)
+            case "DeleteLoginHost":
+                await self.ask("LoginHostService/CreateLoginHost", id=self.slug, host=self.host)
+            case "CreateEmailDomain":
+                await self._drop_domains([answer])
+            case "BatchCreateEmailDomains":
+                await self._drop_domains(answer.email_domains)
+            case "DeleteEmailDomain":
+                await self.ask("EmailDomainService/CreateEmailDomain", id=self.slug, domain=self.domain)
+            case "RedeemSetupLink" | "RevokeSetupLink":
+                await self._new_link()
+
+    async def _drop_hosts(self, made: Iterable[Any]) -> None:
+        """Makes room: a tenant has only so many. One that was only validated is not there."""
+        for each in made:
+            with suppress(grpc.aio.AioRpcError):
+                await self.ask("LoginHostService/DeleteLoginHost", id=self.slug, host=each.host)
+
+    async def _drop_domains(self, made: Iterable[Any]) -> None:
+        for each in made:
+            with suppress(grpc.aio.AioRpcError):
+                await self.ask("EmailDomainService/DeleteEmailDomain", id=self.slug, domain=each.domain)
 
     async def read_everything(self, after: str) -> None:
         """Asks every method that reads. `after` names the write before it, for a failure."""

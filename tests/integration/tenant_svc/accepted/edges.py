@@ -18,7 +18,10 @@ Path = tuple[FieldDescriptor, ...]
 
 _FIRST, _LAST = -62_135_596_800, 253_402_300_799
 _LARGEST = 2**53 - 1
-_SET_BY_THE_SERVICE = {"create_time", "update_time", "publish_time", "archive_time", "void_time"}
+_SET_BY_THE_SERVICE = {
+    *("create_time", "update_time", "publish_time", "archive_time", "void_time", "delete_time", "purge_time"),
+    *("suspension", "deletion", "former_slugs", "login_hosts", "primary_login_host"),
+}
 _DEEPEST_IN_MESSAGES = 32
 
 wholes = st.sampled_from(
@@ -80,6 +83,7 @@ _OF_TYPE: dict[int, st.SearchStrategy[Any]] = {
     FieldDescriptor.TYPE_INT64: wholes.filter(lambda number: -(2**63) <= number < 2**63),
     FieldDescriptor.TYPE_INT32: wholes.map(lambda number: max(-(2**31), min(number, 2**31 - 1))),
     FieldDescriptor.TYPE_ENUM: st.integers(-1, 12),
+    FieldDescriptor.TYPE_BYTES: st.binary(max_size=40) | st.sampled_from([b"{}", b"[]", b"\xff", b"\n" * 100]),
 }
 
 
@@ -100,6 +104,7 @@ FIXED: dict[object, tuple[Any, ...]] = {
     FieldDescriptor.TYPE_INT64: _AMOUNTS,
     FieldDescriptor.TYPE_INT32: _INTEGERS,
     FieldDescriptor.TYPE_DOUBLE: (math.nan, math.inf, 0.001, 1e6, 1e308),
+    FieldDescriptor.TYPE_BYTES: (b"\x00", b"\xff", b"{}", b"\n" * 1001),
     FieldDescriptor.TYPE_STRING: ("\x00", "\u200b", "\U0001f469\u200d\U0001f467", "x" * 4096),
 }  # fmt: skip
 """The edges that are always tried, by the type of the field."""
