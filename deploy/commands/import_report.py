@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import NamedTemporaryFile, TemporaryFile
 from types import TracebackType
 from typing import Self
 
@@ -22,28 +24,32 @@ _LONGEST_TEXT = 2000
 
 
 class ImportReport:
-    """Adds up counts, and writes rejected lines beside the file. Used as `with`: the file of rejected lines takes its
-    name at the end, and is gone without one."""
+    """Adds up counts, and writes rejected lines beside the file. Used as `with`: the file of rejected lines is written
+    at the end. Without one, that of an earlier import is deleted."""
 
     def __init__(self, file: Path) -> None:
         self.path = file.with_name(f"{file.name}.rejected")
         self.counts = ImportCounts()
-        self._part = file.with_name(f"{file.name}.rejected.part")
 
     def __enter__(self) -> Self:
-        self._opened = self._part.open("w", encoding="utf-8")
+        # Without a name, so that imports of the same file at once are apart, and that none stays after a kill.
+        self._rejected = TemporaryFile("w+", encoding="utf-8", dir=self.path.parent)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._opened.close()
-        if self.counts.rejected:
-            self._part.replace(self.path)
-            return
-        self._part.unlink(missing_ok=True)
-        if error is None:
-            self.path.unlink(missing_ok=True)  # of an earlier import
+        with self._rejected:
+            if self.counts.rejected:
+                self._write()
+            elif error is None:
+                self.path.unlink(missing_ok=True)
+
+    def _write(self) -> None:
+        self._rejected.seek(0)
+        with NamedTemporaryFile("w", encoding="utf-8", dir=self.path.parent, delete=False) as whole:
+            shutil.copyfileobj(self._rejected, whole)
+        Path(whole.name).replace(self.path)
 
     def add(self, part: FileSlice, response: ImportTenantsResponse) -> None:
         """Add what became of a slice."""
@@ -53,8 +59,7 @@ class ImportReport:
         for rejected in response.rejected_lines:
             text = part.line(rejected.line).decode("utf-8", "replace")[:_LONGEST_TEXT]
             line = {"line": rejected.line, "reason": rejected.reason, "text": text}
-            self._opened.write(json.dumps(line, ensure_ascii=False) + "\n")
-        self._opened.flush()
+            self._rejected.write(json.dumps(line, ensure_ascii=False) + "\n")
 
     def words(self, *, dry_run: bool) -> str:
         """Return the counts in a sentence."""

@@ -11,6 +11,7 @@ import typer
 from tenantmesh.deploy.commands.console import Console
 from tenantmesh.deploy.commands.edge_access import address, edge_of, is_tls, operator_key
 from tenantmesh.deploy.commands.import_client import ImportClient, Sending
+from tenantmesh.deploy.commands.import_repetitions import Repetitions
 from tenantmesh.deploy.commands.import_report import ImportReport, progress_bar
 from tenantmesh.deploy.commands.import_slices import slices_of
 from tenantmesh.deploy.commands.options import DEFAULT_STATE, StateOption, shown
@@ -64,9 +65,10 @@ def import_tenants(
         ImportClient(f"{host}:{port}", operator_key(key_file or state / "operator.key"), tls=is_tls(where)) as client,
     ):
         try:
+            repetitions = Repetitions()
             with progress_bar(file) as advance:
                 for part in slices_of(file):
-                    report.add(part, client.send(part, sending))
+                    report.add(part, repetitions.imported(part, lambda lines: client.send(lines, sending)))
                     advance(part.end, report.counts)
         except KeyboardInterrupt:
             client.cancel()

@@ -7,11 +7,15 @@ from dataclasses import dataclass, field
 
 from tenantmesh.interceptors.errors import MeshError
 from tenantmesh.interceptors.tenants import TenantId, TenantState
+from tenantmesh.tenant.v1.tenant_service_pb2 import CreateTenantRequest
 from tenantmesh.tenant_svc.bulk.lines import ImportLine, RejectedLine, TenantLine, reason_of
 from tenantmesh.tenant_svc.tenants.edits import SETTABLE, TenantEdit, value_of
 from tenantmesh.tenant_svc.tenants.tenant import Tenant
 
 __all__ = ["Sorted", "sorted_by"]
+
+_FIELDS = {field.name: field.json_name for field in CreateTenantRequest.DESCRIPTOR.fields}
+"""The name of a field → as lines spell it."""
 
 
 @dataclass(slots=True)
@@ -64,7 +68,9 @@ def _compare(found: Sorted, line: TenantLine, tenant: Tenant, *, updates: bool) 
     elif updates:
         found.edits[tenant.id] = (line, edit)
     else:
-        differing = ", ".join(sorted(each for each in fields if value_of(edited, each) != value_of(tenant, each)))
+        differing = ", ".join(
+            sorted(_FIELDS[each] for each in fields if value_of(edited, each) != value_of(tenant, each))
+        )
         found.reject(line, f"the tenant exists with other values of {differing}")
 
 

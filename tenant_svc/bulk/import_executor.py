@@ -109,7 +109,7 @@ class ImportExecutor:
         return sorted_by(existing, lines, updates=operation.request["updates"])
 
     async def _change(self, part: Sorted, operation: Operation) -> None:
-        """OneChange the tenants that exist. Note which lines can't be done."""
+        """Change the tenants that exist. Note which lines can't be done."""
         if not part.edits:
             return
         targets = dict(enumerate(part.edits))

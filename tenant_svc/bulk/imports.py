@@ -16,12 +16,12 @@ from tenantmesh.interceptors.errors import AlreadyExists
 from tenantmesh.runtime.database import Connection, UniqueViolation
 from tenantmesh.tenant_svc.bulk import repository as bulk
 from tenantmesh.tenant_svc.bulk.lines import MOST_LINES, RejectedLine, lines_in
+from tenantmesh.tenant_svc.bulk.tables import IMPORT
 from tenantmesh.tenant_svc.operations import repository
 from tenantmesh.tenant_svc.operations.operation import Operation, OperationState
 
-__all__ = ["IMPORT", "IMPORT_JOB", "ImportProgress", "ImportRequest", "TenantImports"]
+__all__ = ["IMPORT_JOB", "ImportProgress", "ImportRequest", "TenantImports"]
 
-IMPORT = "IMPORT_TENANTS"
 IMPORT_JOB = "import_tenants"
 """The kind of job that does an import."""
 _LAST_LINE = 2**53

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from google.protobuf import json_format
+from google.protobuf.message import Message
 
 from tenantmesh.interceptors.errors import MeshError
+from tenantmesh.tenant.v1.tenant_pb2 import Contact
 from tenantmesh.tenant.v1.tenant_service_pb2 import CreateTenantRequest
 from tenantmesh.tenant_svc.tenants.mapping import new_tenant_of
 from tenantmesh.tenant_svc.tenants.tenant import NewTenant
@@ -22,10 +23,9 @@ _LONGEST_LINE = 64 * 1024
 _LONGEST_REASON = 300
 _LONGEST_NAME = 64
 _TWICE = "has a field twice"
+_UNREADABLE = (json_format.ParseError, ValueError, TypeError, RecursionError)
+"""The errors of a value that a message can't hold."""
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-_PLACES = re.compile(r"Failed to parse (\w+) field")
-_UNKNOWN = "has no field named"
-"""The text of protobuf about a field that does not exist, and how it names the fields that lead to a wrong value."""
 _NOT_IN_LINES = frozenset({"request_id", "validate_only"})
 _FIELDS = {
     name: field.name
@@ -38,7 +38,7 @@ _FIELDS = {
 
 @dataclass(frozen=True, slots=True)
 class TenantLine:
-    """A line that names a tenant, and the fields that it sets."""
+    """A line that names a tenant, and the fields that it sets. A null is no value: JSON of messages leaves it out."""
 
     number: int
     new: NewTenant
@@ -69,9 +69,12 @@ def read(lines: list[tuple[int, bytes]]) -> list[ImportLine]:
 
 
 def reason_of(error: MeshError) -> str:
-    """Return the error as the reason for which a line is left out."""
+    """Return the error as the reason for which a line is left out. It names fields as JSON does."""
     if error.violations:
-        return _short("; ".join(f"{each.field}: {each.description}" for each in error.violations))
+        told = error.told_in_json()
+        return _short(
+            "; ".join(f"{each.field.removeprefix('tenant.')}: {each.description}" for each in told.violations)
+        )
     return _short(f"{error.reason}: {error.message}")
 
 
@@ -84,7 +87,7 @@ def _read(line: tuple[int, bytes]) -> ImportLine:
         return RejectedLine(number, reason_of(error))
     except _Wrong as wrong:
         return RejectedLine(number, str(wrong))
-    return TenantLine(number, new, frozenset(_FIELDS[name] for name in values))
+    return TenantLine(number, new, frozenset(_FIELDS[name] for name, value in values.items() if value is not None))
 
 
 def _object(text: bytes) -> Mapping[str, Any]:
@@ -120,19 +123,32 @@ def _new_tenant(values: Mapping[str, Any]) -> NewTenant:
     """Return the tenant of the line. Raises _Wrong, InvalidArgument."""
     try:
         message = json_format.ParseDict(dict(values), CreateTenantRequest())
-    except (json_format.ParseError, ValueError, TypeError, RecursionError) as error:
-        raise _Wrong(_misfit(str(error))) from error
+    except _UNREADABLE as error:
+        raise _Wrong(f"{_unreadable(values)}: has a value of the wrong type") from error
     if not message.external_id:
         raise _Wrong("externalId: is required: by it the tenant is found when the line is imported again")
     return new_tenant_of(message)
 
 
-def _misfit(error: str) -> str:
-    """Return the problem without the value, which the error repeats: a tenant's text must not outlive the tenant in the
-    operation of an import."""
-    place = ".".join(_PLACES.findall(error))
-    problem = "has a field that does not exist" if _UNKNOWN in error else "has a value of the wrong type"
-    return f"{place}: {problem}" if place else problem
+def _unreadable(values: Mapping[str, Any]) -> str:
+    """Return the path of the first value of the wrong type. The value itself stays out of reasons, which are kept for
+    longer than the lines."""
+    name = next((each for each in values if not _fits(CreateTenantRequest(), each, values[each])), "the line")
+    for place, contact in enumerate(values[name] if name == "contacts" and isinstance(values[name], list) else ()):
+        if not isinstance(contact, dict):
+            return f"{name}[{place}]"
+        for field, value in contact.items():
+            if not _fits(Contact(), field, value):
+                return f"{name}[{place}].{_shown(field)}"
+    return name
+
+
+def _fits(message: Message, name: str, value: Any) -> bool:
+    try:
+        json_format.ParseDict({name: value}, message)
+    except _UNREADABLE:
+        return False
+    return True
 
 
 def _without_repetitions(lines: Iterator[ImportLine]) -> Iterator[ImportLine]:

@@ -8,12 +8,28 @@ from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ARRAY, Interval, Text, Uuid, any_, bindparam, delete, func, insert, or_, select
+from sqlalchemy import (
+    ARRAY,
+    Integer,
+    Interval,
+    Text,
+    Uuid,
+    any_,
+    bindparam,
+    delete,
+    func,
+    insert,
+    literal_column,
+    or_,
+    select,
+    text,
+)
 
 from tenantmesh.chassis.requests import RequestKey
 from tenantmesh.interceptors.tenants import TenantId
-from tenantmesh.runtime.database import Connection, compiled
-from tenantmesh.tenant_svc.bulk.tables import batch_requests, import_lines
+from tenantmesh.runtime.database import Connection, batch_of, compiled, in_batch
+from tenantmesh.tenant_svc.bulk.tables import IMPORT, batch_requests, import_lines
+from tenantmesh.tenant_svc.operations.tables import mesh_operations
 from tenantmesh.tenant_svc.request_rows import is_of_request, request_parameters
 from tenantmesh.tenant_svc.schema import SCHEMA
 from tenantmesh.tenant_svc.tenants.rows import EXISTS, ROW, tenant_of
@@ -22,8 +38,10 @@ from tenantmesh.tenant_svc.tenants.tenant import Tenant
 
 __all__ = [
     "children_of",
+    "forget_imports",
     "forget_lines",
     "forget_requests",
+    "forget_tenant",
     "keep_lines",
     "lines_of",
     "lock_tenants",
@@ -46,10 +64,38 @@ _REMEMBER = compiled(
     )
 )
 _MADE_BY = compiled(select(batch_requests.c.digest, batch_requests.c.outcomes).where(is_of_request(batch_requests)))
-_FORGET = compiled(
-    delete(batch_requests).where(
-        batch_requests.c.create_time < func.statement_timestamp() - bindparam("keep", type_=Interval)
+_old_requests = (
+    batch_of(batch_requests)
+    .where(batch_requests.c.create_time < func.statement_timestamp() - bindparam("keep", type_=Interval))
+    .order_by(batch_requests.c.create_time)
+    .limit(bindparam("size", type_=Integer))
+)
+_FORGET = compiled(delete(batch_requests).where(in_batch(batch_requests, _old_requests)))
+_FORGET_TENANT = compiled(
+    text(
+        """
+        UPDATE tenant.batch_requests AS b SET outcomes = (
+            SELECT jsonb_agg(nullif(each.value, to_jsonb(CAST(:tenant AS text))) ORDER BY each.place)
+            FROM jsonb_array_elements(b.outcomes) WITH ORDINALITY AS each (value, place)
+        )
+        WHERE b.outcomes @> jsonb_build_array(CAST(:tenant AS text))
+        """
+    ).bindparams(bindparam("tenant", type_=Text))
+)
+_old_imports = (
+    select(mesh_operations.c.operation_id)
+    .where(
+        mesh_operations.c.type == literal_column(f"'{IMPORT}'"),
+        mesh_operations.c.end_time < func.statement_timestamp() - bindparam("keep", type_=Interval),
     )
+    .order_by(mesh_operations.c.end_time)
+    .limit(bindparam("size", type_=Integer))
+    .cte("old_imports")
+)
+_their_ids = func.array(select(_old_imports.c.operation_id).scalar_subquery())
+_their_lines = delete(import_lines).where(import_lines.c.operation_id == any_(_their_ids)).cte("their_lines")
+_FORGET_IMPORTS = compiled(
+    delete(mesh_operations).where(mesh_operations.c.operation_id == any_(_their_ids)).add_cte(_their_lines)
 )
 _BY_IDS = compiled(select(*ROW).where(tenants.c.tenant_id == _ids))
 _BY_SLUGS = compiled(
@@ -100,9 +146,19 @@ async def made_by(connection: Connection, key: RequestKey) -> tuple[bytes, list[
     return None if row is None else (row["digest"], json.loads(row["outcomes"]))
 
 
-async def forget_requests(connection: Connection, keep: timedelta) -> None:
-    """Delete the requests that are older."""
-    await connection.execute(_FORGET, keep=keep)
+async def forget_requests(connection: Connection, keep: timedelta, size: int) -> int:
+    """Delete up to `size` requests that are older, and return how many."""
+    return await connection.execute(_FORGET, keep=keep, size=size)
+
+
+async def forget_imports(connection: Connection, keep: timedelta, size: int) -> int:
+    """Delete up to `size` imports that ended longer ago, and return how many."""
+    return await connection.execute(_FORGET_IMPORTS, keep=keep, size=size)
+
+
+async def forget_tenant(connection: Connection, tenant_id: TenantId) -> None:
+    """Take the id of a tenant that was purged out of what batches have done."""
+    await connection.execute(_FORGET_TENANT, tenant=str(tenant_id))
 
 
 async def tenants_by_ids(connection: Connection, tenant_ids: Iterable[TenantId]) -> dict[TenantId, Tenant]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Mapping
 from typing import Any
 
 from tenantmesh.chassis.doors import Doors
@@ -11,10 +11,9 @@ from tenantmesh.interceptors.tenants import TenantId, no_such_tenant, parse_tena
 from tenantmesh.runtime.database import Connection
 from tenantmesh.tenant_svc.bulk import repository
 from tenantmesh.tenant_svc.bulk.batch import Batch, ItemOutcome, restored, stored
+from tenantmesh.tenant_svc.tenants.tenant import Tenant
 
 __all__ = ["BatchMemory"]
-
-_KEPT = timedelta(days=7)
 
 
 class BatchMemory:
@@ -30,8 +29,7 @@ class BatchMemory:
         """
         if batch.key is None:
             return None
-        async with self._doors.system("find the tenants of a repeated batch") as connection:
-            await repository.forget_requests(connection, _KEPT)
+        async with self._doors.system("find the tenants of a repeated batch", read_only=True) as connection:
             made = await repository.made_by(connection, batch.key)
             if made is None:
                 return None
@@ -40,15 +38,20 @@ class BatchMemory:
                 raise AlreadyExists("REQUEST_ID_REUSED", "This request_id has done another batch. Send a new one.")
             ids = [_id(each) for each in outcomes if isinstance(each, str)]
             found = await repository.tenants_by_ids(connection, ids)
-        return [
-            restored(each) if isinstance(each, dict) else found.get(_id(each)) or no_such_tenant() for each in outcomes
-        ]
+        return [_outcome(each, found) for each in outcomes]
 
     async def remember(self, connection: Connection, batch: Batch, outcomes: list[ItemOutcome]) -> None:
         """Store what the batch has done, in its transaction. Raises UniqueViolation when the same request at the same
         time has."""
         if batch.key is not None and batch.keep:
             await repository.remember(connection, batch.key, batch.digest, stored(outcomes))
+
+
+def _outcome(made: Any, found: Mapping[TenantId, Tenant]) -> ItemOutcome:
+    """Return what became of an item: None stands for a tenant that was purged since."""
+    if isinstance(made, dict):
+        return restored(made)
+    return (found.get(_id(made)) if made is not None else None) or no_such_tenant()
 
 
 def _id(text: Any) -> TenantId:

@@ -62,7 +62,8 @@ class TenantBulkServicer:
         """Create several tenants."""
         batch = _batch(request)
         outcomes = await self._creations.create([_tried(_new_tenant, item) for item in request.requests], batch)
-        return pb.BatchCreateTenantsResponse(results=results_of(outcomes, _viewer())[0])
+        results, abridged = results_of(outcomes, _viewer())
+        return pb.BatchCreateTenantsResponse(results=results, abridged=abridged)
 
     async def BatchUpdateTenants(
         self, request: pb.BatchUpdateTenantsRequest, _context: _Context

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import ARRAY, Text, Uuid, any_, bindparam, cast, func, insert, literal_column, select
+from sqlalchemy import ARRAY, BigInteger, Text, Uuid, any_, bindparam, cast, func, insert, literal_column, select
 
 from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.runtime.database import Connection, compiled
@@ -21,10 +21,11 @@ _NOTHING = literal_column("''", Text)
 _FIRST = compiled(
     insert(entitlement_events)
     .from_select(
-        ["tenant_id", "position", *TEXTS, "plan_id", "plan_version", "create_time"],
+        ["tenant_id", "position", "number", *TEXTS, "plan_id", "plan_version", "create_time"],
         select(
             tenants.c.tenant_id,
             positions.next_value(),
+            literal_column("1", BigInteger),  # the trigger that numbers rows would look for earlier ones
             literal_column(f"'{ChangeType.PLAN_CHANGED.value}'"),
             _NOTHING,
             bindparam("actor", type_=Text),

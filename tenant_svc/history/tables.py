@@ -35,7 +35,8 @@ entitlement_events = tenant_owned(
         metadata,
         Column("tenant_id", Uuid, ForeignKey(tenants.c.tenant_id), primary_key=True),
         Column("position", BigInteger, primary_key=True, autoincrement=False),
-        # Counts the tenant's own events; a trigger sets it. Positions count everybody's, so no user sees one.
+        # Counts the tenant's own events; a trigger sets it where the statement does not. Positions count everybody's,
+        # so no user sees one.
         Column("number", BigInteger, nullable=False),
         Column("type", Text, nullable=False),
         Column("feature_id", Text, nullable=False),

@@ -30,8 +30,8 @@ class StoredInvitations(Invitations):
 
     async def request(self, connection: Connection, wanted: Sequence[tuple[TenantId, str]], actor: str) -> None:
         """See Invitations."""
-        for tenant_id, email in wanted:
-            await repository.add(connection, tenant_id, self._new_id(), email=email, role=FIRST_ROLE, actor=actor)
+        requests = [(tenant_id, self._new_id(), email) for tenant_id, email in wanted]
+        await repository.add(connection, requests, role=FIRST_ROLE, actor=actor)
 
 
 class InvitationRequests:

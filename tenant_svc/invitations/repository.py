@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Integer, bindparam, func, insert, select
+from sqlalchemy import ARRAY, Integer, Text, Uuid, bindparam, column, func, insert, select
 
 from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.runtime.database import Connection, Record, compiled
@@ -31,24 +32,41 @@ class InvitationRequest:
 
 # Through the tenant's door, or the system door where several tenants are created at once
 
+_new = (
+    func.unnest(
+        bindparam("tenant_ids", type_=ARRAY(Uuid)),
+        bindparam("request_ids", type_=ARRAY(Uuid)),
+        bindparam("emails", type_=ARRAY(Text)),
+    )
+    .table_valued(column("tenant_id", Uuid), column("request_id", Uuid), column("email", Text), name="new")
+    .render_derived()
+)
 _ADD = compiled(
-    insert(invitation_requests).values(
-        tenant_id=bindparam("tenant_id"),
-        invitation_request_id=bindparam("invitation_request_id"),
-        email=bindparam("email"),
-        role=bindparam("role"),
-        actor=bindparam("actor"),
-        create_time=func.statement_timestamp(),
+    insert(invitation_requests).from_select(
+        ["tenant_id", "invitation_request_id", "email", "role", "actor", "create_time"],
+        select(
+            _new.c.tenant_id,
+            _new.c.request_id,
+            _new.c.email,
+            bindparam("role", type_=Text),
+            bindparam("actor", type_=Text),
+            func.statement_timestamp(),
+        ),
     )
 )
 
 
 async def add(
-    connection: Connection, tenant_id: TenantId, request_id: uuid.UUID, *, email: str, role: str, actor: str
+    connection: Connection, requests: Sequence[tuple[TenantId, uuid.UUID, str]], *, role: str, actor: str
 ) -> None:
-    """Store a request."""
+    """Store requests, each with its tenant, its id and the address, in one statement for any number."""
     await connection.execute(
-        _ADD, tenant_id=tenant_id, invitation_request_id=request_id, email=email, role=role, actor=actor
+        _ADD,
+        tenant_ids=[tenant_id for tenant_id, _, _ in requests],
+        request_ids=[request_id for _, request_id, _ in requests],
+        emails=[email for _, _, email in requests],
+        role=role,
+        actor=actor,
     )
 
 

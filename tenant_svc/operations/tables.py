@@ -65,6 +65,7 @@ mesh_operations = catalog(
         UniqueConstraint("requester", "request_id", name="mesh_operations_request_key"),
         CheckConstraint(_STATES, name="mesh_operations_state_check"),
         Index("mesh_operations_subject_idx", "subject", "operation_id"),
+        Index("mesh_operations_ended_idx", "type", "end_time", postgresql_where="end_time is not null"),
         Index(
             "mesh_operations_one_under_way_idx",
             *("type", "subject"),
@@ -73,6 +74,7 @@ mesh_operations = catalog(
         ),
     ),
     "An operation of the mesh is about many tenants, or outlives the one that it is about. Operators alone see it.",
-    (TableGrant(DIRECTORY_ROLE, ("SELECT", "INSERT", "UPDATE")),),
+    # Results of old imports are deleted.
+    (TableGrant(DIRECTORY_ROLE, ("SELECT", "INSERT", "UPDATE", "DELETE")),),
     secret=True,
 )

@@ -18,6 +18,7 @@ from tenantmesh.chassis.signing.signing_key import Signer
 from tenantmesh.interceptors.errors import FailedPrecondition
 from tenantmesh.interceptors.records import TraceContext
 from tenantmesh.interceptors.tenants import TenantId
+from tenantmesh.tenant_svc.bulk import repository as batches
 from tenantmesh.tenant_svc.operations import repository as operations
 from tenantmesh.tenant_svc.operations.operation import FAILED_BY_US, Failure, Operation, OperationState
 from tenantmesh.tenant_svc.positions import lock_log
@@ -159,7 +160,8 @@ class PurgeExecutor:
         return replace(progress, after=_nothing(left))
 
     async def _prove(self, operation: Operation, progress: PurgeProgress) -> Operation | None:
-        """Sign the proof, store it and end the operation, in one transaction."""
+        """Sign the proof, store it and end the operation, in one transaction. Batches forget the tenant in it too: no
+        later one can name the tenant, whose row is gone."""
         now, (kid, key) = datetime.now(UTC), self._signer.signer()
         proof = written_proof(operation, progress, key_ids=(), version=self._version, now=now)
         purge = StoredPurge(
@@ -169,6 +171,7 @@ class PurgeExecutor:
             current = await operations.get_locked(connection, None, operation.id)
             if current is None or current.done:
                 return current
+            await batches.forget_tenant(connection, purge.tenant_id)
             await repository.add_proof(connection, purge)
             stored = await repository.proof_of(connection, purge.tenant_id)
             result = {"tenant_id": str(purge.tenant_id), "signed_by": (stored or purge).kid}

@@ -21,7 +21,6 @@ KEPT: Mapping[str, str] = {
     "tenant.tenant_tombstones": "the tenant's id: processes that were away learn from it that the tenant is gone",
     "auth.purged_tenants": "the tenant's id: a call that was under way when the tenant was purged adds no row by it",
     "tenant.mesh_operations": "the operation of the purge: the tenant's id, who asked for it, and the numbers above",
-    "tenant.batch_requests": "the tenant's id, in the answer to a batch that named it, for seven days",
     "logs of processes": "ids and times of calls, until the installation's own retention of logs ends",
     "files of the database server": "deleted rows and samples of values, which no service reads, until it vacuums, "
     "analyzes and recycles its log",

@@ -137,7 +137,7 @@ def _profile_of(message: tenant_pb2.Tenant | tenant_service_pb2.CreateTenantRequ
 
 
 def new_tenant_of(request: tenant_service_pb2.CreateTenantRequest) -> NewTenant:
-    """Return the new tenant in a request. Raises InvalidArgument."""
+    """Return the tenant that a request describes. Raises InvalidArgument that names every field at fault."""
     return NewTenant.checked(
         slug=request.slug,
         display_name=request.display_name,

@@ -10,10 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.fixtures.mesh import OPERATIONS, TENANTS, Mesh
+from tests.fixtures.mesh import BULK, OPERATIONS, TENANTS, Mesh
 from tests.transports import Answer, RestTransport, Transport
-
-BULK = "tenantmesh.tenant.v1.TenantBulkService"
 
 
 def named(**fields: Any) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from tests.behaviour.canary_rows import columns_without, fill, rows_with, superu
 from tests.fixtures.mesh import (
     AUTH,
     BRANDING,
+    BULK,
     EMAIL_DOMAINS,
     ENTITLEMENTS,
     LOGIN_HOSTS,
@@ -35,7 +36,6 @@ from tests.fixtures.mesh import (
 from tests.transports import Answer
 
 PURGES = "tenantmesh.tenant.v1.PurgeService"
-BULK = "tenantmesh.tenant.v1.TenantBulkService"
 TENANT_FIELDS = ("labels", "contacts", "region", "planId", "parentId", "timeZone", "deleteProtection")
 """Fields of an import's line that refuse a canary."""
 NOT_A_TEXT = {"id", "plan_id", "etag", "region", "time_zone", "locale", "currency", "parent_id", "primary_login_host"}
@@ -72,6 +72,7 @@ async def live(world: World, canary: Canaries) -> str:
     changed = {"id": tenant_id, "tenant": {"displayName": canary(), "slug": canary()}, "updateMask": "displayName,slug"}
     slug = (await world.operate(f"{TENANTS}/UpdateTenant", changed))["slug"]
     await set_up(world, tenant_id, canary)
+    await remembered(world, canary, tenant_id, str(fields["externalId"]))
     await world.operate(f"{TENANTS}/SuspendTenant", {"id": tenant_id, "reason": canary()})
     await world.operate(f"{TENANTS}/ResumeTenant", {"id": tenant_id})
     change = {"id": tenant_id, "planId": "premium", "reason": canary()}
@@ -99,6 +100,18 @@ async def set_up(world: World, tenant_id: str, canary: Canaries) -> None:
     await world.operate(f"{SETUP_LINKS}/CreateSetupLink", link)
     branding = {"displayName": canary(), "logoUri": f"https://{canary()}.example/l.svg"}
     await world.operate(f"{BRANDING}/UpdateTenantBranding", {"id": tenant_id, "branding": branding})
+
+
+async def remembered(world: World, canary: Canaries, tenant_id: str, external_id: str) -> None:
+    """A batch that may be repeated, and an import that rejects a line, both about the tenant."""
+    renaming = {"id": tenant_id, "tenant": {"displayName": canary()}, "updateMask": "displayName"}
+    await world.operate(f"{BULK}/BatchUpdateTenants", {"requests": [renaming], "requestId": str(uuid.uuid4())})
+    bad = {"slug": canary(), "externalId": external_id, "contacts": [{"type": canary(), canary(): canary()}]}
+    lines = base64.b64encode(json.dumps(bad).encode()).decode()
+    started = await world.operate(f"{BULK}/ImportTenants", {"lines": lines})
+    waiting = {"operationId": started["name"].removeprefix("operations/"), "timeout": "20s"}
+    ended = await world.operate(f"{OPERATIONS}/WaitOperation", waiting)
+    assert ended["response"]["counts"]["rejected"] == 1
 
 
 async def done(world: World, tenant_id: str, operation: dict[str, Any]) -> None:

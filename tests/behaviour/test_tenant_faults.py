@@ -1,8 +1,9 @@
-"""kill -9 of each part while tenants are created, changed, deleted and brought back: one effect of each call, and
-nothing lost.
+"""kill -9 of each part while tenants are created, changed, deleted, brought back and imported: one effect of each call,
+and nothing lost.
 
-A caller repeats what it got no answer to: a creation with its request_id, a change with the etag that it has read, a
-deletion and its opposite as they are. The log of events says afterwards what happened, and how often.
+A caller repeats what it got no answer to: a creation and a batch with its request_id, a change with the etag that it has
+read, a deletion and its opposite as they are. The command line imports a file meanwhile. The log of events says
+afterwards what happened, and how often.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -23,12 +25,16 @@ import pytest
 from tenantmesh.interceptors.client import Credential, channel
 from tenantmesh.tenant.v1 import tenant_service_pb2 as pb
 from tenantmesh.tenant.v1.tenant_service_pb2_grpc import TenantServiceStub
-from tests.fixtures.mesh import AUTH, TENANTS, World, answering
+from tests.behaviour.importing import begins_to_create, begun, named, written
+from tests.fixtures.mesh import AUTH, BULK, TENANTS, World, answering
 from tests.fixtures.processes import Four, four_processes, made
 from tests.transports import Answer, GrpcTransport, RestTransport, Transport
 
 LANES = 3
-"""Callers by each transport."""
+"""Callers by each transport. One more makes batches."""
+BATCH = 5
+LINES = 3000
+"""The lines of the file: enough for the import to be under way when the part is killed."""
 BEFORE, AFTER = 0.6, 1.5
 """Seconds of calls before and after the kill."""
 PAUSE = 0.1
@@ -120,18 +126,18 @@ class Caller:
         assert answer.code == "OK", answer
         self.acknowledged[tenant["id"]].append(event)
 
-    async def until_answered(self, method: str, request: dict[str, Any]) -> Answer:
+    async def until_answered(self, method: str, request: dict[str, Any], service: str = TENANTS) -> Answer:
         """Repeat the same request while its outcome is unknown."""
         async with asyncio.timeout(LONGEST):
             while True:
-                answer = await self._answer(method, request)
+                answer = await self._answer(f"{service}/{method}", request)
                 if answer.code not in AWAY and answer.reason not in NOT_NOW:
                     return answer
                 self.refusals[answer.reason or answer.code] += 1
                 await asyncio.sleep(PAUSE)
 
     async def _answer(self, method: str, request: dict[str, Any]) -> Answer:
-        return await answered(self.transport.call(f"{TENANTS}/{method}", request, token=self.key))
+        return await answered(self.transport.call(method, request, token=self.key))
 
 
 async def answered(call: Awaitable[Answer]) -> Answer:
@@ -147,12 +153,39 @@ async def session_at(transport: Transport, slug: str) -> Answer:
     return await answered(transport.call(f"{AUTH}/RefreshToken", request, metadata=named))
 
 
+class BatchCaller(Caller):
+    """Does the same to several tenants at once. A batch is repeated with its request_id, and so never ABORTED."""
+
+    async def live(self) -> None:
+        while not self.over:
+            slugs = [f"t-{uuid.uuid4().hex[:16]}" for _ in range(BATCH)]
+            created = await self.batch("Create", "CREATED", [{"slug": slug} for slug in slugs])
+            self.slugs.update({each["id"]: each["slug"] for each in created})
+            changed = await self.batch("Update", "UPDATED", [self.renaming(each) for each in created])
+            await self.batch("Delete", "DELETED", [{"id": each["id"], "reason": "killed"} for each in changed[1:]])
+
+    def renaming(self, tenant: dict[str, Any]) -> dict[str, Any]:
+        slug = f"u-{uuid.uuid4().hex[:16]}"
+        self.former[tenant["id"]], self.slugs[tenant["id"]] = tenant["slug"], slug
+        return {"id": tenant["id"], "tenant": {"slug": slug, "etag": tenant["etag"]}, "updateMask": "slug"}
+
+    async def batch(self, verb: str, event: str, items: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        request = {"requests": items, "requestId": str(uuid.uuid4())}
+        answer = await self.until_answered(f"Batch{verb}Tenants", request, BULK)
+        assert answer.code == "OK", answer
+        tenants = [each["tenant"] for each in answer.body["results"]]
+        for each in tenants:
+            self.acknowledged[each["id"]].append(event)
+        return tenants
+
+
 @asynccontextmanager
 async def callers(four: Four) -> AsyncIterator[list[Caller]]:
     """Callers over gRPC and over REST."""
     mesh = four.mesh
     async with GrpcTransport(mesh.tenant_target, mesh.auth_target) as direct, RestTransport(mesh.edge_target) as rest:
-        yield [Caller(transport, mesh.operator_key) for transport in (direct, rest) for _ in range(LANES)]
+        kinds = [*(LANES * [Caller]), BatchCaller]
+        yield [kind(transport, mesh.operator_key) for transport in (direct, rest) for kind in kinds]
 
 
 async def watched(four: Four) -> None:
@@ -209,12 +242,19 @@ async def lived_through(four: Four, world: World, kill: Callable[[Four], None]) 
 @pytest.mark.parametrize(
     "kill", [kill_tenant_svc, kill_postgres, kill_valkey, kill_worker], ids=lambda kill: kill.__name__
 )
-async def test_every_call_has_one_effect_and_none_is_lost(
-    mortal: Four, kill: Callable[[Four], None], capsys: pytest.CaptureFixture[str]
+async def test_every_call_and_line_has_one_effect_and_none_is_lost(
+    mortal: Four, kill: Callable[[Four], None], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    lines = [named() for _ in range(LINES)]
     async with made(mortal) as world:
+        importing = begun(mortal.mesh, written(tmp_path, *lines))
+        await begins_to_create(importing, world)
         working = await lived_through(mortal, world, kill)
+        output, _ = await asyncio.to_thread(importing.communicate, timeout=LONGEST)
+        assert (importing.returncode, "0 rejected" in output) == (0, True), output
         log = await events(mortal)
+        imported = Counter(event.tenant.external_id for each in log.values() for event in each)
+        assert [imported[line["externalId"]] for line in lines] == [1] * LINES
         for caller in working:
             for tenant_id, acknowledged in caller.acknowledged.items():
                 assert kinds(log[tenant_id]) == acknowledged, tenant_id

@@ -40,7 +40,7 @@ EXCEPTIONS: dict[Finding, str] = {
     ("SEC013", "jobs.pgqueuer.tg_pgqueuer_changed"): "the library's: notifies, as its caller, without content",
     ("SEC013", "tenant.entitlement_events.number_entitlement_event"): "counts the tenant's own rows, as its caller",
     ("SEC013", "tenant.catalog_events.number_catalog_event"): "counts rows that belong to no tenant",
-    ("SEC013", "tenant.tenants.take_first_slug"): "takes the new tenant's own slug, as its caller",
+    ("SEC013", "tenant.tenants.take_first_slugs"): "takes the new tenants' own slugs, as its caller",
     ("SEC035", "jobs.pgqueuer (pgqueuer_picked_slot_idx)"): "the worker's: tenants can't set a slot",
     ("SEC035", "jobs.pgqueuer (pgqueuer_unique_dedupe_key)"): "tenants can't set a key",
     ("PERF003", "jobs.pgqueuer.own_jobs"): "a check of inserted rows reads no index",

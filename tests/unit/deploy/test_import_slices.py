@@ -9,7 +9,7 @@ import pytest
 from tenantmesh.deploy.commands.import_report import ImportReport
 from tenantmesh.deploy.commands.import_slices import slices_of
 from tenantmesh.tenant.v1.tenant_bulk_service_pb2 import ImportCounts, ImportTenantsResponse, RejectedLine
-from tenantmesh.tenant_svc.bulk.lines import lines_in, read
+from tenantmesh.tenant_svc.bulk.lines import TenantLine, lines_in, read
 
 
 def lines_of(file: Path) -> list[tuple[int, bytes]]:
@@ -72,14 +72,20 @@ def test_rejected_lines_go_beside_the_file_and_those_of_before_are_gone(tmp_path
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        (b'{"slug": 1, "externalId": "x"}', "wrong type"),
+        (b'{"slug": 1, "externalId": "x"}', "slug: has a value of the wrong type"),
+        (b'{"slug": "acme", "labels": {"a": 1}}', "labels: has a value of the wrong type"),
+        (b'{"contacts": [{"email": "a@b.example"}, {"mail": "SECRET"}]}', "contacts[1].mail: has a value of the wrong"),
+        (b'{"contacts": [{"type": "SECRET"}]}', "contacts[0].type: has a value of the wrong type"),
+        (b'{"contacts": ["SECRET"]}', "contacts[0]: has a value of the wrong type"),
+        (b'{"deleteProtection": "SECRET"}', "deleteProtection: has a value of the wrong type"),
+        (b'{"externalId": "x", "slug": "acme", "firstAdministratorEmail": "SECRET"}', "firstAdministratorEmail: must"),
         (b'{"slug": null, "externalId": "x"}', "slug: must be"),
-        (b'{"externalId": "x", "slug": "acme", "contacts": [{"email": "no"}]}', "contacts[0]"),
-        (b'{"externalId": "two words", "slug": "acme"}', "external_id: must be"),
+        (b'{"externalId": "x", "slug": "acme", "contacts": [{"email": "no"}]}', "contacts[0].displayName"),
+        (b'{"externalId": "two words", "slug": "acme"}', "externalId: must be"),
         (b'{"external_id": "x", "externalId": "x", "slug": "acme"}', "has a field twice"),
         (b'{"externalId": "x", "slug": "acme", "validateOnly": true}', "validateOnly is no field"),
         (b'{"externalId": "x", "slug": "acme", "\\u202e": 1}', "a name is no field"),
-        (b'{"externalId": "x", "slug": "acme", "displayName": "a\\u0000b"}', "display_name: must be one line"),
+        (b'{"externalId": "x", "slug": "acme", "displayName": "a\\u0000b"}', "displayName: must be one line"),
         (b"null", "must be a JSON object"),
         (b"NaN", "must be a JSON object"),
         (b'{"n": ' + b"9" * 5000 + b"}", "a number that is too long"),
@@ -91,3 +97,25 @@ def test_a_bad_line_has_its_reason(line: bytes, reason: str) -> None:
     (rejected,) = read(lines_in(line, 7))
     assert rejected.number == 7
     assert reason in getattr(rejected, "reason", ""), rejected
+    assert "SECRET" not in getattr(rejected, "reason", ""), "reasons are kept for longer than values"
+
+
+def test_a_null_is_no_value() -> None:
+    (line,) = read(lines_in(b'{"externalId": "x", "slug": "acme", "displayName": null, "labels": null, "locale": ""}'))
+    assert isinstance(line, TenantLine)
+    assert line.fields == {"external_id", "slug", "locale"}
+
+
+def test_imports_of_a_file_at_once_have_their_own_rejected_lines(tmp_path: Path) -> None:
+    file = tmp_path / "tenants.ndjson"
+    file.write_bytes(b"one\ntwo\n")
+    (part,) = slices_of(file)
+    one = ImportTenantsResponse(counts=ImportCounts(rejected=1), rejected_lines=[RejectedLine(line=1, reason="x")])
+    two = ImportTenantsResponse(counts=ImportCounts(rejected=1), rejected_lines=[RejectedLine(line=2, reason="x")])
+    with ImportReport(file) as second:
+        with ImportReport(file) as first:
+            first.add(part, one)
+            second.add(part, two)
+        assert '"line": 1' in first.path.read_text()
+    assert '"line": 2' in second.path.read_text()
+    assert len(list(tmp_path.iterdir())) == 2

@@ -62,7 +62,9 @@ class TenantResult(_message.Message):
 
     @_builtins.property
     def error(self) -> _status_pb2.Status:
-        """error says why the item was left out, as the method for one tenant would. Only with `return_partial_success`."""
+        """error says why the item was left out, as the method for one tenant would. Only with `return_partial_success`, and
+        `TENANT_NOT_FOUND` in the answer to a repeated batch whose tenant was purged since.
+        """
 
     def __init__(
         self,
@@ -125,6 +127,9 @@ class BatchCreateTenantsResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     RESULTS_FIELD_NUMBER: _builtins.int
+    ABRIDGED_FIELD_NUMBER: _builtins.int
+    abridged: _builtins.bool
+    """abridged says that whole tenants would not have fitted, see BatchUpdateTenantsResponse.abridged."""
     @_builtins.property
     def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___TenantResult]:
         """results are the tenants or errors, in the order of the requests."""
@@ -133,10 +138,11 @@ class BatchCreateTenantsResponse(_message.Message):
         self,
         *,
         results: _abc.Iterable[Global___TenantResult] | None = ...,
+        abridged: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["results", b"results"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["abridged", b"abridged", "results", b"results"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -350,9 +356,11 @@ class ImportTenantsRequest(_message.Message):
     lines: _builtins.bytes
     """lines are the tenants as newline-delimited JSON in UTF-8, up to 5000 lines within the limit of a request, 1 MiB
     (over REST as base64, about 750 kB). A line is an object with the fields of CreateTenantRequest but `requestId` and
-    `validateOnly`; `slug` and `externalId` are required. Of an existing tenant only the fields that the line has are
-    changed. Its plan and its parent can't change: such a line is rejected. Empty lines are skipped; lines may end with
-    CR LF, and the first may begin with a byte order mark. Required.
+    `validateOnly`; `slug` and `externalId` are required. A field that is null counts as absent. A line with the `slug`
+    or the `externalId` of an earlier line is rejected. Of an existing tenant only the fields that the line has are
+    changed, and `firstAdministratorEmail` invites nobody. Its plan and its parent can't change: such a line is
+    rejected. Empty lines are skipped; lines may end with CR LF, and the first may begin with a byte order mark.
+    Required.
     """
     first_line: _builtins.int
     """first_line is the number of the first line in the file that the lines are from, for reports. Zero means 1."""

@@ -31,10 +31,11 @@ class TenantBulkServiceStub:
     """TenantBulkService creates, changes, suspends and deletes up to 1,000 tenants in a call, and imports any number of
     them (AIP-231 to 235). Each item follows the rules of the method for one tenant.
 
-    A batch is one transaction: all of it counts, or nothing. A refused batch names the items and fields at fault, such as
-    `requests[3].slug`, and has changed nothing. It fails with INVALID_ARGUMENT `INVALID_FIELD` when every fault is in a
-    value of the request, else with FAILED_PRECONDITION `BATCH_REFUSED`. With `return_partial_success` the items without
-    a fault count, and the answer tells the error of each of the others.
+    A batch is one transaction: all of it counts, or nothing. A refused batch has changed nothing. It names the items and
+    fields at fault, such as `requests[3].slug`: the first ten, and how many more there are. It fails with
+    INVALID_ARGUMENT `INVALID_FIELD` when every fault is in a value of the request, else with FAILED_PRECONDITION
+    `BATCH_REFUSED`. With `return_partial_success` the items without a fault count, and the answer tells the error of
+    each of the others.
 
     With the same `request_id` a batch answers as the first time, with the tenants as they are now, for 7 days. Another
     batch with that id fails with ALREADY_EXISTS `REQUEST_ID_REUSED`.
@@ -61,8 +62,8 @@ class TenantBulkServiceStub:
     larger than a call may hold is sent in several calls, as `tenantmesh tenants import` does.
 
     A cancelled import keeps what it has done; the same lines can be imported again. With the same `request_id` it
-    returns the operation of the first call. Fails with INVALID_ARGUMENT `INVALID_FIELD`, ALREADY_EXISTS
-    `REQUEST_ID_REUSED`.
+    returns the operation of the first call. An operation is deleted 30 days after its end. Fails with
+    INVALID_ARGUMENT `INVALID_FIELD`, ALREADY_EXISTS `REQUEST_ID_REUSED`.
     """
 
 @_typing.type_check_only
@@ -70,10 +71,11 @@ class TenantBulkServiceAsyncStub(TenantBulkServiceStub):
     """TenantBulkService creates, changes, suspends and deletes up to 1,000 tenants in a call, and imports any number of
     them (AIP-231 to 235). Each item follows the rules of the method for one tenant.
 
-    A batch is one transaction: all of it counts, or nothing. A refused batch names the items and fields at fault, such as
-    `requests[3].slug`, and has changed nothing. It fails with INVALID_ARGUMENT `INVALID_FIELD` when every fault is in a
-    value of the request, else with FAILED_PRECONDITION `BATCH_REFUSED`. With `return_partial_success` the items without
-    a fault count, and the answer tells the error of each of the others.
+    A batch is one transaction: all of it counts, or nothing. A refused batch has changed nothing. It names the items and
+    fields at fault, such as `requests[3].slug`: the first ten, and how many more there are. It fails with
+    INVALID_ARGUMENT `INVALID_FIELD` when every fault is in a value of the request, else with FAILED_PRECONDITION
+    `BATCH_REFUSED`. With `return_partial_success` the items without a fault count, and the answer tells the error of
+    each of the others.
 
     With the same `request_id` a batch answers as the first time, with the tenants as they are now, for 7 days. Another
     batch with that id fails with ALREADY_EXISTS `REQUEST_ID_REUSED`.
@@ -97,18 +99,19 @@ class TenantBulkServiceAsyncStub(TenantBulkServiceStub):
     larger than a call may hold is sent in several calls, as `tenantmesh tenants import` does.
 
     A cancelled import keeps what it has done; the same lines can be imported again. With the same `request_id` it
-    returns the operation of the first call. Fails with INVALID_ARGUMENT `INVALID_FIELD`, ALREADY_EXISTS
-    `REQUEST_ID_REUSED`.
+    returns the operation of the first call. An operation is deleted 30 days after its end. Fails with
+    INVALID_ARGUMENT `INVALID_FIELD`, ALREADY_EXISTS `REQUEST_ID_REUSED`.
     """
 
 class TenantBulkServiceServicer(metaclass=_abc_1.ABCMeta):
     """TenantBulkService creates, changes, suspends and deletes up to 1,000 tenants in a call, and imports any number of
     them (AIP-231 to 235). Each item follows the rules of the method for one tenant.
 
-    A batch is one transaction: all of it counts, or nothing. A refused batch names the items and fields at fault, such as
-    `requests[3].slug`, and has changed nothing. It fails with INVALID_ARGUMENT `INVALID_FIELD` when every fault is in a
-    value of the request, else with FAILED_PRECONDITION `BATCH_REFUSED`. With `return_partial_success` the items without
-    a fault count, and the answer tells the error of each of the others.
+    A batch is one transaction: all of it counts, or nothing. A refused batch has changed nothing. It names the items and
+    fields at fault, such as `requests[3].slug`: the first ten, and how many more there are. It fails with
+    INVALID_ARGUMENT `INVALID_FIELD` when every fault is in a value of the request, else with FAILED_PRECONDITION
+    `BATCH_REFUSED`. With `return_partial_success` the items without a fault count, and the answer tells the error of
+    each of the others.
 
     With the same `request_id` a batch answers as the first time, with the tenants as they are now, for 7 days. Another
     batch with that id fails with ALREADY_EXISTS `REQUEST_ID_REUSED`.
@@ -160,8 +163,8 @@ class TenantBulkServiceServicer(metaclass=_abc_1.ABCMeta):
         larger than a call may hold is sent in several calls, as `tenantmesh tenants import` does.
 
         A cancelled import keeps what it has done; the same lines can be imported again. With the same `request_id` it
-        returns the operation of the first call. Fails with INVALID_ARGUMENT `INVALID_FIELD`, ALREADY_EXISTS
-        `REQUEST_ID_REUSED`.
+        returns the operation of the first call. An operation is deleted 30 days after its end. Fails with
+        INVALID_ARGUMENT `INVALID_FIELD`, ALREADY_EXISTS `REQUEST_ID_REUSED`.
         """
 
 def add_TenantBulkServiceServicer_to_server(servicer: TenantBulkServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

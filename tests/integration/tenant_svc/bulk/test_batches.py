@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from datetime import timedelta
 from typing import Any
 
 import grpc
@@ -11,12 +12,15 @@ import pytest
 from google.protobuf import field_mask_pb2
 from google.rpc import code_pb2, error_details_pb2
 
+from tenantmesh.chassis.doors import Doors
 from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.policy.v1 import policy_pb2
 from tenantmesh.tenant.v1 import tenant_bulk_service_pb2 as pb
 from tenantmesh.tenant.v1 import tenant_pb2
 from tenantmesh.tenant.v1 import tenant_service_pb2 as single
 from tenantmesh.tenant.v1.tenant_bulk_service_pb2_grpc import TenantBulkServiceStub
+from tenantmesh.tenant_svc.bulk import repository
+from tenantmesh.tenant_svc.bulk.retention import BulkRetention
 from tests.integration.tenant_svc.serving import Service, info_of, refusal
 from tests.integration.tenant_svc.stage import as_superuser
 from tests.integration.tenant_svc.world import World
@@ -37,11 +41,6 @@ def new(**fields: Any) -> single.CreateTenantRequest:
 
 def creating(*items: single.CreateTenantRequest, **fields: Any) -> pb.BatchCreateTenantsRequest:
     return pb.BatchCreateTenantsRequest(requests=items, **fields)
-
-
-@pytest.fixture
-def key(service: Service) -> str:
-    return service.auth.key(policy_pb2.AUDIENCE_OPERATOR, "*")
 
 
 @pytest.fixture
@@ -177,6 +176,36 @@ async def test_a_repeated_batch_does_nothing_more(service: Service, bulk: Any, w
     assert await refusal(bulk.BatchSuspendTenants(other)) == (grpc.StatusCode.ALREADY_EXISTS, "REQUEST_ID_REUSED")
 
 
+async def test_a_batch_is_remembered_for_seven_days(bulk: Any, doors: Doors, world: World) -> None:
+    old, late = [creating(new(), request_id=str(uuid.uuid4())) for _ in range(2)]
+    for asked, age in ((old, timedelta(days=7, minutes=1)), (late, timedelta(days=6, hours=23))):
+        await bulk.BatchCreateTenants(asked)
+        aging = "update tenant.batch_requests set create_time = create_time - $2::interval where request_id = $1"
+        await world.rows(aging, uuid.UUID(asked.request_id), age)
+    retention = BulkRetention(doors)
+    assert await retention.forget_requests() == 1
+    assert await retention.forget_requests() == 0
+    await bulk.BatchCreateTenants(late)
+    assert await refusal(bulk.BatchCreateTenants(old)) == REFUSED, "it is a batch like any other: its slugs are taken"
+
+
+async def test_a_repeated_batch_tells_that_a_tenant_was_purged_and_does_not_know_its_id(
+    bulk: Any, doors: Doors, world: World
+) -> None:
+    asked = creating(*(new() for _ in range(3)), new(slug="A B"), request_id=str(uuid.uuid4()))
+    asked.return_partial_success = True
+    first = await bulk.BatchCreateTenants(asked)
+    gone, others = first.results[1].tenant.id, [first.results[0], first.results[2], first.results[3]]
+    async with doors.system("forget a tenant in a test") as connection:
+        await repository.forget_tenant(connection, TenantId(uuid.UUID(gone)))
+    again = await bulk.BatchCreateTenants(asked)
+    assert info_of(again.results[1].error).reason == "TENANT_NOT_FOUND"
+    assert [again.results[0], again.results[2], again.results[3]] == others
+    query = "select outcomes::text from tenant.batch_requests where request_id = $1"
+    (row,) = await world.rows(query, uuid.UUID(asked.request_id))
+    assert gone not in row["outcomes"]
+
+
 async def test_the_same_batch_many_times_at_once_has_one_effect(bulk: Any, world: World) -> None:
     asked = creating(*(new() for _ in range(20)), request_id=str(uuid.uuid4()))
     answers = await asyncio.gather(*(bulk.BatchCreateTenants(asked) for _ in range(8)))
@@ -184,6 +213,40 @@ async def test_the_same_batch_many_times_at_once_has_one_effect(bulk: Any, world
     slugs = [item.slug for item in asked.requests]
     (row,) = await world.rows("select count(*) from tenant.tenants where slug = any($1)", slugs)
     assert row["count"] == 20
+
+
+async def invited(world: World, items: Any) -> list[str]:
+    """The addresses in the outbox that belong to tenants with one of the slugs, in the order of the tenants."""
+    query = (
+        "select r.email from tenant.invitation_requests r join tenant.tenants t using (tenant_id) "
+        "where t.slug = any($1) order by array_position($1, t.slug)"
+    )
+    return [row["email"] for row in await world.rows(query, [item.slug for item in items])]
+
+
+async def test_first_administrators_are_invited_once_each_also_after_repeats(bulk: Any, world: World) -> None:
+    emails = [f"ada-{number}@people.example" for number in range(3)]
+    items = [*(new(first_administrator_email=email) for email in emails), new()]
+    asked = creating(*items, request_id=str(uuid.uuid4()))
+    await bulk.BatchCreateTenants(creating(*items, validate_only=True))
+    assert await invited(world, items) == []
+    answers = await asyncio.gather(*(bulk.BatchCreateTenants(asked) for _ in range(5)))
+    assert all(each == answers[0] for each in answers)
+    assert await invited(world, items) == emails
+    asked.requests[0].first_administrator_email = "eve@people.example"
+    assert await refusal(bulk.BatchCreateTenants(asked)) == (grpc.StatusCode.ALREADY_EXISTS, "REQUEST_ID_REUSED")
+    deleting = [single.DeleteTenantRequest(id=each.tenant.id) for each in answers[0].results[:2]]
+    await bulk.BatchDeleteTenants(pb.BatchDeleteTenantsRequest(requests=deleting))
+    assert await invited(world, items) == emails[2:]
+
+
+async def test_a_refused_batch_invites_nobody(bulk: Any, world: World) -> None:
+    good, bad = new(first_administrator_email="ada@people.example"), new(first_administrator_email="nobody")
+    found = await violations(bulk.BatchCreateTenants(creating(good, bad)))
+    assert list(found) == ["requests[1].first_administrator_email"]
+    assert await invited(world, [good, bad]) == []
+    await bulk.BatchCreateTenants(creating(good, bad, return_partial_success=True))
+    assert await invited(world, [good, bad]) == ["ada@people.example"]
 
 
 def updating(*tenants: tenant_pb2.Tenant, paths: list[str], **fields: Any) -> pb.BatchUpdateTenantsRequest:
@@ -301,6 +364,20 @@ async def test_answers_that_would_be_too_large_are_abridged(service: Service, bu
     first = answer.results[0].tenant
     assert (first.id, first.slug, len(first.contacts)) == (tenants[0].id, tenants[0].slug, 0)
     assert first.etag == (await read(service, first.id)).etag
+
+
+async def test_a_repeated_creation_of_tenants_that_have_grown_says_that_it_is_abridged(
+    service: Service, bulk: Any, world: World
+) -> None:
+    asked = creating(*(new() for _ in range(300)), request_id=str(uuid.uuid4()))
+    made = await bulk.BatchCreateTenants(asked)
+    assert not made.abridged
+    contacts = [tenant_pb2.Contact(display_name="ü" * 200, email=f"{n}@people.example") for n in range(20)]
+    grown = [tenant_pb2.Tenant(id=each.tenant.id, contacts=contacts) for each in made.results]
+    for part in (grown[:60], grown[60:120], grown[120:180], grown[180:240], grown[240:]):
+        await bulk.BatchUpdateTenants(updating(*part, paths=["contacts"]))
+    again = await bulk.BatchCreateTenants(asked)
+    assert (again.abridged, len(again.results), len(again.results[0].tenant.contacts)) == (True, 300, 0)
 
 
 async def test_operators_alone_may(service: Service) -> None:
