@@ -79,6 +79,8 @@ def text_problem(text: str, longest: int) -> str | None:
     reader sees at least one."""
     if len(text) > longest:
         return f"must be 1 to {longest} characters"
+    if text.isascii() and text.isprintable() and text.strip():
+        return None  # nearly every text; what follows looks at each character
     if any(unicodedata.category(character) in _CONTROL for character in text):
         return "must be one line without control characters"
     if _DIRECTION.search(text):
@@ -92,9 +94,11 @@ def name_problem(name: str, longest: int) -> str | None:
     """Return the rule that the name breaks, or None. Beyond `text_problem`, no word of it may mix Latin, Greek and
     Cyrillic letters: it could look like another name."""
     problem = text_problem(name, longest)
-    words = () if problem else _WORD.findall(_letters_and_signs(name))
+    if problem or name.isascii():
+        return problem
+    words = _WORD.findall(_letters_and_signs(name))
     mixed = next((word for word in words if len(_scripts(word) & _ALIKE) > 1), None)
-    return problem or (mixed and f"must write each word in one script; {mixed} mixes letters that look alike")
+    return mixed and f"must write each word in one script; {mixed} mixes letters that look alike"
 
 
 def _letters_and_signs(name: str) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from google.protobuf import json_format
+from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
 from tenantmesh.interceptors.errors import MeshError
@@ -34,6 +35,9 @@ _FIELDS = {
     for name in (field.name, field.json_name)
 }
 """A field as a line may spell it → its name."""
+_PYTHON = {FieldDescriptor.TYPE_STRING: str, FieldDescriptor.TYPE_BOOL: bool}
+_PLAIN = {field.name: _PYTHON[field.type] for field in CreateTenantRequest.DESCRIPTOR.fields if field.type in _PYTHON}
+"""A field that holds what JSON holds → its type."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +99,7 @@ def _object(text: bytes) -> Mapping[str, Any]:
     if len(text) > _LONGEST_LINE:
         raise _Wrong(f"is longer than {_LONGEST_LINE} bytes")
     try:
-        values = json.loads(text.decode("utf-8"), object_pairs_hook=_once)
+        values = _JSON.decode(text.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise _Wrong(f"is not UTF-8: the byte at position {error.start + 1} does not belong there") from error
     except json.JSONDecodeError as error:
@@ -119,15 +123,32 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return values
 
 
+_JSON = json.JSONDecoder(object_pairs_hook=_once)
+"""Made once: `json.loads` makes one for each line."""
+
+
 def _new_tenant(values: Mapping[str, Any]) -> NewTenant:
     """Return the tenant of the line. Raises _Wrong, InvalidArgument."""
     try:
-        message = json_format.ParseDict(dict(values), CreateTenantRequest())
+        message = _message_of(values)
     except _UNREADABLE as error:
         raise _Wrong(f"{_unreadable(values)}: has a value of the wrong type") from error
     if not message.external_id:
         raise _Wrong("externalId: is required: by it the tenant is found when the line is imported again")
     return new_tenant_of(message)
+
+
+def _message_of(values: Mapping[str, Any]) -> CreateTenantRequest:
+    """Return the request that the values say. ParseDict takes ten times as long, and is for values to convert."""
+    if all(_is_plain(_FIELDS[name], value) for name, value in values.items()):
+        return CreateTenantRequest(**{_FIELDS[name]: value for name, value in values.items()})
+    return json_format.ParseDict(dict(values), CreateTenantRequest())
+
+
+def _is_plain(field: str, value: Any) -> bool:
+    if field == "labels":
+        return type(value) is dict and all(type(text) is str for text in value.values())
+    return type(value) is _PLAIN.get(field)
 
 
 def _unreadable(values: Mapping[str, Any]) -> str:

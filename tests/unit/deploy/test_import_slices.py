@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
+from google.protobuf import json_format
 
 from tenantmesh.deploy.commands.import_report import ImportReport
 from tenantmesh.deploy.commands.import_slices import slices_of
 from tenantmesh.tenant.v1.tenant_bulk_service_pb2 import ImportCounts, ImportTenantsResponse, RejectedLine
+from tenantmesh.tenant.v1.tenant_service_pb2 import CreateTenantRequest
 from tenantmesh.tenant_svc.bulk.lines import TenantLine, lines_in, read
+from tenantmesh.tenant_svc.tenants.mapping import new_tenant_of
 
 
 def lines_of(file: Path) -> list[tuple[int, bytes]]:
@@ -119,3 +124,35 @@ def test_imports_of_a_file_at_once_have_their_own_rejected_lines(tmp_path: Path)
         assert '"line": 1' in first.path.read_text()
     assert '"line": 2' in second.path.read_text()
     assert len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"slug": "acme", "externalId": "x", "displayName": "Ä", "labels": {"a": "b"}, "deleteProtection": True},
+        {
+            "slug": "acme",
+            "external_id": "x",
+            "labels": {},
+            "contacts": [{"displayName": "Ada", "email": "a@b.example"}],
+        },
+        {"slug": "acme", "externalId": "x", "labels": None, "deleteProtection": None, "locale": ""},
+    ],
+)
+def test_plain_values_are_read_as_json_of_messages_is(values: dict[str, Any]) -> None:
+    (line,) = read(lines_in(json.dumps(values).encode()))
+    assert isinstance(line, TenantLine)
+    assert line.new == new_tenant_of(json_format.ParseDict(values, CreateTenantRequest()))
+
+
+@pytest.mark.parametrize(
+    "field", ["slug", "externalId", "displayName", "planId", "parentId", "deleteProtection", "labels"]
+)
+@pytest.mark.parametrize("value", [1, 1.5, "true", "\ud800", [], ["x"], {"a": None}, {"a": 1}, {"a": {}}, True])
+def test_values_that_a_message_refuses_are_refused(field: str, value: Any) -> None:
+    values = {"slug": "acme", "externalId": "x", field: value}
+    try:
+        json_format.ParseDict(values, CreateTenantRequest())
+    except (json_format.ParseError, ValueError, TypeError):
+        (line,) = read(lines_in(json.dumps(values).encode()))
+        assert getattr(line, "reason", "").startswith(f"{field}: has a value of the wrong type"), line
