@@ -175,7 +175,6 @@ class TenantWorkerSettings(WorkerSettings):
     """The settings that the worker of tenant_svc reads from the environment."""
 
     mesh: _WorkerMeshSettings = _WorkerMeshSettings()
-    tenants: LifeSettings = LifeSettings()
     purge: PurgeSettings = PurgeSettings()
     tenants: LifeSettings = LifeSettings()
     domains: DomainSettings = DomainSettings()

@@ -1,8 +1,8 @@
 """kill -9 of each part while tenants are created, changed, deleted, brought back and imported: one effect of each call,
 and nothing lost.
 
-A caller repeats what it got no answer to: a creation and a batch with its request_id, a change with the etag that it has
-read, a deletion and its opposite as they are. The command line imports a file meanwhile. The log of events says
+A caller repeats what it got no answer to: a creation and a batch with its request_id, a change with the etag that it
+has read, a deletion and its opposite as they are. The command line imports a file meanwhile. The log of events says
 afterwards what happened, and how often.
 """
 

@@ -230,7 +230,7 @@ async def test_first_administrators_are_invited_once_each_also_after_repeats(bul
     asked = creating(*items, request_id=str(uuid.uuid4()))
     await bulk.BatchCreateTenants(creating(*items, validate_only=True))
     assert await invited(world, items) == []
-    answers = await asyncio.gather(*(bulk.BatchCreateTenants(asked) for _ in range(5)))
+    answers = await asyncio.gather(*(bulk.BatchCreateTenants(asked) for _ in range(2)))
     assert all(each == answers[0] for each in answers)
     assert await invited(world, items) == emails
     asked.requests[0].first_administrator_email = "eve@people.example"
