@@ -1,6 +1,6 @@
 """Events of tenants tell of changes of proofs of names.
 
-Revision ID: 0031
+Revision ID: 0030
 Revises: 0029
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from tenantmesh.runtime.migrations import script
 
-revision = "0031"
+revision = "0030"
 down_revision = "0029"
 branch_labels = None
 depends_on = None

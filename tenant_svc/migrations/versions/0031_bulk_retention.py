@@ -1,7 +1,7 @@
 """Batches and imports are forgotten: by a purge, and with time. New tenants are written in fewer steps.
 
-Revision ID: 0033
-Revises: 0031
+Revision ID: 0031
+Revises: 0030
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 from tenantmesh.runtime.migrations import script
 from tenantmesh.runtime.row_security import renew_open_policies
 
-revision = "0033"
-down_revision = "0031"
+revision = "0031"
+down_revision = "0030"
 branch_labels = None
 depends_on = None
 
