@@ -36,6 +36,7 @@ PAGES = (
     "docs/how-to/brand-the-sign-in-page.md",
     "docs/how-to/let-a-tenant-set-up-its-own-host.md",
     "docs/how-to/create-many-tenants.md",
+    "docs/how-to/call-every-method.md",
 )
 """Every page with console blocks, in the order in which a reader may follow them on one stack."""
 
