@@ -19,12 +19,14 @@ from google.protobuf.descriptor import MethodDescriptor
 from tenantmesh.auth.v1 import auth_service_pb2
 from tenantmesh.deploy.commands.calls import Answer, DemoCall, Grpc, Rest
 from tenantmesh.deploy.commands.console import Console
+from tenantmesh.deploy.commands.demo_steps import STEPS
 from tenantmesh.deploy.commands.edge_access import address, edge_of, operator_key
 from tenantmesh.deploy.commands.options import DEFAULT_STATE, StateOption, shown
 from tenantmesh.deploy.stack.errors import StackError
 from tenantmesh.tenant.v1 import (
     branding_service_pb2,
     invitation_request_service_pb2,
+    operation_service_pb2,
     purge_service_pb2,
     setup_link_service_pb2,
     tenant_bulk_service_pb2,
@@ -34,12 +36,14 @@ from tenantmesh.tenant.v1 import (
 __all__ = ["demo"]
 
 _PURGES = purge_service_pb2.DESCRIPTOR.services_by_name["PurgeService"].methods_by_name
+_OPERATIONS = operation_service_pb2.DESCRIPTOR.services_by_name["OperationService"].methods_by_name
 _TENANTS = tenant_service_pb2.DESCRIPTOR.services_by_name["TenantService"].methods_by_name
 _BULK = tenant_bulk_service_pb2.DESCRIPTOR.services_by_name["TenantBulkService"].methods_by_name
 _AUTH = auth_service_pb2.DESCRIPTOR.services_by_name["AuthService"].methods_by_name
 _BRANDING = branding_service_pb2.DESCRIPTOR.services_by_name["BrandingService"].methods_by_name
 _LINKS = setup_link_service_pb2.DESCRIPTOR.services_by_name["SetupLinkService"].methods_by_name
 _INVITATIONS = invitation_request_service_pb2.DESCRIPTOR.services_by_name["InvitationRequestService"].methods_by_name
+_WAITS = 6
 
 
 def demo(
@@ -101,6 +105,7 @@ class Story:
         self._delete_and_restore(bob)
         self._do_many(f"many-{tag}")
         self._purge(bob)
+        self._call_the_others(f"all-{tag}")
         self._console.title("All answers were as they should be.")
 
     def _create(self, person: Person, way: Callable[[DemoCall], Answer], title: str) -> None:
@@ -218,9 +223,34 @@ class Story:
         self._title("Its data is destroyed for good, as an operation, over REST.")
         purge = self._rest(self._as_operator(_TENANTS["PurgeTenant"], named))
         _expect(purge.body.get("name", "").startswith("operations/"), purge)
+        self._title("The operation is waited for, over gRPC, until it is done.")
+        self._wait(str(purge.body["name"]).rpartition("/")[2])
+        self._title("Its proof stays, over REST.")
+        gone = {"tenant_id": would.body["tenant"]["id"]}
+        proven = self._rest(self._as_operator(_PURGES["GetPurge"], gone))
+        _expect("proof" in proven.body, proven)
+        listed = self._grpc(self._as_operator(_PURGES["ListPurges"], {"pageSize": 1}))
+        _expect(bool(listed.body.get("purges")), listed)
         self._title("The keys that verify the proof of it are public.")
         keys = self._rest(DemoCall(_PURGES["GetPurgeKeys"]))
         _expect(bool(keys.body.get("keys")), keys)
+
+    def _wait(self, operation_id: str) -> None:
+        for _ in range(_WAITS):
+            asked = {"operationId": operation_id, "timeout": "5s"}
+            ended = self._grpc(self._as_operator(_OPERATIONS["WaitOperation"], asked))
+            if ended.body.get("done"):
+                return
+        _expect(False, ended)
+
+    def _call_the_others(self, slug: str) -> None:
+        known = {"slug": slug}
+        for number, step in enumerate(STEPS):
+            over, way = (("gRPC", self._grpc), ("REST", self._rest))[number % 2]
+            self._title(f"{step.method.name}, over {over}.")
+            answer = way(self._as_operator(step.method, step.filled(known)))
+            _expect(step.fulfilled(answer), answer)
+            known |= step.kept(answer)
 
     def _as_operator(self, method: MethodDescriptor, request: dict[str, Any]) -> DemoCall:
         return DemoCall(

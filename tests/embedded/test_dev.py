@@ -21,10 +21,17 @@ import pytest
 
 from tenantmesh.deploy.stack.ports import PortNumbers, is_free, variable_of
 from tests.ports import stack_ports
+from tests.shown_calls import over_grpc, over_rest
+from tests.transports import UNARY, full_name
 
 COMMAND = str(Path(sys.executable).with_name("tenantmesh"))
 START_SECONDS = 60
 STOP_SECONDS = 30
+OF_A_TENANTS_LIFE = {
+    *("TenantService", "TenantBulkService", "LoginHostService", "EmailDomainService", "BrandingService"),
+    *("SetupLinkService", "InvitationRequestService", "PurgeService"),
+}
+"""The services that the demo shows whole."""
 
 
 class Dev:
@@ -140,6 +147,9 @@ def test_the_demo_walks_through_as_often_as_one_likes(dev: Dev, run: str) -> Non
     assert "All answers were as they should be." in done.stdout
     assert "$ curl -s" in done.stdout
     assert "$ grpcurl -plaintext" in done.stdout
+    commands = [line for line in done.stdout.splitlines() if line.startswith("$ ")]
+    of_tenants = {full_name(each) for each in UNARY if each.containing_service.name in OF_A_TENANTS_LIFE}
+    assert not of_tenants - over_grpc(commands) - over_rest(commands), "add a step to deploy/commands/demo_steps.py"
 
 
 def test_doctor_finds_nothing_wrong(dev: Dev) -> None:
