@@ -56,6 +56,11 @@ class Tail(Generic[_E]):
         """The position of the newest event in the window."""
         self.heard = 0.0
         """When the database last answered, on the monotonic clock."""
+        self.begun = 0
+        """The number of reads that were begun."""
+        self.complete = 0
+        """The number of the last read that reached the log's end: all that was committed before it began is here."""
+        self._asked: int | None = None
         self.epoch = 0
         """Counts restarts of the window at the log's end. A stream of an earlier epoch may have missed events."""
 
@@ -72,6 +77,15 @@ class Tail(Generic[_E]):
     def wake(self) -> None:
         """Read the log now: there may be a new event."""
         self._wake.set()
+
+    def ask(self) -> int:
+        """Read the log now. Return the number above which `complete` is once all that is committed now has been read.
+
+        Streams that wait are woken then, also when nothing new was found.
+        """
+        self._asked = self.begun
+        self._wake.set()
+        return self.begun
 
     @property
     def lost(self) -> bool:
@@ -108,6 +122,7 @@ class Tail(Generic[_E]):
     async def _read(self) -> bool:
         """Read on, and return whether there may be more."""
         self._wake.clear()  # before the read, so that a wake-up during it causes another read
+        self.begun += 1
         try:
             return await self._read_page()
         except OutOfRange:
@@ -124,15 +139,26 @@ class Tail(Generic[_E]):
             self._recent.extend(page)
             self.head = page[-1].position
             self._trim()
-        if page or was_lost:
+        more = len(page) == _BATCH
+        if not more:
+            self.complete = self.begun
+        if page or was_lost or self._answered():
             self._notify()
-        return len(page) == _BATCH
+        return more
+
+    def _answered(self) -> bool:
+        """Return whether this read is the answer to `ask`, once."""
+        answered = self._asked is not None and self.complete > self._asked
+        if answered:
+            self._asked = None
+        return answered
 
     async def _skip(self) -> None:
         """Restart the window at the log's end: unread events were pruned, or the database was restored."""
         self.floor = self.head = await self._events.head()
         self.heard = time.monotonic()
         self.epoch += 1
+        self.complete = self.begun
         self._recent.clear()
         self._notify()
 

@@ -93,8 +93,8 @@ class Watch(Generic[_E]):
             async with aclosing(self._snapshot(begin)) as snapshot:
                 async for change in snapshot:
                     yield change
-        # The log's own end again: what was committed before the stream began must not come after `caught_up`.
-        behind = None if caught_up else await self._events.head()
+        # The tail may lag: what was committed before the stream began must not come after `caught_up`.
+        behind = None if caught_up else self._tail.ask()
         async with aclosing(self._batches(begin.position, epoch, behind)) as batches:
             async for position, events in batches:
                 for event in events:
@@ -144,8 +144,8 @@ class Watch(Generic[_E]):
     ) -> AsyncGenerator[tuple[int, Sequence[_E]], None]:
         """Yield the events after the position, with the position of the last one; no events when a checkpoint is due.
 
-        `epoch` is the tail's at the beginning. A stream that is `behind` a position catches up with it: a checkpoint is
-        due when all events up to it have been sent. None for a stream that has caught up.
+        `epoch` is the tail's at the beginning. A stream that is `behind` a read of the tail catches up with it: a
+        checkpoint is due when all that the next one found has been sent. None for a stream that has caught up.
         """
         while position < self._tail.floor:
             page = await self._events.after(position, PAGE)
@@ -158,8 +158,7 @@ class Watch(Generic[_E]):
             events = self._next(position, epoch)
             if events:
                 position = events[-1].position
-            elif behind is not None and self._tail.head < behind:
-                self._tail.wake()
+            elif behind is not None and self._tail.complete <= behind:
                 await self._tail.moved(position, self._checkpoint_interval)
                 continue
             elif behind is None and (left := due - self._clock()) > 0:

@@ -110,6 +110,25 @@ async def test_it_has_not_while_the_tail_lags(setting: Setting, start: str) -> N
     await stream.aclose()
 
 
+async def test_it_has_although_the_log_ends_with_events_that_are_gone(
+    setting: Setting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A purge deletes events; the log's end stays where they were."""
+    end = await setting.events.head() + 10
+
+    async def beyond() -> int:
+        return end
+
+    monkeypatch.setattr(setting.events, "head", beyond)
+    stream = setting.watch.follow(Snapshot())
+    async with asyncio.timeout(10):
+        seen = await read(stream, 1)
+        while not seen[-1].caught_up:
+            seen += await read(stream, 1)
+    assert numbers(seen)[-1] is None
+    await stream.aclose()
+
+
 async def test_every_cursor_resumes_after_its_message(setting: Setting) -> None:
     told = await first(setting, Earliest(), 5)
     await setting.commit(4, 5)
