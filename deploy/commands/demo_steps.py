@@ -17,7 +17,7 @@ from tenantmesh.tenant.v1 import (
     tenant_service_pb2,
 )
 
-__all__ = ["STEPS", "DemoStep"]
+__all__ = ["STEPS"]
 
 _HERE = {"id": "{slug}"}
 _HOST, _DOMAIN = {**_HERE, "host": "app.{slug}.net"}, {**_HERE, "domain": "{slug}.net"}

@@ -17,12 +17,15 @@ FILES = sorted(TESTS.rglob("*.py"))
 WAITS = "waits for what must happen, and times out without it"
 GATE = "the gate raises what it finds; tests beside it see it raise"
 MODEL = "the model asserts after every step"
+STREAM = "asserts by the methods of its stream"
 
 WITHOUT_ASSERTION = {
     "behaviour/test_adoption.py::test_it_ends_when_interrupted_though_the_tests_run_in_the_background": (
         "asserts by a test that it calls, and waits for the program to end"
     ),
     "edge/test_tls.py::test_envoy_accepts_it": "Envoy's own validation raises",
+    "integration/auth_svc/test_gauge_reports.py::"
+    "test_levels_are_told_once_tenant_svc_is_back_and_none_waits_for_another": WAITS,
     "integration/auth_svc/test_schema.py::test_the_gate_finds_nothing_wrong": GATE,
     "integration/auth_svc/test_start.py::test_it_starts_on_what_is_right": "a start that is refused raises",
     "integration/tenant_svc/plan_changes/test_queue.py::test_a_job_that_says_nothing_is_dropped": WAITS,
@@ -34,6 +37,9 @@ WITHOUT_ASSERTION = {
     "integration/tenant_svc/test_schema.py::test_the_boot_gate_accepts_what_the_migrations_made": GATE,
     "openapi/test_conformance.py::test_the_edge_keeps_to_its_document": "schemathesis asserts",
     "unit/auth_svc/test_gauges.py::test_below_the_limit_there_is_room": "raises where there is no room",
+    "unit/interceptors/links/test_open_streams.py::test_an_open_stream_ends_with_its_credential": STREAM,
+    "unit/interceptors/links/test_open_streams.py::test_an_open_stream_ends_with_its_tenant": STREAM,
+    "unit/interceptors/links/test_open_streams.py::test_an_open_stream_outlives_other_changes_of_its_tenant": STREAM,
     "unit/interceptors/leases/test_allowances_model.py::test_never_more_is_served_than_there_is": MODEL,
     "unit/interceptors/leases/test_allowances_model.py::test_everything_is_served_when_nothing_fails": MODEL,
 }

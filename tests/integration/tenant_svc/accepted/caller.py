@@ -81,9 +81,18 @@ class Caller:
         return self._on_channel(method)(request, timeout=20)
 
     async def ask(self, name: str, **fields: Any) -> Any:
-        """An answer that must come."""
+        """An answer that must come. What anybody may ask has a limit by address, which ends by waiting."""
         method = descriptor(f"{PACKAGE}.{name}")
-        answer = await self.send(method, self.request(method, fields))
+        while True:
+            try:
+                answer = await self.send(method, self.request(method, fields))
+                break
+            except grpc.aio.AioRpcError as error:
+                if error.code() is not grpc.StatusCode.RESOURCE_EXHAUSTED or "this address" not in (
+                    error.details() or ""
+                ):
+                    raise
+                await asyncio.sleep(0.05)
         assert isinstance(answer, Message), "grpc.aio answers None where a client can't parse the message"
         return answer
 
