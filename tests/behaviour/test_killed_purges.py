@@ -26,7 +26,7 @@ PATIENCE_SECONDS = 240
 @pytest.fixture(scope="module")
 def own(tmp_path_factory: pytest.TempPathFactory, clustered: bool) -> Iterator[Mesh]:
     """A stack of its own, whose parts may be killed."""
-    with started_stack(tmp_path_factory.mktemp("killed"), cluster=clustered) as stack:
+    with started_stack(tmp_path_factory.mktemp("killed"), cluster=clustered, durable=True) as stack:
         yield Mesh(stack)
 
 
