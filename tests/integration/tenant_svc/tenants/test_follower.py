@@ -175,6 +175,7 @@ async def test_retention_waits_for_the_slowest_follower(
     consumer: Consumer, tenants: Tenants, migrated: WorkerDatabase
 ) -> None:
     events = StoredTenantEvents(consumer.doors)
+    await as_superuser(migrated, "delete from tenant.followers")  # those of other tests, which are slower
     follower = consumer.follower()
     await follower.start()
     await follower.close()
