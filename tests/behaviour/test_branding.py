@@ -133,7 +133,7 @@ async def test_over_rest_put_replaces_and_patch_changes(mesh: Mesh, world: World
 
 
 def at_host(mesh: Mesh, host: str, query: str = "") -> tuple[int, dict[str, str], bytes]:
-    """What the edge shows to a browser at the host: status, headers but for those of each call, and body."""
+    """The edge's answer to a browser at the host: status, body, and the headers that do not differ between calls."""
     status, headers, body = RestTransport(mesh.edge_target).send("GET", f"/api/v1/branding{query}", [("host", host)])
     return status, {name: value for name, value in headers.items() if name not in VARYING}, body
 

@@ -68,7 +68,7 @@ class Follower:
         return found
 
     async def names(self, tenant: Tenant) -> list[tuple[str, str, str, str]]:
-        """What the tenant's events tell of names: type, name, state and reason."""
+        """The tenant's events about names, each as type, name, state and reason."""
         return [told(event) for event in await self.of(tenant) if "nameChange" in event]
 
 

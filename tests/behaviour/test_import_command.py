@@ -61,7 +61,7 @@ def test_who_may_not_or_asks_nobody_is_told(mesh: Mesh, tmp_path: Path) -> None:
 
 
 def shown(terminal: int) -> str:
-    """What a terminal has been sent."""
+    """The text that was written to the terminal."""
     found = b""
     try:
         while part := os.read(terminal, 65_536):

@@ -151,7 +151,7 @@ def _somebody() -> dict[str, Any]:
 
 
 async def named_by_others(world: World, canary: Canaries, tenant: dict[str, Any]) -> None:
-    """What others do with the tenant's names: a batch and an import that take them, and one that has wrong ones."""
+    """A batch and an import that take the tenant's names, and an import with wrong ones."""
     taken = {"slug": tenant["slug"], "externalId": tenant["externalId"]}
     for field, value in taken.items():
         asked = {**_somebody(), field: value}

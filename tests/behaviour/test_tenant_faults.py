@@ -148,7 +148,7 @@ async def answered(call: Awaitable[Answer]) -> Answer:
 
 
 async def session_at(transport: Transport, slug: str) -> Answer:
-    """What auth_svc says of a session of nobody at the tenant of that slug."""
+    """The answer of auth_svc to an unknown refresh token at the tenant with that slug."""
     request, named = {"refreshToken": "of nobody"}, [("x-tenant-slug", slug)]
     return await answered(transport.call(f"{AUTH}/RefreshToken", request, metadata=named))
 

@@ -56,7 +56,7 @@ BEFORE_SECONDS = 10.0
 
 @dataclass
 class Seen:
-    """What others saw: the seconds of each call, by method, and the longest transaction and wait."""
+    """The seconds of each call of other tenants, by method, and the longest transaction and wait."""
 
     calls: dict[str, list[float]] = field(default_factory=dict)
     transaction: float = 0.0

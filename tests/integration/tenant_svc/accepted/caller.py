@@ -215,7 +215,7 @@ class Caller:
 
     @property
     def _writes_of_names(self) -> dict[str, Callable[[], Fields]]:
-        """What a tenant is called and shown as."""
+        """Writes of a tenant's names and branding."""
         tenant, branding = {"id": self.slug}, {"display_name": "Shown", "colors": COLORS}
         return {
             "LoginHostService/CreateLoginHost": lambda: {**tenant, "host": unused_name()},
@@ -235,7 +235,7 @@ class Caller:
 
     @property
     def _writes_of_lives(self) -> dict[str, Callable[[], Fields]]:
-        """What changes and ends tenants: another one than the writes above concern, which the worker does not purge."""
+        """Writes that change or delete a spare tenant, which the worker does not purge."""
         tenant, spare = {"id": self.slug}, {"id": self.spare}
         named = {"tenant": {"display_name": "Named"}, "update_mask": {"paths": ["display_name"]}}
         return {
