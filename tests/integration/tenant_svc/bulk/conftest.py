@@ -24,7 +24,7 @@ def key(service: Service) -> str:
 
 
 @pytest.fixture
-def importer(service: Service, key: str, world: World) -> Importer:
+async def importer(service: Service, key: str, world: World) -> Importer:
     return Importer(service, key, world)
 
 

@@ -44,7 +44,7 @@ def creating(*items: single.CreateTenantRequest, **fields: Any) -> pb.BatchCreat
 
 
 @pytest.fixture
-def bulk(service: Service, key: str) -> Any:
+async def bulk(service: Service, key: str) -> Any:
     return TenantBulkServiceStub(service.channel(key))
 
 

@@ -51,7 +51,7 @@ def key(service: Service) -> str:
 
 
 @pytest.fixture
-def operations(service: Service, key: str) -> Any:
+async def operations(service: Service, key: str) -> Any:
     return OperationServiceStub(service.channel(key))
 
 
