@@ -16,7 +16,7 @@ from tenantmesh.runtime.server.handlers import collected
 from tenantmesh.runtime.server.tls import credentials
 from tenantmesh.runtime.settings import ServerSettings
 
-__all__ = ["bind", "make_channelz_server", "make_server"]
+__all__ = ["bind", "make_channelz_server", "make_server", "options"]
 
 JSON_GROWTH = 6
 """How many times as large as its JSON a message may be: a number of two characters takes eleven bytes."""
@@ -29,7 +29,7 @@ class AddressTaken(Exception):
 
 def make_server(application: Application, settings: ServerSettings) -> grpc.aio.Server:
     """Return a server bound to `settings.listen`, not started. Raises AddressTaken, or OSError for unreadable keys."""
-    server = grpc.aio.server(interceptors=list(application.interceptors), options=_options(settings))
+    server = grpc.aio.server(interceptors=list(application.interceptors), options=options(settings))
     server.add_generic_rpc_handlers((collected(_registrations(application, settings)),))
     bind(server, settings.listen, credentials(settings), "TENANTMESH_SERVER_LISTEN")
     return server
@@ -69,7 +69,8 @@ def bind(
         ) from error
 
 
-def _options(settings: ServerSettings) -> list[tuple[str, int]]:
+def options(settings: ServerSettings) -> list[tuple[str, int]]:
+    """Return gRPC's own options for a server with these settings."""
     return [
         ("grpc.so_reuseport", 0),  # else a stray process silently takes half of the calls
         ("grpc.max_concurrent_streams", settings.max_concurrent_streams),

@@ -1,7 +1,7 @@
 """One server process of the benchmark: `python -m tests.benchmarks.server VARIANT`. Prints its port first.
 
 bare            grpc.aio as it comes: registered methods, the standard loop, no interceptor
-tuned           the same as runtime.server makes it: one generic handler, uvloop
+tuned           the same as runtime.server makes it: its options, one generic handler, uvloop
 links:N         tuned, with the first N links of the chain
 chain           tuned, with the whole chain
 threads         the thread-pool grpc.server as it comes, eight threads
@@ -28,10 +28,14 @@ from tenantmesh.interceptors.leases.rates import LeasedRateLimiter
 from tenantmesh.interceptors.limits import Rate
 from tenantmesh.interceptors.testing import TestMesh
 from tenantmesh.runtime.server.application import ServicerRegistration
+from tenantmesh.runtime.server.grpc_server import options
 from tenantmesh.runtime.server.handlers import collected
+from tenantmesh.runtime.settings import ServerSettings
 from tests.example.notes import Notes, ThreadNotes
 
-OPTIONS = [("grpc.so_reuseport", 0)]
+BARE = [("grpc.so_reuseport", 0)]
+TUNED = options(ServerSettings(listen="127.0.0.1:0", max_concurrent_streams=1_000))
+"""As the product's servers have them. One connection makes all calls here."""
 SETTINGS = ChainSettings(roles={"owner": frozenset({"*"})}, concurrency=parse_concurrency("calls=1000/2000/100"))
 """One user has all calls in flight here, and none of them is refused."""
 SERVICES = tuple(pb.DESCRIPTOR.services_by_name.values())
@@ -71,7 +75,7 @@ async def serve_aio(variant: str) -> None:
     chain = Chain(SERVICES, ports(mesh), SETTINGS, complete=False)
     await chain.start()
     wrapped = [chain.aio_interceptor()] if variant == "chain" or variant.startswith("links") else []
-    server = grpc.aio.server(interceptors=wrapped, options=OPTIONS)
+    server = grpc.aio.server(interceptors=wrapped, options=BARE if variant == "bare" else TUNED)
     if variant == "bare":
         add_NotesServiceServicer_to_server(Echo(), server)
     else:
@@ -90,7 +94,7 @@ def serve_threads(variant: str) -> None:
     chain = Chain(SERVICES, ports(mesh), SETTINGS, complete=False)
     interceptor = chain.thread_interceptor()
     wrapped: list[grpc.ServerInterceptor] = [interceptor] if variant == "threads-chain" else []
-    server = grpc.server(futures.ThreadPoolExecutor(8), interceptors=wrapped, options=OPTIONS)
+    server = grpc.server(futures.ThreadPoolExecutor(8), interceptors=wrapped, options=BARE)
     add_NotesServiceServicer_to_server(ThreadEcho(), server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
