@@ -23,7 +23,7 @@ from tenantmesh.chassis.filters.parser import parsed
 from tenantmesh.chassis.filters.query_text import QueryText
 from tenantmesh.chassis.filters.tree import AllOf, AnyOf, Comparison, Literal, Negation, Node, Operator, Search
 
-__all__ = ["Fields", "Selection", "Shape"]
+__all__ = ["Fields", "Selection", "Shape", "needs_search"]
 
 _PARAMETER = "filter_{}"
 _LONGEST_WORD = 500
@@ -34,10 +34,14 @@ _TOO_LONG = re.compile(rf"[a-z0-9\x80-\U0010ffff]{{{_LONGEST_WORD + 1}}}", re.IG
 
 @dataclass(frozen=True, slots=True)
 class FieldMatch:
-    """The shape of one comparison: a field, and the form of its SQL. A search is the field with the empty name."""
+    """The shape of one comparison: a field, and the form of its SQL."""
 
     field: str
     form: str
+
+
+_SEARCH = FieldMatch("", "")
+"""The shape of a search: of all fields, in one form."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,13 @@ class Joined:
 
 
 Shape: TypeAlias = FieldMatch | Joined
+
+
+def needs_search(shape: Shape | None) -> bool:
+    """Return whether each item of the filter has the words of a search."""
+    if isinstance(shape, Joined):
+        return shape.kind is AllOf and any(map(needs_search, shape.operands))
+    return shape == _SEARCH
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,13 +136,13 @@ class Fields:
         if _TOO_LONG.search(value.parts[0]):
             raise source.refused(value.at, f"a word of a search has at most {_LONGEST_WORD} characters")
         values.append(value.parts[0])
-        return FieldMatch("", "")
+        return _SEARCH
 
     def _condition(self, shape: Shape, bind: Bind) -> ColumnElement[bool]:
         if isinstance(shape, Joined):
             operands = [self._condition(operand, bind) for operand in shape.operands]
             return _JOINED[shape.kind](operands)
-        if self._search is not None and not shape.field:
+        if self._search is not None and shape == _SEARCH:
             return self._search(bind)
         return self._fields[shape.field].sql(shape.form, bind)
 

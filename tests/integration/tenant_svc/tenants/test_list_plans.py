@@ -9,11 +9,14 @@ from typing import Any
 import asyncpg
 import pytest
 
+from tenantmesh.chassis.filters.places import SortPlace
+from tenantmesh.interceptors.tenants import TenantState
 from tenantmesh.runtime.database import Connection
 from tenantmesh.tenant_svc.tenants import list_repository
-from tenantmesh.tenant_svc.tenants.list_statements import page_statement, total_statements
-from tenantmesh.tenant_svc.tenants.query import ORDERS
+from tenantmesh.tenant_svc.tenants.list_statements import page_statements, total_statements
+from tenantmesh.tenant_svc.tenants.query import ORDERS, TenantQuery
 from tenantmesh.tenant_svc.tenants.rows import tenant_of
+from tenantmesh.tenant_svc.tenants.tenant import Tenant
 from tests.fixtures.engines import WorkerDatabase
 from tests.integration.tenant_svc.listed import query
 
@@ -72,10 +75,12 @@ def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from nodes(below)
 
 
-async def indexes(full: Any, filter_text: str, order_by: str = "", *, deleted: bool = False) -> set[str]:
+async def indexes(
+    full: Any, filter_text: str, order_by: str = "", *, deleted: bool = False, statement_number: int = -1
+) -> set[str]:
     """The indexes that a page of the list reads. It reads nothing else: no table, and no index from end to end."""
     asked = query(filter_text, order_by, deleted=deleted)
-    statement = page_statement(asked, ())
+    statement = page_statements(asked, ())[statement_number]
     plan = await plan_of(full, statement.sql, statement.arguments({**asked.selection.parameters, "size": 51}))
     kinds = {node["Node Type"] for node in nodes(plan)}
     assert not {kind for kind in kinds if "Seq Scan" in kind or "Gather" in kind}, plan
@@ -118,6 +123,50 @@ async def test_a_condition_that_few_tenants_match_reads_its_index(
     assert await indexes(full, filter_text, order_by) == {index}
 
 
+@pytest.mark.parametrize(
+    ("order_by", "index"), [("", "tenants_pkey"), ("slug", "tenants_slug_idx"), ("slug desc", "tenants_slug_idx")]
+)
+async def test_a_search_looks_at_the_next_tenants_of_the_order_first(full: Any, order_by: str, index: str) -> None:
+    assert await indexes(full, "company AND state = ACTIVE", order_by, statement_number=0) == {index}
+
+
+@pytest.mark.parametrize("filter_text", ["company", "777", "company AND state = ACTIVE", "company AND plan_id = few_3"])
+@pytest.mark.parametrize("order_by", ["", "display_name desc"])
+async def test_the_pages_of_a_search_are_those_of_the_list(full: Any, filter_text: str, order_by: str) -> None:
+    """Two pages, the second of which begins at the end of the first: of a word that all have, and of a rare one."""
+    asked = query(filter_text, order_by)
+    planned = [each for each in await list_page(full, query("", order_by), (), TENANTS) if matches(each, filter_text)]
+    first = await list_page(full, asked, (), 51)
+    assert first == planned[:51]
+    second = await list_page(full, asked, ORDERS.place(asked.order, first[-1]), 51)
+    assert second == planned[51:102]
+
+
+async def list_page(full: Any, asked: TenantQuery, after: SortPlace, size: int) -> list[Tenant]:
+    return await list_repository.page(Connection(full), asked, after, size)
+
+
+def matches(tenant: Tenant, filter_text: str) -> bool:
+    word, *others = filter_text.split(" AND ")
+    values = {"state = ACTIVE": tenant.state is TenantState.ACTIVE, "plan_id = few_3": tenant.plan_id == "few_3"}
+    words = f"{tenant.slug} {tenant.display_name}".lower().replace("-", " ").split()
+    return any(each.startswith(word) for each in words) and all(values[other] for other in others)
+
+
+@pytest.mark.parametrize("filter_text", ["777", "company", "777 AND state = ACTIVE"])
+async def test_words_of_which_postgresql_knows_nothing_are_found_by_their_index(full: Any, filter_text: str) -> None:
+    """Where texts share few words there are no statistics to tell a rare word from a frequent one."""
+    savepoint = full.transaction()
+    await savepoint.start()
+    await full.execute("RESET ROLE")
+    await full.execute("SELECT pg_clear_attribute_stats('tenant', 'tenants_words_idx', 'search_words', false)")
+    await full.execute("SET LOCAL ROLE tenant_directory")
+    try:
+        assert await indexes(full, filter_text) == {"tenants_words_idx"}
+    finally:
+        await savepoint.rollback()
+
+
 async def test_deleted_tenants_are_found_by_an_index(full: Any) -> None:
     for filter_text in ("state = DELETED", "delete_time:*", "delete_time > 2020-01-01T00:00:00Z"):
         assert await indexes(full, filter_text, deleted=True) <= {"tenants_state_idx", "tenants_delete_time_idx"}
@@ -128,9 +177,7 @@ async def test_conditions_that_are_joined_read_the_index_of_each(full: Any) -> N
     assert await indexes(full, either) == {"tenants_labels_idx", "tenants_login_hosts_idx", "tenants_external_id_key"}
 
 
-@pytest.mark.parametrize(
-    "filter_text", ["", "state = ACTIVE", "plan_id = few_3", "labels.env = prod", "company", "region = eu"]
-)
+@pytest.mark.parametrize("filter_text", ["", "state = ACTIVE", "plan_id = few_3", "labels.env = prod", "region = eu"])
 @pytest.mark.parametrize(
     ("order_by", "index"),
     [
@@ -153,7 +200,7 @@ async def test_a_later_page_begins_at_its_place(full: Any, order_by: str) -> Non
     asked = query("", order_by)
     (row,) = await full.fetch("SELECT * FROM tenant.tenants OFFSET 70000 LIMIT 1")
     place = ORDERS.place(asked.order, tenant_of(row))
-    statement = page_statement(asked, place)
+    (statement,) = page_statements(asked, place)
     arguments = statement.arguments({**ORDERS.parameters(place), "size": 51})
     found = [node for node in nodes(await plan_of(full, statement.sql, arguments)) if "Index Name" in node]
     assert [node.get("Index Cond") is not None for node in found] == [True]
