@@ -1,4 +1,4 @@
-"""Fields of texts: one text, one of some names, a list of texts, and a map of texts."""
+"""Fields of texts: one text, one of some names, a list of texts, texts in another table, and a map of texts."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sqlalchemy import ARRAY, Boolean, ColumnElement, Text, and_, collate, func, literal_column
+from sqlalchemy import ARRAY, Boolean, ColumnElement, Text, and_, any_, collate, func, literal_column, select
 from sqlalchemy.dialects.postgresql import JSONB
 
 from tenantmesh.chassis.filters.matches import Bind, FieldType, Match
 from tenantmesh.chassis.filters.query_text import QueryText
 from tenantmesh.chassis.filters.tree import Comparison, Literal, Operator
 
-__all__ = ["ListField", "MapField", "NameField", "TextField", "folded", "prefix_bounds", "sortable"]
+__all__ = ["HeldField", "ListField", "MapField", "NameField", "TextField", "folded", "prefix_bounds", "sortable"]
 
 # Not `false()`: SQLAlchemy would leave out the conditions beside it, and with them the parameters of their values.
 _NEVER: ColumnElement[bool] = literal_column("false", Boolean)
@@ -148,6 +148,31 @@ class ListField(FieldType):
         if form == "present":
             return func.cardinality(self._column) > 0
         return self._column.bool_op("@>")(bind(ARRAY(Text())))
+
+
+class HeldField(ListField):
+    """Texts that the items of a list hold in a table of their own. One item at most holds a text.
+
+    item: the id of an item. holder: the id of the item that holds `text`. held: the rows that count.
+    """
+
+    def __init__(
+        self,
+        item: ColumnElement[Any],
+        holder: ColumnElement[Any],
+        text: ColumnElement[Any],
+        held: ColumnElement[bool],
+        normal: Callable[[str], str] = str,
+    ) -> None:
+        super().__init__(text, normal)
+        self._item = item
+        self._holders = select(holder).where(held)
+
+    def sql(self, form: str, bind: Bind) -> ColumnElement[bool]:
+        """As `FieldType.sql`. The holder is looked up once, before the list is read."""
+        if form == "present":
+            return self._item.in_(self._holders)
+        return self._item == self._holders.where(self._column == any_(bind(ARRAY(Text())))).scalar_subquery()
 
 
 class MapField(FieldType):

@@ -22,9 +22,11 @@ from tenantmesh.tenant.v1.tenant_bulk_service_pb2_grpc import TenantBulkServiceS
 __all__ = ["ImportClient", "Sending"]
 
 _PATIENCE_SECONDS = 300.0
-_WAIT_SECONDS = 20
+_WAIT_SECONDS = 1
+"""The time after which a wait answers how far the import is."""
 _FIRST_PAUSE_SECONDS = 0.2
 _LONGEST_PAUSE_SECONDS = 5.0
+_AGAIN = "Start it again: what is done stays."
 _PASSING = frozenset(
     {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.RESOURCE_EXHAUSTED}
 )
@@ -57,8 +59,11 @@ class ImportClient:
     ) -> None:
         self._channel.close()
 
-    def send(self, part: FileSlice, sending: Sending) -> tenant_bulk_service_pb2.ImportTenantsResponse:
-        """Import the slice and return what became of it. Raises StackError when that fails."""
+    def send(
+        self, part: FileSlice, sending: Sending, reached: Callable[[int], None]
+    ) -> tenant_bulk_service_pb2.ImportTenantsResponse:
+        """Import the slice and return what became of it. Raises StackError when that fails. `reached` is told, about
+        once a second, how many hundredths are done."""
         request = tenant_bulk_service_pb2.ImportTenantsRequest(
             lines=part.data,
             first_line=part.first,
@@ -69,7 +74,7 @@ class ImportClient:
         bulk: Any = TenantBulkServiceStub(self._channel)
         started = self._patiently(lambda: bulk.ImportTenants(request, metadata=self._metadata, timeout=30))
         self._under_way = started.name.removeprefix("operations/")
-        ended = self._ended(started)
+        ended = self._ended(started, reached)
         self._under_way = ""
         return _response(ended)
 
@@ -84,7 +89,7 @@ class ImportClient:
         except grpc.RpcError:
             return  # it ends by itself, and importing the lines again changes nothing more
 
-    def _ended(self, operation: Operation) -> Operation:
+    def _ended(self, operation: Operation, reached: Callable[[int], None]) -> Operation:
         operations: Any = OperationServiceStub(self._channel)
         request = operation_service_pb2.WaitOperationRequest(
             operation_id=self._under_way, timeout=Duration(seconds=_WAIT_SECONDS)
@@ -93,6 +98,7 @@ class ImportClient:
             operation = self._patiently(
                 lambda: operations.WaitOperation(request, metadata=self._metadata, timeout=_WAIT_SECONDS + 10)
             )
+            reached(_percent(operation))
         return operation
 
     def _patiently(self, attempt: Callable[[], _Answer]) -> _Answer:
@@ -102,19 +108,28 @@ class ImportClient:
             try:
                 return attempt()
             except grpc.RpcError as error:
-                if not isinstance(error, grpc.Call) or error.code() not in _PASSING or time.monotonic() > until:
-                    raise self._refused(error) from error
+                passing = isinstance(error, grpc.Call) and error.code() in _PASSING
+                if not passing or time.monotonic() > until:
+                    raise self._refused(error, passing=passing) from error
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
 
-    def _refused(self, error: grpc.RpcError) -> StackError:
+    def _refused(self, error: grpc.RpcError, *, passing: bool) -> StackError:
         words = error.details() if isinstance(error, grpc.Call) else ""
-        return StackError(f"{self._target}: {words or 'no answer'}", remedy="Start it again: what is done stays.")
+        # A refusal says itself what to do.
+        remedy = _AGAIN if passing else "Lines that are done stay."
+        return StackError(f"{self._target}: {words or 'no answer'}", remedy=remedy)
+
+
+def _percent(operation: Operation) -> int:
+    metadata = tenant_bulk_service_pb2.ImportTenantsMetadata()
+    operation.metadata.Unpack(metadata)
+    return metadata.progress_percent
 
 
 def _response(operation: Operation) -> tenant_bulk_service_pb2.ImportTenantsResponse:
     if operation.HasField("error"):
-        raise StackError(f"{operation.name}: {operation.error.message}", remedy="Start it again: what is done stays.")
+        raise StackError(f"{operation.name}: {operation.error.message}", remedy=_AGAIN)
     response = tenant_bulk_service_pb2.ImportTenantsResponse()
     operation.response.Unpack(response)
     return response

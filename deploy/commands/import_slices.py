@@ -40,6 +40,10 @@ class FileSlice:
         """Whether no line says anything."""
         return not any(line.strip() for line in self.lines)
 
+    def place(self, percent: int) -> int:
+        """Return the place in the file after so many hundredths of the slice."""
+        return self.end - len(self.data) * (100 - percent) // 100
+
     def line(self, number: int) -> bytes:
         """Return the line of that number."""
         return self.lines[number - self.first].rstrip(b"\r\n")

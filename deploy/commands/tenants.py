@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +15,7 @@ from tenantmesh.deploy.commands.edge_access import address, edge_of, is_tls, ope
 from tenantmesh.deploy.commands.import_client import ImportClient, Sending
 from tenantmesh.deploy.commands.import_repetitions import Repetitions
 from tenantmesh.deploy.commands.import_report import ImportReport, progress_bar
-from tenantmesh.deploy.commands.import_slices import slices_of
+from tenantmesh.deploy.commands.import_slices import FileSlice, slices_of
 from tenantmesh.deploy.commands.options import DEFAULT_STATE, StateOption, shown
 from tenantmesh.tenant.v1 import tenant_bulk_service_pb2 as pb
 
@@ -68,7 +70,8 @@ def import_tenants(
             repetitions = Repetitions()
             with progress_bar(file) as advance:
                 for part in slices_of(file):
-                    report.add(part, repetitions.imported(part, lambda lines: client.send(lines, sending)))
+                    send = partial(client.send, sending=sending, reached=partial(_reached, advance, part, report))
+                    report.add(part, repetitions.imported(part, send))
                     advance(part.end, report.counts)
         except KeyboardInterrupt:
             client.cancel()
@@ -78,3 +81,10 @@ def import_tenants(
     if report.counts.rejected:
         console.error(f"{report.counts.rejected} lines were rejected.", f"They are in {shown(report.path)}")
         raise typer.Exit(_REJECTED)
+
+
+def _reached(
+    advance: Callable[[int, pb.ImportCounts], None], part: FileSlice, report: ImportReport, percent: int
+) -> None:
+    """Show that so many hundredths of the slice are done."""
+    advance(part.place(percent), report.counts)

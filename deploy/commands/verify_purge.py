@@ -1,4 +1,5 @@
-"""`tenantmesh verify-purge`: says whether a file proves that a tenant was destroyed. It needs no mesh."""
+"""`tenantmesh verify-purge`: says whether a file proves that a tenant was destroyed. With keys in a file it needs no
+mesh."""
 
 from __future__ import annotations
 
@@ -16,6 +17,8 @@ import typer
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from tenantmesh.deploy.commands.console import Console
+from tenantmesh.deploy.commands.edge_access import edge_of
+from tenantmesh.deploy.commands.options import DEFAULT_STATE, StateOption
 from tenantmesh.deploy.stack.errors import StackError
 from tenantmesh.interceptors.public_keys import readable_keys
 from tenantmesh.tenant_svc.purges.proof import BadProof, read_proof
@@ -48,15 +51,20 @@ class _PublicKey:
 def verify_purge(
     file: Annotated[Path, typer.Argument(help="The answer of GET /api/v1/purges/{tenant_id}, as a file.")],
     keys: Annotated[
-        str, typer.Option(help=f"The answer of GET {_KEYS_PATH}: a file that you have kept, or the address of a mesh.")
-    ],
+        str,
+        typer.Option(
+            help=f"The answer of GET {_KEYS_PATH}: a file that you have kept, or the address of a mesh. Empty: "
+            "those of the stack that runs here."
+        ),
+    ] = "",
+    state: StateOption = DEFAULT_STATE,
 ) -> None:
     """Say whether a file proves that a tenant was destroyed, and what was destroyed. Exit code 0: it does; 1: it does
     not, or can't be read."""
     purge = _json(_read(file), str(file))
     text, signature = _purge_in(purge, file)
     try:
-        kid = verify(text, signature, _keys_at(keys))
+        kid = verify(text, signature, _keys_at(keys or _mesh_here(state)))
         proof = read_proof(text)
         _compare(purge, {"tenantId": proof["tenant_id"], "operation": proof["operation"], "keyId": kid})
     except (BadSignature, BadProof) as error:
@@ -83,6 +91,14 @@ def _compare(purge: Mapping[str, Any], signed: Mapping[str, str]) -> None:
     for name, value in signed.items():
         if purge.get(name, value) != value:
             raise BadProof(f"its {name} is not that of the proof, which is {value}")
+
+
+def _mesh_here(state: Path) -> str:
+    """Return the address of the mesh that runs here. Raises StackError without one: keys can be named instead."""
+    try:
+        return edge_of(state)
+    except StackError as error:
+        raise StackError(error.message, remedy="Name the keys that you have kept: --keys purge-keys.json") from error
 
 
 def _keys_at(place: str) -> Mapping[str, Ed25519PublicKey]:

@@ -11,7 +11,8 @@ from importlib.resources import files
 from typing import Any
 
 from babel import Locale, UnknownLocaleError
-from babel.numbers import list_currencies
+from babel.core import get_global
+from babel.numbers import get_territory_currencies as currencies_of
 
 from tenantmesh.chassis.emails import email_problem
 from tenantmesh.chassis.requests import name_problem
@@ -168,12 +169,13 @@ def _is_locale(text: str) -> bool:
 def _currency_problem(text: str) -> str | None:
     if not text or text in _currencies():
         return None
-    return "must be an ISO 4217 code in capitals, such as EUR"
+    return "must be the ISO 4217 code, in capitals, of a currency in use, such as EUR"
 
 
 @lru_cache(maxsize=1)
 def _currencies() -> frozenset[str]:
-    return frozenset(list_currencies())
+    # CLDR knows those of the past too, such as DEM, in which nobody can be billed.
+    return frozenset(code for territory in get_global("territory_currencies") for code in currencies_of(territory))
 
 
 def _contacts_problems(contacts: tuple[Contact, ...]) -> dict[str, str | None]:

@@ -7,16 +7,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import Text, func
+from sqlalchemy import Boolean, Text, Uuid, column, func, literal_column, table
 from sqlalchemy.dialects.postgresql import ARRAY, TSVECTOR
 
 from tenantmesh.chassis.filters.ordering import Order, Orders, SortField
 from tenantmesh.chassis.filters.scalars import BooleanField, IntegerField, TimeField, UuidField
 from tenantmesh.chassis.filters.selection import Fields, Selection
-from tenantmesh.chassis.filters.texts import ListField, MapField, NameField, TextField
+from tenantmesh.chassis.filters.texts import HeldField, ListField, MapField, NameField, TextField
 from tenantmesh.chassis.filters.words import WordSearch
 from tenantmesh.interceptors.errors import PermissionDenied
 from tenantmesh.interceptors.tenants import TenantState
+from tenantmesh.tenant_svc.schema import SCHEMA
 from tenantmesh.tenant_svc.tenants.tables import tenants
 from tenantmesh.tenant_svc.tenants.tenant import Tenant
 from tenantmesh.tenant_svc.viewers import Viewer
@@ -28,6 +29,10 @@ _STATES = {state.value: state.value for state in (TenantState.ACTIVE, TenantStat
 # The expressions of two indexes.
 _LABEL_ENTRIES = func.tenant.label_entries(tenants.c.labels, type_=ARRAY(Text))
 _SEARCH_WORDS = func.tenant.search_words(tenants.c.slug, tenants.c.display_name, tenants.c.external_id, type_=TSVECTOR)
+
+# A capability above this one declares the table; the list reads these columns of it.
+_EMAIL_DOMAINS = table("email_domains", column("tenant_id", Uuid), column("domain", Text), schema=SCHEMA)
+_PROVEN = literal_column("email_domains.state IN ('VERIFIED', 'FAILING')", Boolean)  # as its unique index says it
 
 FIELDS = Fields(
     {
@@ -42,6 +47,9 @@ FIELDS = Fields(
         "parent_id": UuidField(tenants.c.parent_id),
         "labels": MapField(tenants.c.labels, _LABEL_ENTRIES),
         "login_hosts": ListField(tenants.c.login_hosts, str.lower),
+        "email_domains": HeldField(
+            tenants.c.tenant_id, _EMAIL_DOMAINS.c.tenant_id, _EMAIL_DOMAINS.c.domain, _PROVEN, str.lower
+        ),
         "delete_protection": BooleanField(tenants.c.delete_protection),
         "create_time": TimeField(tenants.c.create_time),
         "update_time": TimeField(tenants.c.update_time),

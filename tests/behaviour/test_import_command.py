@@ -13,6 +13,9 @@ import re
 import signal
 from pathlib import Path
 
+from tenantmesh.deploy.commands.import_client import ImportClient, Sending
+from tenantmesh.deploy.commands.import_slices import slices_of
+from tenantmesh.tenant.v1 import tenant_bulk_service_pb2 as pb
 from tests.behaviour.importing import PATIENCE_SECONDS, begins_to_create, begun, ended, named, written
 from tests.fixtures.mesh import TENANTS, Mesh, World
 
@@ -86,6 +89,14 @@ async def test_an_interrupted_import_is_cancelled_and_goes_on_when_it_is_started
     assert "importing" in lines, "a terminal shows a bar"
     code, output = await asyncio.to_thread(ended, mesh, file)
     assert (code, "0 rejected" in output) == (ALL, True), output
+
+
+def test_the_progress_within_a_call_is_told(mesh: Mesh, tmp_path: Path) -> None:
+    (part,) = slices_of(written(tmp_path, *(named() for _ in range(LINES))))
+    told: list[int] = []
+    with ImportClient(mesh.edge_target, mesh.operator_key, tls=False) as client:
+        response = client.send(part, Sending(on_existing=pb.ON_EXISTING_UPDATE, dry_run=True), told.append)
+    assert (response.counts.created, told[-1], told) == (LINES, 100, sorted(told))
 
 
 async def test_a_killed_import_is_finished_by_the_same_command(mesh: Mesh, world: World, tmp_path: Path) -> None:

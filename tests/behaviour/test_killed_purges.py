@@ -129,7 +129,7 @@ async def purge_and_kill(world: World, tenant: Tenant) -> list[tuple[str, int]]:
     left = 2 * ROWS
     await world.operate(f"{TENANTS}/DeleteTenant", {"id": tenant.id, "gracePeriod": "0s"})
     killed = []
-    for part in ("tenant_worker", "postgres", "tenant_worker", "valkey", "auth_svc", "tenant_worker"):
+    for part in ("tenant_worker", "postgres", "tenant_svc", "valkey", "auth_svc", "tenant_worker"):
         left = await until_fewer(mesh, tenant, left)
         if left:
             kill(mesh, part)

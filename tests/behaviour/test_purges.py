@@ -89,8 +89,9 @@ async def test_a_deleted_tenant_is_purged_with_a_proof(
     keys = await operator.gets(f"{PURGES}/GetPurgeKeys")
     for name, value in (("purge.json", purge), ("keys.json", keys)):
         (tmp_path / name).write_text(json.dumps(value))
-    for place in (str(tmp_path / "keys.json"), mesh.edge_url):
-        done = run("verify-purge", str(tmp_path / "purge.json"), "--keys", place)
+    state = ("--state", str(mesh.stack.places.state))
+    for place in (("--keys", str(tmp_path / "keys.json")), ("--keys", mesh.edge_url), state):
+        done = run("verify-purge", str(tmp_path / "purge.json"), *place)
         assert done.exit_code == 0, done.output
         assert tenant.id in done.printed
     proof = json.loads(purge["proof"])

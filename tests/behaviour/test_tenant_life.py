@@ -176,6 +176,7 @@ async def test_a_mask_that_names_anything_else_is_refused(operator: Operator, ma
         {"timeZone": "Factory"},
         {"locale": "english"},
         {"currency": "eur"},
+        {"currency": "DEM"},
         {"contacts": [{"displayName": "Ann", "email": "no address"}]},
         {"contacts": [{"displayName": "Ann", "email": "a@b.example", "phone": "112"}]},
         {"contacts": [{"displayName": "Ann", "email": "a@b.example"}] * 21},

@@ -32,6 +32,16 @@ def test_every_line_keeps_its_number(tmp_path: Path, end: bytes, last: bytes) ->
     assert [part.first for part in slices_of(file)] == [1, 5001, 10_001]
 
 
+def test_a_share_of_a_slice_has_its_place_in_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "tenants.ndjson"
+    file.write_bytes(b"x" * 9 + b"\n" + 5000 * (b"y" * 19 + b"\n"))
+    first, last = slices_of(file)
+    assert [part.place(percent) for part, percent in ((first, 0), (first, 50), (last, 0), (last, 50), (last, 100))] == [
+        *(0, 49_995),
+        *(99_990, 100_000, 100_010),
+    ]
+
+
 def test_a_slice_fits_into_a_call(tmp_path: Path) -> None:
     file = tmp_path / "tenants.ndjson"
     file.write_bytes(b"".join(b"%d" % (number % 10) * 60_000 + b"\n" for number in range(50)))

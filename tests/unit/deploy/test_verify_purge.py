@@ -79,6 +79,13 @@ def test_keys_that_do_not_fit_are_named(tmp_path: Path, keys: Any, said: str) ->
     assert said in done.output
 
 
+def test_without_keys_they_are_those_of_the_mesh_that_runs_here(tmp_path: Path) -> None:
+    (tmp_path / "purge.json").write_text(json.dumps(purge()))
+    done = run("verify-purge", str(tmp_path / "purge.json"), "--state", str(tmp_path / "state"))
+    assert (done.exit_code, "nothing runs in" in done.output) == (1, True), done.output
+    assert "--keys purge-keys.json" in done.output
+
+
 def test_a_missing_file_and_a_missing_mesh_are_named(tmp_path: Path) -> None:
     (tmp_path / "purge.json").write_text(json.dumps(purge()))
     for keys, said in (

@@ -32,8 +32,7 @@ class CreateEmailDomainRequest(_message.Message):
     """id is the tenant's UUID or slug. Required."""
     domain: _builtins.str
     """domain is the name, such as `acme.com`, as it is written or in its ASCII form. Required. Refused are public
-    suffixes, reserved names and names of this installation,
-    and domains of consumer and of disposable addresses.
+    suffixes, reserved names, names of this installation, and domains of consumer and of disposable addresses.
     """
     validate_only: _builtins.bool
     """validate_only checks everything and adds nothing (AIP-163)."""
@@ -176,7 +175,7 @@ class ListEmailDomainsResponse(_message.Message):
     """next_page_token asks for the next page. Empty: this is the last."""
     @_builtins.property
     def email_domains(self) -> _containers.RepeatedCompositeFieldContainer[_email_domain_pb2.EmailDomain]:
-        """email_domains are ordered by name."""
+        """email_domains are the page's e-mail domains, oldest first."""
 
     def __init__(
         self,

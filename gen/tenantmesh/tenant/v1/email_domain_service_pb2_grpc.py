@@ -73,9 +73,9 @@ class EmailDomainServiceServicer:
     """
 
     def CreateEmailDomain(self, request, context):
-        """CreateEmailDomain adds an e-mail domain, PENDING until a check finds its proof. The answer says which record to publish. One
-        that the tenant has already is returned as it is. Several tenants may add the same one;
-        the first that proves it gets it. Fails with NOT_FOUND `TENANT_NOT_FOUND`, INVALID_ARGUMENT `INVALID_FIELD`,
+        """CreateEmailDomain adds an e-mail domain, PENDING until a check finds its proof. The answer says which record to
+        publish. A domain that the tenant has already is returned as it is. Several tenants may add the same domain; the
+        first that proves it gets it. Fails with NOT_FOUND `TENANT_NOT_FOUND`, INVALID_ARGUMENT `INVALID_FIELD`,
         FAILED_PRECONDITION `EMAIL_DOMAINS_FULL`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -83,8 +83,8 @@ class EmailDomainServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def BatchCreateEmailDomains(self, request, context):
-        """BatchCreateEmailDomains adds up to 100 e-mail domains, all or none (AIP-231). Fails as CreateEmailDomain does; a field violation
-        names its element.
+        """BatchCreateEmailDomains adds up to 100 e-mail domains, all or none (AIP-231). Fails as CreateEmailDomain does; a
+        field violation names its element.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -99,16 +99,16 @@ class EmailDomainServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListEmailDomains(self, request, context):
-        """ListEmailDomains returns a tenant's e-mail domains by name, a page at a time. Fails with NOT_FOUND `TENANT_NOT_FOUND`,
-        INVALID_ARGUMENT `INVALID_FIELD` for a page token that this method did not give.
+        """ListEmailDomains returns a tenant's e-mail domains, oldest first, a page at a time. Fails with
+        NOT_FOUND `TENANT_NOT_FOUND`, INVALID_ARGUMENT `INVALID_FIELD` for a page token that this method did not give.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def VerifyEmailDomain(self, request, context):
-        """VerifyEmailDomain asks for a check now, and returns at once: read `proof.last_check` a moment later. Checks are made by
-        themselves too: soon and then less often while it is PENDING, and daily after that. Fails with NOT_FOUND
+        """VerifyEmailDomain asks for a check now, and returns at once: read `proof.last_check` a moment later. Checks are made
+        by themselves too: soon and then less often while the domain is PENDING, and daily after that. Fails with NOT_FOUND
         `TENANT_NOT_FOUND`, `EMAIL_DOMAIN_NOT_FOUND`, RESOURCE_EXHAUSTED `CHECK_TOO_SOON`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -116,8 +116,8 @@ class EmailDomainServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeleteEmailDomain(self, request, context):
-        """DeleteEmailDomain removes an e-mail domain from a tenant, in any state. Another tenant may prove it at once. Fails with NOT_FOUND
-        `TENANT_NOT_FOUND`, `EMAIL_DOMAIN_NOT_FOUND`.
+        """DeleteEmailDomain removes an e-mail domain from a tenant, in any state. Another tenant may prove it at once. Fails
+        with NOT_FOUND `TENANT_NOT_FOUND`, `EMAIL_DOMAIN_NOT_FOUND`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -35,31 +35,31 @@ class EmailDomainServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> EmailDomainServiceAsyncStub: ...
     CreateEmailDomain: _grpc.UnaryUnaryMultiCallable[_email_domain_service_pb2.CreateEmailDomainRequest, _email_domain_pb2.EmailDomain]
-    """CreateEmailDomain adds an e-mail domain, PENDING until a check finds its proof. The answer says which record to publish. One
-    that the tenant has already is returned as it is. Several tenants may add the same one;
-    the first that proves it gets it. Fails with NOT_FOUND `TENANT_NOT_FOUND`, INVALID_ARGUMENT `INVALID_FIELD`,
+    """CreateEmailDomain adds an e-mail domain, PENDING until a check finds its proof. The answer says which record to
+    publish. A domain that the tenant has already is returned as it is. Several tenants may add the same domain; the
+    first that proves it gets it. Fails with NOT_FOUND `TENANT_NOT_FOUND`, INVALID_ARGUMENT `INVALID_FIELD`,
     FAILED_PRECONDITION `EMAIL_DOMAINS_FULL`.
     """
     BatchCreateEmailDomains: _grpc.UnaryUnaryMultiCallable[_email_domain_service_pb2.BatchCreateEmailDomainsRequest, _email_domain_service_pb2.BatchCreateEmailDomainsResponse]
-    """BatchCreateEmailDomains adds up to 100 e-mail domains, all or none (AIP-231). Fails as CreateEmailDomain does; a field violation
-    names its element.
+    """BatchCreateEmailDomains adds up to 100 e-mail domains, all or none (AIP-231). Fails as CreateEmailDomain does; a
+    field violation names its element.
     """
     GetEmailDomain: _grpc.UnaryUnaryMultiCallable[_email_domain_service_pb2.GetEmailDomainRequest, _email_domain_pb2.EmailDomain]
     """GetEmailDomain returns an e-mail domain of a tenant, with its proof. Fails with NOT_FOUND `TENANT_NOT_FOUND`,
     `EMAIL_DOMAIN_NOT_FOUND`.
     """
     ListEmailDomains: _grpc.UnaryUnaryMultiCallable[_email_domain_service_pb2.ListEmailDomainsRequest, _email_domain_service_pb2.ListEmailDomainsResponse]
-    """ListEmailDomains returns a tenant's e-mail domains by name, a page at a time. Fails with NOT_FOUND `TENANT_NOT_FOUND`,
-    INVALID_ARGUMENT `INVALID_FIELD` for a page token that this method did not give.
+    """ListEmailDomains returns a tenant's e-mail domains, oldest first, a page at a time. Fails with
+    NOT_FOUND `TENANT_NOT_FOUND`, INVALID_ARGUMENT `INVALID_FIELD` for a page token that this method did not give.
     """
     VerifyEmailDomain: _grpc.UnaryUnaryMultiCallable[_email_domain_service_pb2.VerifyEmailDomainRequest, _email_domain_pb2.EmailDomain]
-    """VerifyEmailDomain asks for a check now, and returns at once: read `proof.last_check` a moment later. Checks are made by
-    themselves too: soon and then less often while it is PENDING, and daily after that. Fails with NOT_FOUND
+    """VerifyEmailDomain asks for a check now, and returns at once: read `proof.last_check` a moment later. Checks are made
+    by themselves too: soon and then less often while the domain is PENDING, and daily after that. Fails with NOT_FOUND
     `TENANT_NOT_FOUND`, `EMAIL_DOMAIN_NOT_FOUND`, RESOURCE_EXHAUSTED `CHECK_TOO_SOON`.
     """
     DeleteEmailDomain: _grpc.UnaryUnaryMultiCallable[_email_domain_service_pb2.DeleteEmailDomainRequest, _email_domain_service_pb2.DeleteEmailDomainResponse]
-    """DeleteEmailDomain removes an e-mail domain from a tenant, in any state. Another tenant may prove it at once. Fails with NOT_FOUND
-    `TENANT_NOT_FOUND`, `EMAIL_DOMAIN_NOT_FOUND`.
+    """DeleteEmailDomain removes an e-mail domain from a tenant, in any state. Another tenant may prove it at once. Fails
+    with NOT_FOUND `TENANT_NOT_FOUND`, `EMAIL_DOMAIN_NOT_FOUND`.
     """
 
 @_typing.type_check_only
@@ -68,31 +68,31 @@ class EmailDomainServiceAsyncStub(EmailDomainServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateEmailDomain: _aio.UnaryUnaryMultiCallable[_email_domain_service_pb2.CreateEmailDomainRequest, _email_domain_pb2.EmailDomain]  # type: ignore[assignment]
-    """CreateEmailDomain adds an e-mail domain, PENDING until a check finds its proof. The answer says which record to publish. One
-    that the tenant has already is returned as it is. Several tenants may add the same one;
-    the first that proves it gets it. Fails with NOT_FOUND `TENANT_NOT_FOUND`, INVALID_ARGUMENT `INVALID_FIELD`,
+    """CreateEmailDomain adds an e-mail domain, PENDING until a check finds its proof. The answer says which record to
+    publish. A domain that the tenant has already is returned as it is. Several tenants may add the same domain; the
+    first that proves it gets it. Fails with NOT_FOUND `TENANT_NOT_FOUND`, INVALID_ARGUMENT `INVALID_FIELD`,
     FAILED_PRECONDITION `EMAIL_DOMAINS_FULL`.
     """
     BatchCreateEmailDomains: _aio.UnaryUnaryMultiCallable[_email_domain_service_pb2.BatchCreateEmailDomainsRequest, _email_domain_service_pb2.BatchCreateEmailDomainsResponse]  # type: ignore[assignment]
-    """BatchCreateEmailDomains adds up to 100 e-mail domains, all or none (AIP-231). Fails as CreateEmailDomain does; a field violation
-    names its element.
+    """BatchCreateEmailDomains adds up to 100 e-mail domains, all or none (AIP-231). Fails as CreateEmailDomain does; a
+    field violation names its element.
     """
     GetEmailDomain: _aio.UnaryUnaryMultiCallable[_email_domain_service_pb2.GetEmailDomainRequest, _email_domain_pb2.EmailDomain]  # type: ignore[assignment]
     """GetEmailDomain returns an e-mail domain of a tenant, with its proof. Fails with NOT_FOUND `TENANT_NOT_FOUND`,
     `EMAIL_DOMAIN_NOT_FOUND`.
     """
     ListEmailDomains: _aio.UnaryUnaryMultiCallable[_email_domain_service_pb2.ListEmailDomainsRequest, _email_domain_service_pb2.ListEmailDomainsResponse]  # type: ignore[assignment]
-    """ListEmailDomains returns a tenant's e-mail domains by name, a page at a time. Fails with NOT_FOUND `TENANT_NOT_FOUND`,
-    INVALID_ARGUMENT `INVALID_FIELD` for a page token that this method did not give.
+    """ListEmailDomains returns a tenant's e-mail domains, oldest first, a page at a time. Fails with
+    NOT_FOUND `TENANT_NOT_FOUND`, INVALID_ARGUMENT `INVALID_FIELD` for a page token that this method did not give.
     """
     VerifyEmailDomain: _aio.UnaryUnaryMultiCallable[_email_domain_service_pb2.VerifyEmailDomainRequest, _email_domain_pb2.EmailDomain]  # type: ignore[assignment]
-    """VerifyEmailDomain asks for a check now, and returns at once: read `proof.last_check` a moment later. Checks are made by
-    themselves too: soon and then less often while it is PENDING, and daily after that. Fails with NOT_FOUND
+    """VerifyEmailDomain asks for a check now, and returns at once: read `proof.last_check` a moment later. Checks are made
+    by themselves too: soon and then less often while the domain is PENDING, and daily after that. Fails with NOT_FOUND
     `TENANT_NOT_FOUND`, `EMAIL_DOMAIN_NOT_FOUND`, RESOURCE_EXHAUSTED `CHECK_TOO_SOON`.
     """
     DeleteEmailDomain: _aio.UnaryUnaryMultiCallable[_email_domain_service_pb2.DeleteEmailDomainRequest, _email_domain_service_pb2.DeleteEmailDomainResponse]  # type: ignore[assignment]
-    """DeleteEmailDomain removes an e-mail domain from a tenant, in any state. Another tenant may prove it at once. Fails with NOT_FOUND
-    `TENANT_NOT_FOUND`, `EMAIL_DOMAIN_NOT_FOUND`.
+    """DeleteEmailDomain removes an e-mail domain from a tenant, in any state. Another tenant may prove it at once. Fails
+    with NOT_FOUND `TENANT_NOT_FOUND`, `EMAIL_DOMAIN_NOT_FOUND`.
     """
 
 class EmailDomainServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -104,9 +104,9 @@ class EmailDomainServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _email_domain_service_pb2.CreateEmailDomainRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_email_domain_pb2.EmailDomain, _abc.Awaitable[_email_domain_pb2.EmailDomain]]:
-        """CreateEmailDomain adds an e-mail domain, PENDING until a check finds its proof. The answer says which record to publish. One
-        that the tenant has already is returned as it is. Several tenants may add the same one;
-        the first that proves it gets it. Fails with NOT_FOUND `TENANT_NOT_FOUND`, INVALID_ARGUMENT `INVALID_FIELD`,
+        """CreateEmailDomain adds an e-mail domain, PENDING until a check finds its proof. The answer says which record to
+        publish. A domain that the tenant has already is returned as it is. Several tenants may add the same domain; the
+        first that proves it gets it. Fails with NOT_FOUND `TENANT_NOT_FOUND`, INVALID_ARGUMENT `INVALID_FIELD`,
         FAILED_PRECONDITION `EMAIL_DOMAINS_FULL`.
         """
 
@@ -116,8 +116,8 @@ class EmailDomainServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _email_domain_service_pb2.BatchCreateEmailDomainsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_email_domain_service_pb2.BatchCreateEmailDomainsResponse, _abc.Awaitable[_email_domain_service_pb2.BatchCreateEmailDomainsResponse]]:
-        """BatchCreateEmailDomains adds up to 100 e-mail domains, all or none (AIP-231). Fails as CreateEmailDomain does; a field violation
-        names its element.
+        """BatchCreateEmailDomains adds up to 100 e-mail domains, all or none (AIP-231). Fails as CreateEmailDomain does; a
+        field violation names its element.
         """
 
     @_abc_1.abstractmethod
@@ -136,8 +136,8 @@ class EmailDomainServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _email_domain_service_pb2.ListEmailDomainsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_email_domain_service_pb2.ListEmailDomainsResponse, _abc.Awaitable[_email_domain_service_pb2.ListEmailDomainsResponse]]:
-        """ListEmailDomains returns a tenant's e-mail domains by name, a page at a time. Fails with NOT_FOUND `TENANT_NOT_FOUND`,
-        INVALID_ARGUMENT `INVALID_FIELD` for a page token that this method did not give.
+        """ListEmailDomains returns a tenant's e-mail domains, oldest first, a page at a time. Fails with
+        NOT_FOUND `TENANT_NOT_FOUND`, INVALID_ARGUMENT `INVALID_FIELD` for a page token that this method did not give.
         """
 
     @_abc_1.abstractmethod
@@ -146,8 +146,8 @@ class EmailDomainServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _email_domain_service_pb2.VerifyEmailDomainRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_email_domain_pb2.EmailDomain, _abc.Awaitable[_email_domain_pb2.EmailDomain]]:
-        """VerifyEmailDomain asks for a check now, and returns at once: read `proof.last_check` a moment later. Checks are made by
-        themselves too: soon and then less often while it is PENDING, and daily after that. Fails with NOT_FOUND
+        """VerifyEmailDomain asks for a check now, and returns at once: read `proof.last_check` a moment later. Checks are made
+        by themselves too: soon and then less often while the domain is PENDING, and daily after that. Fails with NOT_FOUND
         `TENANT_NOT_FOUND`, `EMAIL_DOMAIN_NOT_FOUND`, RESOURCE_EXHAUSTED `CHECK_TOO_SOON`.
         """
 
@@ -157,8 +157,8 @@ class EmailDomainServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _email_domain_service_pb2.DeleteEmailDomainRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_email_domain_service_pb2.DeleteEmailDomainResponse, _abc.Awaitable[_email_domain_service_pb2.DeleteEmailDomainResponse]]:
-        """DeleteEmailDomain removes an e-mail domain from a tenant, in any state. Another tenant may prove it at once. Fails with NOT_FOUND
-        `TENANT_NOT_FOUND`, `EMAIL_DOMAIN_NOT_FOUND`.
+        """DeleteEmailDomain removes an e-mail domain from a tenant, in any state. Another tenant may prove it at once. Fails
+        with NOT_FOUND `TENANT_NOT_FOUND`, `EMAIL_DOMAIN_NOT_FOUND`.
         """
 
 def add_EmailDomainServiceServicer_to_server(servicer: EmailDomainServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

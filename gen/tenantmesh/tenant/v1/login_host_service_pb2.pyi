@@ -175,7 +175,7 @@ class ListLoginHostsResponse(_message.Message):
     """next_page_token asks for the next page. Empty: this is the last."""
     @_builtins.property
     def login_hosts(self) -> _containers.RepeatedCompositeFieldContainer[_login_host_pb2.LoginHost]:
-        """login_hosts are ordered by name."""
+        """login_hosts are the page's login hosts, oldest first."""
 
     def __init__(
         self,

@@ -78,18 +78,18 @@ class LoginHostServiceServicer:
     """
 
     def CreateLoginHost(self, request, context):
-        """CreateLoginHost adds a login host, PENDING until a check finds its proof. The answer says which record to publish. One
-        that the tenant has already is returned as it is. Several tenants may add the same one;
-        the first that proves it gets it. Fails with NOT_FOUND `TENANT_NOT_FOUND`, INVALID_ARGUMENT `INVALID_FIELD`,
-        FAILED_PRECONDITION `LOGIN_HOSTS_FULL`.
+        """CreateLoginHost adds a login host, PENDING until a check finds its proof. The answer says which record to publish. A
+        host that the tenant has already is returned as it is. Several tenants may add the same host; the first that proves
+        it gets it. Fails with NOT_FOUND `TENANT_NOT_FOUND`, INVALID_ARGUMENT `INVALID_FIELD`, FAILED_PRECONDITION
+        `LOGIN_HOSTS_FULL`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def BatchCreateLoginHosts(self, request, context):
-        """BatchCreateLoginHosts adds up to 100 login hosts, all or none (AIP-231). Fails as CreateLoginHost does; a field violation
-        names its element.
+        """BatchCreateLoginHosts adds up to 100 login hosts, all or none (AIP-231). Fails as CreateLoginHost does; a field
+        violation names its element.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -104,8 +104,8 @@ class LoginHostServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListLoginHosts(self, request, context):
-        """ListLoginHosts returns a tenant's login hosts by name, a page at a time. Fails with NOT_FOUND `TENANT_NOT_FOUND`,
-        INVALID_ARGUMENT `INVALID_FIELD` for a page token that this method did not give.
+        """ListLoginHosts returns a tenant's login hosts, oldest first, a page at a time. Fails with
+        NOT_FOUND `TENANT_NOT_FOUND`, INVALID_ARGUMENT `INVALID_FIELD` for a page token that this method did not give.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -113,7 +113,7 @@ class LoginHostServiceServicer:
 
     def VerifyLoginHost(self, request, context):
         """VerifyLoginHost asks for a check now, and returns at once: read `proof.last_check` a moment later. Checks are made by
-        themselves too: soon and then less often while it is PENDING, and daily after that. Fails with NOT_FOUND
+        themselves too: soon and then less often while the host is PENDING, and daily after that. Fails with NOT_FOUND
         `TENANT_NOT_FOUND`, `LOGIN_HOST_NOT_FOUND`, RESOURCE_EXHAUSTED `CHECK_TOO_SOON`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -129,8 +129,8 @@ class LoginHostServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeleteLoginHost(self, request, context):
-        """DeleteLoginHost removes a login host from a tenant, in any state. Another tenant may prove it at once. Fails with NOT_FOUND
-        `TENANT_NOT_FOUND`, `LOGIN_HOST_NOT_FOUND`.
+        """DeleteLoginHost removes a login host from a tenant, in any state. Another tenant may prove it at once. Fails with
+        NOT_FOUND `TENANT_NOT_FOUND`, `LOGIN_HOST_NOT_FOUND`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -35,26 +35,26 @@ class LoginHostServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> LoginHostServiceAsyncStub: ...
     CreateLoginHost: _grpc.UnaryUnaryMultiCallable[_login_host_service_pb2.CreateLoginHostRequest, _login_host_pb2.LoginHost]
-    """CreateLoginHost adds a login host, PENDING until a check finds its proof. The answer says which record to publish. One
-    that the tenant has already is returned as it is. Several tenants may add the same one;
-    the first that proves it gets it. Fails with NOT_FOUND `TENANT_NOT_FOUND`, INVALID_ARGUMENT `INVALID_FIELD`,
-    FAILED_PRECONDITION `LOGIN_HOSTS_FULL`.
+    """CreateLoginHost adds a login host, PENDING until a check finds its proof. The answer says which record to publish. A
+    host that the tenant has already is returned as it is. Several tenants may add the same host; the first that proves
+    it gets it. Fails with NOT_FOUND `TENANT_NOT_FOUND`, INVALID_ARGUMENT `INVALID_FIELD`, FAILED_PRECONDITION
+    `LOGIN_HOSTS_FULL`.
     """
     BatchCreateLoginHosts: _grpc.UnaryUnaryMultiCallable[_login_host_service_pb2.BatchCreateLoginHostsRequest, _login_host_service_pb2.BatchCreateLoginHostsResponse]
-    """BatchCreateLoginHosts adds up to 100 login hosts, all or none (AIP-231). Fails as CreateLoginHost does; a field violation
-    names its element.
+    """BatchCreateLoginHosts adds up to 100 login hosts, all or none (AIP-231). Fails as CreateLoginHost does; a field
+    violation names its element.
     """
     GetLoginHost: _grpc.UnaryUnaryMultiCallable[_login_host_service_pb2.GetLoginHostRequest, _login_host_pb2.LoginHost]
     """GetLoginHost returns a login host of a tenant, with its proof. Fails with NOT_FOUND `TENANT_NOT_FOUND`,
     `LOGIN_HOST_NOT_FOUND`.
     """
     ListLoginHosts: _grpc.UnaryUnaryMultiCallable[_login_host_service_pb2.ListLoginHostsRequest, _login_host_service_pb2.ListLoginHostsResponse]
-    """ListLoginHosts returns a tenant's login hosts by name, a page at a time. Fails with NOT_FOUND `TENANT_NOT_FOUND`,
-    INVALID_ARGUMENT `INVALID_FIELD` for a page token that this method did not give.
+    """ListLoginHosts returns a tenant's login hosts, oldest first, a page at a time. Fails with
+    NOT_FOUND `TENANT_NOT_FOUND`, INVALID_ARGUMENT `INVALID_FIELD` for a page token that this method did not give.
     """
     VerifyLoginHost: _grpc.UnaryUnaryMultiCallable[_login_host_service_pb2.VerifyLoginHostRequest, _login_host_pb2.LoginHost]
     """VerifyLoginHost asks for a check now, and returns at once: read `proof.last_check` a moment later. Checks are made by
-    themselves too: soon and then less often while it is PENDING, and daily after that. Fails with NOT_FOUND
+    themselves too: soon and then less often while the host is PENDING, and daily after that. Fails with NOT_FOUND
     `TENANT_NOT_FOUND`, `LOGIN_HOST_NOT_FOUND`, RESOURCE_EXHAUSTED `CHECK_TOO_SOON`.
     """
     MakePrimaryLoginHost: _grpc.UnaryUnaryMultiCallable[_login_host_service_pb2.MakePrimaryLoginHostRequest, _login_host_pb2.LoginHost]
@@ -62,8 +62,8 @@ class LoginHostServiceStub:
     `LOGIN_HOST_NOT_FOUND`, FAILED_PRECONDITION `LOGIN_HOST_NOT_VERIFIED`.
     """
     DeleteLoginHost: _grpc.UnaryUnaryMultiCallable[_login_host_service_pb2.DeleteLoginHostRequest, _login_host_service_pb2.DeleteLoginHostResponse]
-    """DeleteLoginHost removes a login host from a tenant, in any state. Another tenant may prove it at once. Fails with NOT_FOUND
-    `TENANT_NOT_FOUND`, `LOGIN_HOST_NOT_FOUND`.
+    """DeleteLoginHost removes a login host from a tenant, in any state. Another tenant may prove it at once. Fails with
+    NOT_FOUND `TENANT_NOT_FOUND`, `LOGIN_HOST_NOT_FOUND`.
     """
 
 @_typing.type_check_only
@@ -72,26 +72,26 @@ class LoginHostServiceAsyncStub(LoginHostServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateLoginHost: _aio.UnaryUnaryMultiCallable[_login_host_service_pb2.CreateLoginHostRequest, _login_host_pb2.LoginHost]  # type: ignore[assignment]
-    """CreateLoginHost adds a login host, PENDING until a check finds its proof. The answer says which record to publish. One
-    that the tenant has already is returned as it is. Several tenants may add the same one;
-    the first that proves it gets it. Fails with NOT_FOUND `TENANT_NOT_FOUND`, INVALID_ARGUMENT `INVALID_FIELD`,
-    FAILED_PRECONDITION `LOGIN_HOSTS_FULL`.
+    """CreateLoginHost adds a login host, PENDING until a check finds its proof. The answer says which record to publish. A
+    host that the tenant has already is returned as it is. Several tenants may add the same host; the first that proves
+    it gets it. Fails with NOT_FOUND `TENANT_NOT_FOUND`, INVALID_ARGUMENT `INVALID_FIELD`, FAILED_PRECONDITION
+    `LOGIN_HOSTS_FULL`.
     """
     BatchCreateLoginHosts: _aio.UnaryUnaryMultiCallable[_login_host_service_pb2.BatchCreateLoginHostsRequest, _login_host_service_pb2.BatchCreateLoginHostsResponse]  # type: ignore[assignment]
-    """BatchCreateLoginHosts adds up to 100 login hosts, all or none (AIP-231). Fails as CreateLoginHost does; a field violation
-    names its element.
+    """BatchCreateLoginHosts adds up to 100 login hosts, all or none (AIP-231). Fails as CreateLoginHost does; a field
+    violation names its element.
     """
     GetLoginHost: _aio.UnaryUnaryMultiCallable[_login_host_service_pb2.GetLoginHostRequest, _login_host_pb2.LoginHost]  # type: ignore[assignment]
     """GetLoginHost returns a login host of a tenant, with its proof. Fails with NOT_FOUND `TENANT_NOT_FOUND`,
     `LOGIN_HOST_NOT_FOUND`.
     """
     ListLoginHosts: _aio.UnaryUnaryMultiCallable[_login_host_service_pb2.ListLoginHostsRequest, _login_host_service_pb2.ListLoginHostsResponse]  # type: ignore[assignment]
-    """ListLoginHosts returns a tenant's login hosts by name, a page at a time. Fails with NOT_FOUND `TENANT_NOT_FOUND`,
-    INVALID_ARGUMENT `INVALID_FIELD` for a page token that this method did not give.
+    """ListLoginHosts returns a tenant's login hosts, oldest first, a page at a time. Fails with
+    NOT_FOUND `TENANT_NOT_FOUND`, INVALID_ARGUMENT `INVALID_FIELD` for a page token that this method did not give.
     """
     VerifyLoginHost: _aio.UnaryUnaryMultiCallable[_login_host_service_pb2.VerifyLoginHostRequest, _login_host_pb2.LoginHost]  # type: ignore[assignment]
     """VerifyLoginHost asks for a check now, and returns at once: read `proof.last_check` a moment later. Checks are made by
-    themselves too: soon and then less often while it is PENDING, and daily after that. Fails with NOT_FOUND
+    themselves too: soon and then less often while the host is PENDING, and daily after that. Fails with NOT_FOUND
     `TENANT_NOT_FOUND`, `LOGIN_HOST_NOT_FOUND`, RESOURCE_EXHAUSTED `CHECK_TOO_SOON`.
     """
     MakePrimaryLoginHost: _aio.UnaryUnaryMultiCallable[_login_host_service_pb2.MakePrimaryLoginHostRequest, _login_host_pb2.LoginHost]  # type: ignore[assignment]
@@ -99,8 +99,8 @@ class LoginHostServiceAsyncStub(LoginHostServiceStub):
     `LOGIN_HOST_NOT_FOUND`, FAILED_PRECONDITION `LOGIN_HOST_NOT_VERIFIED`.
     """
     DeleteLoginHost: _aio.UnaryUnaryMultiCallable[_login_host_service_pb2.DeleteLoginHostRequest, _login_host_service_pb2.DeleteLoginHostResponse]  # type: ignore[assignment]
-    """DeleteLoginHost removes a login host from a tenant, in any state. Another tenant may prove it at once. Fails with NOT_FOUND
-    `TENANT_NOT_FOUND`, `LOGIN_HOST_NOT_FOUND`.
+    """DeleteLoginHost removes a login host from a tenant, in any state. Another tenant may prove it at once. Fails with
+    NOT_FOUND `TENANT_NOT_FOUND`, `LOGIN_HOST_NOT_FOUND`.
     """
 
 class LoginHostServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -112,10 +112,10 @@ class LoginHostServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _login_host_service_pb2.CreateLoginHostRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_login_host_pb2.LoginHost, _abc.Awaitable[_login_host_pb2.LoginHost]]:
-        """CreateLoginHost adds a login host, PENDING until a check finds its proof. The answer says which record to publish. One
-        that the tenant has already is returned as it is. Several tenants may add the same one;
-        the first that proves it gets it. Fails with NOT_FOUND `TENANT_NOT_FOUND`, INVALID_ARGUMENT `INVALID_FIELD`,
-        FAILED_PRECONDITION `LOGIN_HOSTS_FULL`.
+        """CreateLoginHost adds a login host, PENDING until a check finds its proof. The answer says which record to publish. A
+        host that the tenant has already is returned as it is. Several tenants may add the same host; the first that proves
+        it gets it. Fails with NOT_FOUND `TENANT_NOT_FOUND`, INVALID_ARGUMENT `INVALID_FIELD`, FAILED_PRECONDITION
+        `LOGIN_HOSTS_FULL`.
         """
 
     @_abc_1.abstractmethod
@@ -124,8 +124,8 @@ class LoginHostServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _login_host_service_pb2.BatchCreateLoginHostsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_login_host_service_pb2.BatchCreateLoginHostsResponse, _abc.Awaitable[_login_host_service_pb2.BatchCreateLoginHostsResponse]]:
-        """BatchCreateLoginHosts adds up to 100 login hosts, all or none (AIP-231). Fails as CreateLoginHost does; a field violation
-        names its element.
+        """BatchCreateLoginHosts adds up to 100 login hosts, all or none (AIP-231). Fails as CreateLoginHost does; a field
+        violation names its element.
         """
 
     @_abc_1.abstractmethod
@@ -144,8 +144,8 @@ class LoginHostServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _login_host_service_pb2.ListLoginHostsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_login_host_service_pb2.ListLoginHostsResponse, _abc.Awaitable[_login_host_service_pb2.ListLoginHostsResponse]]:
-        """ListLoginHosts returns a tenant's login hosts by name, a page at a time. Fails with NOT_FOUND `TENANT_NOT_FOUND`,
-        INVALID_ARGUMENT `INVALID_FIELD` for a page token that this method did not give.
+        """ListLoginHosts returns a tenant's login hosts, oldest first, a page at a time. Fails with
+        NOT_FOUND `TENANT_NOT_FOUND`, INVALID_ARGUMENT `INVALID_FIELD` for a page token that this method did not give.
         """
 
     @_abc_1.abstractmethod
@@ -155,7 +155,7 @@ class LoginHostServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_login_host_pb2.LoginHost, _abc.Awaitable[_login_host_pb2.LoginHost]]:
         """VerifyLoginHost asks for a check now, and returns at once: read `proof.last_check` a moment later. Checks are made by
-        themselves too: soon and then less often while it is PENDING, and daily after that. Fails with NOT_FOUND
+        themselves too: soon and then less often while the host is PENDING, and daily after that. Fails with NOT_FOUND
         `TENANT_NOT_FOUND`, `LOGIN_HOST_NOT_FOUND`, RESOURCE_EXHAUSTED `CHECK_TOO_SOON`.
         """
 
@@ -175,8 +175,8 @@ class LoginHostServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _login_host_service_pb2.DeleteLoginHostRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_login_host_service_pb2.DeleteLoginHostResponse, _abc.Awaitable[_login_host_service_pb2.DeleteLoginHostResponse]]:
-        """DeleteLoginHost removes a login host from a tenant, in any state. Another tenant may prove it at once. Fails with NOT_FOUND
-        `TENANT_NOT_FOUND`, `LOGIN_HOST_NOT_FOUND`.
+        """DeleteLoginHost removes a login host from a tenant, in any state. Another tenant may prove it at once. Fails with
+        NOT_FOUND `TENANT_NOT_FOUND`, `LOGIN_HOST_NOT_FOUND`.
         """
 
 def add_LoginHostServiceServicer_to_server(servicer: LoginHostServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

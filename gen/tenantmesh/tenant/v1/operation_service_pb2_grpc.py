@@ -108,7 +108,8 @@ class OperationServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def WaitOperation(self, request, context):
-        """WaitOperation returns the operation when it has ended, or its current state after `timeout`.
+        """WaitOperation returns the operation when it has ended, or its current state after `timeout`. Fails with NOT_FOUND
+        `TENANT_NOT_FOUND`, `OPERATION_NOT_FOUND`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -57,7 +57,9 @@ class OperationServiceStub:
     with NOT_FOUND `TENANT_NOT_FOUND`, `OPERATION_NOT_FOUND`.
     """
     WaitOperation: _grpc.UnaryUnaryMultiCallable[_operation_service_pb2.WaitOperationRequest, _operations_pb2.Operation]
-    """WaitOperation returns the operation when it has ended, or its current state after `timeout`."""
+    """WaitOperation returns the operation when it has ended, or its current state after `timeout`. Fails with NOT_FOUND
+    `TENANT_NOT_FOUND`, `OPERATION_NOT_FOUND`.
+    """
 
 @_typing.type_check_only
 class OperationServiceAsyncStub(OperationServiceStub):
@@ -87,7 +89,9 @@ class OperationServiceAsyncStub(OperationServiceStub):
     with NOT_FOUND `TENANT_NOT_FOUND`, `OPERATION_NOT_FOUND`.
     """
     WaitOperation: _aio.UnaryUnaryMultiCallable[_operation_service_pb2.WaitOperationRequest, _operations_pb2.Operation]  # type: ignore[assignment]
-    """WaitOperation returns the operation when it has ended, or its current state after `timeout`."""
+    """WaitOperation returns the operation when it has ended, or its current state after `timeout`. Fails with NOT_FOUND
+    `TENANT_NOT_FOUND`, `OPERATION_NOT_FOUND`.
+    """
 
 class OperationServiceServicer(metaclass=_abc_1.ABCMeta):
     """OperationService follows long-running operations (AIP-151), whatever method started them. The name of a tenant's
@@ -138,6 +142,8 @@ class OperationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _operation_service_pb2.WaitOperationRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_operations_pb2.Operation, _abc.Awaitable[_operations_pb2.Operation]]:
-        """WaitOperation returns the operation when it has ended, or its current state after `timeout`."""
+        """WaitOperation returns the operation when it has ended, or its current state after `timeout`. Fails with NOT_FOUND
+        `TENANT_NOT_FOUND`, `OPERATION_NOT_FOUND`.
+        """
 
 def add_OperationServiceServicer_to_server(servicer: OperationServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

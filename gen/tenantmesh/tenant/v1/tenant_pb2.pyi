@@ -162,7 +162,7 @@ class Tenant(_message.Message):
     locale: _builtins.str
     """locale is the language of mails and reports, a BCP 47 tag such as "de-CH". Empty: "en"."""
     currency: _builtins.str
-    """currency is an ISO 4217 code, such as "EUR". Empty: none was chosen."""
+    """currency is the ISO 4217 code of a currency in use, such as "EUR". Empty: none was chosen."""
     parent_id: _builtins.str
     """parent_id is the id of the tenant that this one belongs to, such as the subsidiary of a group. Set when the tenant is
     created, and immutable. At most five tenants are one below the other. Nothing is inherited. Users do not see it.

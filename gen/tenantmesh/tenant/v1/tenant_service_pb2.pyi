@@ -305,7 +305,7 @@ class CreateTenantRequest(_message.Message):
     locale: _builtins.str
     """locale is a BCP 47 tag."""
     currency: _builtins.str
-    """currency is an ISO 4217 code."""
+    """currency is the ISO 4217 code of a currency in use."""
     parent_id: _builtins.str
     """parent_id is the id of the tenant that this one belongs to."""
     delete_protection: _builtins.bool
@@ -548,8 +548,9 @@ class ListTenantsRequest(_message.Message):
     An index serves these conditions, so that they cost the same among 100,000 tenants:
     `id`, `slug`, `display_name`, `plan_id`, `region`, `external_id` and `parent_id` with `=`, the texts among them also
     with a `*` at the end; `state = SUSPENDED`; `labels.KEY = VALUE`, `labels.KEY:*` and `labels:KEY`;
-    `login_hosts:HOST`, of verified hosts; `create_time`, `update_time` and `delete_time` within bounds; and words without
-    a field, which begin a word of `slug`, `display_name` or `external_id`, whatever their case.
+    `login_hosts:HOST` and `email_domains:DOMAIN`, of verified ones in their ASCII form; `create_time`, `update_time` and
+    `delete_time` within bounds; and words without a field, which begin a word of `slug`, `display_name` or
+    `external_id`, whatever their case.
 
     Other conditions look at each tenant that the indexed ones leave, in the order of the list until the page is full:
     `plan_version`, `delete_protection`, `!=`, NOT, `display_name:TEXT`, and a `*` that is not at the end.

@@ -10,7 +10,9 @@ import pytest
 from tenantmesh.interceptors.errors import FailedPrecondition, InvalidArgument, NotFound, ResourceExhausted
 from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.tenant_svc.domain_proofs.proof import ProofReason, ProofState
+from tenantmesh.tenant_svc.tenants.tenant_lists import TenantLists
 from tests.integration.tenant_svc.domain_proofs.conftest import LIMIT, Names
+from tests.integration.tenant_svc.listed import query
 
 
 def unused() -> str:
@@ -132,3 +134,16 @@ async def test_a_name_that_is_removed_can_be_proven_by_another_tenant_at_once(na
     await names.verified(one, name)
     await names.proofs.remove(one, name)
     assert (await names.verified(other, name)).state is ProofState.VERIFIED
+
+
+async def test_the_tenant_that_has_proven_a_name_is_found_by_it(names: Names, lists: TenantLists) -> None:
+    tenant_id, other, name = await tenant(names), await tenant(names), unused()
+    having = names.kind.path.replace("-", "_")
+    asked = query(f"{having}:{name.upper()}")
+    await names.added(other, name)
+    await names.added(tenant_id, name)
+    assert not (await lists.page(asked, 10, "")).items, "a name that is pending is nobody's"
+    await names.verified(tenant_id, name)
+    assert [each.id for each in (await lists.page(asked, 10, "")).items] == [tenant_id]
+    some = query(f"{having}:* AND (id = {tenant_id} OR id = {other})")
+    assert [each.id for each in (await lists.page(some, 10, "")).items] == [tenant_id]
