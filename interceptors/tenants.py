@@ -21,6 +21,7 @@ __all__ = [
     "TenantRecord",
     "TenantSource",
     "TenantState",
+    "deleted_tenant",
     "is_slug",
     "no_such_tenant",
     "parse_tenant_id",
@@ -127,6 +128,11 @@ def no_such_tenant() -> NotFound:
     """Return the refusal of a tenant that does not exist, or that the caller may not know of."""
     # It does not repeat the request: a foreign tenant and a missing one must get the same answer, byte for byte.
     return NotFound("TENANT_NOT_FOUND", "No such tenant. Check the id or slug.")
+
+
+def deleted_tenant() -> NotFound:
+    """Return the refusal of a deleted tenant to an operator, who sees deleted ones."""
+    return NotFound("TENANT_NOT_FOUND", "The tenant is deleted. Undelete it first.")
 
 
 def refuse_unless_active(

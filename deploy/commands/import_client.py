@@ -17,6 +17,7 @@ from tenantmesh.deploy.commands.import_slices import FileSlice
 from tenantmesh.deploy.stack.errors import StackError
 from tenantmesh.tenant.v1 import operation_service_pb2, tenant_bulk_service_pb2
 from tenantmesh.tenant.v1.operation_service_pb2_grpc import OperationServiceStub
+from tenantmesh.tenant.v1.tenant_bulk_service_pb2 import ImportTenantsMetadata
 from tenantmesh.tenant.v1.tenant_bulk_service_pb2_grpc import TenantBulkServiceStub
 
 __all__ = ["ImportClient", "Sending"]
@@ -60,10 +61,10 @@ class ImportClient:
         self._channel.close()
 
     def send(
-        self, part: FileSlice, sending: Sending, reached: Callable[[int], None]
+        self, part: FileSlice, sending: Sending, reached: Callable[[ImportTenantsMetadata], None]
     ) -> tenant_bulk_service_pb2.ImportTenantsResponse:
-        """Import the slice and return what became of it. Raises StackError when that fails. `reached` is told, about
-        once a second, how many hundredths are done."""
+        """Import the slice and return what became of it. Raises StackError when that fails. `reached` is told the
+        progress, about once a second."""
         request = tenant_bulk_service_pb2.ImportTenantsRequest(
             lines=part.data,
             first_line=part.first,
@@ -89,7 +90,7 @@ class ImportClient:
         except grpc.RpcError:
             return  # it ends by itself, and importing the lines again changes nothing more
 
-    def _ended(self, operation: Operation, reached: Callable[[int], None]) -> Operation:
+    def _ended(self, operation: Operation, reached: Callable[[ImportTenantsMetadata], None]) -> Operation:
         operations: Any = OperationServiceStub(self._channel)
         request = operation_service_pb2.WaitOperationRequest(
             operation_id=self._under_way, timeout=Duration(seconds=_WAIT_SECONDS)
@@ -98,7 +99,7 @@ class ImportClient:
             operation = self._patiently(
                 lambda: operations.WaitOperation(request, metadata=self._metadata, timeout=_WAIT_SECONDS + 10)
             )
-            reached(_percent(operation))
+            reached(_progress(operation))
         return operation
 
     def _patiently(self, attempt: Callable[[], _Answer]) -> _Answer:
@@ -121,10 +122,10 @@ class ImportClient:
         return StackError(f"{self._target}: {words or 'no answer'}", remedy=remedy)
 
 
-def _percent(operation: Operation) -> int:
-    metadata = tenant_bulk_service_pb2.ImportTenantsMetadata()
+def _progress(operation: Operation) -> ImportTenantsMetadata:
+    metadata = ImportTenantsMetadata()
     operation.metadata.Unpack(metadata)
-    return metadata.progress_percent
+    return metadata
 
 
 def _response(operation: Operation) -> tenant_bulk_service_pb2.ImportTenantsResponse:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import NamedTemporaryFile, TemporaryFile
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeAlias
 
 from rich.console import Console as Terminal
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
@@ -17,10 +17,13 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from tenantmesh.deploy.commands.import_slices import FileSlice
 from tenantmesh.tenant.v1.tenant_bulk_service_pb2 import ImportCounts, ImportTenantsResponse
 
-__all__ = ["ImportReport", "progress_bar"]
+__all__ = ["Advance", "ImportReport", "progress_bar"]
 
 _LONGEST_TEXT = 2000
 """The most of a rejected line that is repeated."""
+
+Advance: TypeAlias = Callable[[int, ImportCounts], None]
+"""Shows the place in the file, and the counts."""
 
 
 class ImportReport:
@@ -53,13 +56,16 @@ class ImportReport:
 
     def add(self, part: FileSlice, response: ImportTenantsResponse) -> None:
         """Add what became of a slice."""
-        for field in ImportCounts.DESCRIPTOR.fields:
-            more = getattr(self.counts, field.name) + getattr(response.counts, field.name)
-            setattr(self.counts, field.name, more)
+        self.counts = self.counts_with(response.counts)
         for rejected in response.rejected_lines:
             text = part.line(rejected.line).decode("utf-8", "replace")[:_LONGEST_TEXT]
             line = {"line": rejected.line, "reason": rejected.reason, "text": text}
             self._rejected.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+    def counts_with(self, more: ImportCounts) -> ImportCounts:
+        """Return the counts so far, with those of a slice."""
+        names = [field.name for field in ImportCounts.DESCRIPTOR.fields]
+        return ImportCounts(**{name: getattr(self.counts, name) + getattr(more, name) for name in names})
 
     def words(self, *, dry_run: bool) -> str:
         """Return the counts in a sentence."""
@@ -69,9 +75,8 @@ class ImportReport:
 
 
 @contextmanager
-def progress_bar(file: Path) -> Iterator[Callable[[int, ImportCounts], None]]:
-    """Show on a terminal how far in the file the import is. The function that it gives takes the place and the
-    counts."""
+def progress_bar(file: Path) -> Iterator[Advance]:
+    """Show on a terminal how far in the file the import is."""
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     terminal = Terminal(stderr=True)
     with Progress(*columns, console=terminal, transient=True, disable=not terminal.is_terminal) as bar:

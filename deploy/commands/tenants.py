@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -14,7 +13,7 @@ from tenantmesh.deploy.commands.console import Console
 from tenantmesh.deploy.commands.edge_access import address, edge_of, is_tls, operator_key
 from tenantmesh.deploy.commands.import_client import ImportClient, Sending
 from tenantmesh.deploy.commands.import_repetitions import Repetitions
-from tenantmesh.deploy.commands.import_report import ImportReport, progress_bar
+from tenantmesh.deploy.commands.import_report import Advance, ImportReport, progress_bar
 from tenantmesh.deploy.commands.import_slices import FileSlice, slices_of
 from tenantmesh.deploy.commands.options import DEFAULT_STATE, StateOption, shown
 from tenantmesh.tenant.v1 import tenant_bulk_service_pb2 as pb
@@ -83,8 +82,6 @@ def import_tenants(
         raise typer.Exit(_REJECTED)
 
 
-def _reached(
-    advance: Callable[[int, pb.ImportCounts], None], part: FileSlice, report: ImportReport, percent: int
-) -> None:
-    """Show that so many hundredths of the slice are done."""
-    advance(part.place(percent), report.counts)
+def _reached(advance: Advance, part: FileSlice, report: ImportReport, progress: pb.ImportTenantsMetadata) -> None:
+    """Show how far the slice under way is."""
+    advance(part.place(progress.progress_percent), report.counts_with(progress.counts))

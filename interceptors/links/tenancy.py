@@ -28,6 +28,7 @@ from tenantmesh.interceptors.tenants import (
     TenantLookup,
     TenantRecord,
     TenantState,
+    deleted_tenant,
     is_slug,
     no_such_tenant,
     parse_tenant_id,
@@ -207,12 +208,11 @@ class _BoundTenancy:
         call.tenant = tenant
 
     def _refuse_unless_served(self, call: Passage, tenant: TenantRecord | None) -> None:
-        kind = call.caller.kind
-        refuse_unless_active(
-            tenant,
-            serve_suspended=kind is CallerKind.OPERATOR or self._policy.while_suspended,
-            serve_deleted=kind in self._served_while_deleted,
-        )
+        kind, deleted = call.caller.kind, tenant is not None and tenant.state is TenantState.DELETED
+        by_operator, served = kind is CallerKind.OPERATOR, kind in self._served_while_deleted
+        if deleted and by_operator and not served:
+            raise deleted_tenant()
+        refuse_unless_active(tenant, serve_suspended=by_operator or self._policy.while_suspended, serve_deleted=served)
 
 
 class _TenancyByField(_BoundTenancy):

@@ -67,8 +67,8 @@ def refused(errors: Mapping[int, MeshError], within: str = "") -> MeshError:
     first = as_fields.violations[0]
     return FailedPrecondition(
         "BATCH_REFUSED",
-        f"{len(errors)} items can't be done, so nothing was. {first.field}: {first.description} Correct or leave out "
-        "these items, or set return_partial_success.",
+        f"{len(errors)} items can't be done, so nothing was. {first.field}: {first.description.removesuffix('.')}. "
+        "Correct or leave out these items, or set return_partial_success.",
         metadata={"failed": str(len(errors))},
         violations=as_fields.violations,
     )

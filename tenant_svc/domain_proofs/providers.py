@@ -21,9 +21,9 @@ def provider_problem(domain: str) -> str | None:
     labels = domain.split(".")
     domains = {".".join(labels[start:]) for start in range(len(labels) - 1)}
     if not domains.isdisjoint(blocklist):
-        return "is of a provider of disposable addresses, which anybody can have"
+        return "is of a provider of disposable addresses, which anybody can have; give a domain that the tenant owns"
     if not domains.isdisjoint(_consumer_domains()):
-        return "is of a provider of addresses for consumers, which anybody can have"
+        return "is of a provider of addresses for consumers, which anybody can have; give a domain that the tenant owns"
     return None
 
 

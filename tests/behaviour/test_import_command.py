@@ -58,7 +58,7 @@ def test_who_may_not_or_asks_nobody_is_told(mesh: Mesh, tmp_path: Path) -> None:
     file = written(tmp_path, named())
     key = mesh.stack.places.state / "auth_svc.key"
     code, output = ended(mesh, file, "--key-file", str(key))
-    assert (code, "Start it again" in output) == (1, True), output
+    assert (code, "cannot be called by a service" in output, "Start it again" in output) == (1, True, False), output
     assert ended(mesh, file, "--edge", "ftp://nowhere")[0] == 1
     assert ended(mesh, tmp_path / "missing")[0] == 2
 
@@ -93,10 +93,12 @@ async def test_an_interrupted_import_is_cancelled_and_goes_on_when_it_is_started
 
 def test_the_progress_within_a_call_is_told(mesh: Mesh, tmp_path: Path) -> None:
     (part,) = slices_of(written(tmp_path, *(named() for _ in range(LINES))))
-    told: list[int] = []
+    told: list[pb.ImportTenantsMetadata] = []
     with ImportClient(mesh.edge_target, mesh.operator_key, tls=False) as client:
         response = client.send(part, Sending(on_existing=pb.ON_EXISTING_UPDATE, dry_run=True), told.append)
-    assert (response.counts.created, told[-1], told) == (LINES, 100, sorted(told))
+    percents = [each.progress_percent for each in told]
+    assert (percents[-1], percents) == (100, sorted(percents))
+    assert told[-1].counts == response.counts == pb.ImportCounts(created=LINES)
 
 
 async def test_a_killed_import_is_finished_by_the_same_command(mesh: Mesh, world: World, tmp_path: Path) -> None:

@@ -254,6 +254,7 @@ async def test_a_deleted_tenant_is_missing_to_all_but_operators_and_comes_back_w
     assert (gone.code, gone.reason, gone.message) == (foreign.code, foreign.reason, foreign.message)
     assert await operator.refused("SuspendTenant", id=tenant.id, reason="x") == ("NOT_FOUND", "TENANT_NOT_FOUND")
     assert await operator.refused("UpdateTenant", id=tenant.id, tenant=before) == ("NOT_FOUND", "TENANT_NOT_FOUND")
+    assert (await operator.call("ResumeTenant", id=tenant.id)).message == "The tenant is deleted. Undelete it first."
     assert await operator.refused("ResolveTenant", slug=tenant.slug) == ("NOT_FOUND", "TENANT_NOT_FOUND")
     assert await operator.refused("CreateTenant", slug=tenant.slug) == ("ALREADY_EXISTS", "SLUG_TAKEN")
     again = (await operator.done("DeleteTenant", id=tenant.id))["tenant"]
