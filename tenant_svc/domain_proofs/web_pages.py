@@ -20,6 +20,8 @@ __all__ = ["HttpPages", "NoPage", "PageBody", "WebPages"]
 
 _MOST_BYTES = 1024
 """The bytes that are read of a body: a proof has fewer than a hundred."""
+_MOST_ADDRESSES = 3
+"""The addresses of a host that are asked for one page."""
 _HEADERS = {"user-agent": "tenantmesh-domain-check", "accept": "text/plain, */*", "accept-encoding": "identity"}
 
 
@@ -47,10 +49,22 @@ class WebPages(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class _Heard:
+    """An answer; `by_host` says that an address has spoken HTTP, so that no other one need be asked."""
+
+    answer: PageBody | NoPage | NoAnswer
+    by_host: bool
+
+
 class HttpPages(WebPages):
     """See WebPages. It asks over http, and over https where http has redirected or not answered.
 
-    ports: the ports of http and of https. timeout: the time for one page. tls: the authorities that https trusts.
+    Of several addresses it asks the next one when one fails, or is silent for its part of the time. It goes on
+    listening to those that were asked.
+
+    ports: the ports of http and of https. timeout: the time for one page, over all addresses. tls: the authorities that
+    https trusts.
     """
 
     def __init__(
@@ -78,7 +92,7 @@ class HttpPages(WebPages):
             return NoPage(f"{host} has an address that is not public, which is never connected to.")
         answers: list[NoPage | NoAnswer] = []
         for scheme, port in self._schemes:
-            answer = await self._fetch(scheme, port, host, path, found.addresses)
+            answer = await self._fetch(scheme, port, host, path, found.addresses[:_MOST_ADDRESSES])
             if isinstance(answer, PageBody) or (isinstance(answer, NoPage) and answer.final):
                 return answer
             answers.append(answer)
@@ -87,11 +101,35 @@ class HttpPages(WebPages):
     async def _fetch(
         self, scheme: str, port: int, host: str, path: str, addresses: Sequence[IpAddress]
     ) -> PageBody | NoPage | NoAnswer:
-        """Read the page from the first address. The host's name goes into the request, and into its TLS greeting."""
-        where = f"{scheme}://{host}{path}"
-        address = f"[{addresses[0]}]" if isinstance(addresses[0], IPv6Address) else str(addresses[0])
+        """Read the page from the first address that answers, or return what those say that don't."""
+        until = asyncio.get_running_loop().time() + self._seconds
+        pause, left = self._seconds / len(addresses), list(addresses)
+        asked: set[asyncio.Task[_Heard]] = set()
+        silent: list[PageBody | NoPage | NoAnswer] = []
         try:
-            async with asyncio.timeout(self._seconds), self._client() as client:  # a server may send byte by byte
+            while left or asked:
+                if left:
+                    asked.add(asyncio.create_task(self._ask(scheme, port, host, path, left.pop(0), until)))
+                done, asked = await asyncio.wait(
+                    asked, timeout=pause if left else None, return_when=asyncio.FIRST_COMPLETED
+                )
+                heard = [task.result() for task in done]
+                for each in heard:
+                    if each.by_host:
+                        return each.answer
+                silent += [each.answer for each in heard]
+        finally:
+            for task in asked:
+                task.cancel()
+            await asyncio.gather(*asked, return_exceptions=True)
+        return next((answer for answer in silent if isinstance(answer, NoAnswer)), silent[0])
+
+    async def _ask(self, scheme: str, port: int, host: str, path: str, to: IpAddress, until: float) -> _Heard:
+        """Read the page from one address. The host's name goes into the request, and into its TLS greeting."""
+        where = f"{scheme}://{host}{path}"
+        address = f"[{to}]" if isinstance(to, IPv6Address) else str(to)
+        try:
+            async with asyncio.timeout_at(until), self._client() as client:  # a server may send byte by byte
                 request = client.build_request(
                     "GET",
                     f"{scheme}://{address}:{port}{path}",
@@ -100,15 +138,15 @@ class HttpPages(WebPages):
                 )
                 response = await client.send(request, stream=True)
                 try:
-                    return await _body(response, where)
+                    return _Heard(await _body(response, where), by_host=True)
                 finally:
                     await response.aclose()
         except (TimeoutError, httpx.TimeoutException):
-            return NoAnswer(f"{where} did not answer in time.")
+            return _Heard(NoAnswer(f"{where} did not answer in time."), by_host=False)
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
             if _of_the_host(error):
-                return NoPage(f"{where} gave no answer of HTTP.", final=False)
-            return NoAnswer(f"{where} could not be reached from here.")
+                return _Heard(NoPage(f"{where} gave no answer of HTTP.", final=False), by_host=False)
+            return _Heard(NoAnswer(f"{where} could not be reached from here."), by_host=False)
 
     def _client(self) -> httpx.AsyncClient:
         """Return a client for one page. It takes no proxy and no authority from the environment."""

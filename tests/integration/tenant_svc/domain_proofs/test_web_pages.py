@@ -8,7 +8,7 @@ import gzip
 import os
 import ssl
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -34,11 +34,16 @@ class Web:
         self.port = port
         self.requests: list[str] = []
         self.sent = 0
+        self.asked = asyncio.Event()
+        self.begins: asyncio.Event | None = None
         self._answer, self._forever, self._pause = answer, forever, pause
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             self.requests.append((await reader.readuntil(b"\r\n\r\n")).decode())
+            self.asked.set()
+            if self.begins is not None:
+                await self.begins.wait()
             writer.write(self._answer)
             while self._forever:
                 writer.write(self._forever)
@@ -55,10 +60,16 @@ class Web:
 
 @asynccontextmanager
 async def web(
-    answer: bytes, *, tls: ssl.SSLContext | None = None, forever: bytes = b"", pause: float = 0.0
+    answer: bytes,
+    *,
+    tls: ssl.SSLContext | None = None,
+    forever: bytes = b"",
+    pause: float = 0.0,
+    address: str = "127.0.0.1",
+    port: int = 0,
 ) -> AsyncIterator[Web]:
-    running = Web(free_port(), answer, forever, pause)
-    server = await asyncio.start_server(running.serve, "127.0.0.1", running.port, ssl=tls)
+    running = Web(port or free_port(), answer, forever, pause)
+    server = await asyncio.start_server(running.serve, address, running.port, ssl=tls)
     try:
         yield running
     finally:
@@ -237,6 +248,72 @@ async def test_a_host_with_a_private_address_is_never_connected_to(
     zone.host(host, *addresses)
     async with web(reply("200 OK", b"the text")) as server:
         found = await pages(server.port, server.port, rules=AddressRules(())).read(host, PATH)
+    assert found == NoPage(f"{host} has an address that is not public, which is never connected to.")
+    assert not server.requests
+
+
+async def test_the_next_address_is_asked_where_one_refuses(pages: Pages, zone: NameServer, host: str) -> None:
+    zone.host(host, "127.0.0.3", "127.0.0.2", "127.0.0.1")  # nothing listens at the first two
+    async with web(reply("200 OK", b"the text")) as server:
+        assert await pages(server.port).read(host, PATH) == PageBody("the text")
+
+
+async def test_the_next_address_is_asked_where_one_is_silent(pages: Pages, zone: NameServer, host: str) -> None:
+    zone.host(host, "127.0.0.2", "127.0.0.1")
+    async with (
+        web(reply("200 OK", b"the text")) as server,
+        web(b"", pause=10, address="127.0.0.2", port=server.port) as silent,
+    ):
+        found = await pages(server.port, timeout=timedelta(seconds=4)).read(host, PATH)
+    assert found == PageBody("the text")
+    assert len(silent.requests) == 1
+
+
+async def test_an_address_that_is_slow_is_still_listened_to(pages: Pages, zone: NameServer, host: str) -> None:
+    """It has more than its part of the time where the others have nothing to say."""
+    zone.host(host, "127.0.0.1", "127.0.0.2")
+    async with (
+        web(reply("200 OK", b"the text")) as slow,
+        web(b"", pause=10, address="127.0.0.2", port=slow.port) as silent,
+    ):
+        slow.begins = silent.asked
+        found = await pages(slow.port, timeout=timedelta(seconds=4)).read(host, PATH)
+    assert found == PageBody("the text")
+
+
+async def test_the_first_address_that_speaks_http_says_what_there_is(pages: Pages, zone: NameServer, host: str) -> None:
+    zone.host(host, "127.0.0.1", "127.0.0.2")
+    async with (
+        web(reply("404 Not Found")) as first,
+        web(reply("200 OK", b"the text"), address="127.0.0.2", port=first.port) as second,
+    ):
+        found = await pages(first.port).read(host, PATH)
+    assert isinstance(found, NoPage)
+    assert not second.requests
+
+
+async def test_only_so_many_addresses_are_asked_and_none_for_longer_than_one_page(
+    pages: Pages, zone: NameServer, host: str
+) -> None:
+    addresses = [f"127.0.0.{number}" for number in range(2, 6)]
+    zone.host(host, *addresses, "127.0.0.1")
+    async with web(reply("200 OK", b"the text")) as server, AsyncExitStack() as stack:
+        silent = [
+            await stack.enter_async_context(web(b"", pause=10, address=address, port=server.port))
+            for address in addresses
+        ]
+        async with asyncio.timeout(30):
+            found = await pages(server.port, timeout=timedelta(seconds=1)).read(host, PATH)
+    assert isinstance(found, NoAnswer)
+    assert not server.requests
+    assert sum(len(each.requests) for each in silent) == 3
+
+
+async def test_of_many_addresses_one_that_is_private_refuses_all(pages: Pages, zone: NameServer, host: str) -> None:
+    """Beyond those that would be asked, too: the next check could be about it."""
+    zone.host(host, "127.0.0.1", "127.0.0.2", "127.0.0.3", "127.0.0.4", "127.0.1.1")
+    async with web(reply("200 OK", b"the text")) as server:
+        found = await pages(server.port, rules=AddressRules(["127.0.0.0/24"])).read(host, PATH)
     assert found == NoPage(f"{host} has an address that is not public, which is never connected to.")
     assert not server.requests
 
