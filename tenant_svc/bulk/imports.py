@@ -65,6 +65,7 @@ class ImportProgress:
     """How far an import has come.
 
     lines: the lines that are not empty; `done` of them are done.
+    rejected: the lines that were left out. A page of operations has none of them, but their number as `unread`.
     """
 
     lines: int
@@ -73,11 +74,17 @@ class ImportProgress:
     updated: int = 0
     unchanged: int = 0
     rejected: tuple[RejectedLine, ...] = ()
+    unread: int = 0
 
     @property
     def percent(self) -> int:
         """The progress, 0 to 100."""
         return 100 * self.done // max(1, self.lines)
+
+    @property
+    def rejections(self) -> int:
+        """The number of lines that were left out."""
+        return len(self.rejected) + self.unread
 
     def to_json(self) -> dict[str, Any]:
         """Return the progress as an operation stores it."""
@@ -92,8 +99,11 @@ class ImportProgress:
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> ImportProgress:
-        """Return the progress that `to_json` wrote."""
-        return cls(**{**stored, "rejected": tuple(RejectedLine(*each) for each in stored["rejected"])})
+        """Return the progress that `to_json` wrote, whole or as a page of operations has it."""
+        rejected = stored["rejected"]
+        if isinstance(rejected, int):
+            return cls(**{**stored, "rejected": (), "unread": rejected})
+        return cls(**{**stored, "rejected": tuple(RejectedLine(*each) for each in rejected)})
 
 
 class TenantImports:

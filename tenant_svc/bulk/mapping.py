@@ -106,5 +106,5 @@ def _counts(progress: ImportProgress) -> pb.ImportCounts:
         created=progress.created,
         updated=progress.updated,
         unchanged=progress.unchanged,
-        rejected=len(progress.rejected),
+        rejected=progress.rejections,
     )

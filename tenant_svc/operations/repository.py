@@ -13,11 +13,13 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
+    ARRAY,
     ColumnElement,
     Integer,
     Table,
     Text,
     bindparam,
+    case,
     cast,
     func,
     insert,
@@ -55,6 +57,8 @@ _RESULT, _CANCELLED_BY, _CAUSE = (
     "cancelled_by",
     "cause",
 )  # in the column `progress`, beside the type's own keys
+_LONG = "rejected"
+"""The key of `progress` whose list may be long. A page of operations has the number of its items instead."""
 _FILLED = (
     *("operation_id", "type", "state", "request", "progress", "actor", "effective_time", "create_time"),
     *("requester", "request_id", "digest"),
@@ -76,6 +80,13 @@ def _every_type(table: Table) -> ColumnElement[bool]:
     return or_(asked == literal_column("''"), table.c.type == asked)
 
 
+def _abridged(progress: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Return the progress with the number of items in place of the long list, so that a page does not read it."""
+    items, path = progress[_LONG], func.array_append(literal_column("'{}'::text[]", ARRAY(Text)), _LONG)
+    shorter = func.jsonb_set(progress, path, func.to_jsonb(func.jsonb_array_length(items)), type_=progress.type)
+    return case((func.jsonb_typeof(items) == literal_column("'array'"), shorter), else_=progress).label("progress")
+
+
 class _Statements:
     """The statements on one of the two tables. `owner` are the conditions that keep its tenants apart; `own` the
     columns that only this table has."""
@@ -94,7 +105,7 @@ class _Statements:
             select(table.c.operation_id).where(*owner, of_type, *subject, table.c.end_time.is_(None))
         )
         self.page = compiled(
-            select(table)
+            select(*(column for column in table.c if column.name != "progress"), _abridged(table.c.progress))
             .where(*owner, table.c.operation_id < bindparam("before", type_=table.c.operation_id.type))
             .where(_every_type(table))
             .order_by(table.c.operation_id.desc())
@@ -228,7 +239,7 @@ async def page(
     connection: Connection, tenant_id: TenantId | None, before: uuid.UUID, size: int, operation_type: str = ""
 ) -> list[Operation]:
     """Return the operations of the tenant, or of the mesh, before that id, newest first. Ids are UUIDv7s. With a type,
-    return those alone."""
+    return those alone. Their progress has a number in place of a long list."""
     statements, owner = _of(tenant_id)
     rows = await connection.fetch(statements.page, **owner, before=before, size=size, type=operation_type)
     return [_operation_of(row, tenant_id) for row in rows]

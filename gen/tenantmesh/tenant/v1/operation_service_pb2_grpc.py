@@ -92,8 +92,8 @@ class OperationServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListOperations(self, request, context):
-        """ListOperations returns the operations of a tenant or of the mesh, newest first, a page at a time. Fails with
-        NOT_FOUND `TENANT_NOT_FOUND`, INVALID_ARGUMENT `INVALID_FIELD`.
+        """ListOperations returns the operations of a tenant or of the mesh, newest first, a page at a time. A list is without
+        the rejected lines of imports. Fails with NOT_FOUND `TENANT_NOT_FOUND`, INVALID_ARGUMENT `INVALID_FIELD`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -49,8 +49,8 @@ class OperationServiceStub:
     GetOperation: _grpc.UnaryUnaryMultiCallable[_operation_service_pb2.GetOperationRequest, _operations_pb2.Operation]
     """GetOperation returns an operation with its progress. Fails with NOT_FOUND `TENANT_NOT_FOUND`, `OPERATION_NOT_FOUND`."""
     ListOperations: _grpc.UnaryUnaryMultiCallable[_operation_service_pb2.ListOperationsRequest, _operation_service_pb2.ListOperationsResponse]
-    """ListOperations returns the operations of a tenant or of the mesh, newest first, a page at a time. Fails with
-    NOT_FOUND `TENANT_NOT_FOUND`, INVALID_ARGUMENT `INVALID_FIELD`.
+    """ListOperations returns the operations of a tenant or of the mesh, newest first, a page at a time. A list is without
+    the rejected lines of imports. Fails with NOT_FOUND `TENANT_NOT_FOUND`, INVALID_ARGUMENT `INVALID_FIELD`.
     """
     CancelOperation: _grpc.UnaryUnaryMultiCallable[_operation_service_pb2.CancelOperationRequest, _operations_pb2.Operation]
     """CancelOperation asks an operation to stop before it takes effect. An operation that has ended stays as it is. Fails
@@ -81,8 +81,8 @@ class OperationServiceAsyncStub(OperationServiceStub):
     GetOperation: _aio.UnaryUnaryMultiCallable[_operation_service_pb2.GetOperationRequest, _operations_pb2.Operation]  # type: ignore[assignment]
     """GetOperation returns an operation with its progress. Fails with NOT_FOUND `TENANT_NOT_FOUND`, `OPERATION_NOT_FOUND`."""
     ListOperations: _aio.UnaryUnaryMultiCallable[_operation_service_pb2.ListOperationsRequest, _operation_service_pb2.ListOperationsResponse]  # type: ignore[assignment]
-    """ListOperations returns the operations of a tenant or of the mesh, newest first, a page at a time. Fails with
-    NOT_FOUND `TENANT_NOT_FOUND`, INVALID_ARGUMENT `INVALID_FIELD`.
+    """ListOperations returns the operations of a tenant or of the mesh, newest first, a page at a time. A list is without
+    the rejected lines of imports. Fails with NOT_FOUND `TENANT_NOT_FOUND`, INVALID_ARGUMENT `INVALID_FIELD`.
     """
     CancelOperation: _aio.UnaryUnaryMultiCallable[_operation_service_pb2.CancelOperationRequest, _operations_pb2.Operation]  # type: ignore[assignment]
     """CancelOperation asks an operation to stop before it takes effect. An operation that has ended stays as it is. Fails
@@ -122,8 +122,8 @@ class OperationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _operation_service_pb2.ListOperationsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_operation_service_pb2.ListOperationsResponse, _abc.Awaitable[_operation_service_pb2.ListOperationsResponse]]:
-        """ListOperations returns the operations of a tenant or of the mesh, newest first, a page at a time. Fails with
-        NOT_FOUND `TENANT_NOT_FOUND`, INVALID_ARGUMENT `INVALID_FIELD`.
+        """ListOperations returns the operations of a tenant or of the mesh, newest first, a page at a time. A list is without
+        the rejected lines of imports. Fails with NOT_FOUND `TENANT_NOT_FOUND`, INVALID_ARGUMENT `INVALID_FIELD`.
         """
 
     @_abc_1.abstractmethod

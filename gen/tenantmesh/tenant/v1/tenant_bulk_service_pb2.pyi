@@ -491,7 +491,9 @@ class ImportTenantsResponse(_message.Message):
 
     @_builtins.property
     def rejected_lines(self) -> _containers.RepeatedCompositeFieldContainer[Global___RejectedLine]:
-        """rejected_lines are the lines that were left out, in their order."""
+        """rejected_lines are the lines that were left out, in their order. ListOperations leaves them out; GetOperation and
+        WaitOperation have them.
+        """
 
     def __init__(
         self,

@@ -8,10 +8,10 @@ from typing import Any
 import grpc
 import pytest
 
+from tenantmesh.tenant.v1 import operation_service_pb2, tenant_pb2
 from tenantmesh.tenant.v1 import tenant_bulk_service_pb2 as pb
-from tenantmesh.tenant.v1 import tenant_pb2
 from tenantmesh.tenant.v1 import tenant_service_pb2 as single
-from tests.integration.tenant_svc.bulk.importing import REGION, Importer, counts, named, text
+from tests.integration.tenant_svc.bulk.importing import REGION, Importer, counts, metadata_of, named, text, working
 from tests.integration.tenant_svc.serving import Service, refusal
 from tests.integration.tenant_svc.world import World
 
@@ -91,6 +91,21 @@ async def test_every_bad_line_is_reported_by_number_and_reason_and_the_others_co
     }.items():
         assert words in reasons[number], (number, reasons[number])
     assert all(len(reason) <= 300 for reason in reasons.values())
+
+
+async def test_a_list_of_operations_has_the_counts_of_an_import_and_not_its_lines(
+    importer: Importer, world: World
+) -> None:
+    async with working(world):
+        ended = await importer.ended(await importer.start(text(named(), named(slug="A B"), named(slug="C D"))))
+    asked = operation_service_pb2.ListOperationsRequest(page_size=1000, type="ImportTenants")
+    listed = {each.name: each for each in (await importer.operations.ListOperations(asked)).operations}[ended.name]
+    responses = [pb.ImportTenantsResponse(), pb.ImportTenantsResponse()]
+    assert ended.response.Unpack(responses[0])
+    assert listed.response.Unpack(responses[1])
+    assert [counts(each) for each in responses] == [(1, 0, 0, 2)] * 2
+    assert [len(each.rejected_lines) for each in responses] == [2, 0]
+    assert metadata_of(listed) == metadata_of(ended)
 
 
 async def test_a_dry_run_reports_the_same_and_changes_nothing(

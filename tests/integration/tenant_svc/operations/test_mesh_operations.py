@@ -149,6 +149,18 @@ def test_names_are_read_back() -> None:
             parse(wrong)
 
 
+async def test_a_page_reads_the_number_of_a_long_list_and_not_the_list(doors: Doors, operations: Operations) -> None:
+    kind = f"TYPE_{uuid.uuid4().hex.upper()}"
+    long, short = await started(doors, kind=kind), await started(doors, kind=kind)
+    rejected = [[number, "x" * 300] for number in range(5_000)]
+    moved = replace(long, progress={"rejected": rejected, "done": 7})
+    async with doors.system(REASON) as connection:
+        await repository.advance(connection, moved)
+    listed = (await operations.page(None, 1000, "", kind)).items
+    assert [each.progress for each in listed] == [short.progress, {"rejected": 5_000, "done": 7}]
+    assert (await operations.get(None, str(long.id))).progress == moved.progress
+
+
 async def test_its_job_comes_through_the_system_door_alone(world: World, doors: Doors) -> None:
     operation, of_tenant = await started(doors), await world.started()
     async with doors.system(REASON) as connection:
