@@ -57,6 +57,7 @@ class ProofReason(Enum):
     IN_USE = "IN_USE"
     TAKEN_OVER = "TAKEN_OVER"
     TENANT_DELETED = "TENANT_DELETED"
+    REMOVED = "REMOVED"
 
 
 _PROVEN = frozenset({ProofReason.PROVEN_BY_DNS, ProofReason.PROVEN_BY_HTTP})

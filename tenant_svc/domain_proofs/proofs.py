@@ -21,7 +21,9 @@ from tenantmesh.tenant_svc.domain_proofs.names import NameRules, RefusedName, no
 from tenantmesh.tenant_svc.domain_proofs.proof import NameProof, ProofReason, ProofState
 from tenantmesh.tenant_svc.domain_proofs.refusals import check_too_soon
 from tenantmesh.tenant_svc.domain_proofs.repository import clock, keep_token
+from tenantmesh.tenant_svc.positions import lock_log
 from tenantmesh.tenant_svc.tenants import repository as tenants
+from tenantmesh.tenant_svc.tenants.name_change import NameChange
 
 __all__ = ["DomainProofs", "held_tenant"]
 
@@ -126,13 +128,22 @@ class DomainProofs:
         return asked
 
     async def remove(self, tenant_id: TenantId, text: str) -> None:
-        """Remove a name. Raises the kind's `not_found`."""
+        """Remove a name, and tell those who follow the tenant. Raises the kind's `not_found`."""
         async with self._doors.tenant(tenant_id) as connection:
             await held_tenant(connection, tenant_id)
             proof = await self.locked(connection, tenant_id, text)
             await self._kind.rows.remove(connection, tenant_id, proof.id)
             if proof.served:
                 await self._kind.publish(connection, tenant_id)
+            removed = NameChange(
+                type=self._kind.event.value,
+                name=proof.name,
+                state=ProofState.LAPSED.value,
+                reason=ProofReason.REMOVED.value,
+                time=await clock(connection),
+            )
+            await lock_log(connection)
+            await tenants.record_name_change(connection, tenant_id, removed)
 
     async def locked(self, connection: Connection, tenant_id: TenantId, text: str) -> NameProof:
         """Lock the proof of a name and return it. Raises the kind's `not_found`."""

@@ -110,6 +110,9 @@ async def test_the_tenant_that_loses_a_name_is_told_and_the_one_that_gets_it(
         (event, name, "LAPSED", "TAKEN_OVER"),
     ]
     assert await follower.names(winner) == [(event, name, "VERIFIED", "PROVEN_BY_DNS")]
+    assert (await globex.call(f"Delete{globex.noun}", name)).code == "OK"
+    assert (await follower.names(winner))[-1] == (event, name, "LAPSED", "REMOVED")
+    assert len(await follower.names(loser)) == 3
     # Neither reads whose the name is or was.
     assert winner.id not in str(await follower.of(loser))
     assert loser.id not in str(await follower.of(winner))

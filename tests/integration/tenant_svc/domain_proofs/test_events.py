@@ -81,6 +81,39 @@ async def test_of_a_change_that_is_rolled_back_nothing_is_told(
     assert await log.told(tenant_id) == [("VERIFIED", "PROVEN_BY_DNS")]
 
 
+async def test_a_name_that_is_removed_is_told_of_in_every_state(names: Names, log: Log) -> None:
+    one, other = await tenant(names), await tenant(names)
+    pending, verified = unused(), unused()
+    await names.added(one, pending)
+    await names.verified(other, verified)
+    for tenant_id, name in ((one, pending), (other, verified)):
+        await names.proofs.remove(tenant_id, name)
+        event = (await log.of(tenant_id))[-1]
+        assert event.name_change is not None
+        assert (event.type, event.name_change.name) == (names.kind.event, name)
+    assert await log.told(one) == [("LAPSED", "REMOVED")]
+    assert await log.told(other) == [("VERIFIED", "PROVEN_BY_DNS"), ("LAPSED", "REMOVED")]
+
+
+async def test_of_a_removal_that_is_rolled_back_nothing_is_told(
+    names: Names, log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tenant_id, name = await tenant(names), unused()
+    await names.added(tenant_id, name)
+    recorded = repository.record_name_change
+
+    async def fails_after(connection: Connection, owner: TenantId, change: NameChange) -> None:
+        await recorded(connection, owner, change)
+        raise SystemError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(repository, "record_name_change", fails_after)
+        with pytest.raises(SystemError):
+            await names.proofs.remove(tenant_id, name)
+    assert (await names.proofs.get(tenant_id, name)).name == name
+    assert await log.told(tenant_id) == []
+
+
 async def test_of_two_tenants_that_prove_a_name_at_once_one_is_told(names: Names, log: Log) -> None:
     one, other, name = await tenant(names), await tenant(names), unused()
     mine, theirs = await names.added(one, name), await names.added(other, name)
