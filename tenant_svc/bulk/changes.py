@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 from tenantmesh.chassis.doors import Doors
@@ -21,6 +22,7 @@ from tenantmesh.tenant_svc.bulk import repository
 from tenantmesh.tenant_svc.bulk.batch import Batch, ItemOutcome, refused
 from tenantmesh.tenant_svc.bulk.requests import BatchMemory
 from tenantmesh.tenant_svc.positions import lock_log
+from tenantmesh.tenant_svc.tenants.kinship import looking_across
 from tenantmesh.tenant_svc.tenants.refusals import name_taken, with_children
 from tenantmesh.tenant_svc.tenants.tenant import Tenant
 
@@ -70,10 +72,10 @@ class TenantChanges:
     async def _store(self, items: Sequence[ChangeItem], batch: Batch, *, deletes: bool) -> list[ItemOutcome]:
         outcomes: dict[int, ItemOutcome] = {}
         targets = await self._targets(items, outcomes)
-        children = await self._children(targets.values()) if deletes else {}
+        beside = looking_across(self._doors) if deletes else nullcontext()
         try:
-            async with self._doors.tenants(_REASON) as several:
-                await change_several(several, targets, _changes(items), outcomes, children)
+            async with beside as across, self._doors.tenants(_REASON) as several:
+                await change_several(several, targets, _changes(items), outcomes, across)
                 errors = {index: each for index, each in outcomes.items() if isinstance(each, MeshError)}
                 if errors and not batch.partial:
                     raise refused(errors, batch.within)
@@ -105,22 +107,22 @@ class TenantChanges:
                 targets[index] = tenant_id
         return targets
 
-    async def _children(self, parents: Iterable[TenantId]) -> Mapping[TenantId, set[TenantId]]:
-        async with self._doors.system("look for tenants below those of a batch", read_only=True) as connection:
-            return await repository.children_of(connection, parents)
-
 
 async def change_several(
     several: SeveralTenants,
     targets: Mapping[int, TenantId],
     changes: Mapping[int, OneChange],
     outcomes: dict[int, ItemOutcome],
-    children: Mapping[TenantId, set[TenantId]],
+    across: Connection | None = None,
 ) -> None:
-    """Make each change in the part of its tenant, and note what becomes of it. Children come before their parents: a
-    parent is refused while one of its children stays."""
+    """Make each change in the part of its tenant, and note what becomes of it.
+
+    Deletions look `across` tenants. Children come before their parents then, and a parent is refused while one of its
+    children stays.
+    """
     await repository.lock_tenants(several.connection, targets.values())
     await lock_log(several.connection)  # after every other lock, and outside of parts that may be undone
+    children = {} if across is None else await repository.children_of(across, targets.values())
     done: set[TenantId] = set()
     for index, tenant_id in sorted(targets.items(), key=lambda target: _levels_below(target[1], children)):
         if children.get(tenant_id, set()) - done:

@@ -15,8 +15,8 @@ from tenantmesh.tenant_svc.bulk.requests import BatchMemory
 from tenantmesh.tenant_svc.plans.plan import PlanVersion
 from tenantmesh.tenant_svc.plans.plans import plan_for_tenants
 from tenantmesh.tenant_svc.positions import lock_log
-from tenantmesh.tenant_svc.tenants import creations_repository
-from tenantmesh.tenant_svc.tenants.refusals import external_id_taken, slug_taken
+from tenantmesh.tenant_svc.tenants import creations_repository, directory_repository
+from tenantmesh.tenant_svc.tenants.refusals import external_id_taken, parent_not_found, slug_taken
 from tenantmesh.tenant_svc.tenants.tenant import NewTenant, Tenant
 from tenantmesh.tenant_svc.tenants.tenants import Tenants
 
@@ -84,6 +84,8 @@ class TenantCreations:
         taken = await creations_repository.taken_slugs(connection, (each.slug for each in new))
         external_ids = filter(None, (each.profile.external_id for each in new))
         held = await creations_repository.held_external_ids(connection, external_ids)
+        parents = {each.profile.parent_id for each in new if each.profile.parent_id is not None}
+        gone = parents - await directory_repository.not_deleted(connection, parents)
         checked: list[Ready | MeshError] = []
         for draft in _first_of_each_name(drafts):
             if isinstance(draft, MeshError):
@@ -92,6 +94,8 @@ class TenantCreations:
                 checked.append(external_id_taken())
             elif draft.slug in taken:
                 checked.append(slug_taken())
+            elif draft.profile.parent_id in gone:
+                checked.append(parent_not_found())
             else:
                 plan = plans[draft.plan_id]
                 checked.append(plan if isinstance(plan, MeshError) else Ready(draft, plan))

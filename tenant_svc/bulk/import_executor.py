@@ -117,7 +117,7 @@ class ImportExecutor:
         outcomes: dict[int, ItemOutcome] = {}
         try:
             async with self._doors.tenants("the changes of some lines of an import at once") as several:
-                await change_several(several, targets, dict(enumerate(edits)), outcomes, {})
+                await change_several(several, targets, dict(enumerate(edits)), outcomes)
                 if operation.request["dry_run"]:
                     raise _Undone
         except _Undone:

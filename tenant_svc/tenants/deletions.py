@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 
 from tenantmesh.chassis.doors import Doors
 from tenantmesh.chassis.jobs.enqueue import enqueue
@@ -13,10 +15,10 @@ from tenantmesh.interceptors.tenants import TenantId, TenantState, no_such_tenan
 from tenantmesh.runtime.database import Connection, UniqueViolation
 from tenantmesh.tenant_svc.positions import lock_log
 from tenantmesh.tenant_svc.settings import LifeSettings
-from tenantmesh.tenant_svc.tenants import directory_repository, repository, slugs_repository
-from tenantmesh.tenant_svc.tenants.directory_repository import ParentState
+from tenantmesh.tenant_svc.tenants import repository, slugs_repository
 from tenantmesh.tenant_svc.tenants.events import EventType
-from tenantmesh.tenant_svc.tenants.refusals import below_deleted, refuse_more_slugs, slug_taken, with_children
+from tenantmesh.tenant_svc.tenants.kinship import adopted, looking_across, refuse_with_children
+from tenantmesh.tenant_svc.tenants.refusals import refuse_more_slugs, slug_taken
 from tenantmesh.tenant_svc.tenants.tenant import FormerSlug, Tenant
 from tenantmesh.tenant_svc.tenants.tenants import TenantStep
 
@@ -24,6 +26,10 @@ __all__ = ["PURGE_JOB", "DeletionRequest", "TenantDeletions"]
 
 PURGE_JOB = "purge_tenant"
 """The kind of job that purges a tenant, unless it was brought back. The subject is `tenants/<id>/purge`."""
+
+
+ChildCheck = Callable[[TenantId], Awaitable[None]]
+"""Refuses a tenant that has others below it. Called when the transaction has locked the log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,23 +65,27 @@ class TenantDeletions:
 
         Raises NotFound, Aborted `ETAG_MISMATCH`, FailedPrecondition: `DELETE_PROTECTED`, `TENANT_HAS_CHILDREN`.
         """
-        await self._refuse_with_children(tenant_id)
-        async with self._doors.tenant(tenant_id) as connection:
-            return await self.delete_in(connection, tenant_id, request)
+        async with looking_across(self._doors) as across, self._doors.tenant(tenant_id) as connection:
+            return await self.delete_in(connection, tenant_id, request, partial(refuse_with_children, across))
 
     async def validate(self, tenant_id: TenantId, etag: str) -> Tenant:
         """Check everything that `delete` checks, and return the tenant as it is. Raises as `delete`."""
-        await self._refuse_with_children(tenant_id)
-        async with self._doors.tenant(tenant_id) as connection:
-            return (await _deletable(connection, tenant_id, etag))[0]
+        async with looking_across(self._doors) as across, self._doors.tenant(tenant_id) as connection:
+            tenant, _ = await _deletable(connection, tenant_id, etag)
+            await refuse_with_children(across, tenant_id)
+            return tenant
 
-    async def delete_in(self, connection: Connection, tenant_id: TenantId, request: DeletionRequest) -> Tenant:
-        """Do what `delete` does, but for the check of children, in a transaction of the tenant's door."""
+    async def delete_in(
+        self, connection: Connection, tenant_id: TenantId, request: DeletionRequest, check: ChildCheck | None = None
+    ) -> Tenant:
+        """Do what `delete` does, in a transaction of the tenant's door. Without a check the caller has made it."""
         tenant, purging = await _deletable(connection, tenant_id, request.etag)
         if tenant.deletion is not None and (purging or (request.grace is None and not request.release_slug)):
             return tenant
         grace = self._grace if request.grace is None and tenant.deletion is None else request.grace
         await lock_log(connection)
+        if check is not None:
+            await check(tenant_id)
         deleted = await repository.mark_deleted(connection, tenant_id, request.reason, request.actor, grace)
         if tenant.deletion is None:
             await self._on_deleted(connection, deleted, request.actor)
@@ -93,16 +103,13 @@ class TenantDeletions:
         A parent that is purged meanwhile is no longer its parent. Raises NotFound, Aborted `ETAG_MISMATCH`,
         FailedPrecondition `PURGE_UNDER_WAY`, `PARENT_DELETED`, `TOO_MANY_SLUGS`, AlreadyExists `SLUG_TAKEN`.
         """
-        parent = await self._parent_of(tenant_id)
         try:
-            async with self._doors.tenant(tenant_id) as connection:
+            async with looking_across(self._doors) as across, self._doors.tenant(tenant_id) as connection:
                 tenant = await _restorable(connection, tenant_id, etag)
                 if tenant.state is not TenantState.DELETED:
                     return tenant
-                if parent is ParentState.DELETED:
-                    raise below_deleted()
-                adopted = tenant if parent is ParentState.SERVED else _without_parent(tenant)
-                restored = await self._restored(connection, adopted, slug or tenant.slug, actor)
+                await lock_log(connection)
+                restored = await self._restored(connection, await adopted(across, tenant), slug or tenant.slug, actor)
                 if not keep:
                     raise _Undone(restored)
         except _Undone as undone:
@@ -112,7 +119,6 @@ class TenantDeletions:
         return restored
 
     async def _restored(self, connection: Connection, tenant: Tenant, slug: str, actor: str) -> Tenant:
-        await lock_log(connection)
         await refuse_more_slugs(connection, tenant.id, slug)
         former = await _slugs_again(connection, tenant, slug)
         back = replace(tenant, slug=slug, former_slugs=former)
@@ -120,17 +126,6 @@ class TenantDeletions:
         await self._on_undeleted(connection, restored, actor)
         await repository.record_event(connection, tenant.id, EventType.UNDELETED.value)
         return restored
-
-    async def _parent_of(self, tenant_id: TenantId) -> ParentState:
-        reason = "look for the parent of a tenant that is to be brought back"
-        async with self._doors.system(reason, on_behalf_of=tenant_id, read_only=True) as connection:
-            return await directory_repository.parent_of(connection, tenant_id)
-
-    async def _refuse_with_children(self, tenant_id: TenantId) -> None:
-        reason = "look for tenants below one that is to be deleted"
-        async with self._doors.system(reason, on_behalf_of=tenant_id, read_only=True) as connection:
-            if await directory_repository.has_children(connection, tenant_id):
-                raise with_children()
 
 
 async def _found(connection: Connection, tenant_id: TenantId, etag: str) -> tuple[Tenant, bool]:
@@ -149,10 +144,6 @@ async def _restorable(connection: Connection, tenant_id: TenantId, etag: str) ->
             "PURGE_UNDER_WAY", "The tenant's data is being destroyed: it can't be brought back. Create it anew."
         )
     return tenant
-
-
-def _without_parent(tenant: Tenant) -> Tenant:
-    return replace(tenant, profile=replace(tenant.profile, parent_id=None))
 
 
 async def _deletable(connection: Connection, tenant_id: TenantId, etag: str) -> tuple[Tenant, bool]:

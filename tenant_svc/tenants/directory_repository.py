@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable
 from enum import Enum
 
-from sqlalchemy import Integer, bindparam, literal, select
+from sqlalchemy import ARRAY, Integer, Uuid, any_, bindparam, literal, select
 
 from tenantmesh.chassis.requests import RequestKey
 from tenantmesh.interceptors.tenants import TenantId, TenantState
@@ -23,6 +24,7 @@ __all__ = [
     "has_children",
     "holder_of",
     "made_by",
+    "not_deleted",
     "parent_of",
     "slug_taken",
     "unchanged_since",
@@ -52,6 +54,9 @@ _HAS_CHILDREN = compiled(
     select(literal(value=True))
     .where(tenants.c.parent_id == bindparam("parent_id", type_=tenants.c.parent_id.type), EXISTS)
     .limit(1)
+)
+_NOT_DELETED = compiled(
+    select(tenants.c.tenant_id).where(tenants.c.tenant_id == any_(bindparam("tenant_ids", type_=ARRAY(Uuid))), EXISTS)
 )
 _parents = tenants.alias("parents")
 _PARENT_OF = compiled(
@@ -103,6 +108,12 @@ async def holder_of(connection: Connection, external_id: str) -> TenantId | None
 async def has_children(connection: Connection, tenant_id: TenantId) -> bool:
     """Return whether a tenant that is not deleted has this one as its parent."""
     return await connection.fetch_row(_HAS_CHILDREN, parent_id=tenant_id) is not None
+
+
+async def not_deleted(connection: Connection, tenant_ids: Iterable[TenantId]) -> frozenset[TenantId]:
+    """Return those of the tenants that exist and are not deleted."""
+    rows = await connection.fetch(_NOT_DELETED, tenant_ids=list(tenant_ids))
+    return frozenset(TenantId(row["tenant_id"]) for row in rows)
 
 
 async def parent_of(connection: Connection, tenant_id: TenantId) -> ParentState:

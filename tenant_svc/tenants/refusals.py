@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tenantmesh.chassis.requests import stale
-from tenantmesh.interceptors.errors import AlreadyExists, FailedPrecondition
+from tenantmesh.interceptors.errors import AlreadyExists, FailedPrecondition, NotFound
 from tenantmesh.interceptors.tenants import TenantId, no_such_tenant
 from tenantmesh.runtime.database import Connection, UniqueViolation
 from tenantmesh.tenant_svc.tenants import repository, slugs_repository
@@ -15,6 +15,7 @@ __all__ = [
     "external_id_taken",
     "locked",
     "name_taken",
+    "parent_not_found",
     "refuse_more_slugs",
     "slug_taken",
     "with_children",
@@ -62,6 +63,11 @@ def external_id_taken() -> AlreadyExists:
         "EXTERNAL_ID_TAKEN",
         "Another tenant has this external_id, which may be deleted and not purged yet. List tenants to find it.",
     )
+
+
+def parent_not_found() -> NotFound:
+    """Return the refusal of a parent that is missing or deleted."""
+    return NotFound("PARENT_NOT_FOUND", "parent_id names no tenant. Send the id of one that exists.")
 
 
 def with_children() -> FailedPrecondition:

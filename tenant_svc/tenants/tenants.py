@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 
 from tenantmesh.chassis.doors import Doors
@@ -20,8 +21,9 @@ from tenantmesh.tenant_svc.settings import LifeSettings
 from tenantmesh.tenant_svc.tenants import creations_repository, directory_repository, repository
 from tenantmesh.tenant_svc.tenants.events import EventType
 from tenantmesh.tenant_svc.tenants.invitations import Invitations
+from tenantmesh.tenant_svc.tenants.kinship import looking_across, refuse_parent
 from tenantmesh.tenant_svc.tenants.profile import region_problem
-from tenantmesh.tenant_svc.tenants.refusals import external_id_taken, locked, name_taken, slug_taken
+from tenantmesh.tenant_svc.tenants.refusals import external_id_taken, locked, name_taken, parent_not_found, slug_taken
 from tenantmesh.tenant_svc.tenants.tenant import NewTenant, Tenant
 
 __all__ = ["CreationStep", "TenantStep", "Tenants"]
@@ -154,13 +156,17 @@ class Tenants:
                 return
             above = await self.find(parent)
             if level == 1 and (above is None or above.state is TenantState.DELETED):
-                raise NotFound("PARENT_NOT_FOUND", "parent_id names no tenant. Send the id of one that exists.")
+                raise parent_not_found()
             parent = None if above is None else above.profile.parent_id
         refuse({"parent_id": f"must leave at most {MOST_LEVELS} tenants one below the other"})
 
     async def _store(self, tenant_id: TenantId, new: NewTenant, key: RequestKey | None, actor: str) -> Tenant:
-        async with self._doors.tenant(tenant_id) as connection:
+        parent = new.profile.parent_id
+        beside = nullcontext() if parent is None else looking_across(self._doors)
+        async with beside as across, self._doors.tenant(tenant_id) as connection:
             await lock_log(connection)
+            if parent is not None:
+                await refuse_parent(required(across), parent)
             # After the lock: versions are archived under it, so the tenant pins none that was just archived.
             plan = await plan_for_tenants(connection, new.plan_id)
             pinned = (tenant_id, replace(new, plan_id=plan.id), plan.version)
