@@ -15,14 +15,14 @@ from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.policy.v1 import policy_pb2
-from tenantmesh.tenant_svc.plan_changes.executor import PlanChangeExecutor
+from tests.integration.tenant_svc.accepted.work import Work
 from tests.integration.tenant_svc.serving import Service
 from tests.transports import descriptor
 
 TOO_MANY = "Too many calls from this address"
 PACKAGE = "tenantmesh.tenant.v1"
+PURGE = "TenantService/PurgeTenant"
 ARCHIVE = f"{PACKAGE}.PlanService/ArchivePlan"
 CODE = grpc.StatusCode
 REFUSED = {
@@ -52,8 +52,8 @@ def unique(prefix: str) -> str:
 class Caller:
     """Calls every method of tenant_svc, about a tenant and features of its own."""
 
-    def __init__(self, service: Service, executor: PlanChangeExecutor) -> None:
-        self._executor = executor
+    def __init__(self, service: Service, work: Work) -> None:
+        self._work = work
         self._operator = service.channel(service.auth.key(policy_pb2.AUDIENCE_OPERATOR, "*"))
         owner = service.auth.key(policy_pb2.AUDIENCE_SERVICE, "*", name="auth_svc")  # who reports users in every test
         self._service = service.channel(owner)
@@ -62,8 +62,8 @@ class Caller:
         self.plan, self.archived, self.slug = unique("plan"), unique("plan"), unused_slug()
         self.period = Timestamp()
         self.grant = self.allocation = self.operation = ""
-        self.host, self.domain = unused_name(), unused_name()
-        self.link = self.token = self.spare = self.buried = ""
+        self.host, self.proven, self.domain = unused_name(), f"{unused_slug()}.hosts.test", unused_name()
+        self.link = self.token = self.spare = self.buried = self.purged = ""
         self.branding: Any = None
 
     def request(self, method: MethodDescriptor, fields: Fields) -> Message:
@@ -106,7 +106,7 @@ class Caller:
             await self.ask("PlanService/CreatePlan", plan=self.new_plan(plan))
         await self.ask("PlanService/PublishPlan", id=self.plan)
         await self.ask("PlanService/UpdatePlan", id=self.plan, plan=self.new_plan(self.plan))
-        await self.ask("TenantService/CreateTenant", slug=self.slug, plan_id=self.plan)
+        made = await self.ask("TenantService/CreateTenant", slug=self.slug, plan_id=self.plan)
         asks = [{"meter": self.meter, "want": 1, "need": 1}]
         leased = await self.ask("QuotaService/Lease", id=self.slug, asks=asks)
         self.period = leased.slices[0].period_start
@@ -118,9 +118,14 @@ class Caller:
         await self._carry_on("TenantService/MigrateTenantPlan", started)
         await self.reserve()
         await self._begin_names()
-        self.spare, self.buried = [
-            (await self.ask("TenantService/CreateTenant", slug=unused_slug())).id for _ in range(2)
-        ]
+        await self._work.prove(made.id, self.proven)
+        self.spare = (await self.ask("TenantService/CreateTenant", slug=unused_slug())).id
+        await self._bury()
+        await self._carry_on(PURGE, await self.ask(PURGE, id=self.buried))
+
+    async def _bury(self) -> None:
+        """Deletes a tenant for the next purge."""
+        self.buried = (await self.ask("TenantService/CreateTenant", slug=unused_slug())).id
         await self.ask("TenantService/DeleteTenant", id=self.buried)
 
     async def _begin_names(self) -> None:
@@ -221,6 +226,7 @@ class Caller:
             "LoginHostService/CreateLoginHost": lambda: {**tenant, "host": unused_name()},
             "LoginHostService/BatchCreateLoginHosts": lambda: {**tenant, "hosts": [unused_name()]},
             "LoginHostService/VerifyLoginHost": lambda: {**tenant, "host": self.host},
+            "LoginHostService/MakePrimaryLoginHost": lambda: {**tenant, "host": self.proven},
             "LoginHostService/DeleteLoginHost": lambda: {**tenant, "host": self.host},
             "EmailDomainService/CreateEmailDomain": lambda: {**tenant, "domain": unused_name()},
             "EmailDomainService/BatchCreateEmailDomains": lambda: {**tenant, "domains": [unused_name()]},
@@ -235,7 +241,7 @@ class Caller:
 
     @property
     def _writes_of_lives(self) -> dict[str, Callable[[], Fields]]:
-        """Writes that change or delete a spare tenant, which the worker does not purge."""
+        """Writes that change or delete a spare tenant, or purge one that is buried for it."""
         tenant, spare = {"id": self.slug}, {"id": self.spare}
         named = {"tenant": {"display_name": "Named"}, "update_mask": {"paths": ["display_name"]}}
         return {
@@ -295,6 +301,7 @@ class Caller:
             "SetupLinkService/GetSetupLink": {"token": self.token},
             "SetupLinkService/ListSetupLinks": {**tenant, "page_size": 1000},
             "InvitationRequestService/ListInvitationRequests": {"page_size": 1000},
+            "PurgeService/GetPurge": {"tenant_id": self.purged},
             "PurgeService/ListPurges": {"page_size": 1000},
             "PurgeService/GetPurgeKeys": {},
         }
@@ -316,9 +323,11 @@ class Caller:
             case "SuspendTenant":
                 await self.ask("TenantService/ResumeTenant", id=self.slug)
             case "MigrateTenantPlan" if answer.name:
-                _, tenant, _, self.operation = answer.name.split("/")
-                ended = await self._executor.run(TenantId(uuid.UUID(tenant)), uuid.UUID(self.operation))
-                assert ended is None or ended.done, ended
+                self.operation = await self._work.change_plan(answer.name)
+            case "PurgeTenant" if answer.name:
+                await self._work.purge(answer.name)
+                self.purged = self.buried
+                await self._bury()
             case "PublishPlan":
                 await self.ask("PlanService/UpdatePlan", id=self.plan, plan=self.new_plan(self.plan))
             case "CreateGrant":

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 
-import pytest
-from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tenantmesh.tenant_svc.plan_changes.executor import PlanChangeExecutor
 from tests.integration.tenant_svc.accepted.caller import OF_OPERATIONS, PACKAGE, Caller
 from tests.integration.tenant_svc.accepted.edges import Path, edges, fixed, paths, put
-from tests.integration.tenant_svc.serving import Service
 from tests.transports import UNARY, descriptor
 
 EXAMPLES = 30
@@ -25,14 +20,6 @@ def mostly_values(ways: list[Path]) -> st.SearchStrategy[Path]:
     """Ways to fields; fewer to fields that name things, since most texts name nothing there is."""
     values = [way for way in ways if way[-1].name not in NAMES]
     return st.one_of(*3 * [st.sampled_from(values or ways)], st.sampled_from(ways))
-
-
-@pytest.fixture
-async def caller(service: Service, executor: PlanChangeExecutor) -> AsyncIterator[Caller]:
-    made = Caller(service, executor)
-    await made.begin()
-    yield made
-    await made.end()
 
 
 async def test_what_is_accepted_at_the_edges_is_read(caller: Caller) -> None:
@@ -48,17 +35,6 @@ async def test_what_is_accepted_at_the_edges_is_read(caller: Caller) -> None:
                     await caller.read_everything(f"{name} {path[-1].full_name}")
         await caller.read_everything(name)
     await caller.watch_everything()
-
-
-ELSEWHERE = {
-    "MakePrimaryLoginHost": "tests/integration/tenant_svc/domain_proofs",
-    "GetPurge": "tests/integration/tenant_svc/purges",
-}
-"""Methods that need a proof or a purge, which only the worker makes; and the tests of those."""
-
-
-def swept(method: MethodDescriptor) -> bool:
-    return method.name not in ELSEWHERE
 
 
 async def test_what_is_accepted_is_read(caller: Caller) -> None:
@@ -82,6 +58,6 @@ async def test_what_is_accepted_is_read(caller: Caller) -> None:
 
     await asyncio.to_thread(one_field_is_at_an_edge)
     assert accepted
-    named = {method.name for method in UNARY if str(method.full_name).startswith(PACKAGE) and swept(method)}
+    named = {method.name for method in UNARY if str(method.full_name).startswith(PACKAGE)}
     assert {name.partition("/")[2] for name in (*caller.writes, *caller.reads)} | OF_OPERATIONS == named
     await caller.watch_everything()
