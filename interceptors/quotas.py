@@ -116,6 +116,11 @@ class Allowances(Protocol[T]):
         thread."""
         ...
 
+    def note_uncounted(self, amount: int) -> None:
+        """Must count units that a call was served without a charge, because its policy says so while no store answers.
+        Called on the loop that called `start`."""
+        ...
+
     def combined(self, taken: Iterable[T], more: Iterable[T]) -> Sequence[T]:
         """Must add up units that one refund can give back together, so that what a long stream took stays small."""
         ...

@@ -40,6 +40,17 @@ class EdgeLimits:
     """Connections of a group of addresses; one more is closed."""
 
     streams_per_connection: int = 100
+    unread_frames: int = 5_000
+    """Frames of HTTP/2 that wait for a caller who does not read; a connection with more is closed. Envoy's own limit is
+    10,000."""
+
+    unread_control_frames: int = 500
+    """Those among them that answer settings, pings and resets. Envoy's own limit is 1,000."""
+
+    early_cancels: int = 500
+    """Calls of a connection after which it is closed, if the caller has cancelled most of them within a second. Not
+    behind proxies, whose connections callers share."""
+
     upstream_requests: int = 10_000
     """Calls under way per upstream; one more is refused with 503."""
 

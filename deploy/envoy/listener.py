@@ -12,9 +12,6 @@ __all__ = ["listener", "protocols"]
 
 NO_HOST = "no-host.invalid"
 MATCHERS = "envoy.extensions.matching"
-# Fewer than Envoy's own limits: who does not read answers, or sends what means nothing, is cut off sooner.
-OUTBOUND_FRAMES = 5_000
-CONTROL_FRAMES = 500
 STREAM_WINDOW = 256 * 1024
 CONNECTION_WINDOW = 1024 * 1024
 
@@ -128,8 +125,9 @@ def http2(limits: EdgeLimits) -> dict[str, Any]:
         "max_concurrent_streams": limits.streams_per_connection,
         "initial_stream_window_size": STREAM_WINDOW,
         "initial_connection_window_size": CONNECTION_WINDOW,
-        "max_outbound_frames": OUTBOUND_FRAMES,
-        "max_outbound_control_frames": CONTROL_FRAMES,
+        "max_outbound_frames": limits.unread_frames,
+        "max_outbound_control_frames": limits.unread_control_frames,
+        # Envoy's own limits of frames that mean nothing, each of which could be one by mistake.
         "max_consecutive_inbound_frames_with_empty_payload": 1,
         "max_inbound_priority_frames_per_stream": 100,
         "max_inbound_window_update_frames_per_data_frame_sent": 10,

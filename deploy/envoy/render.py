@@ -63,7 +63,9 @@ def runtime(settings: EdgeSettings) -> Json:
     other callers share. One that sends many calls at once waits for its turn after a few.
     """
     return {
-        "overload.premature_reset_total_stream_count": NEVER if settings.trusted_hops else 500,
+        "overload.premature_reset_total_stream_count": NEVER
+        if settings.trusted_hops
+        else settings.limits.early_cancels,
         "overload.premature_reset_min_stream_lifetime_seconds": 1,
         "http.max_requests_per_io_cycle": 5,
     }

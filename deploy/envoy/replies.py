@@ -78,10 +78,10 @@ REASONED = (
         "This address or credential sends more calls than the edge takes. Retry after the time in retry-after.",
     ),
     Reasoned(
-        "overflow",
+        "overflow|overload",
         14,
         "EDGE_OVERLOADED",
-        "As many calls as the edge allows are under way to this service. Retry with backoff.",
+        "As many calls as the edge allows are under way to this service, or its memory is used up. Retry with backoff.",
     ),
 )
 # The transcoder, a route or a script refused; others that refuse have no words for the caller.

@@ -126,8 +126,7 @@ class LeasedQuota:
         """Return the units of a meter that this process holds."""
         tenant = self._tenants.get(tenant_id.int)
         holding = None if tenant is None else tenant.holdings.get(meter)
-        units = 0 if holding is None else holding.units
-        return 0 if units == UNLIMITED else int(units)
+        return 0 if holding is None or holding.units == UNLIMITED else int(holding.units)
 
     @property
     def cached_tenants(self) -> int:
@@ -143,11 +142,14 @@ class LeasedQuota:
                 if receipt.reusable and now < holding.ends_at and not self._closed:
                     holding.units += receipt.amount
                 elif receipt.period_start is not None:
-                    late = Return(holding.meter, receipt.amount, receipt.period_start)
-                    receipt.tenant.returns.append(late)
+                    receipt.tenant.returns.append(Return(holding.meter, receipt.amount, receipt.period_start))
                 self._active[holding] = receipt.tenant
         if receipts:
             self._ensure_ticking()
+
+    def note_uncounted(self, amount: int) -> None:
+        """As `Allowances.note_uncounted`."""
+        self.stats.uncounted += amount
 
     def combined(self, receipts: Iterable[Receipt], more: Iterable[Receipt]) -> Sequence[Receipt]:
         """As `Allowances.combined`."""

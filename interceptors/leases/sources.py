@@ -45,6 +45,8 @@ class QuotaStats:
     """Leases that the ledger did not answer."""
     away: int = 0
     """Times that the ledger was found to answer nobody, or to refuse this process's key."""
+    uncounted: int = 0
+    """Units that methods with STORE_DOWN_ALLOW were served meanwhile. Nobody is charged for them."""
 
 
 class Sources:

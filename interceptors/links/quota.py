@@ -176,9 +176,11 @@ class _BoundQuota:
         while the ledger is away for all tenants, since a tenant may see to it that its own questions are late.
         """
         call.degraded = True
-        if self._policy.store_down is StoreDown.ALLOW and isinstance(error, StoreAway):
+        units = sum(charge.cost for charge in charges if not _unlimited(call.entitled, charge))
+        if not units:
             return
-        if all(_unlimited(call.entitled, charge) for charge in charges):
+        if self._policy.store_down is StoreDown.ALLOW and isinstance(error, StoreAway):
+            self._quotas.note_uncounted(units)
             return
         raise error.refusal or _unavailable() from error
 

@@ -11,6 +11,7 @@ from tenantmesh.runtime.health.places import WatchPlaces
 from tenantmesh.runtime.health.pulse import Pulse
 from tenantmesh.runtime.health.servicer import HealthServicer
 from tenantmesh.runtime.health.servicer_threads import ThreadedHealthServicer
+from tenantmesh.runtime.health.watch_metrics import watch_metrics
 
 __all__ = [
     "NOT_SERVING",
@@ -23,4 +24,5 @@ __all__ = [
     "Pulse",
     "ThreadedHealthServicer",
     "WatchPlaces",
+    "watch_metrics",
 ]

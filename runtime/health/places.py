@@ -17,13 +17,22 @@ class WatchPlaces:
         self._most = most
         self._per_address = per_address
         self._taken: Counter[str] = Counter()
+        self.refused = 0
+        """Watches for which there was no place."""
         self._lock = threading.Lock()
+
+    @property
+    def taken(self) -> int:
+        """The places in use. Any thread may read it."""
+        with self._lock:
+            return self._taken.total()
 
     def take(self, peer: str) -> bool:
         """Take a place for the peer of a call, as gRPC writes it. Returns False when there is none for it."""
         network = _network(peer)
         with self._lock:
             if self._taken.total() >= self._most or self._taken[network] >= self._per_address:
+                self.refused += 1
                 return False
             self._taken[network] += 1
         return True

@@ -16,7 +16,7 @@ from tenantmesh.runtime.server.handlers import collected
 from tenantmesh.runtime.server.tls import credentials
 from tenantmesh.runtime.settings import ServerSettings
 
-__all__ = ["bind", "make_channelz_server", "make_server", "options"]
+__all__ = ["bind", "make_channelz_server", "make_server", "options", "watch_places"]
 
 JSON_GROWTH = 6
 """How many times as large as its JSON a message may be: a number of two characters takes eleven bytes."""
@@ -27,10 +27,17 @@ class AddressTaken(Exception):
     """The address to listen on cannot be bound; the message says how to choose another."""
 
 
-def make_server(application: Application, settings: ServerSettings) -> grpc.aio.Server:
-    """Return a server bound to `settings.listen`, not started. Raises AddressTaken, or OSError for unreadable keys."""
+def make_server(
+    application: Application, settings: ServerSettings, places: WatchPlaces | None = None
+) -> grpc.aio.Server:
+    """Return a server bound to `settings.listen`, not started. Raises AddressTaken, or OSError for unreadable keys.
+
+    places: those of its health watches, for a caller who counts them.
+    """
     server = grpc.aio.server(interceptors=list(application.interceptors), options=options(settings))
-    server.add_generic_rpc_handlers((collected(_registrations(application, settings)),))
+    server.add_generic_rpc_handlers(
+        (collected(_registrations(application, settings, places or watch_places(settings))),)
+    )
     bind(server, settings.listen, credentials(settings), "TENANTMESH_SERVER_LISTEN")
     return server
 
@@ -43,8 +50,14 @@ def make_channelz_server(address: str) -> grpc.aio.Server:
     return server
 
 
-def _registrations(application: Application, settings: ServerSettings) -> list[ServicerRegistration]:
-    places = WatchPlaces(settings.max_health_watchers, settings.max_health_watchers_per_address)
+def watch_places(settings: ServerSettings) -> WatchPlaces:
+    """Return the places of health watches at one port."""
+    return WatchPlaces(settings.max_health_watchers, settings.max_health_watchers_per_address)
+
+
+def _registrations(
+    application: Application, settings: ServerSettings, places: WatchPlaces
+) -> list[ServicerRegistration]:
     health = HealthServicer(application.health, places)
     registrations = [*application.services, (health_pb2_grpc.add_HealthServicer_to_server, health)]
     if settings.reflection:

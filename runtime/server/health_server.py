@@ -29,13 +29,14 @@ OPTIONS = (
 )
 
 
-def make_health_server(address: str, application: Application, pulse: Pulse, settings: ServerSettings) -> grpc.Server:
+def make_health_server(
+    address: str, application: Application, pulse: Pulse, settings: ServerSettings, places: WatchPlaces
+) -> grpc.Server:
     """Return a server bound to the address, not started. Raises AddressTaken.
 
     Without TLS, since probes of schedulers have no certificate: it tells whether services serve, and nothing else.
     """
     pool = futures.ThreadPoolExecutor(ANSWERING_THREADS + settings.max_health_watchers, thread_name_prefix="health")
-    places = WatchPlaces(settings.max_health_watchers, settings.max_health_watchers_per_address)
     server = grpc.server(pool, options=OPTIONS)
     servicer = ThreadedHealthServicer(application.health, pulse, places, stuck_after=settings.health_stuck_after)
     health_pb2_grpc.add_HealthServicer_to_server(servicer, server)

@@ -20,9 +20,9 @@ import structlog
 import uvloop
 
 from tenantmesh.runtime import tuning
-from tenantmesh.runtime.health import Pulse
+from tenantmesh.runtime.health import Pulse, watch_metrics
 from tenantmesh.runtime.server.application import Application
-from tenantmesh.runtime.server.grpc_server import make_channelz_server, make_server
+from tenantmesh.runtime.server.grpc_server import make_channelz_server, make_server, watch_places
 from tenantmesh.runtime.server.health_server import loop_stillness, make_health_server
 from tenantmesh.runtime.server.workers import REFUSED, run_workers
 from tenantmesh.runtime.settings import ServerSettings, moved_address
@@ -63,6 +63,10 @@ class _Process:
         self._build = build
         self._settings = settings
         self._telemetry = telemetry
+        # The ports answer watches apart from each other, so that neither takes the other's places.
+        self._places = {"calls": watch_places(settings)}
+        if settings.health_listen is not None:
+            self._places["health"] = watch_places(settings)
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
 
@@ -92,7 +96,8 @@ class _Process:
         opened.push_async_callback(application.health.close)
         await application.health.start()
         health = self._make_health_server(application, opened)
-        server = make_server(application, self._settings)
+        server = make_server(application, self._settings, self._places["calls"])
+        self._telemetry.collector(lambda: watch_metrics(self._places))
         opened.push_async_callback(server.stop, None)
         if self._settings.channelz_listen is not None:
             await self._serve_channelz(self._settings.channelz_listen, opened)
@@ -109,7 +114,8 @@ class _Process:
         pulse.start()
         opened.callback(pulse.close)
         self._telemetry.collector(lambda: [loop_stillness(pulse)])
-        server = make_health_server(self._settings.health_listen, application, pulse, self._settings)
+        places = self._places["health"]
+        server = make_health_server(self._settings.health_listen, application, pulse, self._settings, places)
         opened.callback(server.stop, None)
         return server
 

@@ -12,7 +12,7 @@ import pytest
 from tenantmesh.auth_svc.app import build as build_auth
 from tenantmesh.auth_svc.settings import AuthSettings
 from tenantmesh.deploy.stack.programs.table import python_programs
-from tenantmesh.runtime.health import Pulse
+from tenantmesh.runtime.health import Pulse, watch_metrics
 from tenantmesh.runtime.server import Application
 from tenantmesh.runtime.server.health_server import loop_stillness
 from tenantmesh.runtime.settings import ProcessSettings
@@ -84,7 +84,8 @@ async def test_every_metric_of_a_process_is_documented(
 
 
 async def test_every_documented_metric_exists(tmp_path: Path, environment: pytest.MonkeyPatch) -> None:
-    exist: set[str] = {loop_stillness(Pulse()).name}  # of every process with a health port
+    # Those of every server process, and of every one with a health port.
+    exist: set[str] = {loop_stillness(Pulse()).name, *(each.name for each in watch_metrics({}))}
     for process in PROCESSES:
         exist |= set(await metrics_of(process, tmp_path, environment))
         environment.delenv("TENANTMESH_TOKENS_KEK_FILE", raising=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import urllib.request
 from collections.abc import Mapping
 from typing import Any
 
@@ -58,6 +59,15 @@ def test_each_service_answers_health_at_a_port_of_its_own(mesh: Mesh, name: str)
     with grpc.insecure_channel(f"127.0.0.1:{mesh.stack.ports[name]}") as opened:
         stub: Any = health_pb2_grpc.HealthStub(opened)
         assert stub.Check(health_pb2.HealthCheckRequest(), timeout=20).status == health_pb2.HealthCheckResponse.SERVING
+
+
+@pytest.mark.parametrize("name", ["tenant_metrics", "auth_metrics"])
+def test_watches_of_health_are_counted_at_each_port(mesh: Mesh, name: str) -> None:
+    with urllib.request.urlopen(f"http://127.0.0.1:{mesh.stack.ports[name]}/metrics", timeout=10) as page:
+        lines = page.read().decode().splitlines()
+    counted = {line.rpartition(" ")[0] for line in lines if line.startswith("tenantmesh_health_watches")}
+    assert counted >= {f'tenantmesh_health_watches{{port="{port}"}}' for port in ("calls", "health")}
+    assert counted >= {f'tenantmesh_health_watches_refused_total{{port="{port}"}}' for port in ("calls", "health")}
 
 
 async def test_a_service_key_leases_nothing_through_the_edge(mesh: Mesh, user: User) -> None:

@@ -26,8 +26,10 @@ from tenantmesh.runtime.health import (
     Pulse,
     ThreadedHealthServicer,
     WatchPlaces,
+    watch_metrics,
 )
 from tenantmesh.runtime.server import Application
+from tenantmesh.runtime.server.grpc_server import watch_places
 from tenantmesh.runtime.server.health_server import loop_stillness, make_health_server
 from tenantmesh.runtime.settings import ServerSettings
 from tests.ports import free_port
@@ -50,10 +52,11 @@ with grpc.insecure_channel(sys.argv[1]) as channel:
 class Port:
     """A health port in this loop, and a client in threads."""
 
-    def __init__(self, health: Health, pulse: Pulse, target: str) -> None:
+    def __init__(self, health: Health, pulse: Pulse, target: str, places: WatchPlaces) -> None:
         self.health = health
         self.pulse = pulse
         self.target = target
+        self.places = places
         self.channel = grpc.insecure_channel(target)
         self.stub: Any = health_pb2_grpc.HealthStub(self.channel)  # its type stubs know the asynchronous kind
 
@@ -69,9 +72,10 @@ async def port() -> AsyncIterator[Port]:
     pulse.start()
     settings = ServerSettings(max_health_watchers=2)
     target = f"127.0.0.1:{free_port()}"
-    server = make_health_server(target, Application(services=[], health=health), pulse, settings)
+    places = watch_places(settings)
+    server = make_health_server(target, Application(services=[], health=health), pulse, settings, places)
     server.start()
-    opened = Port(health, pulse, target)
+    opened = Port(health, pulse, target, places)
     yield opened
     opened.channel.close()
     server.stop(None).wait(10)
@@ -178,6 +182,12 @@ async def until(seen: list[int], *statuses: int) -> None:
             await asyncio.sleep(0.01)
 
 
+def counted(port: Port) -> tuple[float, float]:
+    """The watches that are open, and those that were refused, as a scrape has them."""
+    now, refused = watch_metrics({"health": port.places})
+    return now.samples[0].value, refused.samples[0].value
+
+
 async def test_watches_are_told_of_changes_and_are_bounded(port: Port) -> None:
     with watch(port, OVERALL) as overall, watch(port, "demo.v1.Unknown") as unknown:
         await until(overall, SERVING)
@@ -185,7 +195,9 @@ async def test_watches_are_told_of_changes_and_are_bounded(port: Port) -> None:
         with pytest.raises(grpc.RpcError) as caught:
             await asyncio.to_thread(next, port.stub.Watch(health_pb2.HealthCheckRequest()))
         assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert counted(port) == (2, 1)
         port.health.set_draining()
         await until(overall, SERVING, NOT_SERVING)
     with watch(port, SERVICE) as freed:  # a watch that has ended leaves its place
         await until(freed, NOT_SERVING)
+        assert counted(port) == (1, 1)

@@ -75,6 +75,7 @@ async def test_a_stream_that_began_unlimited_is_charged_when_that_is_over() -> N
         await pending
 
 
+COST = 7
 KEY_REFUSED = Unavailable("MESH_KEY_REFUSED", "tenant_svc refuses the key of the service that was called.")
 AWAY = AwayLedger()
 LATE = AwayLedger(dead=False)
@@ -104,8 +105,8 @@ async def test_without_units_a_method_does_what_its_policy_says(
     store_down: StoreDown, ledger: AwayLedger, outcome: str
 ) -> None:
     """Only ALLOW admits without units, and only where no tenant can have brought that about."""
-    of = policy(meters=(Charge("reads"),), store_down=store_down)
-    bound = bound_to(Quota(LeasedQuota(ledger), EntitlementDirectory(Source())), of)
+    of, quotas = policy(meters=(Charge("reads", COST),), store_down=store_down), LeasedQuota(ledger)
+    bound = bound_to(Quota(quotas, EntitlementDirectory(Source())), of)
     for _ in range(3):
         made = call(of)
         made.entitled = entitlements(reads=1_000_000)
@@ -117,6 +118,7 @@ async def test_without_units_a_method_does_what_its_policy_says(
         except Unavailable as error:
             found = error.reason
         assert (found, made.degraded) == (outcome, True)
+    assert quotas.stats.uncounted == (3 * COST if outcome == "served" else 0)
 
 
 @pytest.mark.parametrize("store_down", list(StoreDown))
