@@ -19,12 +19,12 @@ from tenantmesh.tenant_svc.tenants.query import FIELDS, ORDERS, TenantQuery
 from tenantmesh.tenant_svc.tenants.rows import EXISTS, ROW
 from tenantmesh.tenant_svc.tenants.tables import tenants
 
-__all__ = ["PageWay", "page_statements", "total_statements"]
+__all__ = ["page_statements", "total_statements"]
 
 _SIZE = bindparam("size", type_=Integer)
 
 
-class PageWay(Enum):
+class _Way(Enum):
     """How PostgreSQL reads a page.
 
     It can't say how many tenants have a word: where texts share few words it takes any for one in fifty. So it would
@@ -48,7 +48,7 @@ class _PageShape:
     deleted: bool
     order: Order
     absent: tuple[bool, ...]
-    way: PageWay
+    way: _Way
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +68,9 @@ def _conditions(shape: _PageShape | _TotalShape) -> list[ColumnElement[bool]]:
 def _page(shape: _PageShape) -> Select[Any]:
     conditions, order = _conditions(shape), ORDERS.clauses(shape.order)
     after = [ORDERS.after(shape.order, shape.absent)] if shape.absent else []
-    if shape.way is PageWay.PLANNED:
+    if shape.way is _Way.PLANNED:
         page = select(*ROW).where(*conditions, *after).order_by(*order)
-    elif shape.way is PageWay.ALONG_THE_ORDER:
+    elif shape.way is _Way.ALONG_THE_ORDER:
         page = _within(select(*ROW).where(*after).order_by(*order).limit(2 * _SIZE), conditions, order)
     else:
         page = _within(select(*ROW).where(*conditions, *after).offset(literal_column("0")), (), order)
@@ -101,8 +101,8 @@ def page_statements(query: TenantQuery, after: SortPlace) -> list[Statement]:
     takes the parameters of the filter and of the place, and `size`."""
     absent = tuple(value is None for value in after)
     selected = query.selection.shape
-    searched = (PageWay.ALONG_THE_ORDER, PageWay.FOUND_FIRST)
-    ways = searched if needs_search(selected) else (PageWay.PLANNED,)
+    searched = (_Way.ALONG_THE_ORDER, _Way.FOUND_FIRST)
+    ways = searched if needs_search(selected) else (_Way.PLANNED,)
     return [_PAGES.of(_PageShape(selected, query.deleted, query.order, absent, way)) for way in ways]
 
 

@@ -78,6 +78,8 @@ class _ProofReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ProofReas
     """PROOF_REASON_TAKEN_OVER: the proof had lapsed, and another tenant has proven the name since."""
     PROOF_REASON_TENANT_DELETED: _ProofReason.ValueType  # 9
     """PROOF_REASON_TENANT_DELETED: the tenant was deleted, which released the name. It must be proven again."""
+    PROOF_REASON_REMOVED: _ProofReason.ValueType  # 10
+    """PROOF_REASON_REMOVED: the tenant has removed the name. It is the reason of a `NameChange` alone: the name is gone."""
 
 class ProofReason(_ProofReason, metaclass=_ProofReasonEnumTypeWrapper):
     """ProofReason says why a proof is in its state, or what a check found."""
@@ -102,6 +104,8 @@ PROOF_REASON_TAKEN_OVER: ProofReason.ValueType  # 8
 """PROOF_REASON_TAKEN_OVER: the proof had lapsed, and another tenant has proven the name since."""
 PROOF_REASON_TENANT_DELETED: ProofReason.ValueType  # 9
 """PROOF_REASON_TENANT_DELETED: the tenant was deleted, which released the name. It must be proven again."""
+PROOF_REASON_REMOVED: ProofReason.ValueType  # 10
+"""PROOF_REASON_REMOVED: the tenant has removed the name. It is the reason of a `NameChange` alone: the name is gone."""
 Global___ProofReason: _TypeAlias = ProofReason  # noqa: Y015
 
 @_typing.final
@@ -258,7 +262,7 @@ class NameChange(_message.Message):
     @_builtins.property
     def proof(self) -> Global___ProofChange:
         """proof is the new state, with the reason. LAPSED with the reason TAKEN_OVER says that another tenant has proven the
-        name, and never which one.
+        name, and never which one. LAPSED with the reason REMOVED says that the tenant has removed the name, in any state.
         """
 
     @_builtins.property

@@ -115,7 +115,8 @@ class _TenantEventTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Tenan
     """TENANT_EVENT_TYPE_PURGED is a deleted tenant whose data is being destroyed. Of the tenant, it has the id alone."""
     TENANT_EVENT_TYPE_LOGIN_HOST_CHANGED: _TenantEventType.ValueType  # 9
     """TENANT_EVENT_TYPE_LOGIN_HOST_CHANGED is a login host whose proof was found, is missing, has lapsed, or was overtaken by
-    that of another tenant: see `name_change`. An event UPDATED comes before it where the tenant's hosts have changed.
+    that of another tenant, or a host that was removed: see `name_change`. An event UPDATED comes before it where the
+    tenant's hosts have changed.
     """
     TENANT_EVENT_TYPE_EMAIL_DOMAIN_CHANGED: _TenantEventType.ValueType  # 10
     """TENANT_EVENT_TYPE_EMAIL_DOMAIN_CHANGED is the same of an e-mail domain."""
@@ -143,7 +144,8 @@ TENANT_EVENT_TYPE_PURGED: TenantEventType.ValueType  # 8
 """TENANT_EVENT_TYPE_PURGED is a deleted tenant whose data is being destroyed. Of the tenant, it has the id alone."""
 TENANT_EVENT_TYPE_LOGIN_HOST_CHANGED: TenantEventType.ValueType  # 9
 """TENANT_EVENT_TYPE_LOGIN_HOST_CHANGED is a login host whose proof was found, is missing, has lapsed, or was overtaken by
-that of another tenant: see `name_change`. An event UPDATED comes before it where the tenant's hosts have changed.
+that of another tenant, or a host that was removed: see `name_change`. An event UPDATED comes before it where the
+tenant's hosts have changed.
 """
 TENANT_EVENT_TYPE_EMAIL_DOMAIN_CHANGED: TenantEventType.ValueType  # 10
 """TENANT_EVENT_TYPE_EMAIL_DOMAIN_CHANGED is the same of an e-mail domain."""
