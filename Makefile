@@ -121,7 +121,7 @@ bench-branding: setup-dev ## Print how well the time of GetBranding tells a tena
 bench-purge: setup-dev ## Purge a tenant of a million rows, and print what it costs and what others feel (about 3 minutes)
 	$(BIN)/python -m tests.benchmarks.purges
 
-fairness: setup-dev ## Attack the product beside a healthy tenant, and print what the tenant sees (about 6 minutes)
+fairness: setup-dev ## Attack the product beside a healthy tenant, and print what the tenant sees (about 7 minutes)
 	$(BIN)/python -m tests.fairness
 
 scale: setup-dev ## Print what 100,000 tenants cost beside 100: times, snapshots, memory, migrations (about 10 minutes)

@@ -12,6 +12,7 @@ import itertools
 import json
 import resource
 import sys
+import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -38,6 +39,7 @@ DATA, HEADERS, RST_STREAM, SETTINGS, PING = 0, 1, 3, 4, 6
 END_STREAM = ACK = 1
 END_HEADERS = 4
 FLOODING_CONNECTIONS, IN_FLIGHT = 30, 90
+BURSTING_CONNECTIONS, BURST_SECONDS = 6, 2.0
 SILENT_CONNECTIONS = 3_400
 REOPEN_SECONDS = 5
 BOMBS_A_SECOND = 80
@@ -61,16 +63,51 @@ def headers(scene: Scene) -> dict[str, str]:
 async def flood(scene: Scene, method: str, where: str, who: str) -> None:
     """Call a method from 30 connections, with 90 calls in flight on each, as fast as they are answered."""
     place = scene.edge if where == "edge" else scene.tenant_svc
-    named = [(name, value) for name, value in headers(scene).items() if who == "user" or name != "authorization"]
-    fixed = [(":method", "POST"), (":scheme", "http"), (":authority", "mesh.test"), (":path", f"{SERVICES}.{method}")]
-    block = hpack.Encoder().encode([hpack.NeverIndexedHeaderTuple(*each) for each in [*fixed, *named]])
+    block = _headers_block(scene, f"{SERVICES}.{method}", signed_in=who == "user")
     await _each(FLOODING_CONNECTIONS, lambda _number: _flood_one(place, block))
 
 
-async def _flood_one(place: tuple[str, int], block: bytes) -> None:
+async def bursts(scene: Scene) -> None:
+    """Send some 500 reads at once, as many as the edge lets through, and as many again every two seconds."""
+    block = _headers_block(scene, ENTITLEMENTS)
+    await _each(BURSTING_CONNECTIONS, lambda _number: _burst(scene.edge, block))
+
+
+async def _burst(place: tuple[str, int], block: bytes) -> None:
+    reader, writer = await _open(place)
+    streams = itertools.count(1, 2)
+    drained = asyncio.create_task(_answer_pings(reader, writer))
+    while not drained.done():
+        writer.write(b"".join(_call(next(streams), block) for _ in range(IN_FLIGHT)))
+        await asyncio.sleep(BURST_SECONDS - time.monotonic() % BURST_SECONDS)  # all connections at once
+    await drained
+
+
+async def _answer_pings(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(asyncio.IncompleteReadError):
+        while True:
+            head = await reader.readexactly(9)
+            kind, flags, body = head[3], head[4], await reader.readexactly(int.from_bytes(head[:3], "big"))
+            if kind in {SETTINGS, PING} and not flags & ACK:
+                writer.write(_frame(kind, ACK, 0, body if kind == PING else b""))
+
+
+def _headers_block(scene: Scene, path: str, *, signed_in: bool = True) -> bytes:
+    named = [(name, value) for name, value in headers(scene).items() if signed_in or name != "authorization"]
+    fixed = [(":method", "POST"), (":scheme", "http"), (":authority", "mesh.test"), (":path", path)]
+    return bytes(hpack.Encoder().encode([hpack.NeverIndexedHeaderTuple(*each) for each in [*fixed, *named]]))
+
+
+async def _open(place: tuple[str, int]) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Return a connection on which answers of any length are welcome."""
     reader, writer = await asyncio.open_connection(*place, local_addr=(address(), 0))
     wide = (2**31 - 1).to_bytes(4, "big")
     writer.write(PREFACE + _frame(4, 0, 0, b"\0\4" + wide) + _frame(8, 0, 0, (2**31 - 1 - 65_535).to_bytes(4, "big")))
+    return reader, writer
+
+
+async def _flood_one(place: tuple[str, int], block: bytes) -> None:
+    reader, writer = await _open(place)
     streams = itertools.count(1, 2)
     writer.write(b"".join(_call(next(streams), block) for _ in range(IN_FLIGHT)))
     try:
@@ -288,6 +325,7 @@ def _allow_many_files() -> None:
 ATTACKERS: dict[str, Callable[[Scene], Coroutine[Any, Any, None]]] = {
     attack.__name__: attack
     for attack in (
+        bursts,
         cancelled_calls,
         silent_connections,
         half_sent_requests,

@@ -31,7 +31,7 @@ class Shape:
     at_the_service: bool = False
     processes: int = 1
     promised: bool = True
-    """False where only reachability helps: operations.md says what belongs in front of the services' ports."""
+    """False where a setting or a network must help: docs/fairness.md says which."""
     least_signed_in: float = 0.999
     """The share of sign-ins that must be served, each of which comes from an address of its own."""
 
@@ -83,6 +83,7 @@ SHAPES = (
         at_the_service=True,
         promised=False,
     ),
+    Shape("bursts", "500 reads at once with one token, every two seconds", promised=False),
     Shape("cancelled_calls", "64 calls in flight, cancelled after 1 to 10 ms"),
     Shape(
         "silent_connections",
