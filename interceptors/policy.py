@@ -77,10 +77,14 @@ class MethodPolicy:
 
     public: bool = field(init=False)
     """True when callers without a credential are served."""
+    deleted_for: tuple[CallerKind, ...] = field(init=False)
+    """The callers that are served for a deleted tenant: operators, and services where the method is for no users."""
 
     def __post_init__(self) -> None:
         # Computed once, because every call reads it and hashing an enum member is a Python call.
         object.__setattr__(self, "public", CallerKind.ANONYMOUS in self.audiences)
+        services = () if CallerKind.USER in self.audiences else (CallerKind.SERVICE,)
+        object.__setattr__(self, "deleted_for", (CallerKind.OPERATOR, *services) if self.while_deleted else ())
 
 
 _KINDS = {

@@ -35,7 +35,7 @@ class _BoundEntitlement:
     def __init__(self, directory: EntitlementLookup, policy: MethodPolicy) -> None:
         self._directory = directory
         self._feature = policy.feature
-        self._while_deleted = policy.while_deleted and CallerKind.USER not in policy.audiences
+        self._deleted_for = policy.deleted_for
         self._adds = policy.mutates and not policy.while_read_only
 
     def admit(self, call: Passage) -> Waiting:
@@ -60,7 +60,7 @@ class _BoundEntitlement:
                 raise
             return
         if found is None:
-            if call.caller.kind is not CallerKind.OPERATOR and not self._while_deleted:
+            if call.caller.kind is not CallerKind.OPERATOR and call.caller.kind not in self._deleted_for:
                 raise no_such_tenant()
             call.entitlements_missed = True  # a deleted tenant, which the method serves: it is entitled to nothing
             return

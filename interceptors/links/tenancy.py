@@ -68,9 +68,6 @@ class _BoundTenancy:
         self._policy = policy
         self._optional = policy.tenant_scope is TenantScope.OPTIONAL
         self._required = not self._optional and not policy.tenant_field
-        among_services = CallerKind.USER not in policy.audiences
-        served = (CallerKind.OPERATOR, *([CallerKind.SERVICE] if among_services else []))
-        self._served_while_deleted = served if policy.while_deleted else ()
 
     def enter(self, call: Passage) -> Waiting:
         headers = call.headers
@@ -209,7 +206,7 @@ class _BoundTenancy:
 
     def _refuse_unless_served(self, call: Passage, tenant: TenantRecord | None) -> None:
         kind, deleted = call.caller.kind, tenant is not None and tenant.state is TenantState.DELETED
-        by_operator, served = kind is CallerKind.OPERATOR, kind in self._served_while_deleted
+        by_operator, served = kind is CallerKind.OPERATOR, kind in self._policy.deleted_for
         if deleted and by_operator and not served:
             raise deleted_tenant()
         refuse_unless_active(tenant, serve_suspended=by_operator or self._policy.while_suspended, serve_deleted=served)
