@@ -49,7 +49,7 @@ class TenantState(Enum):
     DELETED = "DELETED"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class TenantRecord:
     """A tenant as the chain sees it.
 

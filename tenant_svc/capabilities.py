@@ -79,8 +79,7 @@ PARTS: tuple[TenantPart, ...] = (
 
 
 class TenantCapabilities:
-    """Each capability, built once from the resources of its process. `directory` finds tenants, for the service's own
-    chain too, which starts it."""
+    """Each capability, built once from the resources of its process."""
 
     def __init__(self, resources: TenantResources) -> None:
         pooled = allowances.pooled_units(resources)
@@ -88,14 +87,13 @@ class TenantCapabilities:
         inventory = purges.TenantInventory(resources, PARTS)
         self._tenants = tenants.build(resources, _steps(), inventory.contents)
         self._invitations = invitations.build(resources)
-        self.directory = TenantDirectory(self._tenants.source)
         self._entitlements = entitlements.build(resources, pooled, changes.watch)
         self._allowances = allowances.build(resources, StoredReservations(resources.doors))
         proofs = domain_proofs.build(resources)
         self.all: tuple[Capability, ...] = (
             *_catalog(resources),
             self._tenants,
-            *_proven_names(proofs),
+            *_proven_names(proofs, self._tenants),
             balances.build(),
             branding.build(resources, self.directory),
             self._invitations,
@@ -113,6 +111,11 @@ class TenantCapabilities:
             quota_retention.build(resources),
             *_whole_tenants(resources, self._tenants, inventory),
         )
+
+    @property
+    def directory(self) -> TenantDirectory:
+        """The directory of tenants, for the service's own chain too, which starts it."""
+        return self._tenants.directory
 
     @property
     def entitlement_source(self) -> EntitlementSource:
@@ -134,8 +137,8 @@ def _catalog(resources: TenantResources) -> tuple[Capability, ...]:
     return features.build(resources, plan_ids), plans.build(resources)
 
 
-def _proven_names(proofs: domain_proofs.ProofParts) -> tuple[Capability, ...]:
-    return proofs, login_hosts.build(proofs), email_domains.build(proofs)
+def _proven_names(proofs: domain_proofs.ProofParts, built: tenants.TenantsCapability) -> tuple[Capability, ...]:
+    return proofs, login_hosts.build(proofs, built.directory.forget), email_domains.build(proofs)
 
 
 def _whole_tenants(

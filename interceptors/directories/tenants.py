@@ -6,9 +6,11 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Hashable, Iterable
 from datetime import timedelta
+from weakref import WeakValueDictionary
 
 from tenantmesh.interceptors.directories.watched import Freshness, Watched
 from tenantmesh.interceptors.errors import Unavailable
+from tenantmesh.interceptors.lookup import MISS, Miss
 from tenantmesh.interceptors.tenants import TenantChange, TenantKey, TenantRecord, TenantSource, TenantState
 
 __all__ = ["TenantDirectory"]
@@ -34,6 +36,17 @@ class TenantDirectory(Watched[TenantKey, TenantRecord, TenantChange]):
         self._source = source
         self._names: dict[int, set[str]] = {}
         """The names under which a tenant is cached, by its id."""
+        self._held: WeakValueDictionary[int, TenantRecord] = WeakValueDictionary()
+        """Records that made room for others and that somebody holds, such as an open stream, by the tenant's id."""
+
+    def forget(self, tenant: TenantRecord) -> None:
+        """Forget a tenant that has changed, so that the next look-up asks. Call it on the directory's loop.
+
+        Events do it. A process that has changed the tenant itself does it at once, with the tenant after the change.
+        """
+        self._held.pop(tenant.id.int, None)
+        # What leads to it now may be cached as leading nowhere; what led to it may still be cached.
+        self._forget(tenant.id, tenant.slug, *tenant.names, *self._names.pop(tenant.id.int, ()))
 
     def _slot(self, key: TenantKey) -> int | str:
         # The number of a UUID: hashing the UUID itself is a call of Python code.
@@ -63,20 +76,28 @@ class TenantDirectory(Watched[TenantKey, TenantRecord, TenantChange]):
             self._put(each, record, learnt)
 
     def _evicted(self, slot: Hashable, record: TenantRecord | None) -> None:
-        if record is None or (names := self._names.get(record.id.int)) is None:
+        if record is None:
             return
+        if isinstance(slot, int):
+            self._held[slot] = record
+        names = self._names.get(record.id.int, set())
         if isinstance(slot, str):
             names.discard(slot)
         if not names:
-            del self._names[record.id.int]
+            self._names.pop(record.id.int, None)
+
+    def _unlisted(self, key: TenantKey) -> TenantRecord | Miss:
+        """Return a record that somebody holds: it is as true as a cached one, and asking again at every look at an
+        open stream would cost a question each."""
+        if isinstance(key, str) or not self._fresh:
+            return MISS
+        return self._held.get(key.int, MISS)
 
     def _forget_everything(self) -> None:
         super()._forget_everything()
         self._names.clear()
+        self._held.clear()
 
     def _apply(self, change: TenantChange) -> None:
-        record = change.record
-        if record is None:
-            return
-        # What leads to it now may be cached as leading nowhere; what led to it may still be cached.
-        self._forget(record.id, record.slug, *record.names, *self._names.pop(record.id.int, ()))
+        if change.record is not None:
+            self.forget(change.record)

@@ -135,6 +135,10 @@ class Watched(Generic[K, V, C]):
     def _evicted(self, slot: Hashable, record: V | None) -> None:
         """Forget what else is kept about an entry that made room for another one. Called for every eviction."""
 
+    def _unlisted(self, key: K) -> V | Miss:
+        """Return what is known of a key that the cache does not hold, or MISS."""
+        return MISS
+
     # The same for all directories.
 
     @property
@@ -160,7 +164,7 @@ class Watched(Generic[K, V, C]):
         """Return the record if it is cached, None if the key does not exist, or MISS if `find` must be awaited."""
         entry = self._entries.get(self._slot(key))
         if entry is None:
-            return MISS
+            return self._unlisted(key)
         if entry.record is None:
             return None if self._clock() - entry.learnt < self._missing_for else MISS
         if self._lost_at is None and entry.until is _FOR_EVER:
@@ -202,6 +206,11 @@ class Watched(Generic[K, V, C]):
         if error.reason == "MESH_KEY_REFUSED":  # an operator must act: no outage
             raise error
         raise self._unreachable() from error
+
+    @property
+    def _fresh(self) -> bool:
+        """True while what was true at the loss of contact serves without a question."""
+        return self._lost_at is None or self._clock() - self._lost_at < self._fresh_for
 
     def _put(self, key: K, record: V | None, learnt: float) -> None:
         slot = self._slot(key)

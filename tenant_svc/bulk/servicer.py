@@ -11,11 +11,11 @@ from google.longrunning.operations_pb2 import Operation as OperationMessage
 from tenantmesh.chassis.requests import RequestKey, refuse
 from tenantmesh.interceptors import current_call
 from tenantmesh.interceptors.errors import FieldViolation, InvalidArgument, MeshError
-from tenantmesh.interceptors.tenants import TenantId, parse_tenant_id
+from tenantmesh.interceptors.tenants import TenantId, TenantRecord, parse_tenant_id
 from tenantmesh.runtime.database import Connection
 from tenantmesh.tenant.v1 import tenant_bulk_service_pb2 as pb
 from tenantmesh.tenant.v1 import tenant_service_pb2 as single
-from tenantmesh.tenant_svc.bulk.batch import MOST_ITEMS, Batch
+from tenantmesh.tenant_svc.bulk.batch import MOST_ITEMS, Batch, ItemOutcome
 from tenantmesh.tenant_svc.bulk.changes import ChangeItem, OneChange, TenantChanges
 from tenantmesh.tenant_svc.bulk.creations import TenantCreations
 from tenantmesh.tenant_svc.bulk.imports import TenantImports
@@ -37,7 +37,8 @@ _BATCHES_OWN = "must be empty: the batch has its own"
 
 
 class TenantBulkServicer:
-    """The methods of TenantBulkService. The chain has established the caller before any of these runs."""
+    """The methods of TenantBulkService. The chain has established the caller before any of these runs. `forget` is that
+    of TenantServicer."""
 
     def __init__(
         self,
@@ -48,6 +49,7 @@ class TenantBulkServicer:
         tenants: Tenants,
         updates: TenantUpdates,
         deletions: TenantDeletions,
+        forget: Callable[[TenantRecord], None],
     ) -> None:
         self._creations = creations
         self._changes = changes
@@ -55,6 +57,7 @@ class TenantBulkServicer:
         self._tenants = tenants
         self._updates = updates
         self._deletions = deletions
+        self._forget = forget
 
     async def BatchCreateTenants(
         self, request: pb.BatchCreateTenantsRequest, _context: _Context
@@ -62,7 +65,7 @@ class TenantBulkServicer:
         """Create several tenants."""
         batch = _batch(request)
         outcomes = await self._creations.create([_tried(_new_tenant, item) for item in request.requests], batch)
-        results, abridged = results_of(outcomes, _viewer())
+        results, abridged = self._results(outcomes)
         return pb.BatchCreateTenantsResponse(results=results, abridged=abridged)
 
     async def BatchUpdateTenants(
@@ -71,7 +74,7 @@ class TenantBulkServicer:
         """Change several tenants."""
         batch = replace(_batch(request), within="tenant.")
         outcomes = await self._changes.change(_items(request.requests, self._update), batch)
-        results, abridged = results_of(outcomes, _viewer())
+        results, abridged = self._results(outcomes)
         return pb.BatchUpdateTenantsResponse(results=results, abridged=abridged)
 
     async def BatchSuspendTenants(
@@ -80,7 +83,7 @@ class TenantBulkServicer:
         """Stop serving several tenants."""
         batch = _batch(request)
         outcomes = await self._changes.change(_items(request.requests, self._suspend), batch)
-        results, abridged = results_of(outcomes, _viewer())
+        results, abridged = self._results(outcomes)
         return pb.BatchSuspendTenantsResponse(results=results, abridged=abridged)
 
     async def BatchDeleteTenants(
@@ -89,7 +92,7 @@ class TenantBulkServicer:
         """Delete several tenants."""
         batch = _batch(request)
         outcomes = await self._changes.change(_items(request.requests, self._delete), batch, deletes=True)
-        results, abridged = results_of(outcomes, _viewer())
+        results, abridged = self._results(outcomes)
         return pb.BatchDeleteTenantsResponse(results=results, abridged=abridged)
 
     async def ImportTenants(self, request: pb.ImportTenantsRequest, _context: _Context) -> OperationMessage:
@@ -98,6 +101,13 @@ class TenantBulkServicer:
         key = RequestKey.checked(caller, request.request_id)
         operation = await self._imports.start(import_of(request), key, caller.credential_id)
         return operation_message(operation, ImportMessages(), _viewer())
+
+    def _results(self, outcomes: Sequence[ItemOutcome]) -> tuple[list[pb.TenantResult], bool]:
+        """Return the results of tenants that were changed here, as the caller sees them."""
+        for outcome in outcomes:
+            if isinstance(outcome, Tenant):
+                self._forget(outcome.record)
+        return results_of(outcomes, _viewer())
 
     def _update(self, item: single.UpdateTenantRequest) -> OneChange:
         refuse({"validate_only": _BATCHES_OWN if item.validate_only else None})

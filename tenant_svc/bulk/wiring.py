@@ -41,6 +41,7 @@ def build(resources: TenantResources, single: TenantsCapability) -> Capability:
         tenants=single.tenants,
         updates=single.updates,
         deletions=single.deletions,
+        forget=single.directory.forget,
     )
     executor = ImportExecutor(resources.doors, creations, single.updates)
     retention = BulkRetention(resources.doors)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+from tenantmesh.chassis.requests import required
 from tenantmesh.interceptors import current_call
+from tenantmesh.interceptors.tenants import TenantRecord
 from tenantmesh.tenant.v1 import login_host_service_pb2 as pb
 from tenantmesh.tenant.v1.login_host_pb2 import LoginHost
 from tenantmesh.tenant_svc.domain_proofs.mapping import ProofMessages
@@ -20,12 +23,20 @@ _Context = Any  # handlers take what the call needs from current_call()
 
 
 class LoginHostServicer:
-    """The methods of LoginHostService. The chain has established the caller and the tenant before any of these runs."""
+    """The methods of LoginHostService. The chain has established the caller and the tenant before any of these runs.
+    `forget` is that of TenantServicer."""
 
-    def __init__(self, proofs: DomainProofs, hosts: LoginHosts, messages: ProofMessages) -> None:
+    def __init__(
+        self,
+        proofs: DomainProofs,
+        hosts: LoginHosts,
+        messages: ProofMessages,
+        forget: Callable[[TenantRecord], None],
+    ) -> None:
         self._proofs = proofs
         self._hosts = hosts
         self._messages = messages
+        self._forget = forget
 
     async def CreateLoginHost(self, request: pb.CreateLoginHostRequest, _context: _Context) -> LoginHost:
         """Add a host."""
@@ -67,7 +78,9 @@ class LoginHostServicer:
         self, request: pb.DeleteLoginHostRequest, _context: _Context
     ) -> pb.DeleteLoginHostResponse:
         """Remove a host."""
-        await self._proofs.remove(current_call().tenant_id, request.host)
+        call = current_call()
+        await self._proofs.remove(call.tenant_id, request.host)
+        self._forget(required(call.tenant))
         return pb.DeleteLoginHostResponse()
 
     def _message(self, proof: NameProof) -> LoginHost:

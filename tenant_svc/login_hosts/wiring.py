@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 from tenantmesh.chassis.capability import Capability, TenantPart
+from tenantmesh.interceptors.tenants import TenantRecord
 from tenantmesh.tenant.v1 import login_host_service_pb2
 from tenantmesh.tenant_svc.domain_proofs.kind import NameKind, no_further_rule
 from tenantmesh.tenant_svc.domain_proofs.release import NameRelease
@@ -41,13 +43,13 @@ PART = TenantPart(
 )
 
 
-def build(parts: ProofParts) -> Capability:
-    """Build the capability."""
+def build(parts: ProofParts, forget: Callable[[TenantRecord], None]) -> Capability:
+    """Build the capability. `forget` is that of TenantServicer."""
     proofs, checks = parts.proofs(KIND, parts.resources.domains.max_login_hosts), parts.check_handler(KIND)
     hosts = LoginHosts(parts.resources.doors, proofs, _ROWS, _SERVED)
     return Capability(
         name="login_hosts",
-        servicers={_SERVICE: LoginHostServicer(proofs, hosts, parts.messages)},
+        servicers={_SERVICE: LoginHostServicer(proofs, hosts, parts.messages, forget)},
         jobs={CHECK_LOGIN_HOST: checks},
         metrics=[partial(check_metrics, KIND, checks)],
         part=PART,

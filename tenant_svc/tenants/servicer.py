@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from functools import partial
 from typing import Any
@@ -13,7 +13,7 @@ from tenantmesh.chassis.requests import RequestKey, refuse
 from tenantmesh.interceptors import CallerKind, current_call
 from tenantmesh.interceptors.errors import FieldViolation, InvalidArgument
 from tenantmesh.interceptors.hosts import host_name
-from tenantmesh.interceptors.tenants import TenantState, is_slug, no_such_tenant, parse_tenant_id
+from tenantmesh.interceptors.tenants import TenantRecord, TenantState, is_slug, no_such_tenant, parse_tenant_id
 from tenantmesh.tenant.v1 import tenant_service_pb2 as pb
 from tenantmesh.tenant.v1.tenant_pb2 import Tenant as TenantMessage
 from tenantmesh.tenant_svc.tenants.content import Contents
@@ -44,7 +44,11 @@ _Context = Any  # handlers take what the call needs from current_call()
 
 
 class TenantServicer:
-    """The methods of TenantService. The chain has established the caller and the tenant before any of these runs."""
+    """The methods of TenantService. The chain has established the caller and the tenant before any of these runs.
+
+    forget: has the directory of this process forget a tenant that was changed here, so that the next call sees the
+    change. The events of the change reach it later.
+    """
 
     def __init__(
         self,
@@ -54,6 +58,7 @@ class TenantServicer:
         deletions: TenantDeletions,
         contents: Contents,
         watch: Watch[TenantEvent],
+        forget: Callable[[TenantRecord], None],
     ) -> None:
         self._tenants = tenants
         self._lists = lists
@@ -61,13 +66,14 @@ class TenantServicer:
         self._updates = updates
         self._deletions = deletions
         self._watch = watch
+        self._forget = forget
 
     async def CreateTenant(self, request: pb.CreateTenantRequest, _context: _Context) -> TenantMessage:
         """Create a tenant, once per request id."""
         new, caller = new_tenant_of(request), current_call().caller
         actor, key = caller.credential_id, RequestKey.checked(caller, request.request_id)
         if not request.validate_only:
-            return _message(await self._tenants.create(new, key, actor))
+            return self._changed(await self._tenants.create(new, key, actor))
         made = await self._tenants.validate(new, key)
         return draft_message(made) if isinstance(made, NewTenant) else _message(made)
 
@@ -85,14 +91,15 @@ class TenantServicer:
         if request.tenant.id and parse_tenant_id(request.tenant.id) != call.tenant_id:
             raise InvalidArgument.fields([FieldViolation("tenant.id", "must be that of the tenant in the path")])
         edit = edit_of(request, by_user=call.caller.kind is CallerKind.USER)
-        return _message(await self._updates.update(call.tenant_id, edit, keep=not request.validate_only))
+        return self._changed(await self._updates.update(call.tenant_id, edit, keep=not request.validate_only))
 
     async def DeleteTenant(self, request: pb.DeleteTenantRequest, _context: _Context) -> pb.DeleteTenantResponse:
         """Delete the tenant."""
         call = current_call()
         deletion = deletion_of(request, call.caller.credential_id)
         if not request.validate_only:
-            return pb.DeleteTenantResponse(tenant=_message(await self._deletions.delete(call.tenant_id, deletion)))
+            deleted = await self._deletions.delete(call.tenant_id, deletion)
+            return pb.DeleteTenantResponse(tenant=self._changed(deleted))
         tenant = await self._deletions.validate(call.tenant_id, deletion.etag)
         contents = map(content_message, await self._contents(call.tenant_id))
         return pb.DeleteTenantResponse(tenant=_message(tenant), contents=contents)
@@ -101,7 +108,7 @@ class TenantServicer:
         """Bring the tenant back."""
         call = current_call()
         refuse({"slug": slug_problem(request.slug) if request.slug else None})
-        return _message(
+        return self._changed(
             await self._deletions.undelete(
                 call.tenant_id, request.etag, request.slug, call.caller.credential_id, keep=not request.validate_only
             )
@@ -138,11 +145,13 @@ class TenantServicer:
     async def SuspendTenant(self, request: pb.SuspendTenantRequest, _context: _Context) -> TenantMessage:
         """Stop serving the tenant."""
         call, reason = current_call(), checked_reason(request.reason)
-        return _message(await self._tenants.suspend(call.tenant_id, reason, request.etag, call.caller.credential_id))
+        return self._changed(
+            await self._tenants.suspend(call.tenant_id, reason, request.etag, call.caller.credential_id)
+        )
 
     async def ResumeTenant(self, request: pb.ResumeTenantRequest, _context: _Context) -> TenantMessage:
         """Serve the tenant again."""
-        return _message(await self._tenants.resume(current_call().tenant_id, request.etag))
+        return self._changed(await self._tenants.resume(current_call().tenant_id, request.etag))
 
     async def WatchTenants(
         self, request: pb.WatchTenantsRequest, _context: _Context
@@ -153,6 +162,11 @@ class TenantServicer:
         async with aclosing(streamed(changes, message_of, error_message)) as messages:
             async for message in messages:
                 yield message
+
+    def _changed(self, tenant: Tenant) -> TenantMessage:
+        """Return a tenant that was changed here, as the caller sees it."""
+        self._forget(tenant.record)
+        return _message(tenant)
 
 
 def _message(tenant: Tenant) -> TenantMessage:

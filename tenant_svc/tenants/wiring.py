@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from tenantmesh.chassis.capability import Capability, TenantPart
 from tenantmesh.chassis.event_log.feed import Feed
+from tenantmesh.interceptors import TenantDirectory
 from tenantmesh.runtime.ids import uuid7
 from tenantmesh.tenant.v1 import tenant_service_pb2
 from tenantmesh.tenant_svc.resources import TenantResources
@@ -37,9 +38,10 @@ PART = TenantPart(
 
 @dataclass(frozen=True, kw_only=True)
 class TenantsCapability(Capability):
-    """`source` supplies tenants to the service's own chain. The others are the use cases of one tenant."""
+    """`directory` finds tenants for the service's own chain, which starts it. The others are the use cases of one
+    tenant."""
 
-    source: PostgresTenantSource
+    directory: TenantDirectory
     tenants: Tenants
     updates: TenantUpdates
     deletions: TenantDeletions
@@ -63,7 +65,9 @@ def build(resources: TenantResources, steps: TenantSteps, contents: Contents) ->
     tenants = Tenants(resources.doors, uuid7, steps.created, resources.tenants, steps.invitations)
     updates = TenantUpdates(resources.doors, resources.tenants)
     deletions = TenantDeletions(resources.doors, resources.tenants, steps.deleted, steps.undeleted)
-    servicer = TenantServicer(tenants, TenantLists(resources.doors), updates, deletions, contents, feed.watch)
+    directory = TenantDirectory(PostgresTenantSource(tenants, feed.watch))
+    lists = TenantLists(resources.doors)
+    servicer = TenantServicer(tenants, lists, updates, deletions, contents, feed.watch, directory.forget)
     return TenantsCapability(
         name="tenants",
         servicers={_SERVICE: servicer},
@@ -71,7 +75,7 @@ def build(resources: TenantResources, steps: TenantSteps, contents: Contents) ->
         background=[feed],
         jobs={FORMER_SLUG_JOB: FormerSlugJobs(updates)},
         part=PART,
-        source=PostgresTenantSource(tenants, feed.watch),
+        directory=directory,
         tenants=tenants,
         updates=updates,
         deletions=deletions,

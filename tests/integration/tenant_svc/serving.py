@@ -54,21 +54,24 @@ class Service:
         return self.auth.key(policy_pb2.AUDIENCE_SERVICE, *permissions)
 
 
-def settings_for(database: WorkerDatabase, store: Store, auth_target: str) -> TenantSettings:
+def settings_for(database: WorkerDatabase, store: Store, auth_target: str, proxies: str = "") -> TenantSettings:
     return TenantSettings(
         database=DatabaseSettings(url=database.url("tenant_app"), system_url=database.url("tenant_directory")),
         redis=RedisSettings(url=store.url, cluster=store.cluster),
-        mesh=MeshSettings.model_validate({"auth_target": auth_target, "credential": OWN_KEY}),
+        mesh=MeshSettings.model_validate(
+            {"auth_target": auth_target, "credential": OWN_KEY, "trusted_proxies": proxies}
+        ),
         tokens=TokenSettings(issuer=ISSUER, audience=AUDIENCE),
         events=EventSettings.model_validate({"checkpoint_interval": "200ms", "window": 20}),
     )
 
 
 @asynccontextmanager
-async def running(database: WorkerDatabase, store: Store) -> AsyncIterator[Service]:
+async def running(database: WorkerDatabase, store: Store, *, proxies: str = "") -> AsyncIterator[Service]:
+    """The service, which believes these proxies."""
     auth = AuthStandIn()
     auth_server, auth_target = await auth.serve()
-    settings = settings_for(database, store, auth_target)
+    settings = settings_for(database, store, auth_target, proxies)
     application = await build(settings, Telemetry(TelemetrySettings(), "tenant_svc"))
     await application.start()
     await application.health.start()

@@ -2,34 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import grpc
 
 from tenantmesh.tenant.v1 import quota_service_pb2 as pb
 from tenantmesh.tenant.v1 import tenant_service_pb2 as tenants_pb2
-from tenantmesh.tenant.v1.entitlement_pb2 import Entitlements
 from tenantmesh.tenant.v1.entitlement_service_pb2 import GetEntitlementsRequest
 from tenantmesh.tenant.v1.entitlement_service_pb2_grpc import EntitlementServiceStub
 from tenantmesh.tenant.v1.quota_service_pb2_grpc import QuotaServiceStub
 from tests.integration.tenant_svc.serving import Service, refusal, request
 
 METER = "api_requests"
-
-
-async def served_again(entitlements: Any, asked: GetEntitlementsRequest) -> Entitlements:
-    """The answer, once the process has followed: within a second."""
-    async with asyncio.timeout(20):
-        while True:
-            try:
-                answer: Entitlements = await entitlements.GetEntitlements(asked)
-            except grpc.aio.AioRpcError as error:
-                if error.code() is not grpc.StatusCode.NOT_FOUND:
-                    raise
-                await asyncio.sleep(0.02)
-            else:
-                return answer
 
 
 async def test_units_are_returned_while_their_tenant_is_deleted(service: Service) -> None:
@@ -46,5 +30,5 @@ async def test_units_are_returned_while_their_tenant_is_deleted(service: Service
     back = pb.ReturnRequest(id=tenant.id, meter=METER, amount=leased.granted, period_start=leased.period_start)
     assert (await ledger.Return(back)).returned == leased.granted == 50
     restored = await service.operator.UndeleteTenant(tenants_pb2.UndeleteTenantRequest(id=tenant.id))
-    standing = await served_again(entitlements, GetEntitlementsRequest(id=restored.id))
+    standing = await entitlements.GetEntitlements(GetEntitlementsRequest(id=restored.id))
     assert [each.usage.used for each in standing.entitlements if each.feature == METER] == [0]

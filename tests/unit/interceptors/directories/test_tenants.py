@@ -33,6 +33,13 @@ async def test_what_does_not_exist_is_remembered_within_bounds() -> None:
     assert len(directory._entries) <= 10
 
 
+class Silent(MemoryTenantSource):
+    """A source whose events are long on their way."""
+
+    def now(self, tenant: TenantRecord) -> None:
+        self._tenants[tenant.id] = tenant
+
+
 async def test_a_tenant_that_appears_is_seen_although_it_was_missed() -> None:
     mesh = TestMesh()
     directory = TenantDirectory(mesh.tenants)
@@ -67,6 +74,20 @@ async def test_every_name_leads_to_its_tenant_for_as_long_as_it_is_its_name() ->
         assert (await directory.find("acme-int")) == replace(named, names=frozenset())
     finally:
         await directory.close()
+
+
+async def test_a_process_that_has_changed_a_tenant_waits_for_no_event() -> None:
+    source = Silent()
+    directory = TenantDirectory(source)
+    before = TestMesh().add_tenant("acme")
+    source.now(before)
+    for key, found in ((before.id, before), ("acme", before), ("acme-int", None)):
+        assert await directory.find(key) == found
+    after = replace(before, slug="acme-int", names=frozenset({"acme"}))
+    source.now(after)
+    directory.forget(after)
+    for key in (before.id, "acme", "acme-int"):
+        assert await directory.find(key) == after
 
 
 async def test_a_name_is_forgotten_although_its_tenants_id_was_evicted() -> None:
