@@ -78,7 +78,12 @@ class EntitlementDirectory(Watched[TenantId, Entitlements, EntitlementChange]):
             self._notify(change.tenant_id)
 
     def _forget_everything(self) -> None:
-        super()._forget_everything()
+        self._entries.clear()
+        self._journal.add_everything()
+        self._notify(None)
+
+    def _distrust_everything(self) -> None:
+        super()._distrust_everything()
         self._notify(None)
 
     def _notify(self, tenant_id: TenantId | None) -> None:

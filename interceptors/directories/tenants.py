@@ -93,9 +93,8 @@ class TenantDirectory(Watched[TenantKey, TenantRecord, TenantChange]):
             return MISS
         return self._held.get(key.int, MISS)
 
-    def _forget_everything(self) -> None:
-        super()._forget_everything()
-        self._names.clear()
+    def _distrust_everything(self) -> None:
+        super()._distrust_everything()
         self._held.clear()
 
     def _apply(self, change: TenantChange) -> None:

@@ -5,7 +5,7 @@ remembers that a key does not exist, so that probing neither grows memory nor re
 
 Answers are true while the watch is connected and has caught up. They are stale from the loss of contact until it has
 caught up again. A stale answer serves for `fresh_for` without a question. Then the source is asked again, and while it
-can't be reached, the answer serves until `stale_for`.
+can't be reached, the answer serves until `stale_for`. A change that the watch has sent ends an answer in any case.
 """
 
 from __future__ import annotations
@@ -252,7 +252,7 @@ class Watched(Generic[K, V, C]):
     def _follow(self, change: C, *, anew: bool) -> None:
         """Apply one message. `anew` is the first message of a watch that resumes no cursor."""
         if anew:
-            self._forget_everything()
+            self._distrust_everything()
         self._apply(change)
         if change.caught_up:
             self._lost_at = None
@@ -272,8 +272,12 @@ class Watched(Generic[K, V, C]):
             self._entries.pop(slot, None)
         self._journal.add(slots)
 
-    def _forget_everything(self) -> None:
-        # Records that were learnt or asked for before the watch began may have changed unseen. It has begun when its
-        # first message arrives: the source reads its position somewhere between the request and that.
-        self._entries.clear()
+    def _distrust_everything(self) -> None:
+        """Ask for every key again. What was learnt or asked for before the watch began may have changed unseen; it has
+        begun when its first message arrives, since the source reads its position somewhere between the request and
+        that. Until the source answers, records are as stale as they were without contact."""
+        known_until = self._clock() if self._lost_at is None else self._lost_at
+        self._entries = {slot: entry for slot, entry in self._entries.items() if entry.record is not None}
+        for entry in self._entries.values():
+            entry.until = min(entry.until, max(entry.learnt, known_until))
         self._journal.add_everything()

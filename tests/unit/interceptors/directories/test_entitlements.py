@@ -96,3 +96,23 @@ async def test_entitlements_that_end_by_themselves_are_asked_for_again() -> None
         assert told == [ACME.id]
     finally:
         await directory.close()
+
+
+@pytest.mark.parametrize("everybody", [True, False], ids=["everybody", "the tenant"])
+async def test_a_change_ends_even_stale_answers_and_a_new_watch_does_not(everybody: bool) -> None:
+    source = Source()
+    source.set(entitlements(export=True))
+    directory = EntitlementDirectory(source)
+    before = await directory.find(ACME.id)
+    await directory.start()
+    try:
+        await source.changes.put(EntitlementChange("1", caught_up=True))
+        await until(lambda: directory.live)
+        source.down = True
+        assert await directory.find(ACME.id) is before
+        await source.changes.put(EntitlementChange("2", None if everybody else ACME.id, everybody=everybody))
+        await until(lambda: not directory.size)
+        with pytest.raises(Unavailable):
+            await directory.find(ACME.id)
+    finally:
+        await directory.close()

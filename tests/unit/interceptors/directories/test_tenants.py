@@ -172,6 +172,46 @@ async def test_stale_answers_serve_for_a_while_and_then_no_more() -> None:
         await directory.find(acme.id)
 
 
+async def test_what_was_learnt_before_a_watch_began_is_stale_and_no_more() -> None:
+    """As when the services of a mesh start together: the first calls come before the watch."""
+    now = time.monotonic()
+    source, mesh = Breakable(), TestMesh()
+    mesh.tenants = source
+    acme = mesh.add_tenant("acme")
+    directory = TenantDirectory(source, clock=lambda: now)
+    assert await directory.find("acme") == acme
+    assert await directory.find("nobody") is None
+    await directory.start()
+    try:
+        await _until(lambda: directory.live)
+        assert directory.peek(acme.id) is directory.peek("acme") is directory.peek("nobody") is MISS
+        source.down = True
+        assert await directory.find(acme.id) == acme, "the source is away: stale for 60 s"
+        now += 60
+        with pytest.raises(Unavailable):
+            await directory.find(acme.id)
+    finally:
+        await directory.close()
+
+
+async def test_a_change_of_a_tenant_ends_even_its_stale_answer() -> None:
+    source, mesh = Breakable(), TestMesh()
+    mesh.tenants = source
+    acme = mesh.add_tenant("acme")
+    directory = TenantDirectory(source)
+    await directory.find(acme.id)
+    await directory.start()
+    try:
+        await _until(lambda: directory.live)
+        mesh.suspend(acme)
+        await _until(lambda: not directory.size)
+        source.down = True
+        with pytest.raises(Unavailable):
+            await directory.find(acme.id)
+    finally:
+        await directory.close()
+
+
 async def test_a_change_that_overtakes_a_fetch_wins() -> None:
     mesh = TestMesh()
     acme = mesh.add_tenant("acme")
