@@ -14,6 +14,7 @@ import grpc
 import grpc.aio
 import pytest
 from google.protobuf import descriptor_pb2
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from tenantmesh.deploy.envoy import EdgeLimits, EdgeSettings
 from tenantmesh.policy.v1 import policy_pb2
@@ -23,6 +24,8 @@ from tests.edge.conftest import serving
 from tests.edge.upstream import Upstream, running
 from tests.ports import free_port
 
+OUTLIER_SECONDS = 1
+"""Envoy looks this often whether a process is to be taken out."""
 LIMITS = EdgeLimits(health_interval=timedelta(milliseconds=200), address_groups=1)
 
 
@@ -114,6 +117,40 @@ async def test_one_healthy_process_of_many_is_enough(tmp_path: Path) -> None:
             await until(rest, 200)
             answers = [await asyncio.to_thread(rest.get, "/api/v1/tenants/acme") for _ in range(12)]
             assert {answer.status for answer in answers} == {200}
+
+
+class SlowHealth(health_pb2_grpc.HealthServicer):
+    """Answers as a busy process does."""
+
+    async def Check(self, _request: Any, _context: Any) -> health_pb2.HealthCheckResponse:
+        await asyncio.sleep(0.6)
+        return health_pb2.HealthCheckResponse(status=health_pb2.HealthCheckResponse.SERVING)
+
+
+async def test_a_service_that_is_slow_to_say_so_serves(tmp_path: Path) -> None:
+    slow = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
+    health_pb2_grpc.add_HealthServicer_to_server(SlowHealth(), slow)
+    ports = {f"{name}_health_port": slow.add_insecure_port("127.0.0.1:0") for name in ("tenant", "auth")}
+    await slow.start()
+    try:
+        async with running() as upstream, lonely_edge(tmp_path, settings_for(upstream, **ports)) as rest:
+            assert (await until(rest, 200)).status == 200
+    finally:
+        await slow.stop(None)
+
+
+async def test_answers_take_no_process_out(tmp_path: Path) -> None:
+    """A caller with short deadlines, for example, brings UNAVAILABLE about, and would take the service from others."""
+    async with running() as upstream, running() as second:
+        tenants = tuple(f"127.0.0.1:{each.tenant_port}" for each in (upstream, second))
+        settings = settings_for(upstream, tenant=tenants, admin_port=free_port())
+        async with lonely_edge(tmp_path, settings) as rest:
+            await until(rest, 200)
+            answers = [await asyncio.to_thread(rest.get, "/api/v1/tenants/away") for _ in range(30)]
+            assert {answer.status for answer in answers} == {503}
+            await asyncio.sleep(2 * OUTLIER_SECONDS)
+            stats = (await asyncio.to_thread(Rest(settings.admin_port or 0).get, "/stats")).body.decode()
+    assert "cluster.tenant.outlier_detection.ejections_enforced_total: 0\n" in stats
 
 
 def impatient(folder: Path) -> Path:

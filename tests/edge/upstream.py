@@ -114,6 +114,8 @@ class Tenants:
             await _outlast_cancellation()
         if request.id == "missing":
             await context.abort_with_status(rich(grpc.StatusCode.NOT_FOUND, "TENANT_NOT_FOUND", 'No "such" tenant.'))
+        if request.id == "away":
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "Later.")
         if request.id == "over":
             await context.abort_with_status(rich(grpc.StatusCode.RESOURCE_EXHAUSTED, "RATE_LIMITED", "Slow down."))
         if request.id == "unknown-caller":
