@@ -80,6 +80,12 @@ class SystemKeys:
             return None
         return stored.caller()
 
+    async def holder(self, key_id: uuid.UUID) -> Caller | None:
+        """Return the caller of the key with that id; None where it is unknown, expired or revoked."""
+        async with self._doors.system(_REASON, read_only=True) as connection:
+            stored = await repository.by_id(connection, key_id)
+        return None if stored is None or not stored.is_valid(self._clock()) else stored.caller()
+
 
 def _hash(secret: str) -> bytes:
     """Hash the secret. It has 256 random bits, so a fast hash is enough."""

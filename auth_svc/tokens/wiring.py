@@ -47,7 +47,7 @@ def build(resources: AuthResources, keys: KeyRing, system_keys: SystemKeys, sess
     introspection = Introspection(JwtVerifier(tokens.issuer, tokens.audience, keys), system_keys, sessions)
     return TokensCapability(
         name="tokens",
-        servicers={_SERVICE: TokenServicer(keys, Discovery(tokens.issuer), introspection)},
+        servicers={_SERVICE: TokenServicer(keys, Discovery(tokens.issuer), introspection, system_keys.holder)},
         background=[keys],
         keys=keys,
     )

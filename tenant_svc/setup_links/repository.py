@@ -8,6 +8,7 @@ from sqlalchemy import Integer, Interval, bindparam, delete, func, insert, selec
 
 from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.runtime.database import Connection, Record, compiled
+from tenantmesh.tenant_svc.setup_links.makers import LinkMaker
 from tenantmesh.tenant_svc.setup_links.setup_link import LinkToken, NewSetupLink, SetupIntent, SetupLink
 from tenantmesh.tenant_svc.setup_links.tables import setup_links
 from tenantmesh.tenant_svc.tenants.tables import tenants
@@ -31,8 +32,11 @@ _INSERT = compiled(
         intent=bindparam("intent"),
         note=bindparam("note"),
         actor=bindparam("actor"),
+        key_id=bindparam("key_id"),
         create_time=_now,
-        expire_time=_now + bindparam("lifetime", type_=Interval),
+        expire_time=func.least(
+            _now + bindparam("lifetime", type_=Interval), bindparam("latest", type_=setup_links.c.expire_time.type)
+        ),
         result="",
     )
     .returning(*_row)
@@ -57,9 +61,14 @@ _LIST = compiled(
 
 
 async def create(
-    connection: Connection, tenant_id: TenantId, link_id: uuid.UUID, new: NewSetupLink, token: LinkToken, actor: str
+    connection: Connection,
+    tenant_id: TenantId,
+    link_id: uuid.UUID,
+    new: NewSetupLink,
+    token: LinkToken,
+    maker: LinkMaker,
 ) -> SetupLink:
-    """Store the link, with the hash of its token."""
+    """Store the link, with the hash of its token. It ends with the credential of its maker at the latest."""
     row = await connection.fetch_row(
         _INSERT,
         tenant_id=tenant_id,
@@ -67,8 +76,10 @@ async def create(
         secret_hash=token.hash,
         intent=new.intent.value,
         note=new.note,
-        actor=actor,
+        actor=maker.credential_id,
+        key_id=maker.key_id,
         lifetime=new.lifetime,
+        latest=maker.expire_time,
     )
     return _stored(row)
 
@@ -128,6 +139,7 @@ def _link_of(row: Record) -> SetupLink:
         intent=SetupIntent(row["intent"]),
         note=row["note"],
         actor=row["actor"],
+        key_id=row["key_id"],
         create_time=row["create_time"],
         expire_time=row["expire_time"],
         use_time=row["use_time"],

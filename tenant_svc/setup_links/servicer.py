@@ -15,6 +15,7 @@ from tenantmesh.interceptors.roles import holds
 from tenantmesh.tenant.v1 import setup_link_service_pb2 as pb
 from tenantmesh.tenant.v1.setup_link_pb2 import SetupLink as SetupLinkMessage
 from tenantmesh.tenant.v1.setup_link_service_pb2_grpc import SetupLinkServiceServicer
+from tenantmesh.tenant_svc.setup_links.makers import LinkMaker
 from tenantmesh.tenant_svc.setup_links.mapping import (
     intent_of,
     link_message,
@@ -50,7 +51,7 @@ class SetupLinkServicer(SetupLinkServiceServicer):
         call = current_call()
         new = self._new(request)
         _refuse_without(call.caller, self._steps[new.intent].permission)
-        link, token = await self._links.create(call.tenant_id, new, call.caller.credential_id)
+        link, token = await self._links.create(call.tenant_id, new, LinkMaker.of(call.caller))
         await forbid_caching(context)
         return pb.CreateSetupLinkResponse(
             setup_link=link_message(link, Viewer.of(call.caller)), uri=f"{self._page}#{token.text}", token=token.text

@@ -69,7 +69,11 @@ class LinkToken:
 
 @dataclass(frozen=True, slots=True)
 class SetupLink:
-    """A link as it is stored. `read_time` is the database's clock when it was read."""
+    """A link as it is stored.
+
+    key_id: the API key that made it; None for one that a user made, or from before keys were kept.
+    read_time: the database's clock when it was read.
+    """
 
     tenant_id: TenantId
     id: uuid.UUID
@@ -82,6 +86,7 @@ class SetupLink:
     revoke_time: datetime | None
     result: str
     read_time: datetime = field(compare=False)
+    key_id: uuid.UUID | None = None
 
     @property
     def state(self) -> LinkState:

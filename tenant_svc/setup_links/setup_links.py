@@ -9,15 +9,19 @@ from tenantmesh.chassis.doors import Doors
 from tenantmesh.chassis.pages import Page, page_size, uuid_tokens
 from tenantmesh.chassis.requests import refuse, text_problem
 from tenantmesh.interceptors.errors import FailedPrecondition, NotFound
+from tenantmesh.interceptors.roles import permits
 from tenantmesh.interceptors.tenants import TenantId, TenantState, no_such_tenant, parse_uuid
 from tenantmesh.runtime.ids import uuid7
 from tenantmesh.tenant_svc.setup_links import repository
+from tenantmesh.tenant_svc.setup_links.makers import LinkMaker, LinkMakers
 from tenantmesh.tenant_svc.setup_links.setup_link import LinkState, LinkToken, NewSetupLink, SetupLink
 from tenantmesh.tenant_svc.setup_links.steps import SetupSteps, StepResult
 from tenantmesh.tenant_svc.tenants.repository import get_locked as tenant_locked
 
 __all__ = ["SetupLinks"]
 
+MAKING = "setup_links.create"
+"""The permission to make links, as the contract's policy has it."""
 MOST_OPEN = 100
 """Open links of a tenant at a time."""
 MOST_KEPT = 1_000
@@ -28,14 +32,17 @@ _TOKENS = uuid_tokens(b"tm.links", uuid.UUID(int=2**128 - 1))
 
 
 class SetupLinks:
-    """The use cases. All raise Unavailable when the database can't be reached. `actor` is the credential that asks."""
+    """The use cases. All raise Unavailable when the database can't be reached."""
 
-    def __init__(self, doors: Doors, steps: SetupSteps, new_id: Callable[[], uuid.UUID] = uuid7) -> None:
+    def __init__(
+        self, doors: Doors, steps: SetupSteps, makers: LinkMakers, new_id: Callable[[], uuid.UUID] = uuid7
+    ) -> None:
         self._doors = doors
         self._steps = steps
+        self._makers = makers
         self._new_id = new_id
 
-    async def create(self, tenant_id: TenantId, new: NewSetupLink, actor: str) -> tuple[SetupLink, LinkToken]:
+    async def create(self, tenant_id: TenantId, new: NewSetupLink, maker: LinkMaker) -> tuple[SetupLink, LinkToken]:
         """Make a link. Return it with its token, which can't be read again.
 
         Raises NotFound `TENANT_NOT_FOUND`, FailedPrecondition `TOO_MANY_SETUP_LINKS`.
@@ -47,7 +54,7 @@ class SetupLinks:
             if await repository.number_open(connection, tenant_id) >= MOST_OPEN:
                 raise _too_many()
             await repository.forget_ended(connection, tenant_id, MOST_KEPT - 1)
-            link = await repository.create(connection, tenant_id, self._new_id(), new, token, actor)
+            link = await repository.create(connection, tenant_id, self._new_id(), new, token, maker)
         return link, token
 
     async def page(self, tenant_id: TenantId, size: int, token: str) -> Page[SetupLink]:
@@ -72,16 +79,27 @@ class SetupLinks:
             return await repository.revoke(connection, link) if link.state is LinkState.OPEN else link
 
     async def look_up(self, token: str) -> tuple[SetupLink, str]:
-        """Return the open link of the token, with the name of its tenant. Raises NotFound `SETUP_LINK_INVALID`."""
+        """Return the open link of the token, with the name of its tenant.
+
+        Raises NotFound `SETUP_LINK_INVALID`, also for one whose maker may no longer do its step, and Unavailable while
+        nobody knows what the maker may.
+        """
         refuse({"token": None if token else "is required"})
         parsed = LinkToken.parse(token)
         if parsed is None:
             raise _invalid()
         async with self._doors.system("find the tenant of a set-up link", read_only=True) as connection:
             found = await repository.find(connection, parsed)
-        if found is None:
+        if found is None or not await self._counts(found[0]):
             raise _invalid()
         return found
+
+    async def _counts(self, link: SetupLink) -> bool:
+        """Return whether its maker still may make it, and do its step. A link of a user ends with the user's token."""
+        if link.key_id is None:
+            return True
+        granted = await self._makers.permissions(link.key_id)
+        return all(permits(granted, needed) for needed in (MAKING, self._steps[link.intent].permission))
 
     async def redeem(self, token: str, name: str) -> tuple[SetupLink, StepResult]:
         """Do the step of the link, and mark the link as used in the same transaction.

@@ -21,6 +21,7 @@ setup_links = tenant_owned(
         Column("intent", Text, nullable=False),
         Column("note", Text, nullable=False),
         Column("actor", Text, nullable=False),
+        Column("key_id", Uuid, comment="the API key that made it; null for one that a user made"),
         Column("create_time", TIMESTAMP(timezone=True), nullable=False),
         Column("expire_time", TIMESTAMP(timezone=True), nullable=False),
         Column("use_time", TIMESTAMP(timezone=True)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tenantmesh.chassis.capability import Capability, TenantPart
+from tenantmesh.chassis.lifecycle import Part
 from tenantmesh.tenant.v1 import setup_link_service_pb2
 from tenantmesh.tenant_svc.domain_proofs.wiring import ProofParts
 from tenantmesh.tenant_svc.email_domains import wiring as email_domains
@@ -10,6 +11,7 @@ from tenantmesh.tenant_svc.login_hosts import wiring as login_hosts
 from tenantmesh.tenant_svc.resources import TenantResources
 from tenantmesh.tenant_svc.settings import DomainSettings
 from tenantmesh.tenant_svc.setup_links import tables
+from tenantmesh.tenant_svc.setup_links.makers import GrpcLinkMakers
 from tenantmesh.tenant_svc.setup_links.proven_names import ProvenNameStep
 from tenantmesh.tenant_svc.setup_links.servicer import SetupLinkServicer
 from tenantmesh.tenant_svc.setup_links.setup_link import SetupIntent
@@ -27,9 +29,12 @@ PART = TenantPart(
 def build(resources: TenantResources, proofs: ProofParts) -> Capability:
     """Build the capability. `proofs` are the parts of the names that links add."""
     settings, steps = resources.links, _steps(resources.domains, proofs)
-    links = SetupLinks(resources.doors, steps)
+    makers = GrpcLinkMakers(resources.connect_auth)
+    links = SetupLinks(resources.doors, steps, makers)
     servicer = SetupLinkServicer(links, steps, settings.page, settings.lifetime)
-    return Capability(name="setup_links", servicers={_SERVICE: servicer}, part=PART)
+    return Capability(
+        name="setup_links", servicers={_SERVICE: servicer}, background=[Part(close=makers.close)], part=PART
+    )
 
 
 def _steps(settings: DomainSettings, parts: ProofParts) -> SetupSteps:

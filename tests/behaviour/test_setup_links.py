@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from tenantmesh.auth_svc.api_keys.bootstrap import create_key, revoke_key
+from tenantmesh.deploy.stack import keys
 from tests.behaviour.test_login_hosts import until
 from tests.fixtures.mesh import SETUP_LINKS, Mesh, Tenant, World
 from tests.transports import Answer, Transport
@@ -56,6 +58,23 @@ async def test_a_link_adds_one_name_in_its_tenant_and_says_by_whom(
     again = [await redeem(transport, token, unused()), await redeem(transport, "tml_" + "A" * 43, unused())]
     assert [(each.code, each.reason) for each in again] == [("NOT_FOUND", "SETUP_LINK_INVALID")] * 2
     assert again[0].message == again[1].message
+
+
+async def test_a_key_that_is_revoked_takes_its_links_with_it(transport: Transport, mesh: Mesh, world: World) -> None:
+    acme, settings = await world.tenant(), keys.settings(mesh.stack.engines.postgres)
+    name = f"onboarding-{uuid.uuid4().hex[:8]}"
+    key = await create_key(settings, name, "OPERATOR", ["setup_links.create", "login_hosts.write"])
+    asked = {"id": acme.id, "intent": "SETUP_INTENT_LOGIN_HOST", "lifetime": "3600s"}
+    theirs, ours = [
+        (await transport.call(f"{SETUP_LINKS}/CreateSetupLink", asked, token=credential)).body["token"]
+        for credential in (key, mesh.operator_key)
+    ]
+    assert (await transport.call(f"{SETUP_LINKS}/GetSetupLink", {"token": theirs})).code == "OK"
+    assert await revoke_key(settings, uuid.UUID(key.split("_")[1]))
+    seen = await transport.call(f"{SETUP_LINKS}/GetSetupLink", {"token": theirs})
+    for refused in (seen, await redeem(transport, theirs, unused())):
+        assert (refused.code, refused.reason) == ("NOT_FOUND", "SETUP_LINK_INVALID")
+    assert (await redeem(transport, ours, unused())).code == "OK"
 
 
 async def test_of_fifty_uses_at_once_one_succeeds(transport: Transport, mesh: Mesh, world: World) -> None:

@@ -103,6 +103,32 @@ async def test_a_revoked_or_expired_key_is_refused(service: Service, postgres: W
         )
 
 
+async def test_a_key_is_asked_about_by_its_id(service: Service, postgres: WorkerDatabase) -> None:
+    settings = database_settings(postgres)
+    await create_key(settings, "begins_things", "OPERATOR", ["tenants.read"])
+    (key,) = [key for key in await list_keys(settings) if key.name == "begins_things"]
+
+    async def introspect(**fields: str) -> tokens.IntrospectTokenResponse:
+        request = tokens.IntrospectTokenRequest(**fields)
+        answer: tokens.IntrospectTokenResponse = await service.call(
+            "IntrospectToken", request, credential=service.service_key
+        )
+        return answer
+
+    active = await introspect(key_id=str(key.id))
+    assert (active.active, active.sub, list(active.permissions)) == (True, "begins_things", ["tenants.read"])
+    assert active.credential_id == str(key.id)
+    await revoke_key(settings, key.id)
+    for unknown in (str(key.id), "00000000-0000-7000-8000-000000000001"):
+        assert await introspect(key_id=unknown) == tokens.IntrospectTokenResponse(active=False)
+    for wrong in (
+        {"key_id": "x"},
+        {"key_id": str(key.id).upper(), "token": "x"},
+        {"key_id": str(key.id), "token": "x"},
+    ):
+        assert (await refused(introspect(**wrong)))[1] == "INVALID_FIELD"
+
+
 async def test_anybody_can_verify_a_token_with_the_published_keys(service: Service, acme: TenantRecord) -> None:
     await register(service, acme)
     session = await login(service, acme)

@@ -16,9 +16,14 @@ from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.interceptors.tokens import AccessClaims
 from tenantmesh.policy.v1 import policy_pb2
 
-__all__ = ["AUDIENCE", "ISSUER", "AuthStandIn"]
+__all__ = ["AUDIENCE", "ISSUER", "AuthStandIn", "credential_of"]
 
 ISSUER, AUDIENCE = "http://issuer.test", "tenantmesh-test"
+
+
+def credential_of(key: str) -> str:
+    """The id of a key that the stand-in has given out."""
+    return str(uuid.UUID(key.removeprefix("tmk_")))
 
 
 class AuthStandIn(TokenServiceServicer):
@@ -40,9 +45,18 @@ class AuthStandIn(TokenServiceServicer):
         """A new key. Keys of one name have one holder."""
         key = f"tmk_{uuid.uuid4().hex}"
         self._answers[key] = pb.IntrospectTokenResponse(
-            active=True, audience=audience, sub=name, permissions=permissions, credential_id=key[-12:]
+            active=True, audience=audience, sub=name, permissions=permissions, credential_id=credential_of(key)
         )
         return key
+
+    def revoke(self, key: str) -> None:
+        """The key is no key any more."""
+        del self._answers[key]
+
+    def narrow(self, key: str, *permissions: str) -> None:
+        """The key has these permissions and no others."""
+        del self._answers[key].permissions[:]
+        self._answers[key].permissions.extend(permissions)
 
     def token(self, tenant_id: TenantId, role: str = "member") -> str:
         now = int(time.time())
@@ -61,7 +75,8 @@ class AuthStandIn(TokenServiceServicer):
 
     async def IntrospectToken(self, request: pb.IntrospectTokenRequest, context: Any) -> pb.IntrospectTokenResponse:
         self.seen.update(str(value) for name, value in context.invocation_metadata() if name == "authorization")
-        return self._answers.get(request.token, pb.IntrospectTokenResponse())
+        asked = f"tmk_{uuid.UUID(request.key_id).hex}" if request.key_id else request.token
+        return self._answers.get(asked, pb.IntrospectTokenResponse())
 
     async def GetJwks(self, request: pb.GetJwksRequest, context: Any) -> pb.GetJwksResponse:
         public = jwt.algorithms.OKPAlgorithm.to_jwk(self._signing_key.public_key(), as_dict=True)

@@ -18,6 +18,7 @@ from tenantmesh.tenant.v1.entitlement_service_pb2_grpc import EntitlementService
 from tenantmesh.tenant.v1.quota_service_pb2_grpc import QuotaServiceStub
 from tenantmesh.tenant.v1.tenant_service_pb2_grpc import TenantServiceStub
 from tests.fixtures.engines import WorkerDatabase
+from tests.integration.tenant_svc.auth_stand_in import credential_of
 from tests.integration.tenant_svc.serving import Service, refusal, request
 from tests.integration.tenant_svc.stage import as_superuser
 
@@ -33,7 +34,7 @@ class Caller:
         self.tenants: Any = TenantServiceStub(channel)
         self.entitlements: Any = EntitlementServiceStub(channel)
         self.quotas: Any = QuotaServiceStub(channel)
-        self.credential = self.key[-12:]
+        self.credential = credential_of(self.key)
 
     async def tenant(self, again: str, *, other: bool = False) -> Message:
         slug = f"{'u' if other else 't'}-{again[:12]}"

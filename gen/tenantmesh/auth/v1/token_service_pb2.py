@@ -23,12 +23,11 @@ _sym_db = _symbol_database.Default()
 
 
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
-from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from tenantmesh.policy.v1 import policy_pb2 as tenantmesh_dot_policy_dot_v1_dot_policy__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&tenantmesh/auth/v1/token_service.proto\x12\x12tenantmesh.auth.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!tenantmesh/policy/v1/policy.proto\"\x10\n\x0eGetJwksRequest\"8\n\x0fGetJwksResponse\x12%\n\x04keys\x18\x01 \x03(\x0b\x32\x17.tenantmesh.auth.v1.Jwk\"Q\n\x03Jwk\x12\x0b\n\x03kty\x18\x01 \x01(\t\x12\x0b\n\x03\x63rv\x18\x02 \x01(\t\x12\t\n\x01x\x18\x03 \x01(\t\x12\x0b\n\x03kid\x18\x04 \x01(\t\x12\x0b\n\x03\x61lg\x18\x05 \x01(\t\x12\x0b\n\x03use\x18\x06 \x01(\t\"\x15\n\x13GetDiscoveryRequest\"\xae\x03\n\x14GetDiscoveryResponse\x12\x16\n\x06issuer\x18\x01 \x01(\tR\x06issuer\x12\x1a\n\x08jwks_uri\x18\x02 \x01(\tR\x08jwks_uri\x12+\n\x0etoken_endpoint\x18\x03 \x01(\tH\x00R\x0etoken_endpoint\x88\x01\x01\x12;\n\x16introspection_endpoint\x18\x04 \x01(\tH\x01R\x16introspection_endpoint\x88\x01\x01\x12T\n%id_token_signing_alg_values_supported\x18\x05 \x03(\tR%id_token_signing_alg_values_supported\x12:\n\x18response_types_supported\x18\x06 \x03(\tR\x18response_types_supported\x12\x38\n\x17subject_types_supported\x18\x07 \x03(\tR\x17subject_types_supportedB\x11\n\x0f_token_endpointB\x19\n\x17_introspection_endpoint\"-\n\x16IntrospectTokenRequest\x12\x13\n\x05token\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"\x96\x02\n\x17IntrospectTokenResponse\x12\x0e\n\x06\x61\x63tive\x18\x01 \x01(\x08\x12\x30\n\x08\x61udience\x18\x02 \x01(\x0e\x32\x1e.tenantmesh.policy.v1.Audience\x12\x0b\n\x03sub\x18\x03 \x01(\t\x12\x11\n\ttenant_id\x18\x04 \x01(\t\x12\r\n\x05roles\x18\x05 \x03(\t\x12\x13\n\x0bpermissions\x18\x06 \x03(\t\x12\x15\n\rcredential_id\x18\x07 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\x05usage\x18\t \x01(\x0b\x32\x1e.tenantmesh.auth.v1.UsageScope\",\n\nUsageScope\x12\x0e\n\x06meters\x18\x01 \x03(\t\x12\x0e\n\x06gauges\x18\x02 \x03(\t2\xa5\x04\n\x0cTokenService\x12\x89\x01\n\x07GetJwks\x12\".tenantmesh.auth.v1.GetJwksRequest\x1a#.tenantmesh.auth.v1.GetJwksResponse\"5\xaa\xed\x18\x13\n\x01\x01\x18\x03:\x06public@\x03H\x01P\x02\x82\xd3\xe4\x93\x02\x18\x12\x16/.well-known/jwks.json\x12\xce\x01\n\x0cGetDiscovery\x12\'.tenantmesh.auth.v1.GetDiscoveryRequest\x1a(.tenantmesh.auth.v1.GetDiscoveryResponse\"k\xaa\xed\x18\x13\n\x01\x01\x18\x03:\x06public@\x03H\x01P\x02\x82\xd3\xe4\x93\x02N\x12!/.well-known/openid-configurationZ)\x12\'/.well-known/oauth-authorization-server\x12\xb7\x01\n\x0fIntrospectToken\x12*.tenantmesh.auth.v1.IntrospectTokenRequest\x1a+.tenantmesh.auth.v1.IntrospectTokenResponse\"K\xaa\xed\x18\x1f\n\x02\x03\x04\x12\x11tokens.introspect\x18\x03@\x01H\x01P\x02\x82\xd3\xe4\x93\x02\"\"\x1d/api/v1/auth/token:introspect:\x01*BH\n\x16\x63om.tenantmesh.auth.v1B\x11TokenServiceProtoP\x01Z\x19tenantmesh/auth/v1;authv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&tenantmesh/auth/v1/token_service.proto\x12\x12tenantmesh.auth.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!tenantmesh/policy/v1/policy.proto\"\x10\n\x0eGetJwksRequest\"8\n\x0fGetJwksResponse\x12%\n\x04keys\x18\x01 \x03(\x0b\x32\x17.tenantmesh.auth.v1.Jwk\"Q\n\x03Jwk\x12\x0b\n\x03kty\x18\x01 \x01(\t\x12\x0b\n\x03\x63rv\x18\x02 \x01(\t\x12\t\n\x01x\x18\x03 \x01(\t\x12\x0b\n\x03kid\x18\x04 \x01(\t\x12\x0b\n\x03\x61lg\x18\x05 \x01(\t\x12\x0b\n\x03use\x18\x06 \x01(\t\"\x15\n\x13GetDiscoveryRequest\"\xae\x03\n\x14GetDiscoveryResponse\x12\x16\n\x06issuer\x18\x01 \x01(\tR\x06issuer\x12\x1a\n\x08jwks_uri\x18\x02 \x01(\tR\x08jwks_uri\x12+\n\x0etoken_endpoint\x18\x03 \x01(\tH\x00R\x0etoken_endpoint\x88\x01\x01\x12;\n\x16introspection_endpoint\x18\x04 \x01(\tH\x01R\x16introspection_endpoint\x88\x01\x01\x12T\n%id_token_signing_alg_values_supported\x18\x05 \x03(\tR%id_token_signing_alg_values_supported\x12:\n\x18response_types_supported\x18\x06 \x03(\tR\x18response_types_supported\x12\x38\n\x17subject_types_supported\x18\x07 \x03(\tR\x17subject_types_supportedB\x11\n\x0f_token_endpointB\x19\n\x17_introspection_endpoint\"7\n\x16IntrospectTokenRequest\x12\r\n\x05token\x18\x01 \x01(\t\x12\x0e\n\x06key_id\x18\x02 \x01(\t\"\x96\x02\n\x17IntrospectTokenResponse\x12\x0e\n\x06\x61\x63tive\x18\x01 \x01(\x08\x12\x30\n\x08\x61udience\x18\x02 \x01(\x0e\x32\x1e.tenantmesh.policy.v1.Audience\x12\x0b\n\x03sub\x18\x03 \x01(\t\x12\x11\n\ttenant_id\x18\x04 \x01(\t\x12\r\n\x05roles\x18\x05 \x03(\t\x12\x13\n\x0bpermissions\x18\x06 \x03(\t\x12\x15\n\rcredential_id\x18\x07 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\x05usage\x18\t \x01(\x0b\x32\x1e.tenantmesh.auth.v1.UsageScope\",\n\nUsageScope\x12\x0e\n\x06meters\x18\x01 \x03(\t\x12\x0e\n\x06gauges\x18\x02 \x03(\t2\xa5\x04\n\x0cTokenService\x12\x89\x01\n\x07GetJwks\x12\".tenantmesh.auth.v1.GetJwksRequest\x1a#.tenantmesh.auth.v1.GetJwksResponse\"5\xaa\xed\x18\x13\n\x01\x01\x18\x03:\x06public@\x03H\x01P\x02\x82\xd3\xe4\x93\x02\x18\x12\x16/.well-known/jwks.json\x12\xce\x01\n\x0cGetDiscovery\x12\'.tenantmesh.auth.v1.GetDiscoveryRequest\x1a(.tenantmesh.auth.v1.GetDiscoveryResponse\"k\xaa\xed\x18\x13\n\x01\x01\x18\x03:\x06public@\x03H\x01P\x02\x82\xd3\xe4\x93\x02N\x12!/.well-known/openid-configurationZ)\x12\'/.well-known/oauth-authorization-server\x12\xb7\x01\n\x0fIntrospectToken\x12*.tenantmesh.auth.v1.IntrospectTokenRequest\x1a+.tenantmesh.auth.v1.IntrospectTokenResponse\"K\xaa\xed\x18\x1f\n\x02\x03\x04\x12\x11tokens.introspect\x18\x03@\x01H\x01P\x02\x82\xd3\xe4\x93\x02\"\"\x1d/api/v1/auth/token:introspect:\x01*BH\n\x16\x63om.tenantmesh.auth.v1B\x11TokenServiceProtoP\x01Z\x19tenantmesh/auth/v1;authv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,30 +35,28 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tenantmesh.auth.v1.token_se
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\026com.tenantmesh.auth.v1B\021TokenServiceProtoP\001Z\031tenantmesh/auth/v1;authv1'
-  _globals['_INTROSPECTTOKENREQUEST'].fields_by_name['token']._loaded_options = None
-  _globals['_INTROSPECTTOKENREQUEST'].fields_by_name['token']._serialized_options = b'\342A\001\002'
   _globals['_TOKENSERVICE'].methods_by_name['GetJwks']._loaded_options = None
   _globals['_TOKENSERVICE'].methods_by_name['GetJwks']._serialized_options = b'\252\355\030\023\n\001\001\030\003:\006public@\003H\001P\002\202\323\344\223\002\030\022\026/.well-known/jwks.json'
   _globals['_TOKENSERVICE'].methods_by_name['GetDiscovery']._loaded_options = None
   _globals['_TOKENSERVICE'].methods_by_name['GetDiscovery']._serialized_options = b'\252\355\030\023\n\001\001\030\003:\006public@\003H\001P\002\202\323\344\223\002N\022!/.well-known/openid-configurationZ)\022\'/.well-known/oauth-authorization-server'
   _globals['_TOKENSERVICE'].methods_by_name['IntrospectToken']._loaded_options = None
   _globals['_TOKENSERVICE'].methods_by_name['IntrospectToken']._serialized_options = b'\252\355\030\037\n\002\003\004\022\021tokens.introspect\030\003@\001H\001P\002\202\323\344\223\002\"\"\035/api/v1/auth/token:introspect:\001*'
-  _globals['_GETJWKSREQUEST']._serialized_start=193
-  _globals['_GETJWKSREQUEST']._serialized_end=209
-  _globals['_GETJWKSRESPONSE']._serialized_start=211
-  _globals['_GETJWKSRESPONSE']._serialized_end=267
-  _globals['_JWK']._serialized_start=269
-  _globals['_JWK']._serialized_end=350
-  _globals['_GETDISCOVERYREQUEST']._serialized_start=352
-  _globals['_GETDISCOVERYREQUEST']._serialized_end=373
-  _globals['_GETDISCOVERYRESPONSE']._serialized_start=376
-  _globals['_GETDISCOVERYRESPONSE']._serialized_end=806
-  _globals['_INTROSPECTTOKENREQUEST']._serialized_start=808
-  _globals['_INTROSPECTTOKENREQUEST']._serialized_end=853
-  _globals['_INTROSPECTTOKENRESPONSE']._serialized_start=856
-  _globals['_INTROSPECTTOKENRESPONSE']._serialized_end=1134
-  _globals['_USAGESCOPE']._serialized_start=1136
-  _globals['_USAGESCOPE']._serialized_end=1180
-  _globals['_TOKENSERVICE']._serialized_start=1183
-  _globals['_TOKENSERVICE']._serialized_end=1732
+  _globals['_GETJWKSREQUEST']._serialized_start=160
+  _globals['_GETJWKSREQUEST']._serialized_end=176
+  _globals['_GETJWKSRESPONSE']._serialized_start=178
+  _globals['_GETJWKSRESPONSE']._serialized_end=234
+  _globals['_JWK']._serialized_start=236
+  _globals['_JWK']._serialized_end=317
+  _globals['_GETDISCOVERYREQUEST']._serialized_start=319
+  _globals['_GETDISCOVERYREQUEST']._serialized_end=340
+  _globals['_GETDISCOVERYRESPONSE']._serialized_start=343
+  _globals['_GETDISCOVERYRESPONSE']._serialized_end=773
+  _globals['_INTROSPECTTOKENREQUEST']._serialized_start=775
+  _globals['_INTROSPECTTOKENREQUEST']._serialized_end=830
+  _globals['_INTROSPECTTOKENRESPONSE']._serialized_start=833
+  _globals['_INTROSPECTTOKENRESPONSE']._serialized_end=1111
+  _globals['_USAGESCOPE']._serialized_start=1113
+  _globals['_USAGESCOPE']._serialized_end=1157
+  _globals['_TOKENSERVICE']._serialized_start=1160
+  _globals['_TOKENSERVICE']._serialized_end=1709
 # @@protoc_insertion_point(module_scope)

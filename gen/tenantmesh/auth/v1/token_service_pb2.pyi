@@ -186,16 +186,22 @@ class IntrospectTokenRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     TOKEN_FIELD_NUMBER: _builtins.int
+    KEY_ID_FIELD_NUMBER: _builtins.int
     token: _builtins.str
-    """token is an access token, or an API key with the prefix `tmk_`. Required."""
+    """token is an access token, or an API key with the prefix `tmk_`. Required unless `key_id` is set."""
+    key_id: _builtins.str
+    """key_id is the id of an API key, its `credential_id` in answers. It asks, without the key's text, what the key permits
+    now: for a service that goes on with what the key has begun. Leave `token` out then.
+    """
     def __init__(
         self,
         *,
         token: _builtins.str = ...,
+        key_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["token", b"token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["key_id", b"key_id", "token", b"token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -153,7 +153,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_CHECK_TOO_SOON: _ErrorReason.ValueType  # 65
     """ERROR_REASON_CHECK_TOO_SOON: a check of this name was asked for a moment ago. Wait for the delay in RetryInfo."""
     ERROR_REASON_SETUP_LINK_INVALID: _ErrorReason.ValueType  # 80
-    """ERROR_REASON_SETUP_LINK_INVALID: the link is unknown, or was used, revoked or has expired. Ask for a new one."""
+    """ERROR_REASON_SETUP_LINK_INVALID: the link is unknown, was used, revoked or has expired, or its maker may no longer do
+    its step. Ask for a new one.
+    """
     ERROR_REASON_SETUP_LINK_NOT_FOUND: _ErrorReason.ValueType  # 81
     """ERROR_REASON_SETUP_LINK_NOT_FOUND: the tenant has no such link. List its links."""
     ERROR_REASON_TOO_MANY_SETUP_LINKS: _ErrorReason.ValueType  # 82
@@ -299,7 +301,9 @@ one.
 ERROR_REASON_CHECK_TOO_SOON: ErrorReason.ValueType  # 65
 """ERROR_REASON_CHECK_TOO_SOON: a check of this name was asked for a moment ago. Wait for the delay in RetryInfo."""
 ERROR_REASON_SETUP_LINK_INVALID: ErrorReason.ValueType  # 80
-"""ERROR_REASON_SETUP_LINK_INVALID: the link is unknown, or was used, revoked or has expired. Ask for a new one."""
+"""ERROR_REASON_SETUP_LINK_INVALID: the link is unknown, was used, revoked or has expired, or its maker may no longer do
+its step. Ask for a new one.
+"""
 ERROR_REASON_SETUP_LINK_NOT_FOUND: ErrorReason.ValueType  # 81
 """ERROR_REASON_SETUP_LINK_NOT_FOUND: the tenant has no such link. List its links."""
 ERROR_REASON_TOO_MANY_SETUP_LINKS: ErrorReason.ValueType  # 82

@@ -40,7 +40,8 @@ class CreateSetupLinkRequest(_message.Message):
     @_builtins.property
     def lifetime(self) -> _duration_pb2.Duration:
         """lifetime is how long the link works, from one second to one hour. Unset: as the installation says, five minutes
-        unless it says otherwise.
+        unless it says otherwise. It ends no later than the credential that makes it: a user's link with the access token, so
+        refresh the token first.
         """
 
     def __init__(

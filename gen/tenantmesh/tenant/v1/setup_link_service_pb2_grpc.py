@@ -77,8 +77,8 @@ class SetupLinkServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetSetupLink(self, request, context):
-        """GetSetupLink says what a link is for, to a caller that has its token. It does not use the link up. An unknown, used, revoked or
-        expired one fails with NOT_FOUND `SETUP_LINK_INVALID`.
+        """GetSetupLink says what a link is for, to a caller that has its token. It does not use the link up. An unknown, used,
+        revoked or expired one fails with NOT_FOUND `SETUP_LINK_INVALID`, and so does one whose maker may no longer do its step.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -87,7 +87,9 @@ class SetupLinkServiceServicer:
     def RedeemSetupLink(self, request, context):
         """RedeemSetupLink does the link's step, once. Of several calls at the same time one succeeds. A refused input does not
         use the link up: correct it and call again. An unknown, used, revoked or expired link fails with NOT_FOUND
-        `SETUP_LINK_INVALID`; an input with INVALID_ARGUMENT `INVALID_FIELD`, or with the refusals of the step.
+        `SETUP_LINK_INVALID`, and so does one whose maker may no longer do its step: an API key that was revoked or has
+        expired. An input fails with INVALID_ARGUMENT `INVALID_FIELD`, or with the refusals of the step. While nobody can say
+        what the key may, it fails with UNAVAILABLE `CREDENTIALS_UNVERIFIABLE`, and the link stays open.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -40,13 +40,15 @@ class SetupLinkServiceStub:
     `PERMISSION_MISSING`, NOT_FOUND `TENANT_NOT_FOUND`, FAILED_PRECONDITION `TOO_MANY_SETUP_LINKS`.
     """
     GetSetupLink: _grpc.UnaryUnaryMultiCallable[_setup_link_service_pb2.GetSetupLinkRequest, _setup_link_service_pb2.GetSetupLinkResponse]
-    """GetSetupLink says what a link is for, to a caller that has its token. It does not use the link up. An unknown, used, revoked or
-    expired one fails with NOT_FOUND `SETUP_LINK_INVALID`.
+    """GetSetupLink says what a link is for, to a caller that has its token. It does not use the link up. An unknown, used,
+    revoked or expired one fails with NOT_FOUND `SETUP_LINK_INVALID`, and so does one whose maker may no longer do its step.
     """
     RedeemSetupLink: _grpc.UnaryUnaryMultiCallable[_setup_link_service_pb2.RedeemSetupLinkRequest, _setup_link_service_pb2.RedeemSetupLinkResponse]
     """RedeemSetupLink does the link's step, once. Of several calls at the same time one succeeds. A refused input does not
     use the link up: correct it and call again. An unknown, used, revoked or expired link fails with NOT_FOUND
-    `SETUP_LINK_INVALID`; an input with INVALID_ARGUMENT `INVALID_FIELD`, or with the refusals of the step.
+    `SETUP_LINK_INVALID`, and so does one whose maker may no longer do its step: an API key that was revoked or has
+    expired. An input fails with INVALID_ARGUMENT `INVALID_FIELD`, or with the refusals of the step. While nobody can say
+    what the key may, it fails with UNAVAILABLE `CREDENTIALS_UNVERIFIABLE`, and the link stays open.
     """
     ListSetupLinks: _grpc.UnaryUnaryMultiCallable[_setup_link_service_pb2.ListSetupLinksRequest, _setup_link_service_pb2.ListSetupLinksResponse]
     """ListSetupLinks returns the links of a tenant without their secrets, newest first, a page at a time. Of those that can
@@ -69,13 +71,15 @@ class SetupLinkServiceAsyncStub(SetupLinkServiceStub):
     `PERMISSION_MISSING`, NOT_FOUND `TENANT_NOT_FOUND`, FAILED_PRECONDITION `TOO_MANY_SETUP_LINKS`.
     """
     GetSetupLink: _aio.UnaryUnaryMultiCallable[_setup_link_service_pb2.GetSetupLinkRequest, _setup_link_service_pb2.GetSetupLinkResponse]  # type: ignore[assignment]
-    """GetSetupLink says what a link is for, to a caller that has its token. It does not use the link up. An unknown, used, revoked or
-    expired one fails with NOT_FOUND `SETUP_LINK_INVALID`.
+    """GetSetupLink says what a link is for, to a caller that has its token. It does not use the link up. An unknown, used,
+    revoked or expired one fails with NOT_FOUND `SETUP_LINK_INVALID`, and so does one whose maker may no longer do its step.
     """
     RedeemSetupLink: _aio.UnaryUnaryMultiCallable[_setup_link_service_pb2.RedeemSetupLinkRequest, _setup_link_service_pb2.RedeemSetupLinkResponse]  # type: ignore[assignment]
     """RedeemSetupLink does the link's step, once. Of several calls at the same time one succeeds. A refused input does not
     use the link up: correct it and call again. An unknown, used, revoked or expired link fails with NOT_FOUND
-    `SETUP_LINK_INVALID`; an input with INVALID_ARGUMENT `INVALID_FIELD`, or with the refusals of the step.
+    `SETUP_LINK_INVALID`, and so does one whose maker may no longer do its step: an API key that was revoked or has
+    expired. An input fails with INVALID_ARGUMENT `INVALID_FIELD`, or with the refusals of the step. While nobody can say
+    what the key may, it fails with UNAVAILABLE `CREDENTIALS_UNVERIFIABLE`, and the link stays open.
     """
     ListSetupLinks: _aio.UnaryUnaryMultiCallable[_setup_link_service_pb2.ListSetupLinksRequest, _setup_link_service_pb2.ListSetupLinksResponse]  # type: ignore[assignment]
     """ListSetupLinks returns the links of a tenant without their secrets, newest first, a page at a time. Of those that can
@@ -107,8 +111,8 @@ class SetupLinkServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _setup_link_service_pb2.GetSetupLinkRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_setup_link_service_pb2.GetSetupLinkResponse, _abc.Awaitable[_setup_link_service_pb2.GetSetupLinkResponse]]:
-        """GetSetupLink says what a link is for, to a caller that has its token. It does not use the link up. An unknown, used, revoked or
-        expired one fails with NOT_FOUND `SETUP_LINK_INVALID`.
+        """GetSetupLink says what a link is for, to a caller that has its token. It does not use the link up. An unknown, used,
+        revoked or expired one fails with NOT_FOUND `SETUP_LINK_INVALID`, and so does one whose maker may no longer do its step.
         """
 
     @_abc_1.abstractmethod
@@ -119,7 +123,9 @@ class SetupLinkServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_setup_link_service_pb2.RedeemSetupLinkResponse, _abc.Awaitable[_setup_link_service_pb2.RedeemSetupLinkResponse]]:
         """RedeemSetupLink does the link's step, once. Of several calls at the same time one succeeds. A refused input does not
         use the link up: correct it and call again. An unknown, used, revoked or expired link fails with NOT_FOUND
-        `SETUP_LINK_INVALID`; an input with INVALID_ARGUMENT `INVALID_FIELD`, or with the refusals of the step.
+        `SETUP_LINK_INVALID`, and so does one whose maker may no longer do its step: an API key that was revoked or has
+        expired. An input fails with INVALID_ARGUMENT `INVALID_FIELD`, or with the refusals of the step. While nobody can say
+        what the key may, it fails with UNAVAILABLE `CREDENTIALS_UNVERIFIABLE`, and the link stays open.
         """
 
     @_abc_1.abstractmethod

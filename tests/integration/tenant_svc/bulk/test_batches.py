@@ -21,6 +21,7 @@ from tenantmesh.tenant.v1 import tenant_service_pb2 as single
 from tenantmesh.tenant.v1.tenant_bulk_service_pb2_grpc import TenantBulkServiceStub
 from tenantmesh.tenant_svc.bulk import repository
 from tenantmesh.tenant_svc.bulk.retention import BulkRetention
+from tests.integration.tenant_svc.auth_stand_in import credential_of
 from tests.integration.tenant_svc.serving import Service, info_of, refusal
 from tests.integration.tenant_svc.stage import as_superuser
 from tests.integration.tenant_svc.world import World
@@ -291,7 +292,7 @@ async def test_several_are_suspended_by_id_or_slug_for_a_reason(service: Service
     answer = await bulk.BatchSuspendTenants(pb.BatchSuspendTenantsRequest(requests=items))
     for result in answer.results:
         assert result.tenant.suspension.reason == "unpaid"
-        assert result.tenant.suspension.actor == key[-12:]
+        assert result.tenant.suspension.actor == credential_of(key)
     items += [
         single.SuspendTenantRequest(id=first.slug, reason="again"),
         single.SuspendTenantRequest(id="nobody-has-this", reason="x"),

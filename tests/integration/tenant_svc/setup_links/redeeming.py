@@ -14,7 +14,7 @@ from tenantmesh.tenant_svc.schema import OUTAGE
 from tenantmesh.tenant_svc.setup_links.setup_link import SetupIntent
 from tenantmesh.tenant_svc.setup_links.setup_links import SetupLinks
 from tenantmesh.tenant_svc.setup_links.steps import StepResult
-from tests.integration.tenant_svc.setup_links.steps import RecordingStep
+from tests.integration.tenant_svc.setup_links.steps import KeysOfMakers, RecordingStep
 
 PLACES = ("done", "committed")
 """After the step, before its commit; and after the commit, before the answer."""
@@ -37,7 +37,8 @@ async def main() -> None:
     urls = {name: os.environ[f"TENANTMESH_DATABASE_{name.upper()}"] for name in ("url", "system_url")}
     database = Database(DatabaseSettings.model_validate(urls), schema="tenant")
     await database.open()
-    await SetupLinks(Doors(database, OUTAGE), {SetupIntent.LOGIN_HOST: StoppingStep()}).redeem(*sys.argv[2:])
+    steps = {SetupIntent.LOGIN_HOST: StoppingStep()}
+    await SetupLinks(Doors(database, OUTAGE), steps, KeysOfMakers()).redeem(*sys.argv[2:])
     await stop("committed")
 
 

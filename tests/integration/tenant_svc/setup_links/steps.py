@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 
-from tenantmesh.interceptors.errors import FieldViolation, InvalidArgument
+from tenantmesh.interceptors.errors import FieldViolation, InvalidArgument, Unavailable
 from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.runtime.database import Connection
 from tenantmesh.tenant_svc.history.event import ChangeType, NewChange
@@ -12,7 +13,20 @@ from tenantmesh.tenant_svc.history.repository import record
 from tenantmesh.tenant_svc.positions import lock_log
 from tenantmesh.tenant_svc.setup_links.steps import StepResult
 
-__all__ = ["RecordingStep"]
+__all__ = ["KeysOfMakers", "RecordingStep"]
+
+
+class KeysOfMakers:
+    """As LinkMakers: keys with their permissions."""
+
+    def __init__(self) -> None:
+        self.keys: dict[uuid.UUID, frozenset[str]] = {}
+        self.away = False
+
+    async def permissions(self, key_id: uuid.UUID) -> frozenset[str]:
+        if self.away:
+            raise Unavailable("CREDENTIALS_UNVERIFIABLE", "auth_svc can't be asked right now.")
+        return self.keys.get(key_id, frozenset())
 
 
 class RecordingStep:

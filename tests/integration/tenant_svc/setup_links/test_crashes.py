@@ -16,8 +16,8 @@ from tenantmesh.tenant_svc.setup_links.setup_links import SetupLinks
 from tenantmesh.tenant_svc.tenants.tenant import Tenant
 from tests.fixtures.engines import WorkerDatabase
 from tests.integration.tenant_svc.setup_links.redeeming import PLACES
-from tests.integration.tenant_svc.setup_links.steps import RecordingStep
-from tests.integration.tenant_svc.setup_links.test_setup_links import ACTOR, HOST, NEW, effects, only
+from tests.integration.tenant_svc.setup_links.steps import KeysOfMakers, RecordingStep
+from tests.integration.tenant_svc.setup_links.test_setup_links import ACTOR, HOST, MAKER, NEW, effects, only
 
 PATIENCE_SECONDS = 60
 
@@ -47,8 +47,8 @@ async def killed(database: WorkerDatabase, place: str, token: str) -> None:
 async def test_a_step_is_done_with_its_link_or_not_at_all(
     acme: Tenant, doors: Doors, history: History, migrated: WorkerDatabase, place: str
 ) -> None:
-    links = SetupLinks(doors, {SetupIntent.LOGIN_HOST: RecordingStep()})
-    made, token = await links.create(acme.id, NEW, ACTOR)
+    links = SetupLinks(doors, {SetupIntent.LOGIN_HOST: RecordingStep()}, KeysOfMakers())
+    made, token = await links.create(acme.id, NEW, MAKER)
     await killed(migrated, place, token.text)
     if place == "committed":
         with pytest.raises(NotFound):

@@ -24,7 +24,8 @@ async def test_an_administrator_makes_a_link_and_sees_no_credentials(service: Se
     made = await call
     assert made.uri == f"http://127.0.0.1:8080/set-up#{made.token}"
     lasts = made.setup_link.expire_time.ToDatetime() - made.setup_link.create_time.ToDatetime()
-    assert (lasts.total_seconds(), made.setup_link.actor) == (300, "")
+    assert made.setup_link.actor == ""
+    assert 0 < lasts.total_seconds() <= 300, "as long as the installation says, and no longer than the token"
 
 
 async def test_a_link_gives_no_more_than_its_maker_has(service: Service) -> None:

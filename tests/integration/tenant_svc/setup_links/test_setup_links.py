@@ -13,15 +13,17 @@ from tenantmesh.interceptors.errors import FailedPrecondition, InvalidArgument, 
 from tenantmesh.tenant_svc.history.history import History
 from tenantmesh.tenant_svc.setup_links import repository
 from tenantmesh.tenant_svc.setup_links import setup_links as module
+from tenantmesh.tenant_svc.setup_links.makers import LinkMaker
 from tenantmesh.tenant_svc.setup_links.setup_link import LinkState, LinkToken, NewSetupLink, SetupIntent, SetupLink
 from tenantmesh.tenant_svc.setup_links.setup_links import SetupLinks
 from tenantmesh.tenant_svc.tenants.tenant import Tenant
 from tenantmesh.tenant_svc.tenants.tenants import Tenants
 from tests.fixtures.engines import WorkerDatabase
-from tests.integration.tenant_svc.setup_links.steps import RecordingStep
+from tests.integration.tenant_svc.setup_links.steps import KeysOfMakers, RecordingStep
 from tests.integration.tenant_svc.stage import as_superuser
 
-ACTOR = "key-of-an-operator"
+ACTOR = "credential-of-a-user"
+MAKER = LinkMaker(ACTOR)
 NEW = NewSetupLink(SetupIntent.LOGIN_HOST, "for the people of IT", timedelta(minutes=5))
 HOST = "login.acme.example"
 
@@ -32,8 +34,13 @@ def step() -> RecordingStep:
 
 
 @pytest.fixture
-def links(doors: Doors, step: RecordingStep) -> SetupLinks:
-    return SetupLinks(doors, {SetupIntent.LOGIN_HOST: step})
+def makers() -> KeysOfMakers:
+    return KeysOfMakers()
+
+
+@pytest.fixture
+def links(doors: Doors, step: RecordingStep, makers: KeysOfMakers) -> SetupLinks:
+    return SetupLinks(doors, {SetupIntent.LOGIN_HOST: step}, makers)
 
 
 async def effects(history: History, tenant: Tenant) -> list[tuple[str, str]]:
@@ -55,7 +62,7 @@ async def invalid(links: SetupLinks, token: str) -> set[tuple[str, str]]:
 async def test_a_link_does_its_step_once_in_its_tenant_and_says_by_whom(
     acme: Tenant, globex: Tenant, links: SetupLinks, history: History
 ) -> None:
-    made, token = await links.create(acme.id, NEW, ACTOR)
+    made, token = await links.create(acme.id, NEW, MAKER)
     assert (made.state, made.note, made.actor) == (LinkState.OPEN, NEW.note, ACTOR)
     for _ in range(2):
         assert await links.look_up(token.text) == (await only(links, acme), acme.display_name)
@@ -74,7 +81,7 @@ async def only(links: SetupLinks, tenant: Tenant) -> SetupLink:
 
 
 async def test_of_fifty_uses_at_once_one_succeeds(acme: Tenant, links: SetupLinks, history: History) -> None:
-    _, token = await links.create(acme.id, NEW, ACTOR)
+    _, token = await links.create(acme.id, NEW, MAKER)
     asked = [links.redeem(token.text, f"host{number}.example") for number in range(50)]
     outcomes = await asyncio.gather(*asked, return_exceptions=True)
     refused = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
@@ -86,8 +93,8 @@ async def test_of_fifty_uses_at_once_one_succeeds(acme: Tenant, links: SetupLink
 async def test_links_that_cannot_be_used_answer_alike(
     acme: Tenant, globex: Tenant, tenants: Tenants, links: SetupLinks, migrated: WorkerDatabase, step: RecordingStep
 ) -> None:
-    used, revoked, expired = [await links.create(acme.id, NEW, ACTOR) for _ in range(3)]
-    suspended, deleted = await links.create(globex.id, NEW, ACTOR), await links.create(acme.id, NEW, ACTOR)
+    used, revoked, expired = [await links.create(acme.id, NEW, MAKER) for _ in range(3)]
+    suspended, deleted = await links.create(globex.id, NEW, MAKER), await links.create(acme.id, NEW, MAKER)
     await links.redeem(used[1].text, HOST)
     await links.revoke(acme.id, str(revoked[0].id))
     await as_superuser(
@@ -105,7 +112,7 @@ async def test_links_that_cannot_be_used_answer_alike(
 async def test_a_refused_input_leaves_the_link_open_and_no_trace(
     acme: Tenant, links: SetupLinks, history: History
 ) -> None:
-    _, token = await links.create(acme.id, NEW, ACTOR)
+    _, token = await links.create(acme.id, NEW, MAKER)
     for name in ("bad.example", "", "two\nlines", "x" * 10_000, "\u200b"):
         with pytest.raises(InvalidArgument) as caught:
             await links.redeem(token.text, name)
@@ -118,7 +125,7 @@ async def test_a_link_that_is_revoked_while_its_step_waits_is_used(
     acme: Tenant, links: SetupLinks, step: RecordingStep
 ) -> None:
     """One of the two comes first, and the other sees it."""
-    made, token = await links.create(acme.id, NEW, ACTOR)
+    made, token = await links.create(acme.id, NEW, MAKER)
     step.leave = asyncio.Event()
     redeemed = asyncio.create_task(links.redeem(token.text, HOST))
     await step.entered.wait()
@@ -131,7 +138,7 @@ async def test_a_link_that_is_revoked_while_its_step_waits_is_used(
 
 
 async def test_a_foreign_link_is_a_missing_one(acme: Tenant, globex: Tenant, links: SetupLinks) -> None:
-    made, token = await links.create(acme.id, NEW, ACTOR)
+    made, token = await links.create(acme.id, NEW, MAKER)
     refusals = []
     for link_id in (str(made.id), "0192aaaa-0000-7000-8000-000000000001", "x", "\x00", token.text):
         with pytest.raises(NotFound) as caught:
@@ -142,7 +149,7 @@ async def test_a_foreign_link_is_a_missing_one(acme: Tenant, globex: Tenant, lin
 
 
 async def test_revoking_again_changes_nothing(acme: Tenant, links: SetupLinks) -> None:
-    made, _ = await links.create(acme.id, NEW, ACTOR)
+    made, _ = await links.create(acme.id, NEW, MAKER)
     first, second = [await links.revoke(acme.id, str(made.id)) for _ in range(2)]
     assert (first.state, first.revoke_time) == (LinkState.REVOKED, second.revoke_time)
 
@@ -152,20 +159,20 @@ async def test_open_links_and_kept_ones_are_bounded(
 ) -> None:
     monkeypatch.setattr(module, "MOST_OPEN", 3)
     monkeypatch.setattr(module, "MOST_KEPT", 5)
-    outcomes = await asyncio.gather(*(links.create(acme.id, NEW, ACTOR) for _ in range(6)), return_exceptions=True)
+    outcomes = await asyncio.gather(*(links.create(acme.id, NEW, MAKER) for _ in range(6)), return_exceptions=True)
     assert sum(isinstance(outcome, FailedPrecondition) for outcome in outcomes) == 3
     for _ in range(2):
         for link in (await links.page(acme.id, 0, "")).items:
             await links.revoke(acme.id, str(link.id))
         for _ in range(3):
-            await links.create(acme.id, NEW, ACTOR)
+            await links.create(acme.id, NEW, MAKER)
     kept = (await links.page(acme.id, 0, "")).items
     assert [link.state for link in kept] == [LinkState.OPEN] * 3 + [LinkState.REVOKED] * 2
-    await links.create(globex.id, NEW, ACTOR)
+    await links.create(globex.id, NEW, MAKER)
 
 
 async def test_pages_are_of_one_tenant(acme: Tenant, globex: Tenant, links: SetupLinks) -> None:
-    made = [(await links.create(acme.id, NEW, ACTOR))[0].id for _ in range(3)]
+    made = [(await links.create(acme.id, NEW, MAKER))[0].id for _ in range(3)]
     first = await links.page(acme.id, 2, "")
     second = await links.page(acme.id, 2, first.next_token)
     assert [link.id for link in (*first.items, *second.items)] == made[::-1]
@@ -174,7 +181,7 @@ async def test_pages_are_of_one_tenant(acme: Tenant, globex: Tenant, links: Setu
 
 
 async def test_the_secret_is_nowhere_in_the_database(acme: Tenant, links: SetupLinks, migrated: WorkerDatabase) -> None:
-    _, token = await links.create(acme.id, NEW, ACTOR)
+    _, token = await links.create(acme.id, NEW, MAKER)
     found = await as_superuser(
         migrated,
         "select from tenant.setup_links where setup_links::text like '%' || $1 || '%' or secret_hash = $2",
@@ -187,6 +194,6 @@ async def test_the_secret_is_nowhere_in_the_database(acme: Tenant, links: SetupL
 async def test_only_the_own_links_are_seen_through_a_tenants_door(
     acme: Tenant, globex: Tenant, links: SetupLinks, doors: Doors
 ) -> None:
-    made, _ = await links.create(acme.id, NEW, ACTOR)
+    made, _ = await links.create(acme.id, NEW, MAKER)
     async with doors.tenant(globex.id) as connection:
         assert await repository.get_locked(connection, acme.id, made.id) is None
