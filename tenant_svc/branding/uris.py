@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import urlsplit
 
 __all__ = ["uri_problem"]
 
@@ -11,6 +10,7 @@ _LONGEST = 2048
 _SCHEME = "https://"
 # The characters of RFC 3986. All others may be written with a percent sign.
 _CHARACTERS = re.compile(r"(?:[A-Za-z0-9._~:/?\[\]@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*", re.ASCII)
+_PLACE_ENDS = re.compile(r"[/?]")  # urlsplit raises for a bracket that stands alone
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _HOST = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*\.?", re.ASCII)
 _HIGHEST_PORT = 65535
@@ -27,7 +27,7 @@ def uri_problem(text: str) -> str | None:
             "must have the characters of an address only: ASCII, without spaces and #. Write others with a percent "
             "sign, and a host in its ASCII form (xn--…)"
         )
-    return _host_problem(urlsplit(text).netloc)
+    return _host_problem(_PLACE_ENDS.split(text.removeprefix(_SCHEME), maxsplit=1)[0])
 
 
 def _host_problem(place: str) -> str | None:

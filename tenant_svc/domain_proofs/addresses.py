@@ -11,6 +11,9 @@ __all__ = ["AddressRules"]
 
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 _LAST_32_BITS = 0xFFFF_FFFF
+_NOT_PUBLIC = tuple(map(ipaddress.ip_network, ("192.0.0.0/24", "192.88.99.0/24", "2001:1::/32", "3fff::/20")))
+"""Networks that Python, or some versions of it, call public. In the first three the nearest router answers, which may
+be the installation's own; the last is for documents."""
 
 
 class AddressRules:
@@ -30,6 +33,7 @@ def _is_public(address: IpAddress) -> bool:
     if _stands_for_ipv4(address):
         return True
     private = (
+        any(address in network for network in _NOT_PUBLIC),
         address.is_multicast,
         address.is_reserved,
         address.is_unspecified,

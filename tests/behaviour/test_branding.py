@@ -69,6 +69,7 @@ async def test_a_resource_is_sent_back_as_it_was_read(transport: Transport, mesh
         ({"displayName": "Acme\u202e"}, "", "branding.display_name"),
         ({"displayName": "x" * 10_000}, "", "branding.display_name"),
         ({"logoUri": "javascript:alert(1)"}, "", "branding.logo_uri"),
+        ({"iconUri": "https://["}, "", "branding.icon_uri"),
         ({"supportEmail": "nobody"}, "", "branding.support_email"),
         ({"colors": {"primary": "#ffffff"}}, "colors.primary", "branding.colors.background"),
         ({"displayName": "Acme"}, "tenantId", "update_mask"),

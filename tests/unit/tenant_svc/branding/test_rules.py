@@ -97,7 +97,7 @@ def test_names_that_deceive_are_refused(name: str) -> None:
         "https://acme.example:0/",
         "https://acme.example:65536/",
         "https://acme.example:8O/",
-        "https://[::1]/",
+        *("https://[::1]/", "https://[", "https://]/", "https://[::1", "https://acme]example/", "https://[acme/"),
         "https://acme.example/%zz",
         'https://acme.example/"><script>',
         " https://acme.example/",

@@ -21,6 +21,8 @@ NONE = AddressRules(())
         *("64:ff9b::7f00:1", "64:ff9b::a9fe:a9fe", "64:ff9b:1::1"),  # translated by a NAT64
         *("2002:7f00:1::1", "2002:c0a8:101::1"),  # tunnelled by 6to4
         *("2001:0:7f00:1::", "::127.0.0.1"),
+        *("192.0.0.9", "192.0.0.10", "192.88.99.1", "2001:1::1"),  # anycast, which the nearest router answers
+        "3fff::1",  # for documents, as Python learned late
     ],
 )
 def test_private_addresses_are_not_connected_to(address: str) -> None:
