@@ -20,7 +20,7 @@ from tests.integration.tenant_svc.accepted.work import Work
 from tests.integration.tenant_svc.serving import Service
 from tests.transports import descriptor
 
-TOO_MANY = "Too many calls from this address"
+TOO_MANY = "Too many calls "
 PACKAGE = "tenantmesh.tenant.v1"
 PURGE = "TenantService/PurgeTenant"
 ARCHIVE = f"{PACKAGE}.PlanService/ArchivePlan"
@@ -89,7 +89,7 @@ class Caller:
         return answer
 
     async def _answered(self, method: MethodDescriptor, request: Message) -> Any:
-        """The answer, asked for again where only waiting helps: a limit of an address, a part that is away."""
+        """The answer, asked for again where only waiting helps: a limit of an address, a busy or an absent part."""
         async with asyncio.timeout(30):
             while True:
                 try:
