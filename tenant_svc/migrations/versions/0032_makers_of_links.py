@@ -1,6 +1,6 @@
 """Set-up links know the API key that has made them, so that they end when the key is revoked.
 
-Revision ID: 0033
+Revision ID: 0032
 Revises: 0031
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0033"
+revision = "0032"
 down_revision = "0031"
 branch_labels = None
 depends_on = None
