@@ -21,6 +21,7 @@ from tenantmesh.runtime.database import Connection, SeveralTenants, UniqueViolat
 from tenantmesh.tenant_svc.bulk import repository
 from tenantmesh.tenant_svc.bulk.batch import Batch, ItemOutcome, refused
 from tenantmesh.tenant_svc.bulk.requests import BatchMemory
+from tenantmesh.tenant_svc.dry_runs import kept
 from tenantmesh.tenant_svc.positions import lock_log
 from tenantmesh.tenant_svc.tenants.kinship import looking_across
 from tenantmesh.tenant_svc.tenants.refusals import name_taken, with_children
@@ -73,18 +74,13 @@ class TenantChanges:
         outcomes: dict[int, ItemOutcome] = {}
         targets = await self._targets(items, outcomes)
         beside = looking_across(self._doors) if deletes else nullcontext()
-        try:
-            async with beside as across, self._doors.tenants(_REASON) as several:
-                await change_several(several, targets, _changes(items), outcomes, across)
-                errors = {index: each for index, each in outcomes.items() if isinstance(each, MeshError)}
-                if errors and not batch.partial:
-                    raise refused(errors, batch.within)
-                ordered = [outcomes[index] for index in range(len(items))]
-                await self._memory.remember(several.connection, batch, ordered)
-                if not batch.keep:
-                    raise _Undone
-        except _Undone:
-            pass
+        async with beside as across, kept(self._doors.tenants(_REASON), keep=batch.keep) as several:
+            await change_several(several, targets, _changes(items), outcomes, across)
+            errors = {index: each for index, each in outcomes.items() if isinstance(each, MeshError)}
+            if errors and not batch.partial:
+                raise refused(errors, batch.within)
+            ordered = [outcomes[index] for index in range(len(items))]
+            await self._memory.remember(several.connection, batch, ordered)
         return ordered
 
     async def _targets(self, items: Sequence[ChangeItem], outcomes: dict[int, ItemOutcome]) -> dict[int, TenantId]:
@@ -149,7 +145,3 @@ async def _tried(several: SeveralTenants, tenant_id: TenantId, change: OneChange
         return name_taken(violation)
     except _REFUSALS as refusal:
         return refusal
-
-
-class _Undone(Exception):
-    """Ends the transaction of a dry run, so that nothing of it stays."""

@@ -23,6 +23,7 @@ from tenantmesh.tenant_svc.bulk.comparison import Sorted, sorted_by
 from tenantmesh.tenant_svc.bulk.creations import Ready, TenantCreations
 from tenantmesh.tenant_svc.bulk.imports import ImportProgress
 from tenantmesh.tenant_svc.bulk.lines import ImportLine, RejectedLine, TenantLine, lines_in, read, reason_of
+from tenantmesh.tenant_svc.dry_runs import kept
 from tenantmesh.tenant_svc.operations import repository
 from tenantmesh.tenant_svc.operations.operation import Failure, Operation, OperationState
 from tenantmesh.tenant_svc.positions import lock_log
@@ -115,13 +116,9 @@ class ImportExecutor:
         targets = dict(enumerate(part.edits))
         edits = [self._edit(edit) for _, edit in part.edits.values()]
         outcomes: dict[int, ItemOutcome] = {}
-        try:
-            async with self._doors.tenants("the changes of some lines of an import at once") as several:
-                await change_several(several, targets, dict(enumerate(edits)), outcomes)
-                if operation.request["dry_run"]:
-                    raise _Undone
-        except _Undone:
-            pass
+        door = self._doors.tenants("the changes of some lines of an import at once")
+        async with kept(door, keep=not operation.request["dry_run"]) as several:
+            await change_several(several, targets, dict(enumerate(edits)), outcomes)
         for index, outcome in outcomes.items():
             if isinstance(outcome, MeshError):
                 part.reject(part.edits[targets[index]][0], reason_of(outcome))
@@ -163,7 +160,3 @@ async def _advance(connection: Connection, operation: Operation, progress: Impor
         await repository.advance(connection, moved)
         return moved
     return await repository.end(connection, replace(moved, state=OperationState.SUCCEEDED, result={}))
-
-
-class _Undone(Exception):
-    """Ends the transaction of a dry run, so that nothing of it stays."""

@@ -13,6 +13,7 @@ from tenantmesh.chassis.requests import stale
 from tenantmesh.interceptors.errors import FailedPrecondition
 from tenantmesh.interceptors.tenants import TenantId, TenantState, no_such_tenant
 from tenantmesh.runtime.database import Connection, UniqueViolation
+from tenantmesh.tenant_svc.dry_runs import kept
 from tenantmesh.tenant_svc.positions import lock_log
 from tenantmesh.tenant_svc.settings import LifeSettings
 from tenantmesh.tenant_svc.tenants import repository, slugs_repository
@@ -104,19 +105,15 @@ class TenantDeletions:
         FailedPrecondition `PURGE_UNDER_WAY`, `PARENT_DELETED`, `TOO_MANY_SLUGS`, AlreadyExists `SLUG_TAKEN`.
         """
         try:
-            async with looking_across(self._doors) as across, self._doors.tenant(tenant_id) as connection:
+            door = kept(self._doors.tenant(tenant_id), keep=keep)
+            async with looking_across(self._doors) as across, door as connection:
                 tenant = await _restorable(connection, tenant_id, etag)
                 if tenant.state is not TenantState.DELETED:
                     return tenant
                 await lock_log(connection)
-                restored = await self._restored(connection, await adopted(across, tenant), slug or tenant.slug, actor)
-                if not keep:
-                    raise _Undone(restored)
-        except _Undone as undone:
-            return undone.tenant
+                return await self._restored(connection, await adopted(across, tenant), slug or tenant.slug, actor)
         except UniqueViolation as violation:
             raise slug_taken() from violation
-        return restored
 
     async def _restored(self, connection: Connection, tenant: Tenant, slug: str, actor: str) -> Tenant:
         await refuse_more_slugs(connection, tenant.id, slug)
@@ -163,11 +160,3 @@ async def _slugs_again(connection: Connection, tenant: Tenant, slug: str) -> tup
     taken = {name for name, _ in await slugs_repository.slugs_of(connection, tenant.id)}
     now = await slugs_repository.now(connection)
     return tuple(each for each in tenant.former_slugs if each.slug in taken - {slug} and each.until > now)
-
-
-class _Undone(Exception):
-    """Ends the transaction of a dry run, so that nothing of it stays."""
-
-    def __init__(self, tenant: Tenant) -> None:
-        super().__init__()
-        self.tenant = tenant

@@ -9,6 +9,7 @@ from tenantmesh.chassis.jobs.enqueue import enqueue
 from tenantmesh.chassis.requests import refuse
 from tenantmesh.interceptors.tenants import TenantId
 from tenantmesh.runtime.database import Connection, UniqueViolation
+from tenantmesh.tenant_svc.dry_runs import kept
 from tenantmesh.tenant_svc.positions import lock_log
 from tenantmesh.tenant_svc.settings import LifeSettings
 from tenantmesh.tenant_svc.tenants import repository, slugs_repository
@@ -37,19 +38,11 @@ class TenantUpdates:
         AlreadyExists `SLUG_TAKEN` and `EXTERNAL_ID_TAKEN`, InvalidArgument for an immutable or unknown value, and
         FailedPrecondition `TOO_MANY_SLUGS`.
         """
-        changed: Tenant | None = None
         try:
-            async with self._doors.tenant(tenant_id) as connection:
-                changed = await self.update_in(connection, tenant_id, edit)
-                if not keep:
-                    raise _Undone
-        except _Undone:
-            pass
+            async with kept(self._doors.tenant(tenant_id), keep=keep) as connection:
+                return await self.update_in(connection, tenant_id, edit)
         except UniqueViolation as violation:
             raise name_taken(violation) from violation
-        if changed is None:
-            raise LookupError("an update that has ended returned no tenant")
-        return changed
 
     async def update_in(self, connection: Connection, tenant_id: TenantId, edit: TenantEdit) -> Tenant:
         """Do the same in a transaction of the tenant's door. Raises UniqueViolation for a taken name."""
@@ -95,7 +88,3 @@ class TenantUpdates:
 def former_slugs_subject(tenant_id: TenantId) -> str:
     """Return the subject of the job that ends a tenant's former slugs."""
     return f"tenants/{tenant_id}/slugs"
-
-
-class _Undone(Exception):
-    """Ends the transaction of a dry run, so that nothing of it stays."""
