@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 
@@ -44,14 +43,6 @@ from tests.integration.tenant_svc.purges.purging import (
 from tests.integration.tenant_svc.world import World
 
 NEVER = timedelta(hours=1)
-
-
-@pytest.fixture(scope="module")
-async def purge(migrated: WorkerDatabase, doors: Doors, store: Store) -> AsyncIterator[Purging]:
-    client = redis_client.connect(RedisSettings(url=store.url, cluster=store.cluster, timeout=PATIENT))
-    async with purging(migrated, doors, client) as made:
-        yield made
-    await client.aclose()
 
 
 async def purged(purge: Purging, world: World) -> Operation:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 
 import asyncpg
 import pytest
@@ -12,11 +12,9 @@ from tenantmesh.auth_svc.gauges import repository as gauges
 from tenantmesh.auth_svc.schema import OUTAGE as AUTH_OUTAGE
 from tenantmesh.chassis.doors import Doors
 from tenantmesh.chassis.signing.key_ring import KeyRing
-from tenantmesh.deploy.stack.engines.valkey import Store
 from tenantmesh.interceptors.errors import NotFound, Unavailable
-from tenantmesh.runtime import redis_client
 from tenantmesh.runtime.database import Database
-from tenantmesh.runtime.settings import DatabaseSettings, RedisSettings
+from tenantmesh.runtime.settings import DatabaseSettings
 from tenantmesh.tenant_svc.operations.operation import Operation, OperationState
 from tenantmesh.tenant_svc.purges.amounts import StoreKeys
 from tenantmesh.tenant_svc.purges.executor import PurgeExecutor
@@ -26,7 +24,7 @@ from tenantmesh.tenant_svc.tenants.deletions import DeletionRequest
 from tenantmesh.tenant_svc.tenants.tenant import Tenant
 from tests.fixtures.engines import WorkerDatabase
 from tests.integration.auth_svc.conftest import as_role
-from tests.integration.tenant_svc.purges.purging import PATIENT, LocalAccounts, Purging, filled, left, purging
+from tests.integration.tenant_svc.purges.purging import LocalAccounts, Purging, filled, left
 from tests.integration.tenant_svc.world import ACTOR, World
 
 NEW_OPERATION = """INSERT INTO tenant.operations (tenant_id, operation_id, type, state, request, progress,
@@ -35,14 +33,6 @@ NEW_OPERATION = """INSERT INTO tenant.operations (tenant_id, operation_id, type,
 NEW_USER = """INSERT INTO auth.users (tenant_id, user_id, email, email_normalised, display_name, password_hash, roles,
     epoch, create_time)
     VALUES ($1, gen_random_uuid(), 'late@x.example', 'late@x.example', 'N', 'hash', '{member}', 0, now())"""
-
-
-@pytest.fixture(scope="module")
-async def purge(migrated: WorkerDatabase, doors: Doors, store: Store) -> AsyncIterator[Purging]:
-    client = redis_client.connect(RedisSettings(url=store.url, cluster=store.cluster, timeout=PATIENT))
-    async with purging(migrated, doors, client) as made:
-        yield made
-    await client.aclose()
 
 
 def before(step: PurgeStep, work: Callable[[], Awaitable[object]]) -> type[PurgeExecutor]:

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
 
-from tenantmesh.chassis.doors import Doors
 from tenantmesh.chassis.requests import RequestKey
-from tenantmesh.deploy.stack.engines.valkey import Store
 from tenantmesh.interceptors.errors import Aborted, AlreadyExists, FailedPrecondition, NotFound
 from tenantmesh.interceptors.keys import tenant_keys
 from tenantmesh.interceptors.tenants import TenantId
-from tenantmesh.runtime import redis_client
 from tenantmesh.runtime.redis_client.families import count_family
-from tenantmesh.runtime.settings import RedisSettings
 from tenantmesh.tenant_svc.operations.operation import Operation, OperationState
 from tenantmesh.tenant_svc.operations.operations import Operations
 from tenantmesh.tenant_svc.purges.proof import read_proof
@@ -25,19 +20,10 @@ from tenantmesh.tenant_svc.purges.purge import PurgeStep, Wanted
 from tenantmesh.tenant_svc.purges.purges import PurgeRequest
 from tenantmesh.tenant_svc.purges.signature import verify
 from tenantmesh.tenant_svc.tenants.tenant import Tenant
-from tests.fixtures.engines import WorkerDatabase
-from tests.integration.tenant_svc.purges.purging import PATIENT, Purging, filled, interrupted, left, purging, stopping
+from tests.integration.tenant_svc.purges.purging import Purging, filled, interrupted, left, stopping
 from tests.integration.tenant_svc.world import ACTOR, World
 
 DAY = timedelta(days=1)
-
-
-@pytest.fixture(scope="module")
-async def purge(migrated: WorkerDatabase, doors: Doors, store: Store) -> AsyncIterator[Purging]:
-    client = redis_client.connect(RedisSettings(url=store.url, cluster=store.cluster, timeout=PATIENT))
-    async with purging(migrated, doors, client) as made:
-        yield made
-    await client.aclose()
 
 
 async def check_gone(purge: Purging, world: World, tenant: Tenant, rows: int = 3) -> None:
