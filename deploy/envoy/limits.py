@@ -63,8 +63,9 @@ class EdgeLimits:
     """Calls of one address (of IPv6: one /64), refused ones included."""
 
     credential_rate: int = 300
-    credential_burst: int = 500
-    """Calls with one `authorization` header, from any address."""
+    credential_burst: int = 100
+    """Calls with one `authorization` header, from any address. More at once would make others wait at the service: 500
+    cost them half a second."""
 
     counted_callers: int = 20_000
     """Addresses and credentials whose calls are counted, the latest ones."""

@@ -81,9 +81,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make fairness")
     parser.add_argument("--seconds", type=float, default=12.0, help="seconds for each shape")
     parser.add_argument("--only", nargs="*", choices=[shape.name for shape in SHAPES], help="these shapes")
+    parser.add_argument("--edge-limit", action="append", default=[], help="name=number, as of `tenantmesh dev`")
     options = parser.parse_args()
     rows, printed = [], table()
-    with running() as (scene, _stack), console.status("alone") as status:
+    with running(options.edge_limit) as (scene, _stack), console.status("alone") as status:
         alone = healthy(scene, options.seconds)
         for shape in SHAPES:
             if options.only and shape.name not in options.only:

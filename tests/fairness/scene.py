@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -54,12 +54,16 @@ class Scene:
 
 
 @contextmanager
-def running() -> Iterator[tuple[Scene, Stack]]:
-    """Start the product with its default limits, and prepare both tenants."""
+def running(edge_limits: Sequence[str] = ()) -> Iterator[tuple[Scene, Stack]]:
+    """Start the product with its default limits, but for these of the edge, and prepare both tenants."""
     with (
         tempfile.TemporaryDirectory() as folder,
         Stack(
-            Path(folder) / "state", ports=stack_ports(), durable=False, temporary=True, edge_limits=EDGE_LIMITS
+            Path(folder) / "state",
+            ports=stack_ports(),
+            durable=False,
+            temporary=True,
+            edge_limits=(*EDGE_LIMITS, *edge_limits),
         ) as stack,
     ):
         yield asyncio.run(prepared(stack)), stack

@@ -24,7 +24,9 @@ from tenantmesh.auth_svc.settings import AuthSettings, ErasureSettings, SigningS
 from tenantmesh.chassis.doors import Doors
 from tenantmesh.chassis.settings import MeshSettings
 from tenantmesh.deploy.stack.engines.valkey import Store
+from tenantmesh.interceptors.bounded_lines import BoundedLines
 from tenantmesh.interceptors.client import Credential, channel
+from tenantmesh.interceptors.logs import bound_security_events
 from tenantmesh.interceptors.tenants import TenantRecord
 from tenantmesh.runtime.database import Database, connect
 from tenantmesh.runtime.encryption import KeyEncryptionKey
@@ -61,6 +63,12 @@ def doors(database: Database) -> Doors:
 @pytest.fixture(scope="session")
 def kek() -> KeyEncryptionKey:
     return KeyEncryptionKey(KEK_BYTES)
+
+
+@pytest.fixture(autouse=True)
+def own_lines() -> None:
+    """Each test has the lines of security events to itself: a process writes ten alike in half a minute."""
+    bound_security_events(BoundedLines())
 
 
 @pytest.fixture
