@@ -52,7 +52,7 @@ class Processes:
         )
 
     async def primary_hosts(self, tenant: Tenant) -> set[str]:
-        """What the processes say is the tenant's primary host."""
+        """The tenant's primary host, as each process answers it."""
         asked = [transport for service, transport in self._transports.values() if service == "tenant_svc"]
         found = [await each.call(f"{TENANTS}/GetTenant", {"id": tenant.id}, token=self._key) for each in asked]
         return {answer.body["primaryLoginHost"] for answer in found}

@@ -1,4 +1,4 @@
-"""What a caller meets beyond each limit of a connection or a stream, and that Envoy counts it where operations.md says.
+"""Envoy refuses what is beyond each limit of a connection or a stream, and counts it where operations.md says.
 
 One edge with small limits. Each test has connections of its own, from an address of its own.
 """

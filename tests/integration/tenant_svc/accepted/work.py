@@ -1,4 +1,4 @@
-"""What a worker does of what the caller asks for: checks of hosts, plan changes and purges."""
+"""The jobs that a worker runs after the caller's requests: checks of hosts, plan changes and purges."""
 
 from __future__ import annotations
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
@@ -59,12 +61,9 @@ async def test_checks_that_change_no_state_tell_nothing(names: Names, log: Log) 
     assert await log.told(tenant_id) == [("VERIFIED", "PROVEN_BY_DNS")]
 
 
-async def test_of_a_change_that_is_rolled_back_nothing_is_told(
-    names: Names, log: Log, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    tenant_id, name = await tenant(names), unused()
-    added = await names.added(tenant_id, name)
-    names.publish(added)
+@contextmanager
+def rolled_back(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Lets each transaction fail right after it has recorded an event."""
     recorded = repository.record_name_change
 
     async def fails_after(connection: Connection, owner: TenantId, change: NameChange) -> None:
@@ -74,7 +73,17 @@ async def test_of_a_change_that_is_rolled_back_nothing_is_told(
     with monkeypatch.context() as patched:
         patched.setattr(repository, "record_name_change", fails_after)
         with pytest.raises(SystemError):
-            await names.checked(tenant_id, added)
+            yield
+
+
+async def test_of_a_change_that_is_rolled_back_nothing_is_told(
+    names: Names, log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tenant_id, name = await tenant(names), unused()
+    added = await names.added(tenant_id, name)
+    names.publish(added)
+    with rolled_back(monkeypatch):
+        await names.checked(tenant_id, added)
     assert (await names.proofs.get(tenant_id, name)).state is ProofState.PENDING
     assert await log.told(tenant_id) == []
     assert (await names.checked(tenant_id, added)).state is ProofState.VERIFIED
@@ -100,16 +109,8 @@ async def test_of_a_removal_that_is_rolled_back_nothing_is_told(
 ) -> None:
     tenant_id, name = await tenant(names), unused()
     await names.added(tenant_id, name)
-    recorded = repository.record_name_change
-
-    async def fails_after(connection: Connection, owner: TenantId, change: NameChange) -> None:
-        await recorded(connection, owner, change)
-        raise SystemError
-
-    with monkeypatch.context() as patched:
-        patched.setattr(repository, "record_name_change", fails_after)
-        with pytest.raises(SystemError):
-            await names.proofs.remove(tenant_id, name)
+    with rolled_back(monkeypatch):
+        await names.proofs.remove(tenant_id, name)
     assert (await names.proofs.get(tenant_id, name)).name == name
     assert await log.told(tenant_id) == []
 

@@ -1,4 +1,4 @@
-"""What purges work with: both services' databases and the store."""
+"""The fixture of purges: both services' databases and the store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a directory knows of tenants whose records made room for others while an open stream holds them."""
+"""A directory still finds a record that it has evicted while an open stream holds the record."""
 
 from __future__ import annotations
 
